@@ -1,0 +1,20 @@
+"""Lightning callbacks, one job each."""
+
+from callbacks.checkpoint_io import DurableCheckpointIO
+from callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from callbacks.exact_resume import ExactResume
+from callbacks.forecast_picture import ForecastPicture
+from callbacks.prediction_table import PredictionTable
+from callbacks.progress import Progress
+from callbacks.weight_average import WeightAverage
+
+__all__ = [
+    "BestCheckpoint",
+    "DurableCheckpointIO",
+    "ExactResume",
+    "ForecastPicture",
+    "LastCheckpoint",
+    "PredictionTable",
+    "Progress",
+    "WeightAverage",
+]

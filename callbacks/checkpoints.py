@@ -1,0 +1,172 @@
+"""Two checkpoints per run: the best by the monitored metric, and the last for resuming.
+
+They are two callbacks because one `ModelCheckpoint(monitor=..., save_last=True)` writes the last checkpoint only
+when it also saves a new best.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from typing_extensions import override
+
+SIGTERM_EXIT_CODE = 143  # 128 + 15, what a shell reports for a process ended by SIGTERM
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps `best.ckpt`: the weights with the lowest monitored metric so far.
+
+    A resumed run writes to a folder of its own; it takes over the best checkpoint that it resumes from, so that its
+    best is that of the whole training, not only of the part after the interruption.
+
+    Args:
+        dirpath: Folder of the checkpoints.
+        monitor: The metric; lower is better.
+    """
+
+    def __init__(self, *, dirpath: str, monitor: str) -> None:
+        super().__init__(
+            dirpath=dirpath,
+            filename="best",
+            monitor=monitor,
+            mode="min",
+            save_top_k=1,
+            save_on_train_epoch_end=False,
+            enable_version_counter=False,
+        )
+        # Lightning takes "saved at step 0" for "nothing new"; a baseline in closed form never takes a step.
+        self._last_global_step_saved = -1
+
+    @override
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        self._resumed_from = Path(str(trainer.ckpt_path)).parent if trainer.ckpt_path else None
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        assert self.dirpath is not None
+        own = Path(self.dirpath) / "best.ckpt"
+        inherited = self._resumed_from / "best.ckpt" if self._resumed_from is not None else own
+        if not inherited.is_file():
+            return  # the earlier best is gone: the best of what follows is the best there is
+        if not own.exists():
+            own.parent.mkdir(parents=True, exist_ok=True)
+            _link_or_copy(inherited, own)
+        score = state_dict["best_model_score"]
+        super().load_state_dict(
+            {
+                **state_dict,
+                "dirpath": self.dirpath,
+                "best_model_path": str(own),
+                "kth_best_model_path": str(own),
+                "best_k_models": {str(own): score},
+                "last_model_path": "",
+            }
+        )
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps `last.ckpt`: from it a fit continues as if it had never stopped.
+
+    Saved after each validation, at the end of each epoch, every `every_n_steps` optimizer steps in between, and on
+    SIGTERM, which then ends the process with exit code 143. A SIGTERM during validation waits for its end: half a
+    validation cannot be resumed to the same metric.
+
+    Args:
+        dirpath: Folder of the checkpoints.
+        every_n_steps: Optimizer steps between saves within an epoch; None saves at validations and epoch ends only.
+    """
+
+    def __init__(self, *, dirpath: str, every_n_steps: int | None = None) -> None:
+        self.dirpath = dirpath
+        self.every_n_steps = every_n_steps
+        self._saved_position: tuple[int, int, int] | None = None
+        self._terminating = False
+
+    @property
+    def path(self) -> Path:
+        """Where the checkpoint is written."""
+        return Path(self.dirpath) / "last.ckpt"
+
+    @override
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        terminating = self._sigterm_received(trainer)
+        if _validation_or_epoch_end_follows(trainer, batch_idx):
+            return  # saved there; a checkpoint of this moment would skip that validation when resumed
+        due = self.every_n_steps and trainer.global_step and trainer.global_step % self.every_n_steps == 0
+        if terminating or (due and self._new_step(trainer)):
+            self._save(trainer)
+        if terminating:
+            raise SystemExit(SIGTERM_EXIT_CODE)
+
+    @override
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        if trainer.state.fn == "fit" and trainer.received_sigterm:
+            # Lightning would leave after this batch; see the class for why we do not.
+            self._terminating = True
+            trainer._signal_connector.received_sigterm = False
+
+    @override
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        self._save(trainer)
+        if self._sigterm_received(trainer):
+            raise SystemExit(SIGTERM_EXIT_CODE)
+
+    @override
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._save(trainer)
+        if self._sigterm_received(trainer):
+            raise SystemExit(SIGTERM_EXIT_CODE)
+
+    @override
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        # Lightning noticed the signal between two batches, before this callback could.
+        if isinstance(exception, SIGTERMException) and trainer.training:
+            self._save(trainer)
+
+    def _sigterm_received(self, trainer: Trainer) -> bool:
+        received = self._terminating or trainer.received_sigterm
+        if trainer.world_size == 1:
+            return received
+        return trainer.strategy.reduce_boolean_decision(received, all=False)
+
+    def _new_step(self, trainer: Trainer) -> bool:
+        """False for the further micro-batches of one optimizer step."""
+        return self._saved_position is None or self._saved_position[0] != trainer.global_step
+
+    def _save(self, trainer: Trainer) -> None:
+        progress = trainer.fit_loop
+        position = (
+            trainer.global_step,
+            progress.epoch_loop.batch_progress.total.completed,
+            progress.epoch_progress.total.processed,
+        )
+        if trainer.fast_dev_run or position == self._saved_position:  # type: ignore[attr-defined]
+            return
+        self._saved_position = position
+        trainer.save_checkpoint(self.path)
+
+
+def _validation_or_epoch_end_follows(trainer: Trainer, batch_idx: int) -> bool:
+    if batch_idx + 1 >= trainer.num_training_batches:
+        return True
+    interval = trainer.val_check_batch
+    if not trainer.enable_validation or interval is None or interval == float("inf"):
+        return False
+    count = batch_idx if trainer.check_val_every_n_epoch is not None else trainer.fit_loop.epoch_loop.total_batch_idx
+    return (count + 1) % int(interval) == 0
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copy2(source, target)

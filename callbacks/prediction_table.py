@@ -1,0 +1,72 @@
+"""Forecasts as a table, written by predict."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from typing_extensions import override
+
+from datamodules.forecasting import ForecastingDataModule
+from models.forecaster import Forecaster
+
+
+class PredictionTable(Callback):
+    """Writes `predictions.parquet`: one row per timestamp and channel, in raw units.
+
+    Columns: `time`, `channel`, and `forecast`, or one column per quantile.
+
+    Args:
+        dirpath: Folder of the table.
+    """
+
+    def __init__(self, *, dirpath: str) -> None:
+        self.dirpath = dirpath
+        self._tables: list[pl.DataFrame] = []
+
+    @property
+    def path(self) -> Path:
+        """Where the table is written."""
+        return Path(self.dirpath) / "predictions.parquet"
+
+    @override
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        data = getattr(trainer, "datamodule", None)
+        if isinstance(pl_module, Forecaster) and isinstance(data, ForecastingDataModule):
+            quantiles = getattr(pl_module.network, "quantiles", None)
+            names = [f"q{level:g}" for level in quantiles] if quantiles else ["forecast"]
+            for forecast, origin in zip(outputs["forecast"].float().cpu(), outputs["origin"].tolist(), strict=True):
+                self._tables.append(_table(forecast, origin, data, names))
+
+    @override
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero and self._tables:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            pl.concat(self._tables).write_parquet(self.path)
+            print(f"predictions: {self.path}")  # noqa: T201
+        self._tables = []
+
+
+def _table(forecast: Tensor, origin: int, data: ForecastingDataModule, names: list[str]) -> pl.DataFrame:
+    """Rows of one window; forecast (H, C) or (H, C, Q)."""
+    times = pl.Series("time", data.forecast_times(origin))
+    values = forecast.unsqueeze(-1) if forecast.ndim == 2 else forecast
+    return pl.concat(
+        pl.DataFrame(
+            {
+                "time": times,
+                "channel": [channel] * len(times),
+                **{name: values[:, index, level].numpy() for level, name in enumerate(names)},
+            }
+        )
+        for index, channel in enumerate(data.channels)
+    )

@@ -1,0 +1,197 @@
+"""The template that every data module here follows: seeded, resumable, vectorised loaders."""
+
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+Split = Literal["train", "val", "test", "predict"]
+
+
+class BatchedDataset(Protocol):
+    """A dataset that gathers a whole batch at once from an array of indices."""
+
+    def __len__(self) -> int: ...
+
+    def __getitems__(self, indices: np.ndarray) -> dict[str, Tensor]: ...
+
+
+class TrainBatches(Sampler[np.ndarray]):
+    """Shuffled batches of indices whose order is a pure function of (seed, epoch).
+
+    One global batch is `batch_size * world_size` neighbours in that order, dealt out to the ranks in turn, so that
+    N ranks see together what one rank with an N times larger batch would see. What does not fill the last global
+    batch of an epoch is left out of that epoch.
+
+    Args:
+        size: Number of samples.
+        batch_size: Samples per batch and rank.
+        seed: Seed of the run.
+        rank: This process among `world_size`.
+        world_size: Number of processes.
+        position: Gives (epoch, number of batches already trained in it) whenever an iteration starts.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        batch_size: int,
+        seed: int,
+        rank: int,
+        world_size: int,
+        position: Callable[[], tuple[int, int]],
+    ) -> None:
+        if size < batch_size * world_size:
+            raise ValueError(
+                f"data.batch_size: {batch_size} x {world_size} processes is more than the {size} training samples"
+            )
+        self.size = size
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.position = position
+
+    def __len__(self) -> int:
+        return self.size // (self.batch_size * self.world_size)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        epoch, first = self.position()
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.size)
+        step = self.batch_size * self.world_size
+        for index in range(first, len(self)):
+            yield order[index * step : (index + 1) * step][self.rank :: self.world_size]
+
+
+class EvalBatches(Sampler[np.ndarray]):
+    """Every sample once, in order, dealt out to the ranks; each rank has the same number of batches.
+
+    Args:
+        size: Number of samples.
+        batch_size: Most samples per batch.
+        rank: This process among `world_size`.
+        world_size: Number of processes.
+    """
+
+    def __init__(self, *, size: int, batch_size: int, rank: int, world_size: int) -> None:
+        self.share = np.arange(rank, size, world_size)
+        largest_share = -(-size // world_size)
+        self.num_batches = -(-largest_share // batch_size)
+
+    def __len__(self) -> int:
+        return self.num_batches
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        # Equal batch counts: under FSDP every forward is a collective, so a rank with one batch more would hang.
+        yield from np.array_split(self.share, self.num_batches)
+
+
+class LazyLoader(DataLoader[dict[str, Tensor]]):
+    """A DataLoader that starts reading at the first batch asked for, not when the iteration is set up.
+
+    Lightning sets the iteration up before it restores the position of a resumed run (and earlier still when a
+    scheduler asks for the number of steps); workers would by then have fetched batches of the wrong place.
+    """
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:  # type: ignore[override]
+        yield from super().__iter__()
+
+    # Lightning asks a loader that resumes mid-epoch for these; ours takes its position from the trainer.
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        del state_dict
+
+
+def _as_gathered(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    return batch
+
+
+class BaseDataModule(LightningDataModule):
+    """Loaders over `BatchedDataset`s; a subclass says what the dataset of a split is.
+
+    Args:
+        batch_size: Samples per training batch and process.
+        eval_batch_size: Most samples per batch elsewhere; None takes `batch_size`. Metrics do not depend on it.
+        num_workers: Processes that gather batches; 0 gathers in the training process.
+        pin_memory: Put batches in page-locked memory, for faster copies to a GPU.
+    """
+
+    def __init__(
+        self,
+        *,
+        batch_size: int,
+        eval_batch_size: int | None = None,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        super().__init__()
+        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
+            if value is not None and value < 1:
+                raise ValueError(f"data.{name}: {value} given, at least 1 is needed")
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size or batch_size
+        self.num_workers = num_workers
+        self.pin_memory = pin_memory
+
+    @abstractmethod
+    def dataset(self, split: Split) -> BatchedDataset:
+        """The samples of one split; called after `setup`."""
+
+    def train_dataloader(self) -> LazyLoader:
+        dataset = self.dataset("train")
+        rank, world_size = self._rank_and_world_size()
+        batches = TrainBatches(
+            size=len(dataset),
+            batch_size=self.batch_size,
+            seed=int(os.environ.get("PL_GLOBAL_SEED", 0)),
+            rank=rank,
+            world_size=world_size,
+            position=self._position,
+        )
+        return self._loader(dataset, batches)
+
+    def val_dataloader(self) -> LazyLoader:
+        return self._eval_loader("val")
+
+    def test_dataloader(self) -> LazyLoader:
+        return self._eval_loader("test")
+
+    def predict_dataloader(self) -> LazyLoader:
+        return self._eval_loader("predict")
+
+    def _eval_loader(self, split: Split) -> LazyLoader:
+        dataset = self.dataset(split)
+        rank, world_size = self._rank_and_world_size()
+        batches = EvalBatches(size=len(dataset), batch_size=self.eval_batch_size, rank=rank, world_size=world_size)
+        return self._loader(dataset, batches)
+
+    def _loader(self, dataset: BatchedDataset, batches: Sampler[np.ndarray]) -> LazyLoader:
+        return LazyLoader(
+            dataset,  # type: ignore[arg-type]
+            batch_sampler=batches,  # type: ignore[arg-type]
+            collate_fn=_as_gathered,
+            num_workers=self.num_workers,
+            pin_memory=self.pin_memory,
+            # Without its own generator a loader draws a number from the global one at each start.
+            generator=torch.Generator().manual_seed(0),
+        )
+
+    def _rank_and_world_size(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+    def _position(self) -> tuple[int, int]:
+        """(epoch, batches done in it); from the trainer, which restores it from a checkpoint."""
+        if self.trainer is None:
+            return 0, 0
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        # The checkpoint of a finished epoch counts all its batches as done: the next epoch starts at 0.
+        return self.trainer.current_epoch, done if done < self.trainer.num_training_batches else 0

@@ -1,0 +1,65 @@
+"""Features of a timestamp, known however far ahead."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+CalendarFeature = Literal["hour", "day_of_week", "day_of_month", "day_of_year", "month"]
+
+_RANGES: dict[str, tuple[int, int]] = {
+    "hour": (0, 23),
+    "day_of_week": (1, 7),
+    "day_of_month": (1, 31),
+    "day_of_year": (1, 366),
+    "month": (1, 12),
+}
+
+
+def calendar_features(times: np.ndarray, features: Sequence[CalendarFeature]) -> np.ndarray:
+    """Calendar features of timestamps, each scaled from its range to [-0.5, 0.5].
+
+    Args:
+        times: `datetime64[us]` (T,).
+        features: Which ones, K of them.
+
+    Returns:
+        float64 (T, K).
+    """
+    stamps = pl.Series(times).dt
+    raw = {
+        "hour": stamps.hour,
+        "day_of_week": stamps.weekday,
+        "day_of_month": stamps.day,
+        "day_of_year": stamps.ordinal_day,
+        "month": stamps.month,
+    }
+    table = np.zeros((len(times), len(features)))
+    for column, feature in enumerate(features):
+        low, high = _RANGES[feature]
+        table[:, column] = (raw[feature]().to_numpy() - low) / (high - low) - 0.5
+    return table
+
+
+def extend(times: np.ndarray, frequency: str | None, length: int) -> np.ndarray:
+    """Timestamps continued to `length` rows.
+
+    Args:
+        times: `datetime64[us]` (T,), ascending.
+        frequency: Step as a polars duration; None continues with the median step.
+        length: Rows wanted; shorter than T cuts.
+
+    Returns:
+        `datetime64[us]` (length,).
+    """
+    missing = length - len(times)
+    if missing <= 0:
+        return times[:length]
+    if frequency is None:
+        step = np.median(np.diff(times).astype(np.int64)).astype("timedelta64[us]")
+        return np.concatenate([times, times[-1] + step * np.arange(1, missing + 1)])
+    following = [pl.Series(times[-1:])]
+    for _ in range(missing):
+        following.append(following[-1].dt.offset_by(frequency))
+    return np.concatenate([times, pl.concat(following[1:]).to_numpy()])

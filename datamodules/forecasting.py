@@ -1,0 +1,195 @@
+"""Series to windows for forecasting, under the protocol of the long-horizon literature."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.base import BaseDataModule, Split
+from datamodules.calendar import CalendarFeature, calendar_features, extend
+from datamodules.regularize import MissingPolicy
+from datamodules.series import Boundary, Series, SeriesSource
+from datamodules.windows import Windows
+
+Covariates = Literal["past_covariates", "future_covariates"]
+
+
+class ForecastingDataModule(BaseDataModule):
+    """Windows (look-back, horizon) of a multivariate series.
+
+    A split owns the rows that its windows forecast; the look-back may reach into the split before it. Every window
+    of stride 1 is used, in validation and test none is dropped: a split of R rows has R - horizon + 1 windows.
+    Statistics for scaling come from the training rows alone. `predict` forecasts once, from the end of the series.
+
+    Args:
+        series: Where the series comes from.
+        look_back: Rows that the model sees.
+        horizon: Rows that it forecasts.
+        batch_size: Windows per training batch and process.
+        eval_batch_size: Most windows per batch elsewhere; None takes `batch_size`.
+        missing: What to do with gaps, duplicated or unsorted timestamps, NaN and inf: `error`, `fill` or `mask`.
+        split: Where train, validation and test end, as row counts or shares; None takes the series' own.
+        calendar: Features of the timestamp to add to the known-future covariates.
+        root: Folder of raw files; None takes `$LIGHTNING_APP_DATA`, else `./data`.
+        num_workers: Processes that gather batches.
+        pin_memory: Put batches in page-locked memory.
+    """
+
+    def __init__(
+        self,
+        *,
+        series: SeriesSource,
+        look_back: int,
+        horizon: int,
+        batch_size: int = 128,
+        eval_batch_size: int | None = None,
+        missing: MissingPolicy = "error",
+        split: tuple[Boundary, Boundary, Boundary] | None = None,
+        calendar: Sequence[CalendarFeature] = (),
+        root: str | None = None,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        super().__init__(
+            batch_size=batch_size, eval_batch_size=eval_batch_size, num_workers=num_workers, pin_memory=pin_memory
+        )
+        for name, value in (("look_back", look_back), ("horizon", horizon)):
+            if value < 1:
+                raise ValueError(f"data.{name}: {value} given, at least 1 is needed")
+        self.source = series
+        self.look_back = look_back
+        self.horizon = horizon
+        self.missing = missing
+        self.split = split or series.split
+        self.calendar = tuple(calendar)
+        self.root = root
+        self._series: Series | None = None
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the target channels."""
+        return self.source.channels(root=self.root)
+
+    @property
+    def num_channels(self) -> int:
+        """Number of target channels C."""
+        return len(self.channels)
+
+    @property
+    def num_past_covariates(self) -> int:
+        """Number of columns known up to the origin, P."""
+        return self.source.num_past_covariates
+
+    @property
+    def num_future_covariates(self) -> int:
+        """Number of columns known over the horizon, calendar features included, K."""
+        return self.source.num_future_covariates + len(self.calendar)
+
+    @property
+    def num_static_covariates(self) -> int:
+        """Number of attributes of a channel, S."""
+        return self.source.num_static_covariates
+
+    @property
+    def series(self) -> Series:
+        """The series; read at first use."""
+        if self._series is None:
+            self._series = self._with_calendar(self.source.read(root=self.root, missing=self.missing))
+        return self._series
+
+    @property
+    def boundaries(self) -> tuple[int, int, int]:
+        """Rows at which train, validation and test end."""
+        total = len(self.series)
+        train, val, test = (int(end * total) if isinstance(end, float) else end for end in self.split)
+        if not 0 < train <= val <= test <= total:
+            raise ValueError(f"data.split: {list(self.split)} does not ascend within the {total} rows of the series")
+        return train, val, test
+
+    @property
+    def statistics(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Mean and standard deviation of the training rows' observed values.
+
+        Returns:
+            `target` (C,), and, where the series has them, `past_covariates` (P,) and `future_covariates` (K,).
+        """
+        series, end = self.series, self.boundaries[0]
+        tables = {
+            "target": np.where(series.observed[:end], series.values[:end], np.nan),
+            "past_covariates": series.past_covariates[:end],
+            "future_covariates": series.future_covariates[:end],
+        }
+        return {name: _mean_and_std(table) for name, table in tables.items() if table.shape[1]}
+
+    def prepare_data(self) -> None:
+        """Downloads what is not there yet, on one process of each machine."""
+        self.source.read(root=self.root, missing=self.missing)
+
+    def setup(self, stage: str) -> None:
+        """Reads the series and checks that the splits of this stage hold windows."""
+        for split in {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(stage, ()):
+            self.dataset(split)  # type: ignore[arg-type]
+
+    def dataset(self, split: Split) -> Windows:
+        series = self.series
+        train, val, test = self.boundaries
+        rows = {"train": (0, train), "val": (train, val), "test": (val, test)}
+        if split == "predict":
+            origins = (len(series), len(series) + 1)
+        else:
+            first, last = rows[split]
+            origins = (max(first, self.look_back), last - self.horizon + 1)
+        if origins[1] <= origins[0] or origins[0] < self.look_back:
+            raise ValueError(
+                f"the {split} split holds no window: its rows are {rows.get(split, (0, len(series)))}, "
+                f"a window needs look_back {self.look_back} + horizon {self.horizon}"
+            )
+        if split == "predict" and len(series.future_covariates) < len(series) + self.horizon:
+            raise ValueError(
+                f"predict needs the known-future covariates of {self.horizon} rows after {series.times[len(series) - 1]}; "
+                f"the file has {len(series.future_covariates) - len(series)}: add rows with an empty target"
+            )
+        return Windows(
+            series,
+            look_back=self.look_back,
+            horizon=self.horizon,
+            origins=origins,
+            masked=self.missing == "mask",
+            future_known=split != "predict",
+        )
+
+    def forecast_times(self, origin: int) -> np.ndarray:
+        """Timestamps `datetime64[us]` (H,) of the horizon after row `origin - 1`."""
+        times = extend(self.series.times, self.source.frequency, origin + self.horizon)
+        return times[origin : origin + self.horizon]
+
+    def _with_calendar(self, series: Series) -> Series:
+        """Adds calendar features, and the rows beyond the end that `predict` needs them for."""
+        if not self.calendar and series.future_covariates.shape[1]:
+            return series
+        length = len(series) + self.horizon
+        if series.future_covariates.shape[1]:
+            length = min(length, len(series.future_covariates))
+        times = extend(series.times, self.source.frequency, length)
+        features = calendar_features(times, self.calendar)
+        return Series(
+            times=times,
+            values=series.values,
+            observed=series.observed,
+            past_covariates=series.past_covariates,
+            future_covariates=np.concatenate([_first_rows(series.future_covariates, length), features], axis=1),
+            static_covariates=series.static_covariates,
+            channels=series.channels,
+        )
+
+
+def _first_rows(table: np.ndarray, length: int) -> np.ndarray:
+    return table[:length] if table.shape[1] else np.zeros((length, 0))
+
+
+def _mean_and_std(table: np.ndarray) -> tuple[Tensor, Tensor]:
+    mean, std = np.nanmean(table, axis=0), np.nanstd(table, axis=0)
+    std = np.where(std > 0, std, 1.0)  # a constant column is centred, not blown up
+    return torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)

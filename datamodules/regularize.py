@@ -1,0 +1,161 @@
+"""From a raw table to evenly ordered numbers: one stated policy for everything that can be wrong with it."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+MissingPolicy = Literal["error", "fill", "mask"]
+"""What to do with gaps, duplicated or unsorted timestamps, NaN and inf.
+
+`error` refuses them and says where they are. `fill` sorts, keeps the last of duplicated rows, inserts the rows of a
+gap and carries the last value forward (the first value backward before it). `mask` does the same and also leaves
+the filled values out of the loss and of every metric.
+"""
+
+
+def regularize(
+    frame: pl.DataFrame,
+    *,
+    name: str,
+    time_column: str,
+    time_format: str | None,
+    frequency: str | None,
+    columns: Sequence[str],
+    num_channels: int,
+    missing: MissingPolicy,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Orders a table by time and settles its missing values.
+
+    Args:
+        frame: The table.
+        name: What messages call it.
+        time_column: Name of the time column.
+        time_format: Format of a text time column; None recognises ISO 8601.
+        frequency: Time between rows as a polars duration; None leaves gaps alone.
+        columns: The columns to keep; the first `num_channels` are the targets.
+        num_channels: Number of target columns.
+        missing: The policy.
+
+    Returns:
+        times: `datetime64[us]` (T + F,), where F trailing rows have no target at all.
+        table: float64 (T + F, len(columns)), complete.
+        observed: bool (T, len(columns)), False where a value was filled.
+
+    Raises:
+        ValueError: A column is absent or not numeric, no row is left, or the policy is `error` and is broken.
+    """
+    absent = [column for column in (time_column, *columns) if column not in frame.columns]
+    if absent:
+        raise ValueError(f"{name}: no column named {absent[0]!r}; its columns are {frame.columns}")
+    if frame.is_empty():
+        raise ValueError(f"{name} has no rows")
+    text = [column for column in columns if not frame.schema[column].is_numeric() and frame[column].count()]
+    if text:
+        raise ValueError(f"{name}: column {text[0]!r} holds {frame.schema[text[0]]}, expected numbers")
+    frame = frame.select(
+        _timestamps(frame, name, time_column, time_format),
+        *(pl.col(column).cast(pl.Float64) for column in columns),
+    )
+    frame = _in_order(frame, name, missing)
+    if frequency is not None:
+        frame = _without_gaps(frame, name, frequency, missing)
+    table = frame.select(columns).to_numpy().astype(np.float64)  # null becomes NaN
+    known = np.isfinite(table)
+    length = _observed_length(known[:, :num_channels])
+    if length == 0:
+        raise ValueError(f"{name}: the columns {list(columns[:num_channels])} hold no number at all")
+    _check_complete(known, length, num_channels, name, columns, frame["time"], missing)
+    return frame["time"].to_numpy(), _carried_forward(table, known), known[:length]
+
+
+def _timestamps(frame: pl.DataFrame, name: str, column: str, time_format: str | None) -> pl.Series:
+    times = frame[column]
+    if times.dtype == pl.String:
+        try:
+            times = times.str.to_datetime(time_format, time_unit="us")
+        except pl.exceptions.PolarsError as error:
+            example = times.drop_nulls().head(1).to_list()
+            raise ValueError(
+                f"{name}: {column!r} does not read as {time_format or 'ISO 8601'} (first value: {example}); "
+                "state its format as series.time_format, e.g. '%d/%m/%Y %H:%M'"
+            ) from error
+    elif not times.dtype.is_temporal():
+        raise ValueError(f"{name}: the time column {column!r} holds {times.dtype}, expected text or timestamps")
+    if times.null_count():
+        raise ValueError(f"{name}: {times.null_count()} rows have no timestamp in {column!r}")
+    return times.cast(pl.Datetime("us")).alias("time")
+
+
+def _in_order(frame: pl.DataFrame, name: str, missing: MissingPolicy) -> pl.DataFrame:
+    if missing == "error":
+        steps = np.diff(frame["time"].to_numpy()).astype(np.int64)
+        backwards = np.flatnonzero(steps < 0)
+        if len(backwards):
+            before = int(backwards[0])
+            raise ValueError(
+                f"{name}: timestamps are not sorted ({frame['time'][before + 1]} stands after "
+                f"{frame['time'][before]} in row {before + 2}); {_ADVICE}"
+            )
+        repeated = np.flatnonzero(steps == 0)
+        if len(repeated):
+            raise ValueError(
+                f"{name}: {len(repeated)} rows repeat a timestamp (first: {frame['time'][int(repeated[0])]}); {_ADVICE}"
+            )
+        return frame
+    return frame.sort("time", maintain_order=True).unique("time", keep="last", maintain_order=True)
+
+
+def _without_gaps(frame: pl.DataFrame, name: str, frequency: str, missing: MissingPolicy) -> pl.DataFrame:
+    first, last = frame["time"][0], frame["time"][-1]
+    even = pl.select(pl.datetime_range(first, last, frequency, time_unit="us").alias("time"))
+    off_grid = frame.join(even, on="time", how="anti")
+    if len(off_grid):
+        raise ValueError(
+            f"{name}: {len(off_grid)} timestamps are not a multiple of {frequency} after {first} "
+            f"(first: {off_grid['time'][0]}); state the right series.frequency, or null for uneven steps"
+        )
+    gaps = even.join(frame, on="time", how="anti")
+    if len(gaps) and missing == "error":
+        raise ValueError(f"{name}: {len(gaps)} steps of {frequency} are absent (first: {gaps['time'][0]}); {_ADVICE}")
+    return even.join(frame, on="time", how="left", maintain_order="left") if len(gaps) else frame
+
+
+def _observed_length(known: np.ndarray) -> int:
+    """Rows up to the last one that has any target; those after it are the future."""
+    rows = np.flatnonzero(known.any(axis=1))
+    return int(rows[-1]) + 1 if len(rows) else 0
+
+
+def _check_complete(
+    known: np.ndarray,
+    length: int,
+    num_channels: int,
+    name: str,
+    columns: Sequence[str],
+    times: pl.Series,
+    missing: MissingPolicy,
+) -> None:
+    if missing != "error":
+        return
+    incomplete = ~known
+    incomplete[length:, :num_channels] = False
+    if incomplete.any():
+        row, column = np.argwhere(incomplete)[0]
+        raise ValueError(
+            f"{name}: {int(incomplete.sum())} values are NaN, infinite or empty "
+            f"(first: column {columns[column]!r} at {times[int(row)]}); {_ADVICE}"
+        )
+
+
+def _carried_forward(table: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Each unknown value becomes the last known one of its column; before the first, the first known one."""
+    rows = np.arange(len(table))[:, None]
+    last = np.maximum.accumulate(np.where(known, rows, -1), axis=0)
+    first = np.where(known.any(axis=0), known.argmax(axis=0), 0)
+    last = np.where(last < 0, first, last)
+    return np.nan_to_num(np.take_along_axis(table, last, axis=0), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+_ADVICE = "clean the file, or set data.missing to 'fill' or 'mask'"

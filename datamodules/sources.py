@@ -1,0 +1,116 @@
+"""Where raw files come from: a local folder, a public address, or a package that carries them."""
+
+import hashlib
+import importlib.util
+import os
+import tempfile
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+_CHUNK_BYTES = 1 << 20
+_TIMEOUT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A published file.
+
+    Attributes:
+        path: Where it lies below the data root, e.g. `ett/ETTh1.csv`.
+        url: Its public address.
+        sha256: Checksum of its bytes, in hexadecimal.
+    """
+
+    path: str
+    url: str
+    sha256: str
+
+
+def data_root(root: str | None) -> Path:
+    """The folder that holds raw files: `root`, else `$LIGHTNING_APP_DATA`, else `./data`."""
+    return Path(root or os.environ.get("LIGHTNING_APP_DATA") or "data").expanduser()
+
+
+def fetch(raw: RawFile, *, root: str | None = None) -> Path:
+    """Finds a published file below the data root, or downloads it there.
+
+    Args:
+        raw: The file.
+        root: The data root, see `data_root`.
+
+    Returns:
+        The path of a file whose checksum is right.
+
+    Raises:
+        ValueError: The file's checksum is not the published one.
+        FileNotFoundError: The file is not there and cannot be downloaded.
+    """
+    path = data_root(root) / raw.path
+    if not path.exists():
+        _download(raw, path)
+    digest = sha256_of(path)
+    if digest != raw.sha256:
+        raise ValueError(
+            f"{path} has sha256 {digest}, but the published file has {raw.sha256}. "
+            f"Delete it to download it again, or put the original there ({raw.url})."
+        )
+    return path
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def packaged_file(package: str, path: str, *, extra: str) -> Path:
+    """A data file inside an installed package, found without importing the package.
+
+    Args:
+        package: Import name of the package.
+        path: Path of the file below the package's folder.
+        extra: The extra of this project that installs the package.
+
+    Raises:
+        FileNotFoundError: The package or the file is missing.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError(
+            f"The series travels inside the package {package!r}, which is not installed: "
+            f"pip install 'lightning-r2p[{extra}]'"
+        )
+    file = Path(spec.origin).parent / path
+    if not file.exists():
+        raise FileNotFoundError(f"{file} is missing: this version of {package!r} does not carry the series.")
+    return file
+
+
+def _download(raw: RawFile, path: Path) -> None:
+    """Downloads to a temporary name, checks the bytes, then renames: a file that exists is whole."""
+    advice = f"Download {raw.url} and put it at {path}, or point data.root or $LIGHTNING_APP_DATA at the folder."
+    digest = hashlib.sha256()
+    partial: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            urllib.request.urlopen(raw.url, timeout=_TIMEOUT_SECONDS) as response,  # noqa: S310
+            tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file,
+        ):
+            partial = file.name
+            while chunk := response.read(_CHUNK_BYTES):
+                digest.update(chunk)
+                file.write(chunk)
+        if digest.hexdigest() != raw.sha256:
+            raise ValueError(
+                f"{raw.url} answered with sha256 {digest.hexdigest()}, expected {raw.sha256}: "
+                f"the file has changed or was cut short. Nothing was stored. {advice}"
+            )
+        Path(partial).replace(path)
+    except OSError as error:  # URLError and timeouts are OSErrors
+        raise FileNotFoundError(f"{path} does not exist and could not be downloaded ({error}). {advice}") from error
+    finally:
+        if partial is not None:
+            Path(partial).unlink(missing_ok=True)

@@ -1,0 +1,39 @@
+"""Networks, and the LightningModules that train them."""
+
+from models.base import BaseModule, StepOutput
+from models.baselines import (
+    CascadedForecaster,
+    CascadedMLP,
+    Linear,
+    RepeatLast,
+    RidgeForecaster,
+    SeasonalNaive,
+)
+from models.ensemble import EnsembleForecaster
+from models.forecaster import Forecaster
+from models.layers import ReversibleNorm
+from models.losses import FocalLoss, InfoNCELoss, PinballLoss, SupervisedContrastiveLoss
+from models.schedules import OneCycle, WarmupCosine
+from models.transformer import PatchTransformer, PhaseTransformer
+
+__all__ = [
+    "BaseModule",
+    "CascadedForecaster",
+    "CascadedMLP",
+    "EnsembleForecaster",
+    "FocalLoss",
+    "Forecaster",
+    "InfoNCELoss",
+    "Linear",
+    "OneCycle",
+    "PatchTransformer",
+    "PhaseTransformer",
+    "PinballLoss",
+    "RepeatLast",
+    "ReversibleNorm",
+    "RidgeForecaster",
+    "SeasonalNaive",
+    "StepOutput",
+    "SupervisedContrastiveLoss",
+    "WarmupCosine",
+]

@@ -1,0 +1,154 @@
+"""The template that every LightningModule here follows."""
+
+import inspect
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from lightning.pytorch import LightningModule
+from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torchmetrics import MetricCollection
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+SchedulerFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """What one step of training or evaluation came to.
+
+    Attributes:
+        loss: Mean over the samples that count, scalar.
+        predictions: What the metrics compare, any shape.
+        targets: The same shape as `predictions`, or what the metrics take beside them.
+        weight: How many samples the loss is a mean of.
+    """
+
+    loss: Tensor
+    predictions: Tensor
+    targets: Tensor
+    weight: int
+
+
+class BaseModule(LightningModule):
+    """Trains, evaluates and logs; a subclass says what one step is and which metrics to keep.
+
+    Args:
+        optimizer: Makes the optimizer from the parameters; None for a model with nothing to train by gradient.
+        scheduler: Makes the learning-rate scheduler from the optimizer; stepped at each optimizer step, or, for
+            `ReduceLROnPlateau`, at each validation on `monitor`. A scheduler with a `total_steps` argument that is
+            left out or null is told the number of optimizer steps of the whole fit.
+    """
+
+    monitor: str = "val/loss"
+    """The metric that picks the best checkpoint, and that plateau schedulers watch; lower is better."""
+
+    injected_arguments: tuple[str, ...] = ("optimizer", "scheduler")
+    """Constructor arguments that are code, not data. A checkpoint made in a notebook leaves them out, because it
+    must load under `weights_only=True`; give them again: `load_from_checkpoint(path, network=...)`. A checkpoint
+    made by the command line holds their config instead, and loads alone."""
+
+    def __init__(
+        self,
+        *,
+        optimizer: OptimizerFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
+    ) -> None:
+        super().__init__()
+        from_command_line = _given_hyperparameters.get() is not None
+        # logger=False: the run folder and W&B get the whole resolved config once, nested.
+        self.save_hyperparameters(ignore=() if from_command_line else self.injected_arguments, logger=False)
+        self.optimizer_factory = optimizer
+        self.scheduler_factory = scheduler
+        metrics = self.configure_metrics()
+        self.val_metrics = metrics.clone(prefix="val/")
+        self.test_metrics = metrics.clone(prefix="test/")
+
+    @abstractmethod
+    def step(self, batch: Batch) -> StepOutput:
+        """One forward pass with its loss."""
+
+    @abstractmethod
+    def configure_metrics(self) -> MetricCollection:
+        """The metrics of validation and test, each cloned from this collection."""
+
+    @abstractmethod
+    def example_inputs(self) -> dict[str, Tensor]:
+        """Inputs of `forward` by name, two samples of the right shapes and dtypes."""
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:  # noqa: ARG002
+        output = self.step(batch)
+        if not output.loss.requires_grad:
+            return None  # nothing to train: a baseline in closed form
+        self.log("train/loss", output.loss.detach(), batch_size=output.weight, prog_bar=True)
+        return output.loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        self._evaluate(batch, "val", self.val_metrics)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> Batch:  # noqa: ARG002
+        return self._evaluate(batch, "test", self.test_metrics)
+
+    def _evaluate(self, batch: Batch, split: str, metrics: MetricCollection) -> Batch:
+        output = self.step(batch)
+        metrics.update(output.predictions, output.targets)
+        # Sums and counts are reduced over the ranks, so the mean is exact however the batches fell.
+        self.log(f"{split}/loss", output.loss, batch_size=output.weight, on_step=False, on_epoch=True, sync_dist=True)
+        self.log_dict(metrics, on_step=False, on_epoch=True)
+        return {"predictions": output.predictions}
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        if not parameters:
+            return None
+        if self.optimizer_factory is None:
+            raise ValueError(
+                f"model.optimizer: {type(self).__name__} has {sum(p.numel() for p in parameters):,} parameters to "
+                "train and no optimizer was given, e.g. `optimizer: {class_path: AdamW, init_args: {lr: 0.001}}`"
+            )
+        optimizer = self.optimizer_factory(parameters)
+        if self.scheduler_factory is None:
+            return optimizer
+        scheduler = make_scheduler(self.scheduler_factory, optimizer, self._num_optimizer_steps)
+        if isinstance(scheduler, ReduceLROnPlateau):
+            # strict=False: the metric of a resumed epoch is known only after its validation.
+            config = {"scheduler": scheduler, "monitor": self.monitor, "interval": "epoch", "strict": False}
+        else:
+            config = {"scheduler": scheduler, "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]
+
+    def _num_optimizer_steps(self) -> int:
+        steps = self.trainer.estimated_stepping_batches
+        if steps in (-1, float("inf")):
+            raise ValueError("model.scheduler needs the number of steps: set trainer.max_epochs or trainer.max_steps")
+        return int(steps)
+
+
+def make_scheduler(
+    factory: SchedulerFactory, optimizer: Optimizer, num_steps: Callable[[], int]
+) -> LRScheduler | ReduceLROnPlateau:
+    """Builds a scheduler, and tells it the number of optimizer steps if it wants to know.
+
+    Args:
+        factory: A scheduler class, or a `functools.partial` of one (what the command line makes of a config).
+        optimizer: The optimizer.
+        num_steps: Gives the number of steps; called only if it is wanted.
+    """
+    scheduler_class, given = _class_and_arguments(factory)
+    wanted = scheduler_class is not None and "total_steps" in inspect.signature(scheduler_class).parameters
+    if wanted and given.get("total_steps") is None and not given.get("epochs"):
+        return factory(optimizer, total_steps=num_steps())  # type: ignore[call-arg]
+    return factory(optimizer)
+
+
+def _class_and_arguments(factory: Any) -> tuple[type | None, dict[str, Any]]:
+    """The class behind a factory; jsonargparse passes it as an argument of a partial of its own function."""
+    candidates = [factory, getattr(factory, "func", None), *getattr(factory, "args", ())]
+    found = next((candidate for candidate in candidates if isinstance(candidate, type)), None)
+    return found, getattr(factory, "keywords", {})

@@ -1,0 +1,42 @@
+"""Forecasts that need no training: the rows that every other row is measured against."""
+
+from torch import Tensor, nn
+
+
+class RepeatLast(nn.Module):
+    """Repeats the last value: the best forecast of a random walk.
+
+    Args:
+        horizon: Rows forecast, H.
+    """
+
+    def __init__(self, *, horizon: int) -> None:
+        super().__init__()
+        self.horizon = horizon
+
+    def forward(self, past: Tensor) -> Tensor:
+        """Forecasts (B, L, C) -> (B, H, C)."""
+        return past[:, -1:].expand(-1, self.horizon, -1)
+
+
+class SeasonalNaive(nn.Module):
+    """Repeats the last season.
+
+    Args:
+        look_back: Rows seen, L; at least one period.
+        horizon: Rows forecast, H.
+        period: Rows of one season.
+    """
+
+    def __init__(self, *, look_back: int, horizon: int, period: int) -> None:
+        super().__init__()
+        if look_back < period:
+            raise ValueError(f"look_back: {look_back} given, at least one period of {period} rows is needed")
+        self.horizon = horizon
+        self.period = period
+
+    def forward(self, past: Tensor) -> Tensor:
+        """Forecasts (B, L, C) -> (B, H, C)."""
+        season = past[:, -self.period :]
+        repeats = -(-self.horizon // self.period)
+        return season.repeat(1, repeats, 1)[:, : self.horizon]

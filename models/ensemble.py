@@ -1,0 +1,153 @@
+"""An equal-weight mean of trained forecasters."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from models.base import Batch, StepOutput
+from models.forecaster import Forecaster
+
+
+class EnsembleForecaster(Forecaster):
+    """The plain mean of the members that do best together on validation.
+
+    `fit` trains nothing: one pass over validation adds up the products of the members' errors, from which the MSE
+    of the mean of every subset follows; the best subset is kept. Weights within a subset are equal, as fitted
+    weights rarely beat them out of sample (Smith & Wallis, 2009).
+
+    Args:
+        members: Checkpoints of trained forecasters of the same horizon and channels.
+        loss: Logged only.
+        num_channels: Target channels C.
+        look_back: Rows seen, L; at least the longest of the members.
+        horizon: Rows forecast, H.
+    """
+
+    def __init__(
+        self,
+        *,
+        members: Sequence[str],
+        loss: nn.Module,
+        num_channels: int,
+        look_back: int,
+        horizon: int,
+    ) -> None:
+        if not members:
+            raise ValueError("model.members: no checkpoint given, one or more are needed")
+        super().__init__(
+            network=_Mean(members=[_load(path, look_back=look_back, horizon=horizon) for path in members]),
+            loss=loss,
+            num_channels=num_channels,
+            look_back=look_back,
+            horizon=horizon,
+        )
+        self.members = tuple(members)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Nothing to train."""
+
+    def setup(self, stage: str) -> None:
+        """The members bring their own statistics; the target's are those of the data, for the metrics' scale."""
+        super().setup(stage)
+        self.requires_grad_(False)
+
+    def on_validation_epoch_start(self) -> None:
+        size = len(self.members)
+        self._error_products = torch.zeros(size, size, dtype=torch.float64)
+        self._num_errors = 0
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        if self.trainer.state.fn != "fit":
+            super().validation_step(batch, batch_idx)
+            return
+        assert isinstance(self.network, _Mean)
+        future = self.target_scale(batch["future"])
+        errors = torch.stack([self.target_scale(raw) - future for raw in self.network.forecasts(batch["past"])])
+        if "future_mask" in batch:
+            errors = errors[:, batch["future_mask"]]
+        flat = errors.flatten(1)  # (M, N)
+        self._error_products += (flat @ flat.T).double().cpu()
+        self._num_errors += flat.shape[1]
+
+    def on_validation_epoch_end(self) -> None:
+        if self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
+            return
+        assert isinstance(self.network, _Mean)
+        products = self.trainer.strategy.reduce(self._error_products.to(self.device), reduce_op="sum").cpu()
+        count = self.trainer.strategy.reduce(torch.tensor(float(self._num_errors), device=self.device), reduce_op="sum")
+        subset, error = best_subset(products / float(count))
+        self.network.chosen.copy_(torch.tensor([index in subset for index in range(len(self.members))]))
+        self.log_dict({"val/loss": error, "val/mse": error, "val/num_members": float(len(subset))})
+
+    def network_inputs(self, batch: Batch) -> Batch:
+        return {"past": batch["past"]}
+
+    def step(self, batch: Batch) -> StepOutput:
+        future = self.target_scale(batch["future"])
+        forecast = self.target_scale(self.network(batch["past"]))
+        mask = batch.get("future_mask")
+        mask = torch.ones_like(future, dtype=torch.bool) if mask is None else mask
+        return StepOutput(
+            loss=self.masked_loss(forecast, future, mask),
+            predictions=forecast[mask],
+            targets=future[mask],
+            weight=int(mask.sum()),
+        )
+
+    def forward(
+        self,
+        past: Tensor,
+        past_covariates: Tensor | None = None,  # noqa: ARG002
+        future_covariates: Tensor | None = None,  # noqa: ARG002
+        static_covariates: Tensor | None = None,  # noqa: ARG002
+    ) -> Tensor:
+        """Forecasts in raw units: (B, L, C) -> (B, H, C)."""
+        return self.network(past)
+
+
+class _Mean(nn.Module):
+    chosen: Tensor
+
+    def __init__(self, *, members: Sequence[Forecaster]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.register_buffer("chosen", torch.ones(len(members), dtype=torch.bool))
+
+    def forecasts(self, past: Tensor) -> list[Tensor]:
+        """Each member's forecast in raw units."""
+        return [member(past) for member in self.members]
+
+    def forward(self, past: Tensor) -> Tensor:
+        forecasts = [member(past) for member, taken in zip(self.members, self.chosen.tolist(), strict=True) if taken]
+        return torch.stack(forecasts).mean(dim=0)
+
+
+def best_subset(products: Tensor) -> tuple[tuple[int, ...], float]:
+    """The subset whose mean forecast has the lowest MSE.
+
+    Args:
+        products: Mean products of the members' errors, (M, M).
+
+    Returns:
+        Indices of the subset, and its MSE.
+    """
+    size = len(products)
+    subsets = [subset for count in range(1, size + 1) for subset in combinations(range(size), count)]
+    errors = {subset: float(products[subset, :][:, subset].mean()) for subset in subsets}
+    best = min(errors, key=lambda subset: errors[subset])
+    return best, errors[best]
+
+
+def _load(path: str, *, look_back: int, horizon: int) -> Forecaster:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"model.members: the checkpoint {path} does not exist")
+    member = Forecaster.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+    if member.horizon != horizon or member.look_back > look_back:
+        raise ValueError(
+            f"model.members: {path} maps {member.look_back} rows to {member.horizon}, which does not fit into "
+            f"look_back {look_back} and horizon {horizon}"
+        )
+    return member

@@ -1,0 +1,185 @@
+"""The LightningModule of every forecasting network."""
+
+import inspect
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
+
+from models.base import BaseModule, Batch, OptimizerFactory, SchedulerFactory, StepOutput
+from models.layers import Standardize
+
+COVARIATES = ("past_covariates", "future_covariates", "static_covariates")
+
+
+class Forecaster(BaseModule):
+    """Trains any network that maps a window (B, L, C) to a horizon (B, H, C), or (B, H, C, Q) for Q quantiles.
+
+    `forward` takes and gives raw units; the network, the loss and the metrics see every channel standardised with
+    the statistics of the training rows, as the long-horizon literature reports them. With quantiles the metrics
+    judge the middle one.
+
+    Args:
+        network: Takes `past`, and by these names what it wants of `past_covariates`, `future_covariates` and
+            `static_covariates`.
+        loss: Takes (forecast, future), gives their mean loss.
+        num_channels: Target channels C.
+        look_back: Rows seen, L.
+        horizon: Rows forecast, H.
+        num_past_covariates: Columns known up to the origin, P.
+        num_future_covariates: Columns known over the horizon, K.
+        num_static_covariates: Attributes of a channel, S.
+        optimizer: Makes the optimizer; None for a network without parameters.
+        scheduler: Makes the learning-rate scheduler, see `BaseModule`.
+    """
+
+    monitor = "val/mse"
+    injected_arguments = (*BaseModule.injected_arguments, "network", "loss")
+
+    def __init__(
+        self,
+        *,
+        network: nn.Module,
+        loss: nn.Module,
+        num_channels: int,
+        look_back: int,
+        horizon: int,
+        num_past_covariates: int = 0,
+        num_future_covariates: int = 0,
+        num_static_covariates: int = 0,
+        optimizer: OptimizerFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
+    ) -> None:
+        super().__init__(optimizer=optimizer, scheduler=scheduler)
+        self.network = network
+        self.loss = loss
+        self.num_channels = num_channels
+        self.look_back = look_back
+        self.horizon = horizon
+        self.num_static_covariates = num_static_covariates
+        self.target_scale = Standardize(num_columns=num_channels)
+        self.covariate_scales = nn.ModuleDict(
+            {
+                name: Standardize(num_columns=columns)
+                for name, columns in (
+                    ("past_covariates", num_past_covariates),
+                    ("future_covariates", num_future_covariates),
+                )
+                if columns
+            }
+        )
+        self.register_buffer("has_statistics", torch.tensor(False))
+
+        accepted = inspect.signature(network.forward).parameters
+        self._network_inputs = tuple(name for name in COVARIATES if name in accepted)
+        given = {*self.covariate_scales, *(("static_covariates",) if num_static_covariates else ())}
+        unused = sorted(given - set(self._network_inputs))
+        if unused:
+            raise ValueError(
+                f"model.network: {type(network).__name__} takes no {unused[0]}, which the data module provides; "
+                "take them out of the data section, or choose a network that takes them (PatchTransformer)"
+            )
+
+    def configure_metrics(self) -> MetricCollection:
+        return MetricCollection({"mse": MeanSquaredError(), "mae": MeanAbsoluteError()}, compute_groups=False)
+
+    def setup(self, stage: str) -> None:
+        """Takes the statistics of the training rows from the data module; a checkpoint's, loaded later, win."""
+        statistics = getattr(getattr(self.trainer, "datamodule", None), "statistics", None)
+        if statistics is None or (stage != "fit" and self.has_statistics):
+            return
+        self.target_scale.set_statistics(statistics["target"])
+        for name, scale in self.covariate_scales.items():
+            scale.set_statistics(statistics[name])  # type: ignore[operator]
+        self.has_statistics.fill_(True)
+
+    def forward(
+        self,
+        past: Tensor,
+        past_covariates: Tensor | None = None,
+        future_covariates: Tensor | None = None,
+        static_covariates: Tensor | None = None,
+    ) -> Tensor:
+        """Forecasts in raw units.
+
+        Args:
+            past: (B, L, C).
+            past_covariates: (B, L, P).
+            future_covariates: (B, L + H, K).
+            static_covariates: (B, C, S).
+
+        Returns:
+            (B, H, C), or (B, H, C, Q) with quantiles.
+        """
+        batch = {
+            "past": past,
+            "past_covariates": past_covariates,
+            "future_covariates": future_covariates,
+            "static_covariates": static_covariates,
+        }
+        forecast = self.network(**self.network_inputs({name: value for name, value in batch.items() if value is not None}))
+        if forecast.ndim == past.ndim:
+            return self.target_scale.invert(forecast)
+        return self.target_scale.invert(forecast.transpose(2, 3)).transpose(2, 3)
+
+    def network_inputs(self, batch: Batch) -> Batch:
+        """What the network takes of a batch, in standard units."""
+        inputs = {"past": self.target_scale(batch["past"])}
+        for name in self._network_inputs:
+            if name in batch:
+                scale = self.covariate_scales[name] if name in self.covariate_scales else None
+                inputs[name] = batch[name] if scale is None else scale(batch[name])
+        return inputs
+
+    def step(self, batch: Batch) -> StepOutput:
+        future = self.target_scale(batch["future"])
+        mask = batch.get("future_mask")
+        loss, forecast = self.training_loss(self.network_inputs(batch), future, mask)
+        weight = len(future) if mask is None else int(mask.sum())
+        if self.training:
+            return StepOutput(loss=loss, predictions=forecast, targets=future, weight=weight)
+        point = self.point_forecast(forecast)
+        if mask is not None:
+            return StepOutput(loss=loss, predictions=point[mask], targets=future[mask], weight=weight)
+        return StepOutput(loss=loss, predictions=point.flatten(), targets=future.flatten(), weight=weight)
+
+    def training_loss(self, inputs: Batch, future: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The loss to descend and the forecast; a subclass may supervise more than the final forecast.
+
+        Args:
+            inputs: What the network takes, in standard units.
+            future: (B, H, C) in standard units.
+            mask: bool (B, H, C), True where observed, or None.
+
+        Returns:
+            loss: Scalar.
+            forecast: (B, H, C) or (B, H, C, Q) in standard units.
+        """
+        forecast = self.network(**inputs)
+        return self.masked_loss(forecast, future, mask), forecast
+
+    def masked_loss(self, forecast: Tensor, future: Tensor, mask: Tensor | None) -> Tensor:
+        """The loss over the observed values; zero if there is none."""
+        if mask is None:
+            return self.loss(forecast, future)
+        return self.loss(forecast[mask], future[mask]) if mask.any() else forecast.sum() * 0.0
+
+    def point_forecast(self, forecast: Tensor) -> Tensor:
+        """(B, H, C) as it is; of (B, H, C, Q) the middle quantile."""
+        return forecast if forecast.ndim == 3 else forecast[..., forecast.shape[-1] // 2]
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Batch:  # noqa: ARG002
+        names = ("past", *self._network_inputs)
+        return {
+            "forecast": self(**{name: batch[name] for name in names if name in batch}),
+            "origin": batch["origin"],
+        }
+
+    def example_inputs(self) -> dict[str, Tensor]:
+        example = {"past": torch.randn(2, self.look_back, self.num_channels)}
+        rows = {"past_covariates": self.look_back, "future_covariates": self.look_back + self.horizon}
+        for name, scale in self.covariate_scales.items():
+            example[name] = torch.randn(2, rows[name], len(scale.mean))  # type: ignore[arg-type]
+        if self.num_static_covariates:
+            example["static_covariates"] = torch.randn(2, self.num_channels, self.num_static_covariates)
+        return example

@@ -1,0 +1,29 @@
+"""Attention through a few learned routers: linear in the number of tokens."""
+
+import torch
+from torch import Tensor, nn
+
+
+class RouterAttention(nn.Module):
+    """Tokens talk through routers: routers read all tokens, then tokens read the routers.
+
+    The two-stage attention of Crossformer (Zhang & Yan, ICLR 2023): O(T * R) instead of O(T * T).
+
+    Args:
+        hidden_size: Width D.
+        num_heads: Attention heads.
+        num_routers: Routers R.
+    """
+
+    def __init__(self, *, hidden_size: int, num_heads: int, num_routers: int) -> None:
+        super().__init__()
+        self.router = nn.Parameter(torch.randn(num_routers, hidden_size) * 0.02)
+        self.gather = nn.MultiheadAttention(hidden_size, num_heads, batch_first=True)
+        self.distribute = nn.MultiheadAttention(hidden_size, num_heads, batch_first=True)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Mixes tokens (B, T, D) into (B, T, D)."""
+        router = self.router.expand(len(tokens), -1, -1)  # (B, R, D)
+        messages, _ = self.gather(router, tokens, tokens, need_weights=False)
+        mixed, _ = self.distribute(tokens, messages, messages, need_weights=False)
+        return mixed

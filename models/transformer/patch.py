@@ -1,0 +1,132 @@
+"""A transformer over patches of a window, with covariates and quantiles.
+
+Shapes: B windows, C channels, L look-back, H horizon, P past and K known-future covariates, S static ones,
+T patches, N = B * C, D hidden size, Q quantiles.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.layers import ReversibleNorm
+
+
+class PatchTransformer(nn.Module):
+    """PatchTST (Nie et al., ICLR 2023) in pre-norm form, with past, known-future and static covariates.
+
+    The window of each channel is cut into overlapping patches; a patch is embedded together with the covariates of
+    its own rows, the static covariates shift every token of their channel, and the known future reaches the head
+    through an embedding of the horizon. Without covariates it is the plain channel-independent PatchTST.
+
+    Args:
+        look_back: Rows seen, L.
+        horizon: Rows forecast, H.
+        num_past_covariates: P.
+        num_future_covariates: K.
+        num_static_covariates: S.
+        quantiles: Levels to forecast; None forecasts one value per step. Levels never cross, by construction.
+        patch_size: Rows of a patch.
+        stride: Rows from one patch to the next.
+        hidden_size: Width D.
+        feed_forward_size: Width of the feed-forward networks.
+        num_layers: Blocks.
+        num_heads: Attention heads.
+        dropout: Dropout in the blocks, after the embedding and before the head.
+        norm: What each window is freed of, see `ReversibleNorm`.
+    """
+
+    def __init__(
+        self,
+        *,
+        look_back: int,
+        horizon: int,
+        num_past_covariates: int = 0,
+        num_future_covariates: int = 0,
+        num_static_covariates: int = 0,
+        quantiles: Sequence[float] | None = None,
+        patch_size: int = 16,
+        stride: int = 8,
+        hidden_size: int = 16,
+        feed_forward_size: int = 128,
+        num_layers: int = 3,
+        num_heads: int = 4,
+        dropout: float = 0.3,
+        norm: ReversibleNorm,
+    ) -> None:
+        super().__init__()
+        if look_back < patch_size:
+            raise ValueError(f"look_back: {look_back} given, at least one patch of {patch_size} rows is needed")
+        self.look_back = look_back
+        self.horizon = horizon
+        self.patch_size = patch_size
+        self.stride = stride
+        self.quantiles = tuple(quantiles) if quantiles is not None else None
+        num_outputs = len(self.quantiles) if self.quantiles else 1
+        num_patches = (look_back - patch_size) // stride + 2  # the end is padded by one stride
+        width = 1 + num_past_covariates + num_future_covariates
+
+        self.norm = norm
+        self.embedding = nn.Linear(width * patch_size, hidden_size)
+        self.static_embedding = _linear_if(num_static_covariates, hidden_size)
+        self.position = nn.Parameter(torch.randn(num_patches, hidden_size) * 0.02)
+        self.dropout = nn.Dropout(dropout)
+        layer = nn.TransformerEncoderLayer(
+            hidden_size, num_heads, feed_forward_size, dropout, "gelu", batch_first=True, norm_first=True
+        )
+        self.encoder = nn.TransformerEncoder(layer, num_layers, enable_nested_tensor=False)
+        self.head = nn.Linear(num_patches * hidden_size, horizon * num_outputs)
+        self.future_head = _linear_if(num_future_covariates * horizon, horizon * num_outputs)
+
+    def forward(
+        self,
+        past: Tensor,
+        past_covariates: Tensor | None = None,
+        future_covariates: Tensor | None = None,
+        static_covariates: Tensor | None = None,
+    ) -> Tensor:
+        """Forecasts a window.
+
+        Args:
+            past: (B, L, C).
+            past_covariates: (B, L, P), needed if P > 0.
+            future_covariates: (B, L + H, K), needed if K > 0.
+            static_covariates: (B, C, S), needed if S > 0.
+
+        Returns:
+            (B, H, C), or (B, H, C, Q) with quantiles.
+        """
+        batch_size, _, num_channels = past.shape
+        window, level, scale = self.norm(past.transpose(1, 2)[..., -self.look_back :])  # (B, C, L)
+        rows = [window.unsqueeze(2)]  # (B, C, 1, L)
+        for covariates in (past_covariates, future_covariates):
+            if covariates is not None:
+                known = covariates[:, past.shape[1] - self.look_back : past.shape[1]]
+                rows.append(known.transpose(1, 2).unsqueeze(1).expand(-1, num_channels, -1, -1))
+        tokens = self.embedding(self._patches(torch.cat(rows, dim=2).flatten(0, 1)))  # (N, T, D)
+        if static_covariates is not None and self.static_embedding is not None:
+            tokens = tokens + self.static_embedding(static_covariates).flatten(0, 1).unsqueeze(1)
+        tokens = self.encoder(self.dropout(tokens + self.position))
+        forecast = self.head(self.dropout(tokens.flatten(1))).unflatten(0, (batch_size, num_channels))
+        if future_covariates is not None and self.future_head is not None:
+            coming = future_covariates[:, past.shape[1] :].flatten(1)  # (B, H * K)
+            forecast = forecast + self.future_head(coming).unsqueeze(1)
+        if self.quantiles is None:
+            return self.norm.invert(forecast, level, scale).transpose(1, 2)
+        levels = _ascending(forecast.unflatten(-1, (self.horizon, -1)))  # (B, C, H, Q)
+        return self.norm.invert(levels, level.unsqueeze(-1), scale.unsqueeze(-1)).transpose(1, 2)
+
+    def _patches(self, rows: Tensor) -> Tensor:
+        """Rows (N, 1 + P + K, L) -> overlapping patches (N, T, (1 + P + K) * patch_size)."""
+        padded = F.pad(rows, (0, self.stride), mode="replicate")
+        return padded.unfold(-1, self.patch_size, self.stride).transpose(1, 2).flatten(2)
+
+
+def _ascending(raw: Tensor) -> Tensor:
+    """The first level plus positive steps: (..., Q) that never crosses."""
+    return torch.cat([raw[..., :1], F.softplus(raw[..., 1:])], dim=-1).cumsum(dim=-1)
+
+
+def _linear_if(in_features: int, out_features: int) -> nn.Linear | None:
+    return nn.Linear(in_features, out_features, bias=False) if in_features else None

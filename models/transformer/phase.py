@@ -1,0 +1,103 @@
+"""A transformer over the phases of one season.
+
+Shapes: B windows, C channels, L look-back, H horizon, P phases of a period, N = B * C, D hidden size.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from models.layers import ReversibleNorm, RouterAttention
+
+
+class PhaseBlock(nn.Module):
+    """Pre-norm block: router attention over the phases, then a feed-forward network.
+
+    Args:
+        hidden_size: Width D.
+        num_heads: Attention heads.
+        num_routers: Routers of the attention.
+        dropout: Dropout of both branches and inside the feed-forward network.
+    """
+
+    def __init__(self, *, hidden_size: int, num_heads: int, num_routers: int, dropout: float) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(hidden_size)
+        self.attention = RouterAttention(hidden_size=hidden_size, num_heads=num_heads, num_routers=num_routers)
+        self.feed_forward_norm = nn.LayerNorm(hidden_size)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(hidden_size, 4 * hidden_size),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(4 * hidden_size, hidden_size),
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Mixes tokens (N, P, D) into (N, P, D)."""
+        tokens = tokens + self.dropout(self.attention(self.attention_norm(tokens)))
+        return tokens + self.dropout(self.feed_forward(self.feed_forward_norm(tokens)))
+
+
+class PhaseTransformer(nn.Module):
+    """Phase-token transformer: a linear seasonal forecast, corrected by attention across the phases.
+
+    A token is one phase of the period (an hour of the day, say) and carries the values of that phase over the last
+    L / P periods. A linear map from past to coming periods, shared by all phases, is the seasonal skip; the
+    transformer starts at zero beside it. Each channel is forecast by itself with shared weights, so the number of
+    parameters does not depend on C. After PhaseFormer (2025) and SparseTSF (Lin et al., ICML 2024).
+
+    Args:
+        look_back: Rows seen, L; at least one period. What exceeds a whole number of periods is not used.
+        horizon: Rows forecast, H.
+        period: Rows of one season, P.
+        hidden_size: Width D.
+        num_layers: Blocks.
+        num_heads: Attention heads.
+        num_routers: Routers of the attention.
+        dropout: Dropout in the blocks.
+    """
+
+    def __init__(
+        self,
+        *,
+        look_back: int,
+        horizon: int,
+        period: int,
+        hidden_size: int = 16,
+        num_layers: int = 1,
+        num_heads: int = 2,
+        num_routers: int = 8,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if look_back < period:
+            raise ValueError(f"look_back: {look_back} given, at least one period of {period} rows is needed")
+        self.look_back = look_back
+        self.horizon = horizon
+        self.period = period
+        self.num_periods = look_back // period
+        num_coming_periods = -(-horizon // period)
+        self.norm = ReversibleNorm(mode="std")
+        self.seasonal = nn.Linear(self.num_periods, num_coming_periods)
+        self.embedding = nn.Linear(self.num_periods, hidden_size)
+        self.position = nn.Parameter(torch.randn(period, hidden_size) * 0.02)
+        self.blocks = nn.Sequential(
+            *(
+                PhaseBlock(hidden_size=hidden_size, num_heads=num_heads, num_routers=num_routers, dropout=dropout)
+                for _ in range(num_layers)
+            )
+        )
+        self.correction = nn.Linear(hidden_size, num_coming_periods)
+        nn.init.zeros_(self.correction.weight)
+        nn.init.zeros_(self.correction.bias)
+
+    def forward(self, past: Tensor) -> Tensor:
+        """Forecasts (B, L, C) -> (B, H, C)."""
+        batch_size, _, num_channels = past.shape
+        window, level, scale = self.norm(past.transpose(1, 2)[..., -self.look_back :])  # (B, C, L)
+        whole = window[..., -self.num_periods * self.period :]
+        phases = whole.reshape(-1, self.num_periods, self.period).transpose(1, 2)  # (N, P, L / P)
+        tokens = self.blocks(self.embedding(phases) + self.position)  # (N, P, D)
+        coming = self.seasonal(phases) + self.correction(tokens)  # (N, P, ceil(H / P))
+        forecast = coming.transpose(1, 2).reshape(batch_size, num_channels, -1)[..., : self.horizon]
+        return self.norm.invert(forecast, level, scale).transpose(1, 2)
