@@ -142,6 +142,17 @@ class BaseDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.pin_memory = pin_memory
 
+    sample_name: str = "samples"
+    """What one sample is called where throughput is shown."""
+
+    @abstractmethod
+    def fingerprint(self) -> dict[str, Any]:
+        """What identifies the data, as plain data: name, size, checksum."""
+
+    @abstractmethod
+    def protocol(self) -> dict[str, Any]:
+        """How a test on this data is done, in words and numbers, for the report."""
+
     @abstractmethod
     def dataset(self, split: Split) -> BatchedDataset:
         """The samples of one split; called after `setup`."""

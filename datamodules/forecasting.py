@@ -1,7 +1,8 @@
 """Series to windows for forecasting, under the protocol of the long-horizon literature."""
 
+import hashlib
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +13,6 @@ from datamodules.calendar import CalendarFeature, calendar_features, extend
 from datamodules.regularize import MissingPolicy
 from datamodules.series import Boundary, Series, SeriesSource
 from datamodules.windows import Windows
-
-Covariates = Literal["past_covariates", "future_covariates"]
-
 
 class ForecastingDataModule(BaseDataModule):
     """Windows (look-back, horizon) of a multivariate series.
@@ -36,6 +34,8 @@ class ForecastingDataModule(BaseDataModule):
         num_workers: Processes that gather batches.
         pin_memory: Put batches in page-locked memory.
     """
+
+    sample_name = "windows"
 
     def __init__(
         self,
@@ -159,6 +159,32 @@ class ForecastingDataModule(BaseDataModule):
             masked=self.missing == "mask",
             future_known=split != "predict",
         )
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Source, size, period and the checksum of what was read, after missing values were settled."""
+        series = self.series
+        digest = hashlib.sha256()
+        for table in (series.times, series.values, series.observed, series.past_covariates, series.future_covariates):
+            digest.update(np.ascontiguousarray(table).tobytes())
+        return {
+            "source": type(self.source).__name__,
+            "channels": list(self.channels),
+            "rows": len(series),
+            "period": [str(series.times[0]), str(series.times[len(series) - 1])],
+            "sha256": digest.hexdigest(),
+        }
+
+    def protocol(self) -> dict[str, Any]:
+        """Split, windows and scale of the test."""
+        train, val, test = self.boundaries
+        return {
+            "data": f"{type(self.source).__name__}, {self.num_channels} channels, {len(self.series):,} rows",
+            "split": f"rows 0-{train:,} train, to {val:,} validation, to {test:,} test",
+            "windows": f"look-back {self.look_back}, horizon {self.horizon}, stride 1; "
+            f"{len(self.dataset('test')):,} in test, none dropped",
+            "scale": "each channel standardised with the mean and deviation of its training rows",
+            "selection": "best validation metric; the test split was read once, after that",
+        }
 
     def forecast_times(self, origin: int) -> np.ndarray:
         """Timestamps `datetime64[us]` (H,) of the horizon after row `origin - 1`."""

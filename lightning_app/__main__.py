@@ -1,0 +1,83 @@
+"""`lightning-app VERB`: finds the verb, and imports nothing heavy before that."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from lightning_app import __version__
+
+VERBS: dict[str, tuple[str, str]] = {
+    "fit": ("lightning_app.cli:run", "Train a model; keeps the best and the last checkpoint in a run folder."),
+    "validate": ("lightning_app.cli:run", "Evaluate a checkpoint on the validation split."),
+    "test": ("lightning_app.cli:run", "Evaluate a checkpoint on the test split; writes a report and a picture."),
+    "predict": ("lightning_app.cli:run", "Forecast with a checkpoint; writes a table."),
+    "compare": ("lightning_app.compare:run", "Fit and test several configs; writes one table."),
+}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        args: The command line without the program's name; None takes `sys.argv`.
+
+    Returns:
+        Exit code: 0 done, 1 the work failed, 2 bad usage, config or data, 143 ended by SIGTERM after saving.
+    """
+    words = list(sys.argv[1:] if args is None else args)
+    debug = "--debug" in words or os.environ.get("LIGHTNING_APP_DEBUG") == "1"
+    words = [word for word in words if word != "--debug"]
+    if not words or words[0] in ("-h", "--help"):
+        print(_help())  # noqa: T201
+        return 0
+    if words[0] == "--version":
+        print(f"lightning-app {__version__}")  # noqa: T201
+        return 0
+    if words[0] not in VERBS:
+        return _fail(f"unknown verb {words[0]!r}, allowed: {', '.join(VERBS)}", 2)
+    # Both libraries talk too much by default; the settings must stand before they are imported.
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+    try:
+        _function(VERBS[words[0]][0])(words)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except Exception as error:
+        if debug:
+            raise
+        from lightning_app.errors import describe, exit_code
+
+        return _fail(describe(error), exit_code(error))
+    return 0
+
+
+def _function(address: str) -> Callable[[list[str]], None]:
+    module, name = address.split(":")
+    function: Callable[[list[str]], None] = getattr(import_module(module), name)
+    return function
+
+
+def _help() -> str:
+    verbs = "\n".join(f"  {verb:<10}{text}" for verb, (_, text) in VERBS.items())
+    return (
+        "usage: lightning-app VERB [options]\n\n"
+        "One config takes a model from research to production.\n\n"
+        f"verbs:\n{verbs}\n\n"
+        "options:\n"
+        "  VERB --help    the options of a verb\n"
+        "  --version      print the version\n"
+        "  --debug        print a traceback when something fails\n\n"
+        "example:\n"
+        "  lightning-app fit -c configs/forecasting/co2_phase.yaml --trainer.max_epochs 5"
+    )
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

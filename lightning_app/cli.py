@@ -1,0 +1,230 @@
+"""fit, validate, test and predict: LightningCLI over any LightningModule and DataModule of the project."""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+import torch
+import yaml
+from jsonargparse import _typehints
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+import callbacks  # noqa: F401  # class names in configs need no path once their module is imported
+from callbacks import (
+    BestCheckpoint,
+    DurableCheckpointIO,
+    ExactResume,
+    ForecastPicture,
+    LastCheckpoint,
+    PredictionTable,
+    Progress,
+)
+from callbacks.checkpoints import SIGTERM_EXIT_CODE
+from datamodules import BaseDataModule
+from lightning_app.checkpoint_source import CheckpointSource
+from lightning_app.errors import UsageError, simplify
+from lightning_app.history import History
+from lightning_app.record import RunRecord
+from lightning_app.resume_overrides import ResumeOverrides
+from lightning_app.run import RunFolder, RunOptions, create_run_folder, run_folder_of
+from lightning_app.tracking import finish_wandb, wandb_logger
+from models import BaseModule
+
+# Constructor arguments of the model that the data module knows; a class that lacks one is left alone.
+_LINKS = (
+    "num_channels",
+    "num_past_covariates",
+    "num_future_covariates",
+    "num_static_covariates",
+    "look_back",
+    "horizon",
+)
+
+
+def run(args: list[str]) -> None:
+    """Runs one of the four verbs.
+
+    Args:
+        args: The command line, verb first.
+
+    Raises:
+        ValueError: The command line, a config, a checkpoint or the data is wrong.
+    """
+    _quiet()
+    try:
+        AppCLI(args)
+    except BaseException as error:
+        finish_wandb(exit_code=_wandb_exit_code(error))
+        if isinstance(error, SIGTERMException):
+            raise SystemExit(SIGTERM_EXIT_CODE) from error
+        if isinstance(error, RuntimeError) and "Error(s) in loading state_dict" in str(error):
+            raise UsageError(f"ckpt_path: the checkpoint does not fit the model: {error}") from error
+        raise
+    finish_wandb(exit_code=0)
+
+
+class AppParser(LightningArgumentParser):
+    """Raises one clear line where the stock parser prints its usage and a tree of reasons."""
+
+    def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
+        if not self.exit_on_error:
+            super().error(message, ex)
+        raise UsageError(simplify(message)) from ex
+
+
+class AppCLI(LightningCLI):
+    """LightningCLI with a folder per run, checkpoints that bring their config, and a command line that wins.
+
+    Args:
+        args: The command line, verb first.
+    """
+
+    def __init__(self, args: list[str]) -> None:
+        super().__init__(
+            BaseModule,
+            BaseDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            seed_everything_default=0,
+            save_config_callback=None,  # RunRecord writes it, with the rest of the record
+            parser_class=AppParser,
+            trainer_defaults={
+                "use_distributed_sampler": False,  # our loaders deal out the samples themselves
+                "num_sanity_val_steps": 0,
+                "enable_model_summary": False,
+            },
+            args=args,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        return {verb: {*skipped, "weights_only", "verbose"} for verb, skipped in LightningCLI.subcommands().items()}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--run", type=RunOptions, default=RunOptions(), help="Where the run is kept and tracked.")
+        for name in _LINKS:
+            for owner in ("model.init_args", "model.init_args.network.init_args"):
+                parser.link_arguments(f"data.{name}", f"{owner}.{name}", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        with _no_leaks_between_classes():
+            self.source = CheckpointSource.of(args)
+            self.config = parser.parse_args(self.source.args)
+        self.source.resolve(self.options, self.config[self.config.subcommand])
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: the stock method lets a checkpoint's hyper-parameters win over the command line."""
+
+    @property
+    def options(self) -> Any:
+        """What `run.*` says, with the name filled in."""
+        config = self.config[self.config.subcommand]
+        config.run.name = config.run.name or _name_of(config)
+        return config.run
+
+    def before_instantiate_classes(self) -> None:
+        options = RunOptions(**self.options.as_dict())
+        evaluated = run_folder_of(self.source.path) if self.source.path and self.subcommand != "fit" else None
+        self.folder: RunFolder = evaluated or create_run_folder(options.root, options.name or "run")
+        self.resolved = _resolved(self.parser, self.config)
+        self.run_options = options
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        trainer = self._get(self.config_init, "trainer")
+        self.history = History(self.folder)
+        tracked = wandb_logger(self.folder, self.run_options, self.resolved, self.subcommand)
+        given = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
+        loggers = [self.history, tracked, *(logger for logger in given if isinstance(logger, Logger))]
+        kwargs["logger"] = [logger for logger in loggers if logger is not None]
+        kwargs["plugins"] = _with_durable_io(trainer.plugins, trainer.strategy)
+        kwargs["callbacks"] = [*(trainer.callbacks or ()), *self._callbacks(trainer.callbacks or ())]
+        kwargs["default_root_dir"] = str(self.folder.path)
+        return super().instantiate_trainer(**kwargs)
+
+    def _callbacks(self, given: list[Any]) -> list[Any]:
+        """The callbacks of every run; one that the config gives itself is not added again."""
+        folder, checkpoints = str(self.folder.path), str(self.folder.checkpoints)
+        every_run = [
+            ExactResume(),
+            Progress(),
+            ForecastPicture(dirpath=folder),
+            PredictionTable(dirpath=folder),
+            ResumeOverrides(self.source.previous_config(), self.resolved),
+            RunRecord(self.folder, self.resolved, self.history, self.source.path),
+            BestCheckpoint(dirpath=checkpoints, monitor=self.model.monitor),
+            LastCheckpoint(dirpath=checkpoints),
+        ]
+        return [callback for callback in every_run if not any(type(callback) is type(other) for other in given)]
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        kwargs = super()._prepare_subcommand_kwargs(subcommand)
+        kwargs["ckpt_path"] = str(self.source.path) if self.source.path else None
+        if self.source.path:
+            self.source.check(self.model)
+        if subcommand in ("validate", "test"):
+            kwargs["verbose"] = False
+        return kwargs
+
+
+def _resolved(parser: LightningArgumentParser, config: jsonargparse.Namespace) -> dict[str, Any]:
+    """The whole config as plain data, without what belongs to one invocation only."""
+    dumped = yaml.safe_load(parser.dump(config, skip_link_targets=True, skip_none=False, format="yaml"))
+    resolved: dict[str, Any] = dumped[config.subcommand]
+    for key in ("ckpt_path", "config", "return_predictions"):
+        resolved.pop(key, None)
+    return resolved
+
+
+def _name_of(config: jsonargparse.Namespace) -> str:
+    """The stem of the last config file that sets the model, else the model's class name."""
+    for path in reversed(config.get("config") or []):
+        if "model" in (yaml.safe_load(Path(str(path)).read_text()) or {}):
+            return Path(str(path)).stem
+    return str(config.model.class_path).rsplit(".", 1)[-1].lower()
+
+
+def _with_durable_io(plugins: Any, strategy: Any) -> list[Any]:
+    given = plugins if isinstance(plugins, list) else [] if plugins is None else [plugins]
+    sharded = "fsdp" in str(strategy if isinstance(strategy, str) else type(strategy).__name__).lower()
+    return given if sharded else [*given, DurableCheckpointIO()]  # FSDP writes checkpoints its own way
+
+
+class _no_leaks_between_classes:  # noqa: N801
+    """Drops all arguments of a class when a later file or option names another class in its place.
+
+    jsonargparse keeps those that the new class also accepts: `--model.optimizer Adam` over a config with
+    `SGD(lr=0.3)` would give `Adam(lr=0.3)`.
+    """
+
+    def __enter__(self) -> None:
+        self._original = _typehints.discard_init_args_on_class_path_change
+        _typehints.discard_init_args_on_class_path_change = _discard_all
+
+    def __exit__(self, *error: object) -> None:
+        _typehints.discard_init_args_on_class_path_change = self._original
+
+
+def _discard_all(parser_or_action: Any, prev_val: Any, value: Any) -> None:  # noqa: ARG001
+    if prev_val and "init_args" in prev_val and prev_val["class_path"] != value["class_path"]:
+        prev_val["init_args"] = jsonargparse.Namespace()
+
+
+def _quiet() -> None:
+    """Leaves out what Lightning says about hardware that is absent and products that are not used."""
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (".*does not have many workers.*", ".*smaller than the logging interval.*", ".*tensorboardX.*"):
+        warnings.filterwarnings("ignore", message)
+    torch.set_float32_matmul_precision("high")
+
+
+def _wandb_exit_code(error: BaseException) -> int:
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+    return 1

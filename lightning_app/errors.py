@@ -1,0 +1,88 @@
+"""What a user sees when something fails: one line, and an exit code."""
+
+import difflib
+import inspect
+import re
+from importlib import import_module
+
+_KEY = re.compile(r"""(?:Parser key|Validation failed: Parser key|Key) ["']([^"']+)["']""")
+_CLASS = re.compile(r"Problem with given class_path '([^']+)'")
+_UNKNOWN_OPTION = re.compile(r"""(?:Option|Key|key) ["']([^"']+)["'] is not (?:accepted|expected)|Unrecognized arguments: (\S+)""")
+_UNKNOWN_CLASS = re.compile(r"Expected a dot import path string: (\S+)|No module named '([^']+)'")
+_NOISE = ("Given value", "Subtypes:", "Errors:", "Does not validate", "- Expected a <class 'NoneType'>", "Problem with")
+
+
+class UsageError(ValueError):
+    """The command line or a config is wrong."""
+
+
+def exit_code(error: BaseException) -> int:
+    """2 for what the user can correct in command, config or data; 1 for work that failed."""
+    return 2 if isinstance(error, ValueError | FileNotFoundError) else 1
+
+
+def describe(error: BaseException) -> str:
+    """An exception as one line."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ValueError | FileNotFoundError) and text else f"{type(error).__name__}: {text}"
+
+
+def simplify(message: str) -> str:
+    """A parser's message in one line: the full key, what was given, what is allowed.
+
+    jsonargparse reports a tree: for each type that a value could have had, why it does not fit. The branch that got
+    furthest is the one that the user meant.
+
+    Args:
+        message: What jsonargparse says.
+    """
+    branch = _deepest_branch(message)
+    key = ".".join(match.group(1) for line in branch for match in _KEY.finditer(line))
+    classes = [match.group(1) for line in branch for match in _CLASS.finditer(line)]
+    reason = re.sub(r"^\s*-\s*", "", _KEY.sub("", branch[-1])).strip(" :") if branch else " ".join(message.split())
+    if unknown := _UNKNOWN_OPTION.search(branch[-1] if branch else message):
+        name = next(group for group in unknown.groups() if group)
+        return f"{_join(key, name)}: no such option{_allowed_options(name, classes)}"
+    if unknown := _UNKNOWN_CLASS.search(branch[-1] if branch else message):
+        name = next(group for group in unknown.groups() if group)
+        return f"{key}: no class named {name!r}{_allowed_classes(name)}"
+    return f"{key}: {reason}" if key else reason
+
+
+def _deepest_branch(message: str) -> list[str]:
+    """The lines from the top of the tree down to its most indented reason, without the noise."""
+    lines = [line for line in message.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.strip().startswith(_NOISE) or _CLASS.search(line)]
+    if not lines:
+        return []
+    depths = [len(line) - len(line.lstrip(" -")) for line in lines]
+    reasons = [index for index, line in enumerate(lines) if not line.rstrip().endswith(":")] or [len(lines) - 1]
+    last = max(reasons, key=lambda index: depths[index])
+    branch, depth = [lines[last]], depths[last]
+    for index in range(last - 1, -1, -1):
+        if depths[index] < depth:
+            branch.insert(0, lines[index])
+            depth = depths[index]
+    return branch
+
+
+def _join(key: str, name: str) -> str:
+    return ".".join(part for part in (key, name.lstrip("-")) if part)
+
+
+def _allowed_options(name: str, classes: list[str]) -> str:
+    if not classes:
+        return "; see --help for what is allowed"
+    module, class_name = classes[-1].rsplit(".", 1)
+    allowed = [option for option in inspect.signature(getattr(import_module(module), class_name)).parameters]
+    return f" of {class_name}{_nearest(name.rsplit('.', 1)[-1], allowed)}; allowed: {', '.join(allowed)}"
+
+
+def _allowed_classes(name: str) -> str:
+    known = [known for package in ("models", "datamodules", "callbacks") for known in import_module(package).__all__]
+    return f"{_nearest(name, known)}; give the name of an imported class, or its full path package.module.Class"
+
+
+def _nearest(name: str, allowed: list[str]) -> str:
+    near = difflib.get_close_matches(name, allowed, n=1)
+    return f", did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,100 @@
+"""Metrics of a run in its folder: `metrics.csv` by step, `metrics.json` with the last values."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
+from typing_extensions import override
+
+from lightning_app.run import RunFolder
+
+
+class History(Logger):
+    """Appends each logged row at once, so that a run that is killed keeps what it had logged.
+
+    Args:
+        folder: The run folder.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__()
+        self.folder = folder
+        self._columns: list[str] = []
+        self._last: dict[str, float] = {}
+
+    @property
+    @override
+    def name(self) -> str:
+        return self.folder.path.parent.name
+
+    @property
+    @override
+    def version(self) -> str:
+        return self.folder.path.name
+
+    @property
+    @override
+    def save_dir(self) -> str:
+        return str(self.folder.path)
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> "History":
+        """Itself; Lightning asks each logger for an experiment."""
+        return self
+
+    @override
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """The resolved config lies in the run folder already."""
+
+    @override
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        row = {"step": step or 0, **metrics}
+        new = [name for name in row if name not in self._columns]
+        if new or not self.folder.history.exists():
+            rows = read_history(self.folder.history)
+            self._columns = list(dict.fromkeys([*(rows[0] if rows else ()), *self._columns, *new]))
+            self._write([*rows, row])
+        else:
+            with self.folder.history.open("a", newline="") as file:
+                csv.DictWriter(file, self._columns).writerow(row)
+        self._last.update({name: float(value) for name, value in metrics.items() if name != "epoch"})
+
+    @override
+    @rank_zero_only
+    def save(self) -> None:
+        if self._last:
+            self.folder.update_metrics(self._last)
+
+    @override
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        self.save()
+
+    @rank_zero_only
+    def inherit(self, parent: Path, step: int) -> None:
+        """Starts from another run's rows up to a step: those of the run that this one continues."""
+        rows = [row for row in read_history(parent) if int(row["step"]) < step]
+        if rows:
+            self._columns = list(rows[0])
+            self._write(rows)
+
+    def _write(self, rows: list[dict[str, Any]]) -> None:
+        partial = self.folder.history.with_suffix(".part")
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self._columns)
+            writer.writeheader()
+            writer.writerows(rows)
+        partial.replace(self.folder.history)
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """Rows of a `metrics.csv`; an empty list if there is none."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,70 @@
+"""What a run was made from."""
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from lightning_app import __version__
+
+_PACKAGES = ("torch", "lightning", "torchmetrics", "jsonargparse", "wandb", "numpy", "polars")
+_LOCK = Path(__file__).resolve().parent.parent / "requirements.lock"
+
+
+def describe_lineage(*, seed: int | None, data: dict[str, Any], parent: str | None) -> dict[str, Any]:
+    """Collects code, data, environment and parent of a run.
+
+    Args:
+        seed: Seed of the run.
+        data: Fingerprint of the data, see `BaseDataModule.fingerprint`.
+        parent: Checkpoint that the run continues, or None.
+
+    Returns:
+        Plain data, ready for JSON. `code.commit` is None outside a git checkout; `code.dirty_diff` is the sha256 of
+        the uncommitted changes, None if there are none.
+    """
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "parent": parent,
+        "seed": seed,
+        "code": _code(),
+        "data": data,
+        "environment": {
+            "lightning-r2p": __version__,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "cpu_count": os.cpu_count(),
+            "lock": hashlib.sha256(_LOCK.read_bytes()).hexdigest() if _LOCK.exists() else None,
+            **{package: _version(package) for package in _PACKAGES},
+        },
+    }
+
+
+def _code() -> dict[str, str | None]:
+    commit = _git("rev-parse", "HEAD")
+    diff = _git("diff", "HEAD") if commit else None
+    return {
+        "commit": commit,
+        "dirty_diff": hashlib.sha256(diff.encode()).hexdigest() if diff else None,
+    }
+
+
+def _git(*words: str) -> str | None:
+    try:
+        answer = subprocess.run(["git", *words], capture_output=True, text=True, timeout=10, check=True)  # noqa: S603, S607
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

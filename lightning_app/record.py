@@ -1,0 +1,115 @@
+"""Writes down what a run is and what came out of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+from rich.console import Console
+from rich.table import Table
+from typing_extensions import override
+
+from datamodules import BaseDataModule
+from lightning_app.evaluation.report import write_report
+from lightning_app.history import History
+from lightning_app.lineage import describe_lineage
+from lightning_app.run import RunFolder, write_whole
+
+
+class RunRecord(Callback):
+    """Writes config and lineage when a fit starts, metrics as they come, and a report after test.
+
+    Args:
+        folder: The run folder.
+        config: The resolved config.
+        history: The logger behind `metrics.csv` and `metrics.json`.
+        checkpoint: The checkpoint that was given, or None.
+    """
+
+    def __init__(self, folder: RunFolder, config: dict[str, Any], history: History, checkpoint: Path | None) -> None:
+        self.folder = folder
+        self.config = config
+        self.history = history
+        self.checkpoint = checkpoint
+
+    @override
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if not trainer.is_global_zero or self.folder.config.exists():
+            return
+        lineage = describe_lineage(
+            seed=self.config.get("seed_everything"),
+            data=_fingerprint(trainer),
+            parent=str(self.checkpoint) if self.checkpoint else None,
+        )
+        write_whole(self.folder.config, yaml.safe_dump(self.config, sort_keys=False))
+        write_whole(self.folder.lineage, json.dumps(lineage, indent=2) + "\n")
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.experiment.config.update({"lineage": lineage})
+        trained = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
+        print(f"run: {self.folder.path}\nmodel: {_name(pl_module)}, {trained:,} parameters", flush=True)  # noqa: T201
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.checkpoint is not None and trainer.is_global_zero:
+            parent = RunFolder(self.checkpoint.resolve().parent.parent)
+            self.history.inherit(parent.history, trainer.global_step)
+
+    @override
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.history.save()
+
+    @override
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        best = self.folder.checkpoints / "best.ckpt"
+        if trainer.is_global_zero and best.exists():
+            print(f"best checkpoint: {best}\ntest it: lightning-app test --ckpt_path {best}")  # noqa: T201
+
+    @override
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._evaluated(trainer, "test/")
+        if trainer.is_global_zero:
+            write_report(
+                self.folder,
+                config=self.config,
+                model=_name(pl_module),
+                data=trainer.datamodule,  # type: ignore[attr-defined]
+                checkpoint=self.checkpoint,
+                metrics=_metrics(trainer, "test/"),
+            )
+            print(f"report: {self.folder.report}")  # noqa: T201
+            picture = self.folder.path / "forecast.png"
+            if picture.exists():
+                print(f"picture: {picture}")  # noqa: T201
+
+    @override
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "validate":
+            self._evaluated(trainer, "val/")
+
+    def _evaluated(self, trainer: Trainer, prefix: str) -> None:
+        metrics = _metrics(trainer, prefix)
+        if not (trainer.is_global_zero and metrics):
+            return
+        self.folder.update_metrics(metrics)
+        table = Table("metric", "value")
+        for name, value in metrics.items():
+            table.add_row(name, f"{value:.4f}")
+        Console().print(table)
+
+
+def _metrics(trainer: Trainer, prefix: str) -> dict[str, float]:
+    found = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
+    return dict(sorted(found.items()))
+
+
+def _fingerprint(trainer: Trainer) -> dict[str, Any]:
+    data = getattr(trainer, "datamodule", None)
+    return data.fingerprint() if isinstance(data, BaseDataModule) else {}
+
+
+def _name(pl_module: LightningModule) -> str:
+    network = getattr(pl_module, "network", None)
+    return type(pl_module).__name__ + (f"({type(network).__name__})" if network is not None else "")

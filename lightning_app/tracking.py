@@ -1,0 +1,80 @@
+"""Weights & Biases: offline unless the user is logged in or says otherwise, and never a question."""
+
+import netrc
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from lightning_app.run import RunFolder, RunOptions
+
+# Where W&B keeps things when it is not told: in the home folder. Ours go with the run.
+_FOLDERS = {"WANDB_DATA_DIR": "data", "WANDB_CACHE_DIR": "cache", "WANDB_CONFIG_DIR": "config"}
+_set_by_us: set[str] = set()
+
+
+def wandb_mode(options: RunOptions) -> str:
+    """`online`, `offline` or `disabled`.
+
+    The config decides if it is not `auto`; then `WANDB_MODE`; then whether there is a key to log in with.
+    """
+    if options.wandb != "auto":
+        return options.wandb
+    return os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
+
+
+def wandb_logger(folder: RunFolder, options: RunOptions, config: dict[str, Any], job: str) -> WandbLogger | None:
+    """A logger whose files all lie in the run folder; None if W&B is disabled.
+
+    Args:
+        folder: The run folder; its name is the id of the W&B run, so that a later test adds to the same run.
+        options: Mode, project, entity and tags.
+        config: The resolved config, nested; sent once.
+        job: Type of the job, the verb.
+    """
+    mode = wandb_mode(options)
+    if mode == "disabled":
+        return None
+    if rank_zero_only.rank == 0:
+        for variable, name in _FOLDERS.items():
+            if variable not in os.environ or variable in _set_by_us:
+                os.environ[variable] = str((folder.path / "wandb" / name).resolve())
+                _set_by_us.add(variable)
+        (folder.path / "wandb").mkdir(parents=True, exist_ok=True)
+    import wandb
+
+    return WandbLogger(
+        save_dir=str(folder.path),
+        project=options.project,
+        entity=options.entity,
+        name=f"{folder.path.parent.name}/{folder.path.name}",
+        id=f"{folder.path.parent.name}-{folder.path.name}",
+        tags=options.tags,
+        job_type=job,
+        config=config,
+        resume="allow" if mode == "online" else None,
+        mode=mode,
+        settings=wandb.Settings(silent=True, console="off"),
+    )
+
+
+def finish_wandb(*, exit_code: int) -> None:
+    """Ends the current W&B run, if there is one; its exit code tells a finished run from a failed one."""
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
+        wandb.finish(exit_code=exit_code)
+
+
+def _has_key() -> bool:
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    try:
+        return netrc.netrc(path).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
