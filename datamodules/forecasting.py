@@ -183,7 +183,7 @@ class ForecastingDataModule(BaseDataModule):
             "windows": f"look-back {self.look_back}, horizon {self.horizon}, stride 1; "
             f"{len(self.dataset('test')):,} in test, none dropped",
             "scale": "each channel standardised with the mean and deviation of its training rows",
-            "selection": "best validation metric; the test split was read once, after that",
+            "selection": "on the validation split only",
         }
 
     def forecast_times(self, origin: int) -> np.ndarray:

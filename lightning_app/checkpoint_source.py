@@ -1,5 +1,6 @@
 """Which checkpoint a command means, and the config that belongs to it."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,9 +88,14 @@ class CheckpointSource:
         except Exception as error:
             raise UsageError(f"ckpt_path: {self.path} is no readable checkpoint: {error}") from error
         made_by = checkpoint.get("hyper_parameters", {}).get("_class_path")
-        ours = f"{type(model).__module__}.{type(model).__qualname__}"
-        if made_by is not None and made_by != ours:
-            raise UsageError(f"ckpt_path: {self.path} was made by {made_by}, the config asks for {ours}")
+        if made_by is not None and not _is_instance(model, made_by):
+            raise UsageError(f"ckpt_path: {self.path} was made by {made_by}, the config asks for {type(model).__name__}")
+
+
+def _is_instance(model: BaseModule, class_path: str) -> bool:
+    """Whether the model is of exactly the class at an import path, which may be a shorter one than its own."""
+    module, name = class_path.rsplit(".", 1)
+    return type(model).__name__ == name and getattr(sys.modules.get(module), name, None) in (type(model), None)
 
 
 def _option(args: list[str]) -> str | None:

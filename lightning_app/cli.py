@@ -71,10 +71,18 @@ def run(args: list[str]) -> None:
 class AppParser(LightningArgumentParser):
     """Raises one clear line where the stock parser prints its usage and a tree of reasons."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # argparse would take --trainer.max_epoch for --trainer.max_epochs: a typo must not be a guess.
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
         if not self.exit_on_error:
             super().error(message, ex)
-        raise UsageError(simplify(message)) from ex
+        raise UsageError(simplify(message, self._known_options())) from ex
+
+    def _known_options(self) -> list[str]:
+        subcommands = self._subcommands_action.choices.values() if self._subcommands_action is not None else ()
+        return [option for parser in (self, *subcommands) for action in parser._actions for option in action.option_strings]
 
 
 class AppCLI(LightningCLI):
@@ -217,9 +225,17 @@ def _discard_all(parser_or_action: Any, prev_val: Any, value: Any) -> None:  # n
 
 def _quiet() -> None:
     """Leaves out what Lightning says about hardware that is absent and products that are not used."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (".*does not have many workers.*", ".*smaller than the logging interval.*", ".*tensorboardX.*"):
+    for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector"):
+        logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*smaller than the logging interval.*",
+        ".*configure_optimizers` returned `None`.*",
+        ".*isinstance.treespec, LeafSpec.* is deprecated.*",
+        ".*returned `None`. If this was on purpose.*",
+        ".*custom batch sampler `EvalBatches` for prediction.*",
+    ):
         warnings.filterwarnings("ignore", message)
     torch.set_float32_matmul_precision("high")
 

@@ -3,13 +3,14 @@
 import difflib
 import inspect
 import re
+from collections.abc import Iterable
 from importlib import import_module
 
 _KEY = re.compile(r"""(?:Parser key|Validation failed: Parser key|Key) ["']([^"']+)["']""")
 _CLASS = re.compile(r"Problem with given class_path '([^']+)'")
-_UNKNOWN_OPTION = re.compile(r"""(?:Option|Key|key) ["']([^"']+)["'] is not (?:accepted|expected)|Unrecognized arguments: (\S+)""")
+_UNKNOWN_OPTION = re.compile(r"""(?:Option|Key|key) ["']([^"']+)["'] is not (?:accepted|expected)|unrecognized arguments: (\S+)""")
 _UNKNOWN_CLASS = re.compile(r"Expected a dot import path string: (\S+)|No module named '([^']+)'")
-_NOISE = ("Given value", "Subtypes:", "Errors:", "Does not validate", "- Expected a <class 'NoneType'>", "Problem with")
+_NOISE = ("- Expected a path but", "Given value", "Subtypes:", "Errors:", "Does not validate", "- Expected a <class 'NoneType'>", "Problem with")
 
 
 class UsageError(ValueError):
@@ -27,7 +28,7 @@ def describe(error: BaseException) -> str:
     return text if isinstance(error, ValueError | FileNotFoundError) and text else f"{type(error).__name__}: {text}"
 
 
-def simplify(message: str) -> str:
+def simplify(message: str, options: Iterable[str]) -> str:
     """A parser's message in one line: the full key, what was given, what is allowed.
 
     jsonargparse reports a tree: for each type that a value could have had, why it does not fit. The branch that got
@@ -35,6 +36,7 @@ def simplify(message: str) -> str:
 
     Args:
         message: What jsonargparse says.
+        options: The options that the parser knows, `--trainer.max_epochs` and so on.
     """
     branch = _deepest_branch(message)
     key = ".".join(match.group(1) for line in branch for match in _KEY.finditer(line))
@@ -42,7 +44,7 @@ def simplify(message: str) -> str:
     reason = re.sub(r"^\s*-\s*", "", _KEY.sub("", branch[-1])).strip(" :") if branch else " ".join(message.split())
     if unknown := _UNKNOWN_OPTION.search(branch[-1] if branch else message):
         name = next(group for group in unknown.groups() if group)
-        return f"{_join(key, name)}: no such option{_allowed_options(name, classes)}"
+        return f"{_join(key, name)}: no such option{_allowed_options(name, classes, options)}"
     if unknown := _UNKNOWN_CLASS.search(branch[-1] if branch else message):
         name = next(group for group in unknown.groups() if group)
         return f"{key}: no class named {name!r}{_allowed_classes(name)}"
@@ -70,11 +72,11 @@ def _join(key: str, name: str) -> str:
     return ".".join(part for part in (key, name.lstrip("-")) if part)
 
 
-def _allowed_options(name: str, classes: list[str]) -> str:
+def _allowed_options(name: str, classes: list[str], options: Iterable[str]) -> str:
     if not classes:
-        return "; see --help for what is allowed"
+        return f"{_nearest(name.split('=')[0], list(options))}; --help lists what is allowed"
     module, class_name = classes[-1].rsplit(".", 1)
-    allowed = [option for option in inspect.signature(getattr(import_module(module), class_name)).parameters]
+    allowed = list(inspect.signature(getattr(import_module(module), class_name)).parameters)
     return f" of {class_name}{_nearest(name.rsplit('.', 1)[-1], allowed)}; allowed: {', '.join(allowed)}"
 
 

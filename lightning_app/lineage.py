@@ -13,7 +13,8 @@ from typing import Any
 from lightning_app import __version__
 
 _PACKAGES = ("torch", "lightning", "torchmetrics", "jsonargparse", "wandb", "numpy", "polars")
-_LOCK = Path(__file__).resolve().parent.parent / "requirements.lock"
+_ROOT = Path(__file__).resolve().parent.parent
+_LOCK = _ROOT / "requirements.lock"
 
 
 def describe_lineage(*, seed: int | None, data: dict[str, Any], parent: str | None) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def _code() -> dict[str, str | None]:
 
 def _git(*words: str) -> str | None:
     try:
-        answer = subprocess.run(["git", *words], capture_output=True, text=True, timeout=10, check=True)  # noqa: S603, S607
+        answer = subprocess.run(["git", "-C", str(_ROOT), *words], capture_output=True, text=True, timeout=10, check=True)  # noqa: S603, S607
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip()

@@ -47,7 +47,7 @@ def wandb_logger(folder: RunFolder, options: RunOptions, config: dict[str, Any],
         (folder.path / "wandb").mkdir(parents=True, exist_ok=True)
     import wandb
 
-    return WandbLogger(
+    logger = WandbLogger(
         save_dir=str(folder.path),
         project=options.project,
         entity=options.entity,
@@ -60,6 +60,8 @@ def wandb_logger(folder: RunFolder, options: RunOptions, config: dict[str, Any],
         mode=mode,
         settings=wandb.Settings(silent=True, console="off"),
     )
+    logger._wandb_init.pop("anonymous", None)  # Lightning passes a setting that W&B warns about at each start
+    return logger
 
 
 def finish_wandb(*, exit_code: int) -> None:
