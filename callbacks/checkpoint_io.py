@@ -1,7 +1,7 @@
 """Checkpoint files that are either whole or not there."""
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,15 @@ class DurableCheckpointIO(TorchCheckpointIO):
             return
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            partial = Path(file.name)
-            try:
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            with partial.open("xb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-            except BaseException:
-                partial.unlink(missing_ok=True)
-                raise
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
         partial.replace(path)
         _sync_folder(path.parent)
 

@@ -24,11 +24,12 @@ class BestCheckpoint(ModelCheckpoint):
     best is that of the whole training, not only of the part after the interruption.
 
     Args:
-        dirpath: Folder of the checkpoints.
         monitor: The metric; lower is better.
+        dirpath: Folder of the checkpoints; None takes `checkpoints` in the trainer's default_root_dir.
+        inherit_from: Folder of the checkpoint that is resumed, if it is another one.
     """
 
-    def __init__(self, *, dirpath: str, monitor: str) -> None:
+    def __init__(self, *, monitor: str, dirpath: str | None = None, inherit_from: str | None = None) -> None:
         super().__init__(
             dirpath=dirpath,
             filename="best",
@@ -38,19 +39,20 @@ class BestCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=False,
             enable_version_counter=False,
         )
+        self.inherit_from = inherit_from
         # Lightning takes "saved at step 0" for "nothing new"; a baseline in closed form never takes a step.
         self._last_global_step_saved = -1
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.dirpath = self.dirpath or str(_checkpoint_folder(trainer))
         super().setup(trainer, pl_module, stage)
-        self._resumed_from = Path(str(trainer.ckpt_path)).parent if trainer.ckpt_path else None
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         assert self.dirpath is not None
         own = Path(self.dirpath) / "best.ckpt"
-        inherited = self._resumed_from / "best.ckpt" if self._resumed_from is not None else own
+        inherited = Path(self.inherit_from or self.dirpath) / "best.ckpt"
         if not inherited.is_file():
             return  # the earlier best is gone: the best of what follows is the best there is
         if not own.exists():
@@ -77,20 +79,19 @@ class LastCheckpoint(Checkpoint):
     validation cannot be resumed to the same metric.
 
     Args:
-        dirpath: Folder of the checkpoints.
         every_n_steps: Optimizer steps between saves within an epoch; None saves at validations and epoch ends only.
+        dirpath: Folder of the checkpoint; None takes `checkpoints` in the trainer's default_root_dir.
     """
 
-    def __init__(self, *, dirpath: str, every_n_steps: int | None = None) -> None:
+    def __init__(self, *, every_n_steps: int | None = None, dirpath: str | None = None) -> None:
         self.dirpath = dirpath
         self.every_n_steps = every_n_steps
         self._saved_position: tuple[int, int, int] | None = None
         self._terminating = False
 
-    @property
-    def path(self) -> Path:
-        """Where the checkpoint is written."""
-        return Path(self.dirpath) / "last.ckpt"
+    @override
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.dirpath = self.dirpath or str(_checkpoint_folder(trainer))
 
     @override
     def on_train_batch_end(
@@ -152,7 +153,12 @@ class LastCheckpoint(Checkpoint):
         if trainer.fast_dev_run or position == self._saved_position:  # type: ignore[attr-defined]
             return
         self._saved_position = position
-        trainer.save_checkpoint(self.path)
+        assert self.dirpath is not None
+        trainer.save_checkpoint(Path(self.dirpath) / "last.ckpt")
+
+
+def _checkpoint_folder(trainer: Trainer) -> Path:
+    return Path(trainer.default_root_dir) / "checkpoints"
 
 
 def _validation_or_epoch_end_follows(trainer: Trainer, batch_idx: int) -> bool:

@@ -16,19 +16,14 @@ from models.forecaster import Forecaster
 class ForecastPicture(Callback):
     """Draws forecasts from the first, middle and last origin of the test split, in raw units, as a PNG.
 
+    The picture is `forecast.png` in the trainer's default_root_dir; loggers that take images get it too.
+
     Args:
-        dirpath: Folder that the picture `forecast.png` is written to; loggers that take images get it too.
         max_channels: Channels drawn, one row each.
     """
 
-    def __init__(self, *, dirpath: str, max_channels: int = 3) -> None:
-        self.dirpath = dirpath
+    def __init__(self, *, max_channels: int = 3) -> None:
         self.max_channels = max_channels
-
-    @property
-    def path(self) -> Path:
-        """Where the picture is written."""
-        return Path(self.dirpath) / "forecast.png"
 
     @override
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -38,11 +33,12 @@ class ForecastPicture(Callback):
         windows = data.dataset("test")
         batch = windows.__getitems__(np.array([0, len(windows) // 2, len(windows) - 1]))
         forecast = _forecast(pl_module, batch)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draw_forecasts(batch, forecast, data, self.path, max_channels=self.max_channels)
+        path = Path(trainer.default_root_dir) / "forecast.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw_forecasts(batch, forecast, data, path, max_channels=self.max_channels)
         for logger in trainer.loggers:
             if hasattr(logger, "log_image"):
-                logger.log_image(key="forecast", images=[str(self.path)])
+                logger.log_image(key="forecast", images=[str(path)])
 
 
 def draw_forecasts(

@@ -13,22 +13,13 @@ from models.forecaster import Forecaster
 
 
 class PredictionTable(Callback):
-    """Writes `predictions.parquet`: one row per timestamp and channel, in raw units.
+    """Writes `predictions.parquet` in the trainer's default_root_dir: a row per timestamp and channel, in raw units.
 
     Columns: `time`, `channel`, and `forecast`, or one column per quantile.
-
-    Args:
-        dirpath: Folder of the table.
     """
 
-    def __init__(self, *, dirpath: str) -> None:
-        self.dirpath = dirpath
+    def __init__(self) -> None:
         self._tables: list[pl.DataFrame] = []
-
-    @property
-    def path(self) -> Path:
-        """Where the table is written."""
-        return Path(self.dirpath) / "predictions.parquet"
 
     @override
     def on_predict_batch_end(
@@ -50,9 +41,10 @@ class PredictionTable(Callback):
     @override
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero and self._tables:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            pl.concat(self._tables).write_parquet(self.path)
-            print(f"predictions: {self.path}")  # noqa: T201
+            path = Path(trainer.default_root_dir) / "predictions.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pl.concat(self._tables).write_parquet(path)
+            print(f"predictions: {path}")  # noqa: T201
         self._tables = []
 
 

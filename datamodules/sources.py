@@ -3,8 +3,7 @@
 import hashlib
 import importlib.util
 import os
-import tempfile
-import urllib.error
+import secrets
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,14 +91,10 @@ def _download(raw: RawFile, path: Path) -> None:
     """Downloads to a temporary name, checks the bytes, then renames: a file that exists is whole."""
     advice = f"Download {raw.url} and put it at {path}, or point data.root or $LIGHTNING_APP_DATA at the folder."
     digest = hashlib.sha256()
-    partial: str | None = None
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            urllib.request.urlopen(raw.url, timeout=_TIMEOUT_SECONDS) as response,  # noqa: S310
-            tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file,
-        ):
-            partial = file.name
+        with urllib.request.urlopen(raw.url, timeout=_TIMEOUT_SECONDS) as response, partial.open("xb") as file:
             while chunk := response.read(_CHUNK_BYTES):
                 digest.update(chunk)
                 file.write(chunk)
@@ -108,9 +103,8 @@ def _download(raw: RawFile, path: Path) -> None:
                 f"{raw.url} answered with sha256 {digest.hexdigest()}, expected {raw.sha256}: "
                 f"the file has changed or was cut short. Nothing was stored. {advice}"
             )
-        Path(partial).replace(path)
+        partial.replace(path)
     except OSError as error:  # URLError and timeouts are OSErrors
         raise FileNotFoundError(f"{path} does not exist and could not be downloaded ({error}). {advice}") from error
     finally:
-        if partial is not None:
-            Path(partial).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)

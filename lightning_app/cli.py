@@ -124,7 +124,9 @@ class AppCLI(LightningCLI):
         with _no_leaks_between_classes():
             self.source = CheckpointSource.of(args)
             self.config = parser.parse_args(self.source.args)
-        self.source.resolve(self.options, self.config[self.config.subcommand])
+        config = self.config[self.config.subcommand]
+        config.trainer.callbacks = _last_of_each_class(config.trainer.callbacks)
+        self.source.resolve(self.options, config)
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: the stock method lets a checkpoint's hyper-parameters win over the command line."""
@@ -151,22 +153,24 @@ class AppCLI(LightningCLI):
         loggers = [self.history, tracked, *(logger for logger in given if isinstance(logger, Logger))]
         kwargs["logger"] = [logger for logger in loggers if logger is not None]
         kwargs["plugins"] = _with_durable_io(trainer.plugins, trainer.strategy)
-        kwargs["callbacks"] = [*(trainer.callbacks or ()), *self._callbacks(trainer.callbacks or ())]
+        # The last checkpoint is saved last: it must know of a best one saved at the same validation.
+        everything = [*(trainer.callbacks or ()), *self._callbacks(trainer.callbacks or ())]
+        kwargs["callbacks"] = sorted(everything, key=lambda callback: isinstance(callback, LastCheckpoint))
         kwargs["default_root_dir"] = str(self.folder.path)
         return super().instantiate_trainer(**kwargs)
 
     def _callbacks(self, given: list[Any]) -> list[Any]:
         """The callbacks of every run; one that the config gives itself is not added again."""
-        folder, checkpoints = str(self.folder.path), str(self.folder.checkpoints)
+        resumed = self.source.path if self.subcommand == "fit" else None
         every_run = [
             ExactResume(),
             Progress(),
-            ForecastPicture(dirpath=folder),
-            PredictionTable(dirpath=folder),
-            ResumeOverrides(self.source.previous_config(), self.resolved),
+            ForecastPicture(),
+            PredictionTable(),
+            ResumeOverrides(self.source.previous_config() if resumed else None, self.resolved),
             RunRecord(self.folder, self.resolved, self.history, self.source.path),
-            BestCheckpoint(dirpath=checkpoints, monitor=self.model.monitor),
-            LastCheckpoint(dirpath=checkpoints),
+            BestCheckpoint(monitor=self.model.monitor, inherit_from=str(resumed.parent) if resumed else None),
+            LastCheckpoint(),
         ]
         return [callback for callback in every_run if not any(type(callback) is type(other) for other in given)]
 
@@ -178,6 +182,14 @@ class AppCLI(LightningCLI):
         if subcommand in ("validate", "test"):
             kwargs["verbose"] = False
         return kwargs
+
+
+def _last_of_each_class(callbacks: Any) -> Any:
+    """Merged lists may name a callback twice: in a preset, the experiment, a resumed run. The later one counts."""
+    if not isinstance(callbacks, list):
+        return callbacks
+    by_class = {callback.class_path: callback for callback in callbacks}
+    return list(by_class.values())
 
 
 def _resolved(parser: LightningArgumentParser, config: jsonargparse.Namespace) -> dict[str, Any]:

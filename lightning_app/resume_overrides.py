@@ -28,7 +28,7 @@ class ResumeOverrides(Callback):
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage != "fit" or not trainer.ckpt_path:
+        if stage != "fit":
             return
         if f"{_OPTIMIZER}.class_path" in self.changes:
             before, now = self.changes[f"{_OPTIMIZER}.class_path"]
@@ -44,7 +44,7 @@ class ResumeOverrides(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         prefix = f"{_OPTIMIZER}.init_args."
         for key, (before, now) in self.changes.items():
-            if trainer.ckpt_path and key.startswith(prefix):
+            if key.startswith(prefix):
                 for optimizer in trainer.optimizers:
                     for group in optimizer.param_groups:
                         _override(group, key.removeprefix(prefix), before, now)

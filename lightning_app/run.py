@@ -84,8 +84,10 @@ class RunFolder:
 def create_run_folder(root: str, name: str) -> RunFolder:
     """A new folder `root/name/<timestamp>-<short id>`; it exists on the first process only, others never write."""
     while True:
-        stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-        folder = RunFolder(Path(root) / name / f"{stamp}-{secrets.token_hex(2)}")
+        now = datetime.now().astimezone()
+        # The id begins with the milliseconds, so that folders sort by time also within a second.
+        short_id = f"{now.microsecond // 1000:03x}{secrets.choice('0123456789abcdef')}"
+        folder = RunFolder(Path(root) / name / f"{now:%Y%m%d-%H%M%S}-{short_id}")
         if rank_zero_only.rank != 0:
             return folder
         try:
