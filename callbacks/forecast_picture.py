@@ -73,7 +73,7 @@ def draw_forecasts(
             axis.plot(past_times, batch["past"][column, -shown_past:, index], color="0.45", linewidth=1)
             axis.plot(future_times, batch["future"][column, :, index], color="black", linewidth=1.2, label="actual")
             _draw_one(axis, future_times, forecast[column, :, index])
-            axis.xaxis.set_major_formatter(ConciseDateFormatter(locator := AutoDateLocator(maxticks=6)))
+            axis.xaxis.set_major_formatter(ConciseDateFormatter(locator := AutoDateLocator(minticks=3, maxticks=7)))
             axis.xaxis.set_major_locator(locator)
             axis.spines[["top", "right"]].set_visible(False)
             axis.tick_params(labelsize=8)

@@ -53,9 +53,9 @@ def main(args: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _function(address: str) -> Callable[[list[str]], None]:
+def _function(address: str) -> Callable[[list[str]], object]:
     module, name = address.split(":")
-    function: Callable[[list[str]], None] = getattr(import_module(module), name)
+    function: Callable[[list[str]], object] = getattr(import_module(module), name)
     return function
 
 

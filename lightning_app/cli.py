@@ -1,5 +1,6 @@
 """fit, validate, test and predict: LightningCLI over any LightningModule and DataModule of the project."""
 
+import inspect
 import logging
 import warnings
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 import yaml
 from jsonargparse import _typehints
 from lightning.pytorch import Trainer
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, _InstantiatorFn
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -46,18 +47,21 @@ _LINKS = (
 )
 
 
-def run(args: list[str]) -> None:
+def run(args: list[str]) -> "AppCLI":
     """Runs one of the four verbs.
 
     Args:
         args: The command line, verb first.
+
+    Returns:
+        The finished command, with its model, data module, trainer and run folder.
 
     Raises:
         ValueError: The command line, a config, a checkpoint or the data is wrong.
     """
     _quiet()
     try:
-        AppCLI(args)
+        finished = AppCLI(args)
     except BaseException as error:
         finish_wandb(exit_code=_wandb_exit_code(error))
         if isinstance(error, SIGTERMException):
@@ -66,6 +70,7 @@ def run(args: list[str]) -> None:
             raise UsageError(f"ckpt_path: the checkpoint does not fit the model: {error}") from error
         raise
     finish_wandb(exit_code=0)
+    return finished
 
 
 class AppParser(LightningArgumentParser):
@@ -137,6 +142,10 @@ class AppCLI(LightningCLI):
         config = self.config[self.config.subcommand]
         config.run.name = config.run.name or _name_of(config)
         return config.run
+
+    def _add_instantiators(self) -> None:
+        for key, base in (("model", BaseModule), ("data", BaseDataModule)):
+            self.parser.add_instantiator(_Instantiator(cli=self, key=key), base, subclasses=True)
 
     def before_instantiate_classes(self) -> None:
         options = RunOptions(**self.options.as_dict())
@@ -213,6 +222,29 @@ def _with_durable_io(plugins: Any, strategy: Any) -> list[Any]:
     given = plugins if isinstance(plugins, list) else [] if plugins is None else [plugins]
     sharded = "fsdp" in str(strategy if isinstance(strategy, str) else type(strategy).__name__).lower()
     return given if sharded else [*given, DurableCheckpointIO()]  # FSDP writes checkpoints its own way
+
+
+class _Instantiator(_InstantiatorFn):
+    """Keeps links that a class does not take out of the hyper-parameters, so that its checkpoint can be loaded.
+
+    jsonargparse skips a link whose target the chosen class lacks; the stock code stores it all the same, and stops
+    where a network has no argument of its own.
+    """
+
+    def __call__(
+        self, class_type: type[Any], *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any
+    ) -> Any:
+        self.cli._dump_config()
+        network = (self.cli.config_dump.get("model", {}).get("init_args") or {}).get("network")
+        if isinstance(network, dict):
+            network.setdefault("init_args", {})
+        owners = {"model.init_args": class_type, "model.init_args.network.init_args": type(kwargs.get("network"))}
+        links = {
+            key: value
+            for key, value in applied_instantiation_links.items()
+            if key.rpartition(".")[2] in inspect.signature(owners[key.rpartition(".")[0]]).parameters
+        }
+        return super().__call__(class_type, *args, applied_instantiation_links=links, **kwargs)
 
 
 class _no_leaks_between_classes:  # noqa: N801

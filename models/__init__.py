@@ -4,7 +4,7 @@ from models.base import BaseModule, StepOutput
 from models.baselines import (
     CascadedForecaster,
     CascadedMLP,
-    Linear,
+    WindowLinear,
     RepeatLast,
     RidgeForecaster,
     SeasonalNaive,
@@ -24,7 +24,7 @@ __all__ = [
     "FocalLoss",
     "Forecaster",
     "InfoNCELoss",
-    "Linear",
+    "WindowLinear",
     "OneCycle",
     "PatchTransformer",
     "PhaseTransformer",

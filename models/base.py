@@ -103,6 +103,21 @@ class BaseModule(LightningModule):
         self.log_dict(metrics, on_step=False, on_epoch=True)
         return {"predictions": output.predictions}
 
+    def on_validation_epoch_end(self) -> None:
+        """Steps plateau schedulers, before the checkpoints of this validation are saved.
+
+        Lightning steps them after, so that a run resumed from such a checkpoint would miss the step.
+        """
+        if self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
+            return
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, ReduceLROnPlateau):
+                config.scheduler.step(float(self.trainer.callback_metrics[config.monitor or self.monitor]))
+
+    def lr_scheduler_step(self, scheduler: LRScheduler | ReduceLROnPlateau, metric: Any) -> None:
+        if not isinstance(scheduler, ReduceLROnPlateau):  # those are stepped above
+            super().lr_scheduler_step(scheduler, metric)
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         if not parameters:
@@ -117,8 +132,9 @@ class BaseModule(LightningModule):
             return optimizer
         scheduler = make_scheduler(self.scheduler_factory, optimizer, self._num_optimizer_steps)
         if isinstance(scheduler, ReduceLROnPlateau):
-            # strict=False: the metric of a resumed epoch is known only after its validation.
-            config = {"scheduler": scheduler, "monitor": self.monitor, "interval": "epoch", "strict": False}
+            # strict=False: in an epoch without validation there is no metric, and no step.
+            monitor = getattr(scheduler, "monitor", self.monitor)
+            config = {"scheduler": scheduler, "monitor": monitor, "interval": "epoch", "strict": False}
         else:
             config = {"scheduler": scheduler, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from models.layers import ReversibleNorm
 
 
-class Linear(nn.Module):
+class WindowLinear(nn.Module):
     """Linear forecast of each channel with shared weights (NLinear of Zeng et al., AAAI 2023, with a chosen norm).
 
     Args:
