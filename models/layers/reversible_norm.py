@@ -34,10 +34,11 @@ class ReversibleNorm(nn.Module):
             scale: (..., 1), ones unless the mode is `std`.
         """
         level = window[..., -1:] if self.mode == "last" else window.mean(dim=-1, keepdim=True)
+        centred = window - level
         if self.mode == "std":
-            scale = window.std(dim=-1, keepdim=True, correction=0) + _EPSILON
-            return (window - level) / scale, level, scale
-        return window - level, level, torch.ones_like(level)
+            scale = centred.square().mean(dim=-1, keepdim=True).sqrt() + _EPSILON
+            return centred / scale, level, scale
+        return centred, level, torch.ones_like(level)
 
     @staticmethod
     def invert(forecast: Tensor, level: Tensor, scale: Tensor) -> Tensor:

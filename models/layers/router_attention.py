@@ -23,7 +23,7 @@ class RouterAttention(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Mixes tokens (B, T, D) into (B, T, D)."""
-        router = self.router.expand(len(tokens), -1, -1)  # (B, R, D)
+        router = self.router.expand(tokens.shape[0], -1, -1)  # (B, R, D)
         messages, _ = self.gather(router, tokens, tokens, need_weights=False)
         mixed, _ = self.distribute(tokens, messages, messages, need_weights=False)
         return mixed

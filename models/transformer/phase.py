@@ -96,8 +96,8 @@ class PhaseTransformer(nn.Module):
         batch_size, _, num_channels = past.shape
         window, level, scale = self.norm(past.transpose(1, 2)[..., -self.look_back :])  # (B, C, L)
         whole = window[..., -self.num_periods * self.period :]
-        phases = whole.reshape(-1, self.num_periods, self.period).transpose(1, 2)  # (N, P, L / P)
+        phases = whole.unflatten(-1, (self.num_periods, self.period)).flatten(0, 1).transpose(1, 2)  # (N, P, L / P)
         tokens = self.blocks(self.embedding(phases) + self.position)  # (N, P, D)
         coming = self.seasonal(phases) + self.correction(tokens)  # (N, P, ceil(H / P))
-        forecast = coming.transpose(1, 2).reshape(batch_size, num_channels, -1)[..., : self.horizon]
+        forecast = coming.transpose(1, 2).flatten(1).unflatten(0, (batch_size, num_channels))[..., : self.horizon]
         return self.norm.invert(forecast, level, scale).transpose(1, 2)

@@ -1,0 +1,106 @@
+import os
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+DATA = Path(os.environ.get("LIGHTNING_APP_DATA", Path(__file__).parent.parent / "data"))
+
+
+@pytest.fixture(autouse=True)
+def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test runs in a folder of its own, tracks nothing, and finds published files where the user keeps them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setenv("LIGHTNING_APP_DATA", str(DATA.resolve()))
+    monkeypatch.setattr("sys.argv", ["lightning-app"])
+
+
+def needs(file: str) -> pytest.MarkDecorator:
+    """Skips a test by name where a published file is not on the machine."""
+    return pytest.mark.skipif(not (DATA / file).exists(), reason=f"needs {file} below $LIGHTNING_APP_DATA")
+
+
+needs_etth1 = needs("ett/ETTh1.csv")
+needs_exchange = needs("exchange_rate/exchange_rate.csv")
+
+
+def waves(rows: int = 400, channels: int = 2, period: int = 24) -> pl.DataFrame:
+    """An hourly table with a season, a trend and noise."""
+    rng = np.random.default_rng(0)
+    steps = np.arange(rows)
+    table = {
+        f"c{index}": 10 * (index + 1) + np.sin(2 * np.pi * (steps + 3 * index) / period) + 0.002 * steps
+        + 0.1 * rng.standard_normal(rows)
+        for index in range(channels)
+    }
+    start = datetime(2024, 1, 1)
+    return pl.DataFrame({"time": [start + timedelta(hours=int(step)) for step in steps], **table})
+
+
+@pytest.fixture
+def table_file(tmp_path: Path) -> Path:
+    path = tmp_path / "waves.csv"
+    waves().write_csv(path)
+    return path
+
+
+@pytest.fixture
+def fit_args(tmp_path: Path, table_file: Path) -> Callable[..., list[str]]:
+    """Arguments of a fit that takes a second: a phase transformer on a small table."""
+    config = tmp_path / "small.yaml"
+    config.write_text(SMALL.format(path=table_file))
+
+    def args(*options: str, verb: str = "fit") -> list[str]:
+        return [verb, "-c", str(config), "--run.root", str(tmp_path / "runs"), *options]
+
+    return args
+
+
+SMALL = """
+seed_everything: 3
+trainer:
+  max_epochs: 2
+  limit_train_batches: 5
+  log_every_n_steps: 1
+  accelerator: cpu
+model:
+  class_path: Forecaster
+  init_args:
+    network: {{class_path: PhaseTransformer, init_args: {{period: 24, hidden_size: 8, dropout: 0.2}}}}
+    loss: torch.nn.L1Loss
+    optimizer: {{class_path: AdamW, init_args: {{lr: 0.004}}}}
+    scheduler: OneCycle
+data:
+  class_path: ForecastingDataModule
+  init_args:
+    series: {{class_path: TableFile, init_args: {{path: {path}, time_column: time, frequency: 1h}}}}
+    look_back: 48
+    horizon: 12
+    batch_size: 16
+"""
+
+
+def only_run(root: Path) -> Path:
+    """The folder of the one run below a root."""
+    (folder,) = (path.parent for path in root.glob("*/*/config.yaml"))
+    return folder
+
+
+def run_folders(root: Path) -> list[Path]:
+    """Folders of all runs below a root, oldest first."""
+    return sorted((path.parent for path in root.glob("*/*/config.yaml")), key=lambda path: path.name)
+
+
+def load_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The state dict of a checkpoint."""
+    weights: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["state_dict"]
+    return weights

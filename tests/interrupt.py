@@ -1,0 +1,59 @@
+"""A callback that ends its own process, and a program that runs many fits without importing everything each time."""
+
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class Interrupt(Callback):
+    """Sends a signal to its own process at one batch of the whole training, if `INTERRUPT` says so."""
+
+    def __init__(self) -> None:
+        self.at, self.moment, self.signal = json.loads(os.environ.get("INTERRUPT", '[-1, "train", 9]'))
+
+    def _strike(self, trainer: Trainer, moment: str) -> None:
+        if moment == self.moment and trainer.fit_loop.epoch_loop.total_batch_idx == self.at:
+            os.kill(os.getpid(), self.signal)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._strike(trainer, "train")
+
+    def on_validation_batch_start(self, trainer: Trainer, *args: Any) -> None:
+        self._strike(trainer, "validation")
+
+
+def run_forked(jobs: list[dict[str, Any]]) -> list[int]:
+    """Runs command lines one after another, each in a fork of this process.
+
+    Args:
+        jobs: `args`, and optionally `interrupt`: [batch, moment, signal].
+
+    Returns:
+        Exit code of each, negative for a signal.
+    """
+    import torch
+
+    import lightning_app.cli  # noqa: F401  # what every fork would otherwise import again
+    from lightning_app.__main__ import main
+
+    codes = []
+    for job in jobs:
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.environ["INTERRUPT"] = json.dumps(job.get("interrupt", [-1, "train", 9]))
+            torch.set_num_threads(1)
+            code = main(job["args"])
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    return codes
+
+
+if __name__ == "__main__":
+    print("CODES", json.dumps(run_forked(json.loads(sys.stdin.read()))))

@@ -1,0 +1,185 @@
+"""A fit that is killed and resumed ends with the weights of one that was never killed, bit for bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lightning_app.history import read_history
+from tests.conftest import run_folders
+
+ROOT = Path(__file__).parent.parent.parent
+KILL, TERM = int(signal.SIGKILL), int(signal.SIGTERM)
+CALLBACKS = (
+    "--trainer.callbacks+=WeightAverage",
+    "--trainer.callbacks.decay=0.9",
+    "--trainer.callbacks+=LastCheckpoint",
+    "--trainer.callbacks.every_n_steps=2",
+    "--trainer.callbacks+=tests.interrupt.Interrupt",
+)
+VARIANTS = {
+    "plain": (),
+    "accumulation": ("--trainer.accumulate_grad_batches", "2"),
+    "accumulation cut by validation": ("--trainer.accumulate_grad_batches", "2", "--trainer.val_check_interval", "3"),
+    "validation within the epoch": ("--trainer.val_check_interval", "2"),
+    "no validation": ("--trainer.limit_val_batches", "0"),
+    "workers": ("--data.num_workers", "2"),
+    "plateau scheduler": ("--model.scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau", "--model.scheduler.patience=0",
+                          "--model.scheduler.threshold=0.9"),
+}
+VALIDATES_AFTER = {
+    "plain": 4,
+    "accumulation": 4,
+    "accumulation cut by validation": 2,
+    "validation within the epoch": 3,
+    "workers": 4,
+    "plateau scheduler": 4,
+}
+
+
+def run_jobs(jobs: list[dict[str, Any]], **environment: str) -> list[int]:
+    answer = subprocess.run(
+        [sys.executable, "-m", "tests.interrupt"],
+        input=json.dumps(jobs),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
+    )
+    lines = [line for line in answer.stdout.splitlines() if line.startswith("CODES")]
+    assert lines, answer.stdout + answer.stderr
+    codes: list[int] = json.loads(lines[-1].removeprefix("CODES"))
+    assert 2 not in codes, answer.stderr
+    return codes
+
+
+def same_checkpoint(path: Path, other: Path) -> bool:
+    """Whether weights, averaged and trained ones, and the optimizer's state are equal to the last bit."""
+    ours, theirs = (torch.load(file, weights_only=True) for file in (path, other))
+    keys = ("state_dict", "trained_weights", "optimizer_states", "global_step")
+    return all(_equal(ours.get(key), theirs.get(key)) for key in keys)
+
+
+def _equal(ours: Any, theirs: Any) -> bool:
+    if isinstance(ours, torch.Tensor):
+        return torch.equal(ours, theirs)
+    if isinstance(ours, dict):
+        return ours.keys() == theirs.keys() and all(_equal(ours[key], theirs[key]) for key in ours)
+    if isinstance(ours, list | tuple):
+        return len(ours) == len(theirs) and all(_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    return bool(ours == theirs)
+
+
+def kill_and_resume(
+    fit_args: Callable[..., list[str]], tmp_path: Path, options: tuple[str, ...], interrupts: list[list[Any]]
+) -> list[int]:
+    """One uninterrupted fit, then one fit and its continuation per interrupt, each in a root of its own."""
+    jobs = [{"args": fit_args(*CALLBACKS, *options, "--run.root", str(tmp_path / "whole"))}]
+    for index, interrupt in enumerate(interrupts):
+        args = fit_args(*CALLBACKS, *options, "--run.root", str(tmp_path / f"cut{index}"))
+        jobs += [{"args": args, "interrupt": interrupt}, {"args": [*args, "--ckpt_path", "last"]}]
+    return run_jobs(jobs)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_killed_fit_resumes_to_the_same_bits(
+    variant: str, fit_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    # 2 epochs of 5 batches: before any checkpoint, mid-epoch, in validation, at the epoch's boundary, near the end
+    interrupts = [[1, "train", KILL], [3, "train", KILL], [5, "train", KILL], [8, "train", KILL]]
+    if variant in VALIDATES_AFTER:
+        interrupts.append([VALIDATES_AFTER[variant], "validation", KILL])
+    codes = kill_and_resume(fit_args, tmp_path, VARIANTS[variant], interrupts)
+    assert codes == [0, *([-KILL, 0] * len(interrupts))]
+    (whole,) = run_folders(tmp_path / "whole")
+    for index in range(len(interrupts)):
+        resumed = run_folders(tmp_path / f"cut{index}")[-1]
+        for name in ("last", "best"):
+            expected = whole / "checkpoints" / f"{name}.ckpt"
+            if expected.exists():
+                assert same_checkpoint(expected, resumed / "checkpoints" / f"{name}.ckpt"), (interrupts[index], name)
+
+
+def test_a_resumed_run_has_a_folder_of_its_own_with_the_whole_history(
+    fit_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    kill_and_resume(fit_args, tmp_path, (), [[8, "train", KILL]])
+    (whole,) = run_folders(tmp_path / "whole")
+    interrupted, resumed = run_folders(tmp_path / "cut0")
+    assert json.loads((resumed / "lineage.json").read_text())["parent"].startswith(str(interrupted))
+    assert (interrupted / "checkpoints" / "last.ckpt").exists()
+    losses = [(row["step"], row["train/loss"]) for row in read_history(resumed / "metrics.csv")]
+    assert losses == [(row["step"], row["train/loss"]) for row in read_history(whole / "metrics.csv")]
+
+
+@pytest.mark.parametrize("moment", [[2, "train", TERM], [4, "validation", TERM], [4, "train", TERM]])
+def test_sigterm_saves_and_exits_143(moment: list[Any], fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
+    assert kill_and_resume(fit_args, tmp_path, (), [moment]) == [0, 143, 0]
+    interrupted, resumed = run_folders(tmp_path / "cut0")
+    saved = torch.load(interrupted / "checkpoints" / "last.ckpt", weights_only=True)
+    assert saved["global_step"] == moment[0] + 1
+    (whole,) = run_folders(tmp_path / "whole")
+    assert same_checkpoint(whole / "checkpoints" / "last.ckpt", resumed / "checkpoints" / "last.ckpt")
+
+
+def test_the_command_line_wins_over_the_checkpoint_when_resuming(
+    fit_args: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lightning_app.__main__ import main
+
+    assert main(fit_args("--model.scheduler", "null", "--trainer.max_epochs", "1")) == 0
+    (first,) = run_folders(tmp_path / "runs")
+    checkpoint = str(first / "checkpoints" / "last.ckpt")
+    capsys.readouterr()
+    assert main(["fit", "--ckpt_path", checkpoint, "--model.optimizer.lr", "0.5", "--trainer.max_epochs", "2"]) == 0
+    assert "model.init_args.optimizer.init_args.lr: 0.5 (the checkpoint's run had 0.004)" in capsys.readouterr().out
+    second = run_folders(tmp_path / "runs")[-1]
+    resumed = torch.load(second / "checkpoints" / "last.ckpt", weights_only=True)
+    assert resumed["hyper_parameters"]["optimizer"]["init_args"]["lr"] == 0.5
+    assert resumed["optimizer_states"][0]["param_groups"][0]["lr"] == 0.5
+    assert resumed["global_step"] == 10
+
+
+def test_a_schedule_scales_with_an_overridden_learning_rate(fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
+    from lightning_app.__main__ import main
+
+    assert main(fit_args("--trainer.max_steps", "4")) == 0
+    (first,) = run_folders(tmp_path / "runs")
+    checkpoint = str(first / "checkpoints" / "last.ckpt")
+    for lr in ("0.004", "0.008"):
+        assert main(["fit", "--ckpt_path", checkpoint, "--model.optimizer.lr", lr, "--trainer.max_steps", "7"]) == 0
+    same, doubled = (
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["optimizer_states"][0]["param_groups"][0]
+        for folder in run_folders(tmp_path / "runs")[1:]
+    )
+    assert doubled["lr"] == pytest.approx(2 * same["lr"])
+    assert doubled["initial_lr"] == pytest.approx(2 * same["initial_lr"])
+
+
+def test_resuming_with_another_optimizer_class_is_refused(
+    fit_args: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lightning_app.__main__ import main
+
+    assert main(fit_args("--trainer.max_epochs", "1")) == 0
+    checkpoint = str(run_folders(tmp_path / "runs")[0] / "checkpoints" / "last.ckpt")
+    options = ("--model.optimizer", "SGD", "--model.optimizer.lr", "0.1", "--model.scheduler", "null")
+    assert main(["fit", "--ckpt_path", checkpoint, *options]) == 2
+    assert "trained with torch.optim.AdamW, whose state torch.optim.SGD cannot take over" in capsys.readouterr().err
+
+
+def test_the_first_start_of_a_job_that_resumes_its_last_run_starts_anew(
+    fit_args: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lightning_app.__main__ import main
+
+    assert main(fit_args("--trainer.fast_dev_run", "1", "--ckpt_path", "last")) == 0
+    assert "no run in" in capsys.readouterr().out

@@ -1,0 +1,76 @@
+from functools import partial
+
+import pytest
+import torch
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
+
+from models import Forecaster, OneCycle, RepeatLast, ReversibleNorm, WarmupCosine, WindowLinear
+from models.base import make_scheduler
+
+
+def optimizer(lr: float = 0.1) -> AdamW:
+    return AdamW([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+
+
+def rates(scheduler: torch.optim.lr_scheduler.LRScheduler, steps: int) -> list[float]:
+    found = []
+    for _ in range(steps):
+        found.append(scheduler.get_last_lr()[0])
+        scheduler.optimizer.step()
+        scheduler.step()
+    return found
+
+
+@pytest.mark.parametrize("factory", [OneCycle, WarmupCosine, partial(OneCycleLR, max_lr=0.1)])
+def test_a_scheduler_that_wants_the_number_of_steps_gets_it(factory) -> None:
+    found = rates(make_scheduler(factory, optimizer(), lambda: 50), 50)
+    assert max(found) == pytest.approx(0.1, rel=1e-3)
+    assert found[-1] < 0.001
+
+
+@pytest.mark.parametrize("factory", [partial(OneCycle, total_steps=10), partial(StepLR, step_size=5)])
+def test_a_scheduler_that_does_not_ask_is_left_alone(factory) -> None:
+    def never() -> int:
+        raise AssertionError
+
+    make_scheduler(factory, optimizer(), never)
+
+
+def test_one_cycle_follows_torch_with_the_peak_taken_from_the_optimizer() -> None:
+    ours = rates(OneCycle(optimizer(), total_steps=40, warmup=0.25), 40)
+    theirs = rates(OneCycleLR(optimizer(), max_lr=0.1, total_steps=40, pct_start=0.25, cycle_momentum=False), 40)
+    assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-9)
+
+
+def test_warmup_cosine_without_warmup_follows_torch() -> None:
+    ours = rates(WarmupCosine(optimizer(), total_steps=30, warmup=1 / 30), 30)[1:]
+    assert ours == pytest.approx(rates(CosineAnnealingLR(optimizer(), T_max=29), 29), rel=1e-5, abs=1e-8)
+
+
+def test_a_model_with_weights_and_no_optimizer_says_so() -> None:
+    network = WindowLinear(look_back=4, horizon=2, norm=ReversibleNorm(mode="mean"))
+    module = Forecaster(network=network, loss=torch.nn.MSELoss(), num_channels=1, look_back=4, horizon=2)
+    with pytest.raises(ValueError, match="model.optimizer: Forecaster has 10 parameters"):
+        module.configure_optimizers()
+
+
+def test_a_model_without_weights_needs_no_optimizer() -> None:
+    module = Forecaster(
+        network=RepeatLast(horizon=2), loss=torch.nn.MSELoss(), num_channels=1, look_back=4, horizon=2
+    )
+    assert module.configure_optimizers() is None
+
+
+def test_hyperparameters_of_a_notebook_are_plain_data() -> None:
+    module = Forecaster(
+        network=RepeatLast(horizon=2), loss=torch.nn.MSELoss(), num_channels=1, look_back=4, horizon=2
+    )
+    assert dict(module.hparams) == {
+        "num_channels": 1,
+        "look_back": 4,
+        "horizon": 2,
+        "num_past_covariates": 0,
+        "num_future_covariates": 0,
+        "num_static_covariates": 0,
+    }

@@ -1,0 +1,121 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models import FocalLoss, InfoNCELoss, PinballLoss, SupervisedContrastiveLoss
+
+
+def test_pinball_at_the_median_is_half_the_absolute_error() -> None:
+    prediction, target = torch.randn(50, 1), torch.randn(50)
+    loss = PinballLoss(quantiles=[0.5])(prediction, target)
+    torch.testing.assert_close(loss, F.l1_loss(prediction[:, 0], target) / 2)
+
+
+@settings(max_examples=10, deadline=None)
+@given(level=st.sampled_from([0.1, 0.25, 0.5, 0.8]))
+def test_pinball_is_lowest_at_the_quantile(level: float) -> None:
+    sample = torch.randn(2000, generator=torch.Generator().manual_seed(0))
+    candidates = torch.linspace(-2, 2, 81)
+    loss = PinballLoss(quantiles=[level])
+    losses = torch.stack([loss(candidate.expand(2000, 1), sample) for candidate in candidates])
+    assert abs(candidates[losses.argmin()] - sample.quantile(level)) < 0.06
+
+
+@pytest.mark.parametrize("quantiles", [[], [0.5, 0.1], [0.0, 0.5], [0.5, 0.5]])
+def test_pinball_refuses_levels_that_do_not_ascend_within_0_and_1(quantiles: list[float]) -> None:
+    with pytest.raises(ValueError, match="quantiles"):
+        PinballLoss(quantiles=quantiles)
+
+
+def test_focal_loss_with_gamma_0_is_cross_entropy() -> None:
+    logits, target = torch.randn(40, 5, dtype=torch.float64), torch.randint(5, (40,))
+    weights = [0.5, 1.0, 2.0, 1.0, 3.0]
+    torch.testing.assert_close(FocalLoss(gamma=0)(logits, target), F.cross_entropy(logits.float(), target))
+    torch.testing.assert_close(
+        FocalLoss(gamma=0, class_weights=weights)(logits, target),
+        F.cross_entropy(logits.float(), target, weight=torch.tensor(weights)),
+    )
+
+
+def test_focal_loss_ignores_an_index_like_cross_entropy() -> None:
+    logits, target = torch.randn(6, 3, 4), torch.randint(3, (6, 4))
+    target[0] = -100
+    torch.testing.assert_close(FocalLoss(gamma=0)(logits, target), F.cross_entropy(logits, target))
+
+
+@pytest.mark.parametrize("task", ["binary", "multilabel"])
+def test_binary_focal_loss_with_gamma_0_is_binary_cross_entropy(task: str) -> None:
+    logits, target = torch.randn(20, 3), torch.randint(2, (20, 3)).float()
+    loss = FocalLoss(task=task, gamma=0)
+    torch.testing.assert_close(loss(logits, target), F.binary_cross_entropy_with_logits(logits, target))
+
+
+def test_focal_loss_follows_its_formula() -> None:
+    logits, target = torch.randn(30, 4), torch.randint(4, (30,))
+    p = logits.softmax(1)[torch.arange(30), target]
+    torch.testing.assert_close(FocalLoss(gamma=2.0)(logits, target), ((1 - p) ** 2 * -p.log()).mean())
+
+
+def test_focal_alpha_weighs_positives_and_negatives() -> None:
+    logits, target = torch.zeros(2, 1), torch.tensor([[1.0], [0.0]])
+    loss = FocalLoss(task="binary", gamma=0, class_weights=[0.25])(logits, target)
+    torch.testing.assert_close(loss, torch.tensor(2.0).log() * (0.25 + 0.75) / 2)
+
+
+@pytest.mark.parametrize("task", ["multiclass", "binary"])
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal_loss_and_its_gradient_are_finite_in_bfloat16(task: str, scale: float, gamma: float) -> None:
+    logits = (torch.tensor([[1.0, -1.0], [-1.0, 1.0]]) * scale).bfloat16().requires_grad_()
+    target = torch.tensor([0, 0]) if task == "multiclass" else torch.tensor([[1, 0], [1, 0]])
+    loss = FocalLoss(task=task, gamma=gamma)(logits, target)
+    loss.backward()
+    assert loss.isfinite()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+def test_info_nce_of_orthogonal_pairs_has_a_closed_form() -> None:
+    pairs = torch.eye(8)
+    expected = torch.log(1 + 7 * torch.exp(torch.tensor(-1 / 0.5)))
+    torch.testing.assert_close(InfoNCELoss(temperature=0.5)(pairs, pairs), expected)
+
+
+def test_info_nce_of_identical_embeddings_is_the_log_of_the_batch() -> None:
+    same = torch.ones(16, 4)
+    torch.testing.assert_close(InfoNCELoss()(same, same), torch.tensor(16.0).log())
+
+
+def test_info_nce_does_not_depend_on_the_order_of_pairs() -> None:
+    query, key, order = torch.randn(10, 4), torch.randn(10, 4), torch.randperm(10)
+    loss = InfoNCELoss()
+    torch.testing.assert_close(loss(query, key), loss(query[order], key[order]))
+
+
+def test_supervised_contrastive_loss_matches_a_loop() -> None:
+    embedding, target = F.normalize(torch.randn(12, 5), dim=1), torch.randint(3, (12,))
+    terms = []
+    for i in range(12):
+        others = [j for j in range(12) if j != i]
+        scores = torch.stack([embedding[i] @ embedding[j] / 0.1 for j in others])
+        partners = [k for k, j in enumerate(others) if target[j] == target[i]]
+        if partners:
+            terms.append(-(scores[partners] - scores.logsumexp(0)).mean())
+    torch.testing.assert_close(SupervisedContrastiveLoss()(embedding, target), torch.stack(terms).mean())
+
+
+def test_supervised_contrastive_loss_without_partners_is_zero_with_a_gradient() -> None:
+    embedding = torch.randn(4, 3, requires_grad=True)
+    loss = SupervisedContrastiveLoss()(embedding, torch.arange(4))
+    loss.backward()
+    assert loss == 0
+    assert embedding.grad is not None
+    assert embedding.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("loss", [InfoNCELoss, SupervisedContrastiveLoss])
+def test_temperature_must_be_positive(loss: type) -> None:
+    with pytest.raises(ValueError, match="temperature: 0"):
+        loss(temperature=0)
