@@ -154,6 +154,12 @@ class AppCLI(LightningCLI):
         self.resolved = _resolved(self.parser, self.config)
         self.run_options = options
 
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except ValueError as error:  # raised by a constructor; jsonargparse wraps it into its tree of reasons
+            raise UsageError(simplify(str(error), ())) from error
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         trainer = self._get(self.config_init, "trainer")
         self.history = History(self.folder)
@@ -238,7 +244,7 @@ class _Instantiator(_InstantiatorFn):
         network = (self.cli.config_dump.get("model", {}).get("init_args") or {}).get("network")
         if isinstance(network, dict):
             network.setdefault("init_args", {})
-        owners = {"model.init_args": class_type, "model.init_args.network.init_args": type(kwargs.get("network"))}
+        owners = {"model.init_args": class_type, "model.init_args.network.init_args": type(kwargs.get("network", self))}
         links = {
             key: value
             for key, value in applied_instantiation_links.items()

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
-from torchmetrics import MetricCollection
+from torchmetrics import MeanMetric, MetricCollection
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
@@ -69,6 +69,9 @@ class BaseModule(LightningModule):
         metrics = self.configure_metrics()
         self.val_metrics = metrics.clone(prefix="val/")
         self.test_metrics = metrics.clone(prefix="test/")
+        # Not `self.log(..., sync_dist=True)`: Lightning 2.6 averages batch sizes over ranks in whole numbers.
+        self.val_loss = MeanMetric(nan_strategy="disable")
+        self.test_loss = MeanMetric(nan_strategy="disable")
 
     @abstractmethod
     def step(self, batch: Batch) -> StepOutput:
@@ -90,18 +93,18 @@ class BaseModule(LightningModule):
         return output.loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        self._evaluate(batch, "val", self.val_metrics)
+        self._evaluate(batch, "val/loss", self.val_loss, self.val_metrics)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> Batch:  # noqa: ARG002
-        return self._evaluate(batch, "test", self.test_metrics)
+    def test_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        self._evaluate(batch, "test/loss", self.test_loss, self.test_metrics)
 
-    def _evaluate(self, batch: Batch, split: str, metrics: MetricCollection) -> Batch:
+    def _evaluate(self, batch: Batch, loss_name: str, mean_loss: MeanMetric, metrics: MetricCollection) -> None:
+        # Sums and counts are kept, and reduced over the ranks: means are exact however the batches fell.
         output = self.step(batch)
+        mean_loss.update(output.loss, output.weight)
         metrics.update(output.predictions, output.targets)
-        # Sums and counts are reduced over the ranks, so the mean is exact however the batches fell.
-        self.log(f"{split}/loss", output.loss, batch_size=output.weight, on_step=False, on_epoch=True, sync_dist=True)
+        self.log(loss_name, mean_loss, on_step=False, on_epoch=True)
         self.log_dict(metrics, on_step=False, on_epoch=True)
-        return {"predictions": output.predictions}
 
     def on_validation_epoch_end(self) -> None:
         """Steps plateau schedulers, before the checkpoints of this validation are saved.

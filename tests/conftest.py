@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-DATA = Path(os.environ.get("LIGHTNING_APP_DATA", Path(__file__).parent.parent / "data"))
+DATA = Path(os.environ.get("LIGHTNING_APP_DATA", Path(__file__).parent.parent / "data")).resolve()
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test runs in a folder of its own, tracks nothing, and finds published files where the user keeps them."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    monkeypatch.setenv("LIGHTNING_APP_DATA", str(DATA.resolve()))
+    monkeypatch.setenv("LIGHTNING_APP_DATA", str(DATA))
     monkeypatch.setattr("sys.argv", ["lightning-app"])
 
 

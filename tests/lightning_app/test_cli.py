@@ -149,6 +149,8 @@ def test_a_baseline_without_weights_fits_and_tests(fit_args: FitArgs, tmp_path: 
         (["--data.look_back", "5000"], "the train split holds no window"),
         (["--data.calendar", "[hour]"], "PhaseTransformer takes no future_covariates, which the data module provides"),
         (["--model.optimizer", "null"], "model.optimizer: Forecaster has"),
+        (["--data.batch_size", "0"], "data.batch_size: 0 given, at least 1 is needed"),
+        (["--model.network.period", "100"], "look_back: 48 given, at least one period of 100 rows is needed"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_with_exit_code_2(
@@ -158,6 +160,7 @@ def test_what_is_wrong_is_said_in_one_line_with_exit_code_2(
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("error: ")
     assert message in line
+    assert "Union subtypes" not in line
 
 
 @pytest.mark.parametrize("content", ["", "time,c0\n", "time,c0\n2024-01-01,nan\n2024-01-02,1\n"])

@@ -1,0 +1,50 @@
+"""Two processes with batch B / 2 train like one with batch B."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import CONFIGS, load_weights, only_run
+
+# The key bias of an attention has no gradient in exact arithmetic: with the usual tiny eps, Adam would turn its
+# rounding noise, which depends on the order of sums, into full steps.
+OPTIONS = (
+    "--model.network.dropout", "0", "--model.optimizer.eps", "1e-4",
+    "--trainer.max_epochs", "4", "--trainer.limit_train_batches", "5",
+)
+
+
+def lightning_app(*args: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(CONFIGS.parent), "WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "lightning_app", *args]
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_two_ranks_equal_one(fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    lightning_app(*fit_args(*OPTIONS, "--run.root", str(one)))
+    ddp = ("-c", str(CONFIGS / "trainer/ddp.yaml"), "--trainer.accelerator", "cpu", "--trainer.devices", "2")
+    verb, *rest = fit_args(*OPTIONS, "--data.batch_size", "8", "--run.root", str(two))
+    lightning_app(verb, *ddp, *rest, "--trainer.accelerator", "cpu")
+
+    folders = [only_run(root) for root in (one, two)]
+    single, double = (load_weights(folder / "checkpoints" / "last.ckpt") for folder in folders)
+    differences = {name: float((single[name].double() - double[name].double()).abs().max()) for name in single}
+    assert max(differences.values()) <= 1e-6, differences
+    assert torch.load(folders[1] / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 20
+
+    # 69 test windows do not divide by 2: each is counted once, whoever it falls to
+    checkpoint = str(folders[1] / "checkpoints" / "last.ckpt")
+    results = []
+    for options in (("--trainer.devices", "2"), ("--trainer.devices", "1", "--trainer.strategy", "auto")):
+        lightning_app("test", "--ckpt_path", checkpoint, "--data.eval_batch_size", "16", *options)
+        metrics = json.loads((folders[1] / "metrics.json").read_text())
+        results.append([metrics[name] for name in ("test/mse", "test/mae", "test/loss")])
+    assert results[0] == pytest.approx(results[1], rel=1e-6)
