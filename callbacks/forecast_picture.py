@@ -28,7 +28,9 @@ class ForecastPicture(Callback):
     @override
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = getattr(trainer, "datamodule", None)
-        if not (trainer.is_global_zero and isinstance(pl_module, Forecaster) and isinstance(data, ForecastingDataModule)):
+        if not (
+            trainer.is_global_zero and isinstance(pl_module, Forecaster) and isinstance(data, ForecastingDataModule)
+        ):
             return
         windows = data.dataset("test")
         batch = windows.__getitems__(np.array([0, len(windows) // 2, len(windows) - 1]))

@@ -7,7 +7,8 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress as RichProgress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
 from typing_extensions import override
 
 _REFRESH_SECONDS = 0.2
@@ -38,7 +39,7 @@ class Progress(ProgressBar):
         self._enabled = True
 
     @override
-    def print(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def print(self, *args: Any, **kwargs: Any) -> None:
         self._console.print(*args)
 
     @property

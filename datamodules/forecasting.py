@@ -14,6 +14,7 @@ from datamodules.regularize import MissingPolicy
 from datamodules.series import Boundary, Series, SeriesSource
 from datamodules.windows import Windows
 
+
 class ForecastingDataModule(BaseDataModule):
     """Windows (look-back, horizon) of a multivariate series.
 

@@ -247,7 +247,7 @@ class WeeklyCO2(SeriesSource):
     def channels(self, *, root: str | None) -> tuple[str, ...]:  # noqa: ARG002
         return ("co2",)
 
-    def read(self, *, root: str | None, missing: MissingPolicy) -> Series:  # noqa: ARG002
+    def read(self, *, root: str | None, missing: MissingPolicy) -> Series:
         path = packaged_file("statsmodels", "datasets/co2/co2.csv", extra="data")
         return build_series(
             pl.read_csv(path).with_columns(pl.col("date").cast(pl.String)),
@@ -281,7 +281,7 @@ class DailyMarket(SeriesSource):
     def channels(self, *, root: str | None) -> tuple[str, ...]:  # noqa: ARG002
         return (self.symbol,)
 
-    def read(self, *, root: str | None, missing: MissingPolicy) -> Series:  # noqa: ARG002
+    def read(self, *, root: str | None, missing: MissingPolicy) -> Series:
         path = packaged_file("arch", f"data/{self.symbol}/{self.symbol}.csv.gz", extra="data")
         close = pl.col(self._columns[self.symbol])
         frame = pl.read_csv(path, infer_schema=False).select(

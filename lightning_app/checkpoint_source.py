@@ -89,7 +89,9 @@ class CheckpointSource:
             raise UsageError(f"ckpt_path: {self.path} is no readable checkpoint: {error}") from error
         made_by = checkpoint.get("hyper_parameters", {}).get("_class_path")
         if made_by is not None and not _is_instance(model, made_by):
-            raise UsageError(f"ckpt_path: {self.path} was made by {made_by}, the config asks for {type(model).__name__}")
+            raise UsageError(
+                f"ckpt_path: {self.path} was made by {made_by}, the config asks for {type(model).__name__}"
+            )
 
 
 def _is_instance(model: BaseModule, class_path: str) -> bool:

@@ -87,7 +87,9 @@ class AppParser(LightningArgumentParser):
 
     def _known_options(self) -> list[str]:
         subcommands = self._subcommands_action.choices.values() if self._subcommands_action is not None else ()
-        return [option for parser in (self, *subcommands) for action in parser._actions for option in action.option_strings]
+        return [
+            option for parser in (self, *subcommands) for action in parser._actions for option in action.option_strings
+        ]
 
 
 class AppCLI(LightningCLI):

@@ -58,7 +58,9 @@ def run(args: list[str]) -> None:
     missing = [config for config in given.configs if not Path(config).is_file()]
     if missing:
         raise UsageError(f"configs: {missing[0]!r} does not exist")
-    rows = [compare_one(config, seeds=given.seeds, options=[*options, "--run.root", given.root]) for config in given.configs]
+    rows = [
+        compare_one(config, seeds=given.seeds, options=[*options, "--run.root", given.root]) for config in given.configs
+    ]
     folder = create_run_folder(given.root, "compare").path
     write_whole(folder / "table.md", as_markdown(rows))
     write_whole(folder / "table.json", json.dumps([asdict(row) for row in rows], indent=2) + "\n")
@@ -91,7 +93,9 @@ def compare_one(config: str, *, seeds: Sequence[int], options: Sequence[str]) ->
         name=Path(config).stem,
         parameters=parameters,
         metrics={name: statistics.fmean(result[name] for result in results) for name in names},
-        spread={name: statistics.stdev(result[name] for result in results) for name in names} if len(results) > 1 else {},
+        spread={name: statistics.stdev(result[name] for result in results) for name in names}
+        if len(results) > 1
+        else {},
         fit_seconds=statistics.fmean(walls),
         cpu_seconds=statistics.fmean(cpus),
         folders=folders,

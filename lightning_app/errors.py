@@ -8,9 +8,19 @@ from importlib import import_module
 
 _KEY = re.compile(r"""(?:Parser key|Validation failed: Parser key|Key) ["']([^"']+)["']""")
 _CLASS = re.compile(r"Problem with given class_path '([^']+)'")
-_UNKNOWN_OPTION = re.compile(r"""(?:Option|Key|key) ["']([^"']+)["'] is not (?:accepted|expected)|unrecognized arguments: (\S+)""")
+_UNKNOWN_OPTION = re.compile(
+    r"""(?:Option|Key|key) ["']([^"']+)["'] is not (?:accepted|expected)|unrecognized arguments: (\S+)"""
+)
 _UNKNOWN_CLASS = re.compile(r"Expected a dot import path string: (\S+)|No module named '([^']+)'")
-_NOISE = ("- Expected a path but", "Given value", "Subtypes:", "Errors:", "Does not validate", "- Expected a <class 'NoneType'>", "Problem with")
+_NOISE = (
+    "- Expected a path but",
+    "Given value",
+    "Subtypes:",
+    "Errors:",
+    "Does not validate",
+    "- Expected a <class 'NoneType'>",
+    "Problem with",
+)
 
 
 class UsageError(ValueError):

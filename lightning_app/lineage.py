@@ -58,7 +58,9 @@ def _code() -> dict[str, str | None]:
 
 def _git(*words: str) -> str | None:
     try:
-        answer = subprocess.run(["git", "-C", str(_ROOT), *words], capture_output=True, text=True, timeout=10, check=True)  # noqa: S603, S607
+        answer = subprocess.run(
+            ["git", "-C", str(_ROOT), *words], capture_output=True, text=True, timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip()

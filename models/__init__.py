@@ -4,10 +4,10 @@ from models.base import BaseModule, StepOutput
 from models.baselines import (
     CascadedForecaster,
     CascadedMLP,
-    WindowLinear,
     RepeatLast,
     RidgeForecaster,
     SeasonalNaive,
+    WindowLinear,
 )
 from models.ensemble import EnsembleForecaster
 from models.forecaster import Forecaster
@@ -24,7 +24,6 @@ __all__ = [
     "FocalLoss",
     "Forecaster",
     "InfoNCELoss",
-    "WindowLinear",
     "OneCycle",
     "PatchTransformer",
     "PhaseTransformer",
@@ -36,4 +35,5 @@ __all__ = [
     "StepOutput",
     "SupervisedContrastiveLoss",
     "WarmupCosine",
+    "WindowLinear",
 ]

@@ -12,7 +12,9 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MetricCollection
+
+from models.metrics import WeightedMean
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
@@ -70,8 +72,8 @@ class BaseModule(LightningModule):
         self.val_metrics = metrics.clone(prefix="val/")
         self.test_metrics = metrics.clone(prefix="test/")
         # Not `self.log(..., sync_dist=True)`: Lightning 2.6 averages batch sizes over ranks in whole numbers.
-        self.val_loss = MeanMetric(nan_strategy="disable")
-        self.test_loss = MeanMetric(nan_strategy="disable")
+        self.val_loss = WeightedMean()
+        self.test_loss = WeightedMean()
 
     @abstractmethod
     def step(self, batch: Batch) -> StepOutput:
@@ -98,7 +100,7 @@ class BaseModule(LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         self._evaluate(batch, "test/loss", self.test_loss, self.test_metrics)
 
-    def _evaluate(self, batch: Batch, loss_name: str, mean_loss: MeanMetric, metrics: MetricCollection) -> None:
+    def _evaluate(self, batch: Batch, loss_name: str, mean_loss: WeightedMean, metrics: MetricCollection) -> None:
         # Sums and counts are kept, and reduced over the ranks: means are exact however the batches fell.
         output = self.step(batch)
         mean_loss.update(output.loss, output.weight)

@@ -117,7 +117,9 @@ class Forecaster(BaseModule):
             "future_covariates": future_covariates,
             "static_covariates": static_covariates,
         }
-        forecast = self.network(**self.network_inputs({name: value for name, value in batch.items() if value is not None}))
+        forecast = self.network(
+            **self.network_inputs({name: value for name, value in batch.items() if value is not None})
+        )
         if forecast.ndim == past.ndim:
             return self.target_scale.invert(forecast)
         return self.target_scale.invert(forecast.transpose(2, 3)).transpose(2, 3)

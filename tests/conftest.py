@@ -38,7 +38,9 @@ def waves(rows: int = 400, channels: int = 2, period: int = 24) -> pl.DataFrame:
     rng = np.random.default_rng(0)
     steps = np.arange(rows)
     table = {
-        f"c{index}": 10 * (index + 1) + np.sin(2 * np.pi * (steps + 3 * index) / period) + 0.002 * steps
+        f"c{index}": 10 * (index + 1)
+        + np.sin(2 * np.pi * (steps + 3 * index) / period)
+        + 0.002 * steps
         + 0.1 * rng.standard_normal(rows)
         for index in range(channels)
     }

@@ -76,7 +76,9 @@ class CascadedForecaster(Forecaster):
         assert isinstance(self.network, CascadedMLP)
         forecasts = self.network.cascade(**inputs)
         losses = [
-            self.masked_loss(forecast, future[:, : forecast.shape[1]], None if mask is None else mask[:, : forecast.shape[1]])
+            self.masked_loss(
+                forecast, future[:, : forecast.shape[1]], None if mask is None else mask[:, : forecast.shape[1]]
+            )
             / (index + 1)
             for index, forecast in enumerate(forecasts)
         ]

@@ -101,9 +101,7 @@ class RidgeForecaster(Forecaster):
         penalties: Sequence[float] = (1e1, 1e3, 1e4, 1e5),
         ranks: Sequence[int] = (8, 16, 24, 32, 48, 96),
     ) -> None:
-        super().__init__(
-            network=network, loss=loss, num_channels=num_channels, look_back=look_back, horizon=horizon
-        )
+        super().__init__(network=network, loss=loss, num_channels=num_channels, look_back=look_back, horizon=horizon)
         if not penalties or min(penalties) <= 0:
             raise ValueError(f"model.penalties: {list(penalties)} given, one or more numbers above 0 are needed")
         self.penalties = tuple(penalties)
@@ -144,9 +142,7 @@ class RidgeForecaster(Forecaster):
         eigenvalues, basis = torch.linalg.eigh(train.xx)
         projected = basis.T @ train.xy
         full_rank = train.xy.shape[1]
-        by_penalty = {
-            penalty: basis @ (projected / (eigenvalues + penalty)[:, None]) for penalty in self.penalties
-        }
+        by_penalty = {penalty: basis @ (projected / (eigenvalues + penalty)[:, None]) for penalty in self.penalties}
         penalty = min(by_penalty, key=lambda candidate: val.mean_squared_error(by_penalty[candidate]))
         ridge = by_penalty[penalty]
         directions = torch.linalg.eigh(ridge.T @ train.xx @ ridge).eigenvectors.flip(1)

@@ -34,8 +34,14 @@ class OneWeight(LightningModule):
 def fit(module: OneWeight, callback: WeightAverage, tmp_path: Path, epochs: int = 2) -> Trainer:
     loader = DataLoader(torch.zeros(4, 1))
     trainer = Trainer(
-        max_epochs=epochs, accelerator="cpu", callbacks=[callback], logger=False, enable_progress_bar=False,
-        enable_model_summary=False, default_root_dir=tmp_path, num_sanity_val_steps=0,
+        max_epochs=epochs,
+        accelerator="cpu",
+        callbacks=[callback],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+        num_sanity_val_steps=0,
     )
     trainer.fit(module, loader, DataLoader(torch.zeros(1, 1)))
     return trainer

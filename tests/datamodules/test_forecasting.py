@@ -43,7 +43,9 @@ def test_etth1_has_the_window_counts_of_the_literature(horizon: int, num_windows
 @needs_exchange
 @pytest.mark.parametrize(("horizon", "num_windows"), [(96, 1422), (192, 1326), (336, 1182), (720, 798)])
 def test_exchange_has_the_window_counts_of_the_literature(horizon: int, num_windows: int) -> None:
-    assert len(ForecastingDataModule(series=ExchangeRate(), look_back=96, horizon=horizon).dataset("test")) == num_windows
+    assert (
+        len(ForecastingDataModule(series=ExchangeRate(), look_back=96, horizon=horizon).dataset("test")) == num_windows
+    )
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])
@@ -68,9 +70,7 @@ def test_training_windows_end_before_validation_begins(table_file: Path) -> None
 )
 def test_gathered_windows_equal_slices_of_the_series(look_back: int, horizon: int, starts: list[int]) -> None:
     series = covariate_series()
-    windows = Windows(
-        series, look_back=look_back, horizon=horizon, origins=(look_back, 60 - horizon + 1), masked=True
-    )
+    windows = Windows(series, look_back=look_back, horizon=horizon, origins=(look_back, 60 - horizon + 1), masked=True)
     batch = windows.__getitems__(np.array(starts))
     for row, start in enumerate(starts):
         middle, end = start + look_back, start + look_back + horizon
@@ -93,9 +93,11 @@ def test_windows_are_views_of_one_copy_of_the_series() -> None:
     windows = Windows(series, look_back=20, horizon=8, origins=(20, 53), masked=False)
     assert windows._target is not None
     assert windows._target.base is not None
-    assert np.byte_bounds(windows._target)[1] - np.byte_bounds(windows._target)[0] <= 60 * 3 * 4 if hasattr(
-        np, "byte_bounds"
-    ) else windows._target.strides[0] == windows._target.strides[2]
+    assert (
+        np.byte_bounds(windows._target)[1] - np.byte_bounds(windows._target)[0] <= 60 * 3 * 4
+        if hasattr(np, "byte_bounds")
+        else windows._target.strides[0] == windows._target.strides[2]
+    )
 
 
 def test_statistics_come_from_training_rows_only(table_file: Path) -> None:
@@ -146,17 +148,15 @@ def test_calendar_features_reach_over_the_horizon_and_beyond_the_end(table_file:
     batch = next(iter(data.predict_dataloader()))
     assert batch["future_covariates"].shape == (1, 60, 2)
     assert "future" not in batch
-    assert np.array_equal(
-        data.forecast_times(400)[:1], np.array(["2024-01-17T16:00"], dtype="datetime64[us]")
-    )
+    assert np.array_equal(data.forecast_times(400)[:1], np.array(["2024-01-17T16:00"], dtype="datetime64[us]"))
 
 
 def test_known_future_rows_are_those_without_a_target(tmp_path: Path) -> None:
     path = tmp_path / "future.csv"
     frame = waves().with_columns(pl.int_range(400).alias("price").cast(pl.Float64)).with_row_index()
-    frame.with_columns(
-        pl.when(pl.col("index") < 380).then(pl.col(name)).alias(name) for name in ("c0", "c1")
-    ).drop("index").write_csv(path)
+    frame.with_columns(pl.when(pl.col("index") < 380).then(pl.col(name)).alias(name) for name in ("c0", "c1")).drop(
+        "index"
+    ).write_csv(path)
     source = TableFile(
         path=str(path), time_column="time", frequency="1h", channels=["c0", "c1"], future_covariates=["price"]
     )
@@ -169,9 +169,7 @@ def test_known_future_rows_are_those_without_a_target(tmp_path: Path) -> None:
 def test_predict_without_the_covariates_of_the_future_says_how_many_rows_are_missing(tmp_path: Path) -> None:
     path = tmp_path / "short.csv"
     waves().with_columns(pl.lit(1.0).alias("price")).write_csv(path)
-    source = TableFile(
-        path=str(path), time_column="time", frequency="1h", channels=["c0"], future_covariates=["price"]
-    )
+    source = TableFile(path=str(path), time_column="time", frequency="1h", channels=["c0"], future_covariates=["price"])
     data = ForecastingDataModule(series=source, look_back=48, horizon=12)
     with pytest.raises(ValueError, match="known-future covariates of 12 rows"):
         data.predict_dataloader()

@@ -42,7 +42,7 @@ def unsorted(frame: pl.DataFrame) -> pl.DataFrame:
     ],
 )
 def test_error_policy_refuses_and_says_where(broken, message: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
+    with pytest.raises(ValueError) as caught:
         build(broken(waves()))
     assert message in str(caught.value)
     assert "data.missing" in str(caught.value)
@@ -69,9 +69,7 @@ def test_unsorted_rows_are_put_in_order() -> None:
 
 
 def test_a_gap_at_the_beginning_takes_the_first_known_value() -> None:
-    frame = waves().with_row_index().with_columns(
-        pl.when(pl.col("index") > 3).then(pl.col("c1")).alias("c1")
-    )
+    frame = waves().with_row_index().with_columns(pl.when(pl.col("index") > 3).then(pl.col("c1")).alias("c1"))
     series = build(frame, "fill")
     assert series.values[:4, 1].tolist() == [series.values[4, 1]] * 4
 
@@ -82,7 +80,10 @@ def test_uneven_steps_are_accepted_without_a_frequency() -> None:
 
 def test_a_timestamp_off_the_grid_names_the_frequency() -> None:
     frame = waves().with_columns(
-        pl.when(pl.int_range(400) == 7).then(pl.col("time") + timedelta(minutes=5)).otherwise(pl.col("time")).alias("time")
+        pl.when(pl.int_range(400) == 7)
+        .then(pl.col("time") + timedelta(minutes=5))
+        .otherwise(pl.col("time"))
+        .alias("time")
     )
     with pytest.raises(ValueError, match="not a multiple of 1h"):
         build(frame, "fill")

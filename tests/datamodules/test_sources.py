@@ -88,7 +88,9 @@ def test_bundled_markets_are_read_without_download(symbol: str, rows: int) -> No
 
 
 def test_a_table_file_that_does_not_exist_says_where_it_was_looked_for() -> None:
-    with pytest.raises(FileNotFoundError, match="'nowhere.csv' does not exist; looked for nowhere.csv and .*nowhere.csv"):
+    with pytest.raises(
+        FileNotFoundError, match="'nowhere.csv' does not exist; looked for nowhere.csv and .*nowhere.csv"
+    ):
         TableFile(path="nowhere.csv", time_column="time").channels(root="elsewhere")
 
 

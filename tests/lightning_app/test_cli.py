@@ -32,7 +32,11 @@ def fitted(fit_args: FitArgs, tmp_path: Path) -> Path:
 
 def test_a_fit_leaves_a_complete_run_folder(fitted: Path) -> None:
     assert {path.name for path in fitted.iterdir()} == {
-        "config.yaml", "lineage.json", "checkpoints", "metrics.csv", "metrics.json",
+        "config.yaml",
+        "lineage.json",
+        "checkpoints",
+        "metrics.csv",
+        "metrics.json",
     }
     assert {path.name for path in (fitted / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert json.loads((fitted / "metrics.json").read_text()).keys() >= {"train/loss", "val/loss", "val/mse", "val/mae"}
@@ -45,7 +49,9 @@ def test_a_fit_leaves_a_complete_run_folder(fitted: Path) -> None:
 def test_the_resolved_config_runs_again_to_the_same_weights(fitted: Path, tmp_path: Path) -> None:
     assert main(["fit", "-c", str(fitted / "config.yaml"), "--run.root", str(tmp_path / "again")]) == 0
     again = load_weights(only_run(tmp_path / "again") / "checkpoints" / "last.ckpt")
-    assert all(torch.equal(value, again[name]) for name, value in load_weights(fitted / "checkpoints" / "last.ckpt").items())
+    assert all(
+        torch.equal(value, again[name]) for name, value in load_weights(fitted / "checkpoints" / "last.ckpt").items()
+    )
 
 
 def test_a_second_fit_leaves_the_first_alone(fitted: Path, fit_args: FitArgs, tmp_path: Path) -> None:
@@ -179,9 +185,26 @@ def test_a_file_with_a_wrong_checksum_is_refused(tmp_path: Path, capsys: pytest.
 
 
 def test_a_checkpoint_of_another_class_is_refused(fitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["test", "--ckpt_path", str(fitted / "checkpoints" / "best.ckpt"), "--model", "RidgeForecaster",
-                 "--model.network", "models.baselines.ridge.FixedLinear", "--model.network.norm", "ReversibleNorm",
-                 "--model.network.norm.mode", "mean", "--model.loss", "torch.nn.MSELoss"]) == 2
+    assert (
+        main(
+            [
+                "test",
+                "--ckpt_path",
+                str(fitted / "checkpoints" / "best.ckpt"),
+                "--model",
+                "RidgeForecaster",
+                "--model.network",
+                "models.baselines.ridge.FixedLinear",
+                "--model.network.norm",
+                "ReversibleNorm",
+                "--model.network.norm.mode",
+                "mean",
+                "--model.loss",
+                "torch.nn.MSELoss",
+            ]
+        )
+        == 2
+    )
     assert "was made by models.Forecaster, the config asks for RidgeForecaster" in capsys.readouterr().err
 
 
@@ -191,7 +214,9 @@ def test_a_checkpoint_of_other_sizes_is_refused(fitted: Path, capsys: pytest.Cap
     assert "the checkpoint does not fit the model" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[: len(data) // 2], lambda data: b"no checkpoint"])
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"", lambda data: data[: len(data) // 2], lambda data: b"no checkpoint"]
+)
 def test_a_damaged_checkpoint_is_refused(damage, fitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = fitted / "checkpoints" / "best.ckpt"
     checkpoint.write_bytes(damage(checkpoint.read_bytes()))
@@ -231,7 +256,9 @@ def test_callbacks_of_several_files_merge_and_the_later_of_one_class_counts(fit_
     names = [type(callback).__name__ for callback in cli.trainer.callbacks]
     assert names.count("WeightAverage") == 1
     assert "LearningRateMonitor" in names
-    assert next(callback for callback in cli.trainer.callbacks if type(callback).__name__ == "WeightAverage").decay == 0.7
+    assert (
+        next(callback for callback in cli.trainer.callbacks if type(callback).__name__ == "WeightAverage").decay == 0.7
+    )
 
 
 def test_the_run_is_named_after_the_config_that_sets_the_model(fit_args: FitArgs, tmp_path: Path) -> None:
@@ -266,8 +293,12 @@ def test_help_and_version_import_nothing_heavy(option: str) -> None:
 def test_a_shadowing_package_is_named(tmp_path: Path) -> None:
     (tmp_path / "models.py").write_text("")
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import lightning_app"
-    answer = subprocess.run([sys.executable, "-c", code], cwd=CONFIGS.parent, capture_output=True, text=True, check=False)
-    assert f"the package 'models' of lightning_app is shadowed: found {tmp_path / 'models.py'}, expected" in answer.stderr
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=CONFIGS.parent, capture_output=True, text=True, check=False
+    )
+    assert (
+        f"the package 'models' of lightning_app is shadowed: found {tmp_path / 'models.py'}, expected" in answer.stderr
+    )
 
 
 @given(st.text(), st.sampled_from([ValueError, FileNotFoundError, RuntimeError, KeyError]))

@@ -28,7 +28,8 @@ def test_words_after_two_dashes_go_to_each_fit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "message"), [([], "compare: the following arguments are required"), (["no.yaml"], "'no.yaml' does not exist")]
+    ("args", "message"),
+    [([], "compare: the following arguments are required"), (["no.yaml"], "'no.yaml' does not exist")],
 )
 def test_bad_usage_is_exit_code_2(args: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *args]) == 2

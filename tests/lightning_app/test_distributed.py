@@ -15,8 +15,14 @@ from tests.conftest import CONFIGS, load_weights, only_run
 # The key bias of an attention has no gradient in exact arithmetic: with the usual tiny eps, Adam would turn its
 # rounding noise, which depends on the order of sums, into full steps.
 OPTIONS = (
-    "--model.network.dropout", "0", "--model.optimizer.eps", "1e-4",
-    "--trainer.max_epochs", "4", "--trainer.limit_train_batches", "5",
+    "--model.network.dropout",
+    "0",
+    "--model.optimizer.eps",
+    "1e-4",
+    "--trainer.max_epochs",
+    "4",
+    "--trainer.limit_train_batches",
+    "5",
 )
 
 

@@ -31,8 +31,11 @@ VARIANTS = {
     "validation within the epoch": ("--trainer.val_check_interval", "2"),
     "no validation": ("--trainer.limit_val_batches", "0"),
     "workers": ("--data.num_workers", "2"),
-    "plateau scheduler": ("--model.scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau", "--model.scheduler.patience=0",
-                          "--model.scheduler.threshold=0.9"),
+    "plateau scheduler": (
+        "--model.scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau",
+        "--model.scheduler.patience=0",
+        "--model.scheduler.threshold=0.9",
+    ),
 }
 VALIDATES_AFTER = {
     "plain": 4,
@@ -90,9 +93,7 @@ def kill_and_resume(
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_killed_fit_resumes_to_the_same_bits(
-    variant: str, fit_args: Callable[..., list[str]], tmp_path: Path
-) -> None:
+def test_killed_fit_resumes_to_the_same_bits(variant: str, fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
     # 2 epochs of 5 batches: before any checkpoint, mid-epoch, in validation, at the epoch's boundary, near the end
     interrupts = [[1, "train", KILL], [3, "train", KILL], [5, "train", KILL], [8, "train", KILL]]
     if variant in VALIDATES_AFTER:

@@ -47,7 +47,9 @@ def read_offline_run(folder: Path) -> dict[str, Any]:
             update = record.run.config.update if kind == "run" else record.config.update
             found["config"] += [(item.key or ".".join(item.nested_key), json.loads(item.value_json)) for item in update]
         elif kind == "history":
-            found["history"].append({item.key or ".".join(item.nested_key): item.value_json for item in record.history.item})
+            found["history"].append(
+                {item.key or ".".join(item.nested_key): item.value_json for item in record.history.item}
+            )
         elif kind == "exit":
             found["exit"] = record.exit.exit_code
     return found

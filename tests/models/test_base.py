@@ -56,16 +56,12 @@ def test_a_model_with_weights_and_no_optimizer_says_so() -> None:
 
 
 def test_a_model_without_weights_needs_no_optimizer() -> None:
-    module = Forecaster(
-        network=RepeatLast(horizon=2), loss=torch.nn.MSELoss(), num_channels=1, look_back=4, horizon=2
-    )
+    module = Forecaster(network=RepeatLast(horizon=2), loss=torch.nn.MSELoss(), num_channels=1, look_back=4, horizon=2)
     assert module.configure_optimizers() is None
 
 
 def test_hyperparameters_of_a_notebook_are_plain_data() -> None:
-    module = Forecaster(
-        network=RepeatLast(horizon=2), loss=torch.nn.MSELoss(), num_channels=1, look_back=4, horizon=2
-    )
+    module = Forecaster(network=RepeatLast(horizon=2), loss=torch.nn.MSELoss(), num_channels=1, look_back=4, horizon=2)
     assert dict(module.hparams) == {
         "num_channels": 1,
         "look_back": 4,

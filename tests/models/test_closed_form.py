@@ -52,7 +52,12 @@ def test_ridge_at_full_rank_solves_the_normal_equations() -> None:
     x, y = torch.randn(200, 6), torch.randn(200, 3)
     module = RidgeForecaster(
         network=FixedLinear(look_back=6, horizon=3, norm=ReversibleNorm(mode="mean")),
-        loss=torch.nn.MSELoss(), num_channels=1, look_back=6, horizon=3, penalties=[2.0], ranks=[],
+        loss=torch.nn.MSELoss(),
+        num_channels=1,
+        look_back=6,
+        horizon=3,
+        penalties=[2.0],
+        ranks=[],
     )
     weight, chosen = module.solve(moments(x, y), moments(x, y))
     expected = np.linalg.solve((x.T @ x).double().numpy() + 2 * np.eye(6), (x.T @ y).double().numpy())

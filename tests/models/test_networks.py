@@ -83,7 +83,9 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
     network = build(name).train()
     outputs = network.cascade(torch.randn(4, L, C)) if name == "cascade" else [network(torch.randn(4, L, C))]
     sum(output.square().mean() for output in outputs).backward()
-    without = [key for key, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.any()]
+    without = [
+        key for key, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.any()
+    ]
     assert not without
 
 
