@@ -144,12 +144,9 @@ class LastCheckpoint(Checkpoint):
         return self._saved_position is None or self._saved_position[0] != trainer.global_step
 
     def _save(self, trainer: Trainer) -> None:
-        progress = trainer.fit_loop
-        position = (
-            trainer.global_step,
-            progress.epoch_loop.batch_progress.total.completed,
-            progress.epoch_progress.total.processed,
-        )
+        epochs: Any = trainer.fit_loop.epoch_progress.total
+        batches = trainer.fit_loop.epoch_loop.batch_progress.total
+        position = (trainer.global_step, batches.completed, epochs.processed)
         if trainer.fast_dev_run or position == self._saved_position:  # type: ignore[attr-defined]
             return
         self._saved_position = position

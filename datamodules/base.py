@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
+from typing_extensions import override
 
 Split = Literal["train", "val", "test", "predict"]
 
@@ -103,12 +104,12 @@ class LazyLoader(DataLoader[dict[str, Tensor]]):
     def __iter__(self) -> Iterator[dict[str, Tensor]]:  # type: ignore[override]
         yield from super().__iter__()
 
-    # Lightning asks a loader that resumes mid-epoch for these; ours takes its position from the trainer.
     def state_dict(self) -> dict[str, Any]:
+        """Nothing: Lightning asks a loader that resumes mid-epoch for its state, ours goes by the trainer's."""
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        del state_dict
+        """Nothing to load, see `state_dict`."""
 
 
 def _as_gathered(batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -157,6 +158,7 @@ class BaseDataModule(LightningDataModule):
     def dataset(self, split: Split) -> BatchedDataset:
         """The samples of one split; called after `setup`."""
 
+    @override
     def train_dataloader(self) -> LazyLoader:
         dataset = self.dataset("train")
         rank, world_size = self._rank_and_world_size()
@@ -170,12 +172,15 @@ class BaseDataModule(LightningDataModule):
         )
         return self._loader(dataset, batches)
 
+    @override
     def val_dataloader(self) -> LazyLoader:
         return self._eval_loader("val")
 
+    @override
     def test_dataloader(self) -> LazyLoader:
         return self._eval_loader("test")
 
+    @override
     def predict_dataloader(self) -> LazyLoader:
         return self._eval_loader("predict")
 
@@ -189,7 +194,7 @@ class BaseDataModule(LightningDataModule):
         return LazyLoader(
             dataset,  # type: ignore[arg-type]
             batch_sampler=batches,  # type: ignore[arg-type]
-            collate_fn=_as_gathered,
+            collate_fn=_as_gathered,  # type: ignore[arg-type]
             num_workers=self.num_workers,
             pin_memory=self.pin_memory,
             # Without its own generator a loader draws a number from the global one at each start.

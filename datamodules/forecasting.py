@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from datamodules.base import BaseDataModule, Split
 from datamodules.calendar import CalendarFeature, calendar_features, extend
@@ -133,6 +134,7 @@ class ForecastingDataModule(BaseDataModule):
         for split in {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(stage, ()):
             self.dataset(split)  # type: ignore[arg-type]
 
+    @override
     def dataset(self, split: Split) -> Windows:
         series = self.series
         train, val, test = self.boundaries
@@ -149,7 +151,8 @@ class ForecastingDataModule(BaseDataModule):
             )
         if split == "predict" and len(series.future_covariates) < len(series) + self.horizon:
             raise ValueError(
-                f"predict needs the known-future covariates of {self.horizon} rows after {series.times[len(series) - 1]}; "
+                f"predict needs the known-future covariates of {self.horizon} rows after "
+                f"{series.times[len(series) - 1]}; "
                 f"the file has {len(series.future_covariates) - len(series)}: add rows with an empty target"
             )
         return Windows(

@@ -4,10 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import polars as pl
+from typing_extensions import override
 
 from datamodules.regularize import MissingPolicy, regularize
 from datamodules.sources import RawFile, data_root, fetch, packaged_file
@@ -63,14 +64,17 @@ class SeriesSource(ABC):
 
     @property
     def num_past_covariates(self) -> int:
+        """Number of columns known up to the origin, P."""
         return 0
 
     @property
     def num_future_covariates(self) -> int:
+        """Number of columns known over the horizon, K."""
         return 0
 
     @property
     def num_static_covariates(self) -> int:
+        """Number of attributes of a channel, S."""
         return 0
 
 
@@ -116,6 +120,7 @@ class TableFile(SeriesSource):
         self.future_covariates = tuple(future_covariates)
         self.static_covariates = static_covariates or {}
 
+    @override
     def channels(self, *, root: str | None) -> tuple[str, ...]:
         if self._channels is not None:
             return self._channels
@@ -127,17 +132,21 @@ class TableFile(SeriesSource):
         return numeric
 
     @property
+    @override
     def num_past_covariates(self) -> int:
         return len(self.past_covariates)
 
     @property
+    @override
     def num_future_covariates(self) -> int:
         return len(self.future_covariates)
 
     @property
+    @override
     def num_static_covariates(self) -> int:
         return len(next(iter(self.static_covariates.values()), ()))
 
+    @override
     def read(self, *, root: str | None, missing: MissingPolicy) -> Series:
         frame = self._scan(root).collect()
         channels = self.channels(root=root)
@@ -163,13 +172,12 @@ class TableFile(SeriesSource):
             )
         if path.stat().st_size == 0:
             raise ValueError(f"{path} is empty")
-        readers = {".csv": pl.scan_csv, ".parquet": pl.scan_parquet, ".pq": pl.scan_parquet}
-        suffix = "".join(path.suffixes[-1:])
-        if path.name.endswith(".csv.gz"):
-            suffix = ".csv"
-        if suffix not in readers:
-            raise ValueError(f"series.path: {path} ends with {suffix!r}; allowed: .csv, .csv.gz, .parquet, .pq")
-        return readers[suffix](path)
+        name = path.name.removesuffix(".gz")
+        if name.endswith(".csv"):
+            return pl.scan_csv(path)
+        if name.endswith((".parquet", ".pq")):
+            return pl.scan_parquet(path)
+        raise ValueError(f"series.path: {path} ends with {path.suffix!r}; allowed: .csv, .csv.gz, .parquet, .pq")
 
     def _static_table(self, channels: tuple[str, ...]) -> np.ndarray:
         if not self.static_covariates:
@@ -198,9 +206,11 @@ class ETT(SeriesSource):
     def __init__(self, *, name: Literal["ETTh1"] = "ETTh1") -> None:
         self.name = name
 
-    def channels(self, *, root: str | None) -> tuple[str, ...]:  # noqa: ARG002
+    @override
+    def channels(self, *, root: str | None) -> tuple[str, ...]:
         return ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
 
+    @override
     def read(self, *, root: str | None, missing: MissingPolicy) -> Series:
         return build_series(
             pl.read_csv(fetch(self._file, root=root)),
@@ -223,9 +233,11 @@ class ExchangeRate(SeriesSource):
         sha256="d55e7aa2641009814a18ba3279431b13f6d413b0eab195b9ff21988d8cf94e97",
     )
 
-    def channels(self, *, root: str | None) -> tuple[str, ...]:  # noqa: ARG002
+    @override
+    def channels(self, *, root: str | None) -> tuple[str, ...]:
         return ("0", "1", "2", "3", "4", "5", "6", "OT")
 
+    @override
     def read(self, *, root: str | None, missing: MissingPolicy) -> Series:
         return build_series(
             pl.read_csv(fetch(self._file, root=root)),
@@ -244,9 +256,11 @@ class WeeklyCO2(SeriesSource):
     frequency = "1w"
     split = (0.7, 0.8, 1.0)
 
-    def channels(self, *, root: str | None) -> tuple[str, ...]:  # noqa: ARG002
+    @override
+    def channels(self, *, root: str | None) -> tuple[str, ...]:
         return ("co2",)
 
+    @override
     def read(self, *, root: str | None, missing: MissingPolicy) -> Series:
         path = packaged_file("statsmodels", "datasets/co2/co2.csv", extra="data")
         return build_series(
@@ -270,7 +284,7 @@ class DailyMarket(SeriesSource):
 
     frequency = None
     split = (0.7, 0.8, 1.0)
-    _columns = {"sp500": "Adj Close", "nasdaq": "Adj Close", "wti": "DCOILWTICO", "vix": "vix"}
+    _columns: ClassVar = {"sp500": "Adj Close", "nasdaq": "Adj Close", "wti": "DCOILWTICO", "vix": "vix"}
 
     def __init__(self, *, symbol: Literal["sp500", "nasdaq", "wti", "vix"], log: bool = True) -> None:
         if symbol not in self._columns:
@@ -278,9 +292,11 @@ class DailyMarket(SeriesSource):
         self.symbol = symbol
         self.log = log
 
-    def channels(self, *, root: str | None) -> tuple[str, ...]:  # noqa: ARG002
+    @override
+    def channels(self, *, root: str | None) -> tuple[str, ...]:
         return (self.symbol,)
 
+    @override
     def read(self, *, root: str | None, missing: MissingPolicy) -> Series:
         path = packaged_file("arch", f"data/{self.symbol}/{self.symbol}.csv.gz", extra="data")
         close = pl.col(self._columns[self.symbol])

@@ -47,8 +47,14 @@ class Windows:
         target_width = look_back + horizon if future_known else look_back
         self._target = _windows(series.values, target_width)
         self._mask = _windows(series.observed, target_width) if masked else None
-        self._past_covariates = _windows(series.past_covariates, look_back)
-        self._future_covariates = _windows(series.future_covariates, look_back + horizon)
+        self._covariates = {
+            name: _windows(table, width)
+            for name, table, width in (
+                ("past_covariates", series.past_covariates, look_back),
+                ("future_covariates", series.future_covariates, look_back + horizon),
+            )
+            if table.shape[1]
+        }
         self._static = torch.from_numpy(series.static_covariates.astype(np.float32))
 
     def __len__(self) -> int:
@@ -60,10 +66,7 @@ class Windows:
         batch = self._split("", _gather(self._target, starts))
         if self._mask is not None:
             batch |= self._split("_mask", _gather(self._mask, starts))
-        if self._past_covariates is not None:
-            batch["past_covariates"] = _gather(self._past_covariates, starts)
-        if self._future_covariates is not None:
-            batch["future_covariates"] = _gather(self._future_covariates, starts)
+        batch |= {name: _gather(windows, starts) for name, windows in self._covariates.items()}
         if self._static.shape[1]:
             batch["static_covariates"] = self._static.expand(len(starts), -1, -1)
         batch["origin"] = torch.from_numpy(origins)
@@ -76,10 +79,8 @@ class Windows:
         return parts
 
 
-def _windows(table: np.ndarray, width: int) -> np.ndarray | None:
+def _windows(table: np.ndarray, width: int) -> np.ndarray:
     """A view (N, C, width) of a table (T, C): every window, none of them copied."""
-    if table.shape[1] == 0:
-        return None
     channels_first = np.ascontiguousarray(table.T, dtype=bool if table.dtype == bool else np.float32)
     return sliding_window_view(channels_first, width, axis=1).transpose(1, 0, 2)
 

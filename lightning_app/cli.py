@@ -14,6 +14,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, _InstantiatorFn
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from typing_extensions import override
 
 import callbacks  # noqa: F401  # class names in configs need no path once their module is imported
 from callbacks import (
@@ -80,6 +81,7 @@ class AppParser(LightningArgumentParser):
         # argparse would take --trainer.max_epoch for --trainer.max_epochs: a typo must not be a guess.
         super().__init__(*args, allow_abbrev=False, **kwargs)
 
+    @override
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
         if not self.exit_on_error:
             super().error(message, ex)
@@ -118,15 +120,18 @@ class AppCLI(LightningCLI):
         )
 
     @staticmethod
+    @override
     def subcommands() -> dict[str, set[str]]:
         return {verb: {*skipped, "weights_only", "verbose"} for verb, skipped in LightningCLI.subcommands().items()}
 
+    @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run", type=RunOptions, default=RunOptions(), help="Where the run is kept and tracked.")
         for name in _LINKS:
             for owner in ("model.init_args", "model.init_args.network.init_args"):
                 parser.link_arguments(f"data.{name}", f"{owner}.{name}", apply_on="instantiate")
 
+    @override
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         with _no_leaks_between_classes():
             self.source = CheckpointSource.of(args)
@@ -149,6 +154,7 @@ class AppCLI(LightningCLI):
         for key, base in (("model", BaseModule), ("data", BaseDataModule)):
             self.parser.add_instantiator(_Instantiator(cli=self, key=key), base, subclasses=True)
 
+    @override
     def before_instantiate_classes(self) -> None:
         options = RunOptions(**self.options.as_dict())
         evaluated = run_folder_of(self.source.path) if self.source.path and self.subcommand != "fit" else None
@@ -156,22 +162,25 @@ class AppCLI(LightningCLI):
         self.resolved = _resolved(self.parser, self.config)
         self.run_options = options
 
+    @override
     def instantiate_classes(self) -> None:
         try:
             super().instantiate_classes()
         except ValueError as error:  # raised by a constructor; jsonargparse wraps it into its tree of reasons
             raise UsageError(simplify(str(error), ())) from error
 
+    @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         trainer = self._get(self.config_init, "trainer")
         self.history = History(self.folder)
-        tracked = wandb_logger(self.folder, self.run_options, self.resolved, self.subcommand)
+        tracked = wandb_logger(self.folder, self.run_options, self.resolved, str(self.subcommand))
         given = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
         loggers = [self.history, tracked, *(logger for logger in given if isinstance(logger, Logger))]
         kwargs["logger"] = [logger for logger in loggers if logger is not None]
         kwargs["plugins"] = _with_durable_io(trainer.plugins, trainer.strategy)
         # The last checkpoint is saved last: it must know of a best one saved at the same validation.
-        everything = [*(trainer.callbacks or ()), *self._callbacks(trainer.callbacks or ())]
+        given_callbacks = trainer.callbacks or []
+        everything = [*given_callbacks, *self._callbacks(given_callbacks)]
         kwargs["callbacks"] = sorted(everything, key=lambda callback: isinstance(callback, LastCheckpoint))
         kwargs["default_root_dir"] = str(self.folder.path)
         return super().instantiate_trainer(**kwargs)
@@ -201,12 +210,9 @@ class AppCLI(LightningCLI):
         return kwargs
 
 
-def _last_of_each_class(callbacks: Any) -> Any:
+def _last_of_each_class(given: Any) -> Any:
     """Merged lists may name a callback twice: in a preset, the experiment, a resumed run. The later one counts."""
-    if not isinstance(callbacks, list):
-        return callbacks
-    by_class = {callback.class_path: callback for callback in callbacks}
-    return list(by_class.values())
+    return list({callback.class_path: callback for callback in given}.values()) if isinstance(given, list) else given
 
 
 def _resolved(parser: LightningArgumentParser, config: jsonargparse.Namespace) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def create_run_folder(root: str, name: str) -> RunFolder:
         # The id begins with the milliseconds, so that folders sort by time also within a second.
         short_id = f"{now.microsecond // 1000:03x}{secrets.choice('0123456789abcdef')}"
         folder = RunFolder(Path(root) / name / f"{now:%Y%m%d-%H%M%S}-{short_id}")
-        if rank_zero_only.rank != 0:
+        if not is_first_process():
             return folder
         try:
             folder.path.mkdir(parents=True)
@@ -113,6 +113,11 @@ def latest_checkpoint(root: str, name: str, kind: str) -> Path | None:
     """
     found = sorted((Path(root) / name).glob(f"*/checkpoints/{kind}.ckpt"), key=lambda path: path.parent.parent.name)
     return found[-1] if found else None
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes; known before there is a trainer."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def write_whole(path: Path, text: str) -> None:

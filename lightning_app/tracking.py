@@ -8,9 +8,8 @@ from typing import Any
 from urllib.parse import urlparse
 
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.utilities import rank_zero_only
 
-from lightning_app.run import RunFolder, RunOptions
+from lightning_app.run import RunFolder, RunOptions, is_first_process
 
 # Where W&B keeps things when it is not told: in the home folder. Ours go with the run.
 _FOLDERS = {"WANDB_DATA_DIR": "data", "WANDB_CACHE_DIR": "cache", "WANDB_CONFIG_DIR": "config"}
@@ -39,7 +38,7 @@ def wandb_logger(folder: RunFolder, options: RunOptions, config: dict[str, Any],
     mode = wandb_mode(options)
     if mode == "disabled":
         return None
-    if rank_zero_only.rank == 0:
+    if is_first_process():
         for variable, name in _FOLDERS.items():
             if variable not in os.environ or variable in _set_by_us:
                 os.environ[variable] = str((folder.path / "wandb" / name).resolve())

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MetricCollection
+from typing_extensions import override
 
 from models.metrics import WeightedMean
 
@@ -87,17 +88,20 @@ class BaseModule(LightningModule):
     def example_inputs(self) -> dict[str, Tensor]:
         """Inputs of `forward` by name, two samples of the right shapes and dtypes."""
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:  # noqa: ARG002
+    @override
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         output = self.step(batch)
         if not output.loss.requires_grad:
             return None  # nothing to train: a baseline in closed form
         self.log("train/loss", output.loss.detach(), batch_size=output.weight, prog_bar=True)
         return output.loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+    @override
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(batch, "val/loss", self.val_loss, self.val_metrics)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+    @override
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(batch, "test/loss", self.test_loss, self.test_metrics)
 
     def _evaluate(self, batch: Batch, loss_name: str, mean_loss: WeightedMean, metrics: MetricCollection) -> None:
@@ -119,10 +123,12 @@ class BaseModule(LightningModule):
             if isinstance(config.scheduler, ReduceLROnPlateau):
                 config.scheduler.step(float(self.trainer.callback_metrics[config.monitor or self.monitor]))
 
+    @override
     def lr_scheduler_step(self, scheduler: LRScheduler | ReduceLROnPlateau, metric: Any) -> None:
         if not isinstance(scheduler, ReduceLROnPlateau):  # those are stepped above
             super().lr_scheduler_step(scheduler, metric)
 
+    @override
     def configure_optimizers(self) -> OptimizerLRScheduler:
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         if not parameters:

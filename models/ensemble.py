@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.base import Batch, StepOutput
 from models.forecaster import Forecaster
@@ -54,11 +55,13 @@ class EnsembleForecaster(Forecaster):
         super().setup(stage)
         self.requires_grad_(False)
 
+    @override
     def on_validation_epoch_start(self) -> None:
         size = len(self.members)
         self._error_products = torch.zeros(size, size, dtype=torch.float64)
         self._num_errors = 0
 
+    @override
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         if self.trainer.state.fn != "fit":
             super().validation_step(batch, batch_idx)
@@ -72,6 +75,7 @@ class EnsembleForecaster(Forecaster):
         self._error_products += (flat @ flat.T).double().cpu()
         self._num_errors += flat.shape[1]
 
+    @override
     def on_validation_epoch_end(self) -> None:
         if self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
             return
@@ -82,9 +86,11 @@ class EnsembleForecaster(Forecaster):
         self.network.chosen.copy_(torch.tensor([index in subset for index in range(len(self.members))]))
         self.log_dict({"val/loss": error, "val/mse": error, "val/num_members": float(len(subset))})
 
+    @override
     def network_inputs(self, batch: Batch) -> Batch:
         return {"past": batch["past"]}
 
+    @override
     def step(self, batch: Batch) -> StepOutput:
         future = self.target_scale(batch["future"])
         forecast = self.target_scale(self.network(batch["past"]))

@@ -5,6 +5,7 @@ import inspect
 import torch
 from torch import Tensor, nn
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
+from typing_extensions import override
 
 from models.base import BaseModule, Batch, OptimizerFactory, SchedulerFactory, StepOutput
 from models.layers import Standardize
@@ -33,6 +34,7 @@ class Forecaster(BaseModule):
         scheduler: Makes the learning-rate scheduler, see `BaseModule`.
     """
 
+    has_statistics: Tensor
     monitor = "val/mse"
     injected_arguments = (*BaseModule.injected_arguments, "network", "loss")
 
@@ -80,6 +82,7 @@ class Forecaster(BaseModule):
                 "take them out of the data section, or choose a network that takes them (PatchTransformer)"
             )
 
+    @override
     def configure_metrics(self) -> MetricCollection:
         return MetricCollection({"mse": MeanSquaredError(), "mae": MeanAbsoluteError()}, compute_groups=False)
 
@@ -129,10 +132,11 @@ class Forecaster(BaseModule):
         inputs = {"past": self.target_scale(batch["past"])}
         for name in self._network_inputs:
             if name in batch:
-                scale = self.covariate_scales[name] if name in self.covariate_scales else None
-                inputs[name] = batch[name] if scale is None else scale(batch[name])
+                scaled = name in self.covariate_scales
+                inputs[name] = self.covariate_scales[name](batch[name]) if scaled else batch[name]
         return inputs
 
+    @override
     def step(self, batch: Batch) -> StepOutput:
         future = self.target_scale(batch["future"])
         mask = batch.get("future_mask")
@@ -170,13 +174,15 @@ class Forecaster(BaseModule):
         """(B, H, C) as it is; of (B, H, C, Q) the middle quantile."""
         return forecast if forecast.ndim == 3 else forecast[..., forecast.shape[-1] // 2]
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> Batch:  # noqa: ARG002
+    @override
+    def predict_step(self, batch: Batch, batch_idx: int) -> Batch:
         names = ("past", *self._network_inputs)
         return {
             "forecast": self(**{name: batch[name] for name in names if name in batch}),
             "origin": batch["origin"],
         }
 
+    @override
     def example_inputs(self) -> dict[str, Tensor]:
         example = {"past": torch.randn(2, self.look_back, self.num_channels)}
         rows = {"past_covariates": self.look_back, "future_covariates": self.look_back + self.horizon}

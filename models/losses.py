@@ -15,6 +15,8 @@ class PinballLoss(nn.Module):
         quantiles: Levels in (0, 1), ascending.
     """
 
+    quantiles: Tensor
+
     def __init__(self, *, quantiles: Sequence[float]) -> None:
         super().__init__()
         levels = list(quantiles)
@@ -46,6 +48,8 @@ class FocalLoss(nn.Module):
             the negatives (`binary`, `multilabel`).
         ignore_index: Class index that does not count (`multiclass`).
     """
+
+    class_weights: Tensor | None
 
     def __init__(
         self,

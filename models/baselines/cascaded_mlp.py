@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.forecaster import Forecaster
 from models.layers import ReversibleNorm
@@ -72,6 +73,7 @@ class CascadedMLP(nn.Module):
 class CascadedForecaster(Forecaster):
     """A `Forecaster` whose loss is the sum over the blocks of a cascade, block k weighing 1 / k."""
 
+    @override
     def training_loss(self, inputs: dict[str, Tensor], future: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         assert isinstance(self.network, CascadedMLP)
         forecasts = self.network.cascade(**inputs)

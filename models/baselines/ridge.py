@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.base import Batch
 from models.forecaster import Forecaster
@@ -108,18 +109,23 @@ class RidgeForecaster(Forecaster):
         self.ranks = tuple(rank for rank in ranks if rank < horizon)
         self.chosen = {"penalty": float("nan"), "rank": float("nan")}
 
+    @override
     def on_train_epoch_start(self) -> None:
         self._train_moments = self._no_moments()
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+    @override
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
         self._add(self._train_moments, batch)
 
+    @override
     def on_validation_epoch_start(self) -> None:
         self._val_moments = self._no_moments()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+    @override
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._add(self._val_moments, batch)
 
+    @override
     def on_validation_epoch_end(self) -> None:
         assert isinstance(self.network, FixedLinear)
         moments = self._reduced(self._val_moments)

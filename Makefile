@@ -1,0 +1,53 @@
+# Works on a machine that has Python 3.11 or newer and nothing else.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+CONFIGS := configs/forecasting
+# The environment is made anew when what it is made from changes.
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint format bench lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	# torch first and by itself: where pip finds a CPU build of the pinned version, that one is taken.
+	$(RUN)/pip install --quiet --disable-pip-version-check -c requirements.lock torch
+	$(RUN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	touch $@
+
+demo: $(STAMP) ## train and test on bundled series, beside the rows to beat
+	$(RUN)/lightning-app compare $(CONFIGS)/co2_phase.yaml $(CONFIGS)/co2_ridge.yaml $(CONFIGS)/co2_seasonal.yaml $(CONFIGS)/co2_naive.yaml
+	$(RUN)/lightning-app compare $(CONFIGS)/sp500_patch.yaml $(CONFIGS)/sp500_ridge.yaml $(CONFIGS)/sp500_naive.yaml
+
+test: $(STAMP) ## run the tests
+	$(RUN)/python -m pytest
+
+test-slow: $(STAMP) ## run the long proofs
+	$(RUN)/python -m pytest -m slow
+
+lint: $(STAMP) ## check style, types and import directions
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+format: $(STAMP) ## format the code
+	$(RUN)/ruff check --fix .
+	$(RUN)/ruff format .
+
+bench: $(STAMP) ## measure against the peers; writes benchmarks/results.md (about an hour)
+	$(RUN)/python -m benchmarks
+
+lock: ## resolve every version anew into requirements.lock
+	$(PYTHON) -m venv --clear .venv-lock
+	.venv-lock/bin/pip install --quiet --dry-run --ignore-installed --report .venv-lock/report.json 'torch==2.13.0' '.[all,dev]'
+	.venv-lock/bin/python -c 'import json; found = {i["metadata"]["name"].lower().replace("_", "-"): i["metadata"]["version"].split("+")[0] for i in json.load(open(".venv-lock/report.json"))["install"]}; found.pop("lightning-r2p"); print("# Every version of lightning-r2p[all,dev], resolved together: a constraints file. `make lock` writes it anew."); [print(f"{n}=={v}") for n, v in sorted(found.items())]' > requirements.lock
+	rm -rf .venv-lock
+
+clean: ## remove the environment and caches
+	rm -rf $(VENV) .peer .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
