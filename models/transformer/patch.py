@@ -78,6 +78,9 @@ class PatchTransformer(nn.Module):
         self.encoder = nn.TransformerEncoder(layer, num_layers, enable_nested_tensor=False)
         self.head = nn.Linear(num_patches * hidden_size, horizon * num_outputs)
         self.future_head = _linear_if(num_future_covariates * horizon, horizon * num_outputs)
+        for head in (self.head, self.future_head):
+            for parameter in () if head is None else head.parameters():
+                nn.init.zeros_(parameter)  # the first forecast is the window's level
 
     def forward(
         self,
@@ -124,8 +127,12 @@ class PatchTransformer(nn.Module):
 
 
 def _ascending(raw: Tensor) -> Tensor:
-    """The first level plus positive steps: (..., Q) that never crosses."""
-    return torch.cat([raw[..., :1], F.softplus(raw[..., 1:])], dim=-1).cumsum(dim=-1)
+    """The middle level, and positive steps away from it: (..., Q) that never crosses."""
+    middle = raw.shape[-1] // 2
+    center = raw[..., middle : middle + 1]
+    below = F.softplus(raw[..., :middle]).flip(-1).cumsum(dim=-1).flip(-1)
+    above = F.softplus(raw[..., middle + 1 :]).cumsum(dim=-1)
+    return torch.cat([center - below, center, center + above], dim=-1)
 
 
 def _linear_if(in_features: int, out_features: int) -> nn.Linear | None:
