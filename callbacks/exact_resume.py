@@ -36,7 +36,10 @@ class ExactResume(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
         state = np.random.SeedSequence([seed, trainer.current_epoch, batch_idx, trainer.global_rank]).generate_state(2)
-        torch.manual_seed(int(state[0]))
+        # torch.manual_seed would do both, and format a stack trace at each call: a millisecond per step.
+        torch.default_generator.manual_seed(int(state[0]))
+        if pl_module.device.type != "cpu":
+            torch.get_device_module(pl_module.device).manual_seed_all(int(state[0]))
         np.random.seed(int(state[1]))  # noqa: NPY002  # what users' transforms may still draw from
         random.seed(int(state[1]))
 

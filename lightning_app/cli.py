@@ -102,6 +102,15 @@ class AppCLI(LightningCLI):
     """
 
     def __init__(self, args: list[str]) -> None:
+        try:
+            self._run(args)
+        except BaseException:
+            folder = self.folder.path if hasattr(self, "folder") else None
+            if folder is not None and folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()  # nothing happened: leave nothing behind
+            raise
+
+    def _run(self, args: list[str]) -> None:
         super().__init__(
             BaseModule,
             BaseDataModule,

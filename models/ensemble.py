@@ -25,6 +25,7 @@ class EnsembleForecaster(Forecaster):
         num_channels: Target channels C.
         look_back: Rows seen, L; at least the longest of the members.
         horizon: Rows forecast, H.
+        choose: Keep the best subset; False keeps all members.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class EnsembleForecaster(Forecaster):
         num_channels: int,
         look_back: int,
         horizon: int,
+        choose: bool = True,
     ) -> None:
         if not members:
             raise ValueError("model.members: no checkpoint given, one or more are needed")
@@ -46,6 +48,7 @@ class EnsembleForecaster(Forecaster):
             horizon=horizon,
         )
         self.members = tuple(members)
+        self.choose = choose
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Nothing to train."""
@@ -82,7 +85,9 @@ class EnsembleForecaster(Forecaster):
         assert isinstance(self.network, _Mean)
         products = self.trainer.strategy.reduce(self._error_products.to(self.device), reduce_op="sum").cpu()
         count = self.trainer.strategy.reduce(torch.tensor(float(self._num_errors), device=self.device), reduce_op="sum")
-        subset, error = best_subset(products / float(count))
+        products = products / float(count)
+        everyone = tuple(range(len(self.members)))
+        subset, error = best_subset(products) if self.choose else (everyone, float(products.mean()))
         self.network.chosen.copy_(torch.tensor([index in subset for index in range(len(self.members))]))
         self.log_dict({"val/loss": error, "val/mse": error, "val/num_members": float(len(subset))})
 

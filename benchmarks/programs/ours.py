@@ -1,0 +1,67 @@
+"""Fits one of our configs through the command line's own code and prints steps, CPU seconds and windows.
+
+usage: ours.py CONFIG [OPTION ...]
+"""
+
+import json
+import sys
+import tempfile
+import time
+
+import torch
+from lightning.pytorch import Callback
+
+from lightning_app.cli import run
+
+torch.set_num_threads(1)
+WARM_UP = 10
+
+
+class Clock(Callback):
+    """CPU time from one step to the end of training, validation left out."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.seconds = 0.0
+        self.start = 0.0
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:  # noqa: ANN001
+        if self.start == 0.0 and trainer.fit_loop.epoch_loop.total_batch_idx >= WARM_UP:
+            self.start = time.process_time()
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:  # noqa: ANN001
+        if self.start:
+            self.steps += 1
+
+    def on_validation_start(self, trainer, pl_module) -> None:  # noqa: ANN001
+        self.pause()
+
+    def on_train_epoch_end(self, trainer, pl_module) -> None:  # noqa: ANN001
+        self.pause()
+
+    def on_train_end(self, trainer, pl_module) -> None:  # noqa: ANN001
+        self.pause()
+
+    def pause(self) -> None:
+        if self.start:
+            self.seconds += time.process_time() - self.start
+            self.start = 0.0
+
+
+def main(config: str, options: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        sys.argv = ["lightning-app"]
+        callback = "--trainer.callbacks+=__main__.Clock"
+        cli = run(["fit", "-c", config, *options, callback, "--run.root", root])
+        (clock,) = (callback for callback in cli.trainer.callbacks if type(callback).__name__ == "Clock")
+        windows = clock.steps * cli.datamodule.batch_size * cli.datamodule.num_channels
+        answer = {
+            "steps": clock.steps,
+            "cpu_s_per_step": clock.seconds / clock.steps,
+            "windows_per_cpu_s": windows / clock.seconds,
+        }
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])
