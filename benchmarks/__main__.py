@@ -155,18 +155,22 @@ def throughput() -> str:
     (row,) = compare(config("etth1_phase"))
     lower = row["metrics"]["test/mse"] < accuracy["test_mse"]
     return (
-        "Training only, after 10 steps of warm-up, 896 univariate windows (128 of 7 channels) per step on both sides, "
-        "run in turn, medians of 3.\n\n"
-    ) + table(
-        "|ours, windows / CPU s|neuralforecast, windows / CPU s|ratio|aim|",
-        f"linear (L = 336) against DLinear|{rates['linear']:,.0f}|{rates['dlinear']:,.0f}|{linear_ratio:.1f}x|30x|"
-        f"{verdict(linear_ratio >= 30)}",
-        f"phase transformer (L = 504) against PatchTST d16 (L = 336)|{rates['phase']:,.0f}|{rates['patchtst']:,.0f}|"
-        f"{phase_ratio:.1f}x|8x|{verdict(phase_ratio >= 8)}",
-    ) + (
-        f"\n\nTest MSE on ETTh1-96: phase transformer {row['metrics']['test/mse']:.4f}, neuralforecast's PatchTST "
-        f"{accuracy['test_mse']:.4f} (MAE {accuracy['test_mae']:.4f}) after 600 steps of the same size: "
-        f"{verdict(lower)} (lower)."
+        (
+            "Training only, after 10 steps of warm-up, 896 univariate windows (128 of 7 channels) per step on both sides, "
+            "run in turn, medians of 3.\n\n"
+        )
+        + table(
+            "|ours, windows / CPU s|neuralforecast, windows / CPU s|ratio|aim|",
+            f"linear (L = 336) against DLinear|{rates['linear']:,.0f}|{rates['dlinear']:,.0f}|{linear_ratio:.1f}x|30x|"
+            f"{verdict(linear_ratio >= 30)}",
+            f"phase transformer (L = 504) against PatchTST d16 (L = 336)|{rates['phase']:,.0f}|{rates['patchtst']:,.0f}|"
+            f"{phase_ratio:.1f}x|8x|{verdict(phase_ratio >= 8)}",
+        )
+        + (
+            f"\n\nTest MSE on ETTh1-96: phase transformer {row['metrics']['test/mse']:.4f}, neuralforecast's PatchTST "
+            f"{accuracy['test_mse']:.4f} (MAE {accuracy['test_mae']:.4f}) after 600 steps of the same size: "
+            f"{verdict(lower)} (lower)."
+        )
     )
 
 

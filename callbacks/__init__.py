@@ -2,6 +2,7 @@
 
 from callbacks.checkpoint_io import DurableCheckpointIO
 from callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from callbacks.compile import Compile
 from callbacks.exact_resume import ExactResume
 from callbacks.forecast_picture import ForecastPicture
 from callbacks.prediction_table import PredictionTable
@@ -10,6 +11,7 @@ from callbacks.weight_average import WeightAverage
 
 __all__ = [
     "BestCheckpoint",
+    "Compile",
     "DurableCheckpointIO",
     "ExactResume",
     "ForecastPicture",

@@ -57,7 +57,7 @@ def simplify(message: str, options: Iterable[str]) -> str:
         return f"{_join(key, name)}: no such option{_allowed_options(name, classes, options)}"
     if unknown := _UNKNOWN_CLASS.search(branch[-1] if branch else message):
         name = next(group for group in unknown.groups() if group)
-        return f"{key}: no class named {name!r}{_allowed_classes(name)}"
+        return f"{key or 'class'}: {_unknown_class(name)}"
     return f"{key}: {reason}" if key else reason
 
 
@@ -90,9 +90,12 @@ def _allowed_options(name: str, classes: list[str], options: Iterable[str]) -> s
     return f" of {class_name}{_nearest(name.rsplit('.', 1)[-1], allowed)}; allowed: {', '.join(allowed)}"
 
 
-def _allowed_classes(name: str) -> str:
+def _unknown_class(name: str) -> str:
     known = [known for package in ("models", "datamodules", "callbacks") for known in import_module(package).__all__]
-    return f"{_nearest(name, known)}; give the name of an imported class, or its full path package.module.Class"
+    if name in known:
+        return f"{name} is not of the kind that is wanted here"
+    advice = "give the name of an imported class, or its full path package.module.Class"
+    return f"no class named {name!r}{_nearest(name, known)}; {advice}"
 
 
 def _nearest(name: str, allowed: list[str]) -> str:

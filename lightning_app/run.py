@@ -99,7 +99,9 @@ def create_run_folder(root: str, name: str) -> RunFolder:
 
 def run_folder_of(checkpoint: str | Path) -> RunFolder | None:
     """The run folder that a checkpoint lies in, or None."""
-    folder = RunFolder(Path(checkpoint).resolve().parent.parent)
+    path = Path(checkpoint).resolve().parent.parent
+    here = Path.cwd()
+    folder = RunFolder(path.relative_to(here) if path.is_relative_to(here) else path)
     return folder if folder.config.is_file() else None
 
 

@@ -28,11 +28,11 @@ class Clock(Callback):
     start = 0.0
     seconds = 0.0
 
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:  # noqa: ANN001
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
         if trainer.global_step == WARM_UP:
             Clock.start = time.process_time()
 
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:  # noqa: ANN001
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         Clock.steps += 1
         Clock.seconds = time.process_time() - Clock.start
 
@@ -43,16 +43,35 @@ def main(name: str, steps: int, test: bool) -> None:
     values = (values - values.iloc[:TRAIN].mean()) / values.iloc[:TRAIN].std(ddof=0)
     long = values.assign(ds=wide["date"]).melt(id_vars="ds", var_name="unique_id", value_name="y")
     shared = {
-        "h": HORIZON, "input_size": LOOK_BACK, "max_steps": steps, "batch_size": 7, "windows_batch_size": WINDOWS,
-        "learning_rate": 1e-3, "scaler_type": "identity", "random_seed": 2021, "val_check_steps": steps,
-        "accelerator": "cpu", "enable_progress_bar": False, "logger": False, "enable_checkpointing": False,
-        "callbacks": [Clock()], "loss": MAE(), "inference_windows_batch_size": WINDOWS,
+        "h": HORIZON,
+        "input_size": LOOK_BACK,
+        "max_steps": steps,
+        "batch_size": 7,
+        "windows_batch_size": WINDOWS,
+        "learning_rate": 1e-3,
+        "scaler_type": "identity",
+        "random_seed": 2021,
+        "val_check_steps": steps,
+        "accelerator": "cpu",
+        "enable_progress_bar": False,
+        "logger": False,
+        "enable_checkpointing": False,
+        "callbacks": [Clock()],
+        "loss": MAE(),
+        "inference_windows_batch_size": WINDOWS,
     }
     models = {
         "dlinear": lambda: DLinear(**shared),
         "patchtst": lambda: PatchTST(
-            hidden_size=16, n_heads=4, linear_hidden_size=128, encoder_layers=3, dropout=0.3, patch_len=16, stride=8,
-            revin=True, **shared,
+            hidden_size=16,
+            n_heads=4,
+            linear_hidden_size=128,
+            encoder_layers=3,
+            dropout=0.3,
+            patch_len=16,
+            stride=8,
+            revin=True,
+            **shared,
         ),
     }
     forecaster = NeuralForecast(models=[models[name]()], freq="h")
@@ -78,8 +97,13 @@ def evaluate(forecaster: NeuralForecast, values: np.ndarray) -> dict[str, float]
             batch = torch.from_numpy(np.ascontiguousarray(windows[rows]))
             past = batch[:, :LOOK_BACK].unsqueeze(-1)
             forecast = network(
-                {"insample_y": past, "insample_mask": torch.ones_like(past), "hist_exog": None, "futr_exog": None,
-                 "stat_exog": None}
+                {
+                    "insample_y": past,
+                    "insample_mask": torch.ones_like(past),
+                    "hist_exog": None,
+                    "futr_exog": None,
+                    "stat_exog": None,
+                }
             )
             error = forecast.reshape(len(rows), HORIZON) - batch[:, LOOK_BACK:]
             squared += float(error.square().sum())

@@ -25,21 +25,21 @@ class Clock(Callback):
         self.seconds = 0.0
         self.start = 0.0
 
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:  # noqa: ANN001
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
         if self.start == 0.0 and trainer.fit_loop.epoch_loop.total_batch_idx >= WARM_UP:
             self.start = time.process_time()
 
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:  # noqa: ANN001
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         if self.start:
             self.steps += 1
 
-    def on_validation_start(self, trainer, pl_module) -> None:  # noqa: ANN001
+    def on_validation_start(self, trainer, pl_module) -> None:
         self.pause()
 
-    def on_train_epoch_end(self, trainer, pl_module) -> None:  # noqa: ANN001
+    def on_train_epoch_end(self, trainer, pl_module) -> None:
         self.pause()
 
-    def on_train_end(self, trainer, pl_module) -> None:  # noqa: ANN001
+    def on_train_end(self, trainer, pl_module) -> None:
         self.pause()
 
     def pause(self) -> None:
