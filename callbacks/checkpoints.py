@@ -56,8 +56,7 @@ class BestCheckpoint(ModelCheckpoint):
         if not inherited.is_file():
             return  # the earlier best is gone: the best of what follows is the best there is
         if not own.exists():
-            own.parent.mkdir(parents=True, exist_ok=True)
-            _link_or_copy(inherited, own)
+            link_or_copy(inherited, own)
         score = state_dict["best_model_score"]
         super().load_state_dict(
             {
@@ -168,7 +167,9 @@ def _validation_or_epoch_end_follows(trainer: Trainer, batch_idx: int) -> bool:
     return (count + 1) % int(interval) == 0
 
 
-def _link_or_copy(source: Path, target: Path) -> None:
+def link_or_copy(source: Path, target: Path) -> None:
+    """Gives a file a second name; checkpoints are replaced, never changed, so that a link is as good as a copy."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
     except OSError:  # another file system, or one without links

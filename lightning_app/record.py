@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from typing_extensions import override
 
+from callbacks.checkpoints import link_or_copy
 from datamodules import BaseDataModule
 from lightning_app.evaluation.report import write_report
 from lightning_app.history import History
@@ -48,6 +49,9 @@ class RunRecord(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update({"lineage": lineage})
+        if stage == "fit" and self.checkpoint is not None and self.checkpoint.is_file():
+            # Until it saves its own, the run that continues is where the other one stopped.
+            link_or_copy(self.checkpoint, self.folder.checkpoints / "last.ckpt")
         trained = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
         print(f"run: {self.folder.path}\nmodel: {_name(pl_module)}, {trained:,} parameters", flush=True)  # noqa: T201
 

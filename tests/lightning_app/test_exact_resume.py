@@ -184,3 +184,57 @@ def test_the_first_start_of_a_job_that_resumes_its_last_run_starts_anew(
 
     assert main(fit_args("--trainer.fast_dev_run", "1", "--ckpt_path", "last")) == 0
     assert "no run in" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["plain", "accumulation cut by validation"])
+def test_a_fit_killed_at_any_batch_resumes_to_the_same_bits(
+    variant: str, fit_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    validations = [4, 9] if variant == "plain" else [2, 7]
+    interrupts = [[batch, "train", KILL] for batch in range(10)] + [
+        [batch, "validation", KILL] for batch in validations
+    ]
+    codes = kill_and_resume(fit_args, tmp_path, VARIANTS[variant], interrupts)
+    assert codes == [0, *([-KILL, 0] * len(interrupts))]
+    (whole,) = run_folders(tmp_path / "whole")
+    for index, interrupt in enumerate(interrupts):
+        resumed = run_folders(tmp_path / f"cut{index}")[-1]
+        for name in ("last", "best"):
+            ours, theirs = (folder / "checkpoints" / f"{name}.ckpt" for folder in (whole, resumed))
+            assert same_checkpoint(ours, theirs), (interrupt, name)
+
+
+@pytest.mark.slow
+def test_a_fit_killed_at_random_times_again_and_again_ends_with_the_same_bits(
+    fit_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    import random
+    import time
+
+    options = (*CALLBACKS[:4], "--trainer.max_epochs", "40", "--trainer.limit_train_batches", "10")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+    def start(root: str, *more: str) -> subprocess.Popen[bytes]:
+        args = fit_args(*options, "--run.root", str(tmp_path / root), *more)
+        return subprocess.Popen(
+            [sys.executable, "-m", "lightning_app", *args], env=environment, stdout=subprocess.DEVNULL
+        )
+
+    assert start("whole").wait() == 0
+    generator, kills = random.Random(0), 0
+    while True:
+        process = start("cut", "--ckpt_path", "last")
+        try:
+            assert process.wait(timeout=6 + generator.uniform(0, 3)) == 0
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+            time.sleep(0.01)
+    assert kills > 0
+    (whole,) = run_folders(tmp_path / "whole")
+    assert same_checkpoint(
+        whole / "checkpoints" / "last.ckpt", run_folders(tmp_path / "cut")[-1] / "checkpoints" / "last.ckpt"
+    )
