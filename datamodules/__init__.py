@@ -2,7 +2,9 @@
 
 from datamodules.base import BaseDataModule
 from datamodules.forecasting import ForecastingDataModule
-from datamodules.series import ETT, DailyMarket, ExchangeRate, Series, SeriesSource, TableFile, WeeklyCO2
+from datamodules.published import ETT, DailyMarket, ExchangeRate, WeeklyCO2
+from datamodules.series import Series, SeriesSource
+from datamodules.table_file import TableFile
 
 __all__ = [
     "ETT",

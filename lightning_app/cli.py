@@ -1,6 +1,5 @@
 """fit, validate, test and predict: LightningCLI over any LightningModule and DataModule of the project."""
 
-import inspect
 import logging
 import warnings
 from pathlib import Path
@@ -9,9 +8,8 @@ from typing import Any
 import jsonargparse
 import torch
 import yaml
-from jsonargparse import _typehints
 from lightning.pytorch import Trainer
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, _InstantiatorFn
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from typing_extensions import override
@@ -31,6 +29,7 @@ from datamodules import BaseDataModule
 from lightning_app.checkpoint_source import CheckpointSource
 from lightning_app.errors import UsageError, simplify
 from lightning_app.history import History
+from lightning_app.parser import AppParser, FreshArguments, Instantiator, last_of_each_class
 from lightning_app.record import RunRecord
 from lightning_app.resume_overrides import ResumeOverrides
 from lightning_app.run import RunFolder, RunOptions, create_run_folder, run_folder_of
@@ -72,26 +71,6 @@ def run(args: list[str]) -> "AppCLI":
         raise
     finish_wandb(exit_code=0)
     return finished
-
-
-class AppParser(LightningArgumentParser):
-    """Raises one clear line where the stock parser prints its usage and a tree of reasons."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # argparse would take --trainer.max_epoch for --trainer.max_epochs: a typo must not be a guess.
-        super().__init__(*args, allow_abbrev=False, **kwargs)
-
-    @override
-    def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
-        if not self.exit_on_error:
-            super().error(message, ex)
-        raise UsageError(simplify(message, self._known_options())) from ex
-
-    def _known_options(self) -> list[str]:
-        subcommands = self._subcommands_action.choices.values() if self._subcommands_action is not None else ()
-        return [
-            option for parser in (self, *subcommands) for action in parser._actions for option in action.option_strings
-        ]
 
 
 class AppCLI(LightningCLI):
@@ -142,11 +121,11 @@ class AppCLI(LightningCLI):
 
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        with _no_leaks_between_classes():
+        with FreshArguments():
             self.source = CheckpointSource.of(args)
             self.config = parser.parse_args(self.source.args)
         config = self.config[self.config.subcommand]
-        config.trainer.callbacks = _last_of_each_class(config.trainer.callbacks)
+        config.trainer.callbacks = last_of_each_class(config.trainer.callbacks)
         self.source.resolve(self.options, config)
 
     def _parse_ckpt_path(self) -> None:
@@ -161,7 +140,7 @@ class AppCLI(LightningCLI):
 
     def _add_instantiators(self) -> None:
         for key, base in (("model", BaseModule), ("data", BaseDataModule)):
-            self.parser.add_instantiator(_Instantiator(cli=self, key=key), base, subclasses=True)
+            self.parser.add_instantiator(Instantiator(cli=self, key=key), base, subclasses=True)
 
     @override
     def before_instantiate_classes(self) -> None:
@@ -219,11 +198,6 @@ class AppCLI(LightningCLI):
         return kwargs
 
 
-def _last_of_each_class(given: Any) -> Any:
-    """Merged lists may name a callback twice: in a preset, the experiment, a resumed run. The later one counts."""
-    return list({callback.class_path: callback for callback in given}.values()) if isinstance(given, list) else given
-
-
 def _resolved(parser: LightningArgumentParser, config: jsonargparse.Namespace) -> dict[str, Any]:
     """The whole config as plain data, without what belongs to one invocation only."""
     dumped = yaml.safe_load(parser.dump(config, skip_link_targets=True, skip_none=False, format="yaml"))
@@ -245,49 +219,6 @@ def _with_durable_io(plugins: Any, strategy: Any) -> list[Any]:
     given = plugins if isinstance(plugins, list) else [] if plugins is None else [plugins]
     sharded = "fsdp" in str(strategy if isinstance(strategy, str) else type(strategy).__name__).lower()
     return given if sharded else [*given, DurableCheckpointIO()]  # FSDP writes checkpoints its own way
-
-
-class _Instantiator(_InstantiatorFn):
-    """Keeps links that a class does not take out of the hyper-parameters, so that its checkpoint can be loaded.
-
-    jsonargparse skips a link whose target the chosen class lacks; the stock code stores it all the same, and stops
-    where a network has no argument of its own.
-    """
-
-    def __call__(
-        self, class_type: type[Any], *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any
-    ) -> Any:
-        self.cli._dump_config()
-        network = (self.cli.config_dump.get("model", {}).get("init_args") or {}).get("network")
-        if isinstance(network, dict):
-            network.setdefault("init_args", {})
-        owners = {"model.init_args": class_type, "model.init_args.network.init_args": type(kwargs.get("network", self))}
-        links = {
-            key: value
-            for key, value in applied_instantiation_links.items()
-            if key.rpartition(".")[2] in inspect.signature(owners[key.rpartition(".")[0]]).parameters
-        }
-        return super().__call__(class_type, *args, applied_instantiation_links=links, **kwargs)
-
-
-class _no_leaks_between_classes:  # noqa: N801
-    """Drops all arguments of a class when a later file or option names another class in its place.
-
-    jsonargparse keeps those that the new class also accepts: `--model.optimizer Adam` over a config with
-    `SGD(lr=0.3)` would give `Adam(lr=0.3)`.
-    """
-
-    def __enter__(self) -> None:
-        self._original = _typehints.discard_init_args_on_class_path_change
-        _typehints.discard_init_args_on_class_path_change = _discard_all
-
-    def __exit__(self, *error: object) -> None:
-        _typehints.discard_init_args_on_class_path_change = self._original
-
-
-def _discard_all(parser_or_action: Any, prev_val: Any, value: Any) -> None:  # noqa: ARG001
-    if prev_val and "init_args" in prev_val and prev_val["class_path"] != value["class_path"]:
-        prev_val["init_args"] = jsonargparse.Namespace()
 
 
 def _quiet() -> None:

@@ -34,7 +34,7 @@ def test_a_scheduler_that_does_not_ask_is_left_alone(factory) -> None:
     def never() -> int:
         raise AssertionError
 
-    make_scheduler(factory, optimizer(), never)
+    assert make_scheduler(factory, optimizer(), never).base_lrs == [0.1]
 
 
 def test_one_cycle_follows_torch_with_the_peak_taken_from_the_optimizer() -> None:

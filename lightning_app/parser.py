@@ -1,0 +1,80 @@
+"""What LightningCLI's parser does wrong for us, put right in one place; each fix has a test in test_cli.py."""
+
+import inspect
+from typing import Any
+
+import jsonargparse
+from jsonargparse import _typehints
+from lightning.pytorch.cli import LightningArgumentParser, _InstantiatorFn
+from typing_extensions import override
+
+from lightning_app.errors import UsageError, simplify
+
+
+class AppParser(LightningArgumentParser):
+    """Raises one clear line where the stock parser prints its usage and a tree of reasons."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # argparse would take --trainer.max_epoch for --trainer.max_epochs: a typo must not be a guess.
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    @override
+    def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
+        if not self.exit_on_error:
+            super().error(message, ex)
+        raise UsageError(simplify(message, self._known_options())) from ex
+
+    def _known_options(self) -> list[str]:
+        subcommands = self._subcommands_action.choices.values() if self._subcommands_action is not None else ()
+        return [
+            option for parser in (self, *subcommands) for action in parser._actions for option in action.option_strings
+        ]
+
+
+class Instantiator(_InstantiatorFn):
+    """Keeps links that a class does not take out of the hyper-parameters, so that its checkpoint can be loaded.
+
+    jsonargparse skips a link whose target the chosen class lacks; the stock code stores it all the same, and stops
+    where a network has no argument of its own.
+    """
+
+    @override
+    def __call__(
+        self, class_type: type[Any], *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any
+    ) -> Any:
+        self.cli._dump_config()
+        network = (self.cli.config_dump.get("model", {}).get("init_args") or {}).get("network")
+        if isinstance(network, dict):
+            network.setdefault("init_args", {})
+        owners = {"model.init_args": class_type, "model.init_args.network.init_args": type(kwargs.get("network", self))}
+        links = {
+            key: value
+            for key, value in applied_instantiation_links.items()
+            if key.rpartition(".")[2] in inspect.signature(owners[key.rpartition(".")[0]]).parameters
+        }
+        return super().__call__(class_type, *args, applied_instantiation_links=links, **kwargs)
+
+
+class FreshArguments:
+    """Drops all arguments of a class when a later file or option names another class in its place.
+
+    jsonargparse keeps those that the new class also accepts: `--model.optimizer Adam` over a config with
+    `SGD(lr=0.3)` would give `Adam(lr=0.3)`.
+    """
+
+    def __enter__(self) -> None:
+        self._original = _typehints.discard_init_args_on_class_path_change
+        _typehints.discard_init_args_on_class_path_change = _discard_all
+
+    def __exit__(self, *error: object) -> None:
+        _typehints.discard_init_args_on_class_path_change = self._original
+
+
+def _discard_all(parser_or_action: Any, prev_val: Any, value: Any) -> None:  # noqa: ARG001
+    if prev_val and "init_args" in prev_val and prev_val["class_path"] != value["class_path"]:
+        prev_val["init_args"] = jsonargparse.Namespace()
+
+
+def last_of_each_class(given: Any) -> Any:
+    """Merged lists may name a callback twice: in a preset, the experiment, a resumed run. The later one counts."""
+    return list({callback.class_path: callback for callback in given}.values()) if isinstance(given, list) else given
