@@ -5,6 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,18 +45,16 @@ def run(program: str, *arguments: str, python: str = sys.executable) -> Cost:
         "PYTHONPATH": str(ROOT) if python == sys.executable else "",
     }
     path = ROOT / "benchmarks" / "programs" / f"{program}.py"
-    with subprocess.Popen(
-        [python, str(path), *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        output = process.stdout.read()
-        errors = process.stderr.read()
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen([python, str(path), *arguments], env=environment, stdout=output, stderr=errors)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        errors.seek(0)
+        printed, complaints = output.read(), errors.read()
     if process.returncode:
-        raise RuntimeError(f"{program} {' '.join(arguments)} failed:\n{output[-2000:]}\n{errors[-4000:]}")
-    answer = json.loads(output.strip().splitlines()[-1])
+        raise RuntimeError(f"{program} {' '.join(arguments)} failed:\n{printed[-2000:]}\n{complaints[-4000:]}")
+    answer = json.loads(printed.strip().splitlines()[-1])
     return Cost(answer, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 

@@ -53,11 +53,10 @@ class BestCheckpoint(ModelCheckpoint):
         assert self.dirpath is not None
         own = Path(self.dirpath) / "best.ckpt"
         inherited = Path(self.inherit_from or self.dirpath) / "best.ckpt"
-        if not inherited.is_file():
-            return  # the earlier best is gone: the best of what follows is the best there is
-        if not own.exists():
-            link_or_copy(inherited, own)
         score = state_dict["best_model_score"]
+        if score is None or not inherited.is_file():
+            return  # nothing was validated yet, or the file is gone: the best of what follows is the best there is
+        link_or_copy(inherited, own)
         super().load_state_dict(
             {
                 **state_dict,
@@ -172,5 +171,7 @@ def link_or_copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
+    except FileExistsError:  # another process of this run was first
+        return
     except OSError:  # another file system, or one without links
         shutil.copy2(source, target)

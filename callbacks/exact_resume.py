@@ -10,6 +10,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from typing_extensions import override
 
+from callbacks.weight_average import WeightAverage, restore_trained_weights
+
 _GRADIENTS = "accumulated_gradients"
 
 
@@ -56,3 +58,7 @@ class ExactResume(Callback):
     @override
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._gradients = checkpoint.get(_GRADIENTS, {})
+        averaging = any(isinstance(callback, WeightAverage) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        if trainer.state.fn == "fit" and not averaging:
+            # The state dict holds averaged weights, which the optimizer's state does not belong to.
+            restore_trained_weights(pl_module, checkpoint)

@@ -28,13 +28,13 @@ class ForecastPicture(Callback):
     @override
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = getattr(trainer, "datamodule", None)
-        if not (
-            trainer.is_global_zero and isinstance(pl_module, Forecaster) and isinstance(data, ForecastingDataModule)
-        ):
+        if not (isinstance(pl_module, Forecaster) and isinstance(data, ForecastingDataModule)):
             return
         windows = data.dataset("test")
         batch = windows.__getitems__(np.array([0, len(windows) // 2, len(windows) - 1]))
-        forecast = _forecast(pl_module, batch)
+        forecast = _forecast(trainer, pl_module, batch)  # on every process: with sharded weights they need each other
+        if not trainer.is_global_zero:
+            return
         path = Path(trainer.default_root_dir) / "forecast.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         draw_forecasts(batch, forecast, data, path, max_channels=self.max_channels)
@@ -100,10 +100,11 @@ def _draw_one(axis: Any, times: np.ndarray, forecast: Tensor) -> None:
 
 
 @torch.no_grad()
-def _forecast(pl_module: Forecaster, batch: dict[str, Tensor]) -> Tensor:
+def _forecast(trainer: Trainer, pl_module: Forecaster, batch: dict[str, Tensor]) -> Tensor:
     was_training = pl_module.training
     pl_module.eval()
     moved = {name: value.to(pl_module.device) for name, value in batch.items()}
-    forecast: Tensor = pl_module.predict_step(moved, 0)["forecast"]
+    with trainer.precision_plugin.forward_context():
+        forecast: Tensor = pl_module.predict_step(trainer.precision_plugin.convert_input(moved), 0)["forecast"]
     pl_module.train(was_training)
     return forecast.float().cpu()

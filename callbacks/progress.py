@@ -15,7 +15,7 @@ _REFRESH_SECONDS = 0.2
 
 
 class Progress(ProgressBar):
-    """Shows epoch, metrics and samples per second of training time; validation does not count into the rate.
+    """Shows epoch, metrics and samples per second of training steps; loading and validation do not count.
 
     In a terminal a live line follows the batches; in a log file each epoch prints one line when it ends.
     """

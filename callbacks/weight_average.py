@@ -86,13 +86,9 @@ class WeightAverage(Callback):
 
     @override
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        trained = checkpoint.get(_TRAINED)
-        if trained is None or trainer.state.fn != "fit":
-            return
-        self._average = {name: checkpoint["state_dict"][name].clone() for name in trained}
-        with torch.no_grad():
-            for name, weight in _weights(pl_module):
-                weight.copy_(trained[name])
+        if _TRAINED in checkpoint and trainer.state.fn == "fit":
+            self._average = {name: checkpoint["state_dict"][name].clone() for name in checkpoint[_TRAINED]}
+            restore_trained_weights(pl_module, checkpoint)
 
     def _swap(self, pl_module: LightningModule) -> None:
         if self._average is None:
@@ -103,6 +99,14 @@ class WeightAverage(Callback):
                 weight.copy_(self._average[name])
                 self._average[name] = kept
         self._swapped = not self._swapped
+
+
+def restore_trained_weights(pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    """Puts back the weights that were being trained; the state dict of an averaged run holds the average."""
+    with torch.no_grad():
+        for name, weight in _weights(pl_module):
+            if name in checkpoint.get(_TRAINED, {}):
+                weight.copy_(checkpoint[_TRAINED][name])
 
 
 def _weights(pl_module: LightningModule) -> Iterator[tuple[str, Tensor]]:

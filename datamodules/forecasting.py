@@ -123,7 +123,15 @@ class ForecastingDataModule(BaseDataModule):
             "past_covariates": series.past_covariates[:end],
             "future_covariates": series.future_covariates[:end],
         }
-        return {name: _mean_and_std(table) for name, table in tables.items() if table.shape[1]}
+        found = {name: _mean_and_std(table) for name, table in tables.items() if table.shape[1]}
+        mean, std = found["target"]
+        flat = (std < mean.abs() * 8 * torch.finfo(torch.float32).eps).nonzero()
+        if len(flat):
+            raise ValueError(
+                f"channel {self.channels[int(flat[0])]!r} varies by {std[flat[0]].item():.3g} around "
+                f"{mean[flat[0]].item():.3g}, which float32 cannot tell apart: subtract a constant from it"
+            )
+        return found
 
     def prepare_data(self) -> None:
         """Downloads what is not there yet, on one process of each machine."""

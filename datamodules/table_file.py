@@ -11,6 +11,8 @@ from datamodules.regularize import MissingPolicy
 from datamodules.series import Boundary, Series, SeriesSource, build_series
 from datamodules.sources import data_root
 
+_NULL_VALUES = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "-")
+
 
 class TableFile(SeriesSource):
     """Any CSV or parquet file with a time column.
@@ -82,7 +84,10 @@ class TableFile(SeriesSource):
 
     @override
     def read(self, *, root: str | None, missing: MissingPolicy) -> Series:
-        frame = self._scan(root).collect()
+        try:
+            frame = self._scan(root).collect()
+        except pl.exceptions.PolarsError as error:
+            raise ValueError(f"{self.path} is no readable table: {error}") from error
         channels = self.channels(root=root)
         return build_series(
             frame,
@@ -108,7 +113,7 @@ class TableFile(SeriesSource):
             raise ValueError(f"{path} is empty")
         name = path.name.removesuffix(".gz")
         if name.endswith(".csv"):
-            return pl.scan_csv(path)
+            return pl.scan_csv(path, infer_schema_length=None, null_values=list(_NULL_VALUES))
         if name.endswith((".parquet", ".pq")):
             return pl.scan_parquet(path)
         raise ValueError(f"series.path: {path} ends with {path.suffix!r}; allowed: .csv, .csv.gz, .parquet, .pq")

@@ -1,7 +1,7 @@
 """Which checkpoint a command means, and the config that belongs to it."""
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +9,24 @@ import torch
 import yaml
 
 from lightning_app.errors import UsageError
-from lightning_app.run import latest_checkpoint, run_folder_of
+from lightning_app.run import latest_checkpoint, run_folder_of, sets_model
 from models import BaseModule
 
-_OPTION = "--ckpt_path"
+_CONFIG = ("-c", "--config")
 
 
-@dataclass
+@dataclass(frozen=True)
 class CheckpointSource:
     """A checkpoint named on the command line.
 
     Attributes:
         args: The command line to parse: where the checkpoint lies in a run folder, its config comes first, so that
             whatever else is given overrides it.
-        path: The checkpoint; None before `resolve`, and if none was asked for.
+        path: The checkpoint; None if none was asked for, or `last` has nothing to resume yet.
     """
 
     args: list[str]
-    path: Path | None = field(default=None)
+    path: Path | None
 
     @classmethod
     def of(cls, args: list[str]) -> "CheckpointSource":
@@ -35,39 +35,25 @@ class CheckpointSource:
         Raises:
             UsageError: The checkpoint does not exist, or nothing says which model it belongs to.
         """
-        given = _option(args)
-        if given is None or given in ("last", "best"):
-            return cls(args=args)
-        path = Path(given)
+        given = _values(args, "--ckpt_path")
+        if not given or given[-1] in ("", "null"):
+            return cls(args, None)
+        path = _newest(args, given[-1]) if given[-1] in ("last", "best") else Path(given[-1])
+        if path is None:
+            return cls(args, None)
         if not path.exists():
-            raise UsageError(f"ckpt_path: {given!r} does not exist; give a file, or 'last' or 'best'")
+            raise UsageError(f"ckpt_path: {given[-1]!r} does not exist; give a file, or 'last' or 'best'")
         folder = run_folder_of(path)
         if folder is None:
-            if not {"-c", "--config"} & {word.split("=")[0] for word in args}:
+            if not _values(args, *_CONFIG):
                 raise UsageError(
-                    f"ckpt_path: {given!r} lies in no run folder (no config.yaml two folders up), so its model and "
+                    f"ckpt_path: {given[-1]!r} lies in no run folder (no config.yaml two folders up), so its model and "
                     "data are not known: give its config with -c"
                 )
-            return cls(args=args)
-        return cls(args=[args[0], "--config", str(folder.config), *args[1:]])
-
-    def resolve(self, options: Any, config: Any) -> None:
-        """Finds the file once the config is known.
-
-        Args:
-            options: `run.root` and `run.name` tell where `last` and `best` are looked for.
-            config: Holds `ckpt_path`.
-        """
-        given = config.get("ckpt_path")
-        if given not in ("last", "best"):
-            self.path = Path(given) if given else None
-            return
-        self.path = latest_checkpoint(options.root, options.name, given)
-        where = Path(options.root) / options.name
-        if self.path is None and given == "best":
-            raise UsageError(f"ckpt_path: no run in {where} has a checkpoint 'best.ckpt' yet")
-        # A preempted job is started again with the same command: its first start has nothing to resume from.
-        print(f"{given}: {self.path or f'no run in {where} to resume, starting anew'}", flush=True)  # noqa: T201
+            return cls(args, path)
+        # What is evaluated is the run as it was fitted: of the config files only presets still count then.
+        rest = args[1:] if args[0] == "fit" else _without_experiments(args[1:])
+        return cls([args[0], "--config", str(folder.config), *rest], path)
 
     def previous_config(self) -> dict[str, Any] | None:
         """The config that the checkpoint was made with, or None."""
@@ -100,12 +86,43 @@ def _is_instance(model: BaseModule, class_path: str) -> bool:
     return type(model).__name__ == name and getattr(sys.modules.get(module), name, None) in (type(model), None)
 
 
-def _option(args: list[str]) -> str | None:
-    """The last value of `--ckpt_path`, in either of its spellings."""
-    found = None
-    for word, following in zip(args, [*args[1:], None], strict=True):
-        if word == _OPTION:
-            found = following
-        elif word.startswith(f"{_OPTION}="):
-            found = word.removeprefix(f"{_OPTION}=")
-    return None if found in (None, "null") else found
+def _newest(args: list[str], kind: str) -> Path | None:
+    """`last` or `best` of the newest run of the experiment that a command line names."""
+    experiment = next((path for path in reversed(_values(args, *_CONFIG)) if sets_model(path)), None)
+    run = (yaml.safe_load(Path(experiment).read_text()).get("run") or {}) if experiment else {}
+    root = [run.get("root") or "runs", *_values(args, "--run.root")][-1]
+    name = [run.get("name") or (Path(experiment).stem if experiment else None), *_values(args, "--run.name")][-1]
+    if name is None:
+        raise UsageError(f"ckpt_path: {kind!r} of which experiment? Give its config with -c, or its name as --run.name")
+    path = latest_checkpoint(root, name, kind)
+    where = Path(root) / name
+    if path is None and kind == "best":
+        raise UsageError(f"ckpt_path: no run in {where} has a checkpoint 'best.ckpt' yet")
+    # A preempted job is started again with the same command: its first start has nothing to resume from.
+    print(f"{kind}: {path or f'no run in {where} to resume, starting anew'}", flush=True)  # noqa: T201
+    return path
+
+
+def _values(args: list[str], *options: str) -> list[str]:
+    """All values of an option, in either of its spellings."""
+    found = []
+    for word, following in zip(args, [*args[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name in options:
+            found.append(value if equals else following)
+    return found
+
+
+def _without_experiments(args: list[str]) -> list[str]:
+    """The words of a command line but for config files that set a model."""
+    kept: list[str] = []
+    skip = False
+    for word, following in zip(args, [*args[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if skip:
+            skip = False
+        elif name in _CONFIG and sets_model(value if equals else following):
+            skip = not equals
+        else:
+            kept.append(word)
+    return kept

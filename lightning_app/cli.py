@@ -1,12 +1,12 @@
 """fit, validate, test and predict: LightningCLI over any LightningModule and DataModule of the project."""
 
 import logging
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
 
 import jsonargparse
-import torch
 import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -32,7 +32,7 @@ from lightning_app.history import History
 from lightning_app.parser import AppParser, FreshArguments, Instantiator, last_of_each_class
 from lightning_app.record import RunRecord
 from lightning_app.resume_overrides import ResumeOverrides
-from lightning_app.run import RunFolder, RunOptions, create_run_folder, run_folder_of
+from lightning_app.run import RunFolder, RunOptions, create_run_folder, run_folder_of, sets_model
 from lightning_app.tracking import finish_wandb, wandb_logger
 from models import BaseModule
 
@@ -64,6 +64,8 @@ def run(args: list[str]) -> "AppCLI":
         finished = AppCLI(args)
     except BaseException as error:
         finish_wandb(exit_code=_wandb_exit_code(error))
+        if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error  # Lightning makes an exit with code 1 of it
         if isinstance(error, SIGTERMException):
             raise SystemExit(SIGTERM_EXIT_CODE) from error
         if isinstance(error, RuntimeError) and "Error(s) in loading state_dict" in str(error):
@@ -83,10 +85,10 @@ class AppCLI(LightningCLI):
     def __init__(self, args: list[str]) -> None:
         try:
             self._run(args)
-        except BaseException:
-            folder = self.folder.path if hasattr(self, "folder") else None
-            if folder is not None and folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()  # nothing happened: leave nothing behind
+        except BaseException as error:
+            if hasattr(self, "folder") and not self.folder.config.exists():
+                finish_wandb(exit_code=_wandb_exit_code(error))
+                shutil.rmtree(self.folder.path, ignore_errors=True)  # nothing was trained: leave nothing behind
             raise
 
     def _run(self, args: list[str]) -> None:
@@ -126,7 +128,6 @@ class AppCLI(LightningCLI):
             self.config = parser.parse_args(self.source.args)
         config = self.config[self.config.subcommand]
         config.trainer.callbacks = last_of_each_class(config.trainer.callbacks)
-        self.source.resolve(self.options, config)
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: the stock method lets a checkpoint's hyper-parameters win over the command line."""
@@ -168,24 +169,25 @@ class AppCLI(LightningCLI):
         kwargs["plugins"] = _with_durable_io(trainer.plugins, trainer.strategy)
         # The last checkpoint is saved last: it must know of a best one saved at the same validation.
         given_callbacks = trainer.callbacks or []
-        everything = [*given_callbacks, *self._callbacks(given_callbacks)]
+        everything = [*given_callbacks, *self._callbacks(given_callbacks, trainer)]
         kwargs["callbacks"] = sorted(everything, key=lambda callback: isinstance(callback, LastCheckpoint))
         kwargs["default_root_dir"] = str(self.folder.path)
         return super().instantiate_trainer(**kwargs)
 
-    def _callbacks(self, given: list[Any]) -> list[Any]:
+    def _callbacks(self, given: list[Any], trainer: jsonargparse.Namespace) -> list[Any]:
         """The callbacks of every run; one that the config gives itself is not added again."""
         resumed = self.source.path if self.subcommand == "fit" else None
-        every_run = [
+        every_run: list[Any] = [
             ExactResume(),
-            Progress(),
+            *((Progress(),) if trainer.enable_progress_bar is not False else ()),
             ForecastPicture(),
             PredictionTable(),
             ResumeOverrides(self.source.previous_config() if resumed else None, self.resolved),
             RunRecord(self.folder, self.resolved, self.history, self.source.path),
-            BestCheckpoint(monitor=self.model.monitor, inherit_from=str(resumed.parent) if resumed else None),
-            LastCheckpoint(),
         ]
+        if trainer.enable_checkpointing is not False:
+            inherit_from = str(resumed.parent) if resumed else None
+            every_run += [BestCheckpoint(monitor=self.model.monitor, inherit_from=inherit_from), LastCheckpoint()]
         return [callback for callback in every_run if not any(type(callback) is type(other) for other in given)]
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
@@ -193,6 +195,8 @@ class AppCLI(LightningCLI):
         kwargs["ckpt_path"] = str(self.source.path) if self.source.path else None
         if self.source.path:
             self.source.check(self.model)
+        elif subcommand != "fit" and self.model.num_fitted:
+            raise UsageError(f"ckpt_path: {subcommand} of a model that has to be fitted needs a checkpoint")
         if subcommand in ("validate", "test"):
             kwargs["verbose"] = False
         return kwargs
@@ -204,13 +208,23 @@ def _resolved(parser: LightningArgumentParser, config: jsonargparse.Namespace) -
     resolved: dict[str, Any] = dumped[config.subcommand]
     for key in ("ckpt_path", "config", "return_predictions"):
         resolved.pop(key, None)
-    return resolved
+    return _with_absolute_paths(resolved)
+
+
+def _with_absolute_paths(value: Any, key: str = "") -> Any:
+    """Makes paths to data, checkpoints and runs absolute, so that a config works from any folder."""
+    if isinstance(value, dict):
+        return {name: _with_absolute_paths(inner, name) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_absolute_paths(inner, key) for inner in value]
+    is_path = key in ("path", "root", "members") and isinstance(value, str) and Path(value).exists()
+    return str(Path(value).resolve()) if is_path else value
 
 
 def _name_of(config: jsonargparse.Namespace) -> str:
     """The stem of the last config file that sets the model, else the model's class name."""
     for path in reversed(config.get("config") or []):
-        if "model" in (yaml.safe_load(Path(str(path)).read_text()) or {}):
+        if sets_model(str(path)):
             return Path(str(path)).stem
     return str(config.model.class_path).rsplit(".", 1)[-1].lower()
 
@@ -233,9 +247,9 @@ def _quiet() -> None:
         ".*isinstance.treespec, LeafSpec.* is deprecated.*",
         ".*returned `None`. If this was on purpose.*",
         ".*custom batch sampler `EvalBatches` for prediction.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
     ):
         warnings.filterwarnings("ignore", message)
-    torch.set_float32_matmul_precision("high")
 
 
 def _wandb_exit_code(error: BaseException) -> int:

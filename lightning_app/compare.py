@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from lightning_app.cli import AppCLI
 from lightning_app.cli import run as run_verb
 from lightning_app.errors import UsageError
 from lightning_app.run import create_run_folder, write_whole
@@ -23,7 +22,7 @@ class Row:
 
     Attributes:
         name: Stem of the config file.
-        parameters: Trainable parameters.
+        parameters: Numbers that the fit finds.
         metrics: Metric name to mean value; validation and test.
         spread: Metric name to standard deviation over the seeds; empty for one seed.
         fit_seconds: Wall seconds of the fit.
@@ -83,7 +82,9 @@ def compare_one(config: str, *, seeds: Sequence[int], options: Sequence[str]) ->
         fitted = run_verb(["fit", "-c", config, *options, *seed])
         walls.append(time.perf_counter() - wall)
         cpus.append(time.process_time() - cpu)
-        parameters = _num_parameters(fitted)
+        if fitted.trainer.world_size > 1:
+            raise UsageError("compare: it runs on one process; fit and test a model on several by themselves")
+        parameters = fitted.model.num_fitted
         folder = fitted.folder
         folders.append(str(folder.path))
         run_verb(["test", "--ckpt_path", str(folder.checkpoints / "best.ckpt")])
@@ -135,10 +136,6 @@ def _cells(row: Row, rows: Sequence[Row]) -> list[str]:
         return f"{row.metrics[name]:.4f}{spread}"
 
     return [row.name, f"{row.parameters:,}", *(cell(name) for name in _shown(rows)), f"{row.cpu_seconds:.1f}"]
-
-
-def _num_parameters(cli: AppCLI) -> int:
-    return sum(parameter.numel() for parameter in cli.model.parameters() if parameter.requires_grad)
 
 
 class _Parser(argparse.ArgumentParser):

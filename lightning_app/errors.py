@@ -29,13 +29,18 @@ class UsageError(ValueError):
 
 def exit_code(error: BaseException) -> int:
     """2 for what the user can correct in command, config or data; 1 for work that failed."""
-    return 2 if isinstance(error, ValueError | FileNotFoundError) else 1
+    return 2 if _is_usage(error) else 1
 
 
 def describe(error: BaseException) -> str:
     """An exception as one line."""
     text = " ".join(str(error).split())
-    return text if isinstance(error, ValueError | FileNotFoundError) and text else f"{type(error).__name__}: {text}"
+    return text if _is_usage(error) and text else f"{type(error).__name__}: {text}"
+
+
+def _is_usage(error: BaseException) -> bool:
+    # MisconfigurationException is Lightning's for a trainer that cannot be built as asked; not imported for its name.
+    return isinstance(error, ValueError | FileNotFoundError) or type(error).__name__ == "MisconfigurationException"
 
 
 def simplify(message: str, options: Iterable[str]) -> str:

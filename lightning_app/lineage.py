@@ -27,7 +27,7 @@ def describe_lineage(*, seed: int | None, data: dict[str, Any], parent: str | No
 
     Returns:
         Plain data, ready for JSON. `code.commit` is None outside a git checkout; `code.dirty_diff` is the sha256 of
-        the uncommitted changes, None if there are none.
+        the uncommitted changes, new files included, None if there are none.
     """
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -49,18 +49,19 @@ def describe_lineage(*, seed: int | None, data: dict[str, Any], parent: str | No
 
 def _code() -> dict[str, str | None]:
     commit = _git("rev-parse", "HEAD")
-    diff = _git("diff", "HEAD") if commit else None
-    return {
-        "commit": commit,
-        "dirty_diff": hashlib.sha256(diff.encode()).hexdigest() if diff else None,
-    }
+    if commit is None:
+        return {"commit": None, "dirty_diff": None}
+    changes = [_git("diff", "HEAD") or b""]
+    for name in (_git("ls-files", "--others", "--exclude-standard", "-z") or b"").split(b"\0"):
+        path = _ROOT / os.fsdecode(name)
+        changes += [name, path.read_bytes()] if name and path.is_file() else []
+    dirty = b"\0".join(changes)
+    return {"commit": commit.decode(), "dirty_diff": hashlib.sha256(dirty).hexdigest() if dirty else None}
 
 
-def _git(*words: str) -> str | None:
+def _git(*words: str) -> bytes | None:
     try:
-        answer = subprocess.run(
-            ["git", "-C", str(_ROOT), *words], capture_output=True, text=True, timeout=10, check=True
-        )
+        answer = subprocess.run(["git", "-C", str(_ROOT), *words], capture_output=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip()

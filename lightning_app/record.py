@@ -16,7 +16,9 @@ from datamodules import BaseDataModule
 from lightning_app.evaluation.report import write_report
 from lightning_app.history import History
 from lightning_app.lineage import describe_lineage
+from lightning_app.resume_overrides import config_changes
 from lightning_app.run import RunFolder, write_whole
+from models import BaseModule
 
 
 class RunRecord(Callback):
@@ -52,8 +54,8 @@ class RunRecord(Callback):
         if stage == "fit" and self.checkpoint is not None and self.checkpoint.is_file():
             # Until it saves its own, the run that continues is where the other one stopped.
             link_or_copy(self.checkpoint, self.folder.checkpoints / "last.ckpt")
-        trained = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
-        print(f"run: {self.folder.path}\nmodel: {_name(pl_module)}, {trained:,} parameters", flush=True)  # noqa: T201
+        fitted = pl_module.num_fitted if isinstance(pl_module, BaseModule) else 0
+        print(f"run: {self.folder.path}\nmodel: {_name(pl_module)}, {fitted:,} parameters", flush=True)  # noqa: T201
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -82,11 +84,22 @@ class RunRecord(Callback):
                 data=trainer.datamodule,  # type: ignore[attr-defined]
                 checkpoint=self.checkpoint,
                 metrics=_metrics(trainer, "test/"),
+                remarks=self._remarks(trainer),
             )
             print(f"report: {self.folder.report}")  # noqa: T201
             picture = self.folder.path / "forecast.png"
             if picture.exists():
                 print(f"picture: {picture}")  # noqa: T201
+
+    def _remarks(self, trainer: Trainer) -> list[str]:
+        """What makes this test another one than the run's config and the whole split stand for."""
+        recorded = yaml.safe_load(self.folder.config.read_text())
+        changes = config_changes(recorded, self.config).items()
+        remarks = [f"{key} was {now} instead of {before}" for key, (before, now) in changes]
+        limit = trainer.limit_test_batches
+        if limit not in (1.0, None):
+            remarks.append(f"**only a part of the split was tested** (trainer.limit_test_batches: {limit})")
+        return remarks
 
     @override
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

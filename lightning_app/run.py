@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+import yaml
 from lightning.pytorch.utilities import rank_zero_only
 
 
@@ -115,6 +116,12 @@ def latest_checkpoint(root: str, name: str, kind: str) -> Path | None:
     """
     found = sorted((Path(root) / name).glob(f"*/checkpoints/{kind}.ckpt"), key=lambda path: path.parent.parent.name)
     return found[-1] if found else None
+
+
+def sets_model(config: str | Path) -> bool:
+    """Whether a config file is an experiment, not a preset of something else."""
+    path = Path(config)
+    return path.is_file() and "model" in (yaml.safe_load(path.read_text()) or {})
 
 
 def is_first_process() -> bool:

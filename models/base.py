@@ -76,6 +76,11 @@ class BaseModule(LightningModule):
         self.val_loss = WeightedMean()
         self.test_loss = WeightedMean()
 
+    @property
+    def num_fitted(self) -> int:
+        """Numbers that `fit` finds: trained parameters, or what a closed form solves for."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
     @abstractmethod
     def step(self, batch: Batch) -> StepOutput:
         """One forward pass with its loss."""

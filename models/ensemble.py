@@ -20,7 +20,8 @@ class EnsembleForecaster(Forecaster):
     weights rarely beat them out of sample (Smith & Wallis, 2009).
 
     Args:
-        members: Checkpoints of trained forecasters of the same horizon and channels.
+        members: Checkpoints of trained forecasters of the same horizon and channels, without covariates and
+            quantiles. Keep them: they say how to build the members of a saved ensemble.
         loss: Logged only.
         num_channels: Target channels C.
         look_back: Rows seen, L; at least the longest of the members.
@@ -41,7 +42,11 @@ class EnsembleForecaster(Forecaster):
         if not members:
             raise ValueError("model.members: no checkpoint given, one or more are needed")
         super().__init__(
-            network=_Mean(members=[_load(path, look_back=look_back, horizon=horizon) for path in members]),
+            network=_Mean(
+                members=[
+                    _load(path, look_back=look_back, horizon=horizon, num_channels=num_channels) for path in members
+                ]
+            ),
             loss=loss,
             num_channels=num_channels,
             look_back=look_back,
@@ -152,10 +157,14 @@ def best_subset(products: Tensor) -> tuple[tuple[int, ...], float]:
     return best, errors[best]
 
 
-def _load(path: str, *, look_back: int, horizon: int) -> Forecaster:
+def _load(path: str, *, look_back: int, horizon: int, num_channels: int) -> Forecaster:
     if not Path(path).is_file():
         raise FileNotFoundError(f"model.members: the checkpoint {path} does not exist")
     member = Forecaster.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+    if member.covariate_scales or member.num_static_covariates or getattr(member.network, "quantiles", None):
+        raise ValueError(f"model.members: {path} takes covariates or gives quantiles, which an ensemble does not")
+    if member.num_channels != num_channels:
+        raise ValueError(f"model.members: {path} has {member.num_channels} channels, the data has {num_channels}")
     if member.horizon != horizon or member.look_back > look_back:
         raise ValueError(
             f"model.members: {path} maps {member.look_back} rows to {member.horizon}, which does not fit into "

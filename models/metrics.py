@@ -23,7 +23,9 @@ class WeightedMean(Metric):
         self.add_state("weight", default=torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, value: Tensor, weight: float) -> None:
-        """Adds a scalar value that is a mean over `weight` samples."""
+        """Adds a scalar value that is a mean over `weight` samples; the mean of none says nothing."""
+        if weight == 0:
+            return
         self.total += value.detach().to(self.total.dtype) * weight
         self.weight += weight
 

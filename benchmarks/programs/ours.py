@@ -18,7 +18,7 @@ WARM_UP = 10
 
 
 class Clock(Callback):
-    """CPU time from one step to the end of training, validation left out."""
+    """CPU time from the first step after the warm-up to the end of training, epoch ends and checkpoints included."""
 
     def __init__(self) -> None:
         self.steps = 0
@@ -33,19 +33,8 @@ class Clock(Callback):
         if self.start:
             self.steps += 1
 
-    def on_validation_start(self, trainer, pl_module) -> None:
-        self.pause()
-
-    def on_train_epoch_end(self, trainer, pl_module) -> None:
-        self.pause()
-
     def on_train_end(self, trainer, pl_module) -> None:
-        self.pause()
-
-    def pause(self) -> None:
-        if self.start:
-            self.seconds += time.process_time() - self.start
-            self.start = 0.0
+        self.seconds = time.process_time() - self.start
 
 
 def main(config: str, options: list[str]) -> None:

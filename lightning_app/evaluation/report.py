@@ -14,6 +14,7 @@ def write_report(
     data: Any,
     checkpoint: Path | None,
     metrics: dict[str, float],
+    remarks: list[str],
 ) -> None:
     """Writes `report.md`: result, protocol, how it was made.
 
@@ -24,6 +25,7 @@ def write_report(
         data: The data module, which describes its protocol if it can.
         checkpoint: What was tested; None for a model that needs no training.
         metrics: Name to value.
+        remarks: What was done otherwise than the config says.
     """
     lines = [
         f"# {folder.path.parent.name}",
@@ -37,6 +39,7 @@ def write_report(
         "## Protocol",
         "",
         *(f"- {key}: {value}" for key, value in _protocol(data).items()),
+        *(f"- {remark}" for remark in remarks),
         "",
     ]
     if (folder.path / "forecast.png").exists():

@@ -79,7 +79,8 @@ class RidgeForecaster(Forecaster):
 
     `fit` reads the training windows once, adding up their Gram matrices, then the validation windows likewise. The
     validation error of every candidate follows from the matrices, so that choosing costs next to nothing. The
-    reduced rank is that of the fitted values (Izenman, 1975): the leading directions of B' X'X B.
+    reduced rank is that of the fitted values (Izenman, 1975): the leading directions of B' X'X B. With masked data
+    only windows whose whole horizon was observed count.
 
     Args:
         network: The linear map that is solved for.
@@ -109,6 +110,11 @@ class RidgeForecaster(Forecaster):
         self.ranks = tuple(rank for rank in ranks if rank < horizon)
         self.chosen = {"penalty": float("nan"), "rank": float("nan")}
 
+    @property
+    @override
+    def num_fitted(self) -> int:
+        return self.look_back * self.horizon
+
     @override
     def on_train_epoch_start(self) -> None:
         self._train_moments = self._no_moments()
@@ -129,6 +135,8 @@ class RidgeForecaster(Forecaster):
     def on_validation_epoch_end(self) -> None:
         assert isinstance(self.network, FixedLinear)
         moments = self._reduced(self._val_moments)
+        if moments.count == 0:
+            raise ValueError("data: no validation window has a wholly observed horizon to choose the penalty on")
         if self.trainer.training or self.trainer.state.fn == "fit":
             if self.trainer.sanity_checking:
                 return

@@ -58,6 +58,8 @@ class PatchTransformer(nn.Module):
         super().__init__()
         if look_back < patch_size:
             raise ValueError(f"look_back: {look_back} given, at least one patch of {patch_size} rows is needed")
+        if quantiles is not None and (len(quantiles) % 2 == 0 or quantiles[len(quantiles) // 2] != 0.5):
+            raise ValueError(f"quantiles: {list(quantiles)} given, an odd number with 0.5 in the middle is needed")
         self.look_back = look_back
         self.horizon = horizon
         self.patch_size = patch_size

@@ -130,6 +130,113 @@ def test_best_names_the_newest_run(fitted: Path, fit_args: FitArgs) -> None:
     assert (fitted / "report.md").exists()
 
 
+def test_best_is_tested_as_it_was_fitted_also_where_the_command_line_had_overrides(
+    fit_args: FitArgs, tmp_path: Path
+) -> None:
+    assert main(fit_args("--data.horizon", "10", "--model.network.hidden_size", "16")) == 0
+    assert main(fit_args("--ckpt_path", "best", verb="test")) == 0
+    assert "horizon 10" in (only_run(tmp_path / "runs") / "report.md").read_text()
+
+
+def test_best_without_an_experiment_or_a_run_says_what_is_missing(
+    fit_args: FitArgs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["test", "--ckpt_path", "best"]) == 2
+    assert "'best' of which experiment?" in capsys.readouterr().err
+    assert main(fit_args("--ckpt_path", "best", verb="test")) == 2
+    assert "has a checkpoint 'best.ckpt' yet" in capsys.readouterr().err
+
+
+def test_a_checkpoint_works_from_another_folder(
+    fit_args: FitArgs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(fit_args("--data.series.path", "waves.csv", "--run.root", "runs")) == 0
+    checkpoint = (only_run(tmp_path / "runs") / "checkpoints" / "best.ckpt").resolve()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["test", "--ckpt_path", str(checkpoint)]) == 0
+
+
+@pytest.mark.parametrize("verb", ["test", "predict", "validate"])
+def test_a_model_that_has_to_be_fitted_is_not_evaluated_without_a_checkpoint(
+    verb: str, fit_args: FitArgs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(fit_args(verb=verb)) == 2
+    assert f"ckpt_path: {verb} of a model that has to be fitted needs a checkpoint" in capsys.readouterr().err
+    assert not list((tmp_path / "runs").glob("*/*"))
+
+
+def test_a_report_says_what_was_tested_otherwise(fitted: Path) -> None:
+    checkpoint = str(fitted / "checkpoints" / "best.ckpt")
+    assert (
+        main(["test", "--ckpt_path", checkpoint, "--data.eval_batch_size", "7", "--trainer.limit_test_batches", "2"])
+        == 0
+    )
+    report = (fitted / "report.md").read_text()
+    assert "- data.init_args.eval_batch_size was 7 instead of None" in report
+    assert "**only a part of the split was tested** (trainer.limit_test_batches: 2)" in report
+
+
+@pytest.mark.parametrize("flag", ["enable_progress_bar", "enable_checkpointing"])
+def test_flags_of_the_trainer_work(flag: str, fit_args: FitArgs, tmp_path: Path) -> None:
+    assert main(fit_args(f"--trainer.{flag}", "false")) == 0
+    assert (only_run(tmp_path / "runs") / "checkpoints").exists() == (flag == "enable_progress_bar")
+
+
+def test_a_trainer_that_cannot_be_built_is_exit_code_2(fit_args: FitArgs, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(fit_args("--trainer.accelerator", "tpu")) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_ctrl_c_is_exit_code_130(fit_args: FitArgs, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(fit_args("--trainer.callbacks+=tests.lightning_app.failing.InterruptedCallback")) == 130
+    assert capsys.readouterr().err.strip().endswith("error: interrupted")
+
+
+def test_a_csv_whose_later_rows_hold_other_numbers_is_read(fit_args: FitArgs, table_file: Path) -> None:
+    lines = table_file.read_text().splitlines()
+    whole = [line.rsplit(",", 1)[0] + ",7" if 0 < index < 200 else line for index, line in enumerate(lines)]
+    table_file.write_text("\n".join([*whole[:250], *whole[250:]]) + "\n")
+    assert main(fit_args()) == 0
+
+
+def test_words_that_mean_missing_are_missing(
+    fit_args: FitArgs, table_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = table_file.read_text().splitlines()
+    lines[300] = lines[300].rsplit(",", 1)[0] + ",n/a"
+    table_file.write_text("\n".join(lines) + "\n")
+    assert main(fit_args()) == 2
+    assert "1 values are NaN, infinite or empty (first: column 'c1'" in capsys.readouterr().err
+    assert main(fit_args("--data.missing", "mask")) == 0
+
+
+def test_a_file_that_is_no_table_is_refused(fit_args: FitArgs, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("broken.parquet").write_bytes(b"PAR1 but not really")
+    options = ("--data.series.path", "broken.parquet", "--data.series.channels", "[c0]")
+    assert main(fit_args(*options)) == 2
+    assert "broken.parquet is no readable table" in capsys.readouterr().err
+
+
+def test_a_channel_that_float32_cannot_resolve_is_refused(
+    fit_args: FitArgs, table_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = pl.read_csv(table_file).with_columns(pl.col("c0") + 1e9)
+    frame.write_csv(table_file)
+    assert main(fit_args()) == 2
+    assert "'c0' varies by" in capsys.readouterr().err
+
+
+def test_overfit_batches_see_the_same_batches_in_every_epoch(fit_args: FitArgs) -> None:
+    from tests.lightning_app.failing import Recorder
+
+    Recorder.origins.clear()
+    recorder = "--trainer.callbacks+=tests.lightning_app.failing.Recorder"
+    assert main(fit_args("--trainer.overfit_batches", "1", recorder)) == 0
+    first, second = Recorder.origins
+    assert first == second
+
+
 def test_a_baseline_without_weights_fits_and_tests(fit_args: FitArgs, tmp_path: Path) -> None:
     options = ("--model.network", "RepeatLast", "--model.optimizer", "null", "--model.scheduler", "null")
     assert main(fit_args(*options)) == 0

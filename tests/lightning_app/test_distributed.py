@@ -46,6 +46,13 @@ def test_two_ranks_equal_one(fit_args: Callable[..., list[str]], tmp_path: Path)
     assert max(differences.values()) <= 1e-6, differences
     assert torch.load(folders[1] / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 20
 
+    # resumed on two ranks, which both want to take over the best checkpoint
+    lightning_app(
+        "fit", "--ckpt_path", str(folders[1] / "checkpoints" / "last.ckpt"), "--trainer.max_epochs", "5",
+        "--run.root", str(tmp_path / "more"),
+    )  # fmt: skip
+    assert (only_run(tmp_path / "more") / "checkpoints" / "best.ckpt").exists()
+
     # 69 test windows do not divide by 2: each is counted once, whoever it falls to
     checkpoint = str(folders[1] / "checkpoints" / "last.ckpt")
     results = []

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from lightning_app.history import read_history
-from tests.conftest import run_folders
+from tests.conftest import load_weights, run_folders
 
 ROOT = Path(__file__).parent.parent.parent
 KILL, TERM = int(signal.SIGKILL), int(signal.SIGTERM)
@@ -175,6 +175,48 @@ def test_resuming_with_another_optimizer_class_is_refused(
     options = ("--model.optimizer", "SGD", "--model.optimizer.lr", "0.1", "--model.scheduler", "null")
     assert main(["fit", "--ckpt_path", checkpoint, *options]) == 2
     assert "trained with torch.optim.AdamW, whose state torch.optim.SGD cannot take over" in capsys.readouterr().err
+
+
+def test_a_scheduler_argument_of_the_command_line_wins_over_the_restored_one(
+    fit_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    from lightning_app.__main__ import main
+
+    scheduler = ("--model.scheduler=torch.optim.lr_scheduler.StepLR", "--model.scheduler.step_size=1")
+    assert main(fit_args(*scheduler, "--model.scheduler.gamma", "0.1", "--trainer.max_epochs", "1")) == 0
+    checkpoint = str(run_folders(tmp_path / "runs")[0] / "checkpoints" / "last.ckpt")
+    assert main(["fit", "--ckpt_path", checkpoint, "--model.scheduler.gamma", "1.0", "--trainer.max_epochs", "2"]) == 0
+    resumed = torch.load(run_folders(tmp_path / "runs")[-1] / "checkpoints" / "last.ckpt", weights_only=True)
+    assert resumed["lr_schedulers"][0]["gamma"] == 1.0
+    assert resumed["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(0.004 * 0.1**5)
+
+
+def test_resuming_without_averaging_goes_on_from_the_trained_weights(
+    fit_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    from lightning_app.__main__ import main
+
+    assert main(fit_args("--trainer.callbacks+=WeightAverage", "--trainer.max_epochs", "1")) == 0
+    checkpoint = run_folders(tmp_path / "runs")[0] / "checkpoints" / "last.ckpt"
+    trained = torch.load(checkpoint, weights_only=True)["trained_weights"]
+    options = ("--trainer.callbacks", "[]", "--model.optimizer.lr", "0", "--trainer.max_epochs", "2")
+    assert main(["fit", "--ckpt_path", str(checkpoint), *options]) == 0
+    resumed = load_weights(run_folders(tmp_path / "runs")[-1] / "checkpoints" / "last.ckpt")
+    assert all(torch.equal(resumed[name], weight) for name, weight in trained.items())
+
+
+def test_a_checkpoint_from_before_the_first_validation_resumes_beside_a_newer_best_one(
+    fit_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    from lightning_app.__main__ import main
+
+    assert main(fit_args("--trainer.max_steps", "3", "--trainer.limit_val_batches", "0")) == 0
+    early = run_folders(tmp_path / "runs")[0] / "checkpoints"
+    assert main(fit_args()) == 0
+    (early / "best.ckpt").write_bytes((run_folders(tmp_path / "runs")[1] / "checkpoints" / "best.ckpt").read_bytes())
+    options = ("--trainer.max_steps", "-1", "--trainer.limit_val_batches", "1.0")
+    assert main(["fit", "--ckpt_path", str(early / "last.ckpt"), *options]) == 0
+    assert (run_folders(tmp_path / "runs")[-1] / "checkpoints" / "best.ckpt").exists()
 
 
 def test_the_first_start_of_a_job_that_resumes_its_last_run_starts_anew(

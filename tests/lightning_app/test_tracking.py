@@ -93,6 +93,11 @@ def test_a_failed_fit_is_finished_with_a_non_zero_exit_code(fit_args: Callable[.
     assert read_offline_run(only_run(tmp_path / "runs"))["exit"] == 1
 
 
+def test_a_fit_that_never_started_leaves_nothing(fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
+    assert fit_offline(fit_args("--data.look_back", "5000"), tmp_path / "home").returncode == 2
+    assert not list((tmp_path / "runs").glob("*/*"))
+
+
 @pytest.mark.parametrize(
     ("option", "environment", "mode"),
     [

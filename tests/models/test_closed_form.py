@@ -109,6 +109,18 @@ def test_an_ensemble_is_the_mean_of_its_members(fit_args, tmp_path: Path) -> Non
     assert float(again.trainer.callback_metrics["val/mse"]) == pytest.approx(logged, rel=1e-5)
 
 
+def test_an_ensemble_refuses_members_with_covariates(fit_args, tmp_path: Path, capsys) -> None:
+    patch = ("--model.network=PatchTransformer", "--model.network.num_layers=1", "--model.network.norm=ReversibleNorm",
+             "--model.network.norm.mode=std", "--data.calendar=[hour]")  # fmt: skip
+    assert main(fit_args(*patch)) == 0
+    member = only_run(tmp_path / "runs") / "checkpoints" / "best.ckpt"
+    (tmp_path / "ensemble.yaml").write_text(
+        f"model: {{class_path: EnsembleForecaster, init_args: {{members: ['{member}'], loss: torch.nn.MSELoss}}}}\n"
+    )
+    assert main(fit_args("-c", str(tmp_path / "ensemble.yaml"))) == 2
+    assert "takes covariates or gives quantiles" in capsys.readouterr().err
+
+
 def test_an_ensemble_names_a_member_that_is_missing(fit_args, tmp_path: Path, capsys) -> None:
     (tmp_path / "ensemble.yaml").write_text(
         "model: {class_path: EnsembleForecaster, init_args: {members: [gone.ckpt], loss: torch.nn.MSELoss}}\n"

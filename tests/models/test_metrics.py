@@ -15,6 +15,13 @@ def test_means_of_batches_weigh_as_many_samples_as_they_hold(batches: list[list[
     assert float(metric.compute()) == pytest.approx(float(everything.mean()), rel=1e-4, abs=1e-3)
 
 
+def test_an_empty_batch_says_nothing() -> None:
+    metric = WeightedMean()
+    metric.update(torch.tensor(3.0), 2)
+    metric.update(torch.tensor(float("nan")), 0)
+    assert metric.compute() == 3
+
+
 def test_a_nan_loss_is_not_hidden() -> None:
     metric = WeightedMean()
     metric.update(torch.tensor(1.0), 2)

@@ -162,6 +162,7 @@ def test_quantiles_never_cross() -> None:
             lambda: CascadedMLP(num_channels=1, look_back=5, horizon=4, norm=ReversibleNorm(mode="std")),
             "horizon: 4 given, it must be a multiple of num_blocks 3",
         ),
+        (lambda: patch_with_covariates(quantiles=[0.1, 0.9]), "an odd number with 0.5 in the middle is needed"),
         (lambda: FixedLinear(look_back=5, horizon=4, norm=ReversibleNorm(mode="std")), "mode 'std' given"),
         (lambda: ReversibleNorm(mode="max"), "mode: 'max' given"),
     ],
