@@ -125,6 +125,8 @@ def patch_with_covariates(**changes: object) -> PatchTransformer:
 
 def test_patch_transformer_uses_each_kind_of_covariate() -> None:
     network = patch_with_covariates(num_past_covariates=2, num_future_covariates=1, num_static_covariates=3)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.1)
     inputs = {
         "past": torch.randn(2, L, C),
         "past_covariates": torch.randn(2, L, 2),
