@@ -51,12 +51,15 @@ def _code() -> dict[str, str | None]:
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return {"commit": None, "dirty_diff": None}
-    changes = [_git("diff", "HEAD") or b""]
-    for name in (_git("ls-files", "--others", "--exclude-standard", "-z") or b"").split(b"\0"):
-        path = _ROOT / os.fsdecode(name)
-        changes += [name, path.read_bytes()] if name and path.is_file() else []
-    dirty = b"\0".join(changes)
-    return {"commit": commit.decode(), "dirty_diff": hashlib.sha256(dirty).hexdigest() if dirty else None}
+    diff = _git("diff", "HEAD") or b""
+    names = (_git("ls-files", "--others", "--exclude-standard", "-z") or b"").split(b"\0")
+    new = [path for name in names if name and (path := _ROOT / os.fsdecode(name)).is_file()]
+    digest = hashlib.sha256(diff)
+    for path in new:
+        digest.update(os.fsencode(path))
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return {"commit": commit.decode(), "dirty_diff": digest.hexdigest() if diff or new else None}
 
 
 def _git(*words: str) -> bytes | None:
