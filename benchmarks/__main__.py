@@ -188,7 +188,7 @@ def overhead() -> str:
     memory, plain_memory = median_peak(whole), median_peak(loops)
     return (
         "Phase transformer on ETTh1, same batches, clipping, schedule and averaging on both sides, run in turn, "
-        "medians of 5. Peak memory is that of a fit with validation against the plain loop with the same imports.\n\n"
+        "medians of 5, W&B off. Peak memory is that of a fit with validation against the plain loop with the same imports.\n\n"
     ) + table(
         "|fit|plain loop|ratio|aim|",
         f"CPU ms per step|{ours:.1f}|{plain:.1f}|{ours / plain:.3f}x|1.10x|{verdict(ours / plain <= 1.10)}",
