@@ -11,6 +11,8 @@ from typing_extensions import override
 from models.base import Batch, StepOutput
 from models.forecaster import Forecaster
 
+_MOST_MEMBERS = 12  # all 2^M subsets are compared
+
 
 class EnsembleForecaster(Forecaster):
     """The plain mean of the members that do best together on validation.
@@ -39,8 +41,8 @@ class EnsembleForecaster(Forecaster):
         horizon: int,
         choose: bool = True,
     ) -> None:
-        if not members:
-            raise ValueError("model.members: no checkpoint given, one or more are needed")
+        if not 1 <= len(members) <= _MOST_MEMBERS:
+            raise ValueError(f"model.members: {len(members)} checkpoints given, 1 to {_MOST_MEMBERS} are allowed")
         super().__init__(
             network=_Mean(
                 members=[
