@@ -132,24 +132,18 @@ class AppCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Nothing: the stock method lets a checkpoint's hyper-parameters win over the command line."""
 
-    @property
-    def options(self) -> Any:
-        """What `run.*` says, with the name filled in."""
-        config = self.config[self.config.subcommand]
-        config.run.name = config.run.name or _name_of(config)
-        return config.run
-
     def _add_instantiators(self) -> None:
         for key, base in (("model", BaseModule), ("data", BaseDataModule)):
             self.parser.add_instantiator(Instantiator(cli=self, key=key), base, subclasses=True)
 
     @override
     def before_instantiate_classes(self) -> None:
-        options = RunOptions(**self.options.as_dict())
+        config = self.config[self.config.subcommand]
+        config.run.name = config.run.name or _name_of(config)
+        self.run_options = RunOptions(**config.run.as_dict())
         evaluated = run_folder_of(self.source.path) if self.source.path and self.subcommand != "fit" else None
-        self.folder: RunFolder = evaluated or create_run_folder(options.root, options.name or "run")
+        self.folder: RunFolder = evaluated or create_run_folder(config.run.root, config.run.name)
         self.resolved = _resolved(self.parser, self.config)
-        self.run_options = options
 
     @override
     def instantiate_classes(self) -> None:

@@ -46,12 +46,11 @@ class Instantiator(_InstantiatorFn):
         network = (self.cli.config_dump.get("model", {}).get("init_args") or {}).get("network")
         if isinstance(network, dict):
             network.setdefault("init_args", {})
-        owners = {"model.init_args": class_type, "model.init_args.network.init_args": type(kwargs.get("network", self))}
-        links = {
-            key: value
-            for key, value in applied_instantiation_links.items()
-            if key.rpartition(".")[2] in inspect.signature(owners[key.rpartition(".")[0]]).parameters
-        }
+        accepted = {f"model.init_args.{name}" for name in inspect.signature(class_type).parameters}
+        if "network" in kwargs:
+            names = inspect.signature(type(kwargs["network"])).parameters
+            accepted |= {f"model.init_args.network.init_args.{name}" for name in names}
+        links = {key: value for key, value in applied_instantiation_links.items() if key in accepted}
         return super().__call__(class_type, *args, applied_instantiation_links=links, **kwargs)
 
 

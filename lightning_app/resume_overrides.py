@@ -64,7 +64,7 @@ def _override(group: dict[str, Any], name: str, before: Any, now: Any) -> None:
         return
     for rate in _RATES:
         if rate in group:
-            group[rate] = group[rate] / before * now
+            group[rate] = group[rate] / before * now if before else now
 
 
 def config_changes(before: Any, now: Any, key: str = "") -> dict[str, tuple[Any, Any]]:

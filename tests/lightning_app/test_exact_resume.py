@@ -191,6 +191,16 @@ def test_a_scheduler_argument_of_the_command_line_wins_over_the_restored_one(
     assert resumed["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(0.004 * 0.1**5)
 
 
+def test_a_learning_rate_of_zero_can_be_overridden_too(fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
+    from lightning_app.__main__ import main
+
+    assert main(fit_args("--model.scheduler", "null", "--model.optimizer.lr", "0", "--trainer.max_epochs", "1")) == 0
+    checkpoint = str(run_folders(tmp_path / "runs")[0] / "checkpoints" / "last.ckpt")
+    assert main(["fit", "--ckpt_path", checkpoint, "--model.optimizer.lr", "0.1", "--trainer.max_epochs", "2"]) == 0
+    resumed = torch.load(run_folders(tmp_path / "runs")[-1] / "checkpoints" / "last.ckpt", weights_only=True)
+    assert resumed["optimizer_states"][0]["param_groups"][0]["lr"] == 0.1
+
+
 def test_resuming_without_averaging_goes_on_from_the_trained_weights(
     fit_args: Callable[..., list[str]], tmp_path: Path
 ) -> None:
