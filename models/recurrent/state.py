@@ -1,0 +1,83 @@
+"""Recurrent state: a tree of tensors (tuples, dicts, dataclasses), the lanes of the batch first in each."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+State: TypeAlias = Any
+"""A tensor (B, ...), None, or a tuple, list, dict or dataclass of states."""
+
+
+def map_state(function: Callable[..., Tensor], *states: State) -> State:
+    """Applies a function to the tensors of states of the same structure, place by place.
+
+    Args:
+        function: Takes one tensor of each state.
+        states: At least one; the structure of the first is the structure of the result.
+    """
+    first = states[0]
+    if first is None:
+        return None
+    if isinstance(first, Tensor):
+        return function(*states)
+    if dataclasses.is_dataclass(first) and not isinstance(first, type):
+        names = [field.name for field in dataclasses.fields(first)]
+        parts = {name: map_state(function, *(getattr(state, name) for state in states)) for name in names}
+        return dataclasses.replace(first, **parts)
+    if isinstance(first, dict):
+        return {name: map_state(function, *(state[name] for state in states)) for name in first}
+    if isinstance(first, tuple | list):
+        parts = [map_state(function, *places) for places in zip(*states, strict=True)]
+        return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
+    raise ValueError(f"a recurrent state is made of tensors, tuples, dicts and dataclasses, not {type(first).__name__}")
+
+
+def detach(state: State, like: State) -> State:
+    """The state without its graph, in the dtypes of another (float32 where autocast had made it bfloat16)."""
+    return map_state(lambda tensor, kind: tensor.detach().to(kind.dtype), state, like)
+
+
+def where_reset(reset: Tensor, initial: State, state: State) -> State:
+    """The initial state in the lanes that start anew, the carried one in the others.
+
+    Args:
+        reset: bool (B,).
+        initial: State of B lanes; gradients reach it if it is learned.
+        state: State of B lanes.
+    """
+
+    def choose(fresh: Tensor, carried: Tensor) -> Tensor:
+        return torch.where(reset.view(-1, *[1] * (fresh.ndim - 1)), fresh, carried)
+
+    return map_state(choose, initial, state)
+
+
+def leaves(state: State) -> list[Tensor]:
+    """The tensors of a state in a fixed order: plain data for a checkpoint."""
+    found: list[Tensor] = []
+
+    def collect(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    map_state(collect, state)
+    return found
+
+
+def fill(like: State, tensors: list[Tensor]) -> State:
+    """A state of the structure of another, made of tensors in the order of `leaves`.
+
+    Raises:
+        ValueError: Another number of tensors, or other shapes behind the lanes, than the structure has.
+    """
+    places = leaves(like)
+    if [tensor.shape[1:] for tensor in tensors] != [place.shape[1:] for place in places]:
+        raise ValueError(
+            f"the carried state has tensors of {[tuple(tensor.shape[1:]) for tensor in tensors]} per lane, "
+            f"this model carries {[tuple(place.shape[1:]) for place in places]}"
+        )
+    remaining = iter(tensors)
+    return map_state(lambda place: next(remaining).to(place.device, place.dtype), like)

@@ -1,0 +1,106 @@
+"""Truncated backpropagation through time: one chunk, one batch, one optimizer step, with a state carried between."""
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from models.base import BaseModule, Batch, StepOutput
+from models.recurrent.encoder import Encoder
+from models.recurrent.state import State, detach, fill, leaves, map_state
+
+_CARRIED = "carried_state"
+
+
+class StreamModule(BaseModule):
+    """A LightningModule whose batches are successive chunks of B streams.
+
+    After each step the state is detached and kept for the next one: no gradient crosses a chunk. Training and
+    evaluation keep a state each, so that a validation in the middle of an epoch leaves training untouched. The
+    first chunk of an epoch resets every lane. Checkpoints hold the training state of all lanes of all processes.
+
+    A subclass says what a fresh state is and what one step does with it.
+    """
+
+    _carried: State = None
+    _evaluated: State = None
+    _restored: list[Tensor] | None = None
+
+    @abstractmethod
+    def initial_state(self, num_lanes: int) -> State:
+        """The state before the first chunk, lanes first."""
+
+    @abstractmethod
+    def stream_step(self, batch: Batch, state: State) -> tuple[StepOutput, State]:
+        """One chunk: its loss, and the state it leaves for the next.
+
+        Args:
+            batch: `reset` bool (B, L) marks the first step of each document; the rest is the subclass's.
+            state: As the chunk before left it, B lanes, detached.
+        """
+
+    @override
+    def step(self, batch: Batch) -> StepOutput:
+        num_lanes = len(batch["reset"])
+        if self.training and self._restored is not None:
+            self._carried = self._share_of(self._restored)
+            self._restored = None
+        before = self._carried if self.training else self._evaluated
+        initial = self.initial_state(num_lanes)
+        if before is None or len(leaves(before)[0]) != num_lanes:
+            if not batch["reset"][:, 0].all():
+                raise ValueError(f"a chunk continues {num_lanes} streams, and no state of that many was carried to it")
+            before = initial
+        output, after = self.stream_step(batch, before)
+        if self.training:
+            self._carried = detach(after, like=initial)
+        else:
+            self._evaluated = detach(after, like=initial)
+        return output
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the training state of all lanes; every process comes through here."""
+        if self._carried is None or self.trainer.state.fn != "fit":
+            return
+        state = self._carried
+        if self.trainer.world_size > 1:
+            # (W, B, ...) to lanes in their order in the data: process r owns lanes r, r + W, ...
+            gathered = self.all_gather(leaves(state))
+            state = fill(state, [tensor.transpose(0, 1).flatten(0, 1) for tensor in gathered])
+        checkpoint[_CARRIED] = [tensor.cpu().clone() for tensor in leaves(state)]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the state of all lanes until the first step, which knows its share of them."""
+        self._restored = checkpoint.get(_CARRIED)
+
+    def _share_of(self, tensors: list[Tensor]) -> State:
+        rank, world_size = self.trainer.global_rank, self.trainer.world_size
+        mine = [tensor[rank::world_size] for tensor in tensors]
+        like = map_state(lambda tensor: tensor.detach(), self.initial_state(len(mine[0])))
+        return fill(like, mine)
+
+
+def unroll(encoder: Encoder, chunk: Tensor, state: State, reset: Tensor, stride: int) -> tuple[Tensor, State]:
+    """Encodes a window that may reach back behind its newest chunk (k2 > k1).
+
+    With windows of k2 steps every k1 steps, the state kept is that of k2 - k1 steps before the end of the window:
+    the next window starts there, and recomputes the steps in between with the weights of its own time.
+
+    Args:
+        encoder: The encoder.
+        chunk: (B, L, D), L = k2.
+        state: As the window before left it.
+        reset: bool (B, L).
+        stride: k1, steps between windows; with L <= k1 the state after the last step is kept.
+
+    Returns:
+        output: (B, L, E).
+        state: Where the next window starts.
+    """
+    output, kept = encoder.encode_documents(chunk[:, :stride], state, reset[:, :stride])
+    if chunk.shape[1] <= stride:
+        return output, kept
+    newest, _ = encoder.encode_documents(chunk[:, stride:], kept, reset[:, stride:])
+    return torch.cat([output, newest], dim=1), kept
