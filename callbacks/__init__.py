@@ -5,6 +5,7 @@ from callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from callbacks.compile import Compile
 from callbacks.exact_resume import ExactResume
 from callbacks.forecast_picture import ForecastPicture
+from callbacks.gradient_flow import GradientFlow
 from callbacks.prediction_table import PredictionTable
 from callbacks.progress import Progress
 from callbacks.weight_average import WeightAverage
@@ -15,6 +16,7 @@ __all__ = [
     "DurableCheckpointIO",
     "ExactResume",
     "ForecastPicture",
+    "GradientFlow",
     "LastCheckpoint",
     "PredictionTable",
     "Progress",

@@ -21,7 +21,8 @@ class BestCheckpoint(ModelCheckpoint):
     """Keeps `best.ckpt`: the weights with the lowest monitored metric so far.
 
     A resumed run writes to a folder of its own; it takes over the best checkpoint that it resumes from, so that its
-    best is that of the whole training, not only of the part after the interruption.
+    best is that of the whole training, not only of the part after the interruption. With
+    `trainer.num_sanity_val_steps: -1` the model is validated before training too, and may turn out to be the best.
 
     Args:
         monitor: The metric; lower is better.
@@ -47,6 +48,12 @@ class BestCheckpoint(ModelCheckpoint):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.dirpath = self.dirpath or str(_checkpoint_folder(trainer))
         super().setup(trainer, pl_module, stage)
+
+    @override
+    def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Makes the untrained model a candidate, where the whole validation split was run before training."""
+        if trainer.num_sanity_val_steps == float("inf"):
+            self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Forecasts as a table, written by predict."""
+"""Predictions as a table, written by predict."""
 
 from pathlib import Path
 from typing import Any
@@ -8,14 +8,17 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from typing_extensions import override
 
+from datamodules.base import BaseDataModule
 from datamodules.forecasting import ForecastingDataModule
 from models.forecaster import Forecaster
 
 
 class PredictionTable(Callback):
-    """Writes `predictions.parquet` in the trainer's default_root_dir: a row per timestamp and channel, in raw units.
+    """Writes `predictions.parquet` in the trainer's default_root_dir.
 
-    Columns: `time`, `channel`, and `forecast`, or one column per quantile.
+    A forecast of a table has a row per timestamp and channel, in raw units, with the columns `time`, `channel`, and
+    `forecast`, or one column per quantile. Whatever else a model predicts is laid out by the data module's
+    `prediction_table`.
     """
 
     def __init__(self) -> None:
@@ -37,6 +40,12 @@ class PredictionTable(Callback):
             names = [f"q{level:g}" for level in quantiles] if quantiles else ["forecast"]
             for forecast, origin in zip(outputs["forecast"].float().cpu(), outputs["origin"].tolist(), strict=True):
                 self._tables.append(_table(forecast, origin, data, names))
+        elif isinstance(data, BaseDataModule) and isinstance(outputs, dict):
+            moved = {
+                name: value.float().cpu() if value.is_floating_point() else value.cpu()
+                for name, value in outputs.items()
+            }
+            self._tables.append(data.prediction_table(moved))
 
     @override
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -46,6 +55,10 @@ class PredictionTable(Callback):
             pl.concat(self._tables).write_parquet(path)
             print(f"predictions: {path}")  # noqa: T201
         self._tables = []
+
+
+def _plain(value: Tensor) -> Tensor:
+    return value.float().cpu() if value.is_floating_point() else value.cpu()
 
 
 def _table(forecast: Tensor, origin: int, data: ForecastingDataModule, names: list[str]) -> pl.DataFrame:

@@ -11,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichProgress
 from typing_extensions import override
 
+from datamodules.base import BaseDataModule
+
 _REFRESH_SECONDS = 0.2
 
 
@@ -78,7 +80,8 @@ class Progress(ProgressBar):
     ) -> None:
         now = time.perf_counter()
         self._seconds += now - self._batch_start
-        self._samples += _num_samples(batch)
+        data = getattr(trainer, "datamodule", None)
+        self._samples += data.num_samples(batch) if isinstance(data, BaseDataModule) else 1
         if self._live is not None and now >= self._next_refresh:
             self._next_refresh = now + _REFRESH_SECONDS
             self._show(trainer, batch_idx + 1)
@@ -130,8 +133,3 @@ def _epoch(trainer: Trainer) -> str:
     # current_epoch has already moved on when on_train_epoch_end is called.
     number = trainer.fit_loop.epoch_progress.current.ready
     return f"{number}/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else str(number)
-
-
-def _num_samples(batch: Any) -> int:
-    first = next(iter(batch.values())) if isinstance(batch, dict) and batch else batch
-    return len(first) if hasattr(first, "__len__") else 1

@@ -4,16 +4,25 @@ from datamodules.base import BaseDataModule
 from datamodules.forecasting import ForecastingDataModule
 from datamodules.published import ETT, DailyMarket, ExchangeRate, WeeklyCO2
 from datamodules.series import Series, SeriesSource
+from datamodules.streams import StreamDataModule
 from datamodules.table_file import TableFile
+from datamodules.text_source import EnglishTopics, TextFiles, TextSource, TinyShakespeare
+from datamodules.text_stream import TextStreamDataModule
 
 __all__ = [
     "ETT",
     "BaseDataModule",
     "DailyMarket",
+    "EnglishTopics",
     "ExchangeRate",
     "ForecastingDataModule",
     "Series",
     "SeriesSource",
+    "StreamDataModule",
     "TableFile",
+    "TextFiles",
+    "TextSource",
+    "TextStreamDataModule",
+    "TinyShakespeare",
     "WeeklyCO2",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import polars as pl
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
@@ -145,6 +146,18 @@ class BaseDataModule(LightningDataModule):
 
     sample_name: str = "samples"
     """What one sample is called where throughput is shown."""
+
+    def num_samples(self, batch: dict[str, Tensor]) -> int:
+        """Samples in a batch, where throughput is shown."""
+        return len(next(iter(batch.values())))
+
+    def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
+        """What a batch's predictions are written as, a column per output and a row per sample.
+
+        Args:
+            outputs: What the model's `predict_step` returned, tensors (N, ...) on the CPU.
+        """
+        return pl.DataFrame({name: value.numpy() for name, value in outputs.items()})
 
     @abstractmethod
     def fingerprint(self) -> dict[str, Any]:

@@ -44,6 +44,9 @@ _LINKS = (
     "num_static_covariates",
     "look_back",
     "horizon",
+    "chunk_size",
+    "vocab_size",
+    "seq_len",
 )
 
 

@@ -13,6 +13,7 @@ from models.ensemble import EnsembleForecaster
 from models.forecaster import Forecaster
 from models.layers import ReversibleNorm
 from models.losses import FocalLoss, InfoNCELoss, PinballLoss, SupervisedContrastiveLoss
+from models.recurrent import GRUEncoder, LSTMEncoder, RecurrentLanguageModel, StreamModule
 from models.schedules import OneCycle, WarmupCosine
 from models.transformer import PatchTransformer, PhaseTransformer
 
@@ -23,16 +24,20 @@ __all__ = [
     "EnsembleForecaster",
     "FocalLoss",
     "Forecaster",
+    "GRUEncoder",
     "InfoNCELoss",
+    "LSTMEncoder",
     "OneCycle",
     "PatchTransformer",
     "PhaseTransformer",
     "PinballLoss",
+    "RecurrentLanguageModel",
     "RepeatLast",
     "ReversibleNorm",
     "RidgeForecaster",
     "SeasonalNaive",
     "StepOutput",
+    "StreamModule",
     "SupervisedContrastiveLoss",
     "WarmupCosine",
     "WindowLinear",

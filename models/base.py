@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -99,7 +100,13 @@ class BaseModule(LightningModule):
         if not output.loss.requires_grad:
             return None  # nothing to train: a baseline in closed form
         self.log("train/loss", output.loss.detach(), batch_size=output.weight, prog_bar=True)
-        return output.loss
+        return output.loss * self._share(output.weight) if self.trainer.world_size > 1 else output.loss
+
+    def _share(self, weight: int) -> Tensor:
+        """What makes the mean over processes, which DDP takes of gradients, the mean over all their samples."""
+        mine = torch.tensor(float(weight), device=self.device)
+        everyone = self.trainer.strategy.reduce(mine.clone(), reduce_op="sum")
+        return mine * self.trainer.world_size / everyone.clamp_min(1.0)
 
     @override
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

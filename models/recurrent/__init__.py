@@ -2,7 +2,17 @@
 
 from models.recurrent.encoder import Encoder
 from models.recurrent.gated import GRUEncoder, LSTMEncoder
+from models.recurrent.language_model import RecurrentLanguageModel
 from models.recurrent.state import State
-from models.recurrent.stream import StreamModule, unroll
+from models.recurrent.stream import EncoderModule, StreamModule, unroll
 
-__all__ = ["Encoder", "GRUEncoder", "LSTMEncoder", "State", "StreamModule", "unroll"]
+__all__ = [
+    "Encoder",
+    "EncoderModule",
+    "GRUEncoder",
+    "LSTMEncoder",
+    "RecurrentLanguageModel",
+    "State",
+    "StreamModule",
+    "unroll",
+]

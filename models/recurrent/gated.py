@@ -52,7 +52,7 @@ class _GatedEncoder(Encoder):
 
     @override
     def initial_state(self, num_lanes: int) -> State:
-        weight = self.rnn.weight_hh_l0
+        weight = self._weights()[0]
         zeros = weight.new_zeros(num_lanes, self.num_layers, self.output_size)
         return tuple(zeros for _ in range(self.num_states))
 
@@ -63,7 +63,7 @@ class _GatedEncoder(Encoder):
         return output, tuple(tensor.transpose(0, 1) for tensor in after)
 
     def _weights(self) -> list[Tensor]:
-        weights = list(self.rnn._flat_weights)
+        weights = [weight for weight in self.rnn._flat_weights if weight is not None]
         if not (self.training and self.weight_drop):
             return weights
         return [
@@ -83,9 +83,7 @@ class LSTMEncoder(_GatedEncoder):
 
     @override
     def _run(self, chunk: Tensor, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, ...]:
-        return torch.lstm(
-            chunk, state, weights, True, self.num_layers, self.rnn.dropout, self.training, False, True
-        )
+        return torch.lstm(chunk, state, weights, True, self.num_layers, self.rnn.dropout, self.training, False, True)
 
 
 class GRUEncoder(_GatedEncoder):
@@ -99,6 +97,4 @@ class GRUEncoder(_GatedEncoder):
 
     @override
     def _run(self, chunk: Tensor, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, ...]:
-        return torch.gru(
-            chunk, state[0], weights, True, self.num_layers, self.rnn.dropout, self.training, False, True
-        )
+        return torch.gru(chunk, state[0], weights, True, self.num_layers, self.rnn.dropout, self.training, False, True)

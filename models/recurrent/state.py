@@ -25,8 +25,8 @@ def map_state(function: Callable[..., Tensor], *states: State) -> State:
         return function(*states)
     if dataclasses.is_dataclass(first) and not isinstance(first, type):
         names = [field.name for field in dataclasses.fields(first)]
-        parts = {name: map_state(function, *(getattr(state, name) for state in states)) for name in names}
-        return dataclasses.replace(first, **parts)
+        fields = {name: map_state(function, *(getattr(state, name) for state in states)) for name in names}
+        return dataclasses.replace(first, **fields)
     if isinstance(first, dict):
         return {name: map_state(function, *(state[name] for state in states)) for name in first}
     if isinstance(first, tuple | list):

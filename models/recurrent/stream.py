@@ -4,10 +4,10 @@ from abc import abstractmethod
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
-from models.base import BaseModule, Batch, StepOutput
+from models.base import BaseModule, Batch, OptimizerFactory, SchedulerFactory, StepOutput
 from models.recurrent.encoder import Encoder
 from models.recurrent.state import State, detach, fill, leaves, map_state
 
@@ -43,22 +43,26 @@ class StreamModule(BaseModule):
 
     @override
     def step(self, batch: Batch) -> StepOutput:
-        num_lanes = len(batch["reset"])
+        before = self.state_for(batch)
+        output, after = self.stream_step(batch, before)
+        if self.training:
+            self._carried = detach(after, like=before)
+        else:
+            self._evaluated = detach(after, like=before)
+        return output
+
+    def state_for(self, batch: Batch) -> State:
+        """The state carried to a batch, or a fresh one where all its lanes start anew."""
         if self.training and self._restored is not None:
             self._carried = self._share_of(self._restored)
             self._restored = None
-        before = self._carried if self.training else self._evaluated
-        initial = self.initial_state(num_lanes)
-        if before is None or len(leaves(before)[0]) != num_lanes:
-            if not batch["reset"][:, 0].all():
-                raise ValueError(f"a chunk continues {num_lanes} streams, and no state of that many was carried to it")
-            before = initial
-        output, after = self.stream_step(batch, before)
-        if self.training:
-            self._carried = detach(after, like=initial)
-        else:
-            self._evaluated = detach(after, like=initial)
-        return output
+        carried = self._carried if self.training else self._evaluated
+        num_lanes = len(batch["reset"])
+        if carried is not None and len(leaves(carried)[0]) == num_lanes:
+            return carried
+        if not batch["reset"][:, 0].all():
+            raise ValueError(f"a chunk continues {num_lanes} streams, and no state of that many was carried to it")
+        return self.initial_state(num_lanes)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the training state of all lanes; every process comes through here."""
@@ -80,6 +84,53 @@ class StreamModule(BaseModule):
         mine = [tensor[rank::world_size] for tensor in tensors]
         like = map_state(lambda tensor: tensor.detach(), self.initial_state(len(mine[0])))
         return fill(like, mine)
+
+
+class EncoderModule(StreamModule):
+    """A `StreamModule` around one encoder; a subclass says what the encoder reads and what becomes of its output.
+
+    Args:
+        encoder: Carries the state.
+        chunk_size: New steps per batch, k1.
+        input_dropout: On what the encoder reads.
+        dropout: On the encoder's output.
+        optimizer: Makes the optimizer.
+        scheduler: Makes the learning-rate scheduler, see `BaseModule`.
+    """
+
+    injected_arguments = (*StreamModule.injected_arguments, "encoder")
+
+    def __init__(
+        self,
+        *,
+        encoder: Encoder,
+        chunk_size: int,
+        input_dropout: float = 0.0,
+        dropout: float = 0.0,
+        optimizer: OptimizerFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
+    ) -> None:
+        super().__init__(optimizer=optimizer, scheduler=scheduler)
+        if chunk_size < 1:
+            raise ValueError(f"model.chunk_size: {chunk_size} given, at least 1 is needed")
+        self.encoder = encoder
+        self.chunk_size = chunk_size
+        self.input_dropout = nn.Dropout(input_dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    @abstractmethod
+    def embed(self, batch: Batch) -> Tensor:
+        """What the encoder reads, (B, L, D)."""
+
+    @override
+    def initial_state(self, num_lanes: int) -> State:
+        return self.encoder.initial_state(num_lanes)
+
+    def hidden(self, batch: Batch, state: State) -> tuple[Tensor, State]:
+        """What the encoder makes of a chunk, (B, L, E), and the state to carry."""
+        embedded = self.input_dropout(self.embed(batch))
+        output, state = unroll(self.encoder, embedded, state, batch["reset"], self.chunk_size)
+        return self.dropout(output), state
 
 
 def unroll(encoder: Encoder, chunk: Tensor, state: State, reset: Tensor, stride: int) -> tuple[Tensor, State]:

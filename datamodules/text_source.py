@@ -1,0 +1,98 @@
+"""Text, and where it is read from."""
+
+import pydoc_data.topics
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from typing_extensions import override
+
+from datamodules.sources import RawFile, fetch
+
+
+class TextSource(ABC):
+    """A place that documents of text are read from, already split."""
+
+    @abstractmethod
+    def read(self, *, root: str | None) -> dict[str, list[str]]:
+        """Documents of `train`, `val` and `test`."""
+
+    @abstractmethod
+    def protocol(self) -> str:
+        """How the text is split, in words."""
+
+
+class TinyShakespeare(TextSource):
+    """1.1 million characters of Shakespeare's plays (Karpathy, char-rnn, 2015), one document.
+
+    The published split has two parts, 90 % and 10 %; the second is both validation and test.
+    """
+
+    raw_file = RawFile(
+        path="tinyshakespeare/input.txt",
+        url="https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+    )
+
+    @override
+    def read(self, *, root: str | None) -> dict[str, list[str]]:
+        text = fetch(self.raw_file, root=root).read_text(encoding="utf-8")
+        end = int(0.9 * len(text))
+        return {"train": [text[:end]], "val": [text[end:]], "test": [text[end:]]}
+
+    @override
+    def protocol(self) -> str:
+        return (
+            "first 90 % of the characters train, last 10 % validation; the published split has no third part, "
+            "so that test is the validation part again"
+        )
+
+
+class EnglishTopics(TextSource):
+    """700,000 characters of English: the help topics that every Python carries, each a document."""
+
+    @override
+    def read(self, *, root: str | None) -> dict[str, list[str]]:
+        names = sorted(pydoc_data.topics.topics)
+        parts = {"train": range(8), "val": range(8, 9), "test": range(9, 10)}
+        return {
+            split: [pydoc_data.topics.topics[name] for index, name in enumerate(names) if index % 10 in places]
+            for split, places in parts.items()
+        }
+
+    @override
+    def protocol(self) -> str:
+        return "of every ten topics in alphabetical order, eight train, one validation, one test"
+
+
+class TextFiles(TextSource):
+    """Plain text files in UTF-8, one per split.
+
+    Args:
+        train: Path of the training text.
+        val: Path of the validation text.
+        test: Path of the test text; None tests on the validation text.
+        separator: What stands between documents, e.g. a blank line; None makes each file one document.
+    """
+
+    def __init__(self, *, train: str, val: str, test: str | None = None, separator: str | None = None) -> None:
+        self.paths = {"train": train, "val": val, "test": test or val}
+        self.separator = separator
+
+    @override
+    def read(self, *, root: str | None) -> dict[str, list[str]]:
+        found = {}
+        for split, name in self.paths.items():
+            path = Path(name).expanduser()
+            if not path.exists():
+                raise FileNotFoundError(f"data.text.{split}: {path} does not exist")
+            text = path.read_text(encoding="utf-8")
+            parts = text.split(self.separator) if self.separator else [text]
+            found[split] = [part for part in parts if part.strip()]
+            if not found[split]:
+                raise ValueError(f"data.text.{split}: {path} is empty")
+        return found
+
+    @override
+    def protocol(self) -> str:
+        same = self.paths["test"] == self.paths["val"]
+        return "a file per split" + ("; test is the validation file again" if same else "")

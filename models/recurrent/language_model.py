@@ -1,0 +1,162 @@
+"""Language models over streams of tokens."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
+from typing_extensions import override
+
+from models.base import Batch, OptimizerFactory, SchedulerFactory, StepOutput
+from models.recurrent.encoder import Encoder
+from models.recurrent.state import State
+from models.recurrent.stream import EncoderModule
+
+
+class RecurrentLanguageModel(EncoderModule):
+    """Predicts the next token from all tokens of its document so far, with any encoder of streams.
+
+    Args:
+        encoder: Reads embedded tokens; its `input_size` is the size of the embedding.
+        vocab_size: Number of tokens, V.
+        chunk_size: New tokens per batch, k1.
+        input_dropout: On the embedded tokens.
+        dropout: On the encoder's output.
+        tie_embeddings: Use the embedding as the output layer too (Press & Wolf, 2017); an encoder with another
+            output size gets a projection between.
+        optimizer: Makes the optimizer.
+        scheduler: Makes the learning-rate scheduler, see `BaseModule`.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder: Encoder,
+        vocab_size: int,
+        chunk_size: int,
+        input_dropout: float = 0.0,
+        dropout: float = 0.0,
+        tie_embeddings: bool = False,
+        optimizer: OptimizerFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
+    ) -> None:
+        self.vocab_size = vocab_size
+        super().__init__(
+            encoder=encoder,
+            chunk_size=chunk_size,
+            input_dropout=input_dropout,
+            dropout=dropout,
+            optimizer=optimizer,
+            scheduler=scheduler,
+        )
+        self.embedding = nn.Embedding(vocab_size, encoder.input_size)
+        self.projection: nn.Module = nn.Identity()
+        self.output = nn.Linear(encoder.output_size, vocab_size)
+        if tie_embeddings:
+            if encoder.output_size != encoder.input_size:
+                self.projection = nn.Linear(encoder.output_size, encoder.input_size)
+            nn.init.normal_(self.embedding.weight, std=encoder.input_size**-0.5)
+            self.output = nn.Linear(encoder.input_size, vocab_size)
+            self.output.weight = self.embedding.weight
+
+    @override
+    def configure_metrics(self) -> MetricCollection:
+        return MetricCollection({"accuracy": MulticlassAccuracy(self.vocab_size, average="micro")})
+
+    @override
+    def embed(self, batch: Batch) -> Tensor:
+        embedded: Tensor = self.embedding(batch["tokens"])
+        return embedded
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits of the token after each, from the start of a document.
+
+        Args:
+            tokens: int64 (B, L).
+
+        Returns:
+            (B, L, V).
+        """
+        return self.advance(tokens, self.initial_state(len(tokens)))[0]
+
+    def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Reads on from a state.
+
+        Args:
+            tokens: int64 (B, L).
+            state: B lanes.
+
+        Returns:
+            logits: (B, L, V).
+            state: After the last token.
+        """
+        hidden, state = self.encoder.encode(self.embedding(tokens), state)
+        return self.output(self.projection(hidden)), state
+
+    @override
+    def stream_step(self, batch: Batch, state: State) -> tuple[StepOutput, State]:
+        hidden, state = self.hidden(batch, state)
+        valid, targets = batch["valid"], batch["targets"]
+        weight = int(valid.sum())
+        if weight < valid.numel():  # logits only where they count: the output layer is most of the work
+            hidden, targets = hidden[valid], targets[valid]
+        logits = self.output(self.projection(hidden)).flatten(0, -2)  # (N, V)
+        targets = targets.flatten()
+        loss = (
+            F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), targets)
+            if weight
+            else logits.sum() * 0.0
+        )
+        predictions = logits if self.training else logits.argmax(dim=-1)
+        return StepOutput(loss=loss, predictions=predictions, targets=targets, weight=weight), state
+
+    @override
+    def on_validation_epoch_end(self) -> None:
+        super().on_validation_epoch_end()
+        self.log("val/perplexity", self.val_loss.compute().exp())
+
+    @override
+    def on_test_epoch_end(self) -> None:
+        self.log("test/perplexity", self.test_loss.compute().exp())
+
+    @override
+    def predict_step(self, batch: Batch, batch_idx: int) -> Batch:
+        """How likely each token of the stream was, in nats, and which one was thought likeliest."""
+        hidden, self._evaluated = self.hidden(batch, self.state_for(batch))
+        valid = batch["valid"]
+        log_p = self.output(self.projection(hidden[valid])).float().log_softmax(dim=-1)
+        targets = batch["targets"][valid]
+        return {
+            "token": targets,
+            "log_probability": log_p.gather(1, targets.unsqueeze(1)).squeeze(1),
+            "likeliest_token": log_p.argmax(dim=-1),
+        }
+
+    @torch.no_grad()
+    def generate(self, prompt: Tensor, num_tokens: int, *, temperature: float = 1.0) -> Tensor:
+        """Continues texts by sampling.
+
+        Args:
+            prompt: int64 (B, L), L at least 1.
+            num_tokens: How many tokens to add.
+            temperature: Divides the logits; 0 takes the likeliest token.
+
+        Returns:
+            int64 (B, L + num_tokens).
+        """
+        logits, state = self.advance(prompt, self.initial_state(len(prompt)))
+        tokens = [prompt]
+        for _ in range(num_tokens):
+            scores = logits[:, -1]
+            chosen = (
+                torch.multinomial((scores / temperature).softmax(dim=-1), 1)
+                if temperature
+                else scores.argmax(dim=-1, keepdim=True)
+            )
+            tokens.append(chosen)
+            logits, state = self.advance(chosen, state)
+        return torch.cat(tokens, dim=1)
+
+    @override
+    def example_inputs(self) -> dict[str, Tensor]:
+        return {"tokens": torch.randint(self.vocab_size, (2, self.chunk_size))}
