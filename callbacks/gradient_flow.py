@@ -78,7 +78,7 @@ class GradientFlow(Callback):
             self.by_lag = gradient_by_lag(pl_module, self._batch)
 
     def _look_at(self, name: str) -> Callable[[Gate, Any, Tensor], None]:
-        def look(gate: Gate, inputs: Any, output: Tensor) -> None:
+        def look(gate: Gate, _: Any, output: Tensor) -> None:
             if gate.training:
                 self._openness[name] = float(output.detach().flatten(0, -2).mean(dim=0).min())
 

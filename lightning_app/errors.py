@@ -20,6 +20,9 @@ _NOISE = (
     "Does not validate",
     "- Expected a <class 'NoneType'>",
     "Problem with",
+    "Subclass types expect one of",
+    "- a class path (str)",
+    "- a dict with",
 )
 
 

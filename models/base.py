@@ -120,7 +120,8 @@ class BaseModule(LightningModule):
         # Sums and counts are kept, and reduced over the ranks: means are exact however the batches fell.
         output = self.step(batch)
         mean_loss.update(output.loss, output.weight)
-        metrics.update(output.predictions, output.targets)
+        if output.weight:  # the padded end of a stream may hold nothing that counts
+            metrics.update(output.predictions, output.targets)
         self.log(loss_name, mean_loss, on_step=False, on_epoch=True)
         self.log_dict(metrics, on_step=False, on_epoch=True)
 

@@ -91,6 +91,49 @@ data:
 """
 
 
+@pytest.fixture
+def stream_args(tmp_path: Path) -> Callable[..., list[str]]:
+    """Arguments of a fit that takes a second: a small LSTM on streams of documents, gradients two chunks back."""
+    rng = np.random.default_rng(0)
+    for split, size in (("train", 700), ("val", 300)):
+        words = rng.choice(["ab", "cde", "f ", "gh\n\n", "i"], size=size)
+        (tmp_path / f"{split}.txt").write_text("".join(words))
+    config = tmp_path / "stream.yaml"
+    config.write_text(STREAM.format(folder=tmp_path))
+
+    def args(*options: str, verb: str = "fit") -> list[str]:
+        return [verb, "-c", str(config), "--run.root", str(tmp_path / "runs"), *options]
+
+    return args
+
+
+STREAM = """
+seed_everything: 3
+trainer:
+  max_epochs: 2
+  limit_train_batches: 5
+  log_every_n_steps: 1
+  accelerator: cpu
+model:
+  class_path: RecurrentLanguageModel
+  init_args:
+    encoder: {{class_path: LSTMEncoder, init_args: {{input_size: 6, hidden_size: 8, weight_drop: 0.1}}}}
+    dropout: 0.1
+    optimizer: {{class_path: AdamW, init_args: {{lr: 0.02}}}}
+    scheduler: OneCycle
+data:
+  class_path: TextStreamDataModule
+  init_args:
+    text:
+      class_path: TextFiles
+      init_args: {{train: {folder}/train.txt, val: {folder}/val.txt, separator: "\n\n"}}
+    batch_size: 4
+    chunk_size: 8
+    window: 16
+    shuffle: true
+"""
+
+
 def only_run(root: Path) -> Path:
     """The folder of the one run below a root."""
     (folder,) = (path.parent for path in root.glob("*/*/config.yaml"))

@@ -22,7 +22,7 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def initial_state(self, num_lanes: int) -> State:
-        """The state at the start of a document, lanes first; it may be learned."""
+        """The state at the start of a document, lanes first; it may be learned, but draws no random numbers."""
 
     @abstractmethod
     def encode(self, chunk: Tensor, state: State) -> tuple[Tensor, State]:

@@ -52,7 +52,7 @@ class _GatedEncoder(Encoder):
 
     @override
     def initial_state(self, num_lanes: int) -> State:
-        weight = self._weights()[0]
+        weight = next(self.rnn.parameters())
         zeros = weight.new_zeros(num_lanes, self.num_layers, self.output_size)
         return tuple(zeros for _ in range(self.num_states))
 

@@ -61,3 +61,35 @@ def test_two_ranks_equal_one(fit_args: Callable[..., list[str]], tmp_path: Path)
         metrics = json.loads((folders[1] / "metrics.json").read_text())
         results.append([metrics[name] for name in ("test/mse", "test/mae", "test/loss")])
     assert results[0] == pytest.approx(results[1], rel=1e-6)
+
+
+def test_two_ranks_with_half_the_lanes_each_equal_one(stream_args: Callable[..., list[str]], tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    options = ("--model.dropout", "0", "--model.encoder.weight_drop", "0", "--trainer.limit_train_batches", "1.0",
+               "--data.arrangement", "aligned")  # fmt: skip
+    lightning_app(*stream_args(*options, "--run.root", str(one)))
+    ddp = ("--trainer.strategy", "ddp", "--trainer.devices", "2", "--data.batch_size", "2")
+    lightning_app(*stream_args(*options, *ddp, "--run.root", str(two)))
+
+    folders = [only_run(root) for root in (one, two)]
+    single, double = (torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True) for folder in folders)
+    # Lanes end at different steps: the ranks' losses are means over different numbers of tokens.
+    for key in ("state_dict", "carried_state"):
+        ours, theirs = single[key], double[key]
+        pairs = [(ours[name], theirs[name]) for name in (ours if isinstance(ours, dict) else range(len(ours)))]
+        assert max(float((a.double() - b.double()).abs().max()) for a, b in pairs) <= 1e-6, key
+    assert single["global_step"] == double["global_step"]
+
+    # A checkpoint of two ranks goes on with one, in the middle of an epoch: lanes find their states.
+    lightning_app(*stream_args(*options, *ddp, "--trainer.max_steps", "3", "--run.root", str(tmp_path / "cut")))
+    checkpoint = str(only_run(tmp_path / "cut") / "checkpoints" / "last.ckpt")
+    lightning_app(
+        "fit", "--ckpt_path", checkpoint, "--trainer.max_steps", "-1", "--trainer.devices", "1", "--trainer.strategy",
+        "auto", "--data.batch_size", "4", "--run.root", str(tmp_path / "joined"),
+    )  # fmt: skip
+    joined = load_weights(only_run(tmp_path / "joined") / "checkpoints" / "last.ckpt")
+    differences = {
+        name: float((joined[name].double() - weight.double()).abs().max())
+        for name, weight in single["state_dict"].items()
+    }
+    assert max(differences.values()) <= 1e-6, differences

@@ -67,7 +67,7 @@ def run_jobs(jobs: list[dict[str, Any]], **environment: str) -> list[int]:
 def same_checkpoint(path: Path, other: Path) -> bool:
     """Whether weights, averaged and trained ones, and the optimizer's state are equal to the last bit."""
     ours, theirs = (torch.load(file, weights_only=True) for file in (path, other))
-    keys = ("state_dict", "trained_weights", "optimizer_states", "global_step")
+    keys = ("state_dict", "trained_weights", "optimizer_states", "global_step", "carried_state")
     return all(_equal(ours.get(key), theirs.get(key)) for key in keys)
 
 
@@ -107,6 +107,49 @@ def test_killed_fit_resumes_to_the_same_bits(variant: str, fit_args: Callable[..
             expected = whole / "checkpoints" / f"{name}.ckpt"
             if expected.exists():
                 assert same_checkpoint(expected, resumed / "checkpoints" / f"{name}.ckpt"), (interrupts[index], name)
+
+
+STREAM_VARIANTS = {
+    "one cycle": (),
+    "accumulation cut by validation": VARIANTS["accumulation cut by validation"],
+    "workers, aligned": ("--data.num_workers", "2", "--data.arrangement", "aligned", "--data.window", "8"),
+}
+
+
+@pytest.mark.parametrize("variant", STREAM_VARIANTS)
+def test_a_killed_fit_on_streams_resumes_to_the_same_bits_and_the_same_carried_state(
+    variant: str, stream_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    validation = 2 if "validation" in variant else 4
+    interrupts = [[3, "train", KILL], [5, "train", KILL], [8, "train", KILL], [validation, "validation", KILL]]
+    codes = kill_and_resume(stream_args, tmp_path, STREAM_VARIANTS[variant], interrupts)
+    assert codes == [0, *([-KILL, 0] * len(interrupts))]
+    (whole,) = run_folders(tmp_path / "whole")
+    saved = torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)
+    assert [tuple(tensor.shape) for tensor in saved["carried_state"]] == [(4, 1, 8)] * 2
+    for index in range(len(interrupts)):
+        resumed = run_folders(tmp_path / f"cut{index}")[-1]
+        for name in ("last", "best"):
+            ours, theirs = (folder / "checkpoints" / f"{name}.ckpt" for folder in (whole, resumed))
+            assert same_checkpoint(ours, theirs), (interrupts[index], name)
+
+
+def test_without_its_carried_state_a_resumed_stream_would_differ(
+    stream_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    from lightning_app.__main__ import main
+
+    every = ("--trainer.callbacks+=LastCheckpoint", "--trainer.callbacks.every_n_steps=2")
+    assert main(stream_args(*every, "--trainer.max_steps", "2")) == 0
+    (first,) = run_folders(tmp_path / "runs")
+    checkpoint = torch.load(first / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint["carried_state"] = [torch.zeros_like(tensor) for tensor in checkpoint["carried_state"]]
+    torch.save(checkpoint, first / "checkpoints" / "emptied.ckpt")
+    for name in ("last", "emptied"):
+        path = str(first / "checkpoints" / f"{name}.ckpt")
+        assert main(["fit", "--ckpt_path", path, "--trainer.max_steps", "4"]) == 0
+    kept, emptied = (folder / "checkpoints" / "last.ckpt" for folder in run_folders(tmp_path / "runs")[1:])
+    assert not same_checkpoint(kept, emptied)
 
 
 def test_a_resumed_run_has_a_folder_of_its_own_with_the_whole_history(

@@ -231,7 +231,8 @@ def test_states_are_trees_of_tuples_dicts_and_dataclasses() -> None:
     state = {"a": Pair(torch.ones(3, 2), (torch.zeros(3, dtype=torch.int64), None)), "b": [torch.full((3, 1), 2.0)]}
     assert [tuple(tensor.shape) for tensor in leaves(state)] == [(3, 2), (3,), (3, 1)]
     doubled = map_state(lambda tensor: tensor * 2, state)
-    assert isinstance(doubled["a"], Pair) and doubled["b"][0].eq(4).all()
+    assert isinstance(doubled["a"], Pair)
+    assert doubled["b"][0].eq(4).all()
     mixed = where_reset(torch.tensor([True, False, False]), state, doubled)
     assert mixed["a"].one[:, 0].tolist() == [1, 2, 2]
     assert leaves(fill(state, leaves(doubled)))[0].eq(2).all()
