@@ -52,10 +52,10 @@ def path_correlation(pit: np.ndarray, *, num_windows: float | None = None) -> np
     scores = _normal_quantile(pit)
     scores = scores - scores.mean(axis=0)
     spread = np.sqrt((scores**2).mean(axis=0))
-    # A step that never varies tells nothing: it takes the random walk's correlation.
-    varies = np.outer(spread > 0, spread > 0)
     scores = scores / np.where(spread > 0, spread, 1.0)
-    sample = np.where(varies, scores.T @ scores / len(pit), target)
+    sample = scores.T @ scores / len(pit)
+    # A step that never varies is uncorrelated with the others; taking the target there would cost definiteness.
+    np.fill_diagonal(sample, 1.0)
     weight = number / (number + horizon)
     return weight * sample + (1 - weight) * target
 

@@ -199,5 +199,6 @@ class RollingForecasts:
         if self.refit_every is None:
             fits = f"fitted once, on the rows before {ends[0]}, and never again"
         else:
-            fits = f"fitted anew every {self.refit_every} rows ({len(ends)} fits, the earliest on the rows before {ends[0]})"
+            times = f"{len(ends)} times, first on the rows before {ends[0]}"
+            fits = f"fitted anew every {self.refit_every} rows; in this table {times}"
         return f"{self.name}: {fits}; embargo of {self.embargo} rows before the first origin of each fit"
