@@ -1,0 +1,114 @@
+"""Whether a score is lower than a baseline's by more than chance: a moving-block bootstrap over origins."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+# Fewer blocks than this give resamples that differ too little to say anything.
+_MIN_BLOCKS = 4
+
+
+@dataclass(frozen=True)
+class ScoreRatio:
+    """A model's score over a baseline's, with its interval.
+
+    Attributes:
+        ratio: Below 1 the model is better.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        confidence: Of the interval.
+        block: Origins per block.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    confidence: float
+    block: int
+
+    @property
+    def claims_skill(self) -> bool:
+        """Whether the whole interval lies below 1."""
+        return self.high < 1
+
+    def __str__(self) -> str:
+        return f"{self.ratio:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+def bootstrap_ratio(
+    model: np.ndarray,
+    baseline: np.ndarray,
+    *,
+    block: int = 3,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    over_series: Literal["sum", "geometric_mean"] = "sum",
+    seed: int = 0,
+) -> ScoreRatio:
+    """Ratio of two summed scores with a percentile interval (moving blocks: Künsch, 1989).
+
+    Targets of neighbouring origins overlap, so their scores are correlated; blocks of consecutive origins keep that
+    correlation. All series of an origin are drawn together, and the sums are formed within each resample.
+
+    Args:
+        model: Score of each origin (N,), or of each origin and series (N, C); lower is better.
+        baseline: The same of the baseline.
+        block: Origins per block; horizon / stride or more.
+        resamples: Number of resamples.
+        confidence: Of the interval.
+        over_series: `sum` takes the ratio of the sums, in which large series weigh most; `geometric_mean` takes the
+            geometric mean of one ratio per series.
+        seed: Of the draws.
+
+    Returns:
+        The ratio. With fewer than four blocks the interval is 0 to infinity: nothing can be claimed.
+
+    Raises:
+        ValueError: Shapes differ, scores are not finite, or the baseline's sum is zero.
+    """
+    model, baseline = _scores(model, "model"), _scores(baseline, "baseline")
+    if model.shape != baseline.shape:
+        raise ValueError(f"baseline: shape {baseline.shape} given, {model.shape} of model is needed")
+    if block < 1 or resamples < 1 or not 0 < confidence < 1:
+        raise ValueError(
+            f"block, resamples, confidence: {block}, {resamples}, {confidence} given; block and resamples must be "
+            "1 or more, confidence between 0 and 1"
+        )
+    if over_series == "sum":
+        model, baseline = model.sum(axis=1, keepdims=True), baseline.sum(axis=1, keepdims=True)
+    if (baseline.sum(axis=0) <= 0).any():
+        raise ValueError("baseline: its scores sum to zero, so there is no ratio; take a baseline that errs")
+    ratio = float(_ratio(model.sum(axis=0), baseline.sum(axis=0)))
+    num_origins = len(model)
+    if num_origins < _MIN_BLOCKS * block:
+        return ScoreRatio(ratio=ratio, low=0.0, high=float("inf"), confidence=confidence, block=block)
+    rows = _moving_blocks(num_origins, block=block, resamples=resamples, seed=seed)  # (R, N)
+    ratios = _ratio(model[rows].sum(axis=1), baseline[rows].sum(axis=1))  # (R,)
+    low, high = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return ScoreRatio(ratio=ratio, low=float(low), high=float(high), confidence=confidence, block=block)
+
+
+def _scores(scores: np.ndarray, name: str) -> np.ndarray:
+    array = np.asarray(scores, dtype=np.float64)
+    if array.ndim not in (1, 2) or not array.size:
+        raise ValueError(f"{name}: shape {array.shape} given, (origins,) or (origins, series) is needed")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name}: scores must be finite; leave out windows that have none")
+    return array.reshape(len(array), -1)
+
+
+def _ratio(model: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    """(..., C) sums to (...) ratios."""
+    # A resample in which the baseline is perfect, or a model that is: the floor keeps the logarithm finite.
+    tiny = np.finfo(np.float64).tiny
+    ratios = model / np.maximum(baseline, tiny)
+    return ratios[..., 0] if ratios.shape[-1] == 1 else np.exp(np.log(np.maximum(ratios, tiny)).mean(axis=-1))
+
+
+def _moving_blocks(num_origins: int, *, block: int, resamples: int, seed: int) -> np.ndarray:
+    """Rows (R, N) of each resample: overlapping blocks, cut at the number of origins."""
+    rng = np.random.default_rng(seed)
+    num_blocks = -(-num_origins // block)
+    starts = rng.integers(num_origins - block + 1, size=(resamples, num_blocks, 1))
+    return (starts + np.arange(block)).reshape(resamples, -1)[:, :num_origins]
