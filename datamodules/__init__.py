@@ -2,6 +2,8 @@
 
 from datamodules.base import BaseDataModule
 from datamodules.forecasting import ForecastingDataModule
+from datamodules.panel import PanelDataModule
+from datamodules.panel_source import MarketPanel, PanelFile, PanelSource
 from datamodules.published import ETT, DailyMarket, ExchangeRate, WeeklyCO2
 from datamodules.series import Series, SeriesSource
 from datamodules.streams import StreamDataModule
@@ -16,6 +18,10 @@ __all__ = [
     "EnglishTopics",
     "ExchangeRate",
     "ForecastingDataModule",
+    "MarketPanel",
+    "PanelDataModule",
+    "PanelFile",
+    "PanelSource",
     "Series",
     "SeriesSource",
     "StreamDataModule",

@@ -187,6 +187,9 @@ class StreamDataModule(BaseDataModule):
     def dataset(self, split: Split) -> StreamedDataset:  # type: ignore[override]
         """The documents of one split; called after `setup`."""
 
+    eval_arrangement: Arrangement | None = None
+    """Arrangement outside training; None takes that of training."""
+
     @override
     def num_samples(self, batch: dict[str, Tensor]) -> int:
         return len(batch["reset"]) * self.chunk_size
@@ -209,9 +212,10 @@ class StreamDataModule(BaseDataModule):
     def _eval_loader(self, split: Split) -> LazyLoader:
         dataset = self.dataset(split)
         _, world_size = self._rank_and_world_size()
-        available = len(dataset.documents) if self.arrangement == "aligned" else _num_rows(dataset.documents)
+        arrangement = self.eval_arrangement or self.arrangement
+        available = len(dataset.documents) if arrangement == "aligned" else _num_rows(dataset.documents)
         num_lanes = min(self.eval_batch_size, -(-available // world_size)) * world_size
-        return self._lane_loader(dataset, num_lanes, self.chunk_size, self.arrangement, None, lambda: (0, 0))
+        return self._lane_loader(dataset, num_lanes, self.chunk_size, arrangement, None, lambda: (0, 0))
 
     def _lane_loader(
         self,

@@ -13,7 +13,7 @@ from models.ensemble import EnsembleForecaster
 from models.forecaster import Forecaster
 from models.layers import ReversibleNorm
 from models.losses import FocalLoss, InfoNCELoss, PinballLoss, SupervisedContrastiveLoss
-from models.recurrent import GRUEncoder, LSTMEncoder, RecurrentLanguageModel, StreamModule
+from models.recurrent import GRUEncoder, LSTMEncoder, RecurrentLanguageModel, StreamModule, TrajectoryForecaster
 from models.schedules import OneCycle, WarmupCosine
 from models.transformer import PatchTransformer, PhaseTransformer
 
@@ -39,6 +39,7 @@ __all__ = [
     "StepOutput",
     "StreamModule",
     "SupervisedContrastiveLoss",
+    "TrajectoryForecaster",
     "WarmupCosine",
     "WindowLinear",
 ]

@@ -1,5 +1,7 @@
 """Metrics that torchmetrics lacks."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -32,3 +34,42 @@ class WeightedMean(Metric):
     def compute(self) -> Tensor:
         """The mean over all samples."""
         return self.total / self.weight
+
+
+class WeightedQuantileLoss(Metric):
+    """Sum of quantile losses over the sum of absolute targets, twice, averaged over levels; in raw units.
+
+    The score of probabilistic forecasting benchmarks (Park et al., 2022; Gneiting & Raftery, 2007); levels are
+    .1 to .9 there, and only those of the given levels count here.
+
+    Args:
+        quantiles: Levels of the forecasts, ascending.
+    """
+
+    is_differentiable = False
+    higher_is_better = False
+    full_state_update = False
+    loss: Tensor
+    size: Tensor
+    levels: Tensor
+
+    def __init__(self, *, quantiles: Sequence[float]) -> None:
+        super().__init__()
+        scored = [index for index, level in enumerate(quantiles) if round(10 * level, 6) in range(1, 10)]
+        if not scored:
+            raise ValueError(f"quantiles: {list(quantiles)} given, at least one of 0.1, 0.2, ..., 0.9 is needed")
+        self.scored = scored
+        self.register_buffer("levels", torch.tensor([quantiles[index] for index in scored]), persistent=False)
+        self.add_state("loss", default=torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("size", default=torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, forecast: Tensor, target: Tensor) -> None:
+        """Adds forecasts (..., Q) of targets (...)."""
+        error = target.unsqueeze(-1) - forecast[..., self.scored]
+        pinball = torch.maximum(self.levels * error, (self.levels - 1) * error)
+        self.loss += 2 * pinball.double().sum() / len(self.scored)
+        self.size += target.double().abs().sum()
+
+    def compute(self) -> Tensor:
+        """The loss relative to the size of what was forecast."""
+        return (self.loss / self.size).float()

@@ -5,6 +5,7 @@ from models.recurrent.gated import GRUEncoder, LSTMEncoder
 from models.recurrent.language_model import RecurrentLanguageModel
 from models.recurrent.state import State
 from models.recurrent.stream import EncoderModule, StreamModule, unroll
+from models.recurrent.trajectory import TrajectoryForecaster
 
 __all__ = [
     "Encoder",
@@ -14,5 +15,6 @@ __all__ = [
     "RecurrentLanguageModel",
     "State",
     "StreamModule",
+    "TrajectoryForecaster",
     "unroll",
 ]

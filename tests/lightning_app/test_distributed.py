@@ -66,6 +66,7 @@ def test_two_ranks_equal_one(fit_args: Callable[..., list[str]], tmp_path: Path)
 def test_two_ranks_with_half_the_lanes_each_equal_one(stream_args: Callable[..., list[str]], tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     options = ("--model.dropout", "0", "--model.encoder.weight_drop", "0", "--trainer.limit_train_batches", "1.0",
+               "--model.scheduler", "null", "--model.optimizer.eps", "1e-4",
                "--data.arrangement", "aligned")  # fmt: skip
     lightning_app(*stream_args(*options, "--run.root", str(one)))
     ddp = ("--trainer.strategy", "ddp", "--trainer.devices", "2", "--data.batch_size", "2")

@@ -1,0 +1,254 @@
+"""Panels of daily series, streamed ticker by ticker."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from datamodules.base import Split
+from datamodules.panel_source import PanelSource, Ticker
+from datamodules.streams import Arrangement, Chunk, StreamDataModule
+
+
+class PanelStream:
+    """Steps of many tickers one behind another, each with the values that follow it.
+
+    Args:
+        values: Raw values of all tickers (T,).
+        documents: First row and end of what is streamed of each ticker, int64 (D, 2).
+        origins: True where a forecast counts, bool (T,).
+        horizon: Values that follow, H; beyond the end of a ticker they mean nothing.
+    """
+
+    def __init__(self, *, values: np.ndarray, documents: np.ndarray, origins: np.ndarray, horizon: int) -> None:
+        self.values = torch.from_numpy(values).float()
+        self.documents = documents
+        self.origins = torch.from_numpy(origins)
+        self.steps = torch.arange(1, horizon + 1)
+
+    def __getitems__(self, chunk: Chunk) -> dict[str, Tensor]:
+        rows = torch.from_numpy(chunk.rows)
+        following = (rows.unsqueeze(-1) + self.steps).clamp_max(len(self.values) - 1)
+        return {
+            "values": self.values[rows],
+            "future": self.values[following],
+            "row": rows,
+            "valid": torch.from_numpy(chunk.read & chunk.newest) & self.origins[rows],
+            "reset": torch.from_numpy(chunk.reset),
+        }
+
+
+class PanelDataModule(StreamDataModule):
+    """Daily series of many tickers, each a stream; a forecast of the next H values at every step.
+
+    Splits are made at dates, the same for all tickers. An origin belongs to a split only if all values that it
+    forecasts do, so that H days lie between the last training origin and the first of validation: no value is a
+    target twice. Streams of validation and test begin `context` steps before their first origin, with values that
+    are past by then. `predict` forecasts from each ticker's last row.
+
+    Batches: `values` (B, L), `future` (B, L, H), `row` int64 (B, L), `valid` bool (B, L), True at the origins that
+    count, and `reset` bool (B, L), see `StreamDataModule`.
+
+    Args:
+        panel: Where the series come from.
+        horizon: Steps forecast, H; 63 trading days are a quarter.
+        split: Shares of the calendar at which train, validation and test end.
+        val_stride: Steps between validation origins.
+        test_stride: Steps between test origins.
+        context: Steps streamed before the first origin of a split.
+        positive: Refuse values at or below zero, which have no logarithm; for models in units of log returns.
+        batch_size: Lanes per process in training.
+        chunk_size: New steps per batch, k1.
+        window: Steps that the gradient reaches back, k2; None takes `chunk_size`.
+        arrangement: In training; `aligned` keeps each ticker whole, `packed` cuts them into equal lanes.
+        shuffle: Lay the tickers out anew in each epoch.
+        eval_batch_size: Lanes elsewhere, one ticker at a time each; None takes `batch_size`.
+        root: Folder of raw files; None takes `$LIGHTNING_APP_DATA`, else `./data`.
+        num_workers: Processes that gather batches.
+        pin_memory: Put batches in page-locked memory.
+    """
+
+    sample_name = "steps"
+    eval_arrangement: Arrangement = "aligned"
+
+    def __init__(
+        self,
+        *,
+        panel: PanelSource,
+        horizon: int = 63,
+        split: tuple[float, float, float] = (0.68, 0.8, 1.0),
+        val_stride: int = 5,
+        test_stride: int = 21,
+        context: int = 512,
+        positive: bool = True,
+        batch_size: int = 4,
+        chunk_size: int = 64,
+        window: int | None = None,
+        arrangement: Arrangement = "aligned",
+        shuffle: bool = False,
+        eval_batch_size: int | None = None,
+        root: str | None = None,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        super().__init__(
+            batch_size=batch_size,
+            chunk_size=chunk_size,
+            window=window,
+            arrangement=arrangement,
+            shuffle=shuffle,
+            eval_batch_size=eval_batch_size,
+            num_workers=num_workers,
+            pin_memory=pin_memory,
+        )
+        for name, value in (("horizon", horizon), ("val_stride", val_stride), ("test_stride", test_stride)):
+            if value < 1:
+                raise ValueError(f"data.{name}: {value} given, at least 1 is needed")
+        if context < 0:
+            raise ValueError(f"data.context: {context} given, at least 0 is needed")
+        if not 0 < split[0] <= split[1] <= split[2] <= 1:
+            raise ValueError(f"data.split: {list(split)} given, three shares that ascend to at most 1 are needed")
+        self.panel = panel
+        self.horizon = horizon
+        self.split = split
+        self.val_stride = val_stride
+        self.test_stride = test_stride
+        self.context = context
+        self.positive = positive
+        self.root = root
+        self._tickers: list[Ticker] | None = None
+
+    @property
+    def tickers(self) -> list[Ticker]:
+        """The series; read and checked at first use."""
+        if self._tickers is None:
+            tickers = self.panel.read(root=self.root)
+            for ticker in tickers:
+                self._check(ticker)
+            self._tickers = tickers
+        return self._tickers
+
+    @property
+    def boundaries(self) -> list[np.datetime64]:
+        """Last days of train, validation and test."""
+        calendar = np.unique(np.concatenate([ticker.times for ticker in self.tickers]))
+        return [calendar[int(share * len(calendar)) - 1] for share in self.split]
+
+    @property
+    def training_series(self) -> list[np.ndarray]:
+        """Raw values of the training days of each ticker, (T,)."""
+        last = self.boundaries[0]
+        return [ticker.values[ticker.times <= last] for ticker in self.tickers]
+
+    @override
+    def prepare_data(self) -> None:
+        self.panel.read(root=self.root)
+
+    @override
+    def setup(self, stage: str) -> None:
+        for split in {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(stage, ("predict",)):
+            self.dataset(split)  # type: ignore[arg-type]
+
+    @override
+    def dataset(self, split: Split) -> PanelStream:  # type: ignore[override]
+        lengths = np.array([len(ticker.values) for ticker in self.tickers])
+        offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        counted = np.zeros(lengths.sum(), dtype=bool)
+        documents = []
+        for ticker, offset in zip(self.tickers, offsets, strict=True):
+            origins = self._origins(ticker, split)
+            if not len(origins):
+                continue  # a ticker that was listed later, or gone by then
+            counted[offset + origins] = True
+            first = 0 if split == "train" else max(0, origins[0] - self.context)
+            documents.append((offset + first, offset + origins[-1] + 1))
+        if not documents:
+            raise ValueError(
+                f"data.split: the {split} part of {list(self.split)} holds no origin with {self.horizon} values after "
+                f"it; the longest ticker has {lengths.max()} rows"
+            )
+        return PanelStream(
+            values=np.concatenate([ticker.values for ticker in self.tickers]),
+            documents=np.array(documents),
+            origins=counted,
+            horizon=self.horizon,
+        )
+
+    def _origins(self, ticker: Ticker, split: Split) -> np.ndarray:
+        """Rows of a ticker that are forecast from."""
+        length = len(ticker.values)
+        if split == "predict":
+            return np.array([length - 1])
+        train, val, test = (int((ticker.times <= last).sum()) for last in self.boundaries)
+        # Validation and test start at their first day, with a value that is known when that day ends.
+        first, end, stride = {
+            "train": (0, train, 1),
+            "val": (train, val, self.val_stride),
+            "test": (val, test, self.test_stride),
+        }[split]
+        return np.arange(first, end - self.horizon, stride)
+
+    def _check(self, ticker: Ticker) -> None:
+        needed = 2 * self.horizon + 2
+        if len(ticker.values) < needed:
+            raise ValueError(
+                f"data.panel: {ticker.name} has {len(ticker.values)} rows, at least {needed} are needed for horizon "
+                f"{self.horizon}; leave it out or shorten the horizon"
+            )
+        if np.ptp(ticker.values) == 0:
+            raise ValueError(f"data.panel: {ticker.name} is constant at {ticker.values[0]:g}; leave it out")
+        low = np.flatnonzero(ticker.values <= 0)
+        if self.positive and len(low):
+            raise ValueError(
+                f"data.panel: {ticker.name} is {ticker.values[low[0]]:g} on {ticker.times[low[0]]!s:.10}, which has no "
+                "logarithm; use model.units: level with data.positive: false, or leave it out"
+            )
+
+    @override
+    def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
+        """A row per origin and step: `ticker`, `origin` (its day), `step`, and a column per quantile."""
+        lengths = np.array([len(ticker.values) for ticker in self.tickers])
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        rows = outputs["row"].numpy()
+        which = np.searchsorted(offsets, rows, side="right") - 1
+        steps = np.tile(np.arange(1, self.horizon + 1), len(rows))
+        names = [self.tickers[index].name for index in which]
+        days = [self.tickers[index].times[row - offsets[index]] for index, row in zip(which, rows, strict=True)]
+        table = pl.DataFrame(
+            {
+                "ticker": np.repeat(np.array(names, dtype=object), self.horizon).tolist(),
+                "origin": np.repeat(np.array(days, dtype="datetime64[us]"), self.horizon),
+                "step": steps,
+            }
+        )
+        forecast = outputs["forecast"].flatten(0, 1).numpy()  # (N * H, Q)
+        levels = outputs["levels"][0].tolist()
+        return table.with_columns(pl.Series(f"q{level:g}", forecast[:, index]) for index, level in enumerate(levels))
+
+    @override
+    def fingerprint(self) -> dict[str, Any]:
+        digest = hashlib.sha256()
+        for ticker in self.tickers:
+            digest.update(ticker.name.encode() + ticker.times.tobytes() + ticker.values.tobytes())
+        return {
+            "source": type(self.panel).__name__,
+            "tickers": {ticker.name: len(ticker.values) for ticker in self.tickers},
+            "sha256": digest.hexdigest(),
+        }
+
+    @override
+    def protocol(self) -> dict[str, Any]:
+        train, val, test = (str(day)[:10] for day in self.boundaries)
+        stream = self.dataset("test")
+        return {
+            "data": f"{type(self.panel).__name__}, {len(self.tickers)} tickers, {len(stream.values):,} rows",
+            "split": f"to {train} train, to {val} validation, to {test} test; all values that an origin forecasts lie "
+            "in its own split",
+            "test": f"{int(stream.origins.sum()):,} origins, every {self.test_stride} days of each ticker, horizon "
+            f"{self.horizon}, streamed from {self.context} days before the first",
+            "selection": "on the validation split only",
+        }

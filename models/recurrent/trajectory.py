@@ -1,0 +1,157 @@
+"""Forecasts of whole trajectories, at every step of a stream of prices."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchmetrics import MetricCollection
+from typing_extensions import override
+
+from models.base import Batch, OptimizerFactory, SchedulerFactory, StepOutput
+from models.heads import TrajectoryHead
+from models.losses import PinballLoss
+from models.metrics import WeightedQuantileLoss
+from models.recurrent.encoder import Encoder
+from models.recurrent.state import State
+from models.recurrent.stream import EncoderModule, unroll
+from models.recurrent.volatility import StreamedPrices, Units, stream_features
+
+LEVELS = (0.025, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.975)
+_WARM_UP = 64
+
+
+class TrajectoryForecaster(EncoderModule):
+    """Quantiles of the next H values at each step of a series, from all of its past.
+
+    Everything between raw values and raw quantiles is inside: the features, their streaming state, the units. The
+    untrained model gives the classical forecast, the usual quantiles of training scaled by today's volatility; with
+    `trainer.num_sanity_val_steps: -1` it is a candidate for the best checkpoint, so that training can only win.
+
+    Args:
+        encoder: Reads the features of a step; any size.
+        horizon: Steps forecast, H.
+        chunk_size: New steps per batch, k1.
+        units: `log_return` for prices, `level` for what can be zero or negative.
+        quantiles: Levels, ascending, 0.5 in the middle.
+        warm_up: Steps of a series before its volatility is trusted; earlier ones are not forecast from.
+        num_bumps: Smooth functions of the horizon that correct the classical forecast.
+        dropout: On the encoder's output.
+        optimizer: Makes the optimizer.
+        scheduler: Makes the learning-rate scheduler, see `BaseModule`.
+    """
+
+    has_base: Tensor
+
+    def __init__(
+        self,
+        *,
+        encoder: Encoder,
+        horizon: int,
+        chunk_size: int,
+        units: Units = "log_return",
+        quantiles: Sequence[float] = LEVELS,
+        warm_up: int = _WARM_UP,
+        num_bumps: int = 8,
+        dropout: float = 0.0,
+        optimizer: OptimizerFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
+    ) -> None:
+        self.quantiles = tuple(quantiles)
+        prices = StreamedPrices(encoder=encoder, units=units, warm_up=warm_up)
+        super().__init__(
+            encoder=prices, chunk_size=chunk_size, dropout=dropout, optimizer=optimizer, scheduler=scheduler
+        )
+        self.prices = prices
+        self.horizon = horizon
+        self.head = TrajectoryHead(
+            hidden_size=encoder.output_size, horizon=horizon, quantiles=quantiles, num_bumps=num_bumps
+        )
+        self.loss = PinballLoss(quantiles=self.quantiles)
+        self.register_buffer("has_base", torch.tensor(False))
+
+    @override
+    def configure_metrics(self) -> MetricCollection:
+        return MetricCollection({"wql": WeightedQuantileLoss(quantiles=self.quantiles)})
+
+    @override
+    def setup(self, stage: str) -> None:
+        """Before the first fit: the usual volatility and the usual quantiles, from the training part alone."""
+        series = getattr(getattr(self.trainer, "datamodule", None), "training_series", None)
+        if stage == "fit" and series is not None and not self.has_base:
+            self.set_base([torch.as_tensor(values, dtype=torch.float32) for values in series])
+
+    @torch.no_grad()
+    def set_base(self, series: Sequence[Tensor]) -> None:
+        """Fits the classical forecast: quantiles over all training origins of all series together.
+
+        Args:
+            series: Raw training values of each, (T,).
+        """
+        logs, moves = [], []
+        for values in series:
+            volatility, _ = stream_features(self.prices, values)
+            origins = torch.arange(len(values) - self.horizon)
+            origins = origins[volatility[origins] > 0]
+            if not len(origins):
+                continue
+            future = values[origins[:, None] + torch.arange(1, self.horizon + 1)]
+            logs.append(volatility[origins].log())
+            moves.append(self.prices.to_units(future, values[origins], volatility[origins]))
+        every = torch.cat(moves)  # (N, H)
+        self.prices.usual_log_volatility.copy_(torch.cat(logs).mean())
+        levels = torch.tensor(self.quantiles, dtype=torch.float64)
+        self.has_base.fill_(True)
+        self.head.set_base(torch.quantile(every.double(), levels, dim=0).T.float())
+
+    @override
+    def embed(self, batch: Batch) -> Tensor:
+        return batch["values"].unsqueeze(-1)
+
+    @override
+    def stream_step(self, batch: Batch, state: State) -> tuple[StepOutput, State]:
+        (hidden, values, volatility, counted), state = self._origins(batch, state)
+        future = batch["future"][counted]
+        quantiles = self.head(self.dropout(hidden))  # (N, H, Q)
+        targets = self.prices.to_units(future, values, volatility)
+        loss = self.loss(quantiles, targets) if len(targets) else quantiles.sum() * 0.0
+        if self.training:
+            return StepOutput(loss=loss, predictions=quantiles, targets=targets, weight=len(targets)), state
+        forecast = self.prices.to_levels(quantiles, values, volatility)
+        return StepOutput(loss=loss, predictions=forecast, targets=future, weight=len(targets)), state
+
+    def _origins(self, batch: Batch, state: State) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], State]:
+        """Hidden vector, value and volatility of the N origins that count, and where they are (B, L)."""
+        output, state = unroll(self.encoder, self.embed(batch), state, batch["reset"], self.chunk_size)
+        hidden, volatility = output[..., :-1], output[..., -1]
+        counted = batch["valid"] & (volatility > 0)
+        return (hidden[counted], batch["values"][counted], volatility[counted].float(), counted), state
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Quantiles of what follows a history.
+
+        Args:
+            values: Raw values (B, L), more than `warm_up` of them.
+
+        Returns:
+            (B, H, Q) in raw units.
+        """
+        reset = torch.zeros_like(values, dtype=torch.bool)
+        output, _ = self.encoder.encode_documents(values.unsqueeze(-1), self.initial_state(len(values)), reset)
+        hidden, volatility = output[:, -1, :-1], output[:, -1, -1]
+        return self.prices.to_levels(self.head(hidden), values[:, -1], volatility)
+
+    @override
+    def predict_step(self, batch: Batch, batch_idx: int) -> Batch:
+        """Forecast and classical forecast (N, H, Q) at the origins that count, their rows (N,) and levels (N, Q)."""
+        (hidden, values, volatility, counted), self._evaluated = self._origins(batch, self.state_for(batch))
+        base = self.head.base.expand(len(values), -1, -1)
+        return {
+            "row": batch["row"][counted],
+            "forecast": self.prices.to_levels(self.head(hidden), values, volatility),
+            "classical": self.prices.to_levels(base, values, volatility),
+            "levels": torch.tensor(self.quantiles).expand(len(values), -1),
+        }
+
+    @override
+    def example_inputs(self) -> dict[str, Tensor]:
+        return {"values": 100 * (0.01 * torch.randn(2, 4 * self.prices.warm_up)).cumsum(dim=1).exp()}
