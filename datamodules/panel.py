@@ -133,10 +133,20 @@ class PanelDataModule(StreamDataModule):
         return self._tickers
 
     @property
+    def calendar(self) -> np.ndarray:
+        """Every day on which some ticker has a value, ascending."""
+        return np.unique(np.concatenate([ticker.times for ticker in self.tickers]))
+
+    @property
     def boundaries(self) -> list[np.datetime64]:
         """Last days of train, validation and test."""
-        calendar = np.unique(np.concatenate([ticker.times for ticker in self.tickers]))
+        calendar = self.calendar
         return [calendar[int(share * len(calendar)) - 1] for share in self.split]
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """Row of the first value of each ticker where all are one behind another, and the end, int64 (C + 1,)."""
+        return np.cumsum([0, *(len(ticker.values) for ticker in self.tickers)])
 
     @property
     def training_series(self) -> list[np.ndarray]:
@@ -155,12 +165,11 @@ class PanelDataModule(StreamDataModule):
 
     @override
     def dataset(self, split: Split) -> PanelStream:  # type: ignore[override]
-        lengths = np.array([len(ticker.values) for ticker in self.tickers])
-        offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-        counted = np.zeros(lengths.sum(), dtype=bool)
+        offsets = self.offsets
+        counted = np.zeros(offsets[-1], dtype=bool)
         documents = []
-        for ticker, offset in zip(self.tickers, offsets, strict=True):
-            origins = self._origins(ticker, split)
+        for column, offset in zip(self.origins(split).T, offsets, strict=False):
+            origins = column[column >= 0]
             if not len(origins):
                 continue  # a ticker that was listed later, or gone by then
             counted[offset + origins] = True
@@ -169,7 +178,7 @@ class PanelDataModule(StreamDataModule):
         if not documents:
             raise ValueError(
                 f"data.split: the {split} part of {list(self.split)} holds no origin with {self.horizon} values after "
-                f"it; the longest ticker has {lengths.max()} rows"
+                f"it; the longest ticker has {np.diff(offsets).max()} rows"
             )
         return PanelStream(
             values=np.concatenate([ticker.values for ticker in self.tickers]),
@@ -178,19 +187,35 @@ class PanelDataModule(StreamDataModule):
             horizon=self.horizon,
         )
 
-    def _origins(self, ticker: Ticker, split: Split) -> np.ndarray:
-        """Rows of a ticker that are forecast from."""
-        length = len(ticker.values)
+    def origins(self, split: Split) -> np.ndarray:
+        """Rows that a split forecasts from, int64 (N, C): a line per day, a column per ticker, -1 for none.
+
+        On a day without a value of its own a ticker is forecast from its last value.
+        """
         if split == "predict":
-            return np.array([length - 1])
-        train, val, test = (int((ticker.times <= last).sum()) for last in self.boundaries)
-        # Validation and test start at their first day, with a value that is known when that day ends.
-        first, end, stride = {
-            "train": (0, train, 1),
-            "val": (train, val, self.val_stride),
-            "test": (val, test, self.test_stride),
-        }[split]
-        return np.arange(first, end - self.horizon, stride)
+            return np.array([[len(ticker.values) - 1 for ticker in self.tickers]])
+        last_days = dict(zip(("train", "val", "test"), self.boundaries, strict=True))
+        before = {"val": last_days["train"], "test": last_days["val"]}.get(split, np.datetime64(0, "us"))
+        stride = {"train": 1, "val": self.val_stride, "test": self.test_stride}[split]
+        calendar = self.calendar
+        days = calendar[(calendar > before) & (calendar <= last_days[split])][::stride]
+        columns = []
+        for ticker in self.tickers:
+            rows = np.searchsorted(ticker.times, days, side="right") - 1
+            end = np.searchsorted(ticker.times, last_days[split], side="right")
+            inside = (rows >= 0) & (ticker.times[rows] > before) & (rows + self.horizon < end)
+            inside &= np.concatenate([[True], rows[1:] > rows[:-1]])
+            columns.append(np.where(inside, rows, -1))
+        table = np.stack(columns, axis=1)
+        return table[(table >= 0).any(axis=1)]
+
+    def table(self) -> tuple[np.ndarray, np.ndarray]:
+        """The days that all tickers share (T,), and their values (T, C)."""
+        days = self.tickers[0].times
+        for ticker in self.tickers[1:]:
+            days = np.intersect1d(days, ticker.times)
+        columns = [ticker.values[np.searchsorted(ticker.times, days)] for ticker in self.tickers]
+        return days, np.stack(columns, axis=1)
 
     def _check(self, ticker: Ticker) -> None:
         needed = 2 * self.horizon + 2
@@ -211,8 +236,7 @@ class PanelDataModule(StreamDataModule):
     @override
     def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
         """A row per origin and step: `ticker`, `origin` (its day), `step`, and a column per quantile."""
-        lengths = np.array([len(ticker.values) for ticker in self.tickers])
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        offsets = self.offsets
         rows = outputs["row"].numpy()
         which = np.searchsorted(offsets, rows, side="right") - 1
         steps = np.tile(np.arange(1, self.horizon + 1), len(rows))
@@ -220,7 +244,7 @@ class PanelDataModule(StreamDataModule):
         days = [self.tickers[index].times[row - offsets[index]] for index, row in zip(which, rows, strict=True)]
         table = pl.DataFrame(
             {
-                "ticker": np.repeat(np.array(names, dtype=object), self.horizon).tolist(),
+                "ticker": [name for name in names for _ in range(self.horizon)],
                 "origin": np.repeat(np.array(days, dtype="datetime64[us]"), self.horizon),
                 "step": steps,
             }

@@ -28,6 +28,7 @@ from callbacks.checkpoints import SIGTERM_EXIT_CODE
 from datamodules import BaseDataModule
 from lightning_app.checkpoint_source import CheckpointSource
 from lightning_app.errors import UsageError, simplify
+from lightning_app.evaluation.trajectory_report import TrajectoryReport
 from lightning_app.history import History
 from lightning_app.parser import AppParser, FreshArguments, Instantiator, last_of_each_class
 from lightning_app.record import RunRecord
@@ -179,6 +180,7 @@ class AppCLI(LightningCLI):
             *((Progress(),) if trainer.enable_progress_bar is not False else ()),
             ForecastPicture(),
             PredictionTable(),
+            TrajectoryReport(),
             ResumeOverrides(self.source.previous_config() if resumed else None, self.resolved),
             RunRecord(self.folder, self.resolved, self.history, self.source.path),
         ]

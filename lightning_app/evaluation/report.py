@@ -1,5 +1,6 @@
 """The report of a test, as a page that stands alone."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,9 @@ def write_report(
     ]
     if (folder.path / "forecast.png").exists():
         lines += ["![Forecasts from the first, middle and last test window](forecast.png)", ""]
+    trajectories = folder.path / "trajectories.md"
+    if trajectories.exists():
+        lines += [re.sub(r"^#", "##", line) for line in trajectories.read_text().splitlines()] + [""]
     lines += [
         "## How it was made",
         "",

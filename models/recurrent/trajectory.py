@@ -135,8 +135,9 @@ class TrajectoryForecaster(EncoderModule):
         Returns:
             (B, H, Q) in raw units.
         """
-        reset = torch.zeros_like(values, dtype=torch.bool)
-        output, _ = self.encoder.encode_documents(values.unsqueeze(-1), self.initial_state(len(values)), reset)
+        state = self.initial_state(len(values))
+        for chunk in values.split(self.chunk_size, dim=1):
+            output, state = self.encoder.encode(chunk.unsqueeze(-1), state)
         hidden, volatility = output[:, -1, :-1], output[:, -1, -1]
         return self.prices.to_levels(self.head(hidden), values[:, -1], volatility)
 

@@ -1,0 +1,147 @@
+"""A config as something that walk-forward evaluation can fit again and again."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+import yaml
+from torch import Tensor
+
+from datamodules import BaseDataModule, ForecastingDataModule, PanelDataModule
+from lightning_app.cli import run
+from lightning_app.errors import UsageError
+from lightning_app.evaluation.units import Units
+from lightning_app.parser import AppParser
+from models import BaseModule, Forecaster, TrajectoryForecaster
+
+
+class TrainedForecaster:
+    """Trains a config's model on the rows of each fold, with the config's share of them for validation.
+
+    It serves a `TrajectoryForecaster` on a panel, and any `Forecaster` with quantiles on a table of series. Each
+    fit is a run of its own, with its folder, and is tested by nobody but the walk.
+
+    Args:
+        config: The config file.
+        options: Further options of each fit.
+        root: Folder of the runs.
+    """
+
+    def __init__(self, config: str, *, options: Sequence[str], root: str) -> None:
+        self.config = config
+        self.options = list(options)
+        self.root = root
+        self.data = read_data(config, options)
+        self.folders: list[str] = []
+        self._model: BaseModule | None = None
+
+    @property
+    def values(self) -> np.ndarray:
+        """The whole table (T, C) that the config's data section reads; of a panel, the days that all tickers share."""
+        return self.data.table()[1] if isinstance(self.data, PanelDataModule) else self.data.series.values
+
+    @property
+    def names(self) -> list[str]:
+        """Of the series."""
+        if isinstance(self.data, PanelDataModule):
+            return [ticker.name for ticker in self.data.tickers]
+        return list(self.data.channels)
+
+    @property
+    def horizon(self) -> int:
+        """Steps H."""
+        return self.data.horizon
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Quantile levels (Q,); known after the first fit."""
+        if isinstance(self._model, TrajectoryForecaster):
+            return self._model.quantiles
+        return tuple(self._model.network.quantiles)  # type: ignore[union-attr, arg-type]
+
+    @property
+    def units(self) -> Units:
+        """What a step is, for the classical forecasts beside it."""
+        return self._model.prices.units if isinstance(self._model, TrajectoryForecaster) else "level"
+
+    def fit(self, values: np.ndarray) -> None:
+        """Trains anew.
+
+        Args:
+            values: (T, C), the rows of the fold.
+        """
+        days = self.data.table()[0] if isinstance(self.data, PanelDataModule) else self.data.series.times
+        wide = pl.DataFrame({"time": days[: len(values)], **dict(zip(self.names, values.T, strict=True))})
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "fold.parquet"
+            if isinstance(self.data, PanelDataModule):
+                wide.unpivot(index="time", variable_name="ticker", value_name="value").write_parquet(path)
+                train, val = self.data.split[:2]
+                source = [
+                    "--data.panel=PanelFile", f"--data.panel.path={path}", "--data.panel.value_column=value",
+                    "--data.panel.time_column=time", "--data.panel.ticker_column=ticker",
+                ]  # fmt: skip
+            else:
+                wide.write_parquet(path)
+                train, val = (end / len(self.data.series) for end in self.data.boundaries[:2])
+                source = [
+                    "--data.series=TableFile", f"--data.series.path={path}", "--data.series.time_column=time",
+                    "--data.series.frequency=null",
+                ]  # fmt: skip
+            # The fold has no test part: training and validation share it as they shared what came before the test.
+            split = f"--data.split=[{train / val}, 1.0, 1.0]"
+            finished = run(["fit", "-c", self.config, *self.options, *source, split, "--run.root", self.root])
+        self.folders.append(str(finished.folder.path))
+        best = torch.load(finished.folder.checkpoints / "best.ckpt", weights_only=True)
+        finished.model.load_state_dict(best["state_dict"])
+        self._model = finished.model.cpu().eval()
+
+    @torch.no_grad()
+    def forecast(self, values: np.ndarray) -> np.ndarray:
+        """Quantiles (C, H, Q) of the rows that follow (T, C), in raw units."""
+        history = torch.from_numpy(values).float()
+        model = self._model
+        if isinstance(model, TrajectoryForecaster):
+            assert isinstance(self.data, PanelDataModule)
+            quantiles: Tensor = model(history[-self.data.context - 1 :].T)
+        else:
+            assert isinstance(model, Forecaster)
+            quantiles = model(history[None, -model.look_back :])[0].transpose(0, 1)
+        return quantiles.double().sort(dim=-1).values.numpy()
+
+
+def read_data(config: str, options: Sequence[str]) -> PanelDataModule | ForecastingDataModule:
+    """The data module of a config file, with the `--data...` options of a command line.
+
+    Args:
+        config: The config file.
+        options: Options as `--key=value`, or `--key value`.
+
+    Raises:
+        ValueError: The config has no data section, or another data module than a walk can use.
+    """
+    parser = AppParser(exit_on_error=False)
+    parser.add_subclass_arguments(BaseDataModule, "data")
+    section = (yaml.safe_load(Path(config).read_text()) or {}).get("data")
+    if section is None:
+        raise UsageError(f"config: {config} has no data section")
+    words = [
+        word
+        for index, word in enumerate(options)
+        if word.startswith("--data.")
+        or (index and options[index - 1].startswith("--data.") and "=" not in options[index - 1])
+    ]
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(yaml.safe_dump({"data": section}))
+        file.flush()
+        parser.add_argument("--config", action="config")
+        parsed = parser.parse_args(["--config", file.name, *words])
+    data = parser.instantiate_classes(parsed).data
+    if not isinstance(data, PanelDataModule | ForecastingDataModule):
+        raise UsageError(f"config: walk-forward needs a panel or a table of series, not {type(data).__name__}")
+    if isinstance(data, ForecastingDataModule) and (data.num_past_covariates or data.num_future_covariates):
+        raise UsageError("config: walk-forward serves series without covariates; take them out of the data section")
+    return data

@@ -1,0 +1,94 @@
+"""`lightning-app walk-forward`: forecasts from origins that roll on, refitting on the way, beside the classics."""
+
+import argparse
+from pathlib import Path
+
+import polars as pl
+
+from lightning_app.errors import UsageError
+from lightning_app.evaluation.classical import EmpiricalQuantiles, RandomWalk, VolatilityScaledQuantiles
+from lightning_app.evaluation.fan_chart import draw_fan_chart
+from lightning_app.evaluation.rolling_forecasts import RollingForecasts
+from lightning_app.evaluation.trained import TrainedForecaster
+from lightning_app.evaluation.walk_forward import walk_forward
+from lightning_app.run import create_run_folder, write_whole
+
+
+def run(args: list[str]) -> None:
+    """Runs the verb; see `--help`.
+
+    Args:
+        args: The command line, verb first. Words after `--` go to each fit.
+    """
+    words, options = args[1:], []
+    if "--" in words:
+        split = words.index("--")
+        words, options = words[:split], words[split + 1 :]
+    parser = _Parser(prog="lightning-app walk-forward", description=__doc__, epilog="Words after -- go to each fit.")
+    parser.add_argument("config", help="config file of a trajectory forecaster, or of a forecaster with quantiles")
+    parser.add_argument("--start", type=float, default=0.8, help="share of the rows before the first origin")
+    parser.add_argument("--stride", type=int, default=21, help="rows between origins")
+    parser.add_argument("--refit_every", type=int, default=252, help="rows between fits; 0 fits once")
+    parser.add_argument("--gamma", type=float, default=0.02, help="step of adaptive conformal calibration; 0 is none")
+    parser.add_argument("--root", default="runs", help="folder of all runs")
+    given = parser.parse_args(words)
+    if not Path(given.config).is_file():
+        raise UsageError(f"config: {given.config!r} does not exist")
+    forecaster = TrainedForecaster(given.config, options=options, root=given.root)
+    values = forecaster.values
+    how = {"start": given.start, "stride": given.stride, "refit_every": given.refit_every or None}
+    name = Path(given.config).stem
+    model = walk_forward(values, forecaster, name=name, **how)
+    classics = [
+        walk_forward(
+            values,
+            kind(horizon=forecaster.horizon, levels=forecaster.levels, units=forecaster.units),
+            name=label,
+            **how,
+        )
+        for label, kind in (
+            ("random walk", RandomWalk),
+            ("usual quantiles", EmpiricalQuantiles),
+            ("usual quantiles by volatility", VolatilityScaledQuantiles),
+        )
+    ]
+    calibrated = model.calibrated(units=forecaster.units, gamma=given.gamma)
+    naive = classics[0]
+    folder = create_run_folder(given.root, f"walk_{name}").path
+    pages = [other.summary(naive).to_markdown() for other in (model, calibrated, *classics[1:])]
+    runs = "\n".join(f"- fit: {path}" for path in forecaster.folders)
+    write_whole(folder / "report.md", "\n".join([*pages, "# Runs", "", runs, ""]))
+    as_table(model, forecaster.names).write_parquet(folder / "forecasts.parquet")
+    draw_fan_chart(model, classics[2], names=forecaster.names, path=folder / "forecast.png")
+    for other in (model, calibrated, *classics[1:]):
+        summary = other.summary(naive)
+        verdict = "skill" if summary.claims_skill else "no skill claimed"
+        print(  # noqa: T201
+            f"{other.name}: WQL {summary.model.wql:.5f}, ratio to {naive.name} {summary.wql_ratio}, {verdict}"
+        )
+    print(f"report: {folder / 'report.md'}\npicture: {folder / 'forecast.png'}")  # noqa: T201
+
+
+def as_table(walk: RollingForecasts, names: list[str]) -> pl.DataFrame:
+    """A row per origin, series and step: `origin` (row number), `series`, `step`, `actual`, a column per quantile.
+
+    Args:
+        walk: The forecasts.
+        names: Of the series.
+    """
+    num_origins, num_series, horizon, _ = walk.forecasts.shape
+    frame = pl.DataFrame(
+        {
+            "origin": walk.origins.repeat(num_series * horizon),
+            "series": [name for name in names for _ in range(horizon)] * num_origins,
+            "step": [*range(1, horizon + 1)] * (num_origins * num_series),
+            "actual": walk.actuals.ravel(),
+        }
+    )
+    flat = walk.forecasts.reshape(-1, len(walk.levels))
+    return frame.with_columns(pl.Series(f"q{level:g}", flat[:, index]) for index, level in enumerate(walk.levels))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UsageError(f"walk-forward: {message}")
