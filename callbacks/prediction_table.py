@@ -40,7 +40,7 @@ class PredictionTable(Callback):
             names = [f"q{level:g}" for level in quantiles] if quantiles else ["forecast"]
             for forecast, origin in zip(outputs["forecast"].float().cpu(), outputs["origin"].tolist(), strict=True):
                 self._tables.append(_table(forecast, origin, data, names))
-        elif isinstance(data, BaseDataModule) and isinstance(outputs, dict):
+        elif isinstance(data, BaseDataModule) and isinstance(outputs, dict) and len(next(iter(outputs.values()))):
             moved = {
                 name: value.float().cpu() if value.is_floating_point() else value.cpu()
                 for name, value in outputs.items()

@@ -245,7 +245,7 @@ def _quiet() -> None:
         ".*configure_optimizers` returned `None`.*",
         ".*isinstance.treespec, LeafSpec.* is deprecated.*",
         ".*returned `None`. If this was on purpose.*",
-        ".*custom batch sampler `EvalBatches` for prediction.*",
+        ".*custom batch sampler `(Eval|Lane)Batches` for prediction.*",
         ".*Checkpoint directory .* exists and is not empty.*",
     ):
         warnings.filterwarnings("ignore", message)

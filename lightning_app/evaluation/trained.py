@@ -13,6 +13,7 @@ from torch import Tensor
 from datamodules import BaseDataModule, ForecastingDataModule, PanelDataModule
 from lightning_app.cli import run
 from lightning_app.errors import UsageError
+from lightning_app.evaluation.levels import LEVELS, level_positions
 from lightning_app.evaluation.units import Units
 from lightning_app.parser import AppParser
 from models import BaseModule, Forecaster, TrajectoryForecaster
@@ -89,7 +90,6 @@ class TrainedForecaster:
                 train, val = (end / len(self.data.series) for end in self.data.boundaries[:2])
                 source = [
                     "--data.series=TableFile", f"--data.series.path={path}", "--data.series.time_column=time",
-                    "--data.series.frequency=null",
                 ]  # fmt: skip
             # The fold has no test part: training and validation share it as they shared what came before the test.
             split = f"--data.split=[{train / val}, 1.0, 1.0]"
@@ -98,6 +98,7 @@ class TrainedForecaster:
         best = torch.load(finished.folder.checkpoints / "best.ckpt", weights_only=True)
         finished.model.load_state_dict(best["state_dict"])
         self._model = finished.model.cpu().eval()
+        level_positions(self.levels, LEVELS)  # an evaluation needs them all: say so before the other folds are fitted
 
     @torch.no_grad()
     def forecast(self, values: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ class PriceState:
     Attributes:
         last: Last value (B, 1).
         sums: Faded sums of steps, of squared steps and of ones, (B, F).
-        count: Steps since the start of the document (B, 1).
+        count: Values seen of the document (B, 1).
     """
 
     last: Tensor
@@ -121,7 +121,7 @@ class StreamedPrices(Encoder):
             dim=-1,
         )  # (B, L, F)
         sums = faded_sums(inputs, self.decays, state.sums, first)
-        count = faded_sums(moved, self.decays.new_ones(1), state.count, first)
+        count = faded_sums(torch.ones_like(moved), self.decays.new_ones(1), state.count, reset)
         deviations, squares, weights = sums.split([num_means, num_volatilities, num_volatilities], dim=-1)
         # A series that stands still for long has no unit: a share of the usual one keeps the features finite.
         least = (2 * self.usual_log_volatility).exp() * _LEAST_SHARE**2
@@ -137,7 +137,7 @@ class StreamedPrices(Encoder):
             ],
             dim=-1,
         )
-        trusted = count >= self.warm_up
+        trusted = count > self.warm_up
         volatility = torch.where(trusted, unit, 0.0)
         after = PriceState(last=values[:, -1], sums=sums[:, -1], count=count[:, -1])
         return volatility, torch.where(trusted, features, 0.0), after
