@@ -13,6 +13,7 @@ from models.ensemble import EnsembleForecaster
 from models.forecaster import Forecaster
 from models.layers import ReversibleNorm
 from models.losses import FocalLoss, InfoNCELoss, PinballLoss, SupervisedContrastiveLoss
+from models.recurrent import DeltaMemory
 from models.schedules import OneCycle, WarmupCosine
 from models.transformer import PatchTransformer, PhaseTransformer
 
@@ -20,6 +21,7 @@ __all__ = [
     "BaseModule",
     "CascadedForecaster",
     "CascadedMLP",
+    "DeltaMemory",
     "EnsembleForecaster",
     "FocalLoss",
     "Forecaster",

@@ -1,0 +1,28 @@
+"""A learned gate, as a module of its own so that its openness can be watched by a forward hook."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class Gate(nn.Module):
+    """How far each of several gates is open, from a linear map of the input.
+
+    Args:
+        input_size: Features of the input, D.
+        num_gates: Gates G.
+        openness: Where the gates start, in (0, 1).
+    """
+
+    def __init__(self, *, input_size: int, num_gates: int, openness: float = 0.5) -> None:
+        super().__init__()
+        if not 0 < openness < 1:
+            raise ValueError(f"openness: {openness} given, allowed is what lies between 0 and 1")
+        self.linear = nn.Linear(input_size, num_gates)
+        nn.init.constant_(self.linear.bias, math.log(openness / (1 - openness)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Openness in (0, 1), (..., D) -> (..., G); float32 at least, as bfloat16 has nothing between 0.996 and 1."""
+        logits = self.linear(features)
+        return torch.sigmoid(logits if logits.dtype == torch.float64 else logits.float())
