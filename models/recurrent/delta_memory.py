@@ -88,12 +88,14 @@ class DeltaMemoryLayer(nn.Module):
         """(B, T, D) -> (B, T, D) and the state after; `reset` bool (B, T) or None."""
         normed = self.norm(features)
         mixed, inputs = self.convolution(self.projection(normed), state.inputs, reset)
+        # From here in float32: in bfloat16 a unit norm may come out at 1.004, and contents grow with plasticity 2.
+        mixed = F.silu(mixed if mixed.dtype == torch.float64 else mixed.float())
         query, key, value = (
-            part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in F.silu(mixed).split(self.sizes, dim=-1)
+            part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in mixed.split(self.sizes, dim=-1)
         )
         read, memory = chunkwise_delta_rule(
-            _unit(query),
-            _unit(key),
+            F.normalize(query, dim=-1),
+            F.normalize(key, dim=-1),
             value,
             self.plasticity(normed).mT * self.max_plasticity,
             log_decay=None if self.decay is None else _log(self.decay(normed)).mT,
@@ -210,11 +212,6 @@ class DeltaMemory(Encoder):
             features, left = layer(features, before, reset)
             after.append(left)
         return self.norm(features), tuple(after)
-
-
-def _unit(vectors: Tensor) -> Tensor:
-    # In bfloat16 a norm may come out at 1.004, and a plasticity of 2 would let the content grow.
-    return F.normalize(vectors if vectors.dtype == torch.float64 else vectors.float(), dim=-1)
 
 
 def _log(openness: Tensor) -> Tensor:
