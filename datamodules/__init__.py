@@ -3,6 +3,7 @@
 from datamodules.base import BaseDataModule
 from datamodules.forecasting import ForecastingDataModule
 from datamodules.published import ETT, DailyMarket, ExchangeRate, WeeklyCO2
+from datamodules.recall import RecallDataModule
 from datamodules.series import Series, SeriesSource
 from datamodules.table_file import TableFile
 
@@ -12,6 +13,7 @@ __all__ = [
     "DailyMarket",
     "ExchangeRate",
     "ForecastingDataModule",
+    "RecallDataModule",
     "Series",
     "SeriesSource",
     "TableFile",
