@@ -1,6 +1,6 @@
-"""CPU seconds of forward and backward of the delta rule: step by step, chunkwise, and chunkwise of the peer.
+"""CPU seconds of forward and backward of the delta rule, step by step and chunkwise, beside the peer's.
 
-The peer is flash-linear-attention on a CPU: the plain PyTorch form that it keeps beside its Triton kernels. FOLDER
+Chunkwise forms count at the faster of two chunk sizes. The peer is flash-linear-attention on a CPU: the plain PyTorch form that it keeps beside its Triton kernels. FOLDER
 holds it and einops: pip install --no-deps --target FOLDER fla-core==0.6.0 einops
 
 usage: delta_rule.py [FOLDER] [--repeats 5]
@@ -9,10 +9,12 @@ usage: delta_rule.py [FOLDER] [--repeats 5]
 import argparse
 import importlib.util
 import json
+import math
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +27,33 @@ from models.layers.delta_rule import chunkwise_delta_rule, recurrent_delta_rule
 torch.set_num_threads(1)
 SIZES = {"B8 H4 T512 d64": (8, 4, 512, 64), "B2 H4 T2048 d64": (2, 4, 2048, 64)}
 CHUNK_SIZES = (32, 64)
+KINDS = ("chunkwise", "peer")
 Rule = Callable[..., Tensor]
 
 
-def peer_rule(folder: Path, gated: bool, chunk_size: int) -> Rule:
-    """The peer's rule with our arguments; its file is read by itself, its package would ask for Triton."""
+def peer_rules(folder: Path, gated: bool) -> dict[str, Rule]:
+    """The peer's rules with our arguments; their file is read by itself, its package would ask for Triton."""
     sys.path.append(str(folder))
     name = "gated_delta_rule" if gated else "delta_rule"
     spec = importlib.util.spec_from_file_location(f"peer_{name}", folder / "fla" / "ops" / name / "naive.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not gated:
-        return lambda *inputs: module.delta_rule_chunkwise(*inputs, chunk_size=chunk_size)[0]
+    peer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(peer)
 
-    def rule(query, key, value, plasticity, log_decay) -> Tensor:
-        # Its layout is (B, T, H, ...); the transposes undo those that it starts and ends with.
-        inputs = (x.transpose(1, 2) for x in (query, key, value, log_decay, plasticity))
-        return module.naive_chunk_gated_delta_rule(*inputs, chunk_size=chunk_size)[0].transpose(1, 2)
+    # The gated ones take (B, T, H, ...): these transposes undo those that they start and end with.
+    def recurrent(*inputs: Tensor) -> Tensor:
+        if not gated:
+            return peer.delta_rule_recurrence(*inputs)[0]
+        return peer.naive_recurrent_gated_delta_rule(*(x.transpose(1, 2) for x in inputs))[0].transpose(1, 2)
 
-    return rule
+    def chunkwise(*inputs: Tensor, chunk_size: int) -> Tensor:
+        if not gated:
+            return peer.delta_rule_chunkwise(*inputs, chunk_size=chunk_size)[0]
+        query, key, value, plasticity, log_decay = (x.transpose(1, 2) for x in inputs)
+        output, _ = peer.naive_chunk_gated_delta_rule(query, key, value, log_decay, plasticity, chunk_size=chunk_size)
+        return output.transpose(1, 2)
+
+    chunked = {f"peer {size}": partial(chunkwise, chunk_size=size) for size in CHUNK_SIZES}
+    return {"peer recurrent": recurrent, **chunked}
 
 
 def ours(rule: Callable[..., Any], **options: int) -> Rule:
@@ -67,7 +77,7 @@ def cpu_seconds(rule: Rule, inputs: list[Tensor]) -> float:
 
 
 def measure(rules: dict[str, Rule], inputs: list[Tensor], repeats: int) -> dict[str, float]:
-    """Median CPU seconds of each rule, run in turn after one run that does not count."""
+    """Median CPU seconds of each rule, run in turn; what the rule before left of the allocator meets a first run."""
     with torch.no_grad():
         expected = rules["recurrent"](*inputs)
         for name, rule in rules.items():
@@ -75,33 +85,31 @@ def measure(rules: dict[str, Rule], inputs: list[Tensor], repeats: int) -> dict[
     runs: dict[str, list[float]] = {name: [] for name in rules}
     for _ in range(repeats):
         for name, rule in rules.items():
+            cpu_seconds(rule, inputs)
             runs[name].append(cpu_seconds(rule, inputs))
     return {name: statistics.median(seconds) for name, seconds in runs.items()}
 
 
-def main(peer: Path | None, repeats: int) -> None:
+def main(folder: Path | None, repeats: int) -> None:
     rows = []
     for size, shape in SIZES.items():
         for gated in (False, True):
             rules = {"recurrent": ours(recurrent_delta_rule)}
-            for chunk_size in CHUNK_SIZES:
-                rules[f"chunkwise {chunk_size}"] = ours(chunkwise_delta_rule, chunk_size=chunk_size)
-                if peer:
-                    rules[f"peer {chunk_size}"] = peer_rule(peer, gated, chunk_size)
+            rules |= {f"chunkwise {size}": ours(chunkwise_delta_rule, chunk_size=size) for size in CHUNK_SIZES}
+            rules |= peer_rules(folder, gated) if folder else {}
             seconds = measure(rules, make_inputs(*shape, gated), repeats)
-            chunkwise = min(value for name, value in seconds.items() if name.startswith("chunkwise"))
-            row = {"size": size, "gated": gated, "cpu_s": seconds, "over_recurrent": seconds["recurrent"] / chunkwise}
-            if peer:
-                best = min(value for name, value in seconds.items() if name.startswith("peer"))
-                row["over_peer"] = best / chunkwise
-            rows.append(row)
-            print(json.dumps(row), flush=True)
+            best = {kind: min(seconds.get(f"{kind} {size}", math.nan) for size in CHUNK_SIZES) for kind in KINDS}
+            ratios = {"over_recurrent": seconds["recurrent"] / best["chunkwise"]}
+            if folder:
+                ratios["over_peer"] = best["peer"] / best["chunkwise"]
+                ratios["over_peer_recurrent"] = seconds["peer recurrent"] / best["chunkwise"]
+            rows.append({"size": size, "gated": gated, "cpu_s": seconds, **ratios})
     print(json.dumps({"rows": rows}))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("peer", type=Path, nargs="?")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, nargs="?")
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
-    main(arguments.peer, arguments.repeats)
+    main(arguments.folder, arguments.repeats)

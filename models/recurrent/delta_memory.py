@@ -12,7 +12,7 @@ from models.layers.gate import Gate
 from models.layers.short_convolution import ShortConvolution
 from models.layers.swiglu import SwiGLU
 from models.recurrent.encoder import Encoder
-from models.recurrent.state import State
+from models.recurrent.state import State, where_reset
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ class DeltaMemory(Encoder):
     """Delta-rule memory: each head stores values under keys and overwrites what it had stored under the same key.
 
     A write is as strong as its plasticity gate is open. Layers of Gated DeltaNet (Yang et al., ICLR 2025) with, on
-    request, the momentum of Titans (Behrouz et al., 2025), and with learned contents at the start of a document. New
-    documents may start anywhere in a chunk at no cost in time. A final norm closes the stack.
+    request, the momentum of Titans (Behrouz et al., 2025), and with learned contents at the start of a document. A
+    chunk in which documents start is not cut there. A final norm closes the stack.
 
     Args:
         input_size: Features of an input and of an output step, D.
@@ -204,7 +204,9 @@ class DeltaMemory(Encoder):
 
     @override
     def encode_documents(self, chunk: Tensor, state: State, reset: Tensor) -> tuple[Tensor, State]:
-        return self._read(chunk, state, reset)
+        if reset[:, 1:].any():
+            return self._read(chunk, state, reset)
+        return self._read(chunk, where_reset(reset[:, 0], self.initial_state(len(chunk)), state), None)
 
     def _read(self, features: Tensor, state: State, reset: Tensor | None) -> tuple[Tensor, State]:
         after = []
