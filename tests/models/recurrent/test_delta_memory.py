@@ -10,7 +10,7 @@ from torch import Tensor
 from models import DeltaMemory
 from models.layers import Gate
 from models.recurrent import Encoder
-from models.recurrent.state import leaves, map_state
+from models.recurrent.state import fill, leaves, map_state
 
 D, L = 6, 24
 VARIANTS = [
@@ -154,3 +154,12 @@ def test_autocast_comes_close_and_keeps_the_memory_in_float32() -> None:
 def test_what_is_not_allowed_is_named(option: str, value: float, allowed: str) -> None:
     with pytest.raises(ValueError, match=f"encoder.{option}: {value} given, {allowed}"):
         build(**{option: value})
+
+
+def test_its_state_travels_through_a_checkpoint() -> None:
+    encoder = build(momentum=True)
+    state = used_state(encoder, 2)
+    plain = [tensor.detach().clone() for tensor in leaves(state)]
+    restored = fill(encoder.initial_state(2), plain)
+    expected, found = (encoder.encode(draw(2, L, D), start)[0] for start in (state, restored))
+    assert torch.equal(found, expected)
