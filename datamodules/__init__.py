@@ -5,6 +5,7 @@ from datamodules.forecasting import ForecastingDataModule
 from datamodules.panel import PanelDataModule
 from datamodules.panel_source import MarketPanel, PanelFile, PanelSource
 from datamodules.published import ETT, DailyMarket, ExchangeRate, WeeklyCO2
+from datamodules.recall import RecallDataModule
 from datamodules.series import Series, SeriesSource
 from datamodules.streams import StreamDataModule
 from datamodules.table_file import TableFile
@@ -22,6 +23,7 @@ __all__ = [
     "PanelDataModule",
     "PanelFile",
     "PanelSource",
+    "RecallDataModule",
     "Series",
     "SeriesSource",
     "StreamDataModule",

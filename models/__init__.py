@@ -13,7 +13,14 @@ from models.ensemble import EnsembleForecaster
 from models.forecaster import Forecaster
 from models.layers import ReversibleNorm
 from models.losses import FocalLoss, InfoNCELoss, PinballLoss, SupervisedContrastiveLoss
-from models.recurrent import GRUEncoder, LSTMEncoder, RecurrentLanguageModel, StreamModule, TrajectoryForecaster
+from models.recurrent import (
+    DeltaMemory,
+    GRUEncoder,
+    LSTMEncoder,
+    RecurrentLanguageModel,
+    StreamModule,
+    TrajectoryForecaster,
+)
 from models.schedules import OneCycle, WarmupCosine
 from models.transformer import PatchTransformer, PhaseTransformer
 
@@ -21,6 +28,7 @@ __all__ = [
     "BaseModule",
     "CascadedForecaster",
     "CascadedMLP",
+    "DeltaMemory",
     "EnsembleForecaster",
     "FocalLoss",
     "Forecaster",

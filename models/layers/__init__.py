@@ -1,7 +1,21 @@
 """Layers that know no task."""
 
+from models.layers.delta_rule import Memory, chunkwise_delta_rule, recurrent_delta_rule
+from models.layers.gate import Gate
 from models.layers.reversible_norm import ReversibleNorm
 from models.layers.router_attention import RouterAttention
+from models.layers.short_convolution import ShortConvolution
 from models.layers.standardize import Standardize
+from models.layers.swiglu import SwiGLU
 
-__all__ = ["ReversibleNorm", "RouterAttention", "Standardize"]
+__all__ = [
+    "Gate",
+    "Memory",
+    "ReversibleNorm",
+    "RouterAttention",
+    "ShortConvolution",
+    "Standardize",
+    "SwiGLU",
+    "chunkwise_delta_rule",
+    "recurrent_delta_rule",
+]

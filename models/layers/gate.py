@@ -1,25 +1,28 @@
-"""Gates whose openness can be watched."""
+"""A learned gate, as a module of its own so that its openness can be watched by a forward hook."""
 
+import math
+
+import torch
 from torch import Tensor, nn
-from typing_extensions import override
 
 
 class Gate(nn.Module):
-    """How far each head opens at each step, between 0 and 1.
+    """How far each of several gates is open, from a linear map of the input.
 
     Args:
-        input_size: Features of a step, D.
-        num_heads: Heads.
-        bias: Initial bias; large values start the gate open.
+        input_size: Features of the input, D.
+        num_gates: Gates G.
+        openness: Where the gates start, in (0, 1).
     """
 
-    def __init__(self, *, input_size: int, num_heads: int, bias: float = 0.0) -> None:
+    def __init__(self, *, input_size: int, num_gates: int, openness: float = 0.5) -> None:
         super().__init__()
-        self.projection = nn.Linear(input_size, num_heads)
-        nn.init.constant_(self.projection.bias, bias)
+        if not 0 < openness < 1:
+            raise ValueError(f"openness: {openness} given, allowed is what lies between 0 and 1")
+        self.linear = nn.Linear(input_size, num_gates)
+        nn.init.constant_(self.linear.bias, math.log(openness / (1 - openness)))
 
-    @override
     def forward(self, features: Tensor) -> Tensor:
-        """(B, L, D) to (B, L, heads)."""
-        openness: Tensor = self.projection(features).sigmoid()
-        return openness
+        """Openness in (0, 1), (..., D) -> (..., G); float32 at least, as bfloat16 has nothing between 0.996 and 1."""
+        logits = self.linear(features)
+        return torch.sigmoid(logits if logits.dtype == torch.float64 else logits.float())

@@ -1,5 +1,6 @@
 """The recurrent family: streams with a carried state."""
 
+from models.recurrent.delta_memory import DeltaMemory
 from models.recurrent.encoder import Encoder
 from models.recurrent.gated import GRUEncoder, LSTMEncoder
 from models.recurrent.language_model import RecurrentLanguageModel
@@ -8,6 +9,7 @@ from models.recurrent.stream import EncoderModule, StreamModule, unroll
 from models.recurrent.trajectory import TrajectoryForecaster
 
 __all__ = [
+    "DeltaMemory",
     "Encoder",
     "EncoderModule",
     "GRUEncoder",

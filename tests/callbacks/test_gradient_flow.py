@@ -22,7 +22,7 @@ class Broken(Encoder):
         self.input_size = self.output_size = input_size
         self.detached = nn.Parameter(torch.ones(input_size))
         self.unheard = nn.Parameter(torch.ones(input_size))
-        self.plasticity = Gate(input_size=input_size, num_heads=2, bias=-20.0)
+        self.plasticity = Gate(input_size=input_size, num_gates=2, openness=1e-9)
 
     def initial_state(self, num_lanes: int) -> State:
         return torch.zeros(num_lanes, 1)

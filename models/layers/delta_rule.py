@@ -1,0 +1,221 @@
+"""The gated delta rule: an associative memory that is corrected, step by step, towards what it should have answered."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.layers.chunk_scan import chunk_scan, in_chunks
+from models.layers.write_shares import write_shares
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What each head has stored.
+
+    Attributes:
+        content: (B, H, K, V); a key (K,) reads the value (V,) `content.T @ key`.
+        momentum: (B, H, K, V), the running write of a rule with momentum; None without.
+    """
+
+    content: Tensor
+    momentum: Tensor | None = None
+
+
+def recurrent_delta_rule(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    plasticity: Tensor,
+    *,
+    log_decay: Tensor | None = None,
+    log_momentum: Tensor | None = None,
+    memory: Memory | None = None,
+    prime: Tensor | None = None,
+    reset: Tensor | None = None,
+    subtract_stored: bool = True,
+    scale: float | None = None,
+) -> tuple[Tensor, Memory]:
+    """The rule one step at a time: what `chunkwise_delta_rule` computes, as it is defined.
+
+    With plasticity b, decay a and momentum e, step t writes what its key k should have read and did not:
+
+        u_t = e_t u_{t-1} + b_t k_t (v_t - a_t S_{t-1}^T k_t)^T,    S_t = a_t S_{t-1} + u_t,    o_t = S_t^T q_t
+
+    Without momentum (e = 0) this is the gated delta rule (Yang et al., ICLR 2025), without decay as well (a = 1) the
+    delta rule (Schlag et al., ICML 2021); momentum is that of Titans (Behrouz et al., 2025) with a linear memory.
+
+    Args:
+        query: (B, H, T, K).
+        key: (B, H, T, K), of norm 1.
+        value: (B, H, T, V).
+        plasticity: (B, H, T), b: 0 writes nothing, 1 replaces what the key read.
+        log_decay: (B, H, T), log a, finite, 0 or less; None keeps everything.
+        log_momentum: (B, H, T), log e, finite, 0 or less; None is the rule without momentum.
+        memory: What the steps before left; None starts from `prime`.
+        prime: (H, K, V), what a new document finds in the memory; None is an empty one.
+        reset: bool (B, T), True where a step is the first of a document.
+        subtract_stored: False writes v_t whatever is stored: linear attention (Katharopoulos et al., ICML 2020).
+        scale: Factor of the queries; None takes K ** -0.5.
+
+    Returns:
+        output: (B, H, T, V), of the dtype of `value`.
+        memory: After the last step, in float32 (float64 if the values are).
+    """
+    dtype = _computed_in(value)
+    with torch.autocast(value.device.type, enabled=False):
+        content, running = _start(memory, prime, key, value, with_momentum=log_momentum is not None)
+        query, key, values, plasticity = (x.to(dtype) for x in (query, key, value, plasticity))
+        query = query * (key.shape[-1] ** -0.5 if scale is None else scale)
+        fresh = torch.zeros_like(content) if prime is None else prime.to(dtype).expand_as(content)
+        decays = [None] * key.shape[2] if log_decay is None else log_decay.to(dtype).exp().unbind(dim=2)
+        momenta = [None] * key.shape[2] if log_momentum is None else log_momentum.to(dtype).exp().unbind(dim=2)
+        steps = zip(*(x.unbind(dim=2) for x in (query, key, values, plasticity)), decays, momenta, strict=True)
+        outputs = []
+        for t, (asked, place, wanted, rate, decay, momentum) in enumerate(steps):
+            if reset is not None:
+                new = reset[:, t, None, None, None]
+                content = torch.where(new, fresh, content)
+                running = None if running is None else running.masked_fill(new, 0.0)
+            if decay is not None:
+                content = content * decay[..., None, None]
+            if subtract_stored:
+                wanted = wanted - _read(content, place)
+            write = place[..., None] * (rate[..., None] * wanted)[..., None, :]
+            if momentum is not None and running is not None:
+                write = running = momentum[..., None, None] * running + write
+            content = content + write
+            outputs.append(_read(content, asked))
+        return torch.stack(outputs, dim=2).to(value.dtype), Memory(content, running)
+
+
+def chunkwise_delta_rule(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    plasticity: Tensor,
+    *,
+    log_decay: Tensor | None = None,
+    log_momentum: Tensor | None = None,
+    memory: Memory | None = None,
+    prime: Tensor | None = None,
+    reset: Tensor | None = None,
+    subtract_stored: bool = True,
+    scale: float | None = None,
+    chunk_size: int = 32,
+) -> tuple[Tensor, Memory]:
+    """The rule a chunk at a time: within a chunk all steps at once, by one triangular solve.
+
+    What step i predicts is linear in the writes before it (`write_shares`), so the writes of a chunk solve a unit
+    lower triangular system. All chunks are solved at once, for what their start adds to each write as well; what is
+    left to do in turn is to pass content and momentum on. After Yang et al. (NeurIPS 2024).
+
+    Args:
+        query: As the other arguments and the results, see `recurrent_delta_rule`.
+        key: (B, H, T, K).
+        value: (B, H, T, V).
+        plasticity: (B, H, T).
+        log_decay: (B, H, T).
+        log_momentum: (B, H, T).
+        memory: What the steps before left.
+        prime: (H, K, V).
+        reset: bool (B, T).
+        subtract_stored: False is linear attention.
+        scale: Factor of the queries.
+        chunk_size: Steps per chunk; the result does not depend on it.
+
+    Returns:
+        output: (B, H, T, V).
+        memory: After the last step.
+
+    Raises:
+        ValueError: The chunk size is below 1.
+    """
+    if chunk_size < 1:
+        raise ValueError(f"chunk_size: {chunk_size} given, at least 1 is needed")
+    dtype, length = _computed_in(value), key.shape[2]
+    with torch.autocast(value.device.type, enabled=False):
+        content, running = _start(memory, prime, key, value, with_momentum=log_momentum is not None)
+        query = query.to(dtype) * (key.shape[-1] ** -0.5 if scale is None else scale)
+        query, key, values, rate = (in_chunks(x.to(dtype), chunk_size) for x in (query, key, value, plasticity))
+        decay, momentum = (None if x is None else in_chunks(x.to(dtype), chunk_size) for x in (log_decay, log_momentum))
+        new = None if reset is None else in_chunks(reset[:, None], chunk_size)
+        shares = write_shares(decay, momentum, new, length=length, like=values)
+        # What documents that start within a chunk find, for each of its steps; None if none does or it is nothing.
+        primed = (
+            None if prime is None or shares.primed is None else (shares.primed[..., None], prime[:, None].to(dtype))
+        )
+
+        reads = added = None
+        if subtract_stored:
+            if primed is not None:
+                values = values - (key * primed[0]) @ primed[1]
+            # Rates and shares scale the columns of the inverse, which are shorter than keys and values.
+            inverse = _UnitLowerInverse.apply((key @ key.mT) * (shares.before * rate[..., None]))
+            solved = inverse * rate[..., None, :]
+            factors = (solved if share is None else solved * share[..., None, :] for share in shares.start_before)
+            reads = torch.cat([factor @ key for factor in factors], dim=-1)
+            writes = solved @ values
+        else:
+            writes = values * rate[..., None]
+        if primed is not None:
+            added = primed[0][..., -1:, :] * F.pad(primed[1], (0, 0, 0, 0 if running is None else key.shape[-1]))
+            added = added.expand(*key.shape[:3], -1, -1)
+
+        before = content if running is None else torch.cat([content, running], dim=-2)
+        starts, writes, after = chunk_scan(
+            before, writes, _by_part(key, shares.last), reads=reads, carried=shares.carried, added=added
+        )
+        output = _by_part(query, shares.start_after) @ starts + ((query @ key.mT) * shares.after) @ writes
+        if primed is not None:
+            output = output + (query * primed[0]) @ primed[1]
+        return output.flatten(2, 3)[:, :, :length].to(value.dtype), Memory(*after.split(key.shape[-1], dim=-2))
+
+
+class _UnitLowerInverse(torch.autograd.Function):
+    """(I + L)^-1 of what is below the diagonal; its gradient is two products instead of a second solve."""
+
+    @staticmethod
+    def forward(ctx: Any, system: Tensor) -> Tensor:
+        identity = torch.eye(system.shape[-1], dtype=system.dtype, device=system.device).expand_as(system)
+        inverse = torch.linalg.solve_triangular(system, identity, upper=False, unitriangular=True)
+        ctx.save_for_backward(inverse)
+        return inverse
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (inverse,) = ctx.saved_tensors
+        return -(inverse.mT @ gradient @ inverse.mT).tril(-1)
+
+
+def _read(content: Tensor, key: Tensor) -> Tensor:
+    """What keys (..., K) read from contents (..., K, V)."""
+    return (key[..., None, :] @ content)[..., 0, :]
+
+
+def _start(
+    memory: Memory | None, prime: Tensor | None, key: Tensor, value: Tensor, *, with_momentum: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Content and momentum before the first step."""
+    dtype = _computed_in(value)
+    batch, heads, _, slots = key.shape
+    if memory is not None:
+        content = memory.content.to(dtype)
+    else:
+        content = torch.zeros(batch, heads, slots, value.shape[-1], dtype=dtype, device=value.device)
+        content = content if prime is None else content + prime
+    if not with_momentum:
+        return content, None
+    running = None if memory is None else memory.momentum
+    return content, torch.zeros_like(content) if running is None else running.to(dtype)
+
+
+def _by_part(vectors: Tensor, shares: tuple[Tensor | None, ...]) -> Tensor:
+    """Vectors (..., C, K) once for each part of the memory, (..., C, M * K)."""
+    return torch.cat([vectors if share is None else vectors * share[..., None] for share in shares], dim=-1)
+
+
+def _computed_in(value: Tensor) -> torch.dtype:
+    return torch.float64 if value.dtype == torch.float64 else torch.float32
