@@ -175,11 +175,9 @@ class RecallDataModule(BaseDataModule):
 
     @override
     def dataset(self, split: Split) -> DrawnRecall | FixedRecall:
-        if split == "predict":
-            raise ValueError("recall has nothing to predict: use test")
         if split == "train":
             return DrawnRecall(self.task, size=self.sizes["train"], batch_size=self.batch_size)
-        return FixedRecall(self.task, size=self.sizes[split], number={"val": 1, "test": 2}[split])
+        return FixedRecall(self.task, size=self.sizes["test" if split == "predict" else split], number=1 if split == "val" else 2)
 
     @override
     def train_dataloader(self) -> LazyLoader:

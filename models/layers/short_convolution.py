@@ -7,7 +7,8 @@ from torch import Tensor, nn
 class ShortConvolution(nn.Module):
     """Causal depthwise convolution; the inputs that the next chunk still sees are its state.
 
-    Shifted products: on a CPU `nn.Conv1d` with a group per feature takes up to twice as long for the same.
+    Shifted products: on a CPU they take about half the time of `nn.Conv1d` with a group per feature where a batch is
+    small, and a third more where it is large (8 x 512 steps of 384 features).
 
     Args:
         num_features: Features D, each with weights of its own.

@@ -134,6 +134,7 @@ def test_an_epoch_holds_a_batch() -> None:
         RecallDataModule(num_train=10).train_dataloader()
 
 
-def test_there_is_nothing_to_predict() -> None:
-    with pytest.raises(ValueError, match="nothing to predict"):
-        RecallDataModule().predict_dataloader()
+def test_predict_reads_the_test_sequences() -> None:
+    data = RecallDataModule()
+    predicted, tested = (next(iter(loader)) for loader in (data.predict_dataloader(), data.test_dataloader()))
+    assert torch.equal(predicted["tokens"], tested["tokens"])
