@@ -177,7 +177,8 @@ class RecallDataModule(BaseDataModule):
     def dataset(self, split: Split) -> DrawnRecall | FixedRecall:
         if split == "train":
             return DrawnRecall(self.task, size=self.sizes["train"], batch_size=self.batch_size)
-        return FixedRecall(self.task, size=self.sizes["test" if split == "predict" else split], number=1 if split == "val" else 2)
+        held_out = "val" if split == "val" else "test"
+        return FixedRecall(self.task, size=self.sizes[held_out], number={"val": 1, "test": 2}[held_out])
 
     @override
     def train_dataloader(self) -> LazyLoader:

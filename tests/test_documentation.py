@@ -12,7 +12,7 @@ from tests.conftest import CONFIGS
 
 ROOT = CONFIGS.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"^\$ (.+)$", README, re.MULTILINE)
+PAGES = {"README.md": 8, "docs/recurrent.md": 3}
 FEW = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "4"]
 
 
@@ -31,13 +31,15 @@ def run_line(line: str) -> None:
     assert main([verb, *words, *short]) == 0, line
 
 
-def test_the_commands_and_the_notebook_of_the_readme_run_in_their_order(project: Path) -> None:
-    lines = [command for command in COMMANDS if command.startswith("lightning-app")]
-    assert len(lines) == 8
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_and_the_notebook_of_a_page_run_in_their_order(page: str, project: Path) -> None:
+    text = (ROOT / page).read_text()
+    lines = re.findall(r"^\$ (lightning-app .+)$", text, re.MULTILINE)
+    assert len(lines) == PAGES[page]
     for line in lines:
         run_line(line)
-    (notebook,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(compile(notebook, "README.md", "exec"), {})
+    (notebook,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(notebook, page, "exec"), {})
 
 
 def test_what_make_demo_runs_runs(project: Path) -> None:
@@ -60,7 +62,7 @@ def make(target: str) -> list[str]:
 
 
 def test_the_table_of_verbs_is_complete() -> None:
-    assert re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE) == list(VERBS)
+    assert re.findall(r"^\| `([\w-]+)` \|", README, re.MULTILINE) == list(VERBS)
 
 
 def test_pages_and_pictures_that_are_linked_exist() -> None:

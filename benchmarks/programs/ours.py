@@ -1,4 +1,4 @@
-"""Fits one of our configs through the command line's own code and prints steps, CPU seconds and windows.
+"""Fits one of our configs through the command line's own code and prints steps, CPU seconds, windows or tokens.
 
 usage: ours.py CONFIG [OPTION ...]
 """
@@ -43,12 +43,12 @@ def main(config: str, options: list[str]) -> None:
         callback = "--trainer.callbacks+=__main__.Clock"
         cli = run(["fit", "-c", config, *options, callback, "--run.root", root])
         (clock,) = (callback for callback in cli.trainer.callbacks if type(callback).__name__ == "Clock")
-        windows = clock.steps * cli.datamodule.batch_size * cli.datamodule.num_channels
-        answer = {
-            "steps": clock.steps,
-            "cpu_s_per_step": clock.seconds / clock.steps,
-            "windows_per_cpu_s": windows / clock.seconds,
-        }
+        data = cli.datamodule
+        answer = {"steps": clock.steps, "cpu_s_per_step": clock.seconds / clock.steps}
+        if hasattr(data, "chunk_size"):
+            answer["tokens_per_cpu_s"] = clock.steps * data.batch_size * data.chunk_size / clock.seconds
+        else:
+            answer["windows_per_cpu_s"] = clock.steps * data.batch_size * data.num_channels / clock.seconds
     print(json.dumps(answer))
 
 

@@ -9,9 +9,13 @@ from lightning_app.__main__ import main
 from lightning_app.cli import run
 from tests.conftest import CONFIGS, DATA, run_folders
 
-EXPERIMENTS = sorted(CONFIGS.glob("forecasting/*.yaml"))
+EXPERIMENTS = sorted([*CONFIGS.glob("forecasting/*.yaml"), *CONFIGS.glob("recurrent/*.yaml")])
 PRESETS = sorted(CONFIGS.glob("trainer/*.yaml"))
-FILES = {"etth1": "ett/ETTh1.csv", "exchange": "exchange_rate/exchange_rate.csv"}
+FILES = {
+    "etth1": "ett/ETTh1.csv",
+    "exchange": "exchange_rate/exchange_rate.csv",
+    "shakespeare": "tinyshakespeare/input.txt",
+}
 FEW = ("-c", str(CONFIGS / "trainer/debug.yaml"))
 
 
