@@ -18,6 +18,7 @@ from models.recurrent import (
     GRUEncoder,
     LSTMEncoder,
     RecurrentLanguageModel,
+    StackedEncoder,
     StreamModule,
     TrajectoryForecaster,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "ReversibleNorm",
     "RidgeForecaster",
     "SeasonalNaive",
+    "StackedEncoder",
     "StepOutput",
     "StreamModule",
     "SupervisedContrastiveLoss",

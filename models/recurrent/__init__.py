@@ -4,6 +4,7 @@ from models.recurrent.delta_memory import DeltaMemory
 from models.recurrent.encoder import Encoder
 from models.recurrent.gated import GRUEncoder, LSTMEncoder
 from models.recurrent.language_model import RecurrentLanguageModel
+from models.recurrent.stacked import StackedEncoder
 from models.recurrent.state import State
 from models.recurrent.stream import EncoderModule, StreamModule, unroll
 from models.recurrent.trajectory import TrajectoryForecaster
@@ -15,6 +16,7 @@ __all__ = [
     "GRUEncoder",
     "LSTMEncoder",
     "RecurrentLanguageModel",
+    "StackedEncoder",
     "State",
     "StreamModule",
     "TrajectoryForecaster",

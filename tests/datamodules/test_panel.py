@@ -8,7 +8,6 @@ import pytest
 
 from datamodules import MarketPanel, PanelDataModule, PanelFile
 from lightning_app.__main__ import main
-from lightning_app.evaluation.report import write_report  # noqa: F401  # the page that is read below
 from tests.conftest import CONFIGS, only_run
 
 
