@@ -4,6 +4,7 @@ from datamodules.base import BaseDataModule
 from datamodules.forecasting import ForecastingDataModule
 from datamodules.published import ETT, DailyMarket, ExchangeRate, WeeklyCO2
 from datamodules.series import Series, SeriesSource
+from datamodules.sudoku import SudokuDataModule
 from datamodules.table_file import TableFile
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "ForecastingDataModule",
     "Series",
     "SeriesSource",
+    "SudokuDataModule",
     "TableFile",
     "WeeklyCO2",
 ]

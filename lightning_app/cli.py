@@ -44,6 +44,8 @@ _LINKS = (
     "num_static_covariates",
     "look_back",
     "horizon",
+    "seq_len",
+    "vocab_size",
 )
 
 

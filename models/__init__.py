@@ -13,6 +13,7 @@ from models.ensemble import EnsembleForecaster
 from models.forecaster import Forecaster
 from models.layers import ReversibleNorm
 from models.losses import FocalLoss, InfoNCELoss, PinballLoss, SupervisedContrastiveLoss
+from models.recurrent import PuzzleSolver, TinyRecursiveModel
 from models.schedules import OneCycle, WarmupCosine
 from models.transformer import PatchTransformer, PhaseTransformer
 
@@ -28,12 +29,14 @@ __all__ = [
     "PatchTransformer",
     "PhaseTransformer",
     "PinballLoss",
+    "PuzzleSolver",
     "RepeatLast",
     "ReversibleNorm",
     "RidgeForecaster",
     "SeasonalNaive",
     "StepOutput",
     "SupervisedContrastiveLoss",
+    "TinyRecursiveModel",
     "WarmupCosine",
     "WindowLinear",
 ]

@@ -83,9 +83,7 @@ class LSTMEncoder(_GatedEncoder):
 
     @override
     def _run(self, chunk: Tensor, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, ...]:
-        return torch.lstm(
-            chunk, state, weights, True, self.num_layers, self.rnn.dropout, self.training, False, True
-        )
+        return torch.lstm(chunk, state, weights, True, self.num_layers, self.rnn.dropout, self.training, False, True)
 
 
 class GRUEncoder(_GatedEncoder):
@@ -99,6 +97,4 @@ class GRUEncoder(_GatedEncoder):
 
     @override
     def _run(self, chunk: Tensor, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, ...]:
-        return torch.gru(
-            chunk, state[0], weights, True, self.num_layers, self.rnn.dropout, self.training, False, True
-        )
+        return torch.gru(chunk, state[0], weights, True, self.num_layers, self.rnn.dropout, self.training, False, True)

@@ -41,16 +41,21 @@ class StreamModule(BaseModule):
             state: As the chunk before left it, B lanes, detached.
         """
 
+    def may_start(self, batch: Batch) -> Tensor:
+        """Lanes that can do without a carried state, bool (B,): here those that start a document."""
+        return batch["reset"][:, 0]
+
     @override
     def step(self, batch: Batch) -> StepOutput:
-        num_lanes = len(batch["reset"])
+        may_start = self.may_start(batch)
+        num_lanes = len(may_start)
         if self.training and self._restored is not None:
             self._carried = self._share_of(self._restored)
             self._restored = None
         before = self._carried if self.training else self._evaluated
         initial = self.initial_state(num_lanes)
         if before is None or len(leaves(before)[0]) != num_lanes:
-            if not batch["reset"][:, 0].all():
+            if not may_start.all():
                 raise ValueError(f"a chunk continues {num_lanes} streams, and no state of that many was carried to it")
             before = initial
         output, after = self.stream_step(batch, before)
