@@ -83,7 +83,7 @@ class TinyRecursiveModel(Encoder):
                 for _ in range(num_layers)
             )
         )
-        # Fixed, not learned: where the recursion starts must not matter, and it is no use to train it.
+        # Fixed, not learned: from the second recursion on, no gradient reaches where a step started.
         for name in ("initial_answer", "initial_latent"):
             self.register_buffer(name, nn.init.trunc_normal_(torch.empty(hidden_size)))
 

@@ -216,11 +216,12 @@ def test_every_experiment_fits_tests_and_predicts(config: Path) -> None:
 
 
 @pytest.mark.slow
-def test_every_unseen_puzzle_of_4_x_4_is_solved(tmp_path: Path) -> None:
+def test_every_unseen_puzzle_of_4_x_4_is_solved() -> None:
     assert main(["fit", "-c", str(CONFIGS / "recurrent" / "sudoku4_trm.yaml")]) == 0
-    checkpoint = run_folders(Path("runs"))[0] / "checkpoints" / "best.ckpt"
-    assert main(["test", "--ckpt_path", str(checkpoint)]) == 0
-
-    metrics = json.loads((checkpoint.parent.parent / "metrics.json").read_text())
-    assert metrics["test/exact_accuracy"] == 1.0
-    assert metrics["test/exact_accuracy_step_1"] < metrics["test/exact_accuracy_step_4"]
+    (run,) = run_folders(Path("runs"))
+    assert main(["test", "--ckpt_path", str(run / "checkpoints" / "best.ckpt")]) == 0
+    assert json.loads((run / "metrics.json").read_text())["test/exact_accuracy"] == 1.0
+    # Half-trained, a model solves more puzzles with every step.
+    first, *_ = [row for row in read_history(run / "metrics.csv") if row.get("val/exact_accuracy")]
+    by_step = [float(first[f"val/exact_accuracy_step_{step}"]) for step in (1, 2, 4)]
+    assert by_step[0] < by_step[1] <= by_step[2]
