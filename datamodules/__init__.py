@@ -8,6 +8,7 @@ from datamodules.published import ETT, DailyMarket, ExchangeRate, WeeklyCO2
 from datamodules.recall import RecallDataModule
 from datamodules.series import Series, SeriesSource
 from datamodules.streams import StreamDataModule
+from datamodules.sudoku import SudokuDataModule
 from datamodules.table_file import TableFile
 from datamodules.text_source import EnglishTopics, TextFiles, TextSource, TinyShakespeare
 from datamodules.text_stream import TextStreamDataModule
@@ -27,6 +28,7 @@ __all__ = [
     "Series",
     "SeriesSource",
     "StreamDataModule",
+    "SudokuDataModule",
     "TableFile",
     "TextFiles",
     "TextSource",

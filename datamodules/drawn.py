@@ -1,11 +1,15 @@
 """Batches that are drawn anew instead of gathered from a fixed set."""
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
 from torch import Tensor
 from torch.utils.data import Sampler
+from typing_extensions import override
+
+from datamodules.base import BaseDataModule, LazyLoader
 
 
 class DrawnDataset(Protocol):
@@ -57,3 +61,21 @@ class DrawnBatches(Sampler[np.ndarray]):
         epoch, first = self.position()
         for index in range(first, self.num_batches):
             yield np.array([self.seed, epoch, index, self.rank])
+
+
+class DrawnDataModule(BaseDataModule):
+    """A data module whose training split is a `DrawnDataset`; arguments as of `BaseDataModule`."""
+
+    @override
+    def train_dataloader(self) -> LazyLoader:
+        dataset = self.dataset("train")
+        rank, world_size = self._rank_and_world_size()
+        batches = DrawnBatches(
+            size=len(dataset),
+            batch_size=self.batch_size,
+            seed=int(os.environ.get("PL_GLOBAL_SEED", 0)),
+            rank=rank,
+            world_size=world_size,
+            position=self._position,
+        )
+        return self._loader(dataset, batches)

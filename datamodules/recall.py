@@ -1,7 +1,6 @@
 """Multi-query associative recall: sequences that bind keys to values and then ask for them."""
 
 import hashlib
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +9,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from datamodules.base import BaseDataModule, LazyLoader, Split
-from datamodules.drawn import DrawnBatches
+from datamodules.base import Split
+from datamodules.drawn import DrawnDataModule
 
 _POWER = 0.01
 _NOTHING = 0
@@ -108,7 +107,7 @@ class FixedRecall:
         return {name: table[rows] for name, table in self.table.items()}
 
 
-class RecallDataModule(BaseDataModule):
+class RecallDataModule(DrawnDataModule):
     """Multi-query associative recall (Arora et al., ICLR 2024), and a harder form in which bindings change.
 
     Each sequence binds keys to values and then asks for the value of each key. Training sequences are drawn anew in
@@ -179,19 +178,6 @@ class RecallDataModule(BaseDataModule):
             return DrawnRecall(self.task, size=self.sizes["train"], batch_size=self.batch_size)
         held_out = "val" if split == "val" else "test"
         return FixedRecall(self.task, size=self.sizes[held_out], number={"val": 1, "test": 2}[held_out])
-
-    @override
-    def train_dataloader(self) -> LazyLoader:
-        rank, world_size = self._rank_and_world_size()
-        batches = DrawnBatches(
-            size=self.sizes["train"],
-            batch_size=self.batch_size,
-            seed=int(os.environ.get("PL_GLOBAL_SEED", 0)),
-            rank=rank,
-            world_size=world_size,
-            position=self._position,
-        )
-        return self._loader(self.dataset("train"), batches)
 
     def fingerprint(self) -> dict[str, Any]:
         """The task, and the checksum of the test set."""

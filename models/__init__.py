@@ -17,9 +17,11 @@ from models.recurrent import (
     DeltaMemory,
     GRUEncoder,
     LSTMEncoder,
+    PuzzleSolver,
     RecurrentLanguageModel,
     StackedEncoder,
     StreamModule,
+    TinyRecursiveModel,
     TrajectoryForecaster,
 )
 from models.schedules import OneCycle, WarmupCosine
@@ -40,6 +42,7 @@ __all__ = [
     "PatchTransformer",
     "PhaseTransformer",
     "PinballLoss",
+    "PuzzleSolver",
     "RecurrentLanguageModel",
     "RepeatLast",
     "ReversibleNorm",
@@ -49,6 +52,7 @@ __all__ = [
     "StepOutput",
     "StreamModule",
     "SupervisedContrastiveLoss",
+    "TinyRecursiveModel",
     "TrajectoryForecaster",
     "WarmupCosine",
     "WindowLinear",

@@ -41,6 +41,10 @@ class StreamModule(BaseModule):
             state: As the chunk before left it, B lanes, detached.
         """
 
+    def may_start(self, batch: Batch) -> Tensor:
+        """Lanes that can do without a carried state, bool (B,): here those that start a document."""
+        return batch["reset"][:, 0]
+
     @override
     def step(self, batch: Batch) -> StepOutput:
         before = self.state_for(batch)
@@ -57,10 +61,13 @@ class StreamModule(BaseModule):
             self._carried = self._share_of(self._restored)
             self._restored = None
         carried = self._carried if self.training else self._evaluated
-        num_lanes = len(batch["reset"])
-        if carried is not None and len(leaves(carried)[0]) == num_lanes:
-            return carried
-        if not batch["reset"][:, 0].all():
+        may_start = self.may_start(batch)
+        num_lanes = len(may_start)
+        if carried is not None:
+            first = leaves(carried)[0]
+            if len(first) == num_lanes and first.device == may_start.device:
+                return carried
+        if not may_start.all():
             raise ValueError(f"a chunk continues {num_lanes} streams, and no state of that many was carried to it")
         return self.initial_state(num_lanes)
 

@@ -1,0 +1,188 @@
+"""Puzzles solved step by step, each step trained on its own: deep supervision with a carried answer."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+from typing_extensions import override
+
+from models.base import Batch, OptimizerFactory, SchedulerFactory, StepOutput
+from models.recurrent.puzzle_metrics import CellAccuracy, ExactAccuracy, QAccuracy
+from models.recurrent.recursive_block import lecun_linear
+from models.recurrent.state import State, where_reset
+from models.recurrent.stream import StreamModule
+from models.recurrent.trm import TinyRecursiveModel, spread
+
+
+class PuzzleCarry(NamedTuple):
+    """What each lane of training works on, B lanes.
+
+    Attributes:
+        puzzle: int64 (B, L).
+        solution: int64 (B, L).
+        answer: (B, L, E).
+        latent: (B, L, E).
+        num_steps: int64 (B,), supervision steps that the puzzle has had; 0 where the lane waits for a puzzle.
+    """
+
+    puzzle: Tensor
+    solution: Tensor
+    answer: Tensor
+    latent: Tensor
+    num_steps: Tensor
+
+
+class PuzzleSolver(StreamModule):
+    """Trains a recursive network to fill a puzzle in, one supervision step per optimizer step.
+
+    A lane of training keeps its puzzle over several optimizer steps, until the supervision steps are used up or the
+    model takes its answer to be right; then it takes the puzzle that the batch has for this lane. Puzzles of the
+    batch whose lane is busy are not used. Evaluation gives every puzzle the same number of steps from a fresh start.
+
+    Args:
+        network: The recursive network.
+        vocab_size: Tokens; 0 is an empty cell.
+        seq_len: Cells of a puzzle, L.
+        num_supervision_steps: Most supervision steps of a puzzle in training.
+        evaluation_steps: Supervision steps in evaluation; None takes those of training.
+        exploration: Probability of a lane not to stop before a random number of steps, at least 2.
+        optimizer: Makes the optimizer.
+        scheduler: Makes the learning-rate scheduler, see `BaseModule`.
+    """
+
+    injected_arguments = (*StreamModule.injected_arguments, "network")
+
+    def __init__(
+        self,
+        *,
+        network: TinyRecursiveModel,
+        vocab_size: int,
+        seq_len: int,
+        num_supervision_steps: int = 16,
+        evaluation_steps: int | None = None,
+        exploration: float = 0.1,
+        optimizer: OptimizerFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
+    ) -> None:
+        for name, value, least in (
+            ("vocab_size", vocab_size, 2),
+            ("seq_len", seq_len, 1),
+            ("num_supervision_steps", num_supervision_steps, 1),
+            ("evaluation_steps", evaluation_steps, 1),
+        ):
+            if value is not None and value < least:
+                raise ValueError(f"model.{name}: {value} given, at least {least} is needed")
+        if not 0 <= exploration <= 1:
+            raise ValueError(f"model.exploration: {exploration} given, a probability from 0 to 1 is needed")
+        self.evaluation_steps = evaluation_steps or num_supervision_steps  # configure_metrics needs it
+        super().__init__(optimizer=optimizer, scheduler=scheduler)
+        self.seq_len = seq_len
+        self.vocab_size = vocab_size
+        self.num_supervision_steps = num_supervision_steps
+        self.exploration = exploration
+        self.network = network
+        self.embedding = nn.Embedding(vocab_size, network.input_size)
+        std = network.input_size**-0.5
+        nn.init.trunc_normal_(self.embedding.weight, std=std, a=-2 * std, b=2 * std)
+        self.output_head = lecun_linear(network.output_size, vocab_size)
+        # A model that has learned nothing must not claim to be right: its lanes would halt at once.
+        self.q_head = nn.Linear(network.output_size, 1)
+        nn.init.zeros_(self.q_head.weight)
+        nn.init.constant_(self.q_head.bias, -5.0)
+
+    @override
+    def configure_metrics(self) -> MetricCollection:
+        by_step = {f"exact_accuracy_step_{step + 1}": ExactAccuracy(step=step) for step in range(self.evaluation_steps)}
+        return MetricCollection(
+            {"exact_accuracy": ExactAccuracy(), "cell_accuracy": CellAccuracy(), "q_accuracy": QAccuracy()} | by_step,  # type: ignore[arg-type]
+            compute_groups=False,
+        )
+
+    @override
+    def initial_state(self, num_lanes: int) -> PuzzleCarry:
+        """Lanes that wait for a puzzle."""
+        empty = torch.zeros(num_lanes, self.seq_len, dtype=torch.long, device=self.device)
+        return self._start(puzzle=empty, solution=empty)
+
+    @override
+    def may_start(self, batch: Batch) -> Tensor:
+        return torch.ones(len(batch["puzzle"]), dtype=torch.bool, device=batch["puzzle"].device)
+
+    @override
+    def step(self, batch: Batch) -> StepOutput:
+        return super().step(batch) if self.training else self._evaluate_from_start(batch)
+
+    @override
+    def stream_step(self, batch: Batch, state: State) -> tuple[StepOutput, State]:
+        """One supervision step of every lane.
+
+        Args:
+            batch: `puzzle` and `solution`, int64 (B, L): what the waiting lanes take.
+            state: `PuzzleCarry`.
+        """
+        fresh = self._start(puzzle=batch["puzzle"], solution=batch["solution"])
+        carry: PuzzleCarry = where_reset(state.num_steps == 0, fresh, state)
+        answer, latent = self.network.refine(self._embed(carry.puzzle), carry.answer, carry.latent)
+        logits, q_logits = self._read(answer)
+        loss, right = self._loss(logits, q_logits, carry.solution)
+        num_steps = carry.num_steps + 1
+        waiting = self._halted(num_steps, q_logits.detach() > 0)
+        carry = carry._replace(answer=answer, latent=latent, num_steps=num_steps.masked_fill(waiting, 0))
+        return StepOutput(loss=loss, predictions=right, targets=carry.solution, weight=len(right)), carry
+
+    def _start(self, *, puzzle: Tensor, solution: Tensor) -> PuzzleCarry:
+        answer, latent = spread(self.network.initial_state(len(puzzle)), self.seq_len)
+        num_steps = torch.zeros(len(puzzle), dtype=torch.long, device=puzzle.device)
+        return PuzzleCarry(puzzle=puzzle, solution=solution, answer=answer, latent=latent, num_steps=num_steps)
+
+    def _halted(self, num_steps: Tensor, claimed: Tensor) -> Tensor:
+        explores = torch.rand(num_steps.shape, device=num_steps.device) < self.exploration
+        random_steps = torch.randint_like(num_steps, 2, max(2, self.num_supervision_steps) + 1)
+        may_stop = num_steps >= torch.where(explores, random_steps, 1)
+        return (num_steps >= self.num_supervision_steps) | (claimed & may_stop)
+
+    def _embed(self, puzzle: Tensor) -> Tensor:
+        # Weights as small as those of the other layers, so that one learning rate suits all; the input is of size 1.
+        return self.embedding(puzzle) * self.network.input_size**0.5
+
+    def _read(self, answer: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the tokens (B, L, V), and of "all of them are right" (B,)."""
+        return self.output_head(answer), self.q_head(answer.mean(dim=1)).squeeze(1)
+
+    def _loss(self, logits: Tensor, q_logits: Tensor, solution: Tensor) -> tuple[Tensor, Tensor]:
+        right = logits.detach().argmax(dim=-1) == solution  # (B, L)
+        cells = F.cross_entropy(logits.flatten(0, 1).float(), solution.flatten())
+        solved = right.all(dim=1).to(torch.float32)
+        return cells + 0.5 * F.binary_cross_entropy_with_logits(q_logits.float(), solved), right
+
+    def _solve(self, puzzle: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Runs the evaluation steps; both logits of the last one, and the tokens after each, (B, N, L)."""
+        embedded = self._embed(puzzle)
+        answer, latent = spread(self.network.initial_state(len(puzzle)), puzzle.shape[1])
+        tokens = []
+        for _ in range(self.evaluation_steps):
+            answer, latent = self.network.refine(embedded, answer, latent)
+            logits, q_logits = self._read(answer)
+            tokens.append(logits.argmax(dim=-1))
+        return logits, q_logits, torch.stack(tokens, dim=1)
+
+    def _evaluate_from_start(self, batch: Batch) -> StepOutput:
+        logits, q_logits, tokens = self._solve(batch["puzzle"])
+        loss, _ = self._loss(logits, q_logits, batch["solution"])
+        right = tokens == batch["solution"].unsqueeze(1)
+        return StepOutput(loss=loss, predictions=right, targets=q_logits > 0, weight=len(right))
+
+    def forward(self, puzzle: Tensor) -> Tensor:
+        """Fills puzzles in: int64 (B, L) to int64 (B, L)."""
+        return self._solve(puzzle)[2][:, -1]
+
+    @override
+    def predict_step(self, batch: Batch, batch_idx: int) -> Batch:
+        _, q_logits, tokens = self._solve(batch["puzzle"])
+        return {"puzzle": batch["puzzle"], "solution": tokens[:, -1], "confidence": q_logits.float().sigmoid()}
+
+    @override
+    def example_inputs(self) -> dict[str, Tensor]:
+        return {"puzzle": torch.randint(self.vocab_size, (2, self.seq_len))}

@@ -1,0 +1,134 @@
+"""The block of recursive networks: mixing over the steps, then SwiGLU over the features.
+
+Tensors are steps first, (L, B, D): then mixing over the length is one matrix product without a transposed copy.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class SwiGLU(nn.Module):
+    """Gated feed-forward network without biases (Shazeer, 2020).
+
+    Args:
+        features: Features in and out, D.
+        expansion: Width of an ungated network with as many parameters, over D.
+    """
+
+    def __init__(self, *, features: int, expansion: float) -> None:
+        super().__init__()
+        width = _gated_width(features, expansion)
+        self.gate = lecun_linear(features, width)
+        self.value = lecun_linear(features, width)
+        self.down = lecun_linear(width, features)
+
+    def forward(self, steps: Tensor) -> Tensor:
+        """(..., D) -> (..., D)."""
+        return self.down(F.silu(self.gate(steps)) * self.value(steps))
+
+
+class LengthMixing(nn.Module):
+    """SwiGLU over the steps, the same for each feature; every step sees every other.
+
+    Args:
+        seq_len: Steps L, fixed.
+        expansion: Width of an ungated network with as many parameters, over L.
+    """
+
+    def __init__(self, *, seq_len: int, expansion: float) -> None:
+        super().__init__()
+        self.seq_len = seq_len
+        width = _gated_width(seq_len, expansion)
+        self.gate = lecun_linear(seq_len, width)
+        self.value = lecun_linear(seq_len, width)
+        self.down = lecun_linear(width, seq_len)
+
+    def forward(self, steps: Tensor) -> Tensor:
+        """(L, B, D) -> (L, B, D)."""
+        if len(steps) != self.seq_len:
+            raise ValueError(f"{len(steps)} steps given, this network mixes exactly seq_len {self.seq_len}")
+        flat = steps.flatten(1)  # (L, B * D)
+        hidden = F.silu(self.gate.weight @ flat) * (self.value.weight @ flat)
+        return (self.down.weight @ hidden).view(steps.shape)
+
+
+class AttentionMixing(nn.Module):
+    """Multi-head self-attention with rotary positions (Su et al., 2021), without biases.
+
+    Args:
+        features: Features D of a step.
+        num_heads: Heads; D / heads must be even.
+        causal: Whether a step sees only itself and those before it.
+    """
+
+    def __init__(self, *, features: int, num_heads: int, causal: bool) -> None:
+        super().__init__()
+        if num_heads < 1 or features % (2 * num_heads):
+            raise ValueError(f"num_heads: {num_heads} given, {features} features must split into heads of even width")
+        self.num_heads = num_heads
+        self.causal = causal
+        self.query_key_value = lecun_linear(features, 3 * features)
+        self.output = lecun_linear(features, features)
+
+    def forward(self, steps: Tensor) -> Tensor:
+        """(L, B, D) -> (L, B, D)."""
+        split = self.query_key_value(steps).unflatten(-1, (3, self.num_heads, -1))  # (L, B, 3, heads, D / heads)
+        query, key, value = split.permute(2, 1, 3, 0, 4)  # (B, heads, L, D / heads) each
+        query, key = _rotate(query), _rotate(key)
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
+        return self.output(mixed.permute(2, 0, 1, 3).flatten(2))
+
+
+class RecursiveBlock(nn.Module):
+    """Two residual branches, each normalised after the addition, so that repeating the block cannot blow up.
+
+    Args:
+        mixing: Maps (L, B, D) to (L, B, D), across the steps.
+        features: Features D of a step.
+        expansion: See `SwiGLU`.
+    """
+
+    def __init__(self, *, mixing: nn.Module, features: int, expansion: float) -> None:
+        super().__init__()
+        self.mixing = mixing
+        self.feed_forward = SwiGLU(features=features, expansion=expansion)
+
+    def forward(self, steps: Tensor) -> Tensor:
+        """(L, B, D) -> (L, B, D)."""
+        steps = _normalize(steps + self.mixing(steps))
+        return _normalize(steps + self.feed_forward(steps))
+
+
+def lecun_linear(in_features: int, out_features: int) -> nn.Linear:
+    """A linear map without bias, its weights truncated normal of variance 1 / in_features (LeCun et al., 1998)."""
+    linear = nn.Linear(in_features, out_features, bias=False)
+    std = in_features**-0.5
+    nn.init.trunc_normal_(linear.weight, std=std, a=-2 * std, b=2 * std)
+    return linear
+
+
+def _gated_width(features: int, expansion: float) -> int:
+    # Two thirds, because a gated network has three matrices; multiples of 8 suit the vector units.
+    return max(8, 8 * math.ceil(expansion * features * 2 / 3 / 8))
+
+
+def _normalize(steps: Tensor) -> Tensor:
+    """Root mean square 1 per step, in float32 whatever autocast does."""
+    return F.rms_norm(steps.float(), steps.shape[-1:], eps=1e-5)
+
+
+def _rotate(heads: Tensor) -> Tensor:
+    """Turns pairs of features by angles proportional to the position.
+
+    Args:
+        heads: (B, heads, L, E).
+    """
+    length, width = heads.shape[-2:]
+    frequencies = 10_000.0 ** (-torch.arange(0, width, 2, device=heads.device) / width)  # (E / 2,)
+    angles = torch.outer(torch.arange(length, device=heads.device), frequencies)  # (L, E / 2)
+    cos, sin = angles.cos().to(heads.dtype), angles.sin().to(heads.dtype)
+    first, second = heads.chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)

@@ -1,0 +1,150 @@
+"""The Tiny Recursive Model: one small network, applied again and again to an answer and a latent."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from models.recurrent.encoder import Encoder
+from models.recurrent.recursive_block import AttentionMixing, LengthMixing, RecursiveBlock, lecun_linear
+from models.recurrent.state import State
+
+Mixing = Literal["attention", "causal_attention", "length"]
+
+
+class TinyRecursiveModel(Encoder):
+    """Improves an answer by recursion (Jolicoeur-Martineau, "Less is More: Recursive Reasoning with Tiny Networks").
+
+    One recursion updates the latent `num_latent_updates` times from the question, the answer and itself, then the
+    answer from the latent; both updates are the same network. Of the recursions of a supervision step only the last
+    is differentiated, and what a step leaves is where the next one starts.
+
+    For a puzzle, `refine` is called again and again on one question. As an encoder of streams each chunk is one
+    supervision step, and every position of a chunk starts from the answer and the latent that the last position of
+    the chunk before it ended with.
+
+    Args:
+        input_size: Features of an input step, D.
+        hidden_size: Features of answer and latent, E.
+        mixing: How steps see each other: `attention`, `causal_attention` (streams need it), or `length`, a network
+            over the `seq_len` steps, which is faster and better on short grids.
+        seq_len: Steps of every sequence, needed by `length` only.
+        num_layers: Blocks of the network.
+        num_latent_updates: Updates of the latent per recursion, n.
+        num_recursions: Recursions per supervision step, T.
+        num_heads: Attention heads.
+        expansion: Width of the feed-forward networks, over the features.
+    """
+
+    initial_answer: Tensor
+    initial_latent: Tensor
+
+    def __init__(
+        self,
+        *,
+        input_size: int,
+        hidden_size: int,
+        mixing: Mixing = "causal_attention",
+        seq_len: int | None = None,
+        num_layers: int = 2,
+        num_latent_updates: int = 6,
+        num_recursions: int = 3,
+        num_heads: int = 4,
+        expansion: float = 4.0,
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("input_size", input_size),
+            ("hidden_size", hidden_size),
+            ("num_layers", num_layers),
+            ("num_recursions", num_recursions),
+        ):
+            if value < 1:
+                raise ValueError(f"network.{name}: {value} given, at least 1 is needed")
+        if num_latent_updates < 1:
+            raise ValueError(
+                f"network.num_latent_updates: {num_latent_updates} given, at least 1 is needed: the answer is made "
+                "from the latent alone, and without an update of the latent it would never see the input"
+            )
+        self.input_size = input_size
+        self.output_size = hidden_size
+        self.mixing = mixing
+        self.num_latent_updates = num_latent_updates
+        self.num_recursions = num_recursions
+        self.projection = nn.Identity() if input_size == hidden_size else lecun_linear(input_size, hidden_size)
+        self.blocks = nn.Sequential(
+            *(
+                RecursiveBlock(
+                    mixing=_make_mixing(mixing, hidden_size, seq_len, num_heads, expansion),
+                    features=hidden_size,
+                    expansion=expansion,
+                )
+                for _ in range(num_layers)
+            )
+        )
+        # Fixed, not learned: from the second recursion on, no gradient reaches where a step started.
+        for name in ("initial_answer", "initial_latent"):
+            self.register_buffer(name, nn.init.trunc_normal_(torch.empty(hidden_size)))
+
+    def refine(self, question: Tensor, answer: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """One supervision step.
+
+        Args:
+            question: (B, L, D).
+            answer: (B, L, E).
+            latent: (B, L, E).
+
+        Returns:
+            answer: (B, L, E), its graph that of the last recursion.
+            latent: (B, L, E), likewise.
+        """
+        question = self.projection(question).transpose(0, 1).contiguous()  # (L, B, E)
+        answer, latent = answer.transpose(0, 1).contiguous(), latent.transpose(0, 1).contiguous()
+        if self.num_recursions > 1:
+            with torch.no_grad():
+                for _ in range(self.num_recursions - 1):
+                    answer, latent = self._recurse(question, answer, latent)
+            # Autocast would hand the weights that it converted in here, without a graph, to the last recursion.
+            torch.clear_autocast_cache()
+        answer, latent = self._recurse(question, answer, latent)
+        return answer.transpose(0, 1), latent.transpose(0, 1)
+
+    def _recurse(self, question: Tensor, answer: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
+        given = question + answer
+        for _ in range(self.num_latent_updates):
+            latent = self.blocks(latent + given)
+        return self.blocks(answer + latent), latent
+
+    @override
+    def initial_state(self, num_lanes: int) -> State:
+        """(answer, latent), each (B, E)."""
+        return self.initial_answer.expand(num_lanes, -1), self.initial_latent.expand(num_lanes, -1)
+
+    @override
+    def encode(self, chunk: Tensor, state: State) -> tuple[Tensor, State]:
+        if self.mixing != "causal_attention":
+            raise ValueError(
+                f"network.mixing: with {self.mixing!r} a step sees those after it; a stream needs 'causal_attention'"
+            )
+        answer, latent = spread(state, chunk.shape[1])
+        answer, latent = self.refine(chunk, answer, latent)
+        return answer, (answer[:, -1], latent[:, -1])
+
+
+def spread(state: tuple[Tensor, Tensor], length: int) -> tuple[Tensor, Tensor]:
+    """Answer and latent of each lane (B, E) as start values of every step, (B, L, E)."""
+    answer, latent = (tensor.unsqueeze(1).expand(-1, length, -1) for tensor in state)
+    return answer, latent
+
+
+def _make_mixing(
+    mixing: Mixing, hidden_size: int, seq_len: int | None, num_heads: int, expansion: float
+) -> LengthMixing | AttentionMixing:
+    if mixing == "length":
+        if seq_len is None:
+            raise ValueError("network.seq_len: none given, the mixing 'length' needs the number of steps")
+        return LengthMixing(seq_len=seq_len, expansion=expansion)
+    if mixing not in ("attention", "causal_attention"):
+        raise ValueError(f"network.mixing: {mixing!r} given, it must be 'attention', 'causal_attention' or 'length'")
+    return AttentionMixing(features=hidden_size, num_heads=num_heads, causal=mixing == "causal_attention")
