@@ -12,6 +12,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
 from typing_extensions import override
 
 SIGTERM_EXIT_CODE = 143  # 128 + 15, what a shell reports for a process ended by SIGTERM
@@ -26,11 +27,19 @@ class BestCheckpoint(ModelCheckpoint):
 
     Args:
         monitor: The metric; lower is better.
+        untrained_margin: Share by which a trained model must be better than the untrained one to take its place.
         dirpath: Folder of the checkpoints; None takes `checkpoints` in the trainer's default_root_dir.
         inherit_from: Folder of the checkpoint that is resumed, if it is another one.
     """
 
-    def __init__(self, *, monitor: str, dirpath: str | None = None, inherit_from: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        monitor: str,
+        untrained_margin: float = 0.0,
+        dirpath: str | None = None,
+        inherit_from: str | None = None,
+    ) -> None:
         super().__init__(
             dirpath=dirpath,
             filename="best",
@@ -41,6 +50,8 @@ class BestCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
         )
         self.inherit_from = inherit_from
+        self.untrained_margin = untrained_margin
+        self._untrained: float | None = None
         # Lightning takes "saved at step 0" for "nothing new"; a baseline in closed form never takes a step.
         self._last_global_step_saved = -1
 
@@ -53,11 +64,27 @@ class BestCheckpoint(ModelCheckpoint):
     def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Makes the untrained model a candidate, where the whole validation split was run before training."""
         if trainer.num_sanity_val_steps == float("inf"):
-            self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+            candidates = self._monitor_candidates(trainer)
+            self._untrained = float(candidates[str(self.monitor)])
+            self._save_topk_checkpoint(trainer, candidates)
+
+    @override
+    def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
+        if self._untrained is not None and current is not None and self.best_model_score is not None:
+            untrained_leads = float(self.best_model_score) == self._untrained
+            bound = self._untrained - self.untrained_margin * abs(self._untrained)
+            if untrained_leads and not float(current) < bound:
+                return False
+        return super().check_monitor_top_k(trainer, current)
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "untrained": self._untrained}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         assert self.dirpath is not None
+        self._untrained = state_dict.get("untrained")
         own = Path(self.dirpath) / "best.ckpt"
         inherited = Path(self.inherit_from or self.dirpath) / "best.ckpt"
         score = state_dict["best_model_score"]

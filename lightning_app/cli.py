@@ -186,7 +186,12 @@ class AppCLI(LightningCLI):
         ]
         if trainer.enable_checkpointing is not False:
             inherit_from = str(resumed.parent) if resumed else None
-            every_run += [BestCheckpoint(monitor=self.model.monitor, inherit_from=inherit_from), LastCheckpoint()]
+            best = BestCheckpoint(
+                monitor=self.model.monitor,
+                untrained_margin=self.model.untrained_margin,
+                inherit_from=inherit_from,
+            )
+            every_run += [best, LastCheckpoint()]
         return [callback for callback in every_run if not any(type(callback) is type(other) for other in given)]
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:

@@ -53,6 +53,10 @@ class BaseModule(LightningModule):
     monitor: str = "val/loss"
     """The metric that picks the best checkpoint, and that plateau schedulers watch; lower is better."""
 
+    untrained_margin: float = 0.0
+    """Share by which training must lower `monitor` for a checkpoint to be better than the untrained model, where that
+    one was validated too (`trainer.num_sanity_val_steps: -1`)."""
+
     injected_arguments: tuple[str, ...] = ("optimizer", "scheduler")
     """Constructor arguments that are code, not data. A checkpoint made in a notebook leaves them out, because it
     must load under `weights_only=True`; give them again: `load_from_checkpoint(path, network=...)`. A checkpoint

@@ -25,7 +25,7 @@ class TrajectoryForecaster(EncoderModule):
 
     Everything between raw values and raw quantiles is inside: the features, their streaming state, the units. The
     untrained model gives the classical forecast, the usual quantiles of training scaled by today's volatility; with
-    `trainer.num_sanity_val_steps: -1` it is a candidate for the best checkpoint, so that training can only win.
+    `trainer.num_sanity_val_steps: -1` it is a candidate for the best checkpoint, which training has to beat by 1 %.
 
     Args:
         encoder: Reads the features of a step; any size.
@@ -41,6 +41,8 @@ class TrajectoryForecaster(EncoderModule):
     """
 
     has_base: Tensor
+    # On prices, whose mean cannot be forecast, the best of many validations wins by luck rather than skill.
+    untrained_margin = 0.01
 
     def __init__(
         self,
