@@ -184,3 +184,9 @@ def test_rows_without_a_number_are_no_rows() -> None:
     )
     data = module(table)
     assert [len(ticker.values) for ticker in data.tickers] == [299, 299]
+
+
+def test_a_ticker_shorter_than_one_chunk_is_streamed_whole() -> None:
+    data = module(panel_table(rows=60), chunk_size=64, split=(0.5, 0.75, 1.0))
+    (batch,) = data.train_dataloader()
+    assert int(batch["valid"].sum()) == 2 * (30 - 10)

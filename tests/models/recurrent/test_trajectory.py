@@ -7,18 +7,39 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.recurrent import LSTMEncoder, TrajectoryForecaster
+from models.recurrent import (
+    LSTMEncoder,
+    StackedEncoder,
+    TrajectoryForecaster,
+)
 from models.recurrent.volatility import StreamedPrices, faded_sums, stream_features
 
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
-def make_model(units: str = "log_return", **options: object) -> TrajectoryForecaster:
+ENCODERS = {
+    "lstm": lambda: LSTMEncoder(input_size=5, hidden_size=6),
+    "gru": lambda: GRUEncoder(input_size=5, hidden_size=6),
+    "delta memory": lambda: DeltaMemory(input_size=6, num_heads=2, num_slots=4, value_size=4),
+    "delta memory and recursion": lambda: StackedEncoder(
+        encoders=[
+            DeltaMemory(input_size=6, num_layers=1, num_heads=2, num_slots=4, value_size=4),
+            TinyRecursiveModel(input_size=6, hidden_size=8, num_latent_updates=1, num_recursions=2, num_heads=2),
+        ]
+    ),
+}
+
+
+def make_model(units: str = "log_return", encoder: str = "lstm") -> TrajectoryForecaster:
     torch.manual_seed(0)
     return TrajectoryForecaster(
-        encoder=LSTMEncoder(input_size=5, hidden_size=6), horizon=5, chunk_size=16, warm_up=8, quantiles=LEVELS,
-        units=units, **options,  # type: ignore[arg-type]
-    ).eval()  # fmt: skip
+        encoder=ENCODERS[encoder](),
+        horizon=5,
+        chunk_size=16,
+        warm_up=8,
+        quantiles=LEVELS,
+        units=units,  # type: ignore[arg-type]
+    ).eval()
 
 
 def prices(length: int, seed: int = 0) -> Tensor:
@@ -85,15 +106,16 @@ def streamed_forecasts(model: TrajectoryForecaster, series: Tensor) -> dict[int,
     return found
 
 
-def trained_model() -> TrajectoryForecaster:
-    model = make_model()
+def trained_model(encoder: str = "lstm") -> TrajectoryForecaster:
+    model = make_model(encoder=encoder)
     model.set_base([prices(200, seed) for seed in range(3)])
     torch.nn.init.normal_(model.head.correction.weight, std=0.3)
     return model
 
 
-def test_shuffling_the_future_leaves_every_earlier_forecast_unchanged() -> None:
-    model, series = trained_model(), prices(96)
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_shuffling_the_future_leaves_every_earlier_forecast_unchanged(encoder: str) -> None:
+    model, series = trained_model(encoder), prices(96)
     before = streamed_forecasts(model, series)
     changed = series.clone()
     changed[50:] = changed[50:][torch.randperm(46)]
@@ -103,8 +125,9 @@ def test_shuffling_the_future_leaves_every_earlier_forecast_unchanged() -> None:
     assert not torch.equal(before[60], after[60])
 
 
-def test_a_history_given_at_once_is_forecast_as_when_streamed() -> None:
-    model, series = trained_model(), prices(96)
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_a_history_given_at_once_is_forecast_as_when_streamed(encoder: str) -> None:
+    model, series = trained_model(encoder), prices(96)
     torch.testing.assert_close(model(series[None])[0], streamed_forecasts(model, series)[95], rtol=1e-4, atol=1e-3)
 
 
@@ -137,3 +160,10 @@ def test_bad_options_are_named(options: dict[str, object], message: str) -> None
         TrajectoryForecaster(
             encoder=LSTMEncoder(input_size=5, hidden_size=6), horizon=5, chunk_size=16, **options  # type: ignore[arg-type]
         )  # fmt: skip
+
+
+def test_stacked_encoders_must_fit_together() -> None:
+    with pytest.raises(ValueError, match="GRUEncoder gives 6 features, and LSTMEncoder behind it reads 5"):
+        StackedEncoder(encoders=[ENCODERS["gru"](), ENCODERS["lstm"]()])
+    with pytest.raises(ValueError, match="at least one is needed"):
+        StackedEncoder(encoders=[])
