@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from models.recurrent import (
+    DeltaMemory,
+    GRUEncoder,
     LSTMEncoder,
     StackedEncoder,
+    TinyRecursiveModel,
     TrajectoryForecaster,
 )
 from models.recurrent.volatility import StreamedPrices, faded_sums, stream_features
