@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor
 from typing_extensions import override
@@ -124,6 +125,15 @@ class TextStreamDataModule(StreamDataModule):
     def dataset(self, split: Split) -> TokenStream:  # type: ignore[override]
         self._read()
         return self._streams["test" if split == "predict" else split]
+
+    @override
+    def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
+        """As of `BaseDataModule`, with tokens as text."""
+        vocabulary = pl.Series(self.vocabulary)
+        table = super().prediction_table(outputs)
+        return table.with_columns(
+            pl.Series(name, vocabulary.gather(table[name])) for name in table.columns if name.endswith("token")
+        )
 
     @override
     def fingerprint(self) -> dict[str, Any]:

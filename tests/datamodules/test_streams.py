@@ -164,3 +164,16 @@ def test_topics_are_split_by_document() -> None:
     splits = EnglishTopics().read(root=None)
     assert not set(splits["train"]) & set(splits["test"])
     assert sum(map(len, splits.values())) > 60
+
+
+def test_predictions_are_tokens_as_text(stream_args: object) -> None:
+    import polars as pl
+
+    assert main(stream_args()) == 0  # type: ignore[operator]
+    (checkpoint,) = Path("runs").glob("*/*/checkpoints/best.ckpt")
+    assert main(["predict", "--ckpt_path", str(checkpoint)]) == 0
+    (path,) = Path("runs").glob("*/*/predictions.parquet")
+    table = pl.read_parquet(path)
+    assert table.columns == ["token", "log_probability", "likeliest_token"]
+    assert set(table["token"]) <= set("abcdefghi ")
+    assert (table["log_probability"] < 0).all()
