@@ -73,7 +73,11 @@ class StreamModule(BaseModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the training state of all lanes; every process comes through here."""
-        if self._carried is None or self.trainer.state.fn != "fit":
+        if self.trainer.state.fn != "fit":
+            return
+        if self._restored is not None:  # loaded, and no step taken since
+            checkpoint[_CARRIED] = self._restored
+        if self._carried is None:
             return
         state = self._carried
         if self.trainer.world_size > 1:
@@ -84,7 +88,7 @@ class StreamModule(BaseModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the state of all lanes until the first step, which knows its share of them."""
-        self._restored = checkpoint.get(_CARRIED)
+        self._carried, self._restored = None, checkpoint.get(_CARRIED)
 
     def _share_of(self, tensors: list[Tensor]) -> State:
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
