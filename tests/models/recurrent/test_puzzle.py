@@ -18,7 +18,6 @@ from tests.conftest import CONFIGS, run_folders
 from tests.lightning_app.test_exact_resume import CALLBACKS, KILL, run_jobs, same_checkpoint
 
 LANES, CELLS = 4, 16
-SMALL_SPLITS = ("--data.num_val", "20", "--data.num_test", "20")
 
 
 def solver(**options: Any) -> PuzzleSolver:
@@ -204,15 +203,6 @@ def test_a_killed_fit_resumes_to_the_same_bits_carry_and_average_included(
         assert all(torch.equal(expected, found) for expected, found in pairs)
         losses = [[row["train/loss"] for row in read_history(run / "metrics.csv")] for run in (whole, resumed)]
         assert losses[0] == losses[1]
-
-
-@pytest.mark.parametrize("config", sorted(CONFIGS.glob("recurrent/sudoku*.yaml")), ids=lambda path: path.stem)
-def test_every_experiment_fits_tests_and_predicts(config: Path) -> None:
-    few = ["-c", str(CONFIGS / "trainer/debug.yaml"), "--trainer.check_val_every_n_epoch", "1"]
-    assert main(["fit", "-c", str(config), *few, "--data.num_train", "300", *SMALL_SPLITS]) == 0
-    checkpoint = str(run_folders(Path("runs"))[0] / "checkpoints/best.ckpt")
-    for verb in ("test", "predict"):
-        assert main([verb, "--ckpt_path", checkpoint]) == 0
 
 
 @pytest.mark.slow
