@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
 from typing_extensions import override
 
 from models.layers.gate import Gate
@@ -43,13 +44,14 @@ class GradientFlow(Callback):
         self._suspects: dict[str, str] = {}
         self._warned: set[str] = set()
         self._batch: Any = None
-        self._openness: dict[str, float] = {}
+        self._openness: dict[str, Tensor] = {}
+        self._hooks: list[RemovableHandle] = []
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for name, module in pl_module.named_modules():
-            if isinstance(module, Gate):
-                module.register_forward_hook(self._look_at(name))
+            if isinstance(module, Gate) and name.endswith("plasticity"):
+                self._hooks.append(module.register_forward_hook(self._look_at(name)))
 
     @override
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -68,7 +70,7 @@ class GradientFlow(Callback):
             self.norms.setdefault(name, []).append(norm)
             if complaint := _complaint(parameter.grad, norm):
                 found[name] = complaint
-        found |= {name: _SHUT.format(openness) for name, openness in self._openness.items() if openness < _DEAD}
+        found |= {name: _SHUT.format(float(openness)) for name, openness in self._openness.items() if openness < _DEAD}
         # At the very first step zeros are usual: a head that starts at zero passes no gradient on.
         for name in found.keys() & self._suspects.keys() - self._warned:
             self._warned.add(name)
@@ -80,13 +82,16 @@ class GradientFlow(Callback):
     def _look_at(self, name: str) -> Callable[[Gate, Any, Tensor], None]:
         def look(gate: Gate, _: Any, output: Tensor) -> None:
             if gate.training:
-                self._openness[name] = float(output.detach().flatten(0, -2).mean(dim=0).min())
+                self._openness[name] = output.detach().flatten(0, -2).mean(dim=0).min()
 
         return look
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._batch = None
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
         if trainer.is_global_zero and self.steps:
             path = Path(trainer.default_root_dir) / "gradient_flow.png"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,13 +102,13 @@ def gradient_by_lag(module: EncoderModule, batch: dict[str, Tensor]) -> Tensor:
     """How strongly the encoder's last output depends on each input step, averaged over lanes.
 
     Args:
-        module: A recurrent model; its state and gradients are left as they are.
+        module: A recurrent model; its state, gradients and random numbers are left as they are.
         batch: A training batch of it.
 
     Returns:
         (L,), lag 0 first, relative to lag 0.
     """
-    with torch.enable_grad():
+    with torch.enable_grad(), torch.random.fork_rng():
         embedded = module.embed(batch).detach().requires_grad_()
         state = map_state(lambda tensor: tensor.detach(), module.initial_state(len(embedded)))
         output, _ = unroll(module.encoder, embedded, state, batch["reset"], module.chunk_size)
