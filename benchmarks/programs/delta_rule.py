@@ -1,7 +1,7 @@
 """CPU seconds of forward and backward of the delta rule, step by step and chunkwise, beside the peer's.
 
-Chunkwise forms count at the faster of two chunk sizes. The peer is flash-linear-attention on a CPU: the plain PyTorch form that it keeps beside its Triton kernels. FOLDER
-holds it and einops: pip install --no-deps --target FOLDER fla-core==0.6.0 einops
+Chunkwise forms count at the faster of two chunk sizes. The peer is flash-linear-attention on a CPU: the plain PyTorch
+form that it keeps beside its Triton kernels. FOLDER holds it and einops: pip install --no-deps --target FOLDER fla-core==0.6.0 einops
 
 usage: delta_rule.py [FOLDER] [--repeats 5]
 """
