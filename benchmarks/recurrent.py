@@ -140,12 +140,12 @@ def trajectories() -> str:
     """63 trading days ahead, beside the classical forecast at the same origins."""
     root = data_root(None)
     file = ("--data.panel=PanelFile", "--data.panel.ticker_column=null")
-    jobs: list[tuple[str, list[str], float]] = [
-        ("S&P 500, NASDAQ, WTI", [], 1.005),
+    jobs: list[tuple[str, list[str], float | None]] = [
+        ("S&P 500, NASDAQ, WTI", [], None),
         ("VIX", [*file, f"--data.panel.path={root}/market/vix-daily.csv", "--data.panel.value_column=CLOSE",
-                 "--data.panel.time_column=DATE", "--trainer.max_epochs=20"], 0.1748 / 0.1882),
+                 "--data.panel.time_column=DATE", "--trainer.max_epochs=20"], 0.1748),
         ("Brent", [*file, f"--data.panel.path={root}/market/brent-daily.csv", "--data.panel.value_column=Price",
-                   "--data.panel.time_column=Date"], 1.005),
+                   "--data.panel.time_column=Date"], None),
     ]  # fmt: skip
     rows = []
     for encoder in ("market_lstm63", "market_trm63"):
@@ -155,16 +155,20 @@ def trajectories() -> str:
             ]
             wql, classical = median(found, "wql"), found[0].answer["classical"]
             middle = sorted(found, key=lambda cost: cost.answer["ratio"])[1].answer
+            reached = wql <= aim if aim else all(cost.answer["ratio"] <= 1.005 for cost in found)
             rows.append(
                 f"{name}, {encoder.split('_')[1][:-2]}|{wql:.5f}|{classical:.5f}|{middle['ratio']:.3f} "
                 f"({middle['low']:.3f} to {middle['high']:.3f})|{'yes' if middle['high'] < 1 else 'no'}|"
-                f"{statistics.median(cost.cpu_seconds for cost in found):.0f}|{aim:.3f}|{verdict(middle['ratio'] <= aim)}"
+                f"{statistics.median(cost.cpu_seconds for cost in found):.0f}|"
+                f"{f'WQL {aim}' if aim else 'each ratio at most 1.005'}|{verdict(reached)}"
             )
     return (
         "WQL on levels, horizon 63, origins every 21 days in the last 20 %, fitted once on the first 68 % with 12 % for "
         f"selection; median of seeds {', '.join(SEEDS)}, with the 95 % block-bootstrap interval of the ratio to the "
-        "classical forecast (usual quantiles by volatility). Skill is claimed only where the interval excludes 1.\n\n"
-    ) + table("|model|classical|ratio|skill|CPU s|aim, ratio|", *rows)
+        "classical forecast (usual quantiles by volatility). Skill is claimed only where the interval excludes 1. That "
+        "training has to beat the untrained model by 1 % on validation was decided after one test of the recursive "
+        "model on the three prices had come out 1.9 % worse.\n\n"
+    ) + table("|model|classical|ratio|skill|CPU s|aim|", *rows)
 
 
 SECTIONS: dict[str, Callable[[], str]] = {

@@ -67,7 +67,7 @@ class GradientFlow(Callback):
             if not parameter.requires_grad:
                 continue
             norm = math.nan if parameter.grad is None else float(parameter.grad.norm())
-            self.norms.setdefault(name, []).append(norm)
+            self.norms.setdefault(name, [math.nan] * (len(self.steps) - 1)).append(norm)
             if complaint := _complaint(parameter.grad, norm):
                 found[name] = complaint
         found |= {name: _SHUT.format(float(openness)) for name, openness in self._openness.items() if openness < _DEAD}
@@ -76,6 +76,8 @@ class GradientFlow(Callback):
             self._warned.add(name)
             warnings.warn(f"GradientFlow: {name}: {found[name]} (step {trainer.global_step})", stacklevel=2)
         self._suspects = found
+        for values in self.norms.values():
+            values += [math.nan] * (len(self.steps) - len(values))  # frozen by now
         if isinstance(pl_module, EncoderModule):
             self.by_lag = gradient_by_lag(pl_module, self._batch)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from typing_extensions import override
@@ -41,14 +42,14 @@ class PredictionTable(Callback):
             for forecast, origin in zip(outputs["forecast"].float().cpu(), outputs["origin"].tolist(), strict=True):
                 self._tables.append(_table(forecast, origin, data, names))
         elif isinstance(data, BaseDataModule) and isinstance(outputs, dict) and len(next(iter(outputs.values()))):
-            moved = {
-                name: value.float().cpu() if value.is_floating_point() else value.cpu()
-                for name, value in outputs.items()
-            }
-            self._tables.append(data.prediction_table(moved))
+            self._tables.append(data.prediction_table({name: _plain(value) for name, value in outputs.items()}))
 
     @override
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.world_size > 1:
+            everyone: list[list[pl.DataFrame]] = [[] for _ in range(trainer.world_size)]
+            torch.distributed.all_gather_object(everyone, self._tables)
+            self._tables = [table for tables in everyone for table in tables]
         if trainer.is_global_zero and self._tables:
             path = Path(trainer.default_root_dir) / "predictions.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)

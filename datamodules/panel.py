@@ -141,7 +141,10 @@ class PanelDataModule(StreamDataModule):
     def boundaries(self) -> list[np.datetime64]:
         """Last days of train, validation and test."""
         calendar = self.calendar
-        return [calendar[int(share * len(calendar)) - 1] for share in self.split]
+        ends = [int(share * len(calendar)) for share in self.split]
+        if ends[0] < 1:
+            raise ValueError(f"data.split: {list(self.split)} given, of {len(calendar)} days none is left to train on")
+        return [calendar[end - 1] for end in ends]
 
     @property
     def offsets(self) -> np.ndarray:
@@ -195,9 +198,10 @@ class PanelDataModule(StreamDataModule):
         if split == "predict":
             return np.array([[len(ticker.values) - 1 for ticker in self.tickers]])
         last_days = dict(zip(("train", "val", "test"), self.boundaries, strict=True))
-        before = {"val": last_days["train"], "test": last_days["val"]}.get(split, np.datetime64(0, "us"))
-        stride = {"train": 1, "val": self.val_stride, "test": self.test_stride}[split]
         calendar = self.calendar
+        earliest = calendar[0] - np.timedelta64(1, "us")
+        before = {"train": earliest, "val": last_days["train"], "test": last_days["val"]}[split]
+        stride = {"train": 1, "val": self.val_stride, "test": self.test_stride}[split]
         days = calendar[(calendar > before) & (calendar <= last_days[split])][::stride]
         columns = []
         for ticker in self.tickers:

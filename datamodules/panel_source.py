@@ -87,7 +87,13 @@ class PanelFile(PanelSource):
         time, value = pl.col(self.time_column), pl.col(self.value_column).cast(pl.Float64, strict=False)
         if frame.schema[self.time_column] == pl.String:
             time = time.str.to_datetime(self.time_format, time_unit="us")
-        frame = frame.select(ticker=ticker, time=time.cast(pl.Datetime("us")), value=value)
+        frame = frame.select(ticker=ticker, time=time.cast(pl.Datetime("us")), value=value, raw=self.value_column)
+        for name, column in (("ticker", self.ticker_column), ("time", self.time_column)):
+            if frame[name].null_count():
+                raise ValueError(f"{self.path}: {column!r} is empty in row {frame[name].is_null().arg_max()}")
+        unread = frame.filter(pl.col("value").is_null() & pl.col("raw").is_not_null())
+        if len(unread):
+            raise ValueError(f"{self.path}: {self.value_column!r} holds {unread['raw'][0]!r}, which is no number")
         twice = frame.filter(pl.struct("ticker", "time").is_duplicated())
         if len(twice):
             raise ValueError(f"{self.path}: {twice['ticker'][0]} has more than one row for {twice['time'][0]}")

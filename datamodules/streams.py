@@ -147,8 +147,8 @@ class StreamDataModule(BaseDataModule):
         window: Steps that the gradient reaches back, k2; None takes `chunk_size`.
         arrangement: `packed` cuts documents into lanes of equal length; `aligned` keeps each whole, see `LaneBatches`.
         shuffle: Lay the training documents out anew in each epoch.
-        eval_batch_size: Lanes elsewhere; None takes `batch_size`. Each lane starts without memory, so that fewer
-            lanes make slightly better scores.
+        eval_batch_size: Lanes of all processes elsewhere; None takes `batch_size`. Each lane starts without memory,
+            so that fewer lanes make slightly better scores.
         num_workers: Processes that gather batches.
         pin_memory: Put batches in page-locked memory.
     """
@@ -214,7 +214,9 @@ class StreamDataModule(BaseDataModule):
         _, world_size = self._rank_and_world_size()
         arrangement = self.eval_arrangement or self.arrangement
         available = len(dataset.documents) if arrangement == "aligned" else _num_rows(dataset.documents)
-        num_lanes = min(self.eval_batch_size, -(-available // world_size)) * world_size
+        # As many lanes in all on any number of processes: each starts without memory, which the score shows.
+        lanes_each = min(-(-self.eval_batch_size // world_size), -(-available // world_size))
+        num_lanes = lanes_each * world_size
         return self._lane_loader(dataset, num_lanes, self.chunk_size, arrangement, None, lambda: (0, 0))
 
     def _lane_loader(

@@ -178,14 +178,23 @@ class SudokuDataModule(DrawnDataModule):
         """What is generated, how it is split, and what counts."""
         counts = self.num_puzzles
         shown = (self.split("test")[0] > 0).sum(axis=1).mean()
+        seen = {_renamed(solution) for solution in self.split("train")[1]}
+        known = np.mean([_renamed(solution) in seen for solution in self.split("test")[1]])
         return {
             "data": f"generated sudoku {self.size} x {self.size}, one solution each, puzzle seed {self.puzzle_seed}",
             "split": f"{counts['train']:,} train, {counts['val']:,} validation, {counts['test']:,} test puzzles, "
-            "no two the same up to a renaming of the digits",
+            "no two the same up to a renaming of the digits; of the test puzzles' solutions "
+            f"{known:.0%} are also the solution of a training puzzle",
             "givens": f"{self.givens[0]} to {self.givens[1]} of {self.seq_len}, {shown:.1f} on average in test",
             "augmentation": "digits of training puzzles renamed at random" if self.relabel else "none",
             "selection": "on the validation split only",
         }
+
+
+def _renamed(solution: np.ndarray) -> bytes:
+    """A solution with its digits in the order in which they come: the same for all renamings."""
+    _, first, digits = np.unique(solution, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[digits].astype(np.int8).tobytes()
 
 
 def _batch(puzzles: np.ndarray, solutions: np.ndarray) -> dict[str, Tensor]:

@@ -37,6 +37,7 @@ class TokenStream:
         return {
             "tokens": self.tokens[rows],
             "targets": self.tokens[rows + 1],
+            "row": rows,
             "valid": torch.from_numpy(chunk.read & chunk.newest),
             "reset": torch.from_numpy(chunk.reset),
         }
@@ -45,7 +46,7 @@ class TokenStream:
 class TextStreamDataModule(StreamDataModule):
     """Streams of characters or words with the token to predict at each step.
 
-    Batches: `tokens` and `targets` int64 (B, L), `valid` and `reset` bool (B, L), see `StreamDataModule`. The
+    Batches: `tokens`, `targets` and `row` int64 (B, L), `valid` and `reset` bool (B, L), see `StreamDataModule`. The
     vocabulary is what the training text holds; index 0 is the unknown token. Words are what stands between blanks,
     and each line ends with `<eos>`, as in the Penn Treebank's language-model version.
 
@@ -128,12 +129,17 @@ class TextStreamDataModule(StreamDataModule):
 
     @override
     def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
-        """As of `BaseDataModule`, with tokens as text."""
+        """A row per predicted token: `document`, `position` in it, and the model's outputs with tokens as text."""
         vocabulary = pl.Series(self.vocabulary)
         table = super().prediction_table(outputs)
-        return table.with_columns(
-            pl.Series(name, vocabulary.gather(table[name])) for name in table.columns if name.endswith("token")
+        starts = self.dataset("predict").documents[:, 0]
+        rows = table["row"].to_numpy()
+        document = np.searchsorted(starts, rows, side="right") - 1
+        places = pl.DataFrame({"document": document, "position": rows - starts[document] + 1})
+        texts = table.drop("row").with_columns(
+            vocabulary.gather(table[name]).alias(name) for name in table.columns if name.endswith("token")
         )
+        return pl.concat([places, texts], how="horizontal")
 
     @override
     def fingerprint(self) -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """`lightning-app walk-forward`: forecasts from origins that roll on, refitting on the way, beside the classics."""
 
 import argparse
+import shutil
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from lightning_app.errors import UsageError
 from lightning_app.evaluation.classical import EmpiricalQuantiles, RandomWalk, VolatilityScaledQuantiles
 from lightning_app.evaluation.fan_chart import draw_fan_chart
 from lightning_app.evaluation.rolling_forecasts import RollingForecasts
-from lightning_app.evaluation.trained import TrainedForecaster
+from lightning_app.evaluation.rolling_paths import energy_ratio, rolling_paths
+from lightning_app.evaluation.trained import TrainedForecaster, read_data
 from lightning_app.evaluation.walk_forward import walk_forward
 from lightning_app.run import create_run_folder, write_whole
 
@@ -34,37 +37,58 @@ def run(args: list[str]) -> None:
     given = parser.parse_args(words)
     if not Path(given.config).is_file():
         raise UsageError(f"config: {given.config!r} does not exist")
-    forecaster = TrainedForecaster(given.config, options=options, root=given.root)
-    values = forecaster.values
-    how = {"start": given.start, "stride": given.stride, "refit_every": given.refit_every or None}
+    if not 0 <= given.gamma < 1:
+        raise UsageError(f"gamma: {given.gamma} given, 0 up to below 1 is allowed")
     name = Path(given.config).stem
-    model = walk_forward(values, forecaster, name=name, **how)
+    data = read_data(given.config, options)
+    folder = create_run_folder(given.root, f"walk_{name}").path
+    try:
+        _walk(given, TrainedForecaster(given.config, data, options=options, root=given.root, folder=folder))
+    except BaseException:
+        if not (folder / "fold_0.parquet").exists():
+            shutil.rmtree(folder, ignore_errors=True)  # nothing was fitted: leave nothing behind
+        raise
+
+
+def _walk(given: argparse.Namespace, forecaster: TrainedForecaster) -> None:
+    name, folder, units = Path(given.config).stem, forecaster.folder, forecaster.units
+    values = forecaster.values
+    if not len(values):
+        raise UsageError(f"data: {', '.join(forecaster.names)} share no day; walk them one by one")
+    how = {"start": given.start, "stride": given.stride, "refit_every": given.refit_every or None}
+    # The classics first: they take no time, and find what is wrong with the table or the options.
     classics = [
-        walk_forward(
-            values,
-            kind(horizon=forecaster.horizon, levels=forecaster.levels, units=forecaster.units),
-            name=label,
-            **how,
-        )
+        walk_forward(values, kind(horizon=forecaster.horizon, units=units), name=label, **how)
         for label, kind in (
             ("random walk", RandomWalk),
             ("usual quantiles", EmpiricalQuantiles),
             ("usual quantiles by volatility", VolatilityScaledQuantiles),
         )
     ]
-    calibrated = model.calibrated(units=forecaster.units, gamma=given.gamma)
+    model = walk_forward(values, forecaster, name=name, **how)
+    calibrated = model.calibrated(units=units, gamma=given.gamma)
     naive = classics[0]
-    folder = create_run_folder(given.root, f"walk_{name}").path
-    pages = [other.summary(naive).to_markdown() for other in (model, calibrated, *classics[1:])]
-    runs = "\n".join(f"- fit: {path}" for path in forecaster.folders)
-    write_whole(folder / "report.md", "\n".join([*pages, "# Runs", "", runs, ""]))
+    summaries = [other.summary(naive) for other in (model, calibrated, *classics[1:])]
+    energies = [(other.name, *energy_ratio(other, naive, units=units)) for other in (model, calibrated, *classics[1:])]
+    paths = [f"| {label} | {score:.5g} | {baseline:.5g} | {ratio} |" for label, score, baseline, ratio in energies]
+    sections = [
+        *(summary.to_markdown() for summary in summaries),
+        "# Sampled paths\n",
+        "Energy score of 100 paths per origin, joined by a Gaussian copula of the windows observed by then.\n",
+        f"| forecast | score | {naive.name} | ratio (95% interval) |\n|---|---:|---:|---:|",
+        "\n".join(paths),
+        "\n# Runs\n",
+        "\n".join(f"- fit: {path}" for path in forecaster.folders) + "\n",
+    ]
+    write_whole(folder / "report.md", "\n".join(sections))
     as_table(model, forecaster.names).write_parquet(folder / "forecasts.parquet")
+    newest = rolling_paths(model, units=units)[-1]  # (C, S, H)
+    paths_as_table(newest, forecaster.names).write_parquet(folder / "paths.parquet")
     draw_fan_chart(model, classics[2], names=forecaster.names, path=folder / "forecast.png")
-    for other in (model, calibrated, *classics[1:]):
-        summary = other.summary(naive)
+    for summary in summaries:
         verdict = "skill" if summary.claims_skill else "no skill claimed"
         print(  # noqa: T201
-            f"{other.name}: WQL {summary.model.wql:.5f}, ratio to {naive.name} {summary.wql_ratio}, {verdict}"
+            f"{summary.model.name}: WQL {summary.model.wql:.5f}, ratio to {naive.name} {summary.wql_ratio}, {verdict}"
         )
     print(f"report: {folder / 'report.md'}\npicture: {folder / 'forecast.png'}")  # noqa: T201
 
@@ -87,6 +111,24 @@ def as_table(walk: RollingForecasts, names: list[str]) -> pl.DataFrame:
     )
     flat = walk.forecasts.reshape(-1, len(walk.levels))
     return frame.with_columns(pl.Series(f"q{level:g}", flat[:, index]) for index, level in enumerate(walk.levels))
+
+
+def paths_as_table(paths: np.ndarray, names: list[str]) -> pl.DataFrame:
+    """A row per series, path and step: `series`, `path`, `step`, `value`.
+
+    Args:
+        paths: (C, S, H).
+        names: Of the series.
+    """
+    num_series, num_paths, horizon = paths.shape
+    return pl.DataFrame(
+        {
+            "series": [name for name in names for _ in range(num_paths * horizon)],
+            "path": [path for path in range(num_paths) for _ in range(horizon)] * num_series,
+            "step": [*range(1, horizon + 1)] * (num_series * num_paths),
+            "value": paths.ravel(),
+        }
+    )
 
 
 class _Parser(argparse.ArgumentParser):

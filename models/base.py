@@ -103,14 +103,16 @@ class BaseModule(LightningModule):
         output = self.step(batch)
         if not output.loss.requires_grad:
             return None  # nothing to train: a baseline in closed form
+        loss, everyone = output.loss, float(output.weight)
+        if self.trainer.world_size > 1:
+            # DDP takes the mean of the processes' gradients; this makes it the mean over all their samples.
+            mine = torch.tensor(everyone, device=self.device)
+            everyone = float(self.trainer.strategy.reduce(mine, reduce_op="sum"))
+            loss = loss * (output.weight * self.trainer.world_size / max(everyone, 1.0))
+        if not everyone:
+            return None  # the padded end or the warm-up of all streams: nothing to learn, and no step
         self.log("train/loss", output.loss.detach(), batch_size=output.weight, prog_bar=True)
-        return output.loss * self._share(output.weight) if self.trainer.world_size > 1 else output.loss
-
-    def _share(self, weight: int) -> Tensor:
-        """What makes the mean over processes, which DDP takes of gradients, the mean over all their samples."""
-        mine = torch.tensor(float(weight), device=self.device)
-        everyone = self.trainer.strategy.reduce(mine.clone(), reduce_op="sum")
-        return mine * self.trainer.world_size / everyone.clamp_min(1.0)
+        return loss
 
     @override
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

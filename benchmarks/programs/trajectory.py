@@ -22,7 +22,8 @@ def main(config: str, options: list[str]) -> None:
         checkpoint = fitted.folder.checkpoints / "best.ckpt"
         tested = run(["test", "--ckpt_path", str(checkpoint)])
         reported = fitted.folder.read_metrics()["test/wql"]
-        model, classical = test_forecasts(tested.model, tested.datamodule)
+        columns = list(range(len(tested.datamodule.tickers)))
+        model, classical = test_forecasts(tested.model, tested.datamodule, columns)
     summary = model.summary(classical)
     ratio = summary.wql_ratio
     print(

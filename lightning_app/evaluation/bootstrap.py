@@ -1,12 +1,15 @@
 """Whether a score is lower than a baseline's by more than chance: a moving-block bootstrap over origins."""
 
+import math
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 
 # Fewer blocks than this give resamples that differ too little to say anything.
 _MIN_BLOCKS = 4
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,17 @@ def bootstrap_ratio(
     over_series: Literal["sum", "geometric_mean"] = "sum",
     seed: int = 0,
 ) -> ScoreRatio:
-    """Ratio of two summed scores with a percentile interval (moving blocks: Künsch, 1989).
+    """Ratio of two summed scores with an interval from a moving-block bootstrap (Künsch, 1989).
 
     Targets of neighbouring origins overlap, so their scores are correlated; blocks of consecutive origins keep that
-    correlation. All series of an origin are drawn together, and the sums are formed within each resample.
+    correlation. All series of an origin are drawn together, and the sums are formed within each resample. The
+    interval is the logarithm's standard error times Student's quantile for N / block - 1 degrees of freedom: with the
+    few blocks there are, percentiles of the resamples would claim skill two to five times too often.
 
     Args:
         model: Score of each origin (N,), or of each origin and series (N, C); lower is better.
         baseline: The same of the baseline.
-        block: Origins per block; horizon / stride or more.
+        block: Origins per block; twice horizon / stride keeps the promised confidence.
         resamples: Number of resamples.
         confidence: Of the interval.
         over_series: `sum` takes the ratio of the sums, in which large series weigh most; `geometric_mean` takes the
@@ -84,9 +89,11 @@ def bootstrap_ratio(
     if num_origins < _MIN_BLOCKS * block:
         return ScoreRatio(ratio=ratio, low=0.0, high=float("inf"), confidence=confidence, block=block)
     rows = _moving_blocks(num_origins, block=block, resamples=resamples, seed=seed)  # (R, N)
-    ratios = _ratio(model[rows].sum(axis=1), baseline[rows].sum(axis=1))  # (R,)
-    low, high = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return ScoreRatio(ratio=ratio, low=float(low), high=float(high), confidence=confidence, block=block)
+    logs = np.log(np.maximum(_ratio(model[rows].sum(axis=1), baseline[rows].sum(axis=1)), _TINY))  # (R,)
+    # Blocks are drawn from N - block + 1 places, so that resamples vary less than new data would.
+    error = float(logs.std(ddof=1)) * math.sqrt(num_origins / (num_origins - block))
+    spread = math.exp(min(error * _student_quantile((1 + confidence) / 2, freedom=num_origins / block - 1), 700.0))
+    return ScoreRatio(ratio=ratio, low=ratio / spread, high=ratio * spread, confidence=confidence, block=block)
 
 
 def _scores(scores: np.ndarray, name: str) -> np.ndarray:
@@ -101,9 +108,8 @@ def _scores(scores: np.ndarray, name: str) -> np.ndarray:
 def _ratio(model: np.ndarray, baseline: np.ndarray) -> np.ndarray:
     """(..., C) sums to (...) ratios."""
     # A resample in which the baseline is perfect, or a model that is: the floor keeps the logarithm finite.
-    tiny = np.finfo(np.float64).tiny
-    ratios = model / np.maximum(baseline, tiny)
-    return ratios[..., 0] if ratios.shape[-1] == 1 else np.exp(np.log(np.maximum(ratios, tiny)).mean(axis=-1))
+    ratios = model / np.maximum(baseline, _TINY)
+    return ratios[..., 0] if ratios.shape[-1] == 1 else np.exp(np.log(np.maximum(ratios, _TINY)).mean(axis=-1))
 
 
 def _moving_blocks(num_origins: int, *, block: int, resamples: int, seed: int) -> np.ndarray:
@@ -112,3 +118,14 @@ def _moving_blocks(num_origins: int, *, block: int, resamples: int, seed: int) -
     num_blocks = -(-num_origins // block)
     starts = rng.integers(num_origins - block + 1, size=(resamples, num_blocks, 1))
     return (starts + np.arange(block)).reshape(resamples, -1)[:, :num_origins]
+
+
+def _student_quantile(probability: float, *, freedom: float) -> float:
+    """Student's t from the normal quantile (Abramowitz & Stegun 26.7.5), within 1 % from 3 degrees of freedom on."""
+    z = NormalDist().inv_cdf(probability)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return z + sum(term / freedom**power for power, term in enumerate(terms, start=1))

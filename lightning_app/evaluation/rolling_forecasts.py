@@ -123,7 +123,7 @@ class RollingForecasts:
         Args:
             baseline: Forecasts of the same origins.
             horizons: Steps, from 1, of which coverage and width are told; None takes 1, 21, 63 and the last.
-            block: Origins per block of the bootstrap; None takes three or as many as overlap.
+            block: Origins per block of the bootstrap; None takes three, or twice as many as overlap.
             confidence: Of the intervals of ratios.
             seed: Of the bootstrap.
 
@@ -141,7 +141,7 @@ class RollingForecasts:
             raise ValueError(f"horizons: {steps} given, allowed are steps from 1 to {last}")
         overlap = -(-last // self.stride)
         compare = partial(
-            bootstrap_ratio, block=max(3, overlap) if block is None else block, confidence=confidence, seed=seed
+            bootstrap_ratio, block=max(3, 2 * overlap) if block is None else block, confidence=confidence, seed=seed
         )
         losses = (self._quantile_losses(), baseline._quantile_losses())
         several = self.actuals.shape[1] > 1

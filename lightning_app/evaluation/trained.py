@@ -27,15 +27,26 @@ class TrainedForecaster:
 
     Args:
         config: The config file.
+        data: Its data module, see `read_data`.
         options: Further options of each fit.
         root: Folder of the runs.
+        folder: Folder that keeps the rows of each fold, so that its runs can be tested and resumed.
     """
 
-    def __init__(self, config: str, *, options: Sequence[str], root: str) -> None:
+    def __init__(
+        self,
+        config: str,
+        data: PanelDataModule | ForecastingDataModule,
+        *,
+        options: Sequence[str],
+        root: str,
+        folder: Path,
+    ) -> None:
         self.config = config
         self.options = list(options)
         self.root = root
-        self.data = read_data(config, options)
+        self.folder = folder
+        self.data = data
         self.folders: list[str] = []
         self._model: BaseModule | None = None
 
@@ -61,12 +72,13 @@ class TrainedForecaster:
         """Quantile levels (Q,); known after the first fit."""
         if isinstance(self._model, TrajectoryForecaster):
             return self._model.quantiles
-        return tuple(self._model.network.quantiles)  # type: ignore[union-attr, arg-type]
+        network = getattr(self._model, "network", None)
+        return tuple(getattr(network, "quantiles", None) or ())
 
     @property
     def units(self) -> Units:
         """What a step is, for the classical forecasts beside it."""
-        return self._model.prices.units if isinstance(self._model, TrajectoryForecaster) else "level"
+        return "log_return" if isinstance(self.data, PanelDataModule) and self.data.positive else "level"
 
     def fit(self, values: np.ndarray) -> None:
         """Trains anew.
@@ -76,28 +88,27 @@ class TrainedForecaster:
         """
         days = self.data.table()[0] if isinstance(self.data, PanelDataModule) else self.data.series.times
         wide = pl.DataFrame({"time": days[: len(values)], **dict(zip(self.names, values.T, strict=True))})
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "fold.parquet"
-            if isinstance(self.data, PanelDataModule):
-                wide.unpivot(index="time", variable_name="ticker", value_name="value").write_parquet(path)
-                train, val = self.data.split[:2]
-                source = [
-                    "--data.panel=PanelFile", f"--data.panel.path={path}", "--data.panel.value_column=value",
-                    "--data.panel.time_column=time", "--data.panel.ticker_column=ticker",
-                ]  # fmt: skip
-            else:
-                wide.write_parquet(path)
-                train, val = (end / len(self.data.series) for end in self.data.boundaries[:2])
-                source = [
-                    "--data.series=TableFile", f"--data.series.path={path}", "--data.series.time_column=time",
-                ]  # fmt: skip
-            # The fold has no test part: training and validation share it as they shared what came before the test.
-            split = f"--data.split=[{train / val}, 1.0, 1.0]"
-            finished = run(["fit", "-c", self.config, *self.options, *source, split, "--run.root", self.root])
+        path = (self.folder / f"fold_{len(self.folders)}.parquet").resolve()
+        if isinstance(self.data, PanelDataModule):
+            wide.unpivot(index="time", variable_name="ticker", value_name="value").write_parquet(path)
+            train, val = self.data.split[:2]
+            source = [
+                "--data.panel=PanelFile", f"--data.panel.path={path}", "--data.panel.value_column=value",
+                "--data.panel.time_column=time", "--data.panel.ticker_column=ticker",
+            ]  # fmt: skip
+        else:
+            wide.write_parquet(path)
+            train, val = (end / len(self.data.series) for end in self.data.boundaries[:2])
+            source = ["--data.series=TableFile", f"--data.series.path={path}", "--data.series.time_column=time"]
+        # The fold has no test part: training and validation share it as they shared what came before the test.
+        split = f"--data.split=[{train / val}, 1.0, 1.0]"
+        finished = run(["fit", "-c", self.config, *self.options, *source, split, "--run.root", self.root])
         self.folders.append(str(finished.folder.path))
         best = torch.load(finished.folder.checkpoints / "best.ckpt", weights_only=True)
         finished.model.load_state_dict(best["state_dict"])
         self._model = finished.model.cpu().eval()
+        if not self.levels:
+            raise UsageError(f"config: walk-forward needs quantiles, {type(self._model).__name__} forecasts none")
         level_positions(self.levels, LEVELS)  # an evaluation needs them all: say so before the other folds are fitted
 
     @torch.no_grad()

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from datamodules.panel import PanelDataModule
 from lightning_app.evaluation.fan_chart import draw_fan_chart
+from lightning_app.evaluation.levels import LEVELS
 from lightning_app.evaluation.rolling_forecasts import RollingForecasts
 from models.recurrent import TrajectoryForecaster
 
@@ -29,22 +30,35 @@ class TrajectoryReport(Callback):
             return
         if trainer.world_size > 1 or trainer.limit_test_batches != 1.0:
             return  # the page is about all origins, in one process
-        model, classical = test_forecasts(pl_module, data)
-        folder = Path(trainer.default_root_dir)
-        (folder / "trajectories.md").write_text(model.summary(classical).to_markdown())
-        draw_fan_chart(model, classical, names=[ticker.name for ticker in data.tickers], path=folder / "forecast.png")
+        page = Path(trainer.default_root_dir) / "trajectories.md"
+        missing = sorted(set(LEVELS) - set(pl_module.quantiles))
+        if missing:
+            page.write_text(f"# Trajectories\n\nNot compared: model.quantiles lacks {missing}.\n")
+            return
+        columns = [index for index, origins in enumerate(data.origins("test").T) if (origins >= 0).any()]
+        forecasts = test_forecasts(pl_module, data, columns)
+        if forecasts is None:
+            page.write_text("# Trajectories\n\nNot compared: on no day all tickers of the test part have an origin.\n")
+            return
+        model, classical = forecasts
+        page.write_text(model.summary(classical).to_markdown())
+        names = [data.tickers[index].name for index in columns]
+        draw_fan_chart(model, classical, names=names, path=page.with_name("forecast.png"))
 
 
 @torch.no_grad()
-def test_forecasts(model: TrajectoryForecaster, data: PanelDataModule) -> tuple[RollingForecasts, RollingForecasts]:
+def test_forecasts(
+    model: TrajectoryForecaster, data: PanelDataModule, columns: list[int]
+) -> tuple[RollingForecasts, RollingForecasts] | None:
     """Forecasts of the whole test split, of the model and of its classical base.
 
     Args:
         model: A fitted model.
         data: Set up for test.
+        columns: The tickers to compare, by their place.
 
     Returns:
-        Both at the days on which every ticker has an origin.
+        Both at the days on which all these tickers have an origin; None if there is no such day.
     """
     model.eval()
     found: dict[str, list[Tensor]] = {"row": [], "forecast": [], "classical": []}
@@ -54,16 +68,23 @@ def test_forecasts(model: TrajectoryForecaster, data: PanelDataModule) -> tuple[
         for name, parts in found.items():
             parts.append(outputs[name].cpu())
     place = {int(row): index for index, row in enumerate(torch.cat(found["row"]))}
-    origins = data.origins("test")
+    origins = data.origins("test")[:, columns]
     kept = origins[(origins >= 0).all(axis=1)]
-    rows = kept + data.offsets[:-1]  # (N, C)
+    rows = kept + data.offsets[:-1][columns]  # (N, C)
     rows = rows[[all(int(row) in place for row in line) for line in rows]]  # without a ticker's warm-up
+    if not len(rows):
+        return None
     at = np.array([[place[int(row)] for row in line] for line in rows])
     values = np.concatenate([ticker.values for ticker in data.tickers])
     train_end = int((data.calendar <= data.boundaries[0]).sum())
     left_out = len(origins) - len(rows)
+    absent = [ticker.name for index, ticker in enumerate(data.tickers) if index not in columns]
+    remarks = [f"{left_out} days on which some ticker had no origin are left out"] * bool(left_out)
+    remarks += [f"without an origin in the test part: {', '.join(absent)}"] * bool(absent)
     shared = {
-        "origins": np.searchsorted(data.calendar, data.tickers[0].times[rows[:, 0] - data.offsets[0]]),
+        "origins": np.searchsorted(
+            data.calendar, data.tickers[columns[0]].times[rows[:, 0] - data.offsets[columns[0]]]
+        ),
         "actuals": values[rows[..., None] + np.arange(1, data.horizon + 1)],
         "scale": np.array([[_scale(values, row, data.offsets) for row in line] for line in rows]),
         "levels": model.quantiles,
@@ -71,7 +92,7 @@ def test_forecasts(model: TrajectoryForecaster, data: PanelDataModule) -> tuple[
         "stride": data.test_stride,
         "embargo": int((data.calendar <= data.boundaries[1]).sum()) - train_end,
         "refit_every": None,
-        "remarks": (f"{left_out} days on which some ticker had no origin are left out",) if left_out else (),
+        "remarks": tuple(remarks),
     }
     forecasts, classical = (torch.cat(found[name]).double().numpy()[at] for name in ("forecast", "classical"))
     return (

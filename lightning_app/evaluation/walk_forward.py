@@ -7,7 +7,7 @@ import numpy as np
 from lightning_app.evaluation.rolling_forecasts import RollingForecasts
 
 
-class TrajectoryForecaster(Protocol):
+class RefittedForecaster(Protocol):
     """What can be evaluated: it learns from past rows, and forecasts quantiles of the rows that follow."""
 
     @property
@@ -38,7 +38,7 @@ class TrajectoryForecaster(Protocol):
 
 def walk_forward(
     values: np.ndarray,
-    forecaster: TrajectoryForecaster,
+    forecaster: RefittedForecaster,
     *,
     start: int | float = 0.8,
     stride: int = 21,

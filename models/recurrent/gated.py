@@ -19,7 +19,8 @@ class _GatedEncoder(Encoder):
         hidden_size: Features of an output step, E.
         num_layers: Layers on top of each other.
         dropout: Between layers.
-        weight_drop: Dropout of the hidden-to-hidden weights, drawn once per chunk (Merity et al., 2018).
+        weight_drop: Dropout of the hidden-to-hidden weights, drawn anew for each part of a chunk that is read at once
+            (Merity et al., 2018).
     """
 
     num_states: int

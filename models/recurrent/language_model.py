@@ -126,7 +126,9 @@ class RecurrentLanguageModel(EncoderModule):
         valid = batch["valid"]
         log_p = self.output(self.projection(hidden[valid])).float().log_softmax(dim=-1)
         targets = batch["targets"][valid]
+        place = {"row": batch["row"][valid]} if "row" in batch else {}
         return {
+            **place,
             "token": targets,
             "log_probability": log_p.gather(1, targets.unsqueeze(1)).squeeze(1),
             "likeliest_token": log_p.argmax(dim=-1),
@@ -144,6 +146,8 @@ class RecurrentLanguageModel(EncoderModule):
         Returns:
             int64 (B, L + num_tokens).
         """
+        was_training = self.training
+        self.eval()
         logits, state = self.advance(prompt, self.initial_state(len(prompt)))
         tokens = [prompt]
         for _ in range(num_tokens):
@@ -155,6 +159,7 @@ class RecurrentLanguageModel(EncoderModule):
             )
             tokens.append(chosen)
             logits, state = self.advance(chosen, state)
+        self.train(was_training)
         return torch.cat(tokens, dim=1)
 
     @override

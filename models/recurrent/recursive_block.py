@@ -9,25 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-class SwiGLU(nn.Module):
-    """Gated feed-forward network without biases (Shazeer, 2020).
-
-    Args:
-        features: Features in and out, D.
-        expansion: Width of an ungated network with as many parameters, over D.
-    """
-
-    def __init__(self, *, features: int, expansion: float) -> None:
-        super().__init__()
-        width = _gated_width(features, expansion)
-        self.gate = lecun_linear(features, width)
-        self.value = lecun_linear(features, width)
-        self.down = lecun_linear(width, features)
-
-    def forward(self, steps: Tensor) -> Tensor:
-        """(..., D) -> (..., D)."""
-        return self.down(F.silu(self.gate(steps)) * self.value(steps))
+from models.layers.swiglu import SwiGLU
 
 
 class LengthMixing(nn.Module):
@@ -46,8 +28,9 @@ class LengthMixing(nn.Module):
         self.value = lecun_linear(seq_len, width)
         self.down = lecun_linear(width, seq_len)
 
-    def forward(self, steps: Tensor) -> Tensor:
-        """(L, B, D) -> (L, B, D)."""
+    def forward(self, steps: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(L, B, D) -> (L, B, D); there is no mask for it."""
+        assert mask is None
         if len(steps) != self.seq_len:
             raise ValueError(f"{len(steps)} steps given, this network mixes exactly seq_len {self.seq_len}")
         flat = steps.flatten(1)  # (L, B * D)
@@ -73,12 +56,15 @@ class AttentionMixing(nn.Module):
         self.query_key_value = lecun_linear(features, 3 * features)
         self.output = lecun_linear(features, features)
 
-    def forward(self, steps: Tensor) -> Tensor:
-        """(L, B, D) -> (L, B, D)."""
+    def forward(self, steps: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(L, B, D) -> (L, B, D); the mask, bool (B, L, L), says what each step sees, instead of `causal`."""
         split = self.query_key_value(steps).unflatten(-1, (3, self.num_heads, -1))  # (L, B, 3, heads, D / heads)
         query, key, value = split.permute(2, 1, 3, 0, 4)  # (B, heads, L, D / heads) each
         query, key = _rotate(query), _rotate(key)
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
+        seen = None if mask is None else mask.unsqueeze(1)
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=seen, is_causal=self.causal and mask is None
+        )
         return self.output(mixed.permute(2, 0, 1, 3).flatten(2))
 
 
@@ -88,26 +74,33 @@ class RecursiveBlock(nn.Module):
     Args:
         mixing: Maps (L, B, D) to (L, B, D), across the steps.
         features: Features D of a step.
-        expansion: See `SwiGLU`.
+        expansion: Width of an ungated feed-forward network with as many parameters, over D.
     """
 
     def __init__(self, *, mixing: nn.Module, features: int, expansion: float) -> None:
         super().__init__()
         self.mixing = mixing
-        self.feed_forward = SwiGLU(features=features, expansion=expansion)
+        self.feed_forward = SwiGLU(input_size=features, hidden_size=_gated_width(features, expansion))
+        for linear in (self.feed_forward.expand, self.feed_forward.contract):
+            lecun_init(linear)
 
-    def forward(self, steps: Tensor) -> Tensor:
-        """(L, B, D) -> (L, B, D)."""
-        steps = _normalize(steps + self.mixing(steps))
+    def forward(self, steps: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(L, B, D) -> (L, B, D); `mask` bool (B, L, L) or None."""
+        steps = _normalize(steps + self.mixing(steps, mask))
         return _normalize(steps + self.feed_forward(steps))
 
 
 def lecun_linear(in_features: int, out_features: int) -> nn.Linear:
     """A linear map without bias, its weights truncated normal of variance 1 / in_features (LeCun et al., 1998)."""
     linear = nn.Linear(in_features, out_features, bias=False)
-    std = in_features**-0.5
-    nn.init.trunc_normal_(linear.weight, std=std, a=-2 * std, b=2 * std)
+    lecun_init(linear)
     return linear
+
+
+def lecun_init(linear: nn.Linear) -> None:
+    """Draws the weights as of `lecun_linear`."""
+    std = linear.in_features**-0.5
+    nn.init.trunc_normal_(linear.weight, std=std, a=-2 * std, b=2 * std)
 
 
 def _gated_width(features: int, expansion: float) -> int:

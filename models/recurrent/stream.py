@@ -68,7 +68,11 @@ class StreamModule(BaseModule):
             if len(first) == num_lanes and first.device == may_start.device:
                 return carried
         if not may_start.all():
-            raise ValueError(f"a chunk continues {num_lanes} streams, and no state of that many was carried to it")
+            carried_lanes = 0 if carried is None else len(leaves(carried)[0])
+            raise ValueError(
+                f"a chunk continues {num_lanes} streams, and a state of {carried_lanes} was carried to it: a fit is "
+                "resumed within an epoch with the same number of lanes, data.batch_size times processes"
+            )
         return self.initial_state(num_lanes)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -78,27 +78,50 @@ class TrajectoryForecaster(EncoderModule):
     @override
     def setup(self, stage: str) -> None:
         """Before the first fit: the usual volatility and the usual quantiles, from the training part alone."""
-        series = getattr(getattr(self.trainer, "datamodule", None), "training_series", None)
-        if stage == "fit" and series is not None and not self.has_base:
-            self.set_base([torch.as_tensor(values, dtype=torch.float32) for values in series])
+        data = getattr(self.trainer, "datamodule", None)
+        if self.prices.units == "log_return" and not getattr(data, "positive", True):
+            raise ValueError(
+                "model.units: 'log_return' given with data.positive: false; values at or below zero have no "
+                "logarithm: use units: level, or positive: true"
+            )
+        if getattr(data, "context", self.prices.warm_up) < self.prices.warm_up:
+            raise ValueError(
+                f"data.context: {data.context} given, at least model.warm_up {self.prices.warm_up} is needed"  # type: ignore[union-attr]
+            )
+        if stage != "fit" or self.has_base:
+            return
+        series = getattr(data, "training_series", None)
+        if series is None:
+            raise ValueError(
+                "the model knows no usual quantiles: call model.set_base(series) before a fit without a PanelDataModule"
+            )
+        self.set_base([torch.as_tensor(values, dtype=torch.float32) for values in series])
 
     @torch.no_grad()
     def set_base(self, series: Sequence[Tensor]) -> None:
         """Fits the classical forecast: quantiles over all training origins of all series together.
 
         Args:
-            series: Raw training values of each, (T,).
+            series: Raw training values of each, (T,); one too short for an origin is left out.
+
+        Raises:
+            ValueError: None is long enough.
         """
         logs, moves = [], []
         for values in series:
+            if len(values) <= self.prices.warm_up + self.horizon:
+                continue  # listed late
             volatility, _ = stream_features(self.prices, values)
             origins = torch.arange(len(values) - self.horizon)
             origins = origins[volatility[origins] > 0]
-            if not len(origins):
-                continue
             future = values[origins[:, None] + torch.arange(1, self.horizon + 1)]
             logs.append(volatility[origins].log())
             moves.append(self.prices.to_units(future, values[origins], volatility[origins]))
+        if not moves:
+            raise ValueError(
+                f"no series has an origin to train on: more than model.warm_up {self.prices.warm_up} + horizon "
+                f"{self.horizon} training values are needed, the longest has {max(map(len, series), default=0)}"
+            )
         every = torch.cat(moves)  # (N, H)
         self.prices.usual_log_volatility.copy_(torch.cat(logs).mean())
         levels = torch.tensor(self.quantiles, dtype=torch.float64)
@@ -137,8 +160,14 @@ class TrajectoryForecaster(EncoderModule):
         Returns:
             (B, H, Q) in raw units.
         """
+        length = values.shape[1]
+        if length <= self.prices.warm_up:
+            raise ValueError(f"values: {length} steps given, more than warm_up {self.prices.warm_up} are needed")
+        # Whole chunks at the end: an encoder that works chunk by chunk sees as much as it can of what counts.
+        sizes = [length % self.chunk_size] * bool(length % self.chunk_size)
+        sizes += [self.chunk_size] * (length // self.chunk_size)
         state = self.initial_state(len(values))
-        for chunk in values.split(self.chunk_size, dim=1):
+        for chunk in values.split(sizes, dim=1):
             output, state = self.encoder.encode(chunk.unsqueeze(-1), state)
         hidden, volatility = output[:, -1, :-1], output[:, -1, -1]
         return self.prices.to_levels(self.head(hidden), values[:, -1], volatility)

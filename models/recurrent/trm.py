@@ -73,27 +73,28 @@ class TinyRecursiveModel(Encoder):
         self.num_latent_updates = num_latent_updates
         self.num_recursions = num_recursions
         self.projection = nn.Identity() if input_size == hidden_size else lecun_linear(input_size, hidden_size)
-        self.blocks = nn.Sequential(
-            *(
-                RecursiveBlock(
-                    mixing=_make_mixing(mixing, hidden_size, seq_len, num_heads, expansion),
-                    features=hidden_size,
-                    expansion=expansion,
-                )
-                for _ in range(num_layers)
+        self.blocks = nn.ModuleList(
+            RecursiveBlock(
+                mixing=_make_mixing(mixing, hidden_size, seq_len, num_heads, expansion),
+                features=hidden_size,
+                expansion=expansion,
             )
+            for _ in range(num_layers)
         )
         # Fixed, not learned: from the second recursion on, no gradient reaches where a step started.
         for name in ("initial_answer", "initial_latent"):
             self.register_buffer(name, nn.init.trunc_normal_(torch.empty(hidden_size)))
 
-    def refine(self, question: Tensor, answer: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
+    def refine(
+        self, question: Tensor, answer: Tensor, latent: Tensor, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """One supervision step.
 
         Args:
             question: (B, L, D).
             answer: (B, L, E).
             latent: (B, L, E).
+            mask: bool (B, L, L), the steps that each step sees; None is as `mixing` says.
 
         Returns:
             answer: (B, L, E), its graph that of the last recursion.
@@ -104,17 +105,22 @@ class TinyRecursiveModel(Encoder):
         if self.num_recursions > 1:
             with torch.no_grad():
                 for _ in range(self.num_recursions - 1):
-                    answer, latent = self._recurse(question, answer, latent)
+                    answer, latent = self._recurse(question, answer, latent, mask)
             # Autocast would hand the weights that it converted in here, without a graph, to the last recursion.
             torch.clear_autocast_cache()
-        answer, latent = self._recurse(question, answer, latent)
+        answer, latent = self._recurse(question, answer, latent, mask)
         return answer.transpose(0, 1), latent.transpose(0, 1)
 
-    def _recurse(self, question: Tensor, answer: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
+    def _recurse(self, question: Tensor, answer: Tensor, latent: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         given = question + answer
         for _ in range(self.num_latent_updates):
-            latent = self.blocks(latent + given)
-        return self.blocks(answer + latent), latent
+            latent = self._apply_blocks(latent + given, mask)
+        return self._apply_blocks(answer + latent, mask), latent
+
+    def _apply_blocks(self, steps: Tensor, mask: Tensor | None) -> Tensor:
+        for block in self.blocks:
+            steps = block(steps, mask)
+        return steps
 
     @override
     def initial_state(self, num_lanes: int) -> State:
@@ -123,13 +129,31 @@ class TinyRecursiveModel(Encoder):
 
     @override
     def encode(self, chunk: Tensor, state: State) -> tuple[Tensor, State]:
+        self._check_causal()
+        answer, latent = spread(state, chunk.shape[1])
+        answer, latent = self.refine(chunk, answer, latent)
+        return answer, (answer[:, -1], latent[:, -1])
+
+    @override
+    def encode_documents(self, chunk: Tensor, state: State, reset: Tensor) -> tuple[Tensor, State]:
+        """As of `Encoder`, without cutting the chunk: a cut would change what the other lanes' steps see."""
+        self._check_causal()
+        length = chunk.shape[1]
+        document = reset.cumsum(dim=1)  # (B, L), 0 is the one carried in
+        continued = (document == 0).unsqueeze(-1)
+        fresh = spread(self.initial_state(len(chunk)), length)
+        answer, latent = (
+            torch.where(continued, carried, new) for carried, new in zip(spread(state, length), fresh, strict=True)
+        )
+        mask = (document.unsqueeze(2) == document.unsqueeze(1)).tril()
+        answer, latent = self.refine(chunk, answer, latent, mask)
+        return answer, (answer[:, -1], latent[:, -1])
+
+    def _check_causal(self) -> None:
         if self.mixing != "causal_attention":
             raise ValueError(
                 f"network.mixing: with {self.mixing!r} a step sees those after it; a stream needs 'causal_attention'"
             )
-        answer, latent = spread(state, chunk.shape[1])
-        answer, latent = self.refine(chunk, answer, latent)
-        return answer, (answer[:, -1], latent[:, -1])
 
 
 def spread(state: tuple[Tensor, Tensor], length: int) -> tuple[Tensor, Tensor]:

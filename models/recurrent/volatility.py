@@ -106,7 +106,7 @@ class StreamedPrices(Encoder):
         first = reset | ((state.count == 0) & (torch.arange(values.shape[1], device=values.device) == 0))
         before = torch.where(first.unsqueeze(-1), values, before)  # the first step of a document is none
         if self.units == "log_return":
-            tiny = torch.finfo(values.dtype).tiny  # padding is 0
+            tiny = torch.finfo(values.dtype).tiny  # what is no price is not streamed; this keeps a mistake finite
             steps = (values.clamp_min(tiny) / before.clamp_min(tiny)).log()
         else:
             steps = values - before

@@ -190,3 +190,62 @@ def test_a_ticker_shorter_than_one_chunk_is_streamed_whole() -> None:
     data = module(panel_table(rows=60), chunk_size=64, split=(0.5, 0.75, 1.0))
     (batch,) = data.train_dataloader()
     assert int(batch["valid"].sum()) == 2 * (30 - 10)
+
+
+def fit(*options: str) -> int:
+    panel = ("--data.panel=PanelFile", "--data.panel.path=panel.parquet", "--data.horizon=10", "--data.batch_size=2")
+    few = ("--trainer.max_epochs=1", "--model.warm_up=8")
+    return main(["fit", "-c", str(CONFIGS / "recurrent/market_lstm63.yaml"), *panel, *few, *options])
+
+
+def test_tickers_that_start_late_or_end_early_are_fitted_and_tested_by_the_others() -> None:
+    table = panel_table(tickers=3)
+    late = (pl.col("ticker") == "t1") & (pl.col("date") < date(2020, 8, 20))
+    gone = (pl.col("ticker") == "t2") & (pl.col("date") > date(2020, 8, 1))
+    table.filter(~late & ~gone).write_parquet("panel.parquet")
+    assert fit() == 0
+    checkpoint = str(only_run(Path("runs")) / "checkpoints/best.ckpt")
+    assert main(["test", "--ckpt_path", checkpoint]) == 0
+    assert "without an origin in the test part: t2" in (only_run(Path("runs")) / "report.md").read_text()
+
+
+def test_days_before_1970_are_days() -> None:
+    data = module(panel_table().with_columns(pl.col("date").dt.offset_by("-80y")), chunk_size=16)
+    assert len(data.origins("train")) == 204 - 10
+
+
+def test_other_quantiles_are_tested_without_the_comparison() -> None:
+    panel_table().write_parquet("panel.parquet")
+    assert fit("--model.quantiles=[0.1,0.5,0.9]") == 0
+    checkpoint = str(only_run(Path("runs")) / "checkpoints/best.ckpt")
+    assert main(["test", "--ckpt_path", checkpoint]) == 0
+    assert "Not compared: model.quantiles lacks" in (only_run(Path("runs")) / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--data.positive=false",), "model.units: 'log_return' given with data.positive: false"),
+        (("--data.context=4",), "data.context: 4 given, at least model.warm_up 8 is needed"),
+        (("--model.warm_up=250", "--data.context=300"), "no series has an origin to train on"),
+    ],
+)
+def test_what_model_and_data_do_not_agree_on_is_named(
+    options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    panel_table().write_parquet("panel.parquet")
+    assert fit(*options) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"date": pl.when(pl.col("close") > 50).then(pl.col("date"))}, "'date' is empty in row"),
+        ({"ticker": pl.when(pl.col("close") > 50).then(pl.col("ticker"))}, "'ticker' is empty in row"),
+        ({"close": pl.lit("1,234.5")}, "'close' holds '1,234.5', which is no number"),
+    ],
+)
+def test_rows_that_cannot_be_read_are_refused(change: dict[str, pl.Expr], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        module(panel_table().with_columns(**change)).setup("fit")

@@ -174,6 +174,9 @@ def test_predictions_are_tokens_as_text(stream_args: object) -> None:
     assert main(["predict", "--ckpt_path", str(checkpoint)]) == 0
     (path,) = Path("runs").glob("*/*/predictions.parquet")
     table = pl.read_parquet(path)
-    assert table.columns == ["token", "log_probability", "likeliest_token"]
+    assert table.columns == ["document", "position", "token", "log_probability", "likeliest_token"]
+    first = table.filter(pl.col("document") == 0).sort("position")
+    text = Path("val.txt").read_text().split("\n\n")[0]
+    assert "".join(first["token"]) == text[1:]
     assert set(table["token"]) <= set("abcdefghi ")
     assert (table["log_probability"] < 0).all()

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from datamodules import SudokuDataModule
-from datamodules.drawn import DrawnBatches
 from datamodules.sudoku_generator import BOX_SHAPES, generate_puzzles
 
 
@@ -115,21 +114,13 @@ def test_a_batch_is_a_function_of_seed_epoch_step_and_rank() -> None:
     assert not any(torch.equal(first, other) for other in others)
 
 
-def test_drawn_batches_start_at_the_position_of_training() -> None:
-    batches = DrawnBatches(num_batches=5, seed=7, rank=1, position=lambda: (2, 3))
-    assert len(batches) == 5
-    assert [key.tolist() for key in batches] == [[7, 2, 3, 1], [7, 2, 4, 1]]
-    with pytest.raises(ValueError, match="num_batches: 0 given"):
-        DrawnBatches(num_batches=0, seed=0, rank=0, position=lambda: (0, 0))
-
-
 def test_an_epoch_has_a_step_per_full_batch_and_evaluation_sees_every_puzzle_once() -> None:
     data = small(num_test=11, eval_batch_size=4)
     assert len(data.train_dataloader()) == 5
     seen = torch.cat([batch["puzzle"] for batch in data.test_dataloader()])
     assert np.array_equal(seen.numpy(), data.split("test")[0])
     assert torch.equal(seen, torch.cat([batch["puzzle"] for batch in data.predict_dataloader()]))
-    with pytest.raises(ValueError, match="data.batch_size: 41 x 1 processes is more than the 40 training puzzles"):
+    with pytest.raises(ValueError, match="data.batch_size: 41 x 1 processes is more than the 40 training samples"):
         small(batch_size=41).train_dataloader()
 
 
@@ -161,3 +152,10 @@ def test_givens_that_leave_too_few_puzzles_are_refused() -> None:
     # 12 grids of 4 x 4 differ by more than their digits, and each has 16 cells to leave empty
     with pytest.raises(ValueError, match=r"data.givens: \[15, 15\] leaves too few puzzles of size 4: 192 of 200"):
         generate_puzzles(size=4, count=200, givens=(15, 15), seed=0)
+
+
+def test_the_protocol_says_how_many_solutions_were_seen_in_training() -> None:
+    small = SudokuDataModule(size=4, num_train=300, num_val=10, num_test=50).protocol()["split"]
+    assert "100% are also the solution of a training puzzle" in small
+    large = SudokuDataModule(size=6, num_train=300, num_val=10, num_test=50).protocol()["split"]
+    assert int(large.split("solutions ")[1].split("%")[0]) < 10

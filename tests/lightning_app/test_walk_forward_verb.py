@@ -1,3 +1,4 @@
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import polars as pl
 import pytest
 
 from lightning_app.__main__ import main
-from lightning_app.evaluation.trained import TrainedForecaster
+from lightning_app.evaluation.trained import TrainedForecaster, read_data
 from lightning_app.evaluation.walk_forward import walk_forward
 from tests.conftest import CONFIGS, run_folders
 from tests.datamodules.test_panel import panel_table
@@ -30,13 +31,17 @@ def test_a_panel_is_walked_with_a_fit_per_fold_beside_the_classics(capsys: pytes
     assert "# market_lstm63 against random walk" in report
     assert "embargo of 10 rows" in report
     assert (walk / "forecast.png").exists()
+    assert "# Sampled paths" in report
+    assert len(pl.read_parquet(walk / "paths.parquet")) == 2 * 100 * 10
+    assert len(list(walk.glob("fold_*.parquet"))) == 3
     table = pl.read_parquet(walk / "forecasts.parquet")
     assert table["origin"].unique().to_list() == list(range(320, 390, 10))
     assert len(table) == 7 * 2 * 10
 
 
 def forecasts(options: tuple[str, ...]) -> np.ndarray:
-    forecaster = TrainedForecaster(TRAJECTORY, options=options, root="runs")
+    data = read_data(TRAJECTORY, options)
+    forecaster = TrainedForecaster(TRAJECTORY, data, options=options, root="runs", folder=Path())
     return walk_forward(forecaster.values, forecaster, stride=10, refit_every=None).forecasts
 
 
@@ -64,6 +69,8 @@ BAD = [
     (["nowhere.yaml"], "config: 'nowhere.yaml' does not exist"),
     ([str(CONFIGS / "recurrent/topics_gru.yaml")], "walk-forward needs a panel or a table of series"),
     ([str(CONFIGS / "trainer/cpu.yaml")], "has no data section"),
+    ([TRAJECTORY, "--gamma", "2"], "gamma: 2.0 given, 0 up to below 1 is allowed"),
+    ([str(CONFIGS / "forecasting/sp500_naive.yaml"), "--refit_every", "0"], "Forecaster forecasts none"),
     ([TRAJECTORY, "--stride", "0", "--", *PANEL, *FEW], "stride: 0 given"),
     ([str(CONFIGS / "forecasting/co2_naive.yaml"), "--stride", "x"], "argument --stride: invalid int value: 'x'"),
     ([str(CONFIGS / "forecasting/sp500_patch.yaml"), "--", *FEW[:1], "--trainer.limit_train_batches=2"],
@@ -76,3 +83,12 @@ def test_bad_usage_is_named(words: list[str], message: str, capsys: pytest.Captu
     panel_table().write_parquet("panel.parquet")
     assert main(["walk-forward", *words]) == 2
     assert message in capsys.readouterr().err
+    assert not list(Path("runs").glob("walk_market*/*"))
+
+
+def test_tickers_without_a_common_day_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    table = panel_table(rows=400)
+    apart = (pl.col("ticker") == "t0") == (pl.col("date") < date(2020, 7, 1))
+    table.filter(apart).write_parquet("panel.parquet")
+    assert main(["walk-forward", TRAJECTORY, "--", *PANEL]) == 2
+    assert "t0, t1 share no day" in capsys.readouterr().err

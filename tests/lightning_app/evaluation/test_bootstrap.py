@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightning_app.evaluation.bootstrap import bootstrap_ratio
+from lightning_app.evaluation.bootstrap import _student_quantile, bootstrap_ratio
 
 
 def correlated_scores(seed: int, *, num_origins: int = 120, level: float = 1.0) -> np.ndarray:
@@ -20,6 +20,24 @@ def test_the_interval_holds_the_true_ratio() -> None:
         found = bootstrap_ratio(model, baseline, block=8, resamples=300, seed=seed)
         held += found.low <= 1.1 <= found.high
     assert held >= 85
+
+
+@pytest.mark.parametrize("num_origins", [24, 48, 77])
+def test_equal_forecasters_are_called_skilful_as_rarely_as_the_confidence_says(num_origins: int) -> None:
+    def scores(seed: int) -> np.ndarray:
+        noise = np.random.default_rng(seed).standard_normal(num_origins + 2)
+        return np.exp(0.4 * np.convolve(noise, np.ones(3) / 3, mode="valid"))  # each overlaps two others
+
+    claims = [
+        bootstrap_ratio(scores(2 * seed), scores(2 * seed + 1), block=6, resamples=200, seed=seed).claims_skill
+        for seed in range(400)
+    ]
+    assert np.mean(claims) <= 0.05  # 0.025 is nominal
+
+
+def test_students_quantile_is_close() -> None:
+    for freedom, expected in ((3, 3.182), (5, 2.571), (10, 2.228), (30, 2.042)):
+        assert _student_quantile(0.975, freedom=freedom) == pytest.approx(expected, rel=0.01)
 
 
 def test_longer_blocks_widen_the_interval_of_correlated_scores() -> None:

@@ -11,12 +11,12 @@ from lightning_app.evaluation.classical import (
 )
 from lightning_app.evaluation.levels import LEVELS
 from lightning_app.evaluation.units import Units, from_units, to_units
-from lightning_app.evaluation.walk_forward import TrajectoryForecaster
+from lightning_app.evaluation.walk_forward import RefittedForecaster
 
 MEDIAN = LEVELS.index(0.5)
 
 
-def forecasters(units: Units = "log_return") -> list[TrajectoryForecaster]:
+def forecasters(units: Units = "log_return") -> list[RefittedForecaster]:
     common = {"horizon": 5, "units": units}
     return [
         RandomWalk(window=20, **common),

@@ -7,7 +7,7 @@ from lightning_app.evaluation.classical import EmpiricalQuantiles, RandomWalk, V
 from lightning_app.evaluation.levels import LEVELS
 from lightning_app.evaluation.probabilistic import interval_coverage
 from lightning_app.evaluation.rolling_forecasts import RollingForecasts
-from lightning_app.evaluation.walk_forward import TrajectoryForecaster, walk_forward
+from lightning_app.evaluation.walk_forward import RefittedForecaster, walk_forward
 
 
 def reverting(rows: int = 3000, series: int = 1, *, seed: int = 0) -> np.ndarray:
@@ -30,7 +30,7 @@ class MeanReversion(RandomWalk):
         return median[..., None] + np.outer(spread, self._normal)
 
 
-def walk(model: TrajectoryForecaster, values: np.ndarray) -> RollingForecasts:
+def walk(model: RefittedForecaster, values: np.ndarray) -> RollingForecasts:
     return walk_forward(values, model, start=0.5)
 
 
@@ -103,10 +103,10 @@ def test_several_series_have_a_ratio_each() -> None:
     assert both.wql_ratio.ratio == pytest.approx(large.wql_ratio.ratio, abs=0.005)
 
 
-def test_blocks_are_as_long_as_targets_overlap(model: RollingForecasts, naive: RollingForecasts) -> None:
-    assert model.summary(naive).wql_ratio.block == 3
+def test_blocks_are_twice_as_long_as_targets_overlap(model: RollingForecasts, naive: RollingForecasts) -> None:
+    assert model.summary(naive).wql_ratio.block == 6
     dense = [walk_forward(reverting(800), forecaster, start=500, stride=9) for forecaster in (RandomWalk(),) * 2]
-    assert dense[0].summary(dense[1]).wql_ratio.block == 7
+    assert dense[0].summary(dense[1]).wql_ratio.block == 14
 
 
 def test_windows_that_stood_still_are_counted(naive: RollingForecasts) -> None:

@@ -207,6 +207,7 @@ def test_a_killed_fit_resumes_to_the_same_bits_carry_and_average_included(
 
 @pytest.mark.slow
 def test_unseen_puzzles_of_4_x_4_are_solved() -> None:
+    # There are but 12 solutions up to renaming, so that puzzles are new and solutions are not.
     assert main(["fit", "-c", str(CONFIGS / "recurrent" / "sudoku4_trm.yaml")]) == 0
     (run,) = run_folders(Path("runs"))
     assert main(["test", "--ckpt_path", str(run / "checkpoints" / "best.ckpt")]) == 0

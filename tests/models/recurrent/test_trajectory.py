@@ -170,3 +170,15 @@ def test_stacked_encoders_must_fit_together() -> None:
         StackedEncoder(encoders=[ENCODERS["gru"](), ENCODERS["lstm"]()])
     with pytest.raises(ValueError, match="at least one is needed"):
         StackedEncoder(encoders=[])
+
+
+def test_a_history_no_longer_than_the_warm_up_is_refused() -> None:
+    with pytest.raises(ValueError, match="values: 8 steps given, more than warm_up 8 are needed"):
+        trained_model()(prices(8)[None])
+
+
+def test_levels_are_those_of_the_evaluation() -> None:
+    from lightning_app.evaluation.levels import LEVELS as EVALUATED
+    from models.recurrent.trajectory import LEVELS as FORECAST
+
+    assert FORECAST == EVALUATED

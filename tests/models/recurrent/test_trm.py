@@ -125,6 +125,17 @@ def test_a_document_that_starts_in_a_chunk_is_read_as_if_alone() -> None:
     torch.testing.assert_close(state[1][:1], alone_state[1])
 
 
+def test_a_document_that_starts_beside_a_lane_does_not_change_it() -> None:
+    model = network()
+    chunk, reset = torch.randn(2, 6, 16), torch.zeros(2, 6, dtype=torch.bool)
+    _, carried = model.encode(torch.randn(2, 3, 16), model.initial_state(2))
+    quiet, _ = model.encode_documents(chunk, carried, reset)
+    reset[1, [0, 4]] = True
+    output, _ = model.encode_documents(chunk, carried, reset)
+    assert torch.equal(output[0], quiet[0])
+    assert not torch.equal(output[1, :4], quiet[1, :4])
+
+
 @pytest.mark.parametrize("mixing", ["attention", "length"])
 def test_a_stream_needs_causal_attention(mixing: str) -> None:
     model = network(mixing=mixing)
