@@ -1,6 +1,5 @@
 """`lightning-app compare`: fits and tests several configs under one protocol, and puts them into one table."""
 
-import argparse
 import json
 import statistics
 import time
@@ -14,6 +13,7 @@ from rich.table import Table
 from lightning_app.cli import run as run_verb
 from lightning_app.errors import UsageError
 from lightning_app.run import create_run_folder, write_whole
+from lightning_app.verb_parser import VerbParser
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,11 @@ def run(args: list[str]) -> None:
     Args:
         args: The command line, verb first. Words after `--` go to each fit.
     """
-    words, options = args[1:], []
-    if "--" in words:
-        split = words.index("--")
-        words, options = words[:split], words[split + 1 :]
-    parser = _Parser(prog="lightning-app compare", description=__doc__, epilog="Words after -- go to each fit.")
+    parser = VerbParser("compare", description=__doc__)
     parser.add_argument("configs", nargs="+", help="config files, in the order of the table's rows")
     parser.add_argument("--seeds", nargs="+", type=int, default=[], help="repeat each fit; default: the config's seed")
     parser.add_argument("--root", default="runs", help="folder of all runs")
-    given = parser.parse_args(words)
+    given, options = parser.split(args)
     missing = [config for config in given.configs if not Path(config).is_file()]
     if missing:
         raise UsageError(f"configs: {missing[0]!r} does not exist")
@@ -136,8 +132,3 @@ def _cells(row: Row, rows: Sequence[Row]) -> list[str]:
         return f"{row.metrics[name]:.4f}{spread}"
 
     return [row.name, f"{row.parameters:,}", *(cell(name) for name in _shown(rows)), f"{row.cpu_seconds:.1f}"]
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise UsageError(f"compare: {message}")

@@ -15,6 +15,7 @@ from lightning_app.evaluation.rolling_paths import energy_ratio, rolling_paths
 from lightning_app.evaluation.trained import TrainedForecaster, read_data
 from lightning_app.evaluation.walk_forward import walk_forward
 from lightning_app.run import create_run_folder, write_whole
+from lightning_app.verb_parser import VerbParser
 
 
 def run(args: list[str]) -> None:
@@ -23,18 +24,14 @@ def run(args: list[str]) -> None:
     Args:
         args: The command line, verb first. Words after `--` go to each fit.
     """
-    words, options = args[1:], []
-    if "--" in words:
-        split = words.index("--")
-        words, options = words[:split], words[split + 1 :]
-    parser = _Parser(prog="lightning-app walk-forward", description=__doc__, epilog="Words after -- go to each fit.")
+    parser = VerbParser("walk-forward", description=__doc__)
     parser.add_argument("config", help="config file of a trajectory forecaster, or of a forecaster with quantiles")
     parser.add_argument("--start", type=float, default=0.8, help="share of the rows before the first origin")
     parser.add_argument("--stride", type=int, default=21, help="rows between origins")
     parser.add_argument("--refit_every", type=int, default=252, help="rows between fits; 0 fits once")
     parser.add_argument("--gamma", type=float, default=0.02, help="step of adaptive conformal calibration; 0 is none")
     parser.add_argument("--root", default="runs", help="folder of all runs")
-    given = parser.parse_args(words)
+    given, options = parser.split(args)
     if not Path(given.config).is_file():
         raise UsageError(f"config: {given.config!r} does not exist")
     if not 0 <= given.gamma < 1:
@@ -129,8 +126,3 @@ def paths_as_table(paths: np.ndarray, names: list[str]) -> pl.DataFrame:
             "value": paths.ravel(),
         }
     )
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise UsageError(f"walk-forward: {message}")

@@ -1,0 +1,35 @@
+"""The command line of the verbs that run others: their own arguments, then `--`, then options for each fit."""
+
+import argparse
+from typing import NoReturn
+
+from typing_extensions import override
+
+from lightning_app.errors import UsageError
+
+
+class VerbParser(argparse.ArgumentParser):
+    """Parses `lightning-app VERB ... -- OPTION ...`; wrong usage is an exception, as everywhere.
+
+    Args:
+        verb: Name of the verb.
+        description: What it does.
+    """
+
+    def __init__(self, verb: str, *, description: str | None) -> None:
+        super().__init__(prog=f"lightning-app {verb}", description=description, epilog="Words after -- go to each fit.")
+        self.verb = verb
+
+    def split(self, args: list[str]) -> tuple[argparse.Namespace, list[str]]:
+        """Its own arguments, and the words after `--`.
+
+        Args:
+            args: The command line, verb first.
+        """
+        words = args[1:]
+        end = words.index("--") if "--" in words else len(words)
+        return self.parse_args(words[:end]), words[end + 1 :]
+
+    @override
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self.verb}: {message}")
