@@ -28,9 +28,11 @@ class TrajectoryReport(Callback):
         data = getattr(trainer, "datamodule", None)
         if not (isinstance(pl_module, TrajectoryForecaster) and isinstance(data, PanelDataModule)):
             return
+        page = Path(trainer.default_root_dir) / "trajectories.md"
+        if trainer.is_global_zero:
+            page.unlink(missing_ok=True)  # of an earlier test
         if trainer.world_size > 1 or trainer.limit_test_batches != 1.0:
             return  # the page is about all origins, in one process
-        page = Path(trainer.default_root_dir) / "trajectories.md"
         missing = sorted(set(LEVELS) - set(pl_module.quantiles))
         if missing:
             page.write_text(f"# Trajectories\n\nNot compared: model.quantiles lacks {missing}.\n")
