@@ -139,7 +139,7 @@ def sudoku() -> str:
 def trajectories() -> str:
     """63 trading days ahead, beside the classical forecast at the same origins."""
     root = data_root(None)
-    file = ("--data.panel=PanelFile", "--data.panel.ticker_column=null")
+    file = ("--data.panel=PanelFile", "--data.panel.ticker_column=")
     jobs: list[tuple[str, list[str], float | None]] = [
         ("S&P 500, NASDAQ, WTI", [], None),
         ("VIX", [*file, f"--data.panel.path={root}/market/vix-daily.csv", "--data.panel.value_column=CLOSE",

@@ -61,7 +61,7 @@ class PanelFile(PanelSource):
         path: The file.
         value_column: What is forecast.
         time_column: Dates or timestamps.
-        ticker_column: What tells the series apart; null for a file with one series.
+        ticker_column: What tells the series apart; null or empty for a file with one series.
         time_format: Format of a text time column; null recognises ISO 8601.
     """
 
@@ -77,7 +77,8 @@ class PanelFile(PanelSource):
         self.path = path
         self.value_column = value_column
         self.time_column = time_column
-        self.ticker_column = ticker_column
+        # Empty as well: on a command line null inside a nested class becomes the text None (jsonargparse 4.53).
+        self.ticker_column = ticker_column or None
         self.time_format = time_format
 
     @override

@@ -249,3 +249,10 @@ def test_what_model_and_data_do_not_agree_on_is_named(
 def test_rows_that_cannot_be_read_are_refused(change: dict[str, pl.Expr], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         module(panel_table().with_columns(**change)).setup("fit")
+
+
+def test_a_file_with_one_series_needs_no_tickers() -> None:
+    panel_table(tickers=1).drop("ticker").write_csv("one.csv")
+    panel = ("--data.panel=PanelFile", "--data.panel.path=one.csv", "--data.panel.ticker_column=", "--data.horizon=10")
+    few = ("--trainer.max_epochs=1", "--model.warm_up=8", "--data.batch_size=1")
+    assert main(["fit", "-c", str(CONFIGS / "recurrent/market_lstm63.yaml"), *panel, *few]) == 0
