@@ -64,7 +64,7 @@ def _function(address: str) -> Callable[[list[str]], object]:
 
 
 def _help() -> str:
-    verbs = "\n".join(f"  {verb:<10}{text}" for verb, (_, text) in VERBS.items())
+    verbs = "\n".join(f"  {verb:<14}{text}" for verb, (_, text) in VERBS.items())
     return (
         "usage: lightning-app VERB [options]\n\n"
         "One config takes a model from research to production.\n\n"

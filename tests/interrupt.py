@@ -1,5 +1,6 @@
 """A callback that ends its own process, and a program that runs many fits without importing everything each time."""
 
+import contextlib
 import json
 import os
 import signal
@@ -44,6 +45,7 @@ def run_forked(jobs: list[dict[str, Any]]) -> list[int]:
     for job in jobs:
         child = os.fork()
         if child == 0:
+            os.setpgid(0, 0)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.environ["INTERRUPT"] = json.dumps(job.get("interrupt", [-1, "train", 9]))
             torch.set_num_threads(1)
@@ -52,6 +54,8 @@ def run_forked(jobs: list[dict[str, Any]]) -> list[int]:
             sys.stderr.flush()
             os._exit(code)
         codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # loader workers that a killed fit left behind, and that hold our pipes
     return codes
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,11 +27,13 @@ OPTIONS = (
 )
 
 
-def lightning_app(*args: str) -> None:
+def lightning_app(*args: str, interrupt: list[Any] | None = None) -> None:
+    """Runs a command, which must succeed, or, if it is told to, end itself at a batch of the training."""
     environment = {**os.environ, "PYTHONPATH": str(CONFIGS.parent), "WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1"}
+    environment |= {"INTERRUPT": json.dumps(interrupt)} if interrupt else {}
     command = [sys.executable, "-m", "lightning_app", *args]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert (answer.returncode == 0) == (interrupt is None), answer.stdout + answer.stderr
 
 
 def test_two_ranks_equal_one(fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
@@ -81,12 +84,17 @@ def test_two_ranks_with_half_the_lanes_each_equal_one(stream_args: Callable[...,
         assert max(float((a.double() - b.double()).abs().max()) for a, b in pairs) <= 1e-6, key
     assert single["global_step"] == double["global_step"]
 
-    # A checkpoint of two ranks goes on with one, in the middle of an epoch: lanes find their states.
-    lightning_app(*stream_args(*options, *ddp, "--trainer.max_steps", "3", "--run.root", str(tmp_path / "cut")))
+    # Two ranks are killed in the middle of an epoch, and one goes on: lanes find their states.
+    interrupted = (
+        "--trainer.callbacks+=LastCheckpoint", "--trainer.callbacks.every_n_steps=3",
+        "--trainer.callbacks+=tests.interrupt.Interrupt", "--run.root", str(tmp_path / "cut"),
+    )  # fmt: skip
+    lightning_app(*stream_args(*options, *ddp, *interrupted), interrupt=[4, "train", 9])
     checkpoint = str(only_run(tmp_path / "cut") / "checkpoints" / "last.ckpt")
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == 3
     lightning_app(
-        "fit", "--ckpt_path", checkpoint, "--trainer.max_steps", "-1", "--trainer.devices", "1", "--trainer.strategy",
-        "auto", "--data.batch_size", "4", "--run.root", str(tmp_path / "joined"),
+        "fit", "--ckpt_path", checkpoint, "--trainer.devices", "1", "--trainer.strategy", "auto",
+        "--data.batch_size", "4", "--run.root", str(tmp_path / "joined"),
     )  # fmt: skip
     joined = load_weights(only_run(tmp_path / "joined") / "checkpoints" / "last.ckpt")
     differences = {
