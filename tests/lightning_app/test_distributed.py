@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import torch
 
@@ -102,3 +103,10 @@ def test_two_ranks_with_half_the_lanes_each_equal_one(stream_args: Callable[...,
         for name, weight in single["state_dict"].items()
     }
     assert max(differences.values()) <= 1e-6, differences
+
+    # Both processes' predictions are in the one file.
+    tables = []
+    for devices in (ddp[:4], ("--trainer.strategy", "auto", "--trainer.devices", "1")):
+        lightning_app("predict", "--ckpt_path", str(folders[1] / "checkpoints" / "last.ckpt"), *devices)
+        tables.append(pl.read_parquet(folders[1] / "predictions.parquet").sort("document", "position"))
+    assert tables[0].select("document", "position", "token").equals(tables[1].select("document", "position", "token"))
