@@ -84,7 +84,8 @@ class StreamedPrices(Encoder):
     def encode_documents(self, chunk: Tensor, state: State, reset: Tensor) -> tuple[Tensor, State]:
         """As of `Encoder`; the last output feature is the volatility, 0 until it can be trusted."""
         prices, inner = state
-        volatility, features, prices = self.features(chunk, prices, reset)
+        with torch.autocast(chunk.device.type, enabled=False):  # bfloat16 cannot count to 300
+            volatility, features, prices = self.features(chunk, prices, reset)
         output, inner = self.encoder.encode_documents(self.projection(features), inner, reset)
         return torch.cat([output, volatility], dim=-1), (prices, inner)
 

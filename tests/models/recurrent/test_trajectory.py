@@ -74,6 +74,15 @@ def test_features_do_not_depend_on_how_the_series_is_cut() -> None:
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
+def test_volatility_is_as_precise_under_autocast() -> None:
+    streamed = make_model().prices
+    chunk, reset = prices(400).view(1, -1, 1), torch.zeros(1, 400, dtype=torch.bool)
+    exact, _ = streamed.encode_documents(chunk, streamed.initial_state(1), reset)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, _ = streamed.encode_documents(chunk, streamed.initial_state(1), reset)
+    assert torch.equal(found[..., -1], exact[..., -1])
+
+
 def test_volatility_is_that_of_an_exponentially_weighted_mean() -> None:
     streamed = StreamedPrices(encoder=LSTMEncoder(input_size=5, hidden_size=6), units="level", warm_up=8)
     series = prices(60)
