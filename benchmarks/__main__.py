@@ -34,7 +34,8 @@ def main(names: list[str]) -> None:
             f"Measured {started:%Y-%m-%d}: {platform.machine()}, {os.cpu_count()} cores, Python "
             f"{platform.python_version()}, torch {version('torch')}, lightning {version('lightning')}."
         )
-        section = f"<!-- {name} -->\n## {name.capitalize()}\n\n{body}\n\n{stamp}\n"
+        title = name.replace("_", " ").capitalize()
+        section = f"<!-- {name} -->\n## {title}\n\n{body}\n\n{stamp}\n"
         old = re.findall(r"<!-- (\w+) -->\n(.*?)(?=<!-- |\Z)", text, re.DOTALL)
         sections = {key: f"<!-- {key} -->\n{value.rstrip()}\n" for key, value in old} | {name: section}
         text = "\n".join([HEAD, *(sections[key] for key in SECTIONS if key in sections)])

@@ -1,37 +1,16 @@
-"""Streams: documents laid out on lanes, read chunk by chunk by models that carry a state."""
+"""Streams: chunks of documents on lanes, for models that carry a state."""
 
-import heapq
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from torch import Tensor
-from torch.utils.data import Sampler
 from typing_extensions import override
 
 from datamodules.base import BaseDataModule, LazyLoader, Split
-
-Arrangement = Literal["packed", "aligned"]
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """What one batch reads: the newest chunk of each lane, with the steps before it that are recomputed.
-
-    Attributes:
-        rows: Row of the data at each step, int64 (B, L); 0 where nothing is read.
-        reset: True at the first step of a document or lane, bool (B, L).
-        read: True where there is data, bool (B, L).
-        newest: True in the newest chunk, which alone counts in the loss, bool (L,).
-    """
-
-    rows: np.ndarray
-    reset: np.ndarray
-    read: np.ndarray
-    newest: np.ndarray
+from datamodules.lanes import Arrangement, Chunk, LaneBatches
 
 
 class StreamedDataset(Protocol):
@@ -41,97 +20,6 @@ class StreamedDataset(Protocol):
     """First row and end of each document, int64 (D, 2)."""
 
     def __getitems__(self, chunk: Chunk) -> dict[str, Tensor]: ...
-
-
-class LaneBatches(Sampler[Chunk]):
-    """Successive chunks of B lanes; lanes are filled with documents, and dealt out to the ranks.
-
-    `packed` lays the documents one behind another and cuts them into lanes of equal length: a document may start
-    at any step, and be cut where a lane ends. `aligned` keeps each document whole in one lane and starts it on a
-    chunk's border; what is left of its last chunk stays empty. Nothing is dropped.
-
-    The layout is a pure function of (seed, epoch), and where an iteration starts is asked when it starts.
-
-    Args:
-        documents: First row and end of each document, int64 (D, 2).
-        num_lanes: Lanes of all processes; this one owns lanes rank, rank + world_size, ...
-        chunk_size: Steps from one batch to the next, k1.
-        window: Steps in a batch, k2 >= k1.
-        arrangement: See above.
-        seed: Shuffles the documents anew in each epoch; None keeps their order.
-        rank: This process among `world_size`.
-        world_size: Number of processes.
-        position: Gives (epoch, number of chunks already read in it) whenever an iteration starts.
-    """
-
-    def __init__(
-        self,
-        *,
-        documents: np.ndarray,
-        num_lanes: int,
-        chunk_size: int,
-        window: int,
-        arrangement: Arrangement,
-        seed: int | None,
-        rank: int,
-        world_size: int,
-        position: Callable[[], tuple[int, int]],
-    ) -> None:
-        self.documents = documents
-        self.num_lanes = num_lanes
-        self.chunk_size = chunk_size
-        self.window = window
-        self.arrangement = arrangement
-        self.seed = seed
-        self.rank = rank
-        self.world_size = world_size
-        self.position = position
-        lengths = documents[:, 1] - documents[:, 0]
-        if arrangement == "packed":
-            self._lane_of = np.zeros(len(documents), dtype=np.int64)
-            longest = -(-int(lengths.sum()) // num_lanes)
-        else:
-            self._lane_of, longest = _shared_out(-(-lengths // chunk_size) * chunk_size, num_lanes)
-        self._width = -(-longest // chunk_size) * chunk_size
-
-    def __len__(self) -> int:
-        return self._width // self.chunk_size
-
-    def __iter__(self) -> Iterator[Chunk]:
-        epoch, first = self.position()
-        rows, reset = self._lanes(epoch)
-        behind = self.window - self.chunk_size
-        rows = np.pad(rows[self.rank :: self.world_size], ((0, 0), (behind, 0)), constant_values=-1)
-        reset = np.pad(reset[self.rank :: self.world_size], ((0, 0), (behind, 0)))
-        reset[:, 0] = True  # nothing was carried to the first window, which begins before the lanes
-        newest = np.arange(self.window) >= behind
-        for index in range(first, len(self)):
-            columns = slice(index * self.chunk_size, index * self.chunk_size + self.window)
-            read = rows[:, columns] >= 0
-            yield Chunk(rows=rows[:, columns] * read, reset=reset[:, columns], read=read, newest=newest)
-
-    def _lanes(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Row of each step, -1 where there is none, and where a document or lane starts; both (lanes, width)."""
-        order = np.arange(len(self.documents))
-        if self.seed is not None:
-            order = np.random.default_rng([self.seed, epoch]).permutation(order)
-        parts = [np.arange(*self.documents[index]) for index in order]
-        rows = np.full((self.num_lanes, self._width), -1, dtype=np.int64)
-        if self.arrangement == "packed":
-            flat = np.concatenate(parts)
-            # Lanes of one length, so that each ends where the next one starts.
-            length = -(-len(flat) // self.num_lanes)
-            padded = np.concatenate([flat, np.full(length * self.num_lanes - len(flat), -1)])
-            rows[:, :length] = padded.reshape(self.num_lanes, length)
-        else:
-            filled = np.zeros(self.num_lanes, dtype=np.int64)
-            for index, part in zip(order, parts, strict=True):
-                lane = self._lane_of[index]
-                rows[lane, filled[lane] : filled[lane] + len(part)] = part
-                filled[lane] += -(-len(part) // self.chunk_size) * self.chunk_size
-        reset = np.isin(rows, self.documents[:, 0])
-        reset[:, 0] = True  # a lane may start within a document
-        return rows, reset
 
 
 class StreamDataModule(BaseDataModule):
@@ -245,14 +133,3 @@ class StreamDataModule(BaseDataModule):
 
 def _num_rows(documents: np.ndarray) -> int:
     return int((documents[:, 1] - documents[:, 0]).sum())
-
-
-def _shared_out(lengths: np.ndarray, num_lanes: int) -> tuple[np.ndarray, int]:
-    """Lane of each document, the longest dealt out first to the emptiest lane, and the length of the fullest lane."""
-    lane_of = np.zeros(len(lengths), dtype=np.int64)
-    lanes = [(0, lane) for lane in range(num_lanes)]
-    for index in np.argsort(-lengths, kind="stable"):
-        filled, lane = heapq.heappop(lanes)
-        lane_of[index] = lane
-        heapq.heappush(lanes, (filled + int(lengths[index]), lane))
-    return lane_of, max(filled for filled, _ in lanes)

@@ -12,7 +12,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from datamodules.base import Split
-from datamodules.streams import Arrangement, Chunk, StreamDataModule
+from datamodules.lanes import Arrangement, Chunk
+from datamodules.streams import StreamDataModule
 from datamodules.text_source import TextSource
 
 UNKNOWN, END_OF_LINE = "<unk>", "<eos>"

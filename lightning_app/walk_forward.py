@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from lightning_app.errors import UsageError
-from lightning_app.evaluation.classical import EmpiricalQuantiles, RandomWalk, VolatilityScaledQuantiles
+from lightning_app.evaluation.classical import EmpiricalQuantiles, RandomWalk, SeasonalNaive, VolatilityScaledQuantiles
 from lightning_app.evaluation.fan_chart import draw_fan_chart
 from lightning_app.evaluation.rolling_forecasts import RollingForecasts
 from lightning_app.evaluation.rolling_paths import energy_ratio, rolling_paths
@@ -29,6 +29,7 @@ def run(args: list[str]) -> None:
     parser.add_argument("--start", type=float, default=0.8, help="share of the rows before the first origin")
     parser.add_argument("--stride", type=int, default=21, help="rows between origins")
     parser.add_argument("--refit_every", type=int, default=252, help="rows between fits; 0 fits once")
+    parser.add_argument("--period", type=int, default=1, help="rows of a season: the unit of MASE, and one more row")
     parser.add_argument("--gamma", type=float, default=0.02, help="step of adaptive conformal calibration; 0 is none")
     parser.add_argument("--root", default="runs", help="folder of all runs")
     given, options = parser.split(args)
@@ -52,7 +53,12 @@ def _walk(given: argparse.Namespace, forecaster: TrainedForecaster) -> None:
     values = forecaster.values
     if not len(values):
         raise UsageError(f"data: {', '.join(forecaster.names)} share no day; walk them one by one")
-    how = {"start": given.start, "stride": given.stride, "refit_every": given.refit_every or None}
+    how = {
+        "start": given.start,
+        "stride": given.stride,
+        "refit_every": given.refit_every or None,
+        "period": given.period,
+    }
     # The classics first: they take no time, and find what is wrong with the table or the options.
     classics = [
         walk_forward(values, kind(horizon=forecaster.horizon, units=units), name=label, **how)
@@ -62,6 +68,9 @@ def _walk(given: argparse.Namespace, forecaster: TrainedForecaster) -> None:
             ("usual quantiles by volatility", VolatilityScaledQuantiles),
         )
     ]
+    if given.period > 1:
+        seasonal = SeasonalNaive(period=given.period, horizon=forecaster.horizon, units=units)
+        classics.append(walk_forward(values, seasonal, name="season before", **how))
     model = walk_forward(values, forecaster, name=name, **how)
     calibrated = model.calibrated(units=units, gamma=given.gamma)
     naive = classics[0]

@@ -58,21 +58,6 @@ class RollingForecasts:
         """Steps H."""
         return self.actuals.shape[2]
 
-    def since(self, row: int) -> "RollingForecasts":
-        """The forecasts from a row on, as after a part that served calibration alone.
-
-        Args:
-            row: First origin to keep, at the earliest.
-
-        Raises:
-            ValueError: No origin is left.
-        """
-        keep = self.origins >= row
-        if not keep.any():
-            raise ValueError(f"row: {row} given, the last origin is {self.origins[-1]}")
-        arrays = {name: getattr(self, name)[keep] for name in ("origins", "forecasts", "actuals", "scale", "fit_ends")}
-        return replace(self, **arrays)
-
     def calibrated(
         self,
         *,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datamodules import EnglishTopics, TextFiles, TextStreamDataModule
-from datamodules.streams import Chunk, LaneBatches
+from datamodules.lanes import Chunk, LaneBatches
 from lightning_app.__main__ import main
 from tests.conftest import needs
 

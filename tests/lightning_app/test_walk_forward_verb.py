@@ -19,10 +19,15 @@ LEVELS = "[0.025, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.975
 
 def test_a_panel_is_walked_with_a_fit_per_fold_beside_the_classics(capsys: pytest.CaptureFixture[str]) -> None:
     panel_table(rows=400).write_parquet("panel.parquet")
-    options = ("--stride", "10", "--refit_every", "30", "--root", "runs")
+    options = ("--stride", "10", "--refit_every", "30", "--period", "5", "--root", "runs")
     assert main(["walk-forward", TRAJECTORY, *options, "--", *PANEL, *FEW]) == 0
     printed = capsys.readouterr().out
-    for name in ("market_lstm63: WQL", "market_lstm63, calibrated: WQL", "usual quantiles by volatility: WQL"):
+    for name in (
+        "market_lstm63: WQL",
+        "market_lstm63, calibrated: WQL",
+        "usual quantiles by volatility: WQL",
+        "season before: WQL",
+    ):
         assert name in printed
     fits = [folder for folder in run_folders(Path("runs")) if folder.parent.name == "market_lstm63"]
     assert len(fits) == 3  # at origins 320, 350 and 380

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from datamodules.streams import LaneBatches
+from datamodules.lanes import LaneBatches
 from datamodules.text_stream import TokenStream
 from models.recurrent import Encoder, GRUEncoder, LSTMEncoder, RecurrentLanguageModel, State
 from models.recurrent.state import detach, fill, leaves, map_state, where_reset
