@@ -1,15 +1,14 @@
 """Batches that are drawn anew instead of gathered from a fixed set."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 from torch import Tensor
-from torch.utils.data import Sampler
 from typing_extensions import override
 
-from datamodules.base import BaseDataModule, LazyLoader
+from datamodules.base import BaseDataModule, LazyLoader, TrainBatches
 
 
 class DrawnDataset(Protocol):
@@ -20,46 +19,17 @@ class DrawnDataset(Protocol):
     def __getitems__(self, key: np.ndarray) -> dict[str, Tensor]: ...
 
 
-class DrawnBatches(Sampler[np.ndarray]):
-    """Keys int64 (4,) of batches: seed, epoch, batch within the epoch, rank.
+class DrawnBatches(TrainBatches):
+    """Keys int64 (4,) of batches: seed, epoch, batch within the epoch, rank; arguments as of `TrainBatches`.
 
     What a batch holds follows from its key alone, so a run that is resumed draws what the interrupted one would have
     drawn. Ranks draw different batches.
-
-    Args:
-        size: Samples of an epoch, over all ranks.
-        batch_size: Samples per batch and rank.
-        seed: Seed of the run.
-        rank: This process among `world_size`.
-        world_size: Number of processes.
-        position: Gives (epoch, number of batches already trained in it) whenever an iteration starts.
     """
 
-    def __init__(
-        self,
-        *,
-        size: int,
-        batch_size: int,
-        seed: int,
-        rank: int,
-        world_size: int,
-        position: Callable[[], tuple[int, int]],
-    ) -> None:
-        if size < batch_size * world_size:
-            raise ValueError(
-                f"data.batch_size: {batch_size} x {world_size} processes is more than the {size} training samples"
-            )
-        self.num_batches = size // (batch_size * world_size)
-        self.seed = seed
-        self.rank = rank
-        self.position = position
-
-    def __len__(self) -> int:
-        return self.num_batches
-
+    @override
     def __iter__(self) -> Iterator[np.ndarray]:
         epoch, first = self.position()
-        for index in range(first, self.num_batches):
+        for index in range(first, len(self)):
             yield np.array([self.seed, epoch, index, self.rank])
 
 

@@ -1,5 +1,6 @@
 """Forecasters of trajectories that need no training: the rows that a model has to beat."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from statistics import NormalDist
 
@@ -9,7 +10,7 @@ from lightning_app.evaluation.levels import LEVELS, check_levels
 from lightning_app.evaluation.units import Units, from_units, to_units
 
 
-class _ChangeQuantiles:
+class _ChangeQuantiles(ABC):
     """Forecasts the last value plus quantiles of its change over each step of the horizon.
 
     Args:
@@ -57,11 +58,11 @@ class _ChangeQuantiles:
         # As many changes over the whole horizon as it has steps, and one more.
         return 2 * self.horizon + 1
 
-    def _fit(self, values: np.ndarray) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _fit(self, values: np.ndarray) -> None: ...
 
-    def _quantiles(self, values: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+    @abstractmethod
+    def _quantiles(self, values: np.ndarray) -> np.ndarray: ...
 
     @property
     def _root_steps(self) -> np.ndarray:
