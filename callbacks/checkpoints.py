@@ -7,7 +7,7 @@ when it also saves a new best.
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
@@ -19,14 +19,15 @@ SIGTERM_EXIT_CODE = 143  # 128 + 15, what a shell reports for a process ended by
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps `best.ckpt`: the weights with the lowest monitored metric so far.
+    """Keeps `best.ckpt`: the weights with the best monitored metric so far.
 
     A resumed run writes to a folder of its own; it takes over the best checkpoint that it resumes from, so that its
     best is that of the whole training, not only of the part after the interruption. With
     `trainer.num_sanity_val_steps: -1` the model is validated before training too, and may turn out to be the best.
 
     Args:
-        monitor: The metric; lower is better.
+        monitor: The metric.
+        mode: Whether a low (`min`) or a high (`max`) value is better.
         untrained_margin: Share by which a trained model must be better than the untrained one to take its place.
         dirpath: Folder of the checkpoints; None takes `checkpoints` in the trainer's default_root_dir.
         inherit_from: Folder of the checkpoint that is resumed, if it is another one.
@@ -36,6 +37,7 @@ class BestCheckpoint(ModelCheckpoint):
         self,
         *,
         monitor: str,
+        mode: Literal["min", "max"] = "min",
         untrained_margin: float = 0.0,
         dirpath: str | None = None,
         inherit_from: str | None = None,
@@ -44,7 +46,7 @@ class BestCheckpoint(ModelCheckpoint):
             dirpath=dirpath,
             filename="best",
             monitor=monitor,
-            mode="min",
+            mode=mode,
             save_top_k=1,
             save_on_train_epoch_end=False,
             enable_version_counter=False,
@@ -72,8 +74,8 @@ class BestCheckpoint(ModelCheckpoint):
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
         if self._untrained is not None and current is not None and self.best_model_score is not None:
             untrained_leads = float(self.best_model_score) == self._untrained
-            bound = self._untrained - self.untrained_margin * abs(self._untrained)
-            if untrained_leads and not float(current) < bound:
+            gain = self._untrained - float(current) if self.mode == "min" else float(current) - self._untrained
+            if untrained_leads and not gain > self.untrained_margin * abs(self._untrained):
                 return False
         return super().check_monitor_top_k(trainer, current)
 
@@ -111,12 +113,19 @@ class LastCheckpoint(Checkpoint):
     validation cannot be resumed to the same metric.
 
     Args:
+        every_n_epochs: Epochs between saves at validations and epoch ends. Where an epoch takes milliseconds, as on
+            one small graph, saving each would take longer than training. The end of the fit is always saved.
         every_n_steps: Optimizer steps between saves within an epoch; None saves at validations and epoch ends only.
         dirpath: Folder of the checkpoint; None takes `checkpoints` in the trainer's default_root_dir.
     """
 
-    def __init__(self, *, every_n_steps: int | None = None, dirpath: str | None = None) -> None:
+    def __init__(
+        self, *, every_n_epochs: int = 1, every_n_steps: int | None = None, dirpath: str | None = None
+    ) -> None:
+        if every_n_epochs < 1:
+            raise ValueError(f"LastCheckpoint.every_n_epochs: {every_n_epochs} given, at least 1 is needed")
         self.dirpath = dirpath
+        self.every_n_epochs = every_n_epochs
         self.every_n_steps = every_n_steps
         self._saved_position: tuple[int, int, int] | None = None
         self._terminating = False
@@ -149,14 +158,18 @@ class LastCheckpoint(Checkpoint):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
-        self._save(trainer)
-        if self._sigterm_received(trainer):
-            raise SystemExit(SIGTERM_EXIT_CODE)
+        self._save_if_due(trainer)
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._save(trainer)
-        if self._sigterm_received(trainer):
+        self._save_if_due(trainer)
+
+    def _save_if_due(self, trainer: Trainer) -> None:
+        terminating = self._sigterm_received(trainer)
+        due = (trainer.current_epoch + 1) % self.every_n_epochs == 0 or _last_epoch(trainer)
+        if terminating or due:
+            self._save(trainer)
+        if terminating:
             raise SystemExit(SIGTERM_EXIT_CODE)
 
     @override
@@ -188,6 +201,13 @@ class LastCheckpoint(Checkpoint):
 
 def _checkpoint_folder(trainer: Trainer) -> Path:
     return Path(trainer.default_root_dir) / "checkpoints"
+
+
+def _last_epoch(trainer: Trainer) -> bool:
+    # Not `trainer.fit_loop.done`: asking it changes the progress that the checkpoint is to hold.
+    by_epochs = trainer.max_epochs is not None and trainer.current_epoch + 1 == trainer.max_epochs
+    by_steps = trainer.max_steps != -1 and trainer.global_step >= trainer.max_steps
+    return by_epochs or by_steps or trainer.should_stop
 
 
 def _validation_or_epoch_end_follows(trainer: Trainer, batch_idx: int) -> bool:

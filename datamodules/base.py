@@ -21,7 +21,7 @@ class BatchedDataset(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitems__(self, indices: np.ndarray) -> dict[str, Tensor]: ...
+    def __getitems__(self, indices: Any) -> Any: ...
 
 
 class TrainBatches(Sampler[np.ndarray]):
@@ -95,14 +95,14 @@ class EvalBatches(Sampler[np.ndarray]):
         yield from np.array_split(self.share, self.num_batches)
 
 
-class LazyLoader(DataLoader[dict[str, Tensor]]):
+class LazyLoader(DataLoader[Any]):
     """A DataLoader that starts reading at the first batch asked for, not when the iteration is set up.
 
     Lightning sets the iteration up before it restores the position of a resumed run (and earlier still when a
     scheduler asks for the number of steps); workers would by then have fetched batches of the wrong place.
     """
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         yield from super().__iter__()
 
     def state_dict(self) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class LazyLoader(DataLoader[dict[str, Tensor]]):
         """Nothing to load, see `state_dict`."""
 
 
-def _as_gathered(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+def _as_gathered(batch: Any) -> Any:
     return batch
 
 
@@ -147,7 +147,7 @@ class BaseDataModule(LightningDataModule):
     sample_name: str = "samples"
     """What one sample is called where throughput is shown."""
 
-    def num_samples(self, batch: dict[str, Tensor]) -> int:
+    def num_samples(self, batch: Any) -> int:
         """Samples in a batch, where throughput is shown."""
         return len(next(iter(batch.values())))
 

@@ -30,14 +30,14 @@ from lightning_app.checkpoint_source import CheckpointSource
 from lightning_app.errors import UsageError, simplify
 from lightning_app.evaluation.trajectory_report import TrajectoryReport
 from lightning_app.history import History
-from lightning_app.parser import AppParser, FreshArguments, Instantiator, last_of_each_class
+from lightning_app.parser import NETWORK_SLOTS, AppParser, FreshArguments, Instantiator, last_of_each_class
 from lightning_app.record import RunRecord
 from lightning_app.resume_overrides import ResumeOverrides
 from lightning_app.run import RunFolder, RunOptions, create_run_folder, run_folder_of, sets_model
 from lightning_app.tracking import finish_wandb, wandb_logger
 from models import BaseModule
 
-# Constructor arguments of the model that the data module knows; a class that lacks one is left alone.
+# Constructor arguments of the model and its network that the data module knows; who lacks one is left alone.
 _LINKS = (
     "num_channels",
     "num_past_covariates",
@@ -48,6 +48,9 @@ _LINKS = (
     "chunk_size",
     "vocab_size",
     "seq_len",
+    "num_features",
+    "num_classes",
+    "output_size",
 )
 
 
@@ -122,7 +125,7 @@ class AppCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run", type=RunOptions, default=RunOptions(), help="Where the run is kept and tracked.")
         for name in _LINKS:
-            for owner in ("model.init_args", "model.init_args.network.init_args"):
+            for owner in ("model.init_args", *(f"model.init_args.{slot}.init_args" for slot in NETWORK_SLOTS)):
                 parser.link_arguments(f"data.{name}", f"{owner}.{name}", apply_on="instantiate")
 
     @override

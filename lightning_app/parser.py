@@ -11,6 +11,10 @@ from typing_extensions import override
 from lightning_app.errors import UsageError, simplify
 
 
+NETWORK_SLOTS = ("network", "encoder")
+"""Arguments of a model that hold the network which it trains."""
+
+
 class AppParser(LightningArgumentParser):
     """Raises one clear line where the stock parser prints its usage and a tree of reasons."""
 
@@ -43,13 +47,14 @@ class Instantiator(_InstantiatorFn):
         self, class_type: type[Any], *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any
     ) -> Any:
         self.cli._dump_config()
-        network = (self.cli.config_dump.get("model", {}).get("init_args") or {}).get("network")
-        if isinstance(network, dict):
-            network.setdefault("init_args", {})
+        given = self.cli.config_dump.get("model", {}).get("init_args") or {}
         accepted = {f"model.init_args.{name}" for name in inspect.signature(class_type).parameters}
-        if "network" in kwargs:
-            names = inspect.signature(type(kwargs["network"])).parameters
-            accepted |= {f"model.init_args.network.init_args.{name}" for name in names}
+        for slot in NETWORK_SLOTS:
+            if isinstance(given.get(slot), dict):
+                given[slot].setdefault("init_args", {})
+            if slot in kwargs:
+                names = inspect.signature(type(kwargs[slot])).parameters
+                accepted |= {f"model.init_args.{slot}.init_args.{name}" for name in names}
         links = {key: value for key, value in applied_instantiation_links.items() if key in accepted}
         return super().__call__(class_type, *args, applied_instantiation_links=links, **kwargs)
 

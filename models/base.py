@@ -21,6 +21,7 @@ from models.metrics import WeightedMean
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
 Batch = dict[str, Tensor]
+"""What most data modules give; graphs come as PyG's `Data`, which a module narrows `step` to."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class BaseModule(LightningModule):
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
     @abstractmethod
-    def step(self, batch: Batch) -> StepOutput:
+    def step(self, batch: Any) -> StepOutput:
         """One forward pass with its loss."""
 
     @abstractmethod
@@ -99,7 +100,7 @@ class BaseModule(LightningModule):
         """Inputs of `forward` by name, two samples of the right shapes and dtypes."""
 
     @override
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
         output = self.step(batch)
         if not output.loss.requires_grad:
             return None  # nothing to train: a baseline in closed form
@@ -115,14 +116,14 @@ class BaseModule(LightningModule):
         return loss
 
     @override
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
         self._evaluate(batch, "val/loss", self.val_loss, self.val_metrics)
 
     @override
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
+    def test_step(self, batch: Any, batch_idx: int) -> None:
         self._evaluate(batch, "test/loss", self.test_loss, self.test_metrics)
 
-    def _evaluate(self, batch: Batch, loss_name: str, mean_loss: WeightedMean, metrics: MetricCollection) -> None:
+    def _evaluate(self, batch: Any, loss_name: str, mean_loss: WeightedMean, metrics: MetricCollection) -> None:
         # Sums and counts are kept, and reduced over the ranks: means are exact however the batches fell.
         output = self.step(batch)
         mean_loss.update(output.loss, output.weight)
@@ -149,15 +150,15 @@ class BaseModule(LightningModule):
 
     @override
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        parameters = self.parameters_to_train()
         if not parameters:
             return None
         if self.optimizer_factory is None:
             raise ValueError(
-                f"model.optimizer: {type(self).__name__} has {sum(p.numel() for p in parameters):,} parameters to "
+                f"model.optimizer: {type(self).__name__} has {self.num_fitted:,} parameters to "
                 "train and no optimizer was given, e.g. `optimizer: {class_path: AdamW, init_args: {lr: 0.001}}`"
             )
-        optimizer = self.optimizer_factory(parameters)
+        optimizer = self.optimizer_factory(parameters)  # type: ignore[arg-type]
         if self.scheduler_factory is None:
             return optimizer
         scheduler = make_scheduler(self.scheduler_factory, optimizer, self._num_optimizer_steps)
@@ -168,6 +169,10 @@ class BaseModule(LightningModule):
         else:
             config = {"scheduler": scheduler, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]
+
+    def parameters_to_train(self) -> list[nn.Parameter] | list[dict[str, Any]]:
+        """What the optimizer gets: parameters, or groups of them with options of their own."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     def _num_optimizer_steps(self) -> int:
         steps = self.trainer.estimated_stepping_batches
