@@ -10,7 +10,6 @@ from typing_extensions import override
 
 from lightning_app.errors import UsageError, simplify
 
-
 NETWORK_SLOTS = ("network", "encoder")
 """Arguments of a model that hold the network which it trains."""
 

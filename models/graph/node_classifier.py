@@ -1,0 +1,101 @@
+"""The LightningModule of every network that classifies the nodes of a graph."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+from typing_extensions import override
+
+from models.base import BaseModule, OptimizerFactory, SchedulerFactory, StepOutput
+from models.graph.whole_graph import encode
+from models.parameter_groups import decay_by_prefix
+
+
+class NodeClassifier(BaseModule):
+    """Trains an encoder whose output per node is a logit per class.
+
+    A batch is a whole graph, of which the nodes in `target_index` count, or a sampled part of one.
+
+    Args:
+        encoder: Maps (x, edge_index, edge_weight) to (N, num_classes), see `GraphEncoder`.
+        num_features: Features of a node, F.
+        num_classes: Classes.
+        weight_decay: Weight decay by prefix of the parameters' names, e.g. `{encoder.layers.0: 0.0005}`; the longest
+            prefix counts. Parameters without one take the optimizer's.
+        optimizer: Makes the optimizer.
+        scheduler: Makes the learning-rate scheduler, see `BaseModule`.
+    """
+
+    injected_arguments = (*BaseModule.injected_arguments, "encoder")
+
+    def __init__(
+        self,
+        *,
+        encoder: nn.Module,
+        num_features: int,
+        num_classes: int,
+        weight_decay: dict[str, float] | None = None,
+        optimizer: OptimizerFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
+    ) -> None:
+        if num_classes < 2:
+            raise ValueError(f"model.num_classes: {num_classes} given, at least 2 are needed to classify")
+        self.num_classes = num_classes  # configure_metrics needs it
+        super().__init__(optimizer=optimizer, scheduler=scheduler)
+        output_size = getattr(encoder, "output_size", num_classes)
+        if output_size != num_classes:
+            raise ValueError(
+                f"model.encoder.output_size: {output_size} given, a logit for each of {num_classes} classes is needed"
+            )
+        self.encoder = encoder
+        self.num_features = num_features
+        self.weight_decay = weight_decay or {}
+
+    @override
+    def configure_metrics(self) -> MetricCollection:
+        return MetricCollection(
+            {
+                "accuracy": MulticlassAccuracy(self.num_classes, average="micro"),
+                "macro_f1": MulticlassF1Score(self.num_classes, average="macro"),
+            }
+        )
+
+    @override
+    def parameters_to_train(self) -> list[nn.Parameter] | list[dict[str, Any]]:
+        return decay_by_prefix(self, self.weight_decay)
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
+        """Logits of every node.
+
+        Args:
+            x: float32 (N, F).
+            edge_index: int64 (2, E), sources and targets.
+            edge_weight: float32 (E,), or None.
+
+        Returns:
+            (N, num_classes).
+        """
+        if edge_weight is None:
+            return self.encoder(x, edge_index)
+        return self.encoder(x, edge_index, edge_weight)
+
+    @override
+    def step(self, batch: Data) -> StepOutput:
+        logits = encode(self.encoder, batch)[batch.target_index]
+        targets = batch.y[batch.target_index]
+        loss = F.cross_entropy(logits, targets)
+        return StepOutput(loss=loss, predictions=logits, targets=targets, weight=len(targets))
+
+    @override
+    def predict_step(self, batch: Data, batch_idx: int) -> dict[str, Tensor]:
+        logits = encode(self.encoder, batch)[batch.target_index]
+        return {"node": batch.node_id[batch.target_index], "probability": logits.softmax(-1)}
+
+    @override
+    def example_inputs(self) -> dict[str, Tensor]:
+        edge_index = torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]])
+        return {"x": torch.randn(5, self.num_features), "edge_index": edge_index}

@@ -1,0 +1,35 @@
+"""Groups of parameters with a weight decay of their own."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+
+def decay_by_prefix(module: nn.Module, weight_decay: Mapping[str, float]) -> list[nn.Parameter] | list[dict[str, Any]]:
+    """What an optimizer takes: the parameters, in groups where a weight decay is given for some.
+
+    Args:
+        module: The module.
+        weight_decay: Weight decay by prefix of the parameters' names; the longest prefix counts. Parameters without
+            one are in a group that takes the optimizer's own.
+
+    Raises:
+        ValueError: A prefix fits no parameter.
+    """
+    trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+    if not weight_decay:
+        return list(trained.values())
+    for prefix in weight_decay:
+        if not any(name.startswith(prefix) for name in trained):
+            raise ValueError(f"model.weight_decay: no parameter begins with {prefix!r}, there are {', '.join(trained)}")
+    groups: dict[str | None, list[nn.Parameter]] = defaultdict(list)
+    for name, parameter in trained.items():
+        groups[max((prefix for prefix in weight_decay if name.startswith(prefix)), key=len, default=None)].append(
+            parameter
+        )
+    return [
+        {"params": parameters} if prefix is None else {"params": parameters, "weight_decay": weight_decay[prefix]}
+        for prefix, parameters in groups.items()
+    ]
