@@ -51,6 +51,9 @@ _LINKS = (
     "num_features",
     "num_classes",
     "output_size",
+    "num_targets",
+    "edge_types",
+    "target_type",
 )
 
 
