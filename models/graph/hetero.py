@@ -10,10 +10,10 @@ from models.layers.dropout import Dropout
 
 
 class HeteroSAGE(nn.Module):
-    """Message passing with weights of its own for each type of edge (Schlichtkrull et al., 2018; Hamilton et al., 2017).
+    """Message passing with weights of its own for each type of edge.
 
-    A layer adds up, for each node, a linear map of the node itself and, for each type of edge into it, a linear map of
-    the neighbours' mean.
+    After Hamilton et al. (2017) and Schlichtkrull et al. (2018): a layer adds up, for each node, a linear map of the
+    node itself and, for each type of edge into it, a linear map of the neighbours' mean.
 
     Args:
         num_features: Features of a node, by type of node.
@@ -75,10 +75,8 @@ class HeteroSAGE(nn.Module):
             if index:
                 hidden = {name: self.dropout(values.relu()) for name, values in hidden.items()}
             messages = neighbors(hidden, edges)
-            hidden = {
-                name: own[name](values) + messages[name] if name in messages else own[name](values)
-                for name, values in hidden.items()
-            }
+            kept = {name: layer(hidden[name]) for name, layer in own.items()}  # type: ignore[operator]
+            hidden = {name: values + messages[name] if name in messages else values for name, values in kept.items()}
         return hidden[self.target_type]
 
 
