@@ -1,0 +1,1 @@
+"""Graphs: sources, splits, samplers and data modules (needs the `graph` extra)."""
