@@ -50,6 +50,7 @@ _LINKS = (
     "seq_len",
     "num_features",
     "num_classes",
+    "num_targets",
     "output_size",
     "num_targets",
     "edge_types",
