@@ -3,7 +3,6 @@
 from datamodules.graph.bundled import DigitsGraph, KarateClub
 from datamodules.graph.flat_graphs import FlatGraphs
 from datamodules.graph.graph_split import (
-    ErricaFolds,
     GraphIndices,
     GraphShareSplit,
     GraphSplit,
@@ -13,9 +12,7 @@ from datamodules.graph.graph_split import (
 from datamodules.graph.graph_table import GraphSetTable, GraphTable
 from datamodules.graph.hetero_table import EdgeTable, HeteroGraphTable, NodeTable
 from datamodules.graph.node_split import (
-    GeomGCNSplit,
     GivenSplit,
-    LuoSplit,
     NodeIndices,
     NodeSplit,
     PublicSplit,
@@ -23,6 +20,7 @@ from datamodules.graph.node_split import (
 )
 from datamodules.graph.planetoid import Planetoid
 from datamodules.graph.published_npz import Amazon, Coauthor, Heterophilous
+from datamodules.graph.published_split import ErricaFolds, GeomGCNSplit, LuoSplit
 from datamodules.graph.source import GraphSetSource, GraphSource
 from datamodules.graph.tudataset import TUDataset
 
