@@ -166,7 +166,8 @@ def merge_repeated_edges(store: Any, *, reduce: Literal["sum", "max"] = "sum", s
 def add_reverse_edges(store: Any) -> None:
     """Makes the edges undirected, in place: each edge gets its reverse, with the same weight, attributes and time.
 
-    They are then sorted by source, then target. Where both directions are there already, the larger weight (attribute) stands for both.
+    They are then sorted by source, then target. Where both directions are there already, the larger weight (attribute)
+    stands for both.
     """
     edge_index = store.edge_index
     others = (edge_index[0] != edge_index[1]).nonzero()[:, 0]  # a self loop is its own reverse

@@ -149,7 +149,9 @@ class ErricaFolds(GraphSplit):
 
     def _file(self, graphs: FlatGraphs) -> Path:
         path = self.path or f"tudataset/splits/{graphs.source_name}_splits.json"
-        candidates = [Path(path).expanduser(), data_root(self.root) / path]
+        candidates = [data_root(self.root) / path]
+        if self.path is not None:
+            candidates.insert(0, Path(self.path).expanduser())
         found = next((candidate for candidate in candidates if candidate.is_file()), None)
         if found is None:
             raise FileNotFoundError(

@@ -241,7 +241,7 @@ def test_geom_gcn_splits_come_from_their_own_files(pubmed: Path, tmp_path: Path)
 
 
 @needs("tudataset/PROTEINS.zip")
-@pytest.mark.parametrize(("name", "use_attributes"), [("MUTAG", False), ("PROTEINS", True), ("PROTEINS", False)])
+@pytest.mark.parametrize(("name", "use_attributes"), [("MUTAG", False), ("PROTEINS", True)])
 def test_a_tu_set_is_read_as_pyg_reads_it(name: str, use_attributes: bool, tmp_path: Path) -> None:
     graphs = TUDataset(name=name, use_attributes=use_attributes).read()
     with zipfile.ZipFile(DATA / "tudataset" / f"{name}.zip") as archive:

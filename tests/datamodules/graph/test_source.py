@@ -45,7 +45,7 @@ def test_an_edge_to_a_node_that_does_not_exist_is_refused(edge: tuple[int, int])
 def test_a_feature_that_is_no_number_is_refused_by_node_and_column(value: float, sparse: bool) -> None:
     x = torch.eye(4)
     x[2, 1] = value
-    x = torch.sparse_csr_tensor(*_csr(x), size=(4, 4)) if sparse else x
+    x = torch.sparse_csr_tensor(*_csr(x), size=(4, 4), check_invariants=True) if sparse else x
     with pytest.raises(ValueError, match=rf"node 2 has {value} in feature column 1"):
         given_graph([(0, 1)], x=x).read()
 
@@ -100,7 +100,9 @@ def test_a_graph_without_repeated_edges_keeps_their_order() -> None:
 def test_reverse_edges_carry_the_weight_and_both_directions_agree() -> None:
     graph = given_graph([(0, 1), (1, 0), (1, 2), (3, 3)], undirected=True, edge_weight=torch.tensor([1.0, 5, 3, 2]))
     data = graph.read()
-    weights = {tuple(edge): weight for edge, weight in zip(data.edge_index.T.tolist(), data.edge_weight.tolist())}
+    weights = {
+        tuple(edge): weight for edge, weight in zip(data.edge_index.T.tolist(), data.edge_weight.tolist(), strict=True)
+    }
     assert weights == {(0, 1): 5, (1, 0): 5, (1, 2): 3, (2, 1): 3, (3, 3): 2}
     assert graph.fingerprint()["num_edges"] == 4
     assert graph.fingerprint()["num_edges_with_reverse"] == 5
