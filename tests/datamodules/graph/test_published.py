@@ -240,22 +240,51 @@ def test_geom_gcn_splits_come_from_their_own_files(pubmed: Path, tmp_path: Path)
         GeomGCNSplit(index=10)
 
 
-@needs("tudataset/PROTEINS.zip")
-@pytest.mark.parametrize(("name", "use_attributes"), [("MUTAG", False), ("PROTEINS", True)])
-def test_a_tu_set_is_read_as_pyg_reads_it(name: str, use_attributes: bool, tmp_path: Path) -> None:
-    graphs = TUDataset(name=name, use_attributes=use_attributes).read()
-    with zipfile.ZipFile(DATA / "tudataset" / f"{name}.zip") as archive:
-        for entry in archive.namelist():
-            (tmp_path / Path(entry).name).write_bytes(archive.read(entry))
-    theirs, slices, sizes = read_tu_data(str(tmp_path), name)
-    x = theirs.x if use_attributes else theirs.x[:, sizes["num_node_attributes"] :]
-    assert torch.equal(graphs.x, x)
+def check_against_pyg(source: TUDataset, archive: Path, folder: Path, *, use_attributes: bool) -> None:
+    graphs = source.read()
+    with zipfile.ZipFile(archive) as files:
+        for entry in files.namelist():
+            (folder / Path(entry).name).write_bytes(files.read(entry))
+    theirs, slices, sizes = read_tu_data(str(folder), source.name)
+    skipped = (0, 0) if use_attributes else (sizes["num_node_attributes"], sizes["num_edge_attributes"])
+    assert torch.equal(graphs.x, theirs.x[:, skipped[0] :])
     assert torch.equal(graphs.edge_index, theirs.edge_index)
+    assert torch.equal(graphs.edge_attr, theirs.edge_attr[:, skipped[1] :])
     assert torch.equal(graphs.y, theirs.y)
     assert torch.equal(graphs.node_ptr, slices["x"])
     assert torch.equal(graphs.edge_ptr, slices["edge_index"])
-    if name == "MUTAG":
-        assert torch.equal(graphs.edge_attr, theirs.edge_attr)
+
+
+@needs("tudataset/MUTAG.zip")
+def test_mutag_is_read_as_pyg_reads_it(tmp_path: Path) -> None:
+    check_against_pyg(TUDataset(name="MUTAG"), DATA / "tudataset" / "MUTAG.zip", tmp_path, use_attributes=False)
+
+
+@pytest.mark.parametrize("use_attributes", [False, True])
+def test_attributes_labels_loops_and_repeated_edges_are_read_as_pyg_reads_them(
+    tmp_path: Path, use_attributes: bool
+) -> None:
+    tu_set(
+        tmp_path,
+        graph_labels="7\n-2\n",
+        A="1, 2\n2, 1\n2, 3\n3, 2\n3, 1\n1, 3\n1, 1\n1, 2\n4, 5\n5, 4\n",  # PyG drops a line that does not end
+        graph_indicator="1\n1\n1\n2\n2\n",
+        node_labels="4, 1\n2, 0\n2, 1\n4, 3\n4, 0\n",
+        node_attributes="0.5, -1e-3\n1, 2\n3, 4\n5, 6\n7, 8\n",
+        edge_labels="".join(f"{label}\n" for label in (1, 1, 2, 2, 1, 1, 5, 2, 1, 1)),
+        edge_attributes="".join(f"{value / 8}\n" for value in range(10)),
+    )
+    source = TUDataset(name="TOY", root=str(tmp_path), use_attributes=use_attributes)
+    check_against_pyg(source, tmp_path / "tudataset" / "TOY.zip", tmp_path, use_attributes=use_attributes)
+
+
+@needs("tudataset/PROTEINS.zip")
+def test_proteins_has_1113_graphs_with_three_labels_and_one_attribute() -> None:
+    source = TUDataset(name="PROTEINS", use_attributes=True)
+    fingerprint = source.fingerprint()
+    assert (fingerprint["num_graphs"], fingerprint["num_nodes"], fingerprint["num_edges"]) == (1113, 43471, 162088)
+    assert fingerprint["num_features"] == 4
+    assert torch.bincount(source.read().y).tolist() == [663, 450]
 
 
 @needs("tudataset/MUTAG.zip")
