@@ -2,6 +2,7 @@
 
 from datamodules.graph.bundled import DigitsGraph, KarateClub
 from datamodules.graph.flat_graphs import FlatGraphs
+from datamodules.graph.graph_data import GraphDataModule
 from datamodules.graph.graph_split import (
     ErricaFolds,
     GraphIndices,
@@ -12,6 +13,7 @@ from datamodules.graph.graph_split import (
 )
 from datamodules.graph.graph_table import GraphSetTable, GraphTable
 from datamodules.graph.hetero_table import EdgeTable, HeteroGraphTable, NodeTable
+from datamodules.graph.node_data import NodeDataModule
 from datamodules.graph.node_split import (
     GeomGCNSplit,
     GivenSplit,
@@ -35,6 +37,7 @@ __all__ = [
     "FlatGraphs",
     "GeomGCNSplit",
     "GivenSplit",
+    "GraphDataModule",
     "GraphIndices",
     "GraphSetSource",
     "GraphSetTable",
@@ -46,6 +49,7 @@ __all__ = [
     "Heterophilous",
     "KarateClub",
     "LuoSplit",
+    "NodeDataModule",
     "NodeIndices",
     "NodeSplit",
     "NodeTable",
