@@ -28,7 +28,7 @@ def read_data(config: str, options: Sequence[str]) -> BaseDataModule:
     sections = [{"data": section} for file in files if (section := _data_section(file)) is not None]
     if not sections:
         raise UsageError(f"config: {config} has no data section")
-    parser = AppParser(exit_on_error=False)
+    parser = AppParser()
     parser.add_subclass_arguments(BaseDataModule, "data")
     parser.add_argument("--config", action="config")
     with tempfile.TemporaryDirectory() as folder:
@@ -37,12 +37,12 @@ def read_data(config: str, options: Sequence[str]) -> BaseDataModule:
             path = Path(folder) / f"{number}.yaml"
             path.write_text(yaml.safe_dump(section))
             given += ["--config", str(path)]
-        try:
-            with FreshArguments():
-                parsed = parser.parse_args([*given, *words])
-            data: BaseDataModule = parser.instantiate_classes(parsed).data
-        except ValueError as error:
-            raise UsageError(simplify(str(error), ())) from error
+        with FreshArguments():
+            parsed = parser.parse_args([*given, *words])
+    try:
+        data: BaseDataModule = parser.instantiate_classes(parsed).data
+    except ValueError as error:  # raised by a constructor; jsonargparse wraps it into its tree of reasons
+        raise UsageError(simplify(str(error), ())) from error
     return data
 
 
