@@ -4,7 +4,6 @@ from datamodules.graph.bundled import DigitsGraph, KarateClub
 from datamodules.graph.flat_graphs import FlatGraphs
 from datamodules.graph.graph_data import GraphDataModule
 from datamodules.graph.graph_split import (
-    ErricaFolds,
     GraphIndices,
     GraphShareSplit,
     GraphSplit,
@@ -15,9 +14,7 @@ from datamodules.graph.graph_table import GraphSetTable, GraphTable
 from datamodules.graph.hetero_table import EdgeTable, HeteroGraphTable, NodeTable
 from datamodules.graph.node_data import NodeDataModule
 from datamodules.graph.node_split import (
-    GeomGCNSplit,
     GivenSplit,
-    LuoSplit,
     NodeIndices,
     NodeSplit,
     PublicSplit,
@@ -25,6 +22,7 @@ from datamodules.graph.node_split import (
 )
 from datamodules.graph.planetoid import Planetoid
 from datamodules.graph.published_npz import Amazon, Coauthor, Heterophilous
+from datamodules.graph.published_split import ErricaFolds, GeomGCNSplit, LuoSplit
 from datamodules.graph.source import GraphSetSource, GraphSource
 from datamodules.graph.tudataset import TUDataset
 
