@@ -26,7 +26,7 @@ def read_data(config: str, options: Sequence[str]) -> BaseDataModule:
     words = [word for before, word in pairs if _is_data(word) or (_is_data(before) and "=" not in before)]
     files = [config, *(word for before, word in pairs if before in ("-c", "--config"))]
     sections = [{"data": section} for file in files if (section := _data_section(file)) is not None]
-    if not sections:
+    if not sections and not words:
         raise UsageError(f"config: {config} has no data section")
     parser = AppParser()
     parser.add_subclass_arguments(BaseDataModule, "data")
