@@ -60,7 +60,7 @@ def best(root: str = "runs") -> str:
 
 
 def test_graphs_of_a_table_are_classified(config: Callable[..., str]) -> None:
-    assert main(["fit", "-c", config(pooling="torch_geometric.nn.MeanAggregation", epochs=12)]) == 0
+    assert main(["fit", "-c", config(pooling="torch_geometric.nn.MeanAggregation", epochs=8)]) == 0
     assert main(["test", "--ckpt_path", best()]) == 0
     assert main(["predict", "--ckpt_path", best()]) == 0
     folder = only_run(Path("runs"))
@@ -74,7 +74,7 @@ def test_graphs_of_a_table_are_classified(config: Callable[..., str]) -> None:
 
 
 def test_values_of_a_table_are_predicted_in_raw_units(config: Callable[..., str]) -> None:
-    path = config(regression=True, epochs=15)
+    path = config(regression=True, epochs=10)
     assert main(["fit", "-c", path, "--model.loss", "torch.nn.L1Loss", "--model.dropout", "0"]) == 0
     assert main(["test", "--ckpt_path", best()]) == 0
     assert main(["predict", "--ckpt_path", best()]) == 0
@@ -116,18 +116,17 @@ def test_a_killed_fit_on_graphs_resumes_to_the_same_bits(config: Callable[..., s
 
 
 def test_compare_takes_the_mean_over_splits_and_names_the_protocol(config: Callable[..., str]) -> None:
-    configs = [config("gin"), config("mlp", encoder="NodeMLP")]
-    assert main(["compare", *configs, "--splits", "2", "--", "--trainer.max_epochs", "1"]) == 0
+    assert main(["compare", config(), "--splits", "2", "--", "--trainer.max_epochs", "1"]) == 0
     (table,) = Path("runs/compare").glob("*/table.md")
     assert "Protocol stratified_10_folds, mean ± standard deviation of 2 fits." in table.read_text()
-    gin, mlp = json.loads(table.with_suffix(".json").read_text())
-    assert (gin["protocol"], gin["epoch"]) == ("stratified_10_folds", None)
-    for row in (gin, mlp):
-        reports = [Path(folder, "report.md").read_text() for folder in row["folders"]]
-        assert ["fold 0 of 10" in reports[0], "fold 1 of 10" in reports[1]] == [True, True]
-        tests = [json.loads(Path(folder, "metrics.json").read_text())["test/accuracy"] for folder in row["folders"]]
-        assert row["metrics"]["test/accuracy"] == pytest.approx(sum(tests) / 2)
-        assert row["spread"]["test/accuracy"] == pytest.approx(abs(tests[0] - tests[1]) / 2**0.5)
+    (row,) = json.loads(table.with_suffix(".json").read_text())
+    assert (row["protocol"], row["epoch"]) == ("stratified_10_folds", None)
+    reports = [Path(folder, "report.md").read_text() for folder in row["folders"]]
+    assert "fold 0 of 10" in reports[0]
+    assert "fold 1 of 10" in reports[1]
+    tests = [json.loads(Path(folder, "metrics.json").read_text())["test/accuracy"] for folder in row["folders"]]
+    assert row["metrics"]["test/accuracy"] == pytest.approx(sum(tests) / 2)
+    assert row["spread"]["test/accuracy"] == pytest.approx(abs(tests[0] - tests[1]) / 2**0.5)
 
 
 def test_the_folds_of_xu_give_one_epoch_and_an_upper_bound(config: Callable[..., str]) -> None:

@@ -91,3 +91,12 @@ def test_statistics_of_targets_are_of_training_graphs_alone() -> None:
 def test_a_training_batch_larger_than_the_set_is_refused() -> None:
     with pytest.raises(ValueError, match="data.batch_size: 64 x 1 processes is more than the 48 training samples"):
         data_module(batch_size=64).train_dataloader()
+
+
+def test_a_graph_without_a_label_is_predicted_but_in_no_split() -> None:
+    graphs = draw_graphs(0, num_graphs=60)
+    graphs.y[::5] = -1
+    data = data_module(graphs=graphs, batch_size=4)
+    for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
+        assert all((batch.y >= 0).all() for batch in loader)
+    assert len(data.dataset("predict")) == 60

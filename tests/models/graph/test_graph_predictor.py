@@ -34,7 +34,7 @@ some_graphs = st.builds(
     num_graphs=st.integers(1, 9),
     empty=st.sampled_from([(), (0,), (-1,)]),
 )
-FEW = settings(max_examples=15, deadline=None, derandomize=True)
+FEW = settings(max_examples=10, deadline=None, derandomize=True)
 
 
 def predictor(encoder: nn.Module, pooling: nn.Module | None = None, **options: object) -> GraphPredictor:
