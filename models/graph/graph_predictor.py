@@ -40,9 +40,9 @@ class ReadoutHead(nn.Sequential):
 class GraphPredictor(BaseModule):
     """Encodes the nodes, reads each graph out, and predicts its class or its values.
 
-    A graph without nodes has the readout of nothing, zeros. Features of edges are not looked at. Values are learned standardised, with mean and deviation
-    of the training graphs, which are kept in the checkpoint; losses are on that scale, `forward` and the metrics in
-    raw units.
+    A graph without nodes has the readout of nothing, zeros. Features of edges are not looked at. Values are learned
+    standardised, with mean and deviation of the training graphs, which are kept in the checkpoint; losses are on that
+    scale, `forward` and the metrics in raw units.
 
     Args:
         encoder: Maps (x, edge_index, edge_weight) to (N, D), see `GraphEncoder`.
