@@ -52,6 +52,9 @@ _LINKS = (
     "num_classes",
     "num_targets",
     "output_size",
+    "num_targets",
+    "edge_types",
+    "target_type",
 )
 
 

@@ -12,6 +12,7 @@ from datamodules.graph.graph_split import (
 )
 from datamodules.graph.graph_table import GraphSetTable, GraphTable
 from datamodules.graph.hetero_table import EdgeTable, HeteroGraphTable, NodeTable
+from datamodules.graph.neighbor_sampler import NeighborSampler, neighbor_sampler
 from datamodules.graph.node_data import NodeDataModule
 from datamodules.graph.node_split import (
     GivenSplit,
@@ -47,6 +48,7 @@ __all__ = [
     "Heterophilous",
     "KarateClub",
     "LuoSplit",
+    "NeighborSampler",
     "NodeDataModule",
     "NodeIndices",
     "NodeSplit",
@@ -57,4 +59,5 @@ __all__ = [
     "StratifiedFolds",
     "TUDataset",
     "XuFolds",
+    "neighbor_sampler",
 ]

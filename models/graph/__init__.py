@@ -1,11 +1,31 @@
-"""Networks on graphs; needs PyG (the extra `graph`)."""
+"""Graph networks, and the LightningModules that train them; needs PyG (the extra `graph`)."""
 
+from models.graph.appnp import APPNP
+from models.graph.classic import ClassicGNN
 from models.graph.encoder import GraphEncoder
-from models.graph.gcn import GCN
+from models.graph.gat import GAT
+from models.graph.gcn import GCN, GCNLayer
+from models.graph.gcnii import GCNII
 from models.graph.gin import GIN
 from models.graph.graph_predictor import GraphPredictor, ReadoutHead
+from models.graph.hetero import HeteroSAGE
 from models.graph.node_classifier import NodeClassifier
 from models.graph.node_mlp import NodeMLP
 from models.graph.sage import GraphSAGE
 
-__all__ = ["GCN", "GIN", "GraphEncoder", "GraphPredictor", "GraphSAGE", "NodeClassifier", "NodeMLP", "ReadoutHead"]
+__all__ = [
+    "APPNP",
+    "GAT",
+    "GCN",
+    "GCNII",
+    "GIN",
+    "ClassicGNN",
+    "GCNLayer",
+    "GraphEncoder",
+    "GraphPredictor",
+    "GraphSAGE",
+    "HeteroSAGE",
+    "NodeClassifier",
+    "NodeMLP",
+    "ReadoutHead",
+]
