@@ -43,7 +43,6 @@ def run_forked(jobs: list[dict[str, Any]]) -> list[int]:
     if any("graph" in word for job in jobs for word in job["args"]):
         import sklearn.neighbors  # noqa: F401
 
-        import datamodules.graph
         import models.graph  # noqa: F401
     from lightning_app.__main__ import main
 
