@@ -19,12 +19,14 @@ class RawFile:
     Attributes:
         path: Where it lies below the data root, e.g. `ett/ETTh1.csv`.
         url: Its public address.
-        sha256: Checksum of its bytes, in hexadecimal.
+        sha256: Checksum of its bytes, in hexadecimal. None: this project never saw the published bytes. Such a file
+            is not downloaded, because nothing could tell a right answer from a wrong one: the user puts it there and
+            vouches for it, and its checksum goes into the data's fingerprint, so that two results can be compared.
     """
 
     path: str
     url: str
-    sha256: str
+    sha256: str | None
 
 
 def data_root(root: str | None) -> Path:
@@ -33,14 +35,14 @@ def data_root(root: str | None) -> Path:
 
 
 def fetch(raw: RawFile, *, root: str | None = None) -> Path:
-    """Finds a published file below the data root, or downloads it there.
+    """Finds a published file below the data root, or downloads it there if its checksum is known.
 
     Args:
         raw: The file.
         root: The data root, see `data_root`.
 
     Returns:
-        The path of a file whose checksum is right.
+        The path of a file whose checksum is right, or not known.
 
     Raises:
         ValueError: The file's checksum is not the published one.
@@ -49,6 +51,8 @@ def fetch(raw: RawFile, *, root: str | None = None) -> Path:
     path = data_root(root) / raw.path
     if not path.exists():
         _download(raw, path)
+    if raw.sha256 is None:
+        return path
     digest = sha256_of(path)
     if digest != raw.sha256:
         raise ValueError(
@@ -90,6 +94,10 @@ def packaged_file(package: str, path: str, *, extra: str) -> Path:
 def _download(raw: RawFile, path: Path) -> None:
     """Downloads to a temporary name, checks the bytes, then renames: a file that exists is whole."""
     advice = f"Download {raw.url} and put it at {path}, or point data.root or $LIGHTNING_APP_DATA at the folder."
+    if raw.sha256 is None:
+        raise FileNotFoundError(
+            f"{path} does not exist, and is not downloaded because this project knows no checksum of it. {advice}"
+        )
     digest = hashlib.sha256()
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:

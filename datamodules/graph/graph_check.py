@@ -1,0 +1,176 @@
+"""What every graph is checked for when it is read, and the one rule for edges that are listed twice."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data, HeteroData
+
+_MERGED_FIELDS = ("edge_weight", "edge_attr")
+
+
+def check_graph(data: Data, *, name: str, feature_names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Refuses a graph that cannot be right, merges its repeated edges in place, and counts what is odd but allowed.
+
+    Two edges are the same if they join the same ordered pair of nodes (at the same `edge_time`, if there is one);
+    their weights and attributes are added up. Self loops and nodes without edges stay.
+
+    Args:
+        data: `x` float32 (N, F) dense or CSR, `edge_index` int64 (2, E), optionally `y` int64 (N,), -1 = no label.
+        name: What the graph is called in messages.
+        feature_names: Names of the F columns, for messages.
+
+    Returns:
+        Counts: num_nodes, num_features, num_edges, num_isolated (nodes with no edge to another node),
+        num_self_loops, num_merged_edges, num_unlabelled.
+
+    Raises:
+        ValueError: There are no nodes, an edge leads to a node that does not exist, a feature or weight is NaN or
+            infinite, or a label is below -1.
+    """
+    counts = check_nodes(data, name=name, feature_names=feature_names)
+    num_nodes = counts["num_nodes"]
+    check_edges(data, num_sources=num_nodes, num_targets=num_nodes, name=name)
+    num_merged = merge_repeated_edges(data)
+    source, target = data.edge_index
+    is_loop = source == target
+    connected = torch.zeros(num_nodes, dtype=torch.bool)
+    connected[source[~is_loop]] = True
+    connected[target[~is_loop]] = True
+    return counts | {
+        "num_edges": int(source.shape[0]),
+        "num_isolated": num_nodes - int(connected.sum()),
+        "num_self_loops": int(is_loop.sum()),
+        "num_merged_edges": num_merged,
+    }
+
+
+def check_typed_graph(data: HeteroData, *, name: str) -> dict[str, Any]:
+    """`check_graph` for a graph with types of nodes and edges.
+
+    Returns:
+        `nodes`: for each type num_nodes, num_features, num_unlabelled; `edges`: for each type num_edges,
+        num_merged_edges.
+    """
+    nodes = {kind: check_nodes(data[kind], name=f"{name}, {kind}") for kind in data.node_types}
+    edges = {}
+    for source, relation, target in data.edge_types:
+        kind = " ".join((source, relation, target))
+        store = data[source, relation, target]
+        sizes = nodes[source]["num_nodes"], nodes[target]["num_nodes"]
+        check_edges(store, num_sources=sizes[0], num_targets=sizes[1], name=f"{name}, {kind}")
+        merged = merge_repeated_edges(store)
+        edges[kind] = {"num_edges": int(store.edge_index.shape[1]), "num_merged_edges": merged}
+    return {"nodes": nodes, "edges": edges}
+
+
+def check_nodes(store: Any, *, name: str, feature_names: Sequence[str] | None = None) -> dict[str, int]:
+    """Checks `x` and `y` of a `Data`, or of one node type; returns num_nodes, num_features, num_unlabelled."""
+    x: Tensor = store.x
+    assert x.dtype == torch.float32, x.dtype
+    if not x.shape[0]:
+        raise ValueError(f"data.graph: {name} has no nodes; give a graph with at least one")
+    check_features(x, name=name, feature_names=feature_names)
+    counts = {"num_nodes": int(x.shape[0]), "num_features": int(x.shape[1])}
+    if "y" in store:
+        assert store.y.shape == (x.shape[0],), (store.y.shape, x.shape)
+        assert store.y.dtype == torch.int64, store.y.dtype
+        if (store.y < -1).any():
+            node = int((store.y < -1).nonzero()[0])
+            raise ValueError(
+                f"data.graph: {name}: node {node} has label {int(store.y[node])}; "
+                "classes are numbered from 0, and -1 stands for a node without a label"
+            )
+        counts["num_unlabelled"] = int((store.y == -1).sum())
+    return counts
+
+
+def check_features(x: Tensor, *, name: str, feature_names: Sequence[str] | None = None) -> None:
+    """Refuses NaN and infinite features (N, F), dense or CSR, naming the first one."""
+    is_sparse = x.layout == torch.sparse_csr
+    finite = (x.values() if is_sparse else x).isfinite()
+    if finite.all():
+        return
+    place = (~finite).nonzero()[0]
+    if is_sparse:
+        node = int(torch.searchsorted(x.crow_indices(), place, right=True)) - 1
+        column, value = int(x.col_indices()[place]), float(x.values()[place])
+    else:
+        node, column = place.tolist()
+        value = float(x[node, column])
+    label = repr(feature_names[column]) if feature_names is not None else column
+    raise ValueError(
+        f"data.graph: {name}: node {node} has {value} in feature column {label}; "
+        "fill or drop missing values before the graph is read"
+    )
+
+
+def check_edges(store: Any, *, num_sources: int, num_targets: int, name: str) -> None:
+    """Refuses edges to nodes that do not exist, and weights that are no number."""
+    edge_index: Tensor = store.edge_index
+    assert edge_index.dtype == torch.int64, edge_index.dtype
+    assert edge_index.dim() == 2, edge_index.shape
+    sizes = torch.tensor([[num_sources], [num_targets]])
+    wrong = ((edge_index < 0) | (edge_index >= sizes)).any(0)
+    if wrong.any():
+        edge = int(wrong.nonzero()[0])
+        source, target = edge_index[:, edge].tolist()
+        there = f"{num_sources}" if num_sources == num_targets else f"{num_sources} source and {num_targets} target"
+        raise ValueError(
+            f"data.graph: {name}: edge {edge} joins nodes {source} and {target}, but there are {there} nodes, "
+            "numbered from 0; remove the edge or add the node"
+        )
+    if "edge_weight" in store and not store.edge_weight.isfinite().all():
+        edge = int((~store.edge_weight.isfinite()).nonzero()[0])
+        raise ValueError(f"data.graph: {name}: edge {edge} has weight {float(store.edge_weight[edge])}; give a number")
+
+
+def merge_repeated_edges(store: Any, *, reduce: Literal["sum", "max"] = "sum") -> int:
+    """Leaves one of several edges between the same ordered pair of nodes (and at the same time), in place.
+
+    A graph without repeated edges keeps the order of its edges; else they are sorted by source, then target.
+
+    Args:
+        store: A `Data` or an edge store with `edge_index`, and maybe `edge_weight`, `edge_attr`, `edge_time`.
+        reduce: What becomes of the weights and attributes of edges that are merged.
+
+    Returns:
+        How many edges are gone.
+    """
+    edge_index = store.edge_index.numpy()
+    keys = [edge_index[1], edge_index[0]]
+    if "edge_time" in store:
+        keys.insert(0, store.edge_time.numpy())
+    order = np.lexsort(keys)
+    is_first = np.zeros(len(order), dtype=bool)
+    is_first[:1] = True
+    for key in keys:
+        is_first[1:] |= key[order[1:]] != key[order[:-1]]
+    if is_first.all():
+        return 0
+    starts = np.flatnonzero(is_first)
+    kept = torch.from_numpy(order[starts])
+    combine = np.add if reduce == "sum" else np.maximum
+    for field in _MERGED_FIELDS:
+        if field in store:
+            store[field] = torch.from_numpy(combine.reduceat(store[field].numpy()[order], starts, axis=0))
+    if "edge_time" in store:
+        store.edge_time = store.edge_time[kept]
+    store.edge_index = store.edge_index[:, kept]
+    return len(order) - len(starts)
+
+
+def add_reverse_edges(store: Any) -> None:
+    """Makes the edges undirected, in place: each edge gets its reverse, with the same weight, attributes and time.
+
+    Where both directions are there already, the larger weight (attribute) stands for both.
+    """
+    edge_index = store.edge_index
+    others = (edge_index[0] != edge_index[1]).nonzero()[:, 0]  # a self loop is its own reverse
+    store.edge_index = torch.cat([edge_index, edge_index[:, others].flip(0)], dim=1)
+    for field in (*_MERGED_FIELDS, "edge_time"):
+        if field in store:
+            store[field] = torch.cat([store[field], store[field][others]])
+    merge_repeated_edges(store, reduce="max")

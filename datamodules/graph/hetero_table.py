@@ -1,0 +1,161 @@
+"""A graph with types of nodes and edges from tables of one's own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch_geometric.data import HeteroData
+from typing_extensions import override
+
+from datamodules.graph.graph_check import add_reverse_edges
+from datamodules.graph.graph_table import edge_columns
+from datamodules.graph.source import GraphSource
+from datamodules.graph.table_columns import (
+    class_labels,
+    feature_columns,
+    feature_matrix,
+    node_numbers,
+    read_table,
+    split_masks,
+    table_path,
+    times,
+)
+from datamodules.sources import sha256_of
+
+
+@dataclass(frozen=True)
+class NodeTable:
+    """A file with the nodes of one type.
+
+    Attributes:
+        path: Parquet or CSV file.
+        id: Column of ids.
+        features: Columns that describe the nodes; None takes all columns of numbers that have no other role.
+        label: Column to predict, integers or texts; needed for the target type.
+        split: Column of `train`, `val`, `test` or nothing, for `PublicSplit`.
+        time: Column of times.
+    """
+
+    path: str
+    id: str = "id"
+    features: list[str] | None = None
+    label: str | None = None
+    split: str | None = None
+    time: str | None = None
+
+
+@dataclass(frozen=True)
+class EdgeTable:
+    """A file with the edges of one type.
+
+    Attributes:
+        path: Parquet or CSV file.
+        source_type: Type of the nodes that edges start from.
+        relation: What the edges are called.
+        target_type: Type of the nodes that edges lead to.
+        source: Column of the ids that edges start from.
+        target: Column of the ids that edges lead to.
+        weight: Column of weights.
+        time: Column of times.
+        directed: Keep the direction; otherwise edges between two types get a relation `rev_<relation>` the other way,
+            and edges within a type their reverse.
+    """
+
+    path: str
+    source_type: str
+    relation: str
+    target_type: str
+    source: str = "source"
+    target: str = "target"
+    weight: str | None = None
+    time: str | None = None
+    directed: bool = False
+
+
+class HeteroGraphTable(GraphSource):
+    """One `HeteroData` from several files; ids, labels and times as in `GraphTable`.
+
+    Args:
+        nodes: A table of nodes for each type.
+        edges: Tables of edges.
+        target_type: The type of node whose label is predicted.
+        root: The data root, see `data_root`.
+    """
+
+    def __init__(
+        self, *, nodes: dict[str, NodeTable], edges: Sequence[EdgeTable], target_type: str, root: str | None = None
+    ) -> None:
+        if target_type not in nodes or not nodes[target_type].label:
+            raise ValueError(
+                f"data.graph.target_type: {target_type!r} needs a table among nodes ({', '.join(nodes)}) with a label"
+            )
+        for table in edges:
+            for kind in (table.source_type, table.target_type):
+                if kind not in nodes:
+                    raise ValueError(f"data.graph.edges: {table.path} joins {kind!r}, which is none of {list(nodes)}")
+        kinds = [(table.source_type, table.relation, table.target_type) for table in edges]
+        for kind in kinds:
+            if kinds.count(kind) > 1:
+                raise ValueError(f"data.graph.edges: {kind} has more than one table; give each its own relation")
+        self.nodes = nodes
+        self.edges = edges
+        self.target_type = target_type
+        self.root = root
+
+    @property
+    @override
+    def name(self) -> str:
+        return f"{self.target_type}_graph"
+
+    @override
+    def checksums(self) -> dict[str, str]:
+        paths = [table.path for table in (*self.nodes.values(), *self.edges)]
+        return {path: sha256_of(table_path(path, root=self.root)) for path in paths}
+
+    @override
+    def load(self) -> HeteroData:
+        data = HeteroData(target_type=self.target_type)
+        numbers = {}
+        for kind, table in self.nodes.items():
+            roles = [table.id, table.label, table.split, table.time]
+            frame = read_table(table.path, root=self.root, needed=roles, ids=[table.id])
+            numbers[kind] = node_numbers(frame[table.id], place=table.path)
+            store = data[kind]
+            features = feature_columns(frame, table.features, taken=roles, place=table.path)
+            store.x = feature_matrix(frame, features)
+            store.node_names = frame[table.id].to_numpy()
+            if table.label:
+                store.y, store.class_names = class_labels(frame[table.label], place=table.path)
+            if table.time:
+                store.node_time = times(frame[table.time], place=table.path)
+            if table.split:
+                store.split_name = "split_column"
+                for mask, members in split_masks(frame[table.split], place=table.path).items():
+                    store[mask] = members
+        for edges in self.edges:
+            ends = [edges.source, edges.target]
+            frame = read_table(edges.path, root=self.root, needed=[*ends, edges.weight, edges.time], ids=ends)
+            sides = numbers[edges.source_type], numbers[edges.target_type]
+            where = f"the ids of {edges.source_type} and {edges.target_type}"
+            store = data[edges.source_type, edges.relation, edges.target_type]
+            store.edge_index = edge_columns(frame, ends, sides, place=edges.path, where=where)
+            if edges.weight:
+                store.edge_weight = feature_matrix(frame, [edges.weight])[:, 0]
+            if edges.time:
+                store.edge_time = times(frame[edges.time], place=edges.path)
+        return data
+
+    @override
+    def add_reverse(self, graph: Any) -> None:
+        for edges in self.edges:
+            store = graph[edges.source_type, edges.relation, edges.target_type]
+            if edges.directed:
+                continue
+            if edges.source_type == edges.target_type:
+                add_reverse_edges(store)
+                continue
+            reverse = graph[edges.target_type, f"rev_{edges.relation}", edges.source_type]
+            reverse.edge_index = store.edge_index.flip(0)
+            for field in ("edge_weight", "edge_time"):
+                if field in store:
+                    reverse[field] = store[field]

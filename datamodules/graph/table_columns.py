@@ -1,0 +1,152 @@
+"""Columns of a user's tables as tensors: ids, features, labels, times and splits."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from datamodules.sources import data_root
+
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+def table_path(path: str, *, root: str | None) -> Path:
+    """A table's path, looked for as given, then below the data root."""
+    candidates = [Path(path).expanduser(), data_root(root) / path]
+    found = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if found is None:
+        raise FileNotFoundError(f"data.graph: {path!r} does not exist; looked for {' and '.join(map(str, candidates))}")
+    if found.suffix not in (".csv", ".parquet"):
+        raise ValueError(f"data.graph: {found} ends with {found.suffix!r}; allowed are .csv and .parquet")
+    return found
+
+
+def read_table(path: str, *, root: str | None, needed: Sequence[str | None], ids: Sequence[str | None]) -> pl.DataFrame:
+    """Reads a parquet or CSV file.
+
+    Args:
+        path: The file, see `table_path`.
+        root: The data root.
+        needed: Columns that must be there; None is left out.
+        ids: Columns that hold ids: text in a CSV file, so that `007` stays what it is.
+    """
+    file = table_path(path, root=root)
+    if file.suffix == ".parquet":
+        frame = pl.read_parquet(file)
+    else:
+        texts = {name: pl.String for name in ids if name is not None}
+        try:
+            frame = pl.read_csv(file, infer_schema_length=None, schema_overrides=texts)
+        except pl.exceptions.NoDataError as error:
+            raise ValueError(f"{file} is empty") from error
+    missing = [name for name in needed if name is not None and name not in frame.columns]
+    if missing:
+        raise ValueError(f"{file}: no column {missing[0]!r}; it has {', '.join(frame.columns)}")
+    return frame
+
+
+def node_numbers(ids: pl.Series, *, place: str) -> pl.DataFrame:
+    """Ids in the order of their rows, as a table of `id` and `number` (0 to N - 1)."""
+    if ids.null_count():
+        raise ValueError(f"{place}: {ids.name!r} is empty in row {ids.is_null().arg_max()} (from 0)")
+    if ids.is_duplicated().any():
+        twice = ids.filter(ids.is_duplicated())[0]
+        raise ValueError(f"{place}: {ids.name!r} has {twice!r} more than once; ids must differ")
+    return pl.DataFrame({"id": ids, "number": np.arange(len(ids))})
+
+
+def numbers_of(ids: pl.Series, numbers: pl.DataFrame, *, place: str, where: str) -> np.ndarray:
+    """The numbers int64 (E,) of ids, by the table of `node_numbers`.
+
+    Raises:
+        ValueError: An id is not in the table; `where` says what that table is.
+    """
+    if ids.dtype != numbers.schema["id"]:  # whole numbers here, text there: compare how they are written
+        ids, numbers = ids.cast(pl.String), numbers.with_columns(pl.col("id").cast(pl.String))
+    found = pl.DataFrame({"id": ids}).join(numbers, on="id", how="left", maintain_order="left")["number"]
+    if found.null_count():
+        row = found.is_null().arg_max()
+        assert row is not None
+        raise ValueError(
+            f"{place}: {ids.name!r} has {ids[row]!r} in row {row} (from 0), which is not among {where}; "
+            "remove the row or add the id"
+        )
+    return found.to_numpy().astype(np.int64)
+
+
+def feature_columns(
+    frame: pl.DataFrame, features: Sequence[str] | None, *, taken: Sequence[str | None], place: str
+) -> list[str]:
+    """The wanted feature columns; None takes every column of numbers or truth values that is not taken."""
+    if features is None:
+        features = [
+            name
+            for name, dtype in frame.schema.items()
+            if (dtype.is_numeric() or dtype == pl.Boolean) and name not in taken
+        ]
+        if not features:
+            raise ValueError(f"{place} has no column of numbers besides {[name for name in taken if name]}; add one")
+    for name in features:
+        if name not in frame.columns:
+            raise ValueError(f"{place}: no column {name!r}; it has {', '.join(frame.columns)}")
+        if not (frame.schema[name].is_numeric() or frame.schema[name] == pl.Boolean):
+            raise ValueError(f"{place}: feature {name!r} holds {frame.schema[name]}, not numbers; encode it first")
+    return list(features)
+
+
+def feature_matrix(frame: pl.DataFrame, features: Sequence[str]) -> Tensor:
+    """Columns as float32 (N, F), with NaN where a value is missing."""
+    table = np.empty((len(frame), len(features)), dtype=np.float32)
+    for index, name in enumerate(features):
+        table[:, index] = frame[name].cast(pl.Float32).to_numpy()
+    return torch.from_numpy(table)
+
+
+def class_labels(labels: pl.Series, *, place: str) -> tuple[Tensor, list[str]]:
+    """Classes int64 (N,), numbered by the sorted labels, and their names; empty and negative ones become -1."""
+    if labels.dtype == pl.Boolean:
+        labels = labels.cast(pl.Int8)
+    elif labels.dtype in (pl.Categorical, pl.Enum):
+        labels = labels.cast(pl.String)
+    if labels.dtype.is_integer():
+        labels = labels.set(labels < 0, None)
+    elif labels.dtype != pl.String:
+        raise ValueError(f"{place}: label {labels.name!r} holds {labels.dtype}; classes are integers or texts")
+    names = labels.drop_nulls().unique().sort()
+    if not len(names):
+        raise ValueError(f"{place}: label {labels.name!r} is empty in every row")
+    numbers = pl.DataFrame({"label": names, "number": np.arange(len(names))})
+    found = pl.DataFrame({"label": labels}).join(numbers, on="label", how="left", maintain_order="left")["number"]
+    return torch.from_numpy(found.fill_null(-1).to_numpy().astype(np.int64)), [str(name) for name in names]
+
+
+def times(column: pl.Series, *, place: str) -> Tensor:
+    """Times int64 (N,): integers as they are, dates and timestamps as microseconds since 1970."""
+    if column.null_count():
+        raise ValueError(f"{place}: {column.name!r} is empty in row {column.is_null().arg_max()} (from 0)")
+    if column.dtype == pl.String:
+        try:
+            column = column.str.to_datetime(time_unit="us")
+        except pl.exceptions.PolarsError as error:
+            raise ValueError(f"{place}: {column.name!r} holds texts that are no ISO 8601 times ({error})") from error
+    if column.dtype.is_temporal():
+        column = column.cast(pl.Datetime("us"))
+    elif not column.dtype.is_integer():
+        raise ValueError(f"{place}: {column.name!r} holds {column.dtype}; times are integers, dates or timestamps")
+    return torch.from_numpy(column.cast(pl.Int64).to_numpy().copy())
+
+
+def split_masks(column: pl.Series, *, place: str) -> dict[str, Tensor]:
+    """`train_mask`, `val_mask` and `test_mask`, bool (N,), of a column of `train`, `val` (`validation`), `test`."""
+    texts = column.cast(pl.String).str.to_lowercase()
+    wrong = texts.is_not_null() & ~texts.is_in(list(_SPLITS))
+    if wrong.any():
+        raise ValueError(
+            f"{place}: {column.name!r} holds {column.filter(wrong)[0]!r}; "
+            "allowed are train, val, test, and empty for nodes that are in none"
+        )
+    splits = texts.replace(_SPLITS).fill_null("").to_numpy()
+    return {f"{split}_mask": torch.from_numpy(splits == split) for split in ("train", "val", "test")}
