@@ -1,0 +1,55 @@
+"""Samplers whose every draw follows from a key."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from torch.utils.data import get_worker_info
+from torch_geometric.sampler import BaseSampler
+
+Key = int | Sequence[int]
+
+
+class KeyedSampler(BaseSampler):
+    """A sampler that draws from a generator of its own.
+
+    `reseed(key)` before a call makes the call a function of its arguments and the key. Without it, calls go on in one
+    stream. Workers of a loader start out as copies of one sampler and would all draw the same: the first call in a
+    worker joins the worker's seed, which the loader draws anew in each epoch, to the key.
+    """
+
+    @abstractmethod
+    def reseed(self, key: Key) -> None:
+        """Starts the stream of `key`: one or several integers >= 0, such as seed, epoch, batch and rank."""
+
+
+class KeyedStream:
+    """The stream of random numbers of a `KeyedSampler`.
+
+    Args:
+        key: See `KeyedSampler.reseed`.
+    """
+
+    def __init__(self, key: Key) -> None:
+        self.reseed(key)
+
+    def reseed(self, key: Key) -> None:
+        """See `KeyedSampler.reseed`."""
+        self._key = [key] if isinstance(key, int) else [int(part) for part in key]
+        if not self._key or min(self._key) < 0:
+            raise ValueError(f"key: {key}; give one or several integers >= 0")
+        self._generator = np.random.default_rng(self._key)
+        self._worker_seed = _worker_seed()
+
+    def generator(self) -> np.random.Generator:
+        """The generator to draw from now, in this process."""
+        if self._worker_seed != (worker_seed := _worker_seed()):
+            assert worker_seed is not None
+            self._generator = np.random.default_rng([*self._key, worker_seed])
+            self._worker_seed = worker_seed
+        return self._generator
+
+
+def _worker_seed() -> int | None:
+    worker = get_worker_info()
+    return None if worker is None else int(worker.seed)
