@@ -11,7 +11,10 @@ from datamodules.graph.graph_split import (
     XuFolds,
 )
 from datamodules.graph.graph_table import GraphSetTable, GraphTable
+from datamodules.graph.hard_negatives import HardNegatives
 from datamodules.graph.hetero_table import EdgeTable, HeteroGraphTable, NodeTable
+from datamodules.graph.link_data import LinkDataModule
+from datamodules.graph.link_split import Links, LinkShares, LinkSplit, SplitLinks
 from datamodules.graph.node_split import (
     GeomGCNSplit,
     GivenSplit,
@@ -42,9 +45,14 @@ __all__ = [
     "GraphSource",
     "GraphSplit",
     "GraphTable",
+    "HardNegatives",
     "HeteroGraphTable",
     "Heterophilous",
     "KarateClub",
+    "LinkDataModule",
+    "LinkShares",
+    "LinkSplit",
+    "Links",
     "LuoSplit",
     "NodeIndices",
     "NodeSplit",
@@ -52,6 +60,7 @@ __all__ = [
     "Planetoid",
     "PublicSplit",
     "ShareSplit",
+    "SplitLinks",
     "StratifiedFolds",
     "TUDataset",
     "XuFolds",
