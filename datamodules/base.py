@@ -144,6 +144,9 @@ class BaseDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.pin_memory = pin_memory
 
+    train_batches: type[TrainBatches] = TrainBatches
+    """How training samples are put into batches."""
+
     sample_name: str = "samples"
     """What one sample is called where throughput is shown."""
 
@@ -175,7 +178,7 @@ class BaseDataModule(LightningDataModule):
     def train_dataloader(self) -> LazyLoader:
         dataset = self.dataset("train")
         rank, world_size = self._rank_and_world_size()
-        batches = TrainBatches(
+        batches = self.train_batches(
             size=len(dataset),
             batch_size=self.batch_size,
             seed=int(os.environ.get("PL_GLOBAL_SEED", 0)),

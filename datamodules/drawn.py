@@ -1,6 +1,5 @@
 """Batches that are drawn anew instead of gathered from a fixed set."""
 
-import os
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -8,7 +7,7 @@ import numpy as np
 from torch import Tensor
 from typing_extensions import override
 
-from datamodules.base import BaseDataModule, LazyLoader, TrainBatches
+from datamodules.base import BaseDataModule, TrainBatches
 
 
 class DrawnDataset(Protocol):
@@ -36,16 +35,4 @@ class DrawnBatches(TrainBatches):
 class DrawnDataModule(BaseDataModule):
     """A data module whose training split is a `DrawnDataset`; arguments as of `BaseDataModule`."""
 
-    @override
-    def train_dataloader(self) -> LazyLoader:
-        dataset = self.dataset("train")
-        rank, world_size = self._rank_and_world_size()
-        batches = DrawnBatches(
-            size=len(dataset),
-            batch_size=self.batch_size,
-            seed=int(os.environ.get("PL_GLOBAL_SEED", 0)),
-            rank=rank,
-            world_size=world_size,
-            position=self._position,
-        )
-        return self._loader(dataset, batches)
+    train_batches = DrawnBatches

@@ -50,7 +50,11 @@ _LINKS = (
     "seq_len",
     "num_features",
     "num_classes",
+    "num_targets",
     "output_size",
+    "num_targets",
+    "edge_types",
+    "target_type",
 )
 
 

@@ -15,6 +15,8 @@ from datamodules.graph.hard_negatives import HardNegatives
 from datamodules.graph.hetero_table import EdgeTable, HeteroGraphTable, NodeTable
 from datamodules.graph.link_data import LinkDataModule
 from datamodules.graph.link_split import Links, LinkShares, LinkSplit, SplitLinks
+from datamodules.graph.neighbor_sampler import NeighborSampler, neighbor_sampler
+from datamodules.graph.node_data import NodeDataModule
 from datamodules.graph.node_split import (
     GeomGCNSplit,
     GivenSplit,
@@ -54,6 +56,8 @@ __all__ = [
     "LinkSplit",
     "Links",
     "LuoSplit",
+    "NeighborSampler",
+    "NodeDataModule",
     "NodeIndices",
     "NodeSplit",
     "NodeTable",
@@ -64,4 +68,5 @@ __all__ = [
     "StratifiedFolds",
     "TUDataset",
     "XuFolds",
+    "neighbor_sampler",
 ]

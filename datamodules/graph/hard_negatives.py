@@ -36,9 +36,7 @@ class HardNegatives(LinkSplit):
         per_positive: Negatives of each link, K; even.
     """
 
-    def __init__(
-        self, *, val: float = 0.05, test: float = 0.10, seed: int | None = 0, per_positive: int = 500
-    ) -> None:
+    def __init__(self, *, val: float = 0.05, test: float = 0.10, seed: int | None = 0, per_positive: int = 500) -> None:
         super().__init__(val=val, test=test, seed=seed)
         if per_positive < 2 or per_positive % 2:
             raise ValueError(
@@ -68,9 +66,7 @@ class HardNegatives(LinkSplit):
         val, test = negative.tensor_split((positives.val.shape[1],), dim=1)
         return val, test
 
-    def _partners(
-        self, graph: Data, message_mask: Tensor, kept: np.ndarray, generator: np.random.Generator
-    ) -> Tensor:
+    def _partners(self, graph: Data, message_mask: Tensor, kept: np.ndarray, generator: np.random.Generator) -> Tensor:
         """The K/2 nodes that come closest to being neighbours of each kept node, int64 (U, K/2)."""
         num_partners = self.per_positive // 2
         known = _adjacency(graph.edge_index, len(graph.x))

@@ -1,32 +1,49 @@
 """Nodes of one graph: the whole graph at each step, or sampled neighbourhoods."""
 
+import copy
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+import polars as pl
 import torch
 from torch import Tensor
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 from typing_extensions import override
 
-from datamodules.base import BaseDataModule, Split
+from datamodules.base import BaseDataModule, LazyLoader, Split
+from datamodules.graph.features import prepare_features
+from datamodules.graph.neighbor_sampler import neighbor_sampler
+from datamodules.graph.neighborhoods import KeyedBatches, Neighborhoods
 from datamodules.graph.node_split import NodeIndices, NodeSplit
 from datamodules.graph.source import GraphSource
-from datamodules.graph.whole_graph import OnDevice, WholeGraph, prepare_features
+from datamodules.graph.whole_graph import OnDevice, WholeGraph
 
 
 class NodeDataModule(BaseDataModule):
     """Pairs with `NodeClassifier`: which nodes of a graph are trained on, validated and tested.
 
-    Without `fan_out` a batch is the whole graph, and its edges and features are seen in every split (transductive).
-    Batches are PyG `Data` with `x`, `edge_index`, `edge_weight` if the graph has some, `y`, `node_id`, and
-    `target_index`: the places of the nodes that count.
+    The graph itself, with the features of all nodes, is seen in every split (the transductive setting). Without
+    `fan_out` a batch is the whole graph; with it, the sampled neighbourhoods of `batch_size` nodes, and evaluation sees
+    whole neighbourhoods of as many hops. Batches are PyG `Data` (`HeteroData` where the graph has types) with `x`,
+    `edge_index`, `edge_weight` if the graph has some, `y`, `node_id` (numbers in the whole graph), and `target_index`,
+    the places of the nodes that count.
 
     Args:
         graph: Where the graph comes from.
         split: The protocol.
         normalize_features: Divide each node's features by their sum.
         sparse_features: Keep features in a sparse matrix; None does where fewer than 5 % are not zero.
-        steps_per_epoch: Optimizer steps per epoch on a whole graph.
+        steps_per_epoch: Optimizer steps of an epoch on a whole graph.
+        fan_out: Neighbours drawn per node in each hop, -1 for all; None takes the whole graph.
+        eval_fan_out: The same in evaluation; None takes all neighbours, as many hops as `fan_out` has.
+        time: Name of the times of nodes or edges, with nodes that have times: neighbours later than the node that
+            counts are left out.
+        batch_size: Nodes per training batch and process; with `fan_out` only.
+        eval_batch_size: Most nodes per batch elsewhere; None takes `batch_size`.
+        num_workers: Processes that sample neighbourhoods.
+        pin_memory: Put batches in page-locked memory.
     """
 
     sample_name = "nodes"
@@ -39,22 +56,46 @@ class NodeDataModule(BaseDataModule):
         normalize_features: bool = False,
         sparse_features: bool | None = None,
         steps_per_epoch: int = 1,
+        fan_out: Sequence[int] | None = None,
+        eval_fan_out: Sequence[int] | None = None,
+        time: str | None = None,
+        batch_size: int = 512,
+        eval_batch_size: int | None = None,
+        num_workers: int = 0,
+        pin_memory: bool = False,
     ) -> None:
-        super().__init__(batch_size=1)
+        # A whole graph is one sample, and copied to the device once.
+        super().__init__(
+            batch_size=batch_size if fan_out else 1,
+            eval_batch_size=eval_batch_size if fan_out else 1,
+            num_workers=num_workers if fan_out else 0,
+            pin_memory=pin_memory and bool(fan_out),
+        )
         if steps_per_epoch < 1:
             raise ValueError(f"data.steps_per_epoch: {steps_per_epoch} given, at least 1 is needed")
+        if batch_size < 1:
+            raise ValueError(f"data.batch_size: {batch_size} given, at least 1 is needed")
+        for name, given in (("eval_fan_out", eval_fan_out), ("time", time)):
+            if given and not fan_out:
+                raise ValueError(f"data.{name}: {given} given without fan_out; a whole graph is not sampled")
         self.source = graph
         self.split = split
         self.normalize_features = normalize_features
         self.sparse_features = sparse_features
         self.steps_per_epoch = steps_per_epoch
+        self.fan_out = list(fan_out) if fan_out else None
+        self.eval_fan_out = list(eval_fan_out) if eval_fan_out else [-1] * len(fan_out or ())
+        self.time = time
         self._on_device = OnDevice()
+        if self.fan_out:
+            self.train_batches = KeyedBatches
 
     @cached_property
-    def graph(self) -> Data:
+    def graph(self) -> Data | HeteroData:
         """The whole graph, features as the models take them."""
         graph = self.source.read()
-        graph.x = prepare_features(graph.x, normalize=self.normalize_features, sparse=self.sparse_features)
+        for store in graph.node_stores:
+            store.x = prepare_features(store.x, normalize=self.normalize_features, sparse=self.sparse_features)
         return graph
 
     @cached_property
@@ -63,52 +104,109 @@ class NodeDataModule(BaseDataModule):
         return self.split.split(self.graph)
 
     @property
-    def num_features(self) -> int:
-        """Features of a node."""
+    def num_features(self) -> int | dict[str, int]:
+        """Features of a node, by type where the graph has types."""
+        if isinstance(self.graph, HeteroData):
+            return {name: int(self.graph[name].x.shape[1]) for name in self.graph.node_types}
         return int(self.graph.x.shape[1])
 
     @property
     def num_classes(self) -> int:
         """Classes of nodes."""
-        return int(self.graph.y.max()) + 1
+        names = self._target_store.get("class_names")
+        return len(names) if names is not None else int(self._target_store.y.max()) + 1
 
     @property
     def output_size(self) -> int:
         """What an encoder that ends in logits gives per node."""
         return self.num_classes
 
+    @property
+    def target_type(self) -> str | None:
+        """The type of the nodes to classify; None where the graph has no types."""
+        return str(self.graph.target_type) if isinstance(self.graph, HeteroData) else None
+
+    @property
+    def edge_types(self) -> list[tuple[str, str, str]]:
+        """Types of edges; none where the graph has no types."""
+        return list(self.graph.edge_types) if isinstance(self.graph, HeteroData) else []
+
+    @property
+    def _target_store(self) -> Any:
+        return self.graph[self.target_type] if self.target_type is not None else self.graph
+
+    @override
+    def dataset(self, split: Split) -> WholeGraph | Neighborhoods:
+        if self.fan_out is None:
+            return WholeGraph(self._whole[split], num_steps=self.steps_per_epoch if split == "train" else 1)
+        fan_out = self.fan_out if split == "train" else self.eval_fan_out
+        sampler = neighbor_sampler(self.graph, fan_out=fan_out, time_attr=self.time)
+        time = self._target_store.get("node_time") if self.time else None
+        return Neighborhoods(self.graph, nodes=self._nodes(split), sampler=sampler, time=time)
+
+    def _nodes(self, split: Split) -> Tensor:
+        return torch.arange(len(self._target_store.y)) if split == "predict" else getattr(self.indices, split)
+
     @cached_property
-    def _batches(self) -> dict[str, Data]:
-        everything = torch.arange(self.graph.num_nodes)
-        splits = {**self.indices._asdict(), "predict": everything}
-        return {name: self._batch(index, everything) for name, index in splits.items()}
+    def _whole(self) -> dict[str, Data | HeteroData]:
+        """A batch per split; they share all tensors but the one that says which nodes count."""
+        return {split: self._whole_batch(self._nodes(split)) for split in ("train", "val", "test", "predict")}
 
-    def _batch(self, target_index: Tensor, node_id: Tensor) -> Data:
-        weight = {"edge_weight": self.graph.edge_weight} if "edge_weight" in self.graph else {}
-        return Data(
-            x=self.graph.x,
-            edge_index=self.graph.edge_index,
-            y=self.graph.y,
-            node_id=node_id,
-            target_index=target_index,
-            whole_graph=True,
-            **weight,
-        )
+    def _whole_batch(self, nodes: Tensor) -> Data | HeteroData:
+        batch = copy.copy(self.graph)
+        batch.y = self._target_store.y
+        batch.node_id = torch.arange(len(batch.y))
+        batch.target_index = nodes
+        batch.whole_graph = True
+        return batch
 
     @override
-    def dataset(self, split: Split) -> WholeGraph:
-        return WholeGraph(self._batches[split], num_steps=self.steps_per_epoch if split == "train" else 1)
+    def train_dataloader(self) -> LazyLoader:
+        if self.fan_out is None and self._rank_and_world_size()[1] > 1:
+            raise ValueError(
+                "data.fan_out: none given, so that a batch is the whole graph, which several processes cannot share; "
+                "sample neighbourhoods, e.g. data.fan_out: [15, 10], or train on one device"
+            )
+        return super().train_dataloader()
 
     @override
-    def num_samples(self, batch: Data) -> int:
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        if self.fan_out is None:
+            return self._on_device.copy(batch, device)
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
+    @override
+    def num_samples(self, batch: Data | HeteroData) -> int:
         return len(batch.target_index)
 
     @override
-    def transfer_batch_to_device(self, batch: Data, device: torch.device, dataloader_idx: int) -> Data:
-        return self._on_device.copy(batch, device)
+    def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
+        """A row per node: its id, the most probable class and the probability of each class."""
+        nodes, probability = outputs["node"].numpy(), outputs["probability"].numpy()
+        names = self._target_store.get("class_names") or [str(index) for index in range(self.num_classes)]
+        ids = self._target_store.get("node_names")
+        return pl.DataFrame(
+            {
+                "node": nodes if ids is None else np.asarray(ids)[nodes],
+                "predicted": [names[index] for index in probability.argmax(axis=1)],
+                **{f"probability_{name}": probability[:, index] for index, name in enumerate(names)},
+            }
+        )
 
+    @override
     def fingerprint(self) -> dict[str, Any]:
         return self.source.fingerprint()
 
+    @override
     def protocol(self) -> dict[str, Any]:
-        return {"name": self.split.name, "split": self.split.describe()}
+        sampled = (
+            f"neighbourhoods with fan-out {self.eval_fan_out}, -1 being all" if self.fan_out else "the whole graph"
+        )
+        sizes = ", ".join(f"{len(self._nodes(split)):,} {split}" for split in ("train", "val", "test"))
+        return {
+            "name": self.split.name_for(self.graph),
+            "data": self.source.name,
+            "split": f"{self.split.describe()} ({sizes}); none dropped",
+            "evaluation": f"{sampled}; training sees features and edges of all nodes",
+            "selection": "on the validation nodes only",
+        }

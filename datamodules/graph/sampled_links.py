@@ -73,7 +73,7 @@ class SampledLinks:
         )
 
     def _joins(self, links: Tensor, edge_index: Tensor) -> Tensor:
-        """bool (E,): whether an edge joins the nodes of one of the links, in either direction."""
+        """Bool (E,): whether an edge joins the nodes of one of the links, in either direction."""
         size = len(self.graph.x)
         low, high = edge_index.amin(0), edge_index.amax(0)
         return torch.isin(low * size + high, links.amin(0) * size + links.amax(0))

@@ -3,9 +3,9 @@
 from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
-from torch_geometric.nn.conv.gcn_conv import gcn_norm
-from torch_geometric.utils import scatter
+from typing_extensions import override
 
+from models.graph.adjacency import normalized_matrix
 from models.graph.sparse_matrix import SparseMatrix
 
 
@@ -21,7 +21,7 @@ class GraphEncoder(nn.Module, ABC):
 
     output_size: int
 
-    def prepare(self, edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int) -> "Tensor | SparseMatrix":
+    def prepare(self, edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int) -> "Tensor | SparseMatrix":  # noqa: ARG002
         """What `forward` can take in place of the edges of a graph that it sees again and again.
 
         Args:
@@ -48,39 +48,12 @@ class GraphEncoder(nn.Module, ABC):
         """
 
 
-class WeightedEdges:
-    """A matrix (N, N) given by its edges; multiplied by gathering and scattering, which exports to ONNX.
-
-    Args:
-        edge_index: int64 (2, E), sources and targets.
-        edge_weight: (E,).
-    """
-
-    def __init__(self, edge_index: Tensor, edge_weight: Tensor) -> None:
-        self.edge_index = edge_index
-        self.edge_weight = edge_weight
-
-    def __matmul__(self, dense: Tensor) -> Tensor:
-        source, target = self.edge_index
-        return scatter(self.edge_weight.unsqueeze(-1) * dense[source], target, dim_size=len(dense))
-
-
-Adjacency = SparseMatrix | WeightedEdges
-
-
 class ConvolutionalEncoder(GraphEncoder):
-    """An encoder over the symmetrically normalised adjacency D^-1/2 (A + I) D^-1/2 (Kipf & Welling, 2017)."""
+    """An encoder over the symmetrically normalised adjacency."""
 
+    @override
     def prepare(self, edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int) -> SparseMatrix:
-        """The normalised adjacency (N, N)."""
-        normalized, weight = gcn_norm(edge_index, edge_weight, num_nodes)
-        return SparseMatrix.from_edges(normalized, weight, num_nodes)
-
-    def adjacency(self, edge_index: Tensor | SparseMatrix, edge_weight: Tensor | None, num_nodes: int) -> Adjacency:
-        """What was prepared, or the normalised edges."""
-        if isinstance(edge_index, SparseMatrix):
-            return edge_index
-        return WeightedEdges(*gcn_norm(edge_index, edge_weight, num_nodes))
+        return normalized_matrix(edge_index, edge_weight, num_nodes)
 
 
 def refuse_weights(encoder: nn.Module, edge_weight: Tensor | None) -> None:

@@ -1,10 +1,13 @@
 """Graph convolutional network."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from models.graph.encoder import Adjacency, ConvolutionalEncoder
+from models.graph.adjacency import Adjacency, normalized_adjacency
+from models.graph.encoder import ConvolutionalEncoder
 from models.graph.sparse_matrix import SparseDropout, SparseLinear, SparseMatrix, as_features
 
 
@@ -44,13 +47,13 @@ class GCN(ConvolutionalEncoder):
         sizes = [num_features, *[hidden_size] * (num_layers - 1), output_size]
         self.output_size = output_size
         self.dropout = SparseDropout(dropout)
-        self.layers = nn.ModuleList(GCNLayer(*pair) for pair in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(GCNLayer(*pair) for pair in pairwise(sizes))
 
     @override
     def forward(
         self, x: Tensor | SparseMatrix, edge_index: Tensor | SparseMatrix, edge_weight: Tensor | None = None
     ) -> Tensor:
-        adjacency = self.adjacency(edge_index, edge_weight, len(x))
+        adjacency = normalized_adjacency(edge_index, edge_weight, x.shape[0])
         hidden = self.layers[0](self.dropout(as_features(x)), adjacency)
         for layer in self.layers[1:]:
             hidden = layer(self.dropout(hidden.relu()), adjacency)

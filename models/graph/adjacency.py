@@ -1,0 +1,46 @@
+"""The symmetrically normalised adjacency D^-1/2 (A + I) D^-1/2 of graph convolutions (Kipf & Welling, 2017)."""
+
+from torch import Tensor
+from torch_geometric.nn.conv.gcn_conv import gcn_norm
+from torch_geometric.utils import scatter
+
+from models.graph.sparse_matrix import SparseMatrix
+
+
+class WeightedEdges:
+    """A matrix (N, N) given by its edges; multiplied by gathering and scattering, which exports to ONNX.
+
+    Args:
+        edge_index: int64 (2, E), sources and targets.
+        edge_weight: (E,).
+    """
+
+    def __init__(self, edge_index: Tensor, edge_weight: Tensor) -> None:
+        self.edge_index = edge_index
+        self.edge_weight = edge_weight
+
+    def __matmul__(self, dense: Tensor) -> Tensor:
+        source, target = self.edge_index
+        return scatter(self.edge_weight.unsqueeze(-1) * dense[source], target, dim_size=dense.shape[0])
+
+
+Adjacency = SparseMatrix | WeightedEdges
+
+
+def normalized_matrix(edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int) -> SparseMatrix:
+    """The normalised adjacency as a matrix, for a graph that is seen again and again.
+
+    Args:
+        edge_index: int64 (2, E), sources and targets.
+        edge_weight: float32 (E,), or None.
+        num_nodes: N.
+    """
+    edges, weight = gcn_norm(edge_index, edge_weight, num_nodes)
+    return SparseMatrix.from_edges(edges, weight, num_nodes)
+
+
+def normalized_adjacency(edge_index: Tensor | SparseMatrix, edge_weight: Tensor | None, num_nodes: int) -> Adjacency:
+    """What was prepared, or the normalised edges; arguments as of `normalized_matrix`."""
+    if isinstance(edge_index, SparseMatrix):
+        return edge_index
+    return WeightedEdges(*gcn_norm(edge_index, edge_weight, num_nodes))
