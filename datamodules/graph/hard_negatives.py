@@ -50,9 +50,9 @@ class HardNegatives(LinkSplit):
         return "link_hard_negatives_mrr"
 
     @override
-    def describe(self) -> dict[str, Any]:
-        negatives = "highest of resource allocation, personalised PageRank and cosine of features"
-        return {**self.shares(), "negatives": negatives, "per_positive": self.per_positive}
+    def describe(self) -> str:
+        ranking = "resource allocation, personalised PageRank and cosine of features"
+        return f"{self.shares()}; {self.per_positive} negatives of each link, the highest by {ranking}"
 
     @override
     def negatives(self, graph: Data, positives: Positives, generator: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -14,13 +13,17 @@ from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.base import BaseDataModule, BatchedDataset, LazyLoader, Split
+from datamodules.graph.features import prepare_features
+from datamodules.graph.link_batches import SampledLinks, WholeGraphPairs
 from datamodules.graph.link_split import Links, LinkSplit, SplitLinks
+from datamodules.graph.neighbor_sampler import neighbor_sampler
+from datamodules.graph.neighborhoods import KeyedBatches
 from datamodules.graph.non_edges import NonEdges
-from datamodules.graph.sampled_links import KeyedBatches, SampledLinks
 from datamodules.graph.source import GraphSource
 from datamodules.graph.table_columns import node_numbers, numbers_of, read_table
-from datamodules.graph.whole_graph import OnDevice, WholeGraph, prepare_features
+from datamodules.graph.whole_graph import OnDevice, WholeGraph
 
+_ALL = 1 << 62
 _LINKS = "links_sha256"
 
 
@@ -39,11 +42,12 @@ class LinkDataModule(BaseDataModule):
         graph: Where the graph comes from; every edge in both directions.
         split: The protocol.
         normalize_features: Divide each node's features by their sum.
-        sparse_features: Keep features in a sparse matrix; None does where fewer than 5 % are not zero and no
-            neighbourhoods are sampled.
+        sparse_features: Keep features in a sparse matrix; None does where fewer than 5 % are not zero.
         steps_per_epoch: Optimizer steps per epoch on a whole graph.
         fan_out: Neighbours drawn per node in each hop, -1 for all; None trains on the whole graph.
         batch_size: Links per sampled training batch and process.
+        eval_batch_size: Most pairs (or links, each with its negatives) per batch elsewhere, each of which encodes the
+            whole graph; None takes all at once.
         num_workers: Processes that sample batches.
         pairs: CSV or parquet file with the columns `source` and `target`, the pairs that `predict` scores, by the
             graph's own ids where it has some, else by number; None scores the links of the test.
@@ -62,28 +66,30 @@ class LinkDataModule(BaseDataModule):
         steps_per_epoch: int = 1,
         fan_out: Sequence[int] | None = None,
         batch_size: int = 1024,
+        eval_batch_size: int | None = None,
         num_workers: int = 0,
         pairs: str | None = None,
         root: str | None = None,
     ) -> None:
         # A whole graph is one sample, and lies in memory: workers would only copy it.
-        sampled = fan_out is not None
         super().__init__(
-            batch_size=batch_size if sampled else 1, eval_batch_size=1, num_workers=num_workers if sampled else 0
+            batch_size=batch_size if fan_out else 1,
+            eval_batch_size=_ALL if eval_batch_size is None else eval_batch_size,
+            num_workers=num_workers if fan_out else 0,
         )
         if steps_per_epoch < 1:
             raise ValueError(f"data.steps_per_epoch: {steps_per_epoch} given, at least 1 is needed")
-        if sampled and sparse_features:
-            raise ValueError("data.sparse_features: rows are sampled of dense features only; leave it out with fan_out")
         self.source = graph
         self.split = split
         self.normalize_features = normalize_features
-        self.sparse_features = False if sampled else sparse_features
+        self.sparse_features = sparse_features
         self.steps_per_epoch = steps_per_epoch
-        self.fan_out = fan_out
+        self.fan_out = list(fan_out) if fan_out else None
         self.pairs = pairs
         self.root = root
         self._on_device = OnDevice()
+        if self.fan_out:
+            self.train_batches = KeyedBatches
 
     @cached_property
     def graph(self) -> Data:
@@ -111,6 +117,7 @@ class LinkDataModule(BaseDataModule):
         weight = {"edge_weight": self.graph.edge_weight[mask]} if "edge_weight" in self.graph else {}
         return Data(
             x=self.graph.x,
+            y=self.graph.y,
             edge_index=self.graph.edge_index[:, mask],
             node_id=torch.arange(len(self.graph.x)),
             **weight,
@@ -160,25 +167,22 @@ class LinkDataModule(BaseDataModule):
 
     @override
     def dataset(self, split: Split) -> BatchedDataset:
-        if split == "train" and self.fan_out is not None:
-            return SampledLinks(self._training_graph, self.links.train, self._non_edges, fan_out=self.fan_out)
-        return WholeGraph(self._batches[split], num_steps=self.steps_per_epoch if split == "train" else 1)
+        if split != "train":
+            return WholeGraphPairs(self._batches[split])
+        if self.fan_out is None:
+            return WholeGraph(self._batches[split], num_steps=self.steps_per_epoch)
+        edges = Data(edge_index=self._training_graph.edge_index, num_nodes=len(self.graph.x))
+        sampler = neighbor_sampler(edges, fan_out=self.fan_out)
+        return SampledLinks(self._training_graph, self.links.train, self._non_edges, sampler=sampler)
 
     @override
     def train_dataloader(self) -> LazyLoader:
-        if self.fan_out is None:
-            return super().train_dataloader()
-        dataset = self.dataset("train")
-        rank, world_size = self._rank_and_world_size()
-        batches = KeyedBatches(
-            size=len(dataset),
-            batch_size=self.batch_size,
-            seed=int(os.environ.get("PL_GLOBAL_SEED", 0)),
-            rank=rank,
-            world_size=world_size,
-            position=self._position,
-        )
-        return self._loader(dataset, batches)
+        if self.fan_out is None and self._rank_and_world_size()[1] > 1:
+            raise ValueError(
+                "data.fan_out: none given, so that a batch is the whole graph, which several processes cannot share; "
+                "sample neighbourhoods, e.g. data.fan_out: [15, 10], or train on one device"
+            )
+        return super().train_dataloader()
 
     @override
     def num_samples(self, batch: Data) -> int:
@@ -211,8 +215,21 @@ class LinkDataModule(BaseDataModule):
                 "where that is null)"
             )
 
+    @override
     def fingerprint(self) -> dict[str, Any]:
         return self.source.fingerprint()
 
+    @override
     def protocol(self) -> dict[str, Any]:
-        return {"name": self.split.name, "split": self.split.describe()}
+        sizes = ", ".join(f"{count:,} {split}" for split, count in self._sizes().items())
+        return {
+            "name": self.split.name,
+            "data": self.source.name,
+            "split": f"{self.split.describe()} ({sizes} links)",
+            "evaluation": "the whole graph, with the training links alone as edges",
+            "selection": "on the validation links only",
+        }
+
+    def _sizes(self) -> dict[str, int]:
+        links = {"train": self.links.train, "val": self.links.val.positive, "test": self.links.test.positive}
+        return {split: positive.shape[1] for split, positive in links.items()}

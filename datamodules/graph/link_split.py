@@ -4,7 +4,6 @@ import math
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.graph.non_edges import NonEdges
+from datamodules.graph.shares import percentages
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ class LinkSplit(ABC):
         """What results under this protocol are filed under."""
 
     @abstractmethod
-    def describe(self) -> dict[str, Any]:
-        """The protocol in plain data."""
+    def describe(self) -> str:
+        """The protocol in words."""
 
     @abstractmethod
     def negatives(self, graph: Data, positives: Positives, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -105,9 +105,11 @@ class LinkSplit(ABC):
             generator: Where randomness comes from.
         """
 
-    def shares(self) -> dict[str, Any]:
-        """The arguments in plain data."""
-        return {"val": self.val, "test": self.test, "seed": self.seed}
+    def shares(self) -> str:
+        """The shares and the seed in words."""
+        seed = "the run's" if self.seed is None else self.seed
+        val, test = 100 * self.val, 100 * self.test
+        return f"{val:g} % of the links for validation and {test:g} % for the test, drawn by seed {seed}"
 
     def split(self, graph: Data) -> SplitLinks:
         """Deals out the links of a graph.
@@ -146,11 +148,11 @@ class LinkShares(LinkSplit):
     @override
     def name(self) -> str:
         shares = (1 - self.val - self.test, self.val, self.test)
-        return "_".join(["link", *(f"{round(100 * share, 6):g}" for share in shares), "auc"])
+        return f"link_{percentages(shares)}_auc"
 
     @override
-    def describe(self) -> dict[str, Any]:
-        return {**self.shares(), "negatives": "uniform, as many as links"}
+    def describe(self) -> str:
+        return f"{self.shares()}; as many negatives, drawn uniformly"
 
     @override
     def negatives(self, graph: Data, positives: Positives, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
