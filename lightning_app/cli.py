@@ -30,7 +30,14 @@ from lightning_app.checkpoint_source import CheckpointSource
 from lightning_app.errors import UsageError, simplify
 from lightning_app.evaluation.trajectory_report import TrajectoryReport
 from lightning_app.history import History
-from lightning_app.parser import NETWORK_SLOTS, AppParser, FreshArguments, Instantiator, last_of_each_class
+from lightning_app.parser import (
+    NETWORK_SLOTS,
+    AppParser,
+    FreshArguments,
+    Instantiator,
+    keep_given_targets,
+    last_of_each_class,
+)
 from lightning_app.record import RunRecord
 from lightning_app.resume_overrides import ResumeOverrides
 from lightning_app.run import RunFolder, RunOptions, create_run_folder, run_folder_of, sets_model
@@ -92,6 +99,8 @@ class AppCLI(LightningCLI):
     Args:
         args: The command line, verb first.
     """
+
+    links = _LINKS
 
     def __init__(self, args: list[str]) -> None:
         try:
@@ -217,6 +226,7 @@ def _resolved(parser: LightningArgumentParser, config: jsonargparse.Namespace) -
     """The whole config as plain data, without what belongs to one invocation only."""
     dumped = yaml.safe_load(parser.dump(config, skip_link_targets=True, skip_none=False, format="yaml"))
     resolved: dict[str, Any] = dumped[config.subcommand]
+    keep_given_targets(config[config.subcommand].model.init_args, resolved["model"]["init_args"], names=_LINKS)
     for key in ("ckpt_path", "config", "return_predictions"):
         resolved.pop(key, None)
     return _with_absolute_paths(resolved)

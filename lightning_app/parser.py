@@ -1,6 +1,7 @@
 """What LightningCLI's parser does wrong for us, put right in one place; each fix has a test in test_cli.py."""
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import jsonargparse
@@ -47,6 +48,9 @@ class Instantiator(_InstantiatorFn):
     ) -> Any:
         self.cli._dump_config()
         given = self.cli.config_dump.get("model", {}).get("init_args") or {}
+        chosen = self.cli.config[self.cli.subcommand].get("model")
+        if given and chosen is not None:
+            keep_given_targets(chosen.init_args, given, names=self.cli.links)
         accepted = {f"model.init_args.{name}" for name in inspect.signature(class_type).parameters}
         for slot in NETWORK_SLOTS:
             if isinstance(given.get(slot), dict):
@@ -56,6 +60,24 @@ class Instantiator(_InstantiatorFn):
                 accepted |= {f"model.init_args.{slot}.init_args.{name}" for name in names}
         links = {key: value for key, value in applied_instantiation_links.items() if key in accepted}
         return super().__call__(class_type, *args, applied_instantiation_links=links, **kwargs)
+
+
+def keep_given_targets(config: jsonargparse.Namespace, dumped: dict[str, Any], *, names: Sequence[str]) -> None:
+    """Puts link targets that the user gave into a dump, which leaves out every target.
+
+    Where the data module does not know a value (the width of an encoder of links), what was given is what counts.
+
+    Args:
+        config: Arguments of the model.
+        dumped: The same as plain data, changed in place.
+        names: The link targets.
+    """
+    dumped.update({name: config[name] for name in names if config.get(name) is not None})
+    for slot in NETWORK_SLOTS:
+        network = config.get(slot)
+        if isinstance(network, jsonargparse.Namespace) and "init_args" in network:
+            inner = dumped[slot].setdefault("init_args", {})
+            inner.update({name: network.init_args[name] for name in names if network.init_args.get(name) is not None})
 
 
 class FreshArguments:

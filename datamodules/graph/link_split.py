@@ -107,9 +107,11 @@ class LinkSplit(ABC):
 
     def shares(self) -> str:
         """The shares and the seed in words."""
-        seed = "the run's" if self.seed is None else self.seed
         val, test = 100 * self.val, 100 * self.test
-        return f"{val:g} % of the links for validation and {test:g} % for the test, drawn by seed {seed}"
+        return f"{val:g} % of the links for validation and {test:g} % for the test, drawn by seed {self._seed()}"
+
+    def _seed(self) -> int:
+        return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self.seed is None else self.seed
 
     def split(self, graph: Data) -> SplitLinks:
         """Deals out the links of a graph.
@@ -120,7 +122,7 @@ class LinkSplit(ABC):
         Raises:
             ValueError: The graph is directed, or has too few links or too few pairs that are none.
         """
-        generator = np.random.default_rng(int(os.environ.get("PL_GLOBAL_SEED", 0)) if self.seed is None else self.seed)
+        generator = np.random.default_rng(self._seed())
         links = _undirected_links(graph)
         order = torch.from_numpy(generator.permutation(links.shape[1]))
         num_val, num_test = (math.floor(share * links.shape[1] + 1e-9) for share in (self.val, self.test))

@@ -38,7 +38,7 @@ class InnerProductDecoder(LinkDecoder):
     @override
     def forward(self, nodes: Tensor, edge_label_index: Tensor) -> Tensor:
         source, target = edge_label_index
-        return (nodes[source] * nodes[target]).sum(-1)
+        return (nodes.index_select(0, source) * nodes.index_select(0, target)).sum(-1)
 
 
 class CosineDecoder(LinkDecoder):
@@ -62,7 +62,9 @@ class CosineDecoder(LinkDecoder):
     def forward(self, nodes: Tensor, edge_label_index: Tensor) -> Tensor:
         source, target = edge_label_index
         nodes = F.normalize(nodes, dim=-1)  # before the gather: there are fewer nodes than ends of pairs
-        return self.log_scale.exp() * (nodes[source] * nodes[target]).sum(-1) + self.offset
+        return (
+            self.log_scale.exp() * (nodes.index_select(0, source) * nodes.index_select(0, target)).sum(-1) + self.offset
+        )
 
 
 class HadamardMLPDecoder(LinkDecoder):
@@ -87,7 +89,7 @@ class HadamardMLPDecoder(LinkDecoder):
     @override
     def forward(self, nodes: Tensor, edge_label_index: Tensor) -> Tensor:
         source, target = edge_label_index
-        hidden = nodes[source] * nodes[target]  # (P, D)
+        hidden = nodes.index_select(0, source) * nodes.index_select(0, target)  # (P, D)
         for layer in self.layers[:-1]:
             hidden = self.dropout(layer(hidden).relu())
         return self.layers[-1](hidden).squeeze(-1)
