@@ -14,12 +14,14 @@ from typing_extensions import override
 from datamodules.base import BaseDataModule
 
 _REFRESH_SECONDS = 0.2
+_LINE_SECONDS = 1.0
 
 
 class Progress(ProgressBar):
     """Shows epoch, metrics and samples per second of training steps; loading and validation do not count.
 
-    In a terminal a live line follows the batches; in a log file each epoch prints one line when it ends.
+    In a terminal a live line follows the batches; each epoch prints one line when it ends. Of epochs that take less
+    than a second not all print theirs: the first does, the last does, and one each second.
     """
 
     def __init__(self) -> None:
@@ -31,6 +33,8 @@ class Progress(ProgressBar):
         self._seconds = 0.0
         self._batch_start = 0.0
         self._next_refresh = 0.0
+        self._next_line = 0.0
+        self._silent_epoch = False
 
     @override
     def disable(self) -> None:
@@ -92,11 +96,20 @@ class Progress(ProgressBar):
             return
         if self._live is not None:
             self._show(trainer, int(trainer.num_training_batches))
-        self._console.print(f"epoch {_epoch(trainer)}  {self._summary(trainer)}", highlight=False)
+        now = time.perf_counter()
+        self._silent_epoch = now < self._next_line
+        if not self._silent_epoch:
+            self._next_line = now + _LINE_SECONDS
+            self._print_epoch(trainer)
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._silent_epoch:
+            self._print_epoch(trainer)
         self._stop()
+
+    def _print_epoch(self, trainer: Trainer) -> None:
+        self._console.print(f"epoch {_epoch(trainer)}  {self._summary(trainer)}", highlight=False)
 
     @override
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

@@ -3,7 +3,6 @@
 from datamodules.graph.bundled import DigitsGraph, KarateClub
 from datamodules.graph.flat_graphs import FlatGraphs
 from datamodules.graph.graph_split import (
-    ErricaFolds,
     GraphIndices,
     GraphShareSplit,
     GraphSplit,
@@ -18,9 +17,7 @@ from datamodules.graph.link_split import Links, LinkShares, LinkSplit, SplitLink
 from datamodules.graph.neighbor_sampler import NeighborSampler, neighbor_sampler
 from datamodules.graph.node_data import NodeDataModule
 from datamodules.graph.node_split import (
-    GeomGCNSplit,
     GivenSplit,
-    LuoSplit,
     NodeIndices,
     NodeSplit,
     PublicSplit,
@@ -28,6 +25,7 @@ from datamodules.graph.node_split import (
 )
 from datamodules.graph.planetoid import Planetoid
 from datamodules.graph.published_npz import Amazon, Coauthor, Heterophilous
+from datamodules.graph.published_split import ErricaFolds, GeomGCNSplit, LuoSplit
 from datamodules.graph.source import GraphSetSource, GraphSource
 from datamodules.graph.tudataset import TUDataset
 

@@ -127,14 +127,15 @@ def check_edges(store: Any, *, num_sources: int, num_targets: int, name: str) ->
         raise ValueError(f"data.graph: {name}: edge {edge} has weight {float(store.edge_weight[edge])}; give a number")
 
 
-def merge_repeated_edges(store: Any, *, reduce: Literal["sum", "max"] = "sum") -> int:
+def merge_repeated_edges(store: Any, *, reduce: Literal["sum", "max"] = "sum", sort: bool = False) -> int:
     """Leaves one of several edges between the same ordered pair of nodes (and at the same time), in place.
 
-    A graph without repeated edges keeps the order of its edges; else they are sorted by source, then target.
+    A graph without repeated edges keeps the order of its edges.
 
     Args:
         store: A `Data` or an edge store with `edge_index`, and maybe `edge_weight`, `edge_attr`, `edge_time`.
         reduce: What becomes of the weights and attributes of edges that are merged.
+        sort: Sort the edges by source, then target, also where none is repeated.
 
     Returns:
         How many edges are gone.
@@ -148,7 +149,7 @@ def merge_repeated_edges(store: Any, *, reduce: Literal["sum", "max"] = "sum") -
     is_first[:1] = True
     for key in keys:
         is_first[1:] |= key[order[1:]] != key[order[:-1]]
-    if is_first.all():
+    if is_first.all() and not sort:
         return 0
     starts = np.flatnonzero(is_first)
     kept = torch.from_numpy(order[starts])
@@ -165,7 +166,8 @@ def merge_repeated_edges(store: Any, *, reduce: Literal["sum", "max"] = "sum") -
 def add_reverse_edges(store: Any) -> None:
     """Makes the edges undirected, in place: each edge gets its reverse, with the same weight, attributes and time.
 
-    Where both directions are there already, the larger weight (attribute) stands for both.
+    They are then sorted by source, then target. Where both directions are there already, the larger weight (attribute)
+    stands for both.
     """
     edge_index = store.edge_index
     others = (edge_index[0] != edge_index[1]).nonzero()[:, 0]  # a self loop is its own reverse
@@ -173,4 +175,4 @@ def add_reverse_edges(store: Any) -> None:
     for field in (*_MERGED_FIELDS, "edge_time"):
         if field in store:
             store[field] = torch.cat([store[field], store[field][others]])
-    merge_repeated_edges(store, reduce="max")
+    merge_repeated_edges(store, reduce="max", sort=True)

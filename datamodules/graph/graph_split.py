@@ -1,9 +1,7 @@
 """Protocols by which a set of graphs is split."""
 
-import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import KFold, StratifiedKFold
@@ -12,7 +10,6 @@ from typing_extensions import override
 from datamodules.graph.flat_graphs import FlatGraphs
 from datamodules.graph.node_split import check_index, class_text
 from datamodules.graph.shares import check_shares, draw_shares, percentages
-from datamodules.sources import data_root
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,8 @@ class GraphSplit(ABC):
         """Splits the labelled graphs.
 
         Raises:
-            ValueError: There is one class only, there are too few graphs, or the published folds are of other graphs.
+            ValueError: There is one class only, a class has no training graph, a part is empty, or published folds are
+                of other graphs.
         """
         labelled = graphs.labelled
         if not graphs.y.is_floating_point() and len(np.unique(graphs.y.numpy()[labelled])) < 2:
@@ -63,6 +61,14 @@ class GraphSplit(ABC):
                 raise ValueError(
                     f"data.split: {self.name} leaves no graph for {part}, of {len(labelled)} labelled ones; "
                     "give more graphs or other shares"
+                )
+        if not graphs.y.is_floating_point():
+            classes = graphs.y.numpy()
+            absent = np.setdiff1d(classes[labelled], classes[parts["train"]])
+            if len(absent):
+                raise ValueError(
+                    f"data.split: {class_text(graphs, int(absent[0]))} has no training graph; give more of its graphs, "
+                    "leave the class out, or take a larger training share"
                 )
         return GraphIndices(**parts)
 
@@ -137,63 +143,6 @@ class XuFolds(GraphSplit):
     def draw(self, graphs: FlatGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         train, test = _fold(graphs, self.index, self.num_folds, self.seed)
         return train, test, test
-
-
-class ErricaFolds(GraphSplit):
-    """The published folds of Errica et al. (A fair comparison of graph neural networks, ICLR 2020).
-
-    Their files, one for each set, are in github.com/diningphil/gnn-comparison under `data_splits`.
-
-    Args:
-        index: The outer fold, from 0.
-        path: The JSON file, looked for as given, then below the data root; None is
-            `tudataset/splits/<name of the set>_splits.json`.
-        root: The data root, see `data_root`.
-    """
-
-    name = "errica_folds"
-
-    def __init__(self, *, index: int = 0, path: str | None = None, root: str | None = None) -> None:
-        self.index = index
-        self.path = path or None
-        self.root = root
-
-    @override
-    def describe(self) -> str:
-        return f"outer fold {self.index} of the published folds of Errica et al., model chosen on its inner hold-out"
-
-    @override
-    def draw(self, graphs: FlatGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        path = self._file(graphs)
-        try:
-            folds = json.loads(path.read_text(encoding="utf-8"))
-            check_index(self.index, len(folds), what="folds")
-            fold = folds[self.index]
-            inner = fold["model_selection"][0]
-            parts = [np.array(part, dtype=np.int64) for part in (inner["train"], inner["validation"], fold["test"])]
-        except (json.JSONDecodeError, KeyError, IndexError, TypeError) as error:
-            raise ValueError(
-                f"{path} does not hold published folds ({error!r}): a list with, for each fold, `test` and "
-                "`model_selection`, a list whose first entry has `train` and `validation`"
-            ) from error
-        together = np.concatenate(parts)
-        if len(np.unique(together)) != len(together):
-            raise ValueError(f"{path}: fold {self.index} has a graph in two parts")
-        if not np.isin(together, graphs.labelled).all():
-            wrong = together[~np.isin(together, graphs.labelled)][0]
-            raise ValueError(f"{path}: fold {self.index} names graph {wrong}, which {graphs.source_name} does not have")
-        return parts[0], parts[1], parts[2]
-
-    def _file(self, graphs: FlatGraphs) -> Path:
-        path = self.path or f"tudataset/splits/{graphs.source_name}_splits.json"
-        candidates = [Path(path).expanduser(), data_root(self.root) / path]
-        found = next((candidate for candidate in candidates if candidate.is_file()), None)
-        if found is None:
-            raise FileNotFoundError(
-                f"data.split.path: {path!r} does not exist; looked for {' and '.join(map(str, candidates))}. "
-                "Get it from https://github.com/diningphil/gnn-comparison (data_splits)"
-            )
-        return found
 
 
 class GraphShareSplit(GraphSplit):

@@ -93,10 +93,10 @@ class HeteroGraphTable(GraphSource):
             for kind in (table.source_type, table.target_type):
                 if kind not in nodes:
                     raise ValueError(f"data.graph.edges: {table.path} joins {kind!r}, which is none of {list(nodes)}")
-        kinds = [(table.source_type, table.relation, table.target_type) for table in edges]
-        for kind in kinds:
-            if kinds.count(kind) > 1:
-                raise ValueError(f"data.graph.edges: {kind} has more than one table; give each its own relation")
+        relations = [(table.source_type, table.relation, table.target_type) for table in edges]
+        for relation in relations:
+            if relations.count(relation) > 1:
+                raise ValueError(f"data.graph.edges: {relation} has more than one table; give each its own relation")
         self.nodes = nodes
         self.edges = edges
         self.target_type = target_type
@@ -109,7 +109,7 @@ class HeteroGraphTable(GraphSource):
 
     @override
     def checksums(self) -> dict[str, str]:
-        paths = [table.path for table in (*self.nodes.values(), *self.edges)]
+        paths = [*(table.path for table in self.nodes.values()), *(table.path for table in self.edges)]
         return {path: sha256_of(table_path(path, root=self.root)) for path in paths}
 
     @override

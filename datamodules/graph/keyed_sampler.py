@@ -2,10 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 from torch.utils.data import get_worker_info
 from torch_geometric.sampler import BaseSampler
+
+from datamodules.graph.neighbor_walk import FanOut
 
 Key = int | Sequence[int]
 
@@ -22,12 +25,22 @@ class KeyedSampler(BaseSampler):
     def reseed(self, key: Key) -> None:
         """Starts the stream of `key`: one or several integers >= 0, such as seed, epoch, batch and rank."""
 
+    @abstractmethod
+    def with_fan_out(self, fan_out: FanOut) -> Self:
+        """A sampler of the same graph with another fan-out, which shares what was sorted; its stream starts anew."""
+
 
 class KeyedStream:
     """The stream of random numbers of a `KeyedSampler`.
 
     Args:
         key: See `KeyedSampler.reseed`.
+
+    Attributes:
+        key: The key that the stream last started from.
+
+    Raises:
+        ValueError: The key is empty or negative.
     """
 
     def __init__(self, key: Key) -> None:
@@ -35,17 +48,17 @@ class KeyedStream:
 
     def reseed(self, key: Key) -> None:
         """See `KeyedSampler.reseed`."""
-        self._key = [key] if isinstance(key, int) else [int(part) for part in key]
-        if not self._key or min(self._key) < 0:
+        self.key = [key] if isinstance(key, int) else [int(part) for part in key]
+        if not self.key or min(self.key) < 0:
             raise ValueError(f"key: {key}; give one or several integers >= 0")
-        self._generator = np.random.default_rng(self._key)
+        self._generator = np.random.default_rng(self.key)
         self._worker_seed = _worker_seed()
 
     def generator(self) -> np.random.Generator:
         """The generator to draw from now, in this process."""
         if self._worker_seed != (worker_seed := _worker_seed()):
             assert worker_seed is not None
-            self._generator = np.random.default_rng([*self._key, worker_seed])
+            self._generator = np.random.default_rng([*self.key, worker_seed])
             self._worker_seed = worker_seed
         return self._generator
 

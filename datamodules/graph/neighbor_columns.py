@@ -46,7 +46,7 @@ class NeighborColumns:
             edge_time = checked_times(edge_time, len(source), f"times of {name}")
             times, rank = torch.unique(edge_time, return_inverse=True)
             self._times = times.numpy()
-            self._stride = len(times) + 1
+            self._stride = len(times)
             key = target * self._stride + rank
         key, order = torch.sort(key, stable=True)
         self._key = None if edge_time is None else key.numpy()

@@ -1,6 +1,7 @@
 """Neighbour sampler that needs no compiled package, and the choice between it and PyG's compiled one."""
 
-from typing import Any
+import copy
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -20,7 +21,8 @@ from typing_extensions import override
 
 from datamodules.graph.keyed_sampler import Key, KeyedSampler, KeyedStream
 from datamodules.graph.neighbor_walk import FanOut, Walked
-from datamodules.graph.typed_sampler import TypedNeighborSampler, WalkSampler
+from datamodules.graph.typed_sampler import TypedNeighborSampler
+from datamodules.graph.walk_sampler import WalkSampler
 
 _NODE = "node"
 _EDGE = (_NODE, "to", _NODE)
@@ -110,6 +112,13 @@ class CompiledNeighborSampler(KeyedSampler, torch_geometric.sampler.NeighborSamp
     @override
     def reseed(self, key: Key) -> None:
         self._stream.reseed(key)
+
+    @override
+    def with_fan_out(self, fan_out: FanOut) -> Self:
+        other = copy.copy(self)
+        other.num_neighbors = fan_out
+        other._stream = KeyedStream(self._stream.key)
+        return other
 
     @override
     def sample_from_nodes(self, inputs: NodeSamplerInput) -> SamplerOutput | HeteroSamplerOutput:

@@ -10,11 +10,9 @@ from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from typing_extensions import override
 
-from datamodules.graph.published_npz import read_arrays
 from datamodules.graph.shares import check_shares, draw_shares, percentages
-from datamodules.sources import RawFile
 
-_MASKS = ("train_mask", "val_mask", "test_mask")
+MASKS = ("train_mask", "val_mask", "test_mask")
 
 
 @dataclass(frozen=True)
@@ -136,92 +134,6 @@ class GivenSplit(NodeSplit):
         return train[:, self.index], val[:, self.index], test[:, self.index]
 
 
-class GeomGCNSplit(NodeSplit):
-    """One of ten splits of Cora, CiteSeer or PubMed with most nodes for training (Pei et al., Geom-GCN, ICLR 2020).
-
-    The names of its files say 60 and 20 %; what they hold is nearer to 48/32/20. Nodes of CiteSeer without edges may
-    be in no part.
-
-    Args:
-        index: Which one, 0 to 9.
-        root: The data root, see `data_root`; the files lie in `planetoid/<name>/geom-gcn/raw/` below it.
-    """
-
-    name = "geom_gcn"
-
-    def __init__(self, *, index: int = 0, root: str | None = None) -> None:
-        check_index(index, 10, what="splits")
-        self.index = index
-        self.root = root
-
-    @override
-    def describe(self) -> str:
-        return f"split {self.index} of the ten of Geom-GCN"
-
-    @override
-    def draw(self, store: Any) -> tuple[Tensor, Tensor, Tensor]:
-        graph = store.source_name if "source_name" in store else None
-        if graph not in ("Cora", "CiteSeer", "PubMed"):
-            raise ValueError(f"data.split: GeomGCNSplit splits Cora, CiteSeer and PubMed, not {graph}; take ShareSplit")
-        file = f"{graph.lower()}_split_0.6_0.2_{self.index}.npz"
-        raw = RawFile(
-            path=f"planetoid/{graph}/geom-gcn/raw/{file}",
-            url=f"https://raw.githubusercontent.com/graphdml-uiuc-jlu/geom-gcn/master/splits/{file}",
-            sha256=None,
-        )
-        masks = read_arrays(raw, _MASKS, root=self.root)
-        for name, mask in masks.items():
-            if mask.shape != tuple(store.y.shape):
-                raise ValueError(f"{raw.path}: {name} has shape {mask.shape}, but {graph} has {len(store.y)} nodes")
-        train, val, test = (torch.from_numpy(masks[name].astype(bool)) for name in _MASKS)
-        return train, val, test
-
-
-class LuoSplit(NodeSplit):
-    """The random split of Luo et al. (Classic GNNs are strong baselines, NeurIPS 2024): 20 per class, 500, 1,000.
-
-    Its results are several points above those on the public split, with which they are often compared. The way to
-    draw and the seed are theirs. Whether torch's generator still gives the same nodes was not checked, so that the
-    drawn nodes need not be theirs; those of numpy or of a GPU certainly would not be.
-
-    Args:
-        seed: Seed of the draw; theirs is 123.
-    """
-
-    name = "luo_random"
-
-    def __init__(self, *, seed: int = 123) -> None:
-        self.seed = seed
-
-    @override
-    def describe(self) -> str:
-        return f"20 nodes per class to train, 500 to validate, 1,000 to test, drawn with seed {self.seed}"
-
-    @override
-    def draw(self, store: Any) -> tuple[Tensor, Tensor, Tensor]:
-        y = store.y
-        generator = torch.Generator().manual_seed(self.seed)
-        train, rest = [], []
-        for label in y[y >= 0].unique():
-            members = (y == label).nonzero()[:, 0]
-            if len(members) < 20:
-                raise ValueError(
-                    f"data.split: {class_text(store, int(label))} has {len(members)} nodes, LuoSplit needs 20 of each; "
-                    "take ShareSplit"
-                )
-            members = members[torch.randperm(len(members), generator=generator)]
-            train.append(members[:20])
-            rest.append(members[20:])
-        others = torch.cat(rest)
-        if len(others) < 1500:
-            raise ValueError(
-                f"data.split: LuoSplit needs 1,500 labelled nodes besides those for training, there are {len(others)}; "
-                "take ShareSplit"
-            )
-        others = others[torch.randperm(len(others), generator=generator)]
-        return _mask(torch.cat(train), y), _mask(others[:500], y), _mask(others[500:1500], y)
-
-
 class ShareSplit(NodeSplit):
     """Random shares of the labelled nodes, of every class alike; `random_60_20_20` with the defaults.
 
@@ -246,7 +158,7 @@ class ShareSplit(NodeSplit):
         nodes = (store.y >= 0).nonzero()[:, 0]
         labels = store.y[nodes].numpy()
         train, val, test = draw_shares(labels, len(nodes), self.shares, np.random.default_rng(self.seed))
-        return _mask(nodes[train], store.y), _mask(nodes[val], store.y), _mask(nodes[test], store.y)
+        return as_mask(nodes[train], store.y), as_mask(nodes[val], store.y), as_mask(nodes[test], store.y)
 
 
 def check_index(index: int, size: int, *, what: str) -> None:
@@ -262,7 +174,7 @@ def class_text(labels: Any, label: int) -> str:
 
 
 def _given_masks(store: Any) -> tuple[Tensor, Tensor, Tensor]:
-    missing = [name for name in _MASKS if name not in store]
+    missing = [name for name in MASKS if name not in store]
     if missing:
         raise ValueError(
             f"data.split: the graph came without {', '.join(missing)}; take ShareSplit, or a source with a split"
@@ -275,7 +187,8 @@ def _split_name(data: Data | HeteroData, otherwise: str) -> str:
     return str(store.split_name) if "split_name" in store else otherwise
 
 
-def _mask(nodes: Tensor, like: Tensor) -> Tensor:
+def as_mask(nodes: Tensor, like: Tensor) -> Tensor:
+    """Numbers of nodes as a mask bool (N,), as long as `like`."""
     mask = torch.zeros(len(like), dtype=torch.bool)
     mask[nodes] = True
     return mask

@@ -15,7 +15,8 @@ def check_shares(train: float, val: float, *, key: str) -> tuple[float, float, f
     test = round(1 - train - val, 9)
     if min(train, val, test) <= 0:
         raise ValueError(
-            f"{key}: train {train:g} and val {val:g} leave {test:g} for test; all three must be above 0, e.g. 0.6 and 0.2"
+            f"{key}: train {train:g} and val {val:g} leave {test:g} for test; all three must be above 0, "
+            "e.g. train 0.6 and val 0.2"
         )
     return train, val, test
 

@@ -79,7 +79,10 @@ class TUDataset(GraphSetSource):
                     f"data.graphs.use_attributes: the nodes of {self._name} have attributes but no labels; "
                     "set it to true, nothing else is there to learn from"
                 )
-            degree = np.bincount(edges[0], minlength=num_nodes)
+            repeated = (edges[:, 1:] == edges[:, :-1]).all(0)
+            degree = np.bincount(edges[0], minlength=num_nodes) - np.bincount(
+                edges[0, 1:][repeated], minlength=num_nodes
+            )
             x = one_hot(torch.from_numpy(degree.clip(max=self.max_degree)))
         edge_attr = self._features(tables, "edge", len(tables["A"]))
         return FlatGraphs(

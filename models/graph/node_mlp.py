@@ -39,9 +39,7 @@ class NodeMLP(GraphEncoder):
         self.output_size = output_size or (hidden_size if num_layers else num_features)
         sizes = [num_features, *[hidden_size] * (num_layers - 1), self.output_size]
         self.dropout = SparseDropout(dropout)
-        self.layers = nn.ModuleList(
-            SparseLinear(*pair) for pair in zip(sizes[:num_layers], sizes[1:], strict=False)
-        )
+        self.layers = nn.ModuleList(SparseLinear(*pair) for pair in zip(sizes[:num_layers], sizes[1:], strict=False))
 
     @override
     def forward(

@@ -38,9 +38,7 @@ class GraphSAGE(GraphEncoder):
         sizes = [num_features, *[hidden_size] * (num_layers - 1), output_size]
         self.output_size = output_size
         self.dropout = nn.Dropout(dropout)
-        self.layers = nn.ModuleList(
-            SAGEConv(*pair, aggr=aggregation) for pair in zip(sizes, sizes[1:], strict=False)
-        )
+        self.layers = nn.ModuleList(SAGEConv(*pair, aggr=aggregation) for pair in zip(sizes, sizes[1:], strict=False))
 
     @override
     def forward(

@@ -93,6 +93,17 @@ def test_a_key_decides_the_draw():
         sampler.reseed(-1)
 
 
+def test_another_fan_out_is_another_sampler():
+    sampler = sampler_of(fan_out=[4], key=9)
+    seed = torch.arange(20)
+    sampled(sampler, seed)
+    wider = sampler.with_fan_out([3, 7])
+    assert sampled(wider, seed).edge.tolist() == sampled(sampler_of(fan_out=[3, 7], key=9), seed).edge.tolist()
+    assert sampled(sampler, seed).num_sampled_edges == [80]
+    with pytest.raises(ValueError, match=r"data\.fan_out: empty"):
+        sampler.with_fan_out([])
+
+
 def test_draws_do_not_touch_the_global_generator():
     torch.manual_seed(0)
     state = torch.get_rng_state()

@@ -125,6 +125,22 @@ def test_pyg_data_modules_train_with_it(links):
     assert trainer.global_step == 4
 
 
+def test_pyg_data_modules_evaluate_with_another_fan_out():
+    data = plain_graph()
+    data_module = LightningNodeData(
+        data,
+        input_train_nodes=torch.arange(100),
+        input_val_nodes=torch.arange(100),
+        loader="custom",
+        node_sampler=neighbor_sampler(data, fan_out=[1]),
+        eval_loader_kwargs={"fan_out": [-1]},
+        batch_size=100,
+    )
+    (train,), (val,) = data_module.train_dataloader(), data_module.val_dataloader()
+    assert train.num_edges == len(data.edge_index[1].unique())
+    assert val.num_edges == 800
+
+
 def test_times_are_found_by_their_name():
     time = torch.arange(100)
     seeds = NodeSamplerInput(None, torch.tensor([3]), torch.tensor([50]))
@@ -175,6 +191,8 @@ class OnlySeeds(CompiledNeighborSampler):
 def test_a_key_decides_what_the_compiled_sampler_draws():
     sampler = OnlySeeds(plain_graph(), fan_out=[2], time_attr=None, disjoint=False, key=1)
     state = torch.get_rng_state()
+    assert sampler.with_fan_out([7]).num_neighbors.values == [7]
+    assert sampler.num_neighbors.values == [2]
     assert sampler.edge_permutation is not None  # without it, its edge numbers mean nothing
     links = EdgeSamplerInput(None, torch.arange(9), torch.arange(9))
 

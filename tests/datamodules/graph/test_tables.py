@@ -1,0 +1,248 @@
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from jsonargparse import ArgumentParser
+from torch_geometric.data import HeteroData
+
+from datamodules.graph import (
+    EdgeTable,
+    GraphSetTable,
+    GraphSource,
+    GraphTable,
+    HeteroGraphTable,
+    NodeTable,
+    PublicSplit,
+    ShareSplit,
+    StratifiedFolds,
+)
+
+NODES = {"id": ["c", "a", "b", "d"], "age": [1.0, 2.0, 3.0, 4.0], "old": [False, True, True, False]}
+NODES |= {"kind": ["cat", "dog", "cat", None], "part": ["train", "train", "val", "test"]}
+EDGES = {"source": ["a", "b", "a"], "target": ["b", "c", "b"], "weight": [1.0, 2.0, 0.5]}
+
+
+@pytest.fixture(params=["csv", "parquet"])
+def write(request: pytest.FixtureRequest, tmp_path: Path):
+    def write_table(name: str, table: dict | pl.DataFrame) -> str:
+        path = tmp_path / f"{name}.{request.param}"
+        frame = pl.DataFrame(table)
+        frame.write_csv(path) if request.param == "csv" else frame.write_parquet(path)
+        return str(path)
+
+    return write_table
+
+
+def test_a_graph_is_read_from_two_tables(write) -> None:
+    source = GraphTable(
+        nodes=write("nodes", NODES), edges=write("edges", EDGES), label="kind", weight="weight", split="part"
+    )
+    data = source.read()
+    assert data.x.tolist() == [[1, 0], [2, 1], [3, 1], [4, 0]]
+    assert data.y.tolist() == [0, 1, 0, -1]
+    assert data.class_names == ["cat", "dog"]
+    assert data.node_names.tolist() == ["c", "a", "b", "d"]
+    # Two rows from a to b are one edge of weight 1.5, and each edge leads both ways.
+    assert data.edge_index.tolist() == [[0, 1, 2, 2], [2, 2, 0, 1]]
+    assert data.edge_weight.tolist() == [2, 1.5, 2, 1.5]
+    fingerprint = source.fingerprint()
+    assert fingerprint["name"] == "nodes"
+    assert (fingerprint["num_merged_edges"], fingerprint["num_isolated"], fingerprint["num_unlabelled"]) == (1, 1, 1)
+    assert len(fingerprint["sha256"]) == 2
+    assert PublicSplit().name_for(data) == "split_column"
+    with pytest.raises(ValueError, match="leaves no labelled node for test"):
+        PublicSplit().split(data)  # the only one has no label
+
+
+def test_a_directed_graph_stays_directed(write) -> None:
+    source = GraphTable(nodes=write("nodes", NODES), edges=write("edges", EDGES), label="kind", directed=True)
+    assert source.read().edge_index.tolist() == [[1, 2], [2, 0]]
+
+
+@pytest.mark.parametrize("ids", [["7", "07", "x"], ["3", "1", "2"]])
+def test_ids_that_look_like_numbers_stay_what_they_are(write, ids: list[str]) -> None:
+    nodes = write("nodes", {"id": ids, "f": [1, 2, 3], "y": [0, 1, 0]})
+    edges = write("edges", {"source": ids[:2], "target": ids[1:]})
+    data = GraphTable(nodes=nodes, edges=edges, label="y", directed=True).read()
+    assert data.edge_index.tolist() == [[0, 1], [1, 2]]
+
+
+def test_numbers_in_one_file_and_texts_in_the_other_are_the_same_ids(tmp_path: Path) -> None:
+    pl.DataFrame({"id": [5, 3], "f": [1, 2], "y": [0, 1]}).write_parquet(tmp_path / "nodes.parquet")
+    pl.DataFrame({"source": [3], "target": [5]}).write_csv(tmp_path / "edges.csv")
+    data = GraphTable(nodes="nodes.parquet", edges="edges.csv", label="y", root=str(tmp_path), directed=True).read()
+    assert data.edge_index.tolist() == [[1], [0]]
+
+
+def test_times_of_nodes_and_edges_are_integers(write) -> None:
+    days = [date(2024, 1, 1), date(2024, 1, 2)]
+    nodes = write("nodes", {"id": [0, 1], "f": [1, 2], "y": [0, 1], "when": [5, 7]})
+    edges = write("edges", {"source": [0, 0], "target": [1, 1], "when": days})
+    data = GraphTable(nodes=nodes, edges=edges, label="y", time="when", directed=True).read()
+    assert data.x.shape == (2, 1)  # the time is no feature
+    assert data.node_time.tolist() == [5, 7]
+    assert data.edge_time.diff().tolist() == [24 * 3600 * 10**6]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges", "options", "message"),
+    [
+        ({}, {"target": ["b", "zz", "b"]}, {}, "'target' has 'zz' in row 1 .from 0., which is not among the ids of"),
+        ({"id": ["a", "a", "b", "c"]}, {}, {}, "'id' has 'a' more than once"),
+        ({"id": ["a", None, "b", "c"]}, {}, {}, "'id' is empty in row 1"),
+        ({"age": [1.0, None, 2.0, 3.0]}, {}, {}, "node 1 has nan in feature column 'age'"),
+        ({"part": ["train", "dev", "val", "test"]}, {}, {"split": "part"}, "'part' holds 'dev'; allowed are train"),
+        ({"kind": [0.5, 1.5, 2.5, 3.5]}, {}, {}, "label 'kind' holds Float64; classes are integers or texts"),
+        ({"kind": pl.Series([None] * 4, dtype=pl.String)}, {}, {}, "label 'kind' is empty in every row"),
+        ({}, {}, {"label": "species"}, "no column 'species'; it has id, age"),
+        ({}, {}, {"features": ["part"]}, "feature 'part' holds String, not numbers"),
+        ({}, {}, {"features": ["size"]}, "no column 'size'"),
+        ({}, {}, {"weight": "w"}, "no column 'w'; it has source, target, weight"),
+        ({}, {}, {"time": "when"}, "data.graph.time: neither .* nor .* has a column 'when'"),
+        ({}, {"weight": [1.0, None, 1.0]}, {"weight": "weight"}, "edge 1 has weight nan"),
+    ],
+)
+def test_a_table_that_cannot_be_right_is_refused(write, nodes: dict, edges: dict, options: dict, message: str) -> None:
+    options = {"label": "kind"} | options
+    with pytest.raises(ValueError, match=message):
+        GraphTable(nodes=write("nodes", NODES | nodes), edges=write("edges", EDGES | edges), **options).read()
+
+
+def test_a_table_that_is_not_there_says_where_it_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"'no.csv' does not exist; looked for no.csv and elsewhere/no.csv"):
+        GraphTable(nodes="no.csv", edges="no.csv", label="y", root="elsewhere").read()
+    (tmp_path / "nodes.txt").write_text("a")
+    with pytest.raises(ValueError, match=r"ends with '.txt'; allowed are .csv and .parquet"):
+        GraphTable(nodes="nodes.txt", edges="nodes.txt", label="y").read()
+
+
+def test_negative_labels_are_no_labels(write) -> None:
+    nodes = write("nodes", {"id": list(range(20)), "f": [1.0] * 20, "y": [-1, 3, 8, 8] * 5})
+    data = GraphTable(nodes=nodes, edges=write("edges", {"source": [0], "target": [1]}), label="y").read()
+    assert data.y.tolist() == [-1, 0, 1, 1] * 5
+    assert data.class_names == ["3", "8"]
+    indices = ShareSplit().split(data)
+    assert len(indices.train) + len(indices.val) + len(indices.test) == 15
+
+
+SET_NODES = {"graph": ["g2", "g1", "g2", "g1", "g1"], "id": ["a", "a", "b", "b", "c"], "f": [1.0, 2.0, 3.0, 4.0, 5.0]}
+SET_EDGES = {"graph": ["g2", "g1", "g1"], "source": ["a", "c", "b"], "target": ["b", "a", "c"], "w": [1.0, 2.0, 3.0]}
+
+
+def set_table(write, *, nodes: dict | None = None, edges: dict | None = None, **options) -> GraphSetTable:
+    graphs = {"graph": ["g1", "g0", "g2"], "y": ["no", "yes", "yes"], "energy": [0.5, None, 2.0]}
+    return GraphSetTable(
+        nodes=write("nodes", SET_NODES | (nodes or {})),
+        edges=write("edges", SET_EDGES | (edges or {})),
+        graphs=write("graphs", graphs),
+        **({"label": "y"} | options),
+    )
+
+
+def test_a_set_of_graphs_is_read_from_three_tables(write) -> None:
+    graphs = set_table(write, weight="w").read()
+    assert graphs.graph_names.tolist() == ["g1", "g0", "g2"]
+    assert graphs.y.tolist() == [0, 1, 1]
+    assert graphs.class_names == ["no", "yes"]
+    assert graphs.node_ptr.tolist() == [0, 3, 3, 5]
+    first = graphs.batch(np.array([0]))
+    assert first.x.tolist() == [[2], [4], [5]]
+    assert first.edge_index.tolist() == [[0, 1, 2, 2], [2, 2, 0, 1]]
+    assert first.edge_weight.tolist() == [2, 3, 2, 3]
+    assert graphs.batch(np.array([2])).edge_index.tolist() == [[0, 1], [1, 0]]
+
+
+def test_a_label_with_decimals_is_regression(write) -> None:
+    graphs = set_table(write, label="energy", directed=True).read()
+    assert graphs.num_classes == 0
+    assert graphs.labelled.tolist() == [0, 2]
+    assert graphs.edge_index.tolist() == [[2, 1, 0], [0, 2, 1]]
+    assert StratifiedFolds(num_folds=2).name_for(graphs) == "2_folds"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges", "message"),
+    [
+        ({"graph": ["g2", "g9", "g2", "g1", "g1"]}, {}, "'graph' has 'g9' in row 1 .from 0., which is not among"),
+        ({"id": ["a", "b", "b", "b", "c"]}, {}, "'id' has 'b of graph 0' more than once"),
+        ({}, {"target": ["c", "a", "c"]}, "'target' has 'c of graph 2' in row"),
+        ({"f": [1.0, float("inf"), 3.0, 4.0, 5.0]}, {}, "node 0 has inf in feature column 'f'"),
+    ],
+)
+def test_a_set_that_cannot_be_right_is_refused(write, nodes: dict, edges: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        set_table(write, nodes=nodes, edges=edges).read()
+
+
+@pytest.fixture
+def typed(write) -> dict:
+    """Arguments of a graph of papers that authors write and that cite each other."""
+    papers = write(
+        "papers", {"id": [10, 11, 12], "f": [1, 2, 3], "topic": ["x", "y", "x"], "part": ["train", "train", "test"]}
+    )
+    return {
+        "nodes": {
+            "paper": NodeTable(path=papers, label="topic", split="part"),
+            "author": NodeTable(path=write("authors", {"id": ["u", "v"], "h": [5, 6], "g": [7, 8]})),
+        },
+        "edges": [
+            EdgeTable(
+                path=write("writes", {"source": ["u", "v", "v"], "target": [11, 10, 10]}),
+                source_type="author",
+                relation="writes",
+                target_type="paper",
+            ),
+            EdgeTable(
+                path=write("cites", {"source": [10], "target": [12]}),
+                source_type="paper",
+                relation="cites",
+                target_type="paper",
+            ),
+        ],
+        "target_type": "paper",
+    }
+
+
+def test_a_graph_with_types_is_read_from_several_tables(typed: dict) -> None:
+    source = HeteroGraphTable(**typed)
+    data = source.read()
+    assert isinstance(data, HeteroData)
+    assert data.target_type == "paper"
+    assert data["author"].x.shape == (2, 2)
+    assert data["paper"].y.tolist() == [0, 1, 0]
+    assert data["author", "writes", "paper"].edge_index.tolist() == [[0, 1], [1, 0]]
+    assert data["paper", "rev_writes", "author"].edge_index.tolist() == [[1, 0], [0, 1]]
+    assert data["paper", "cites", "paper"].edge_index.tolist() == [[0, 2], [2, 0]]
+    fingerprint = source.fingerprint()
+    assert fingerprint["edges"]["author writes paper"] == {"num_edges": 2, "num_merged_edges": 1}
+    assert fingerprint["nodes"]["paper"]["num_nodes"] == 3
+    assert PublicSplit().name_for(data) == "split_column"
+    with pytest.raises(ValueError, match="leaves no labelled node for val"):
+        PublicSplit().split(data)
+
+
+def test_a_type_that_is_not_there_is_refused(typed: dict) -> None:
+    with pytest.raises(ValueError, match="data.graph.target_type: 'author' needs a table among nodes"):
+        HeteroGraphTable(**typed | {"target_type": "author"})
+    only_papers = {"paper": typed["nodes"]["paper"]}
+    with pytest.raises(ValueError, match="joins 'author', which is none of"):
+        HeteroGraphTable(**typed | {"nodes": only_papers})
+    with pytest.raises(ValueError, match="has more than one table; give each its own relation"):
+        HeteroGraphTable(**typed | {"edges": typed["edges"] * 2})
+
+
+def test_sources_are_made_from_a_config(typed: dict, write) -> None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(GraphSource, "graph")
+
+    def made(class_name: str, **arguments) -> GraphSource:
+        given = {"class_path": f"datamodules.graph.{class_name}", "init_args": arguments}
+        return parser.instantiate(parser.parse_object({"graph": given})).graph
+
+    table = made("GraphTable", nodes=write("nodes", NODES), edges=write("edges", EDGES), label="kind")
+    assert table.read().x.shape == (4, 2)
+    plain = {"nodes": {kind: vars(table) for kind, table in typed["nodes"].items()}, "target_type": "paper"}
+    assert made("HeteroGraphTable", edges=[vars(table) for table in typed["edges"]], **plain).read().num_nodes == 5
+    assert made("DigitsGraph", num_neighbors=3).name == "digits_3_neighbors"
