@@ -30,32 +30,20 @@ from lightning_app.checkpoint_source import CheckpointSource
 from lightning_app.errors import UsageError, simplify
 from lightning_app.evaluation.trajectory_report import TrajectoryReport
 from lightning_app.history import History
-from lightning_app.parser import NETWORK_SLOTS, AppParser, FreshArguments, Instantiator, last_of_each_class
+from lightning_app.parser import (
+    LINKS,
+    NETWORK_SLOTS,
+    AppParser,
+    FreshArguments,
+    Instantiator,
+    keep_given_targets,
+    last_of_each_class,
+)
 from lightning_app.record import RunRecord
 from lightning_app.resume_overrides import ResumeOverrides
 from lightning_app.run import RunFolder, RunOptions, create_run_folder, run_folder_of, sets_model
 from lightning_app.tracking import finish_wandb, wandb_logger
 from models import BaseModule
-
-# Constructor arguments of the model and its network that the data module knows; who lacks one is left alone.
-_LINKS = (
-    "num_channels",
-    "num_past_covariates",
-    "num_future_covariates",
-    "num_static_covariates",
-    "look_back",
-    "horizon",
-    "chunk_size",
-    "vocab_size",
-    "seq_len",
-    "num_features",
-    "num_classes",
-    "num_targets",
-    "output_size",
-    "num_targets",
-    "edge_types",
-    "target_type",
-)
 
 
 def run(args: list[str]) -> "AppCLI":
@@ -128,7 +116,7 @@ class AppCLI(LightningCLI):
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run", type=RunOptions, default=RunOptions(), help="Where the run is kept and tracked.")
-        for name in _LINKS:
+        for name in LINKS:
             for owner in ("model.init_args", *(f"model.init_args.{slot}.init_args" for slot in NETWORK_SLOTS)):
                 parser.link_arguments(f"data.{name}", f"{owner}.{name}", apply_on="instantiate")
 
@@ -217,6 +205,7 @@ def _resolved(parser: LightningArgumentParser, config: jsonargparse.Namespace) -
     """The whole config as plain data, without what belongs to one invocation only."""
     dumped = yaml.safe_load(parser.dump(config, skip_link_targets=True, skip_none=False, format="yaml"))
     resolved: dict[str, Any] = dumped[config.subcommand]
+    keep_given_targets(config[config.subcommand].model.init_args, resolved["model"]["init_args"])
     for key in ("ckpt_path", "config", "return_predictions"):
         resolved.pop(key, None)
     return _with_absolute_paths(resolved)

@@ -13,6 +13,25 @@ from lightning_app.errors import UsageError, simplify
 NETWORK_SLOTS = ("network", "encoder")
 """Arguments of a model that hold the network which it trains."""
 
+LINKS = (
+    "num_channels",
+    "num_past_covariates",
+    "num_future_covariates",
+    "num_static_covariates",
+    "look_back",
+    "horizon",
+    "chunk_size",
+    "vocab_size",
+    "seq_len",
+    "num_features",
+    "num_classes",
+    "num_targets",
+    "output_size",
+    "edge_types",
+    "target_type",
+)
+"""Constructor arguments of the model and its network that the data module knows; who lacks one is left alone."""
+
 
 class AppParser(LightningArgumentParser):
     """Raises one clear line where the stock parser prints its usage and a tree of reasons."""
@@ -47,6 +66,9 @@ class Instantiator(_InstantiatorFn):
     ) -> Any:
         self.cli._dump_config()
         given = self.cli.config_dump.get("model", {}).get("init_args") or {}
+        chosen = self.cli.config[self.cli.subcommand].get("model")
+        if given and chosen is not None:
+            keep_given_targets(chosen.init_args, given)
         accepted = {f"model.init_args.{name}" for name in inspect.signature(class_type).parameters}
         for slot in NETWORK_SLOTS:
             if isinstance(given.get(slot), dict):
@@ -56,6 +78,23 @@ class Instantiator(_InstantiatorFn):
                 accepted |= {f"model.init_args.{slot}.init_args.{name}" for name in names}
         links = {key: value for key, value in applied_instantiation_links.items() if key in accepted}
         return super().__call__(class_type, *args, applied_instantiation_links=links, **kwargs)
+
+
+def keep_given_targets(config: jsonargparse.Namespace, dumped: dict[str, Any]) -> None:
+    """Puts link targets that the user gave into a dump, which leaves out every target.
+
+    Where the data module does not know a value (the width of an encoder of links), what was given is what counts.
+
+    Args:
+        config: Arguments of the model.
+        dumped: The same as plain data, changed in place.
+    """
+    dumped.update({name: config[name] for name in LINKS if config.get(name) is not None})
+    for slot in NETWORK_SLOTS:
+        network = config.get(slot)
+        if isinstance(network, jsonargparse.Namespace) and "init_args" in network:
+            inner = dumped[slot].setdefault("init_args", {})
+            inner.update({name: network.init_args[name] for name in LINKS if network.init_args.get(name) is not None})
 
 
 class FreshArguments:

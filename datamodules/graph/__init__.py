@@ -11,7 +11,10 @@ from datamodules.graph.graph_split import (
     XuFolds,
 )
 from datamodules.graph.graph_table import GraphSetTable, GraphTable
+from datamodules.graph.hard_negatives import HardNegatives
 from datamodules.graph.hetero_table import EdgeTable, HeteroGraphTable, NodeTable
+from datamodules.graph.link_data import LinkDataModule
+from datamodules.graph.link_split import Links, LinkShares, LinkSplit, SplitLinks
 from datamodules.graph.neighbor_sampler import NeighborSampler, neighbor_sampler
 from datamodules.graph.node_data import NodeDataModule
 from datamodules.graph.node_split import (
@@ -44,9 +47,14 @@ __all__ = [
     "GraphSource",
     "GraphSplit",
     "GraphTable",
+    "HardNegatives",
     "HeteroGraphTable",
     "Heterophilous",
     "KarateClub",
+    "LinkDataModule",
+    "LinkShares",
+    "LinkSplit",
+    "Links",
     "LuoSplit",
     "NeighborSampler",
     "NodeDataModule",
@@ -56,6 +64,7 @@ __all__ = [
     "Planetoid",
     "PublicSplit",
     "ShareSplit",
+    "SplitLinks",
     "StratifiedFolds",
     "TUDataset",
     "XuFolds",

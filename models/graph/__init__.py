@@ -2,6 +2,7 @@
 
 from models.graph.appnp import APPNP
 from models.graph.classic import ClassicGNN
+from models.graph.decoders import CosineDecoder, HadamardMLPDecoder, InnerProductDecoder, LinkDecoder
 from models.graph.encoder import GraphEncoder
 from models.graph.gat import GAT
 from models.graph.gcn import GCN, GCNLayer
@@ -9,6 +10,7 @@ from models.graph.gcnii import GCNII
 from models.graph.gin import GIN
 from models.graph.graph_predictor import GraphPredictor, ReadoutHead
 from models.graph.hetero import HeteroSAGE
+from models.graph.link_predictor import LinkPredictor, LinkRanker
 from models.graph.node_classifier import NodeClassifier
 from models.graph.node_mlp import NodeMLP
 from models.graph.sage import GraphSAGE
@@ -20,11 +22,17 @@ __all__ = [
     "GCNII",
     "GIN",
     "ClassicGNN",
+    "CosineDecoder",
     "GCNLayer",
     "GraphEncoder",
     "GraphPredictor",
     "GraphSAGE",
+    "HadamardMLPDecoder",
     "HeteroSAGE",
+    "InnerProductDecoder",
+    "LinkDecoder",
+    "LinkPredictor",
+    "LinkRanker",
     "NodeClassifier",
     "NodeMLP",
     "ReadoutHead",

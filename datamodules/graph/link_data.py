@@ -1,0 +1,235 @@
+"""Links of one graph: the whole graph at each step, or sampled neighbourhoods of some of its links."""
+
+import copy
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+from typing_extensions import override
+
+from datamodules.base import BaseDataModule, BatchedDataset, LazyLoader, Split
+from datamodules.graph.features import prepare_features
+from datamodules.graph.link_batches import SampledLinks, WholeGraphPairs
+from datamodules.graph.link_split import Links, LinkSplit, SplitLinks
+from datamodules.graph.neighbor_sampler import neighbor_sampler
+from datamodules.graph.neighborhoods import KeyedBatches
+from datamodules.graph.non_edges import NonEdges
+from datamodules.graph.source import GraphSource
+from datamodules.graph.table_columns import node_numbers, numbers_of, read_table
+from datamodules.graph.whole_graph import OnDevice, WholeGraph
+
+_ALL = 1 << 62
+_LINKS = "links_sha256"
+
+
+class LinkDataModule(BaseDataModule):
+    """Pairs with `LinkPredictor`, or, where the split gives each link negatives of its own, with `LinkRanker`.
+
+    Without `fan_out` a training batch is the whole graph and all its training links, which are message edges too, as
+    in Kipf & Welling (2016): each is one edge of many, and an encoder that learns to spot it gains nothing on held-out
+    links. With `fan_out` a batch is some of the links, which are then no message edges, see `SampledLinks`.
+    Validation, test and prediction encode the whole graph over the training edges in either case.
+
+    Batches are PyG `Data`, see `LinkPredictor`. A checkpoint remembers its training links: going on from it, or testing
+    it, on another split is refused.
+
+    Args:
+        graph: Where the graph comes from; every edge in both directions.
+        split: The protocol.
+        normalize_features: Divide each node's features by their sum.
+        sparse_features: Keep features in a sparse matrix; None does where fewer than 5 % are not zero.
+        steps_per_epoch: Optimizer steps per epoch on a whole graph.
+        fan_out: Neighbours drawn per node in each hop, -1 for all; None trains on the whole graph.
+        batch_size: Links per sampled training batch and process.
+        eval_batch_size: Most pairs (or links, each with its negatives) per batch elsewhere, each of which encodes the
+            whole graph; None takes all at once.
+        num_workers: Processes that sample batches.
+        pairs: CSV or parquet file with the columns `source` and `target`, the pairs that `predict` scores, by the
+            graph's own ids where it has some, else by number; None scores the links of the test.
+        root: The data root, see `data_root`, below which `pairs` is looked for too.
+    """
+
+    sample_name = "links"
+
+    def __init__(
+        self,
+        *,
+        graph: GraphSource,
+        split: LinkSplit,
+        normalize_features: bool = False,
+        sparse_features: bool | None = None,
+        steps_per_epoch: int = 1,
+        fan_out: Sequence[int] | None = None,
+        batch_size: int = 1024,
+        eval_batch_size: int | None = None,
+        num_workers: int = 0,
+        pairs: str | None = None,
+        root: str | None = None,
+    ) -> None:
+        # A whole graph is one sample, and lies in memory: workers would only copy it.
+        super().__init__(
+            batch_size=batch_size if fan_out else 1,
+            eval_batch_size=_ALL if eval_batch_size is None else eval_batch_size,
+            num_workers=num_workers if fan_out else 0,
+        )
+        if steps_per_epoch < 1:
+            raise ValueError(f"data.steps_per_epoch: {steps_per_epoch} given, at least 1 is needed")
+        self.source = graph
+        self.split = split
+        self.normalize_features = normalize_features
+        self.sparse_features = sparse_features
+        self.steps_per_epoch = steps_per_epoch
+        self.fan_out = list(fan_out) if fan_out else None
+        self.pairs = pairs
+        self.root = root
+        self._on_device = OnDevice()
+        if self.fan_out:
+            self.train_batches = KeyedBatches
+
+    @cached_property
+    def graph(self) -> Data:
+        """The whole graph, features as the models take them."""
+        graph = self.source.read()
+        if not isinstance(graph, Data):
+            raise ValueError(f"data.graph: {self.source.name} has types of nodes; links are predicted in plain graphs")
+        graph.x = prepare_features(graph.x, normalize=self.normalize_features, sparse=self.sparse_features)
+        return graph
+
+    @cached_property
+    def links(self) -> SplitLinks:
+        """The links of each split."""
+        return self.split.split(self.graph)
+
+    @property
+    def num_features(self) -> int:
+        """Features of a node."""
+        return int(self.graph.x.shape[1])
+
+    @cached_property
+    def _training_graph(self) -> Data:
+        """What messages go along, in every split."""
+        mask = self.links.message_mask
+        weight = {"edge_weight": self.graph.edge_weight[mask]} if "edge_weight" in self.graph else {}
+        return Data(
+            x=self.graph.x,
+            y=self.graph.y,
+            edge_index=self.graph.edge_index[:, mask],
+            node_id=torch.arange(len(self.graph.x)),
+            **weight,
+        )
+
+    @cached_property
+    def _non_edges(self) -> NonEdges:
+        return NonEdges(self._training_graph.edge_index, len(self.graph.x))
+
+    @cached_property
+    def _batches(self) -> dict[str, Data]:
+        train = self._batch(self.links.train, torch.ones(self.links.train.shape[1]))
+        train.non_edges = self._non_edges
+        predicted = self.links.test.positive if self.pairs is None else self._pairs(self.pairs)
+        return {
+            "train": train,
+            "val": self._evaluation(self.links.val),
+            "test": self._evaluation(self.links.test),
+            "predict": self._batch(predicted, torch.ones(predicted.shape[1])),
+        }
+
+    def _evaluation(self, links: Links) -> Data:
+        positive, negative = links.positive, links.negative
+        if negative.ndim == 3:
+            batch = self._batch(positive, torch.ones(positive.shape[1]))
+            batch.negative_index = negative
+            return batch
+        labels = torch.cat([torch.ones(positive.shape[1]), torch.zeros(negative.shape[1])])
+        return self._batch(torch.cat([positive, negative], dim=1), labels)
+
+    def _batch(self, edge_label_index: Tensor, edge_label: Tensor) -> Data:
+        batch = copy.copy(self._training_graph)
+        batch.edge_label_index, batch.edge_label, batch.whole_graph = edge_label_index, edge_label, True
+        return batch
+
+    def _pairs(self, path: str) -> Tensor:
+        """The pairs of a file, int64 (2, P)."""
+        table = read_table(path, root=self.root, needed=("source", "target"), ids=("source", "target"))
+        names = self.graph.get("node_names")
+        ids = pl.Series("id", range(len(self.graph.x)) if names is None else names)
+        known = node_numbers(ids, place=self.source.name)
+        ends = [
+            numbers_of(table[end], known, place=f"data.pairs: {path}", where="the graph's nodes")
+            for end in ("source", "target")
+        ]
+        return torch.stack([torch.from_numpy(numbers) for numbers in ends])
+
+    @override
+    def dataset(self, split: Split) -> BatchedDataset:
+        if split != "train":
+            return WholeGraphPairs(self._batches[split])
+        if self.fan_out is None:
+            return WholeGraph(self._batches[split], num_steps=self.steps_per_epoch)
+        edges = Data(edge_index=self._training_graph.edge_index, num_nodes=len(self.graph.x))
+        sampler = neighbor_sampler(edges, fan_out=self.fan_out)
+        return SampledLinks(self._training_graph, self.links.train, self._non_edges, sampler=sampler)
+
+    @override
+    def train_dataloader(self) -> LazyLoader:
+        if self.fan_out is None and self._rank_and_world_size()[1] > 1:
+            raise ValueError(
+                "data.fan_out: none given, so that a batch is the whole graph, which several processes cannot share; "
+                "sample neighbourhoods, e.g. data.fan_out: [15, 10], or train on one device"
+            )
+        return super().train_dataloader()
+
+    @override
+    def num_samples(self, batch: Data) -> int:
+        return int(batch.edge_label.sum())
+
+    @override
+    def transfer_batch_to_device(self, batch: Data, device: torch.device, dataloader_idx: int) -> Data:
+        return self._on_device.copy(batch, device) if batch.get("whole_graph") else batch.to(device)
+
+    @override
+    def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
+        """A row per pair: `source`, `target` (the graph's own ids where it has some) and `probability`."""
+        table = super().prediction_table(outputs)
+        names = self.graph.get("node_names")
+        if names is None:
+            return table
+        ids = pl.Series(names)
+        return table.with_columns(ids.gather(table[end]).alias(end) for end in ("source", "target"))
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {_LINKS: hashlib.sha256(self.links.train.numpy().tobytes()).hexdigest()}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if state_dict != self.state_dict():
+            raise ValueError(
+                "data.split: the checkpoint was trained on other links of the graph, which this split may hold out; "
+                "give the graph, the shares and the seed it was trained with (data.split.seed, or seed_everything "
+                "where that is null)"
+            )
+
+    @override
+    def fingerprint(self) -> dict[str, Any]:
+        return self.source.fingerprint()
+
+    @override
+    def protocol(self) -> dict[str, Any]:
+        sizes = ", ".join(f"{count:,} {split}" for split, count in self._sizes().items())
+        return {
+            "name": self.split.name,
+            "data": self.source.name,
+            "split": f"{self.split.describe()} ({sizes} links)",
+            "evaluation": "the whole graph, with the training links alone as edges",
+            "selection": "on the validation links only",
+        }
+
+    def _sizes(self) -> dict[str, int]:
+        links = {"train": self.links.train, "val": self.links.val.positive, "test": self.links.test.positive}
+        return {split: positive.shape[1] for split, positive in links.items()}

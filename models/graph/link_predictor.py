@@ -1,0 +1,154 @@
+"""The LightningModules that tell links from pairs of nodes without one."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torchmetrics import MetricCollection
+from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
+from typing_extensions import override
+
+from models.base import BaseModule, OptimizerFactory, SchedulerFactory, StepOutput
+from models.graph.ranking_metrics import HitsAt, MeanReciprocalRank
+from models.graph.whole_graph import encode
+from models.parameter_groups import decay_by_prefix
+
+_PAIRS_AT_ONCE = 1 << 17
+
+
+class LinkPredictor(BaseModule):
+    """Trains an encoder and a decoder by binary cross-entropy, and is measured by AUC and average precision.
+
+    A batch has message edges `edge_index`, pairs `edge_label_index` int64 (2, P), and their `edge_label` float32 (P,),
+    1 for a link. A training batch of a whole graph has links alone, and `non_edges` (see `NonEdges`): as many
+    negatives are drawn anew at each step. They are no edges of the training graph; one in a few thousand may be a link
+    of validation or test, which training cannot know.
+
+    Args:
+        encoder: Maps (x, edge_index, edge_weight) to (N, D), see `GraphEncoder`.
+        decoder: Maps (nodes, edge_label_index) to a logit per pair, see `LinkDecoder`.
+        num_features: Features of a node, F.
+        weight_decay: Weight decay by prefix of the parameters' names, see `NodeClassifier`.
+        optimizer: Makes the optimizer.
+        scheduler: Makes the learning-rate scheduler, see `BaseModule`.
+    """
+
+    injected_arguments = (*BaseModule.injected_arguments, "encoder", "decoder")
+
+    def __init__(
+        self,
+        *,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        num_features: int,
+        weight_decay: dict[str, float] | None = None,
+        optimizer: OptimizerFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
+    ) -> None:
+        super().__init__(optimizer=optimizer, scheduler=scheduler)
+        given, wanted = getattr(encoder, "output_size", None), getattr(decoder, "input_size", None)
+        if wanted is not None and given is not None and given != wanted:
+            raise ValueError(
+                f"model.decoder.input_size: {wanted} given, the encoder gives {given} numbers per node "
+                "(model.encoder.output_size); set one to the other"
+            )
+        self.encoder = encoder
+        self.decoder = decoder
+        self.num_features = num_features
+        self.weight_decay = weight_decay or {}
+
+    @override
+    def configure_metrics(self) -> MetricCollection:
+        return MetricCollection({"auc": BinaryAUROC(), "ap": BinaryAveragePrecision()})
+
+    @override
+    def parameters_to_train(self) -> list[nn.Parameter] | list[dict[str, Any]]:
+        return decay_by_prefix(self, self.weight_decay)
+
+    def forward(
+        self, x: Tensor, edge_index: Tensor, edge_label_index: Tensor, edge_weight: Tensor | None = None
+    ) -> Tensor:
+        """Logits of pairs.
+
+        Args:
+            x: float32 (N, F).
+            edge_index: int64 (2, E), message edges, sources and targets.
+            edge_label_index: int64 (2, P), pairs of nodes.
+            edge_weight: float32 (E,), or None.
+
+        Returns:
+            (P,).
+        """
+        weight = () if edge_weight is None else (edge_weight,)
+        return self.decoder(self.encoder(x, edge_index, *weight), edge_label_index)
+
+    @override
+    def step(self, batch: Data) -> StepOutput:
+        if "negative_index" in batch:
+            raise ValueError(
+                "model: LinkPredictor measures AUC over all pairs together, but the split gives each link negatives "
+                "of its own; choose LinkRanker, or data.split: LinkShares"
+            )
+        return self.classify(batch)
+
+    def classify(self, batch: Data) -> StepOutput:
+        """Loss over links and negatives as one set of pairs."""
+        pairs, labels = batch.edge_label_index, batch.edge_label
+        if "non_edges" in batch:
+            pairs = torch.cat([pairs, batch.non_edges.draw(pairs.shape[1])], dim=1)
+            labels = torch.cat([labels, torch.zeros_like(labels)])
+        logits = self.decoder(encode(self.encoder, batch), pairs)
+        loss = F.binary_cross_entropy_with_logits(logits, labels)
+        return StepOutput(loss=loss, predictions=logits, targets=labels.long(), weight=len(labels))
+
+    @override
+    def predict_step(self, batch: Data, batch_idx: int) -> dict[str, Tensor]:
+        logits = self.decoder(encode(self.encoder, batch), batch.edge_label_index)
+        source, target = batch.node_id[batch.edge_label_index]
+        return {"source": source, "target": target, "probability": logits.sigmoid()}
+
+    @override
+    def example_inputs(self) -> dict[str, Tensor]:
+        return {
+            "x": torch.randn(5, self.num_features),
+            "edge_index": torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]]),
+            "edge_label_index": torch.tensor([[0, 1, 4], [2, 3, 0]]),
+        }
+
+
+class LinkRanker(LinkPredictor):
+    """Trained as a `LinkPredictor`, but measured by where each link stands among negatives of its own.
+
+    Validation and test batches have `negative_index` int64 (2, P, K) beside the links, as `HardNegatives` makes them.
+    Their loss counts the links and all negatives as one half each. Arguments as of `LinkPredictor`.
+    """
+
+    @override
+    def configure_metrics(self) -> MetricCollection:
+        hits = {f"hits_at_{last}": HitsAt(last) for last in (1, 10, 50)}
+        return MetricCollection({"mrr": MeanReciprocalRank(), **hits})
+
+    @override
+    def step(self, batch: Data) -> StepOutput:
+        if "negative_index" in batch:
+            return self.rank(batch)
+        if not self.training:
+            raise ValueError(
+                "model: LinkRanker needs negatives of each link, which data.split: HardNegatives gives; "
+                "choose that, or LinkPredictor for AUC"
+            )
+        return self.classify(batch)
+
+    def rank(self, batch: Data) -> StepOutput:
+        """Scores (P, 1 + K) of each link, in column 0, and its negatives."""
+        nodes = encode(self.encoder, batch)
+        negatives = batch.negative_index.flatten(1)  # (2, P K)
+        positive = self.decoder(nodes, batch.edge_label_index)
+        parts = [self.decoder(nodes, part) for part in negatives.split(_PAIRS_AT_ONCE, dim=1)]
+        negative = torch.cat(parts).view(batch.negative_index.shape[1:])
+        loss = (F.softplus(-positive).mean() + F.softplus(negative).mean()) / 2
+        targets = torch.zeros(len(positive), dtype=torch.long, device=positive.device)
+        predictions = torch.cat([positive.unsqueeze(1), negative], dim=1)
+        return StepOutput(loss=loss, predictions=predictions, targets=targets, weight=len(targets))
