@@ -15,7 +15,7 @@ from datamodules.graph.hard_negatives import HardNegatives
 from datamodules.graph.hetero_table import EdgeTable, HeteroGraphTable, NodeTable
 from datamodules.graph.link_data import LinkDataModule
 from datamodules.graph.link_split import Links, LinkShares, LinkSplit, SplitLinks
-from datamodules.graph.neighbor_sampler import NeighborSampler, neighbor_sampler
+from datamodules.graph.neighbor_sampler import NeighborSampler
 from datamodules.graph.node_data import NodeDataModule
 from datamodules.graph.node_split import (
     GivenSplit,
@@ -68,5 +68,4 @@ __all__ = [
     "StratifiedFolds",
     "TUDataset",
     "XuFolds",
-    "neighbor_sampler",
 ]

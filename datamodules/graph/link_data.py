@@ -12,22 +12,21 @@ from torch import Tensor
 from torch_geometric.data import Data
 from typing_extensions import override
 
-from datamodules.base import BaseDataModule, BatchedDataset, LazyLoader, Split
-from datamodules.graph.features import prepare_features
+from datamodules.base import BatchedDataset, Split
 from datamodules.graph.link_batches import SampledLinks, WholeGraphPairs
 from datamodules.graph.link_split import Links, LinkSplit, SplitLinks
 from datamodules.graph.neighbor_sampler import neighbor_sampler
-from datamodules.graph.neighborhoods import KeyedBatches
 from datamodules.graph.non_edges import NonEdges
+from datamodules.graph.single_graph import SingleGraphDataModule
 from datamodules.graph.source import GraphSource
 from datamodules.graph.table_columns import node_numbers, numbers_of, read_table
-from datamodules.graph.whole_graph import OnDevice, WholeGraph
+from datamodules.graph.whole_graph import WholeGraph
 
 _ALL = 1 << 62
 _LINKS = "links_sha256"
 
 
-class LinkDataModule(BaseDataModule):
+class LinkDataModule(SingleGraphDataModule):
     """Pairs with `LinkPredictor`, or, where the split gives each link negatives of its own, with `LinkRanker`.
 
     Without `fan_out` a training batch is the whole graph and all its training links, which are message edges too, as
@@ -49,6 +48,7 @@ class LinkDataModule(BaseDataModule):
         eval_batch_size: Most pairs (or links, each with its negatives) per batch elsewhere, each of which encodes the
             whole graph; None takes all at once.
         num_workers: Processes that sample batches.
+        pin_memory: Put sampled batches in page-locked memory.
         pairs: CSV or parquet file with the columns `source` and `target`, the pairs that `predict` scores, by the
             graph's own ids where it has some, else by number; None scores the links of the test.
         root: The data root, see `data_root`, below which `pairs` is looked for too.
@@ -68,36 +68,31 @@ class LinkDataModule(BaseDataModule):
         batch_size: int = 1024,
         eval_batch_size: int | None = None,
         num_workers: int = 0,
+        pin_memory: bool = False,
         pairs: str | None = None,
         root: str | None = None,
     ) -> None:
-        # A whole graph is one sample, and lies in memory: workers would only copy it.
         super().__init__(
-            batch_size=batch_size if fan_out else 1,
+            graph=graph,
+            normalize_features=normalize_features,
+            sparse_features=sparse_features,
+            steps_per_epoch=steps_per_epoch,
+            fan_out=fan_out,
+            batch_size=batch_size,
             eval_batch_size=_ALL if eval_batch_size is None else eval_batch_size,
-            num_workers=num_workers if fan_out else 0,
+            num_workers=num_workers,
+            pin_memory=pin_memory,
         )
-        if steps_per_epoch < 1:
-            raise ValueError(f"data.steps_per_epoch: {steps_per_epoch} given, at least 1 is needed")
-        self.source = graph
         self.split = split
-        self.normalize_features = normalize_features
-        self.sparse_features = sparse_features
-        self.steps_per_epoch = steps_per_epoch
-        self.fan_out = list(fan_out) if fan_out else None
         self.pairs = pairs
         self.root = root
-        self._on_device = OnDevice()
-        if self.fan_out:
-            self.train_batches = KeyedBatches
 
     @cached_property
     def graph(self) -> Data:
         """The whole graph, features as the models take them."""
-        graph = self.source.read()
+        graph = super().graph
         if not isinstance(graph, Data):
             raise ValueError(f"data.graph: {self.source.name} has types of nodes; links are predicted in plain graphs")
-        graph.x = prepare_features(graph.x, normalize=self.normalize_features, sparse=self.sparse_features)
         return graph
 
     @cached_property
@@ -176,21 +171,8 @@ class LinkDataModule(BaseDataModule):
         return SampledLinks(self._training_graph, self.links.train, self._non_edges, sampler=sampler)
 
     @override
-    def train_dataloader(self) -> LazyLoader:
-        if self.fan_out is None and self._rank_and_world_size()[1] > 1:
-            raise ValueError(
-                "data.fan_out: none given, so that a batch is the whole graph, which several processes cannot share; "
-                "sample neighbourhoods, e.g. data.fan_out: [15, 10], or train on one device"
-            )
-        return super().train_dataloader()
-
-    @override
     def num_samples(self, batch: Data) -> int:
         return int(batch.edge_label.sum())
-
-    @override
-    def transfer_batch_to_device(self, batch: Data, device: torch.device, dataloader_idx: int) -> Data:
-        return self._on_device.copy(batch, device) if batch.get("whole_graph") else batch.to(device)
 
     @override
     def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
@@ -214,10 +196,6 @@ class LinkDataModule(BaseDataModule):
                 "give the graph, the shares and the seed it was trained with (data.split.seed, or seed_everything "
                 "where that is null)"
             )
-
-    @override
-    def fingerprint(self) -> dict[str, Any]:
-        return self.source.fingerprint()
 
     @override
     def protocol(self) -> dict[str, Any]:

@@ -12,17 +12,17 @@ from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from typing_extensions import override
 
-from datamodules.base import BaseDataModule, LazyLoader, Split
-from datamodules.graph.features import prepare_features
+from datamodules.base import Split
 from datamodules.graph.keyed_sampler import KeyedSampler
 from datamodules.graph.neighbor_sampler import neighbor_sampler
-from datamodules.graph.neighborhoods import KeyedBatches, Neighborhoods
+from datamodules.graph.neighborhoods import Neighborhoods
 from datamodules.graph.node_split import NodeIndices, NodeSplit
+from datamodules.graph.single_graph import SingleGraphDataModule
 from datamodules.graph.source import GraphSource
-from datamodules.graph.whole_graph import OnDevice, WholeGraph
+from datamodules.graph.whole_graph import WholeGraph
 
 
-class NodeDataModule(BaseDataModule):
+class NodeDataModule(SingleGraphDataModule):
     """Pairs with `NodeClassifier`: which nodes of a graph are trained on, validated and tested.
 
     The graph itself, with the features of all nodes, is seen in every split (the transductive setting). Without
@@ -39,8 +39,8 @@ class NodeDataModule(BaseDataModule):
         steps_per_epoch: Optimizer steps of an epoch on a whole graph.
         fan_out: Neighbours drawn per node in each hop, -1 for all; None takes the whole graph.
         eval_fan_out: The same in evaluation; None takes all neighbours, as many hops as `fan_out` has.
-        time: Name of the times of nodes or edges, with nodes that have times: neighbours later than the node that
-            counts are left out.
+        temporal: Leave out what is later than the node that counts: edges by their own times, or neighbours by theirs
+            where edges have none. Nodes need times. With `fan_out` only.
         batch_size: Nodes per training batch and process; with `fan_out` only.
         eval_batch_size: Most nodes per batch elsewhere; None takes `batch_size`.
         num_workers: Processes that sample neighbourhoods.
@@ -59,45 +59,29 @@ class NodeDataModule(BaseDataModule):
         steps_per_epoch: int = 1,
         fan_out: Sequence[int] | None = None,
         eval_fan_out: Sequence[int] | None = None,
-        time: str | None = None,
+        temporal: bool = False,
         batch_size: int = 512,
         eval_batch_size: int | None = None,
         num_workers: int = 0,
         pin_memory: bool = False,
     ) -> None:
-        # A whole graph is one sample, and copied to the device once.
         super().__init__(
-            batch_size=batch_size if fan_out else 1,
-            eval_batch_size=eval_batch_size if fan_out else 1,
-            num_workers=num_workers if fan_out else 0,
-            pin_memory=pin_memory and bool(fan_out),
+            graph=graph,
+            normalize_features=normalize_features,
+            sparse_features=sparse_features,
+            steps_per_epoch=steps_per_epoch,
+            fan_out=fan_out,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            num_workers=num_workers,
+            pin_memory=pin_memory,
         )
-        if steps_per_epoch < 1:
-            raise ValueError(f"data.steps_per_epoch: {steps_per_epoch} given, at least 1 is needed")
-        if batch_size < 1:
-            raise ValueError(f"data.batch_size: {batch_size} given, at least 1 is needed")
-        for name, given in (("eval_fan_out", eval_fan_out), ("time", time)):
+        for name, given in (("eval_fan_out", eval_fan_out), ("temporal", temporal)):
             if given and not fan_out:
                 raise ValueError(f"data.{name}: {given} given without fan_out; a whole graph is not sampled")
-        self.source = graph
         self.split = split
-        self.normalize_features = normalize_features
-        self.sparse_features = sparse_features
-        self.steps_per_epoch = steps_per_epoch
-        self.fan_out = list(fan_out) if fan_out else None
         self.eval_fan_out = list(eval_fan_out) if eval_fan_out else [-1] * len(fan_out or ())
-        self.time = time
-        self._on_device = OnDevice()
-        if self.fan_out:
-            self.train_batches = KeyedBatches
-
-    @cached_property
-    def graph(self) -> Data | HeteroData:
-        """The whole graph, features as the models take them."""
-        graph = self.source.read()
-        for store in graph.node_stores:
-            store.x = prepare_features(store.x, normalize=self.normalize_features, sparse=self.sparse_features)
-        return graph
+        self.temporal = temporal
 
     @cached_property
     def indices(self) -> NodeIndices:
@@ -141,13 +125,18 @@ class NodeDataModule(BaseDataModule):
         if self.fan_out is None:
             return WholeGraph(self._whole[split], num_steps=self.steps_per_epoch if split == "train" else 1)
         sampler = self._sampler if split == "train" else self._sampler.with_fan_out(self.eval_fan_out)
-        time = self._target_store.get("node_time") if self.time else None
+        time = self._target_store.node_time if self.temporal else None
         return Neighborhoods(self.graph, nodes=self._nodes(split), sampler=sampler, time=time)
 
     @cached_property
     def _sampler(self) -> KeyedSampler:
         assert self.fan_out is not None
-        return neighbor_sampler(self.graph, fan_out=self.fan_out, time_attr=self.time)
+        if not self.temporal:
+            return neighbor_sampler(self.graph, fan_out=self.fan_out)
+        if "node_time" not in self._target_store:
+            raise ValueError("data.temporal: the nodes to classify have no times; give the graph's `time` column")
+        of_edges = any("edge_time" in store for store in self.graph.edge_stores)
+        return neighbor_sampler(self.graph, fan_out=self.fan_out, time_attr="edge_time" if of_edges else "node_time")
 
     def _nodes(self, split: Split) -> Tensor:
         return torch.arange(len(self._target_store.y)) if split == "predict" else getattr(self.indices, split)
@@ -166,21 +155,6 @@ class NodeDataModule(BaseDataModule):
         return batch
 
     @override
-    def train_dataloader(self) -> LazyLoader:
-        if self.fan_out is None and self._rank_and_world_size()[1] > 1:
-            raise ValueError(
-                "data.fan_out: none given, so that a batch is the whole graph, which several processes cannot share; "
-                "sample neighbourhoods, e.g. data.fan_out: [15, 10], or train on one device"
-            )
-        return super().train_dataloader()
-
-    @override
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        if self.fan_out is None:
-            return self._on_device.copy(batch, device)
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)
-
-    @override
     def num_samples(self, batch: Data | HeteroData) -> int:
         return len(batch.target_index)
 
@@ -197,10 +171,6 @@ class NodeDataModule(BaseDataModule):
                 **{f"probability_{name}": probability[:, index] for index, name in enumerate(names)},
             }
         )
-
-    @override
-    def fingerprint(self) -> dict[str, Any]:
-        return self.source.fingerprint()
 
     @override
     def protocol(self) -> dict[str, Any]:

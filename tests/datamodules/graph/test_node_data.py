@@ -117,6 +117,34 @@ def test_sampled_edges_carry_their_weights(tmp_path: Path) -> None:
         assert torch.equal(batch.edge_weight.long(), expected)
 
 
+def test_no_batch_sees_what_is_later_than_its_nodes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pl.DataFrame(
+        {"id": range(60), "f": rng.random(60), "label": [0, 1] * 30, "day": rng.integers(0, 100, 60)}
+    ).write_parquet(tmp_path / "n.parquet")
+    ends = rng.integers(0, 60, (2, 400))
+    pl.DataFrame({"source": ends[0], "target": ends[1], "day": rng.integers(0, 100, 400)}).write_parquet(
+        tmp_path / "e.parquet"
+    )
+    table = GraphTable(nodes=str(tmp_path / "n.parquet"), edges=str(tmp_path / "e.parquet"), label="label", time="day")
+    data = NodeDataModule(graph=table, split=ShareSplit(), fan_out=[4, 4], batch_size=1, temporal=True)
+    seen = 0
+    for batch in data.predict_dataloader():
+        own = int(data.graph.node_time[batch.node_id[0]])
+        times = {}
+        for source, target, time in zip(*data.graph.edge_index.tolist(), data.graph.edge_time.tolist(), strict=True):
+            times.setdefault((source, target), []).append(time)
+        for source, target in batch.node_id[batch.edge_index].t().tolist():
+            assert min(times[source, target]) <= own
+            seen += 1
+    assert seen > 50
+
+
+def test_times_are_asked_for_where_a_graph_has_none() -> None:
+    with pytest.raises(ValueError, match="data.temporal: the nodes to classify have no times"):
+        karate(fan_out=[2], temporal=True).train_dataloader()
+
+
 def test_typed_graph_in_whole_and_in_parts(library: HeteroGraphTable) -> None:
     whole = NodeDataModule(graph=library, split=ShareSplit())
     parts = NodeDataModule(graph=library, split=ShareSplit(), fan_out=[3, 3], batch_size=16)
@@ -172,7 +200,7 @@ def test_prediction_table_names_nodes_and_classes(library: HeteroGraphTable) -> 
         ({"batch_size": 0}, "data.batch_size: 0 given"),
         ({"steps_per_epoch": 0}, "data.steps_per_epoch: 0 given"),
         ({"eval_fan_out": [3]}, "data.eval_fan_out"),
-        ({"time": "node_time"}, "data.time"),
+        ({"temporal": True}, "data.temporal: True given without fan_out"),
     ],
 )
 def test_options_that_cannot_be_right_are_refused(options: dict[str, object], message: str) -> None:
