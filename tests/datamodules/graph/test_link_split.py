@@ -23,6 +23,7 @@ def graphs(draw: st.DrawFn) -> Data:
     link = np.triu(rng.random((num_nodes, num_nodes)) < draw(st.sampled_from([0.2, 0.4])), k=0)
     edges = np.argwhere(link | link.T)
     assume(np.triu(link, k=1).sum() >= 10)
+    assume((link | link.T).sum(1).max() <= num_nodes - 5)  # a hard negative needs nodes that are no neighbours
     x = torch.from_numpy(rng.random((num_nodes, 5), dtype=np.float32))
     return Data(x=x, edge_index=torch.from_numpy(rng.permutation(edges).T.copy()))
 
