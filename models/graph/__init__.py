@@ -3,6 +3,7 @@
 from models.graph.appnp import APPNP
 from models.graph.classic import ClassicGNN
 from models.graph.encoder import GraphEncoder
+from models.graph.explanation import Explanation, explain_node
 from models.graph.gat import GAT
 from models.graph.gcn import GCN, GCNLayer
 from models.graph.gcnii import GCNII
@@ -11,6 +12,7 @@ from models.graph.graph_predictor import GraphPredictor, ReadoutHead
 from models.graph.hetero import HeteroSAGE
 from models.graph.node_classifier import NodeClassifier
 from models.graph.node_mlp import NodeMLP
+from models.graph.onnx_export import export_onnx
 from models.graph.sage import GraphSAGE
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "GCNII",
     "GIN",
     "ClassicGNN",
+    "Explanation",
     "GCNLayer",
     "GraphEncoder",
     "GraphPredictor",
@@ -28,4 +31,6 @@ __all__ = [
     "NodeClassifier",
     "NodeMLP",
     "ReadoutHead",
+    "explain_node",
+    "export_onnx",
 ]
