@@ -87,4 +87,4 @@ def _mean_angle(number: int, edges: np.ndarray, angle: dict[int, float]) -> floa
     source, target = edges
     joined = {*source[target == number].tolist(), *target[source == number].tolist()}
     known = [angle[other] for other in joined if other in angle]
-    return float(np.mean(known)) if known else 0.0
+    return float(np.angle(np.exp(1j * np.array(known)).sum()) % (2 * np.pi)) if known else 0.0

@@ -128,13 +128,13 @@ def _search(
         optimizer.zero_grad()
         logits = masked(mask)[cut.place : cut.place + 1]
         loss = F.cross_entropy(logits, wanted)
+        if not loss.requires_grad:
+            raise ValueError(
+                f"model.encoder: {type(encoder).__name__} passes no messages that a share could weigh: it neither has "
+                "layers of PyG nor multiplies by the normalised adjacency"
+            )
         if epoch == 0:
-            (gradient,) = torch.autograd.grad(loss, mask, retain_graph=True, allow_unused=True)
-            if gradient is None:
-                raise ValueError(
-                    f"model.encoder: {type(encoder).__name__} passes no messages that a share could weigh: it neither "
-                    "has layers of PyG nor multiplies by the normalised adjacency"
-                )
+            (gradient,) = torch.autograd.grad(loss, mask, retain_graph=True)
             counts = counts & (gradient != 0)
             if not counts.any():
                 return torch.zeros(num_edges)
@@ -149,7 +149,8 @@ class MaskedEncoder:
     """An encoder on one graph, whose messages are weighed by a share per edge.
 
     Encoders that multiply by the normalised adjacency get it with weighed entries, degrees unchanged; PyG's layers
-    weigh their messages themselves.
+    weigh their messages themselves. Attention is not renormalised: a neighbour whose message is gone still takes its
+    part of it.
 
     Args:
         encoder: The encoder.
