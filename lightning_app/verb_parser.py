@@ -17,9 +17,7 @@ class VerbParser(argparse.ArgumentParser):
         epilog: What words after `--` are for.
     """
 
-    def __init__(
-        self, verb: str, *, description: str | None, epilog: str = "Words after -- go to each fit."
-    ) -> None:
+    def __init__(self, verb: str, *, description: str | None, epilog: str = "Words after -- go to each fit.") -> None:
         super().__init__(prog=f"lightning-app {verb}", description=description, epilog=epilog)
         self.verb = verb
 

@@ -50,9 +50,9 @@ def draw_explanation(
     shown = list(places)
     points = np.array([places[number] for number in shown])
     colors = ["gold" if number == node else "lightsteelblue" for number in shown]
-    axis.scatter(*points.T, s=240, c=colors, edgecolors="0.3", zorder=3)
+    axis.scatter(points[:, 0], points[:, 1], s=240, c=colors, edgecolors="0.3", zorder=3)
     for number, point in zip(shown, points, strict=True):
-        axis.text(*point, str(names[number]), fontsize=7, ha="center", va="center", zorder=4)
+        axis.text(point[0], point[1], str(names[number]), fontsize=7, ha="center", va="center", zorder=4)
     axis.set_title(f"{title}\nthe {len(importance)} edges that count most", fontsize=10)
     axis.set_aspect("equal")
     axis.margins(0.08)

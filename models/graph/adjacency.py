@@ -40,22 +40,20 @@ def normalized_matrix(edge_index: Tensor, edge_weight: Tensor | None, num_nodes:
     return SparseMatrix.from_edges(edges, weight, num_nodes)
 
 
-def masked_adjacency(
-    edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int, edge_mask: Tensor
-) -> WeightedEdges:
-    """The normalised edges, each multiplied by a share; degrees stay those of the whole graph.
+def weigh_edges(adjacency: WeightedEdges, edge_index: Tensor, share: Tensor) -> WeightedEdges:
+    """Normalised edges, each multiplied by a share; degrees stay those of the whole graph.
 
     A node's own loop keeps its weight, as in PyG's layers under a mask.
 
     Args:
-        edge_index: int64 (2, E), sources and targets.
-        edge_weight: float32 (E,), or None.
-        num_nodes: N.
-        edge_mask: float32 (E,), the shares; gradients reach it.
+        adjacency: What `normalized_adjacency` made of the edges.
+        edge_index: int64 (2, E), the edges that it was made of.
+        share: float32 (E,); gradients reach it.
     """
-    edges, weight = gcn_norm(edge_index, edge_weight, num_nodes)
-    others = edge_mask[edge_index[0] != edge_index[1]]  # gcn_norm moves the loops to the end, one per node
-    return WeightedEdges(edges, weight * torch.cat([others, others.new_ones(num_nodes)]))
+    # gcn_norm moves the loops to the end, one per node.
+    others = share[edge_index[0] != edge_index[1]]
+    loops = others.new_ones(len(adjacency.edge_weight) - len(others))
+    return WeightedEdges(adjacency.edge_index, adjacency.edge_weight * torch.cat([others, loops]))
 
 
 def normalized_adjacency(edge_index: Tensor | Adjacency, edge_weight: Tensor | None, num_nodes: int) -> Adjacency:

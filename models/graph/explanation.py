@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 
-from models.graph.adjacency import masked_adjacency
+from models.graph.adjacency import Adjacency, WeightedEdges, normalized_adjacency, weigh_edges
 from models.graph.computation_graph import TOLERANCE, ComputationGraph, count_hops
 from models.graph.encoder import GraphEncoder
 from models.graph.sparse_matrix import SparseMatrix, as_dense, as_features
@@ -161,17 +161,20 @@ class MaskedEncoder:
         self.encoder = encoder
         self.edge_index: Tensor = graph.edge_index
         self.edge_weight: Tensor | None = graph.get("edge_weight")
-        self.num_nodes = int(graph.x.shape[0])
-        own = isinstance(encoder, GraphEncoder)
-        self.x = as_features(graph.x) if own else as_dense(graph.x)
-        prepared = encoder.prepare(self.edge_index, self.edge_weight, self.num_nodes) if own else None
-        self.convolutional = isinstance(prepared, SparseMatrix)
+        num_nodes = int(graph.x.shape[0])
+        self.adjacency: Adjacency | None = None
+        self.x: Tensor | SparseMatrix
+        if not isinstance(encoder, GraphEncoder):
+            self.x = as_dense(graph.x)
+            return
+        self.x = as_features(graph.x)
+        if isinstance(encoder.prepare(self.edge_index, self.edge_weight, num_nodes), SparseMatrix):
+            self.adjacency = normalized_adjacency(self.edge_index, self.edge_weight, num_nodes)
 
     def __call__(self, mask: Tensor) -> Tensor:
         """(N, C) of the shares' logits (E,)."""
-        if self.convolutional:
-            share = mask.sigmoid()
-            return self.encoder(self.x, masked_adjacency(self.edge_index, self.edge_weight, self.num_nodes, share))
+        if isinstance(self.adjacency, WeightedEdges):
+            return self.encoder(self.x, weigh_edges(self.adjacency, self.edge_index, mask.sigmoid()))
         weight = () if self.edge_weight is None else (self.edge_weight,)
         set_masks(self.encoder, mask, self.edge_index, apply_sigmoid=True)
         try:
