@@ -11,23 +11,27 @@ from rich.console import Console
 from rich.table import Table
 
 from lightning_app.cli import run as run_verb
+from lightning_app.data_section import read_data
 from lightning_app.errors import UsageError
-from lightning_app.run import create_run_folder, write_whole
+from lightning_app.evaluation.xu_selection import best_mean_epoch, is_xu_protocol
+from lightning_app.run import RunFolder, create_run_folder, write_whole
 from lightning_app.verb_parser import VerbParser
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one config came to, as means over the seeds.
+    """What one config came to, as means over the seeds or splits.
 
     Attributes:
         name: Stem of the config file.
         parameters: Numbers that the fit finds.
         metrics: Metric name to mean value; validation and test.
-        spread: Metric name to standard deviation over the seeds; empty for one seed.
+        spread: Metric name to standard deviation over the seeds or splits; empty for a single fit.
         fit_seconds: Wall seconds of the fit.
         cpu_seconds: CPU seconds of the fit.
-        folders: Run folders, one per seed.
+        folders: Run folders, one per seed or split.
+        protocol: Name of the data's protocol, if it has one.
+        epoch: The epoch that was chosen by the mean curve over the splits, from 0; None under other protocols.
     """
 
     name: str
@@ -37,6 +41,8 @@ class Row:
     fit_seconds: float
     cpu_seconds: float
     folders: list[str]
+    protocol: str | None = None
+    epoch: int | None = None
 
 
 def run(args: list[str]) -> None:
@@ -47,15 +53,25 @@ def run(args: list[str]) -> None:
     """
     parser = VerbParser("compare", description=__doc__)
     parser.add_argument("configs", nargs="+", help="config files, in the order of the table's rows")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[], help="repeat each fit; default: the config's seed")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--seeds", nargs="+", type=int, default=[], help="repeat each fit; default: the config's seed")
+    again.add_argument("--splits", type=int, default=0, help="repeat each fit with data.split.index 0 to SPLITS - 1")
     parser.add_argument("--root", default="runs", help="folder of all runs")
     given, options = parser.split(args)
     missing = [config for config in given.configs if not Path(config).is_file()]
     if missing:
         raise UsageError(f"configs: {missing[0]!r} does not exist")
-    rows = [
-        compare_one(config, seeds=given.seeds, options=[*options, "--run.root", given.root]) for config in given.configs
-    ]
+    if given.splits < 0:
+        raise UsageError(f"splits: {given.splits} given, at least 1 is needed")
+    repeats = [["--seed_everything", str(seed)] for seed in given.seeds]
+    repeats += [["--data.split.init_args.index", str(index)] for index in range(given.splits)]
+    repeats = repeats or [[]]
+    # The last split: if there are fewer, it is said before hours of training, not after.
+    protocol = one_protocol(given.configs, options=[*options, *repeats[-1]])
+    if is_xu_protocol(protocol) and given.splits < 2:
+        raise UsageError(f"splits: {protocol} is a mean curve over folds; give --splits, e.g. --splits 10")
+    options = [*options, "--run.root", given.root]
+    rows = [compare_one(config, repeats=repeats, options=options, protocol=protocol) for config in given.configs]
     folder = create_run_folder(given.root, "compare").path
     write_whole(folder / "table.md", as_markdown(rows))
     write_whole(folder / "table.json", json.dumps([asdict(row) for row in rows], indent=2) + "\n")
@@ -64,44 +80,88 @@ def run(args: list[str]) -> None:
     print(f"table: {folder / 'table.md'}", *(f"picture: {picture}" for picture in pictures), sep="\n")  # noqa: T201
 
 
-def compare_one(config: str, *, seeds: Sequence[int], options: Sequence[str]) -> Row:
-    """Fits and tests one config, once per seed.
+def one_protocol(configs: Sequence[str], *, options: Sequence[str]) -> str | None:
+    """The name of the protocol that the data of all configs has; None if none of them has a name.
+
+    Args:
+        configs: The config files.
+        options: Further options of each fit.
+
+    Raises:
+        UsageError: Two configs have protocols of different names.
+    """
+    names: dict[str | None, str] = {}
+    for config in configs:
+        data = read_data(config, options)
+        data.prepare_data()
+        data.setup("test")
+        names.setdefault(data.protocol().get("name"), config)
+    if len(names) > 1:
+        (first, its_config), (second, other_config) = list(names.items())[:2]
+        raise UsageError(
+            f"configs: {its_config} is tested by {first or 'a protocol without a name'}, {other_config} by "
+            f"{second or 'a protocol without a name'}; two protocols do not stand in one column, so compare them apart"
+        )
+    return next(iter(names))
+
+
+def compare_one(
+    config: str, *, repeats: Sequence[Sequence[str]], options: Sequence[str], protocol: str | None = None
+) -> Row:
+    """Fits and tests one config, once per seed or split.
 
     Args:
         config: The config file.
-        seeds: Seeds; none takes the config's own.
+        repeats: The options of each repetition, at least one.
         options: Further options of each fit.
+        protocol: Name of the data's protocol.
     """
-    results, walls, cpus, folders, parameters = [], [], [], [], 0
-    for seed in [["--seed_everything", str(seed)] for seed in seeds] or [[]]:
+    walls, cpus, parameters = [], [], 0
+    folders: list[RunFolder] = []
+    for repeat in repeats:
         wall, cpu = time.perf_counter(), time.process_time()
-        fitted = run_verb(["fit", "-c", config, *options, *seed])
+        fitted = run_verb(["fit", "-c", config, *options, *repeat])
         walls.append(time.perf_counter() - wall)
         cpus.append(time.process_time() - cpu)
         if fitted.trainer.world_size > 1:
             raise UsageError("compare: it runs on one process; fit and test a model on several by themselves")
         parameters = fitted.model.num_fitted
-        folder = fitted.folder
-        folders.append(str(folder.path))
-        run_verb(["test", "--ckpt_path", str(folder.checkpoints / "best.ckpt")])
-        results.append(folder.read_metrics())
-    names = [name for name in results[0] if name.startswith(("val/", "test/"))]
+        folders.append(fitted.folder)
+        if not is_xu_protocol(protocol):
+            run_verb(["test", "--ckpt_path", str(fitted.folder.checkpoints / "best.ckpt")])
+    metrics, spread, epoch = _mean_curve(folders) if is_xu_protocol(protocol) else _mean_of_tests(folders)
     return Row(
         name=Path(config).stem,
         parameters=parameters,
-        metrics={name: statistics.fmean(result[name] for result in results) for name in names},
-        spread={name: statistics.stdev(result[name] for result in results) for name in names}
-        if len(results) > 1
-        else {},
+        metrics=metrics,
+        spread=spread,
         fit_seconds=statistics.fmean(walls),
         cpu_seconds=statistics.fmean(cpus),
-        folders=folders,
+        folders=[str(folder.path) for folder in folders],
+        protocol=protocol,
+        epoch=epoch,
     )
+
+
+def _mean_of_tests(folders: Sequence[RunFolder]) -> tuple[dict[str, float], dict[str, float], None]:
+    """Means and deviations of what each run came to."""
+    results = [folder.read_metrics() for folder in folders]
+    names = [name for name in results[0] if name.startswith(("val/", "test/"))]
+    means = {name: statistics.fmean(result[name] for result in results) for name in names}
+    if len(results) == 1:
+        return means, {}, None
+    return means, {name: statistics.stdev(result[name] for result in results) for name in names}, None
+
+
+def _mean_curve(folders: Sequence[RunFolder]) -> tuple[dict[str, float], dict[str, float], int]:
+    """The best point of the mean curve, whose validation graphs are the test graphs."""
+    best = best_mean_epoch([folder.history for folder in folders])
+    return {"test/accuracy": best.mean}, {"test/accuracy": best.deviation}, best.epoch
 
 
 def as_table(rows: Sequence[Row]) -> Table:
     """The table for a terminal."""
-    table = Table()
+    table = Table(caption=_caption(rows) or None)
     for index, column in enumerate(_columns(rows)):
         table.add_column(column, justify="left" if index == 0 else "right")
     for row in rows:
@@ -113,11 +173,30 @@ def as_markdown(rows: Sequence[Row]) -> str:
     """The table for a page."""
     columns = _columns(rows)
     lines = [columns, ["---"] * len(columns), *(_cells(row, rows) for row in rows)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+    caption = _caption(rows)
+    return f"{table}\n{caption}\n" if caption else table
+
+
+def _caption(rows: Sequence[Row]) -> str:
+    """What the protocol is called, and how far its numbers can be trusted."""
+    protocol, count = rows[0].protocol, len(rows[0].folders)
+    if protocol is None:
+        return ""
+    if is_xu_protocol(protocol):
+        return (
+            f"Protocol {protocol}: an upper bound. Mean over {count} folds at the epoch where that mean is best, which "
+            "the graphs that it is measured on choose; not comparable with protocols that hold them out."
+        )
+    return f"Protocol {protocol}." if count == 1 else f"Protocol {protocol}, mean ± standard deviation of {count} fits."
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:
-    return ["model", "parameters", *_shown(rows), "fit CPU s"]
+    return ["model", "parameters", *_shown(rows), *(["epoch"] if _has_epochs(rows) else []), "fit CPU s"]
+
+
+def _has_epochs(rows: Sequence[Row]) -> bool:
+    return rows[0].epoch is not None
 
 
 def _shown(rows: Sequence[Row]) -> list[str]:
@@ -131,4 +210,5 @@ def _cells(row: Row, rows: Sequence[Row]) -> list[str]:
         spread = f" ± {row.spread[name]:.4f}" if name in row.spread else ""
         return f"{row.metrics[name]:.4f}{spread}"
 
-    return [row.name, f"{row.parameters:,}", *(cell(name) for name in _shown(rows)), f"{row.cpu_seconds:.1f}"]
+    epoch = [str(row.epoch)] if _has_epochs(rows) else []
+    return [row.name, f"{row.parameters:,}", *(cell(name) for name in _shown(rows)), *epoch, f"{row.cpu_seconds:.1f}"]

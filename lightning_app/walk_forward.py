@@ -12,7 +12,7 @@ from lightning_app.evaluation.classical import EmpiricalQuantiles, RandomWalk, S
 from lightning_app.evaluation.fan_chart import draw_fan_chart
 from lightning_app.evaluation.rolling_forecasts import RollingForecasts
 from lightning_app.evaluation.rolling_paths import energy_ratio, rolling_paths
-from lightning_app.evaluation.trained import TrainedForecaster, read_data
+from lightning_app.evaluation.trained import TrainedForecaster, read_series
 from lightning_app.evaluation.walk_forward import walk_forward
 from lightning_app.run import create_run_folder, write_whole
 from lightning_app.verb_parser import VerbParser
@@ -38,7 +38,7 @@ def run(args: list[str]) -> None:
     if not 0 <= given.gamma < 1:
         raise UsageError(f"gamma: {given.gamma} given, 0 up to below 1 is allowed")
     name = Path(given.config).stem
-    data = read_data(given.config, options)
+    data = read_series(given.config, options)
     folder = create_run_folder(given.root, f"walk_{name}").path
     try:
         _walk(given, TrainedForecaster(given.config, data, options=options, root=given.root, folder=folder))

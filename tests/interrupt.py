@@ -39,6 +39,11 @@ def run_forked(jobs: list[dict[str, Any]]) -> list[int]:
     import torch
 
     import lightning_app.cli  # noqa: F401  # what every fork would otherwise import again
+
+    if any("graph" in word for job in jobs for word in job["args"]):
+        import sklearn.neighbors  # noqa: F401
+
+        import models.graph  # noqa: F401
     from lightning_app.__main__ import main
 
     codes = []

@@ -2,6 +2,7 @@
 
 from datamodules.graph.bundled import DigitsGraph, KarateClub
 from datamodules.graph.flat_graphs import FlatGraphs
+from datamodules.graph.graph_data import GraphDataModule
 from datamodules.graph.graph_split import (
     GraphIndices,
     GraphShareSplit,
@@ -35,6 +36,7 @@ __all__ = [
     "FlatGraphs",
     "GeomGCNSplit",
     "GivenSplit",
+    "GraphDataModule",
     "GraphIndices",
     "GraphSetSource",
     "GraphSetTable",

@@ -130,9 +130,11 @@ class GraphDataModule(BaseDataModule):
             columns |= {f"value_{index}": value.numpy() for index, value in enumerate(outputs["value"].unbind(1))}
         return pl.DataFrame(columns)
 
+    @override
     def fingerprint(self) -> dict[str, Any]:
         return self.source.fingerprint()
 
+    @override
     def protocol(self) -> dict[str, Any]:
         indices, target = self.indices, f"{self.num_classes} classes" if self.num_classes else "raw units"
         return {

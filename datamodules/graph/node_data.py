@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from datamodules.base import BaseDataModule, LazyLoader, Split
 from datamodules.graph.features import prepare_features
+from datamodules.graph.keyed_sampler import KeyedSampler
 from datamodules.graph.neighbor_sampler import neighbor_sampler
 from datamodules.graph.neighborhoods import KeyedBatches, Neighborhoods
 from datamodules.graph.node_split import NodeIndices, NodeSplit
@@ -139,10 +140,14 @@ class NodeDataModule(BaseDataModule):
     def dataset(self, split: Split) -> WholeGraph | Neighborhoods:
         if self.fan_out is None:
             return WholeGraph(self._whole[split], num_steps=self.steps_per_epoch if split == "train" else 1)
-        fan_out = self.fan_out if split == "train" else self.eval_fan_out
-        sampler = neighbor_sampler(self.graph, fan_out=fan_out, time_attr=self.time)
+        sampler = self._sampler if split == "train" else self._sampler.with_fan_out(self.eval_fan_out)
         time = self._target_store.get("node_time") if self.time else None
         return Neighborhoods(self.graph, nodes=self._nodes(split), sampler=sampler, time=time)
+
+    @cached_property
+    def _sampler(self) -> KeyedSampler:
+        assert self.fan_out is not None
+        return neighbor_sampler(self.graph, fan_out=self.fan_out, time_attr=self.time)
 
     def _nodes(self, split: Split) -> Tensor:
         return torch.arange(len(self._target_store.y)) if split == "predict" else getattr(self.indices, split)

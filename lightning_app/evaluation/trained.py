@@ -1,21 +1,19 @@
 """A config as something that walk-forward evaluation can fit again and again."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import torch
-import yaml
 from torch import Tensor
 
-from datamodules import BaseDataModule, ForecastingDataModule, PanelDataModule
+from datamodules import ForecastingDataModule, PanelDataModule
 from lightning_app.cli import run
+from lightning_app.data_section import read_data
 from lightning_app.errors import UsageError
 from lightning_app.evaluation.levels import LEVELS, level_positions
 from lightning_app.evaluation.units import Units
-from lightning_app.parser import AppParser
 from models import BaseModule, Forecaster, TrajectoryForecaster
 
 
@@ -27,7 +25,7 @@ class TrainedForecaster:
 
     Args:
         config: The config file.
-        data: Its data module, see `read_data`.
+        data: Its data module, see `read_series`.
         options: Further options of each fit.
         root: Folder of the runs.
         folder: Folder that keeps the rows of each fold, so that its runs can be tested and resumed.
@@ -125,33 +123,13 @@ class TrainedForecaster:
         return quantiles.double().sort(dim=-1).values.numpy()
 
 
-def read_data(config: str, options: Sequence[str]) -> PanelDataModule | ForecastingDataModule:
-    """The data module of a config file, with the `--data...` options of a command line.
-
-    Args:
-        config: The config file.
-        options: Options as `--key=value`, or `--key value`.
+def read_series(config: str, options: Sequence[str]) -> PanelDataModule | ForecastingDataModule:
+    """The data module of a config file, see `read_data`, if a walk can use it.
 
     Raises:
         ValueError: The config has no data section, or another data module than a walk can use.
     """
-    parser = AppParser(exit_on_error=False)
-    parser.add_subclass_arguments(BaseDataModule, "data")
-    section = (yaml.safe_load(Path(config).read_text()) or {}).get("data")
-    if section is None:
-        raise UsageError(f"config: {config} has no data section")
-    words = [
-        word
-        for index, word in enumerate(options)
-        if word.startswith("--data.")
-        or (index and options[index - 1].startswith("--data.") and "=" not in options[index - 1])
-    ]
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        file.write(yaml.safe_dump({"data": section}))
-        file.flush()
-        parser.add_argument("--config", action="config")
-        parsed = parser.parse_args(["--config", file.name, *words])
-    data = parser.instantiate_classes(parsed).data
+    data = read_data(config, options)
     if not isinstance(data, PanelDataModule | ForecastingDataModule):
         raise UsageError(f"config: walk-forward needs a panel or a table of series, not {type(data).__name__}")
     if isinstance(data, ForecastingDataModule) and (data.num_past_covariates or data.num_future_covariates):

@@ -1,5 +1,7 @@
 """Graph isomorphism network."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GINConv
@@ -35,9 +37,7 @@ class GIN(GraphEncoder):
         super().__init__()
         sizes = [num_features, *[hidden_size] * num_layers]
         self.jumping_knowledge = jumping_knowledge
-        self.layers = nn.ModuleList(
-            GINConv(_two_layers(*pair), train_eps=False) for pair in zip(sizes, sizes[1:], strict=False)
-        )
+        self.layers = nn.ModuleList(GINConv(_two_layers(*pair), train_eps=False) for pair in pairwise(sizes))
         self.norms = nn.ModuleList(nn.BatchNorm1d(hidden_size) for _ in self.layers)
         self.dropout = nn.Dropout(dropout)
         found = sum(sizes) if jumping_knowledge else hidden_size

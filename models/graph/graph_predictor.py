@@ -40,9 +40,9 @@ class ReadoutHead(nn.Sequential):
 class GraphPredictor(BaseModule):
     """Encodes the nodes, reads each graph out, and predicts its class or its values.
 
-    A graph without nodes has the readout of nothing, zeros. Values are learned standardised, with mean and deviation
-    of the training graphs, which are kept in the checkpoint; losses are on that scale, `forward` and the metrics in
-    raw units.
+    A graph without nodes has the readout of nothing, zeros. Features of edges are not looked at. Values are learned
+    standardised, with mean and deviation of the training graphs, which are kept in the checkpoint; losses are on that
+    scale, `forward` and the metrics in raw units.
 
     Args:
         encoder: Maps (x, edge_index, edge_weight) to (N, D), see `GraphEncoder`.
@@ -110,10 +110,10 @@ class GraphPredictor(BaseModule):
 
     @override
     def setup(self, stage: str) -> None:
-        """Takes over the scale of the training targets; a checkpoint's, which is loaded later, wins."""
-        data = getattr(self.trainer, "datamodule", None)
-        if stage == "fit" and not self.num_classes and data is not None:
-            mean, std = data.target_statistics()
+        """Takes over the scale of the training targets, where the data module has it; a checkpoint's comes later."""
+        statistics = getattr(getattr(self.trainer, "datamodule", None), "target_statistics", None)
+        if stage == "fit" and not self.num_classes and statistics is not None:
+            mean, std = statistics()
             self.target_mean.copy_(mean)
             self.target_std.copy_(std)
 

@@ -1,5 +1,7 @@
 """A network that does not look at the edges: what a graph network has to beat."""
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -37,15 +39,17 @@ class NodeMLP(GraphEncoder):
                 "give at least 1 layer or leave output_size out"
             )
         self.output_size = output_size or (hidden_size if num_layers else num_features)
-        sizes = [num_features, *[hidden_size] * (num_layers - 1), self.output_size]
+        sizes = [num_features, *([*[hidden_size] * (num_layers - 1), self.output_size] if num_layers else [])]
         self.dropout = SparseDropout(dropout)
-        self.layers = nn.ModuleList(SparseLinear(*pair) for pair in zip(sizes[:num_layers], sizes[1:], strict=False))
+        self.layers = nn.ModuleList(SparseLinear(*pair) for pair in pairwise(sizes))
 
     @override
     def forward(
         self, x: Tensor | SparseMatrix, edge_index: Tensor | SparseMatrix, edge_weight: Tensor | None = None
     ) -> Tensor:
-        hidden = as_features(x)
-        for index, layer in enumerate(self.layers):
-            hidden = layer(self.dropout(hidden if index == 0 else hidden.relu()))
-        return as_dense(hidden)
+        if not self.layers:
+            return as_dense(x)
+        hidden = self.layers[0](self.dropout(as_features(x)))
+        for layer in self.layers[1:]:
+            hidden = layer(self.dropout(hidden.relu()))
+        return hidden

@@ -1,5 +1,6 @@
 """GraphSAGE."""
 
+from itertools import pairwise
 from typing import Literal
 
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ class GraphSAGE(GraphEncoder):
         sizes = [num_features, *[hidden_size] * (num_layers - 1), output_size]
         self.output_size = output_size
         self.dropout = nn.Dropout(dropout)
-        self.layers = nn.ModuleList(SAGEConv(*pair, aggr=aggregation) for pair in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(SAGEConv(*pair, aggr=aggregation) for pair in pairwise(sizes))
 
     @override
     def forward(

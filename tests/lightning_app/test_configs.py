@@ -9,12 +9,17 @@ from lightning_app.__main__ import main
 from lightning_app.cli import run
 from tests.conftest import CONFIGS, DATA, run_folders
 
-EXPERIMENTS = sorted([*CONFIGS.glob("forecasting/*.yaml"), *CONFIGS.glob("recurrent/*.yaml")])
+EXPERIMENTS = sorted(
+    path for family in ("forecasting", "recurrent", "graph") for path in CONFIGS.glob(f"{family}/*.yaml")
+)
 PRESETS = sorted(CONFIGS.glob("trainer/*.yaml"))
 FILES = {
     "etth1": "ett/ETTh1.csv",
     "exchange": "exchange_rate/exchange_rate.csv",
     "shakespeare": "tinyshakespeare/input.txt",
+    "cora": "planetoid/Cora/raw/ind.cora.x",
+    "citeseer": "planetoid/CiteSeer/raw/ind.citeseer.x",
+    "proteins": "tudataset/PROTEINS.zip",
 }
 FEW = ("-c", str(CONFIGS / "trainer/debug.yaml"))
 

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from lightning_app.__main__ import main
-from lightning_app.evaluation.trained import TrainedForecaster, read_data
+from lightning_app.evaluation.trained import TrainedForecaster, read_series
 from lightning_app.evaluation.walk_forward import walk_forward
 from tests.conftest import CONFIGS, run_folders
 from tests.datamodules.test_panel import panel_table
@@ -45,7 +45,7 @@ def test_a_panel_is_walked_with_a_fit_per_fold_beside_the_classics(capsys: pytes
 
 
 def forecasts(options: tuple[str, ...]) -> np.ndarray:
-    data = read_data(TRAJECTORY, options)
+    data = read_series(TRAJECTORY, options)
     forecaster = TrainedForecaster(TRAJECTORY, data, options=options, root="runs", folder=Path())
     return walk_forward(forecaster.values, forecaster, stride=10, refit_every=None).forecasts
 

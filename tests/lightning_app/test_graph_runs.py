@@ -1,0 +1,108 @@
+"""Fits on graphs through the command line: what is learned, resumed, and refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from lightning_app.__main__ import main
+from lightning_app.cli import run
+from tests.conftest import only_run, run_folders
+from tests.lightning_app.test_exact_resume import KILL, kill_and_resume, same_checkpoint
+
+GRAPH = """
+seed_everything: 3
+trainer:
+  max_epochs: 2
+  log_every_n_steps: 1
+  accelerator: cpu
+model:
+  class_path: models.graph.NodeClassifier
+  init_args:
+    encoder: {class_path: models.graph.GraphSAGE, init_args: {hidden_size: 8, dropout: 0.3}}
+    optimizer: {class_path: Adam, init_args: {lr: 0.01}}
+data:
+  class_path: datamodules.graph.NodeDataModule
+  init_args:
+    graph: datamodules.graph.DigitsGraph
+    split: {class_path: datamodules.graph.ShareSplit, init_args: {train: 0.1, val: 0.1}}
+"""
+SAMPLED = ("--data.fan_out", "[4, 3]", "--data.batch_size", "32")
+WHOLE = ("--data.steps_per_epoch", "5")
+
+
+@pytest.fixture
+def graph_args(tmp_path: Path) -> Callable[..., list[str]]:
+    config = tmp_path / "graph.yaml"
+    config.write_text(GRAPH)
+
+    def args(*options: str, verb: str = "fit") -> list[str]:
+        return [verb, "-c", str(config), "--run.root", str(tmp_path / "runs"), *options]
+
+    return args
+
+
+@pytest.mark.parametrize("options", [WHOLE, (*SAMPLED, "--data.num_workers", "1")])
+def test_a_killed_fit_on_a_graph_resumes_to_the_same_bits(
+    options: tuple[str, ...], graph_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    interrupts = [[3, "train", KILL], [7, "train", KILL], [4, "validation", KILL]]
+    codes = kill_and_resume(graph_args, tmp_path, options, interrupts)
+    assert codes == [0, *([-KILL, 0] * len(interrupts))]
+    (whole,) = run_folders(tmp_path / "whole")
+    for index in range(len(interrupts)):
+        resumed = run_folders(tmp_path / f"cut{index}")[-1]
+        for name in ("last", "best"):
+            expected = whole / "checkpoints" / f"{name}.ckpt"
+            assert same_checkpoint(expected, resumed / "checkpoints" / f"{name}.ckpt"), (interrupts[index], name)
+
+
+def test_digits_are_learned_and_predicted_node_by_node(graph_args: Callable[..., list[str]], tmp_path: Path) -> None:
+    finished = run(graph_args(*SAMPLED, "--trainer.max_epochs", "12", "--model.encoder.hidden_size", "64"))
+    assert finished.trainer.callback_metrics["val/accuracy"] > 0.9
+    checkpoint = str(finished.folder.checkpoints / "best.ckpt")
+    assert main(["test", "--ckpt_path", checkpoint]) == 0
+    assert main(["predict", "--ckpt_path", checkpoint]) == 0
+    folder = only_run(tmp_path / "runs")
+    table = pl.read_parquet(folder / "predictions.parquet")
+    assert table.height == 1797
+    assert table["node"].n_unique() == 1797
+    assert "name: random_10_10_80" in (folder / "report.md").read_text()
+
+
+def test_the_last_checkpoint_of_a_fit_is_saved_whatever_the_interval(
+    graph_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    seldom = ("--trainer.callbacks+=LastCheckpoint", "--trainer.callbacks.every_n_epochs=4")
+    assert main(graph_args(*WHOLE, *seldom, "--trainer.max_epochs", "3")) == 0
+    assert (only_run(tmp_path / "runs") / "checkpoints/last.ckpt").exists()
+
+
+def test_the_best_checkpoint_may_have_the_highest_metric(graph_args: Callable[..., list[str]]) -> None:
+    highest = (
+        "--trainer.callbacks+=BestCheckpoint",
+        "--trainer.callbacks.monitor=val/accuracy",
+        "--trainer.callbacks.mode=max",
+    )
+    finished = run(graph_args(*SAMPLED, *highest, "--trainer.max_epochs", "4"))
+    accuracies = pl.read_csv(finished.folder.history)["val/accuracy"].drop_nulls()
+    best = next(callback for callback in finished.trainer.callbacks if type(callback).__name__ == "BestCheckpoint")
+    assert float(best.best_model_score) == pytest.approx(accuracies.max(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--data.batch_size", "0"), "data.batch_size: 0 given"),
+        (("--data.fan_out", "[0]"), "fan_out"),
+        (("--data.split.train", "0.9", "--data.split.val", "0.2"), "data.split"),
+    ],
+)
+def test_a_bad_option_exits_with_2_and_one_line(
+    options: tuple[str, ...], message: str, graph_args: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(graph_args(*options)) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert message in errors[0]
