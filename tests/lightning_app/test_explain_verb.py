@@ -70,3 +70,20 @@ def test_a_checkpoint_of_another_model_is_refused(
 def test_a_checkpoint_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "--ckpt_path", "none.ckpt", "--node", "1"]) == 2
     assert "ckpt_path: 'none.ckpt' does not exist" in capsys.readouterr().err
+
+
+def test_nodes_are_named_as_the_users_file_names_them(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"p{index}" for index in range(20)]
+    classes = ["red" if index % 2 else "blue" for index in range(20)]
+    pl.DataFrame({"id": names, "size": [index % 2 for index in range(20)], "color": classes}).write_csv("nodes.csv")
+    pl.DataFrame({"source": names[:-2], "target": names[2:]}).write_csv("edges.csv")
+    table = "{class_path: datamodules.graph.GraphTable, init_args: {nodes: nodes.csv, edges: edges.csv, label: color}}"
+    Path("paths.yaml").write_text(CONFIG.replace("datamodules.graph.KarateClub", table))
+    assert main(["fit", "-c", "paths.yaml"]) == 0
+    run = only_run(Path("runs"))
+    explain = ["explain", "--ckpt_path", str(run / "checkpoints/best.ckpt"), "--epochs", "5", "--node"]
+    assert main([*explain, "p8"]) == 0
+    assert {*pl.read_parquet(run / "explanation_p8.parquet")["source"]} == {"p4", "p6", "p8", "p10", "p12"}
+    assert "node p8: " in capsys.readouterr().out
+    assert main([*explain, "8"]) == 2
+    assert "node: '8' given, the graph has 20 nodes: p0, p1 to p19" in capsys.readouterr().err
