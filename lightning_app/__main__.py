@@ -17,6 +17,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "lightning_app.walk_forward:run",
         "Forecast from rolling origins, refitting on the way.",
     ),
+    "explain": ("lightning_app.explain:run", "Show which edges the prediction for a node of a graph rests on."),
 }
 
 

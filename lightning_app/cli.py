@@ -58,7 +58,7 @@ def run(args: list[str]) -> "AppCLI":
     Raises:
         ValueError: The command line, a config, a checkpoint or the data is wrong.
     """
-    _quiet()
+    quiet()
     try:
         finished = AppCLI(args)
     except BaseException as error:
@@ -235,7 +235,7 @@ def _with_durable_io(plugins: Any, strategy: Any) -> list[Any]:
     return given if sharded else [*given, DurableCheckpointIO()]  # FSDP writes checkpoints its own way
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Leaves out what Lightning says about hardware that is absent and products that are not used."""
     for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector"):
         logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.WARNING)

@@ -14,10 +14,11 @@ class VerbParser(argparse.ArgumentParser):
     Args:
         verb: Name of the verb.
         description: What it does.
+        epilog: What words after `--` are for.
     """
 
-    def __init__(self, verb: str, *, description: str | None) -> None:
-        super().__init__(prog=f"lightning-app {verb}", description=description, epilog="Words after -- go to each fit.")
+    def __init__(self, verb: str, *, description: str | None, epilog: str = "Words after -- go to each fit.") -> None:
+        super().__init__(prog=f"lightning-app {verb}", description=description, epilog=epilog)
         self.verb = verb
 
     def split(self, args: list[str]) -> tuple[argparse.Namespace, list[str]]:

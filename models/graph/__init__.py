@@ -4,6 +4,7 @@ from models.graph.appnp import APPNP
 from models.graph.classic import ClassicGNN
 from models.graph.decoders import CosineDecoder, HadamardMLPDecoder, InnerProductDecoder, LinkDecoder
 from models.graph.encoder import GraphEncoder
+from models.graph.explanation import Explanation, explain_node
 from models.graph.gat import GAT
 from models.graph.gcn import GCN, GCNLayer
 from models.graph.gcnii import GCNII
@@ -13,6 +14,7 @@ from models.graph.hetero import HeteroSAGE
 from models.graph.link_predictor import LinkPredictor, LinkRanker
 from models.graph.node_classifier import NodeClassifier
 from models.graph.node_mlp import NodeMLP
+from models.graph.onnx_export import export_onnx
 from models.graph.sage import GraphSAGE
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "GIN",
     "ClassicGNN",
     "CosineDecoder",
+    "Explanation",
     "GCNLayer",
     "GraphEncoder",
     "GraphPredictor",
@@ -36,4 +39,6 @@ __all__ = [
     "NodeClassifier",
     "NodeMLP",
     "ReadoutHead",
+    "explain_node",
+    "export_onnx",
 ]

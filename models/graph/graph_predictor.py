@@ -170,6 +170,16 @@ class GraphPredictor(BaseModule):
             "graph_id": torch.arange(2),
         }
 
+    def dynamic_axes(self) -> dict[str, dict[int, str]]:
+        """By name of an input, what the sizes count that differ from batch to batch."""
+        return {
+            "x": {0: "nodes"},
+            "edge_index": {1: "edges"},
+            "batch": {0: "nodes"},
+            "graph_id": {0: "graphs"},
+            "edge_weight": {0: "edges"},
+        }
+
 
 def _readout_size(pooling: nn.Module, encoder: nn.Module) -> int:
     """Numbers per graph, R: asked by reading out two nodes of zeros."""

@@ -11,6 +11,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 from typing_extensions import override
 
 from models.base import BaseModule, OptimizerFactory, SchedulerFactory, StepOutput
+from models.graph.hetero import edge_type_name
 from models.graph.whole_graph import encode
 from models.parameter_groups import decay_by_prefix
 
@@ -21,8 +22,9 @@ class NodeClassifier(BaseModule):
     A batch is a whole graph, of which the nodes in `target_index` count, or a sampled part of one.
 
     Args:
-        encoder: Maps (x, edge_index, edge_weight) to (N, num_classes), see `GraphEncoder`.
-        num_features: Features of a node, F.
+        encoder: Maps (x, edge_index, edge_weight) to (N, num_classes), see `GraphEncoder`; of a graph with types, maps
+            two dicts, see `HeteroSAGE`.
+        num_features: Features of a node, F, by type where the graph has types.
         num_classes: Classes.
         weight_decay: Weight decay by prefix of the parameters' names, e.g. `{encoder.layers.0: 0.0005}`; the longest
             prefix counts. Parameters without one take the optimizer's.
@@ -36,7 +38,7 @@ class NodeClassifier(BaseModule):
         self,
         *,
         encoder: nn.Module,
-        num_features: int,
+        num_features: int | dict[str, int],
         num_classes: int,
         weight_decay: dict[str, float] | None = None,
         optimizer: OptimizerFactory | None = None,
@@ -68,12 +70,17 @@ class NodeClassifier(BaseModule):
     def parameters_to_train(self) -> list[nn.Parameter] | list[dict[str, Any]]:
         return decay_by_prefix(self, self.weight_decay)
 
-    def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
-        """Logits of every node.
+    def forward(
+        self,
+        x: Tensor | dict[str, Tensor],
+        edge_index: Tensor | dict[str, Tensor],
+        edge_weight: Tensor | None = None,
+    ) -> Tensor:
+        """Logits of every node, where the graph has types of every node of the target type.
 
         Args:
-            x: float32 (N, F).
-            edge_index: int64 (2, E), sources and targets.
+            x: float32 (N, F); by type of node where the graph has types.
+            edge_index: int64 (2, E), sources and targets; by type of edge, written `source__relation__target`.
             edge_weight: float32 (E,), or None.
 
         Returns:
@@ -96,6 +103,24 @@ class NodeClassifier(BaseModule):
         return {"node": batch.node_id[batch.target_index], "probability": logits.softmax(-1)}
 
     @override
-    def example_inputs(self) -> dict[str, Tensor]:
+    def example_inputs(self) -> dict[str, Any]:
         edge_index = torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]])
-        return {"x": torch.randn(5, self.num_features), "edge_index": edge_index}
+        if isinstance(self.num_features, int):
+            return {"x": torch.randn(5, self.num_features), "edge_index": edge_index}
+        return {
+            "x": {name: torch.randn(5, width) for name, width in self.num_features.items()},
+            "edge_index": dict.fromkeys(self._edge_type_names(), edge_index),
+        }
+
+    def dynamic_axes(self) -> dict[str, Any]:
+        """By name of an input, what the sizes count that differ from graph to graph."""
+        if isinstance(self.num_features, int):
+            return {"x": {0: "nodes"}, "edge_index": {1: "edges"}, "edge_weight": {0: "edges"}}
+        return {
+            "x": {name: {0: f"nodes__{name}"} for name in self.num_features},
+            "edge_index": {name: {1: f"edges__{name}"} for name in self._edge_type_names()},
+        }
+
+    def _edge_type_names(self) -> list[str]:
+        edge_types: Any = self.encoder.edge_types  # an encoder of types says which it knows
+        return [edge_type_name(edge_type) for edge_type in edge_types]

@@ -1,0 +1,42 @@
+"""A checkpoint with its model and data, for verbs that need no trainer."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from typing_extensions import override
+
+from lightning_app.cli import AppCLI
+from lightning_app.errors import UsageError
+
+
+class TrainedRun(AppCLI):
+    """What a checkpoint and its config make, as any verb of a checkpoint would; nothing is run.
+
+    `model` has the weights of the checkpoint and is in evaluation on the CPU; `datamodule` is that of the config;
+    `folder` is where the run is kept.
+
+    Args:
+        args: Options as of `predict`: `--ckpt_path`, maybe `-c` and overrides.
+    """
+
+    def __init__(self, args: list[str]) -> None:
+        super().__init__(["predict", *args])
+
+    @override
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        return Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+
+    @override
+    def _run_subcommand(self, subcommand: str) -> None:
+        if self.source.path is None:
+            raise UsageError("ckpt_path: none given; give a file, or 'last' or 'best' with the config as -c")
+        if self.source.path.is_dir():
+            raise UsageError(f"ckpt_path: {self.source.path} is sharded; consolidate it into one file first")
+        self.source.check(self.model)
+        checkpoint = torch.load(self.source.path, map_location="cpu", weights_only=True)
+        try:
+            self.model.load_state_dict(checkpoint["state_dict"])
+        except RuntimeError as error:
+            raise UsageError(f"ckpt_path: the checkpoint does not fit the model: {error}") from error
+        self.model.cpu().eval()
