@@ -12,7 +12,7 @@ from tests.conftest import CONFIGS
 
 ROOT = CONFIGS.parent
 README = (ROOT / "README.md").read_text()
-PAGES = {"README.md": 8, "docs/recurrent.md": 3}
+PAGES = {"README.md": 8, "docs/recurrent.md": 3, "docs/graph.md": 4}
 FEW = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "4"]
 
 

@@ -117,6 +117,15 @@ class LinkPredictor(BaseModule):
             "edge_label_index": torch.tensor([[0, 1, 4], [2, 3, 0]]),
         }
 
+    def dynamic_axes(self) -> dict[str, Any]:
+        """By name of an input, what the sizes count that differ from graph to graph."""
+        return {
+            "x": {0: "nodes"},
+            "edge_index": {1: "edges"},
+            "edge_label_index": {1: "pairs"},
+            "edge_weight": {0: "edges"},
+        }
+
 
 class LinkRanker(LinkPredictor):
     """Trained as a `LinkPredictor`, but measured by where each link stands among negatives of its own.

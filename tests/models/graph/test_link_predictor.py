@@ -57,21 +57,6 @@ def test_logits_follow_the_nodes_when_they_are_renumbered_and_ends_are_exchangea
     torch.testing.assert_close(model(x, edge_index, pairs.flip(0)), logits)
 
 
-@pytest.mark.parametrize("decoder", DECODERS)
-def test_the_exported_model_scores_another_graph_alike(decoder: type[LinkDecoder]) -> None:
-    model = predictor(decoder())
-    nodes, edges, pairs = (torch.export.Dim(name, min=2) for name in ("nodes", "edges", "pairs"))
-    shapes = {"x": {0: nodes}, "edge_index": {1: edges}, "edge_label_index": {1: pairs}}
-    inputs = model.example_inputs()
-    exported = torch.export.export(model, (), inputs, dynamic_shapes=shapes, strict=False).module()
-    other = {
-        "x": torch.randn(11, 3),
-        "edge_index": torch.randint(11, (2, 17)),
-        "edge_label_index": torch.randint(11, (2, 5)),
-    }
-    torch.testing.assert_close(exported(**other), model(**other))
-
-
 def test_a_ranking_scores_each_link_against_its_own_negatives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.graph.link_predictor._PAIRS_AT_ONCE", 4)
     model = predictor(InnerProductDecoder(), LinkRanker)

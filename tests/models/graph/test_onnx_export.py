@@ -19,9 +19,11 @@ from models.graph import (
     GCNII,
     GIN,
     ClassicGNN,
+    CosineDecoder,
     GraphPredictor,
     GraphSAGE,
     HeteroSAGE,
+    LinkPredictor,
     NodeClassifier,
     NodeMLP,
     onnx_export,
@@ -104,6 +106,20 @@ def typed_classifier() -> NodeClassifier:
         num_features=num_features, edge_types=EDGE_TYPES, target_type="paper", output_size=3, hidden_size=4
     )
     return NodeClassifier(encoder=encoder, num_features=num_features, num_classes=3).eval()
+
+
+def test_a_link_predictor_takes_any_number_of_pairs(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = GCN(num_features=3, output_size=4, num_layers=1)
+    module = LinkPredictor(encoder=encoder, decoder=CosineDecoder(), num_features=3)
+    path = tmp_path / "model.onnx"
+    assert export_onnx(module.eval(), path) < 1e-5
+    inputs = {
+        "x": torch.randn(9, 3),
+        "edge_index": torch.randint(9, (2, 30)),
+        "edge_label_index": torch.randint(9, (2, 1)),
+    }
+    torch.testing.assert_close(answer(path, inputs), module(**inputs), rtol=1e-4, atol=1e-5)
 
 
 def test_a_graph_with_types_has_an_input_per_type_each_of_its_own_size(tmp_path: Path) -> None:
