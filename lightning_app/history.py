@@ -1,6 +1,7 @@
 """Metrics of a run in its folder: `metrics.csv` by step, `metrics.json` with the last values."""
 
 import csv
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from lightning_app.run import RunFolder
+
+_SAVE_SECONDS = 1.0
 
 
 class History(Logger):
@@ -24,6 +27,7 @@ class History(Logger):
         self.folder = folder
         self._columns: list[str] = []
         self._last: dict[str, float] = {}
+        self._next_save = 0.0
 
     @property
     @override
@@ -67,12 +71,16 @@ class History(Logger):
     @override
     @rank_zero_only
     def save(self) -> None:
-        if self._last:
+        """Writes `metrics.json`, at most once per second: Lightning asks for it whenever something was logged."""
+        now = time.monotonic()
+        if self._last and now >= self._next_save:
+            self._next_save = now + _SAVE_SECONDS
             self.folder.update_metrics(self._last)
 
     @override
     @rank_zero_only
     def finalize(self, status: str) -> None:
+        self._next_save = 0.0
         self.save()
 
     @rank_zero_only
