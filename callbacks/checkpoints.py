@@ -28,7 +28,8 @@ class BestCheckpoint(ModelCheckpoint):
     Args:
         monitor: The metric.
         mode: Whether a low (`min`) or a high (`max`) value is better.
-        untrained_margin: Share by which a trained model must be better than the untrained one to take its place.
+        untrained_margin: Share by which a trained model must be better than the untrained one to take its place;
+            None takes the model's.
         dirpath: Folder of the checkpoints; None takes `checkpoints` in the trainer's default_root_dir.
         inherit_from: Folder of the checkpoint that is resumed, if it is another one.
     """
@@ -38,7 +39,7 @@ class BestCheckpoint(ModelCheckpoint):
         *,
         monitor: str,
         mode: Literal["min", "max"] = "min",
-        untrained_margin: float = 0.0,
+        untrained_margin: float | None = None,
         dirpath: str | None = None,
         inherit_from: str | None = None,
     ) -> None:
@@ -75,7 +76,7 @@ class BestCheckpoint(ModelCheckpoint):
         if self._untrained is not None and current is not None and self.best_model_score is not None:
             untrained_leads = float(self.best_model_score) == self._untrained
             gain = self._untrained - float(current) if self.mode == "min" else float(current) - self._untrained
-            if untrained_leads and not gain > self.untrained_margin * abs(self._untrained):
+            if untrained_leads and not gain > (self.untrained_margin or 0.0) * abs(self._untrained):
                 return False
         return super().check_monitor_top_k(trainer, current)
 

@@ -45,6 +45,9 @@ from lightning_app.run import RunFolder, RunOptions, create_run_folder, run_fold
 from lightning_app.tracking import finish_wandb, wandb_logger
 from models import BaseModule
 
+_PATHS = ("path", "root", "members", "nodes", "edges", "graphs", "pairs")
+"""Arguments that name files or folders of the user."""
+
 
 def run(args: list[str]) -> "AppCLI":
     """Runs one of the four verbs.
@@ -180,14 +183,14 @@ class AppCLI(LightningCLI):
             RunRecord(self.folder, self.resolved, self.history, self.source.path),
         ]
         if trainer.enable_checkpointing is not False:
-            inherit_from = str(resumed.parent) if resumed else None
-            best = BestCheckpoint(
-                monitor=self.model.monitor,
-                untrained_margin=self.model.untrained_margin,
-                inherit_from=inherit_from,
-            )
-            every_run += [best, LastCheckpoint()]
-        return [callback for callback in every_run if not any(type(callback) is type(other) for other in given)]
+            every_run += [BestCheckpoint(monitor=self.model.monitor), LastCheckpoint()]
+        added = [callback for callback in every_run if not any(type(callback) is type(other) for other in given)]
+        for callback in (*given, *added):
+            if isinstance(callback, BestCheckpoint):  # the config's own too
+                callback.inherit_from = callback.inherit_from or (str(resumed.parent) if resumed else None)
+                if callback.untrained_margin is None:
+                    callback.untrained_margin = self.model.untrained_margin
+        return added
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
@@ -217,7 +220,7 @@ def _with_absolute_paths(value: Any, key: str = "") -> Any:
         return {name: _with_absolute_paths(inner, name) for name, inner in value.items()}
     if isinstance(value, list):
         return [_with_absolute_paths(inner, key) for inner in value]
-    is_path = key in ("path", "root", "members") and isinstance(value, str) and Path(value).exists()
+    is_path = key in _PATHS and isinstance(value, str) and Path(value).exists()
     return str(Path(value).resolve()) if is_path else value
 
 

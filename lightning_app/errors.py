@@ -1,6 +1,7 @@
 """What a user sees when something fails: one line, and an exit code."""
 
 import difflib
+import importlib.util
 import inspect
 import re
 from collections.abc import Iterable
@@ -102,8 +103,14 @@ def _unknown_class(name: str) -> str:
     known = [known for package in ("models", "datamodules", "callbacks") for known in import_module(package).__all__]
     if name in known:
         return f"{name} is not of the kind that is wanted here"
+    if name == "torch_geometric" or (name.startswith(("models.graph", "datamodules.graph")) and not _installed()):
+        return "graphs need PyG, which is not installed: pip install 'lightning-r2p[graph]'"
     advice = "give the name of an imported class, or its full path package.module.Class"
     return f"no class named {name!r}{_nearest(name, known)}; {advice}"
+
+
+def _installed() -> bool:
+    return importlib.util.find_spec("torch_geometric") is not None
 
 
 def _nearest(name: str, allowed: list[str]) -> str:

@@ -69,15 +69,32 @@ class Instantiator(_InstantiatorFn):
         chosen = self.cli.config[self.cli.subcommand].get("model")
         if given and chosen is not None:
             keep_given_targets(chosen.init_args, given)
-        accepted = {f"model.init_args.{name}" for name in inspect.signature(class_type).parameters}
+        accepted = _defaults(class_type, "model.init_args")
         for slot in NETWORK_SLOTS:
             if isinstance(given.get(slot), dict):
                 given[slot].setdefault("init_args", {})
             if slot in kwargs:
-                names = inspect.signature(type(kwargs[slot])).parameters
-                accepted |= {f"model.init_args.{slot}.init_args.{name}" for name in names}
+                accepted |= _defaults(type(kwargs[slot]), f"model.init_args.{slot}.init_args")
         links = {key: value for key, value in applied_instantiation_links.items() if key in accepted}
+        _refuse_contradictions(chosen, links, accepted)
         return super().__call__(class_type, *args, applied_instantiation_links=links, **kwargs)
+
+
+def _defaults(class_type: type[Any], prefix: str) -> dict[str, Any]:
+    """The arguments of a class with their defaults."""
+    parameters = inspect.signature(class_type).parameters
+    return {f"{prefix}.{name}": parameter.default for name, parameter in parameters.items()}
+
+
+def _refuse_contradictions(
+    model: jsonargparse.Namespace | None, links: dict[str, Any], defaults: dict[str, Any]
+) -> None:
+    """Jsonargparse lets a link win over what the user gave, without a word."""
+    for key, linked in links.items():
+        given = None if model is None else model.get(key.removeprefix("model."))
+        if given not in (None, linked, defaults[key]):
+            name = key.replace(".init_args", "")
+            raise UsageError(f"{name}: {given} given, but the data has {linked}; leave it out")
 
 
 def keep_given_targets(config: jsonargparse.Namespace, dumped: dict[str, Any]) -> None:

@@ -12,8 +12,8 @@ def decay_by_prefix(module: nn.Module, weight_decay: Mapping[str, float]) -> lis
 
     Args:
         module: The module.
-        weight_decay: Weight decay by prefix of the parameters' names; the longest prefix counts. Parameters without
-            one are in a group that takes the optimizer's own.
+        weight_decay: Weight decay by prefix of the parameters' names, e.g. `encoder.layers.0`; the longest counts.
+            Parameters without one are in a group that takes the optimizer's own.
 
     Raises:
         ValueError: A prefix fits no parameter.
@@ -22,14 +22,18 @@ def decay_by_prefix(module: nn.Module, weight_decay: Mapping[str, float]) -> lis
     if not weight_decay:
         return list(trained.values())
     for prefix in weight_decay:
-        if not any(name.startswith(prefix) for name in trained):
-            raise ValueError(f"model.weight_decay: no parameter begins with {prefix!r}, there are {', '.join(trained)}")
+        if not any(_belongs(name, prefix) for name in trained):
+            raise ValueError(f"model.weight_decay: no parameter belongs to {prefix!r}, there are {', '.join(trained)}")
     groups: dict[str | None, list[nn.Parameter]] = defaultdict(list)
     for name, parameter in trained.items():
-        groups[max((prefix for prefix in weight_decay if name.startswith(prefix)), key=len, default=None)].append(
+        groups[max((prefix for prefix in weight_decay if _belongs(name, prefix)), key=len, default=None)].append(
             parameter
         )
     return [
         {"params": parameters} if prefix is None else {"params": parameters, "weight_decay": weight_decay[prefix]}
         for prefix, parameters in groups.items()
     ]
+
+
+def _belongs(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(f"{prefix}.")

@@ -11,16 +11,22 @@ from torch_geometric.sampler import NodeSamplerInput
 from datamodules.graph.keyed_sampler import KeyedSampler
 from datamodules.graph.neighborhoods import Drawn, part
 from datamodules.graph.non_edges import NonEdges
+from datamodules.graph.whole_graph import WholeGraph
+
+_NEGATIVES = 3  # a stream of their own, beside that of the neighbours
 
 
-class WholeGraphPairs:
+class WholeGraphPairs(WholeGraph):
     """Pairs to score on one graph, all at once or some at a time.
 
     Args:
         batch: All pairs, see `LinkDataModule`.
     """
 
+    shareable = True
+
     def __init__(self, batch: Data) -> None:
+        super().__init__(batch)
         self.batch = batch
 
     def __len__(self) -> int:
@@ -70,7 +76,7 @@ class SampledLinks:
         """
         indices, key = drawn
         links = self.links[:, torch.from_numpy(indices)]
-        numbers = np.random.default_rng(key).integers(self.non_edges.count, size=len(indices))
+        numbers = np.random.default_rng([_NEGATIVES, *key]).integers(self.non_edges.count, size=len(indices))
         pairs = torch.cat([links, self.non_edges.pairs(torch.from_numpy(numbers))], dim=1)
         seeds, edge_label_index = pairs.unique(return_inverse=True)
         self.sampler.reseed(key)

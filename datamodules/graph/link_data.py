@@ -40,7 +40,7 @@ class LinkDataModule(SingleGraphDataModule):
     Args:
         graph: Where the graph comes from; every edge in both directions.
         split: The protocol.
-        normalize_features: Divide each node's features by their sum.
+        normalize_features: Divide each node's features by their sum, where that is more than 1.
         sparse_features: Keep features in a sparse matrix; None does where fewer than 5 % are not zero.
         steps_per_epoch: Optimizer steps per epoch on a whole graph.
         fan_out: Neighbours drawn per node in each hop, -1 for all; None trains on the whole graph.

@@ -15,9 +15,12 @@ from datamodules.graph.keyed_sampler import KeyedSampler
 
 Drawn = tuple[np.ndarray, list[int]]
 
+# What a key is for comes first: numpy fills short keys with zeros, so that [3] and [3, 0] would draw the same.
+_TRAINING, _EVALUATION = 1, 2
+
 
 class KeyedBatches(TrainBatches):
-    """Pairs of indices and a key (seed, epoch, batch within the epoch, rank); arguments as of `TrainBatches`.
+    """Pairs of indices and a key (1, seed, epoch, batch within the epoch, rank); arguments as of `TrainBatches`.
 
     What is sampled for a batch follows from its key alone, so a run that is resumed samples what the interrupted one
     would have sampled.
@@ -27,7 +30,7 @@ class KeyedBatches(TrainBatches):
     def __iter__(self) -> Iterator[Drawn]:  # type: ignore[override]
         epoch, first = self.position()
         for index, indices in enumerate(super().__iter__(), start=first):
-            yield indices, [self.seed, epoch, index, self.rank]
+            yield indices, [_TRAINING, self.seed, epoch, index, self.rank]
 
 
 class Neighborhoods:
@@ -57,7 +60,7 @@ class Neighborhoods:
         Args:
             drawn: Places in `nodes` and the key to draw neighbours with; without a key they follow from the places.
         """
-        indices, key = drawn if isinstance(drawn, tuple) else (drawn, [0, *drawn[:1].tolist()])
+        indices, key = drawn if isinstance(drawn, tuple) else (drawn, [_EVALUATION, *drawn[:1].tolist()])
         seeds = self.nodes[torch.from_numpy(indices)]
         self.sampler.reseed(key)
         input_type = self.graph.target_type if isinstance(self.graph, HeteroData) else None

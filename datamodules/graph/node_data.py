@@ -27,18 +27,21 @@ class NodeDataModule(SingleGraphDataModule):
 
     The graph itself, with the features of all nodes, is seen in every split (the transductive setting). Without
     `fan_out` a batch is the whole graph; with it, the sampled neighbourhoods of `batch_size` nodes, and evaluation sees
-    whole neighbourhoods of as many hops. Batches are PyG `Data` (`HeteroData` where the graph has types) with `x`,
-    `edge_index`, `edge_weight` if the graph has some, `y`, `node_id` (numbers in the whole graph), and `target_index`,
-    the places of the nodes that count.
+    whole neighbourhoods of as many hops. An encoder that divides by degrees (GCN, APPNP, GCNII) sees those of the
+    part: for the logits of the whole graph, `eval_fan_out` needs one -1 more than the encoder has layers.
+
+    Batches are PyG `Data` (`HeteroData` where the graph has types) with `x`, `edge_index`, `edge_weight` if the graph
+    has some, `y`, `node_id` (numbers in the whole graph), and `target_index`, the places of the nodes that count.
 
     Args:
         graph: Where the graph comes from.
         split: The protocol.
-        normalize_features: Divide each node's features by their sum.
+        normalize_features: Divide each node's features by their sum, where that is more than 1.
         sparse_features: Keep features in a sparse matrix; None does where fewer than 5 % are not zero.
         steps_per_epoch: Optimizer steps of an epoch on a whole graph.
         fan_out: Neighbours drawn per node in each hop, -1 for all; None takes the whole graph.
-        eval_fan_out: The same in evaluation; None takes all neighbours, as many hops as `fan_out` has.
+        eval_fan_out: The same in evaluation; None takes all neighbours, as many hops as `fan_out` has. Where it draws
+            some, metrics depend a little on `eval_batch_size`, since a batch draws together.
         temporal: Leave out what is later than the node that counts: edges by their own times, or neighbours by theirs
             where edges have none. Nodes need times. With `fan_out` only.
         batch_size: Nodes per training batch and process; with `fan_out` only.
@@ -80,7 +83,7 @@ class NodeDataModule(SingleGraphDataModule):
             if given and not fan_out:
                 raise ValueError(f"data.{name}: {given} given without fan_out; a whole graph is not sampled")
         self.split = split
-        self.eval_fan_out = list(eval_fan_out) if eval_fan_out else [-1] * len(fan_out or ())
+        self.eval_fan_out = list(eval_fan_out) if eval_fan_out else [-1] * len(fan_out or [])
         self.temporal = temporal
 
     @cached_property
@@ -135,8 +138,12 @@ class NodeDataModule(SingleGraphDataModule):
             return neighbor_sampler(self.graph, fan_out=self.fan_out)
         if "node_time" not in self._target_store:
             raise ValueError("data.temporal: the nodes to classify have no times; give the graph's `time` column")
-        of_edges = any("edge_time" in store for store in self.graph.edge_stores)
-        return neighbor_sampler(self.graph, fan_out=self.fan_out, time_attr="edge_time" if of_edges else "node_time")
+        of_edges = {"edge_time" in store for store in self.graph.edge_stores}
+        if len(of_edges) > 1:
+            raise ValueError("data.temporal: some types of edges have times and some have none; give all or none")
+        return neighbor_sampler(
+            self.graph, fan_out=self.fan_out, time_attr="edge_time" if True in of_edges else "node_time"
+        )
 
     def _nodes(self, split: Split) -> Tensor:
         return torch.arange(len(self._target_store.y)) if split == "predict" else getattr(self.indices, split)

@@ -1,17 +1,22 @@
 """What data modules over one graph share: the graph itself, given whole or in sampled neighbourhoods."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
+from torch.utils.data import Sampler
 from torch_geometric.data import Data, HeteroData
 from typing_extensions import override
 
-from datamodules.base import BaseDataModule, LazyLoader
+from datamodules.base import BaseDataModule, BatchedDataset, LazyLoader
 from datamodules.graph.features import prepare_features
 from datamodules.graph.neighborhoods import KeyedBatches
 from datamodules.graph.source import GraphSource
+from datamodules.graph.whole_graph import WholeGraph
 
 
 class SingleGraphDataModule(BaseDataModule):
@@ -19,7 +24,7 @@ class SingleGraphDataModule(BaseDataModule):
 
     Args:
         graph: Where the graph comes from.
-        normalize_features: Divide each node's features by their sum.
+        normalize_features: Divide each node's features by their sum, where that is more than 1.
         sparse_features: Keep features in a sparse matrix; None does where fewer than 5 % are not zero.
         steps_per_epoch: Optimizer steps of an epoch on a whole graph.
         fan_out: Neighbours drawn per node in each hop, -1 for all; None takes the whole graph.
@@ -51,13 +56,14 @@ class SingleGraphDataModule(BaseDataModule):
         self.normalize_features = normalize_features
         self.sparse_features = sparse_features
         self.steps_per_epoch = steps_per_epoch
-        self.fan_out = list(fan_out) if fan_out else None
+        if fan_out is not None and not fan_out:
+            raise ValueError("data.fan_out: [] given; give a number per hop, e.g. [15, 10], or null for all")
+        self.fan_out = None if fan_out is None else list(fan_out)
         if self.fan_out is None:
-            # One sample, which lies in memory and is copied to the device once.
-            self.batch_size, self.num_workers, self.pin_memory = 1, 0, False
+            self.batch_size = 1
         else:
             self.train_batches = KeyedBatches
-        self._on_device: dict[tuple[int, torch.device], Any] = {}
+        self._on_device: dict[tuple[int, torch.device], tuple[Any, Any]] = {}
 
     @cached_property
     def graph(self) -> Data | HeteroData:
@@ -69,25 +75,52 @@ class SingleGraphDataModule(BaseDataModule):
 
     @override
     def train_dataloader(self) -> LazyLoader:
-        if self.fan_out is None and self._rank_and_world_size()[1] > 1:
-            raise ValueError(
-                "data.fan_out: none given, so that a batch is the whole graph, which several processes cannot share; "
-                "sample neighbourhoods, e.g. data.fan_out: [15, 10], or train on one device"
-            )
+        self._check_processes(self.dataset("train"))
         return super().train_dataloader()
 
     @override
+    def _loader(self, dataset: BatchedDataset, batches: Sampler[np.ndarray]) -> LazyLoader:
+        """A loader; that of a whole graph has no workers, which would only copy it."""
+        if not isinstance(dataset, WholeGraph):
+            return super()._loader(dataset, batches)
+        self._check_processes(dataset)
+        return LazyLoader(
+            dataset,  # type: ignore[arg-type]
+            batch_sampler=batches,  # type: ignore[arg-type]
+            collate_fn=_as_it_is,
+            generator=torch.Generator().manual_seed(0),
+        )
+
+    def _check_processes(self, dataset: BatchedDataset) -> None:
+        if isinstance(dataset, WholeGraph) and not dataset.shareable and self._rank_and_world_size()[1] > 1:
+            raise ValueError(
+                "data.fan_out: none given, so that a batch is the whole graph, which several processes cannot share; "
+                "sample neighbourhoods, e.g. data.fan_out: [15, 10], or use one device"
+            )
+
+    @override
     def transfer_batch_to_device(self, batch: Data | HeteroData, device: torch.device, dataloader_idx: int) -> Any:
-        """Copies a batch; a whole graph once, not once per step."""
-        if "whole_graph" not in batch:
-            return batch.to(device)
+        """A copy on the device, as PyG would move the batch itself; of a whole graph the same one at each step."""
         if device.type == "cpu":
             return batch
-        key = (id(batch), device)  # whole graphs live as long as this data module, so that ids stay their own
+        if not batch.get("whole_graph"):
+            return copy.copy(batch).to(device)
+        return self._moved(batch, device, lambda graph: copy.copy(graph).apply(lambda part: self._tensor(part, device)))
+
+    def _tensor(self, tensor: Tensor, device: torch.device) -> Any:
+        """A tensor on the device: one, for all splits that share it."""
+        return self._moved(tensor, device, lambda part: part.to(device))
+
+    def _moved(self, original: Any, device: torch.device, move: Callable[[Any], Any]) -> Any:
+        key = (id(original), device)
         if key not in self._on_device:
-            self._on_device[key] = batch.to(device)
-        return self._on_device[key]
+            self._on_device[key] = (original, move(original))  # with the original, so that its id stays its own
+        return self._on_device[key][1]
 
     @override
     def fingerprint(self) -> dict[str, Any]:
         return self.source.fingerprint()
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

@@ -7,10 +7,15 @@ from torch_geometric.data import Data, HeteroData
 class WholeGraph:
     """The same graph at every step.
 
+    Attributes:
+        shareable: Several processes can deal its samples out.
+
     Args:
         graph: The batch.
         num_steps: How many times an epoch gives it.
     """
+
+    shareable = False
 
     def __init__(self, graph: Data | HeteroData, *, num_steps: int = 1) -> None:
         self.graph = graph

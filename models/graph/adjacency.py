@@ -22,7 +22,8 @@ class WeightedEdges:
 
     def __matmul__(self, dense: Tensor) -> Tensor:
         source, target = self.edge_index
-        return scatter(self.edge_weight.unsqueeze(-1) * dense[source], target, dim_size=dense.shape[0])
+        messages = self.edge_weight.unsqueeze(-1) * dense[source]
+        return scatter(messages, target, dim_size=dense.shape[0]).to(dense.dtype)
 
 
 Adjacency = SparseMatrix | WeightedEdges

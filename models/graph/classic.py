@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from models.graph.adjacency import Adjacency, normalized_adjacency, normalized_matrix
-from models.graph.encoder import GraphEncoder, refuse_weights
+from models.graph.encoder import GraphEncoder, check_num_layers, refuse_weights
 from models.graph.gcn import GCNLayer
 from models.graph.sparse_matrix import SparseLinear, SparseMatrix, as_dense, as_features
 from models.layers.dropout import Dropout
@@ -48,6 +48,7 @@ class ClassicGNN(GraphEncoder):
         jumping: Literal["last", "sum", "max"] = "last",
     ) -> None:
         super().__init__()
+        check_num_layers(num_layers)
         widths = [num_features, *[hidden_size] * (num_layers - 1)]
         make = layer or GCNLayer
         self.output_size = output_size
@@ -58,6 +59,7 @@ class ClassicGNN(GraphEncoder):
         self.dropout = Dropout(dropout)
         self.output = nn.Linear(hidden_size, output_size)
         self.convolutional = all(isinstance(module, GCNLayer) for module in self.layers)
+        self.takes_sparse = self.convolutional
 
     @override
     def prepare(self, edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int) -> Tensor | SparseMatrix:

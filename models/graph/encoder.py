@@ -17,9 +17,11 @@ class GraphEncoder(nn.Module, ABC):
 
     Attributes:
         output_size: Numbers per node that come out, D.
+        takes_sparse: Sparse features stay sparse; otherwise they are made dense first.
     """
 
     output_size: int
+    takes_sparse: bool = False
 
     def prepare(self, edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int) -> "Tensor | SparseMatrix":  # noqa: ARG002
         """What `forward` can take in place of the edges of a graph that it sees again and again.
@@ -51,9 +53,17 @@ class GraphEncoder(nn.Module, ABC):
 class ConvolutionalEncoder(GraphEncoder):
     """An encoder over the symmetrically normalised adjacency."""
 
+    takes_sparse = True
+
     @override
     def prepare(self, edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int) -> SparseMatrix:
         return normalized_matrix(edge_index, edge_weight, num_nodes)
+
+
+def check_num_layers(num_layers: int) -> None:
+    """Refuses a stack without a layer."""
+    if num_layers < 1:
+        raise ValueError(f"model.encoder.num_layers: {num_layers} given, at least 1 is needed")
 
 
 def refuse_weights(encoder: nn.Module, edge_weight: Tensor | None) -> None:

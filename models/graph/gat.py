@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import GATConv
 from typing_extensions import override
 
-from models.graph.encoder import GraphEncoder, refuse_weights
+from models.graph.encoder import GraphEncoder, check_num_layers, refuse_weights
 from models.graph.sparse_matrix import SparseDropout, SparseLinear, SparseMatrix, as_features
 
 
@@ -22,6 +22,8 @@ class GAT(GraphEncoder):
         dropout: Before each layer, and of the attention.
     """
 
+    takes_sparse = True
+
     def __init__(
         self,
         *,
@@ -34,8 +36,7 @@ class GAT(GraphEncoder):
         dropout: float = 0.6,
     ) -> None:
         super().__init__()
-        if num_layers < 1:
-            raise ValueError(f"model.encoder.num_layers: {num_layers} given, at least 1 is needed")
+        check_num_layers(num_layers)
         self.output_size = output_size
         self.dropout = SparseDropout(dropout)
         inner = [(hidden_size, num_heads, True)] * (num_layers - 1)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from models.graph.adjacency import Adjacency, normalized_adjacency
-from models.graph.encoder import ConvolutionalEncoder
+from models.graph.encoder import ConvolutionalEncoder, check_num_layers
 from models.graph.sparse_matrix import SparseDropout, SparseLinear, SparseMatrix, as_features
 
 
@@ -44,6 +44,7 @@ class GCN(ConvolutionalEncoder):
         self, *, num_features: int, output_size: int, hidden_size: int = 16, num_layers: int = 2, dropout: float = 0.5
     ) -> None:
         super().__init__()
+        check_num_layers(num_layers)
         sizes = [num_features, *[hidden_size] * (num_layers - 1), output_size]
         self.output_size = output_size
         self.dropout = SparseDropout(dropout)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from models.graph.adjacency import Adjacency, normalized_adjacency
-from models.graph.encoder import ConvolutionalEncoder
+from models.graph.encoder import ConvolutionalEncoder, check_num_layers
 from models.graph.sparse_matrix import SparseDropout, SparseLinear, SparseMatrix, as_features
 
 
@@ -29,7 +29,7 @@ class GCNIILayer(nn.Module):
 
     def forward(self, hidden: Tensor, initial: Tensor, adjacency: Adjacency) -> Tensor:
         """(N, D) to (N, D)."""
-        support = torch.lerp(adjacency @ hidden, initial, self.initial_share)
+        support = torch.lerp(adjacency @ hidden, initial.to(hidden.dtype), self.initial_share)
         return torch.addmm(support, support, self.weight, beta=1 - self.mapping_share, alpha=self.mapping_share)
 
 
@@ -58,6 +58,7 @@ class GCNII(ConvolutionalEncoder):
         dropout: float = 0.6,
     ) -> None:
         super().__init__()
+        check_num_layers(num_layers)
         self.output_size = output_size
         self.dropout = SparseDropout(dropout)
         self.input = SparseLinear(num_features, hidden_size)

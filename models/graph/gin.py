@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import GINConv
 from typing_extensions import override
 
-from models.graph.encoder import GraphEncoder, refuse_weights
+from models.graph.encoder import GraphEncoder, check_num_layers, refuse_weights
 from models.graph.sparse_matrix import SparseMatrix, as_dense
 
 
@@ -35,6 +35,7 @@ class GIN(GraphEncoder):
         jumping_knowledge: bool = True,
     ) -> None:
         super().__init__()
+        check_num_layers(num_layers)
         sizes = [num_features, *[hidden_size] * num_layers]
         self.jumping_knowledge = jumping_knowledge
         self.layers = nn.ModuleList(GINConv(_two_layers(*pair), train_eps=False) for pair in pairwise(sizes))

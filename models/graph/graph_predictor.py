@@ -94,6 +94,7 @@ class GraphPredictor(BaseModule):
             dropout=dropout,
         )
         self.loss = loss or (nn.CrossEntropyLoss() if num_classes else nn.MSELoss())
+        self._has_batch_norm = any(isinstance(module, nn.BatchNorm1d) for module in self.modules())
         self.register_buffer("target_mean", torch.zeros(0 if num_classes else num_targets))
         self.register_buffer("target_std", torch.ones(0 if num_classes else num_targets))
 
@@ -145,6 +146,8 @@ class GraphPredictor(BaseModule):
 
     @override
     def step(self, batch: Data) -> StepOutput:
+        if self.training and len(batch.graph_id) == 1 and self._has_batch_norm:
+            raise ValueError("data.batch_size: 1 graph has no statistics for a batch norm; give at least 2")
         outputs = self._read_out(encode(self.encoder, batch), batch.batch, batch.graph_id)
         scaled = batch.y if self.num_classes else (batch.y - self.target_mean) / self.target_std
         return StepOutput(

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import HeteroConv, SAGEConv
 from typing_extensions import override
 
+from models.graph.encoder import check_num_layers
 from models.layers.dropout import Dropout
 
 
@@ -37,6 +38,7 @@ class HeteroSAGE(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
+        check_num_layers(num_layers)
         if target_type not in num_features:
             raise ValueError(f"model.encoder.target_type: {target_type!r} given, the graph has {list(num_features)}")
         self.output_size = output_size

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from models.base import BaseModule, OptimizerFactory, SchedulerFactory, StepOutput
 from models.graph.ranking_metrics import HitsAt, MeanReciprocalRank
-from models.graph.whole_graph import encode
+from models.graph.whole_graph import PreparedGraphs, encode
 from models.parameter_groups import decay_by_prefix
 
 _PAIRS_AT_ONCE = 1 << 17
@@ -55,6 +55,7 @@ class LinkPredictor(BaseModule):
                 "(model.encoder.output_size); set one to the other"
             )
         self.encoder = encoder
+        self.prepared = PreparedGraphs()
         self.decoder = decoder
         self.num_features = num_features
         self.weight_decay = weight_decay or {}
@@ -99,13 +100,13 @@ class LinkPredictor(BaseModule):
         if "non_edges" in batch:
             pairs = torch.cat([pairs, batch.non_edges.draw(pairs.shape[1])], dim=1)
             labels = torch.cat([labels, torch.zeros_like(labels)])
-        logits = self.decoder(encode(self.encoder, batch), pairs)
+        logits = self.decoder(encode(self.encoder, batch, self.prepared), pairs)
         loss = F.binary_cross_entropy_with_logits(logits, labels)
         return StepOutput(loss=loss, predictions=logits, targets=labels.long(), weight=len(labels))
 
     @override
     def predict_step(self, batch: Data, batch_idx: int) -> dict[str, Tensor]:
-        logits = self.decoder(encode(self.encoder, batch), batch.edge_label_index)
+        logits = self.decoder(encode(self.encoder, batch, self.prepared), batch.edge_label_index)
         source, target = batch.node_id[batch.edge_label_index]
         return {"source": source, "target": target, "probability": logits.sigmoid()}
 
@@ -152,7 +153,7 @@ class LinkRanker(LinkPredictor):
 
     def rank(self, batch: Data) -> StepOutput:
         """Scores (P, 1 + K) of each link, in column 0, and its negatives."""
-        nodes = encode(self.encoder, batch)
+        nodes = encode(self.encoder, batch, self.prepared)
         negatives = batch.negative_index.flatten(1)  # (2, P K)
         positive = self.decoder(nodes, batch.edge_label_index)
         parts = [self.decoder(nodes, part) for part in negatives.split(_PAIRS_AT_ONCE, dim=1)]

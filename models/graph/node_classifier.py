@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from models.base import BaseModule, OptimizerFactory, SchedulerFactory, StepOutput
 from models.graph.hetero import edge_type_name
-from models.graph.whole_graph import encode
+from models.graph.whole_graph import PreparedGraphs, encode
 from models.parameter_groups import decay_by_prefix
 
 
@@ -54,6 +54,7 @@ class NodeClassifier(BaseModule):
                 f"model.encoder.output_size: {output_size} given, a logit for each of {num_classes} classes is needed"
             )
         self.encoder = encoder
+        self.prepared = PreparedGraphs()
         self.num_features = num_features
         self.weight_decay = weight_decay or {}
 
@@ -92,14 +93,14 @@ class NodeClassifier(BaseModule):
 
     @override
     def step(self, batch: Data) -> StepOutput:
-        logits = encode(self.encoder, batch)[batch.target_index]
+        logits = encode(self.encoder, batch, self.prepared)[batch.target_index]
         targets = batch.y[batch.target_index]
         loss = F.cross_entropy(logits, targets)
         return StepOutput(loss=loss, predictions=logits, targets=targets, weight=len(targets))
 
     @override
     def predict_step(self, batch: Data, batch_idx: int) -> dict[str, Tensor]:
-        logits = encode(self.encoder, batch)[batch.target_index]
+        logits = encode(self.encoder, batch, self.prepared)[batch.target_index]
         return {"node": batch.node_id[batch.target_index], "probability": logits.softmax(-1)}
 
     @override

@@ -23,6 +23,8 @@ class NodeMLP(GraphEncoder):
         dropout: Before each layer.
     """
 
+    takes_sparse = True
+
     def __init__(
         self,
         *,

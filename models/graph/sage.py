@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import SAGEConv
 from typing_extensions import override
 
-from models.graph.encoder import GraphEncoder, refuse_weights
+from models.graph.encoder import GraphEncoder, check_num_layers, refuse_weights
 from models.graph.sparse_matrix import SparseMatrix, as_dense
 
 
@@ -36,6 +36,7 @@ class GraphSAGE(GraphEncoder):
         aggregation: Literal["mean", "max"] = "mean",
     ) -> None:
         super().__init__()
+        check_num_layers(num_layers)
         sizes = [num_features, *[hidden_size] * (num_layers - 1), output_size]
         self.output_size = output_size
         self.dropout = nn.Dropout(dropout)

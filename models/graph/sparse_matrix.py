@@ -71,7 +71,10 @@ class SparseMatrix:
         return len(self.matrix)
 
     def __matmul__(self, dense: Tensor) -> Tensor:
-        return cast(Tensor, _Product.apply(self.matrix, self.transposed, dense))
+        # Sparse products on a CPU are in float32 alone; in lower precision the sum over many neighbours would suffer.
+        with torch.autocast(dense.device.type, enabled=False):
+            product = _Product.apply(self.matrix, self.transposed, dense.to(self.matrix.dtype))
+        return cast(Tensor, product).to(dense.dtype)
 
     def dropout(self, probability: float) -> "SparseMatrix":
         """Zeroes values with a probability and scales the others: what dropout of the dense matrix comes to."""

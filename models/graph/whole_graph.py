@@ -1,39 +1,75 @@
 """Encoding a batch, with what depends on a fixed graph alone computed once."""
 
+from typing import Any
+from weakref import ref
+
+import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data, HeteroData
 
-from models.graph.encoder import GraphEncoder
+from models.graph.encoder import GraphEncoder, refuse_weights
 from models.graph.hetero import edge_type_name
 from models.graph.sparse_matrix import as_dense, as_features
 
 
-def encode(encoder: nn.Module, batch: Data | HeteroData) -> Tensor:
-    """A vector for each node of a batch; of a graph with types, for each node of the type that the encoder is for.
+class PreparedGraphs:
+    """What an encoder made of whole graphs, as long as these live; copies and pickles of it start empty."""
 
-    The batch of a whole graph is one object, which the data module gives at every step: what the encoder can prepare
-    from its edges and features stays on it.
+    def __init__(self) -> None:
+        # By id, as PyG's Data has no hash.
+        self._prepared: dict[int, tuple[ref[Data], GraphEncoder, tuple[Any, Any]]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__()  # type: ignore[misc]
+
+    def of(self, encoder: GraphEncoder, batch: Data) -> tuple[Any, Any]:
+        """Features and edges of a graph, as the encoder takes them."""
+        key = id(batch)
+        known = self._prepared.get(key)
+        if known is None or known[0]() is not batch or known[1] is not encoder:
+            edges = encoder.prepare(batch.edge_index, batch.get("edge_weight"), batch.x.shape[0])
+            gone = ref(batch, lambda _: self._prepared.pop(key, None))
+            known = self._prepared[key] = (gone, encoder, (_features(encoder, batch.x), edges))
+        return known[2]
+
+
+def encode(encoder: nn.Module, batch: Data | HeteroData, prepared: PreparedGraphs | None = None) -> Tensor:
+    """A vector for each node of a batch; of a graph with types, for each node of the type that the encoder is for.
 
     Args:
         encoder: The encoder.
-        batch: A graph, or a sampled part of one; `whole_graph` is True if it comes again.
+        batch: A graph, or a sampled part of one; `whole_graph` is True if the same object comes again.
+        prepared: Where what is made of whole graphs is kept.
 
     Returns:
         (N, D).
     """
     if isinstance(batch, HeteroData):
+        for store in batch.edge_stores:
+            refuse_weights(encoder, store.get("edge_weight"))
         return encoder(
-            {name: as_dense(x) for name, x in batch.x_dict.items()},
+            {name: _as_trained(encoder, as_dense(x)) for name, x in batch.x_dict.items()},
             {edge_type_name(edge_type): edges for edge_type, edges in batch.edge_index_dict.items()},
         )
     edge_weight = batch.get("edge_weight")
     if not isinstance(encoder, GraphEncoder):
         weight = () if edge_weight is None else (edge_weight,)
-        return encoder(as_dense(batch.x), batch.edge_index, *weight)
-    if not batch.get("whole_graph"):
-        return encoder(as_features(batch.x), batch.edge_index, edge_weight)
-    if batch.get("prepared_for") is not encoder:
-        batch.prepared = (as_features(batch.x), encoder.prepare(batch.edge_index, edge_weight, batch.x.shape[0]))
-        batch.prepared_for = encoder
-    features, edges = batch.prepared
-    return encoder(features, edges)
+        return encoder(_as_trained(encoder, as_dense(batch.x)), batch.edge_index, *weight)
+    if prepared is not None and batch.get("whole_graph"):
+        return encoder(*prepared.of(encoder, batch))
+    return encoder(_features(encoder, batch.x), batch.edge_index, edge_weight)
+
+
+def _features(encoder: GraphEncoder, x: Tensor) -> Any:
+    if encoder.takes_sparse and x.layout == torch.sparse_csr:
+        return as_features(x)
+    return _as_trained(encoder, as_dense(x))
+
+
+def _as_trained(encoder: nn.Module, x: Tensor) -> Tensor:
+    """Dense features in the precision of the weights."""
+    weight = next(encoder.parameters(), None)
+    return x if weight is None else x.to(weight.dtype)

@@ -17,11 +17,11 @@ def drop(x: Tensor, probability: float) -> Tensor:
         x: Any shape.
         probability: From 0 up to, not including, 1.
     """
-    if probability == 0:
+    num_kept = max(_LEVELS - round(probability * _LEVELS), 1)
+    if num_kept == _LEVELS:
         return x
     if x.device.type != "cpu":
         return F.dropout(x, probability, training=True)
-    num_kept = max(_LEVELS - round(probability * _LEVELS), 1)
     size = x.numel()
     bits = torch.empty((size + 3) // 4, dtype=torch.int64).random_(-(1 << 63), None)  # all 64 bits
     kept = bits.view(torch.int16)[:size].view(x.shape) < num_kept - (_LEVELS >> 1)

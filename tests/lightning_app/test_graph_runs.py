@@ -91,11 +91,42 @@ def test_the_best_checkpoint_may_have_the_highest_metric(graph_args: Callable[..
     assert float(best.best_model_score) == pytest.approx(accuracies.max(), abs=1e-6)
 
 
+def test_a_resumed_fit_keeps_the_best_of_a_checkpoint_that_the_config_asks_for(
+    graph_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    highest = (
+        "--trainer.callbacks+=BestCheckpoint",
+        "--trainer.callbacks.monitor=val/accuracy",
+        "--trainer.callbacks.mode=max",
+    )
+    first = run(graph_args(*SAMPLED, *highest, "--trainer.max_epochs", "6"))
+    again = ("--ckpt_path", "last", "--trainer.max_epochs", "7", "--model.optimizer.lr", "5")
+    resumed = run(graph_args(*SAMPLED, *highest, *again))
+    assert float(resumed.trainer.callback_metrics["val/accuracy"]) < 0.5  # the last epoch ruined it
+    best = (first.folder.checkpoints / "best.ckpt", resumed.folder.checkpoints / "best.ckpt")
+    assert same_checkpoint(*best)
+
+
+def test_tables_are_found_again_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pl.DataFrame({"id": range(40), "f": [0.0, 1.0] * 20, "label": [0, 1] * 20}).write_parquet("n.parquet")
+    pl.DataFrame({"source": range(39), "target": range(1, 40)}).write_parquet("e.parquet")
+    table = ("datamodules.graph.GraphTable", "nodes=n.parquet", "edges=e.parquet", "label=label")
+    options = [f"--data.graph={table[0]}", *(f"--data.graph.{word}" for word in table[1:])]
+    config = tmp_path / "g.yaml"
+    config.write_text(GRAPH.replace("train: 0.1, val: 0.1", "train: 0.4, val: 0.3"))
+    fitted = run(["fit", "-c", str(config), *options])
+    checkpoint = str((fitted.folder.checkpoints / "best.ckpt").resolve())
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["test", "--ckpt_path", checkpoint]) == 0
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (("--data.batch_size", "0"), "data.batch_size: 0 given"),
         (("--data.fan_out", "[0]"), "fan_out"),
+        (("--model.encoder.output_size", "32"), "model.encoder.output_size: 32 given, but the data has 10"),
         (("--data.split.train", "0.9", "--data.split.val", "0.2"), "data.split"),
     ],
 )

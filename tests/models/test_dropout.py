@@ -35,6 +35,7 @@ def test_evaluation_and_probability_zero_change_nothing() -> None:
     x = torch.rand(7)
     assert Dropout(0.5).eval()(x) is x
     assert drop(x, 0.0) is x
+    assert torch.equal(drop(x, 1e-6), x)  # less than a step of the probability
     assert drop(torch.empty(0, 3), 0.5).shape == (0, 3)
 
 

@@ -19,7 +19,7 @@ from datamodules.graph import (
 )
 from datamodules.graph.features import feature_rows, prepare_features
 from models.graph import GCN, GraphSAGE, HeteroSAGE
-from models.graph.whole_graph import encode
+from models.graph.whole_graph import PreparedGraphs, encode
 
 
 def karate(**options) -> NodeDataModule:
@@ -200,6 +200,7 @@ def test_prediction_table_names_nodes_and_classes(library: HeteroGraphTable) -> 
         ({"batch_size": 0}, "data.batch_size: 0 given"),
         ({"steps_per_epoch": 0}, "data.steps_per_epoch: 0 given"),
         ({"eval_fan_out": [3]}, "data.eval_fan_out"),
+        ({"fan_out": []}, "data.fan_out: \\[\\] given"),
         ({"temporal": True}, "data.temporal: True given without fan_out"),
     ],
 )
@@ -208,17 +209,56 @@ def test_options_that_cannot_be_right_are_refused(options: dict[str, object], me
         karate(**options)
 
 
-def test_several_processes_cannot_share_a_whole_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("split", ["train", "val", "predict"])
+def test_several_processes_cannot_share_a_whole_graph(split: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = karate()
     monkeypatch.setattr(data, "_rank_and_world_size", lambda: (0, 2))
     with pytest.raises(ValueError, match="several processes cannot share"):
-        data.train_dataloader()
+        getattr(data, f"{split}_dataloader")()
+
+
+def test_a_whole_graph_is_moved_to_a_device_once_and_stays_where_it_was() -> None:
+    data, device = karate(steps_per_epoch=2), torch.device("meta")
+    (train,), (val,) = ({id(batch): batch for batch in loader}.values() for loader in (
+        data.train_dataloader(), data.val_dataloader()
+    ))  # fmt: skip
+    moved = [data.transfer_batch_to_device(batch, device, 0) for batch in (train, train, val)]
+    assert moved[0] is moved[1]
+    assert moved[0].x is moved[2].x
+    assert {moved[0].x.device, moved[0].edge_index.device, moved[2].target_index.device} == {device}
+    assert {train.x.device, train.edge_index.device} == {torch.device("cpu")}
+    assert data.transfer_batch_to_device(train, torch.device("cpu"), 0) is train
+
+
+def test_sampled_batches_are_not_kept_on_a_device() -> None:
+    data, device = karate(fan_out=[2], batch_size=4), torch.device("meta")
+    for batch in data.train_dataloader():
+        assert data.transfer_batch_to_device(batch, device, 0).x.device == device
+        assert batch.x.device == torch.device("cpu")
+    assert not data._on_device
+
+
+def test_one_hop_more_gives_convolutions_the_degrees_of_the_whole_graph() -> None:
+    torch.manual_seed(0)
+    split = ShareSplit(train=0.2, val=0.2)
+    whole = NodeDataModule(graph=DigitsGraph(), split=split)
+    sampled = NodeDataModule(
+        graph=DigitsGraph(), split=split, fan_out=[5, 5], eval_fan_out=[-1, -1, -1], eval_batch_size=200
+    )
+    encoder = GCN(num_features=64, output_size=10).eval()
+    with torch.no_grad():
+        (batch,) = whole.val_dataloader()
+        expected = encode(encoder, batch)[batch.target_index]
+        found = torch.cat([encode(encoder, part)[part.target_index] for part in sampled.val_dataloader()])
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_two_models_may_train_on_one_data_module() -> None:
     data = karate()
     (batch,) = data.train_dataloader()
+    known = PreparedGraphs()
     for size in (2, 3):
         encoder = GCN(num_features=data.num_features, output_size=size).eval()
         with torch.no_grad():
-            torch.testing.assert_close(encode(encoder, batch), encoder(batch.x.to_dense(), batch.edge_index))
+            for _ in range(2):
+                torch.testing.assert_close(encode(encoder, batch, known), encoder(batch.x.to_dense(), batch.edge_index))

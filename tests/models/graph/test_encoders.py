@@ -1,5 +1,7 @@
 """What every encoder promises, whatever it computes."""
 
+import copy
+import gc
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +13,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import BatchNorm, GCNConv, SAGEConv
 
 from models.graph import APPNP, GAT, GCN, GCNII, GIN, ClassicGNN, GraphEncoder, GraphSAGE, NodeMLP
-from models.graph.whole_graph import encode
+from models.graph.whole_graph import PreparedGraphs, encode
 
 ENCODERS: dict[str, Callable[[], GraphEncoder]] = {
     "gcn": lambda: GCN(num_features=6, output_size=3, hidden_size=8, num_layers=3),
@@ -71,8 +73,9 @@ def test_sparse_features_and_prepared_edges_change_nothing(
         expected = encoder(x, edge_index)
         whole = Data(x=x.to_sparse_csr(), edge_index=edge_index, whole_graph=True)
         sampled = Data(x=x.to_sparse_csr(), edge_index=edge_index)
+        known = PreparedGraphs()
         for batch in (whole, whole, sampled):
-            torch.testing.assert_close(encode(encoder, batch), expected, atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(encode(encoder, batch, known), expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -84,7 +87,7 @@ def test_gradients_agree_between_sparse_and_dense(name: str) -> None:
         Data(x=x.to_sparse_csr(), edge_index=edge_index, whole_graph=True),
     ):
         encoder = make(name)
-        encode(encoder, batch).square().sum().backward()
+        encode(encoder, batch, PreparedGraphs()).square().sum().backward()
         gradients.append({key: parameter.grad for key, parameter in encoder.named_parameters()})
     for key, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][key], gradient, atol=1e-4, rtol=1e-3)
@@ -117,7 +120,7 @@ def test_edge_weights_count_or_are_refused(name: str) -> None:
             weighted = encoder(x, edge_index, weight)
             assert not torch.allclose(weighted, encoder(x, edge_index))
             batch = Data(x=x, edge_index=edge_index, edge_weight=weight, whole_graph=True)
-            torch.testing.assert_close(encode(encoder, batch), weighted, atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(encode(encoder, batch, PreparedGraphs()), weighted, atol=1e-5, rtol=1e-4)
     else:
         with pytest.raises(ValueError, match="takes no edge weights"):
             encoder(x, edge_index, weight)
@@ -136,13 +139,46 @@ def test_graph_convolution_equals_that_of_pyg() -> None:
 
 def test_what_one_encoder_prepared_is_not_given_to_another() -> None:
     x, edge_index = random_graph(5, 10, 30)
-    batch = Data(x=x, edge_index=edge_index, whole_graph=True)
+    batch, known = Data(x=x, edge_index=edge_index, whole_graph=True), PreparedGraphs()
     with torch.no_grad():
         for name in ("gcn", "gat", "gcn"):
             encoder = make(name)
-            torch.testing.assert_close(encode(encoder, batch), encoder(x, edge_index), atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(encode(encoder, batch, known), encoder(x, edge_index), atol=1e-5, rtol=1e-4)
 
 
-def test_attention_without_a_layer_is_refused() -> None:
+def test_what_was_prepared_goes_with_its_graph_and_is_not_copied() -> None:
+    known, encoder = PreparedGraphs(), make("gcn")
+    x, edge_index = random_graph(5, 10, 30)
+    batch = Data(x=x, edge_index=edge_index, whole_graph=True)
+    first = known.of(encoder, batch)
+    assert known.of(encoder, batch) is first
+    assert not copy.deepcopy(known)._prepared
+    del batch
+    gc.collect()
+    assert not known._prepared
+
+
+@pytest.mark.parametrize("name", [name for name in ENCODERS if name != "gat_one_layer"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_other_precisions_of_weights_and_of_autocast(name: str, dtype: torch.dtype) -> None:
+    x, edge_index = random_graph(6, 12, 40)
+    expected = make(name)(x, edge_index)
+    for batch in (
+        Data(x=x, edge_index=edge_index),
+        Data(x=x.to_sparse_csr(), edge_index=edge_index, whole_graph=True),
+    ):
+        found = encode(make(name).to(dtype), batch, PreparedGraphs())
+        assert found.dtype == dtype
+        torch.testing.assert_close(found.float(), expected, atol=0.1, rtol=0.1)
+        if dtype == torch.bfloat16:
+            encoder = make(name)
+            with torch.autocast("cpu", dtype):
+                mixed = encode(encoder, batch, PreparedGraphs())
+            mixed.float().sum().backward()
+            torch.testing.assert_close(mixed.float(), expected, atol=0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize("encoder", [GCN, GAT, GraphSAGE, GIN, GCNII, ClassicGNN])
+def test_a_stack_without_a_layer_is_refused(encoder: type[GraphEncoder]) -> None:
     with pytest.raises(ValueError, match="num_layers: 0 given"):
-        GAT(num_features=6, output_size=3, num_layers=0)
+        encoder(num_features=6, output_size=3, num_layers=0)

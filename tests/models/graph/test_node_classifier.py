@@ -41,8 +41,15 @@ def test_parameters_without_a_prefix_keep_the_weight_decay_of_the_optimizer() ->
 
 
 def test_a_prefix_that_fits_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="no parameter begins with 'encoder.conv'"):
+    with pytest.raises(ValueError, match="no parameter belongs to 'encoder.conv'"):
         decay_by_prefix(classifier(), {"encoder.conv": 0.1})
+
+
+def test_a_prefix_ends_at_a_dot() -> None:
+    encoder = GCN(num_features=4, output_size=3, num_layers=12)
+    groups = classifier(encoder=encoder, weight_decay={"encoder.layers.1": 0.5}).parameters_to_train()
+    (decayed,) = (group["params"] for group in groups if group.get("weight_decay") == 0.5)
+    assert len(decayed) == 2  # not those of layers 10 and 11
 
 
 def test_an_encoder_of_another_width_is_refused() -> None:
