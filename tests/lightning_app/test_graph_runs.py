@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -119,6 +120,46 @@ def test_tables_are_found_again_from_another_folder(tmp_path: Path, monkeypatch:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert main(["test", "--ckpt_path", checkpoint]) == 0
+
+
+TYPED = """
+seed_everything: 0
+trainer: {max_epochs: 15, accelerator: cpu}
+model:
+  class_path: models.graph.NodeClassifier
+  init_args:
+    encoder: {class_path: models.graph.HeteroSAGE, init_args: {hidden_size: 16, dropout: 0.1}}
+    optimizer: {class_path: Adam, init_args: {lr: 0.02}}
+data:
+  class_path: datamodules.graph.NodeDataModule
+  init_args:
+    graph:
+      class_path: datamodules.graph.HeteroGraphTable
+      init_args:
+        nodes: {author: {path: authors.parquet}, paper: {path: papers.parquet, label: label}}
+        edges: [{path: wrote.parquet, source_type: author, relation: wrote, target_type: paper}]
+        target_type: paper
+    split: datamodules.graph.ShareSplit
+    fan_out: [5, 5]
+    batch_size: 32
+"""
+
+
+def test_a_graph_with_types_is_learned_from_tables() -> None:
+    rng = np.random.default_rng(0)
+    camp, wrote = rng.integers(0, 2, 40), rng.integers(0, 40, 240)
+    pl.DataFrame({"id": [f"a{i}" for i in range(40)], "f": camp + 0.1 * rng.random(40)}).write_parquet(
+        "authors.parquet"
+    )
+    labels = ["wet" if camp[author] else "dry" for author in wrote]  # the paper itself tells nothing
+    pl.DataFrame({"id": range(240), "g": rng.random(240), "label": labels}).write_parquet("papers.parquet")
+    pl.DataFrame({"source": [f"a{i}" for i in wrote], "target": range(240)}).write_parquet("wrote.parquet")
+    Path("typed.yaml").write_text(TYPED)
+    finished = run(["fit", "-c", "typed.yaml"])
+    assert finished.trainer.callback_metrics["val/accuracy"] > 0.95
+    checkpoint = str(finished.folder.checkpoints / "best.ckpt")
+    assert main(["predict", "--ckpt_path", checkpoint]) == 0
+    assert pl.read_parquet(finished.folder.path / "predictions.parquet")["predicted"].to_list().count("wet") > 50
 
 
 @pytest.mark.parametrize(
