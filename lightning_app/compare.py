@@ -123,8 +123,8 @@ def one_protocol(configs: Sequence[str], *, options: Sequence[str]) -> Protocol:
     if len(protocols) > 1:
         (first, its_config), (second, other_config) = list(protocols.items())[:2]
         raise UsageError(
-            f"configs: {its_config} is tested by {first}, {other_config} by {second}; two protocols, or one on other "
-            "data, do not stand in one column, so compare them apart"
+            f"configs: {its_config} is tested by {first}, {other_config} by {second}; two protocols do not stand in one "
+            "column, nor do two data sets or splits, so compare them apart"
         )
     return next(iter(protocols))
 

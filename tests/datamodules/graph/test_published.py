@@ -230,6 +230,8 @@ def test_geom_gcn_splits_come_from_their_own_files(pubmed: Path, tmp_path: Path)
     np.savez(path, **masks)
     indices = split.split(data)
     assert indices.test.tolist() == np.flatnonzero(part == 2).tolist()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert split.checksums(data) == {f"planetoid/PubMed/geom-gcn/raw/{path.name}": digest}
     np.savez(path, **{name: mask[1:] for name, mask in masks.items()})
     with pytest.raises(ValueError, match=r"train_mask has shape \(599,\), but PubMed has 600 nodes"):
         split.split(data)
