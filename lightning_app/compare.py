@@ -123,8 +123,8 @@ def one_protocol(configs: Sequence[str], *, options: Sequence[str]) -> Protocol:
     if len(protocols) > 1:
         (first, its_config), (second, other_config) = list(protocols.items())[:2]
         raise UsageError(
-            f"configs: {its_config} is tested by {first}, {other_config} by {second}; two protocols do not stand in one "
-            "column, nor do two data sets or splits, so compare them apart"
+            f"configs: {its_config} is tested by {first}, {other_config} by {second}; two protocols do not stand in "
+            "one column, nor do two data sets or splits, so compare them apart"
         )
     return next(iter(protocols))
 
@@ -136,9 +136,7 @@ def _protocol_of(data: BaseDataModule) -> Protocol:
     return Protocol(protocol["name"], protocol["data"], getattr(getattr(data, "split", None), "index", None))
 
 
-def compare_one(
-    config: str, *, repeats: Sequence[Sequence[str]], options: Sequence[str], protocol: Protocol
-) -> Row:
+def compare_one(config: str, *, repeats: Sequence[Sequence[str]], options: Sequence[str], protocol: Protocol) -> Row:
     """Fits and tests one config, once per seed or split.
 
     Args:

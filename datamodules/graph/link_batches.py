@@ -59,7 +59,7 @@ class SampledPairs(WholeGraphPairs):
         pairs = [whole[name] for name in ("edge_label_index", "negative_index") if name in whole]
         seeds, places = torch.cat([pair.flatten(1) for pair in pairs], dim=1).unique(return_inverse=True)
         self.sampler.reseed([0, *indices[:1].tolist()])
-        batch = part(self.batch, self.sampler.sample_from_nodes(NodeSamplerInput(None, seeds.long())))
+        batch = part(self.batch, self.sampler.sample_from_nodes(NodeSamplerInput(None, seeds)))
         batch.edge_label = whole.edge_label
         batch.edge_label_index = places[:, : len(indices)]
         if "negative_index" in whole:

@@ -13,8 +13,8 @@ from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.base import BatchedDataset, Split
-from datamodules.graph.link_batches import SampledLinks, SampledPairs, WholeGraphPairs
 from datamodules.graph.keyed_sampler import KeyedSampler
+from datamodules.graph.link_batches import SampledLinks, SampledPairs, WholeGraphPairs
 from datamodules.graph.link_split import Links, LinkSplit, SplitLinks
 from datamodules.graph.neighbor_sampler import neighbor_sampler
 from datamodules.graph.non_edges import NonEdges
