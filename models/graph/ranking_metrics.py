@@ -11,8 +11,8 @@ class RankingMetric(Metric, ABC):
     """The mean, over links, of what a link's rank among its candidates is worth; exact over batches and processes.
 
     A link that ties with candidates gets the mean of the ranks they share: 1 plus how many score higher, plus half of
-    how many score the same. A model that gives one score to all is thus in the middle, not first. NaN counts against it:
-    a link scored NaN is last, and a candidate scored NaN comes before the link.
+    how many score the same. A model that gives one score to all is thus in the middle, not first. NaN is held
+    against it: a link scored NaN is last, and a candidate scored NaN comes before the link.
     """
 
     is_differentiable = False

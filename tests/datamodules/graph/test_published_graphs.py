@@ -3,6 +3,8 @@
 import hashlib
 import os
 import pickle
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from datamodules.graph import (
     PublicSplit,
     TUDataset,
 )
-from tests.conftest import DATA, needs
+from tests.conftest import CONFIGS, DATA, needs
 
 needs_cora = needs("planetoid/Cora/raw/ind.cora.x")
 
@@ -69,6 +71,15 @@ def test_a_benchmark_graph_is_read_as_pyg_reads_it_but_sparse(benchmark_file: Pa
     digest = hashlib.sha256(benchmark_file.read_bytes()).hexdigest()
     assert source.fingerprint()["sha256"] == {"npz/amazon_electronics_photo.npz": digest}
     assert not (tmp_path / "opened").exists()
+
+
+def test_sparse_features_are_made_without_a_warning() -> None:
+    code = (
+        "import torch; from datamodules.graph.features import prepare_features; from datamodules.graph import Planetoid; "
+        "prepare_features(torch.eye(30), normalize=False, sparse=True)"
+    )
+    # In a process of its own, as torch warns once.
+    subprocess.run([sys.executable, "-W", "error:Sparse CSR", "-c", code], check=True, cwd=CONFIGS.parent)
 
 
 def test_pickled_objects_in_an_npz_file_are_never_opened(benchmark_file: Path, tmp_path: Path) -> None:
