@@ -4,18 +4,38 @@ import json
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from datamodules import BaseDataModule
 from lightning_app.cli import run as run_verb
 from lightning_app.data_section import read_data
 from lightning_app.errors import UsageError
 from lightning_app.evaluation.xu_selection import best_mean_epoch, is_xu_protocol
 from lightning_app.run import RunFolder, create_run_folder, write_whole
 from lightning_app.verb_parser import VerbParser
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a test is a test of; rows of one table agree in all of it.
+
+    Attributes:
+        name: Name of the data's protocol, if it has one.
+        data: What data the protocol is of, where it has a name.
+        split: Which of a protocol's splits each fit takes; None where it has one, or where the fits go through them.
+    """
+
+    name: str | None
+    data: str | None = None
+    split: int | None = None
+
+    def __str__(self) -> str:
+        of = "" if self.data is None else f" of {self.data}"
+        return f"{self.name or 'a protocol without a name'}{of}{'' if self.split is None else f', split {self.split}'}"
 
 
 @dataclass(frozen=True)
@@ -32,6 +52,7 @@ class Row:
         folders: Run folders, one per seed or split.
         protocol: Name of the data's protocol, if it has one.
         epoch: The epoch that was chosen by the mean curve over the splits, from 0; None under other protocols.
+        split: Which of the protocol's splits each fit took, see `Protocol`.
     """
 
     name: str
@@ -43,6 +64,7 @@ class Row:
     folders: list[str]
     protocol: str | None = None
     epoch: int | None = None
+    split: int | None = None
 
 
 def run(args: list[str]) -> None:
@@ -68,8 +90,10 @@ def run(args: list[str]) -> None:
     repeats = repeats or [[]]
     # The last split: if there are fewer, it is said before hours of training, not after.
     protocol = one_protocol(given.configs, options=[*options, *repeats[-1]])
-    if is_xu_protocol(protocol) and given.splits < 2:
-        raise UsageError(f"splits: {protocol} is a mean curve over folds; give --splits, e.g. --splits 10")
+    if given.splits:
+        protocol = replace(protocol, split=None)
+    if is_xu_protocol(protocol.name) and given.splits < 2:
+        raise UsageError(f"splits: {protocol.name} is a mean curve over folds; give --splits, e.g. --splits 10")
     options = [*options, "--run.root", given.root]
     rows = [compare_one(config, repeats=repeats, options=options, protocol=protocol) for config in given.configs]
     folder = create_run_folder(given.root, "compare").path
@@ -80,41 +104,46 @@ def run(args: list[str]) -> None:
     print(f"table: {folder / 'table.md'}", *(f"picture: {picture}" for picture in pictures), sep="\n")  # noqa: T201
 
 
-def one_protocol(configs: Sequence[str], *, options: Sequence[str]) -> str | None:
-    """The name of the protocol that the data of all configs has; None if none of them has a name.
+def one_protocol(configs: Sequence[str], *, options: Sequence[str]) -> Protocol:
+    """The protocol that the data of all configs has.
 
     Args:
         configs: The config files.
         options: Further options of each fit.
 
     Raises:
-        UsageError: Two configs have protocols of different names.
+        UsageError: Two configs have protocols of different names, or of different data or splits under one name.
     """
-    names: dict[str | None, str] = {}
+    protocols: dict[Protocol, str] = {}
     for config in configs:
         data = read_data(config, options)
         data.prepare_data()
         data.setup("test")
-        names.setdefault(data.protocol().get("name"), config)
-    if len(names) > 1:
-        (first, its_config), (second, other_config) = list(names.items())[:2]
+        protocols.setdefault(_protocol_of(data), config)
+    if len(protocols) > 1:
+        (first, its_config), (second, other_config) = list(protocols.items())[:2]
         raise UsageError(
-            f"configs: {its_config} is tested by {first or 'a protocol without a name'}, {other_config} by "
-            f"{second or 'a protocol without a name'}; two protocols do not stand in one column, so compare them apart"
+            f"configs: {its_config} is tested by {first}, {other_config} by {second}; two protocols do not stand in "
+            "one column, nor do two data sets or splits, so compare them apart"
         )
-    return next(iter(names))
+    return next(iter(protocols))
 
 
-def compare_one(
-    config: str, *, repeats: Sequence[Sequence[str]], options: Sequence[str], protocol: str | None = None
-) -> Row:
+def _protocol_of(data: BaseDataModule) -> Protocol:
+    protocol = data.protocol()
+    if "name" not in protocol:
+        return Protocol(None)
+    return Protocol(protocol["name"], protocol["data"], getattr(getattr(data, "split", None), "index", None))
+
+
+def compare_one(config: str, *, repeats: Sequence[Sequence[str]], options: Sequence[str], protocol: Protocol) -> Row:
     """Fits and tests one config, once per seed or split.
 
     Args:
         config: The config file.
         repeats: The options of each repetition, at least one.
         options: Further options of each fit.
-        protocol: Name of the data's protocol.
+        protocol: The data's protocol.
     """
     walls, cpus, parameters = [], [], 0
     folders: list[RunFolder] = []
@@ -127,9 +156,9 @@ def compare_one(
             raise UsageError("compare: it runs on one process; fit and test a model on several by themselves")
         parameters = fitted.model.num_fitted
         folders.append(fitted.folder)
-        if not is_xu_protocol(protocol):
+        if not is_xu_protocol(protocol.name):
             run_verb(["test", "--ckpt_path", str(fitted.folder.checkpoints / "best.ckpt")])
-    metrics, spread, epoch = _mean_curve(folders) if is_xu_protocol(protocol) else _mean_of_tests(folders)
+    metrics, spread, epoch = _mean_curve(folders) if is_xu_protocol(protocol.name) else _mean_of_tests(folders)
     return Row(
         name=Path(config).stem,
         parameters=parameters,
@@ -138,8 +167,9 @@ def compare_one(
         fit_seconds=statistics.fmean(walls),
         cpu_seconds=statistics.fmean(cpus),
         folders=[str(folder.path) for folder in folders],
-        protocol=protocol,
+        protocol=protocol.name,
         epoch=epoch,
+        split=protocol.split,
     )
 
 
@@ -188,7 +218,8 @@ def _caption(rows: Sequence[Row]) -> str:
             f"Protocol {protocol}: an upper bound. Mean over {count} folds at the epoch where that mean is best, which "
             "the graphs that it is measured on choose; not comparable with protocols that hold them out."
         )
-    return f"Protocol {protocol}." if count == 1 else f"Protocol {protocol}, mean ± standard deviation of {count} fits."
+    split = "" if rows[0].split is None else f", split {rows[0].split} only"
+    return f"Protocol {protocol}{split}" + ("." if count == 1 else f", mean ± standard deviation of {count} fits.")
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:

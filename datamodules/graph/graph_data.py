@@ -9,7 +9,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 from typing_extensions import override
 
-from datamodules.base import BaseDataModule, Split
+from datamodules.base import BaseDataModule, LazyLoader, Split
 from datamodules.graph.flat_graphs import FlatGraphs
 from datamodules.graph.graph_split import GraphIndices, GraphSplit
 from datamodules.graph.source import GraphSetSource
@@ -131,15 +131,27 @@ class GraphDataModule(BaseDataModule):
         return pl.DataFrame(columns)
 
     @override
+    def test_dataloader(self) -> LazyLoader:
+        if np.isin(self.indices.test, self.indices.val).any():
+            raise ValueError(
+                f"data.split: {self.split.name} validates on the graphs it tests on, so that a test would measure what "
+                "chose the checkpoint; run `lightning-app compare CONFIG --splits 10` for the mean curve over the "
+                "folds, or take StratifiedFolds"
+            )
+        return super().test_dataloader()
+
+    @override
     def fingerprint(self) -> dict[str, Any]:
-        return self.source.fingerprint()
+        source = self.source.fingerprint()
+        return source | {"sha256": source["sha256"] | self.split.checksums(self.graphs)}
 
     @override
     def protocol(self) -> dict[str, Any]:
         indices, target = self.indices, f"{self.num_classes} classes" if self.num_classes else "raw units"
         return {
             "name": self.split.name_for(self.graphs),
-            "data": f"{self.source.name}, {len(self.graphs):,} graphs, {self.num_features} features of a node",
+            "data": f"{self.source.name}, {len(self.graphs):,} graphs",
+            "features": f"{self.num_features} of a node",
             "split": f"{self.split.describe()}; {len(indices.train):,} train, {len(indices.val):,} validation, "
             f"{len(indices.test):,} test, none dropped",
             "targets": target,

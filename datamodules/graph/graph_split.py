@@ -42,6 +42,11 @@ class GraphSplit(ABC):
     def draw(self, graphs: FlatGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Numbers of the graphs to train, validate and test."""
 
+    def checksums(self, graphs: FlatGraphs) -> dict[str, str]:
+        """The sha256 of each file that the split of these graphs is read from."""
+        del graphs
+        return {}
+
     def split(self, graphs: FlatGraphs) -> GraphIndices:
         """Splits the labelled graphs.
 
@@ -116,7 +121,8 @@ class XuFolds(GraphSplit):
     """The folds of Xu et al. (How powerful are graph neural networks?, ICLR 2019): validation is the test fold.
 
     They pick the epoch at which the mean test accuracy over the folds is best. That looks at the test graphs, so its
-    results are upper bounds, and none of them belongs in a table with those of `StratifiedFolds` or `ErricaFolds`.
+    results are upper bounds, and none of them belongs in a table with those of `StratifiedFolds` or `ErricaFolds`. It
+    is a result of all folds together, by `lightning-app compare --splits`: a test of one fold alone is refused.
 
     Args:
         index: The fold that validates and tests, from 0.

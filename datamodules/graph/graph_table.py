@@ -16,6 +16,7 @@ from datamodules.graph.table_columns import (
     class_labels,
     feature_columns,
     feature_matrix,
+    node_classes,
     node_numbers,
     numbers_of,
     read_table,
@@ -36,7 +37,7 @@ class GraphTable(GraphSource):
     Args:
         nodes: File of nodes; files are looked for as given, then below the data root.
         edges: File of edges.
-        label: Node column to predict, integers or texts.
+        label: Node column to predict, integers or texts; None where there is none, as links need no labels.
         features: Node columns that describe the nodes; None takes all columns of numbers that have no other role.
         id: Node column of ids.
         source: Edge column of the ids that edges start from.
@@ -53,7 +54,7 @@ class GraphTable(GraphSource):
         *,
         nodes: str,
         edges: str,
-        label: str,
+        label: str | None = None,
         features: Sequence[str] | None = None,
         id: str = "id",  # noqa: A002
         source: str = "source",
@@ -66,12 +67,12 @@ class GraphTable(GraphSource):
     ) -> None:
         self.nodes = nodes
         self.edges = edges
-        self.label = label
+        # Empty as well: on a command line null inside a nested class becomes the text None (jsonargparse 4.53).
+        self.label = label or None
         self.features = features
         self.id = id
         self.source = source
         self.target = target
-        # Empty as well: on a command line null inside a nested class becomes the text None (jsonargparse 4.53).
         self.weight = weight or None
         self.time = time or None
         self.split = split or None
@@ -95,7 +96,7 @@ class GraphTable(GraphSource):
         taken = [self.id, self.label, self.time, self.split]
         self.feature_names = feature_columns(nodes, self.features, taken=taken, place=self.nodes)
         numbers = node_numbers(nodes[self.id], place=self.nodes)
-        y, class_names = class_labels(nodes[self.label], place=self.nodes)
+        y, class_names = node_classes(nodes, self.label, place=self.nodes)
         data = Data(
             x=feature_matrix(nodes, self.feature_names),
             edge_index=edge_columns(

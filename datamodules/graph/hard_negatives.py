@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from datamodules.graph.link_split import LinkSplit, Positives
 
+_MOST_NODES = 30_000
 _BLOCK_CELLS = 4_000_000
 """Scores held at a time, per heuristic: 16 MB in float32."""
 _RESTART = 0.15
@@ -28,6 +29,9 @@ class HardNegatives(LinkSplit):
 
     This follows the idea of HeaRT (Li et al., NeurIPS 2023, arXiv:2306.10453), not its files: the draws and the way
     the rankings are merged are our own, so results do not belong beside published ones.
+
+    Every held-out node is compared with every other, anew in each run: 10,000 nodes of degree 10 take about 20 s on one
+    core, and nine times that at the limit of 30,000 nodes, above which a graph is refused.
 
     Args:
         val: Share of the links to validate on.
@@ -56,10 +60,15 @@ class HardNegatives(LinkSplit):
 
     @override
     def negatives(self, graph: Data, positives: Positives, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+        if len(graph.x) > _MOST_NODES:
+            raise ValueError(
+                f"data.split: HardNegatives compares every two nodes, and the graph has {len(graph.x):,}; allowed are "
+                f"{_MOST_NODES:,}. Choose LinkShares, or give a smaller graph"
+            )
         both = torch.cat([positives.val, positives.test], dim=1)
         kept, place = both.unique(return_inverse=True)  # (U,), (2, P)
         partners = self._partners(graph, positives.message_mask, kept.numpy(), generator)[place]  # (2, P, K/2)
-        ends = both.unsqueeze(-1).expand_as(partners)
+        ends = both.int().unsqueeze(-1).expand_as(partners)
         negative = torch.stack(
             [torch.cat([ends[0], partners[1]], dim=-1), torch.cat([partners[0], ends[1]], dim=-1)]
         )  # (2, P, K)
@@ -67,7 +76,7 @@ class HardNegatives(LinkSplit):
         return val, test
 
     def _partners(self, graph: Data, message_mask: Tensor, kept: np.ndarray, generator: np.random.Generator) -> Tensor:
-        """The K/2 nodes that come closest to being neighbours of each kept node, int64 (U, K/2)."""
+        """The K/2 nodes that come closest to being neighbours of each kept node, int32 (U, K/2)."""
         num_partners = self.per_positive // 2
         known = _adjacency(graph.edge_index, len(graph.x))
         most = known.sum(1)[kept].max()
@@ -81,7 +90,7 @@ class HardNegatives(LinkSplit):
         for nodes in np.array_split(kept, -(-len(kept) * len(graph.x) // _BLOCK_CELLS)):
             forbidden = torch.from_numpy(known[nodes].toarray() > 0)
             forbidden[torch.arange(len(nodes)), torch.from_numpy(nodes)] = True
-            found.append(_merge(heuristics.scores(nodes), forbidden, num_partners, generator))
+            found.append(_merge(heuristics.scores(nodes), forbidden, num_partners, generator).int())
         return torch.cat(found)
 
 

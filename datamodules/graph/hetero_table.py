@@ -11,9 +11,9 @@ from datamodules.graph.graph_check import add_reverse_edges
 from datamodules.graph.graph_table import edge_columns
 from datamodules.graph.source import GraphSource
 from datamodules.graph.table_columns import (
-    class_labels,
     feature_columns,
     feature_matrix,
+    node_classes,
     node_numbers,
     read_table,
     split_masks,
@@ -31,7 +31,7 @@ class NodeTable:
         path: Parquet or CSV file.
         id: Column of ids.
         features: Columns that describe the nodes; None takes all columns of numbers that have no other role.
-        label: Column to predict, integers or texts; needed for the target type.
+        label: Column to predict, integers or texts.
         split: Column of `train`, `val`, `test` or nothing, for `PublicSplit`.
         time: Column of times.
     """
@@ -78,17 +78,15 @@ class HeteroGraphTable(GraphSource):
     Args:
         nodes: A table of nodes for each type.
         edges: Tables of edges.
-        target_type: The type of node whose label is predicted.
+        target_type: The type of node whose label is predicted, if its table has one.
         root: The data root, see `data_root`.
     """
 
     def __init__(
         self, *, nodes: dict[str, NodeTable], edges: Sequence[EdgeTable], target_type: str, root: str | None = None
     ) -> None:
-        if target_type not in nodes or not nodes[target_type].label:
-            raise ValueError(
-                f"data.graph.target_type: {target_type!r} needs a table among nodes ({', '.join(nodes)}) with a label"
-            )
+        if target_type not in nodes:
+            raise ValueError(f"data.graph.target_type: {target_type!r} is not among nodes: {', '.join(nodes)}")
         for table in edges:
             for kind in (table.source_type, table.target_type):
                 if kind not in nodes:
@@ -124,8 +122,8 @@ class HeteroGraphTable(GraphSource):
             features = feature_columns(frame, table.features, taken=roles, place=table.path)
             store.x = feature_matrix(frame, features)
             store.node_names = frame[table.id].to_numpy()
-            if table.label:
-                store.y, store.class_names = class_labels(frame[table.label], place=table.path)
+            if table.label or kind == self.target_type:
+                store.y, store.class_names = node_classes(frame, table.label or None, place=table.path)
             if table.time:
                 store.node_time = times(frame[table.time], place=table.path)
             if table.split:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.sampler import NodeSamplerInput
+from typing_extensions import override
 
 from datamodules.graph.keyed_sampler import KeyedSampler
 from datamodules.graph.neighborhoods import Drawn, part
@@ -43,6 +44,33 @@ class WholeGraphPairs(WholeGraph):
         if "negative_index" in some:
             some.negative_index = some.negative_index[:, places]
         return some
+
+
+class SampledPairs(WholeGraphPairs):
+    """Pairs to score, some at a time, each with what is sampled around its nodes.
+
+    Args:
+        batch: All pairs on the whole graph.
+        sampler: Draws neighbours; a batch's follow from the place of its first pair.
+    """
+
+    def __init__(self, batch: Data, *, sampler: KeyedSampler) -> None:
+        super().__init__(batch)
+        self.sampler = sampler
+
+    @override
+    def __getitems__(self, indices: np.ndarray) -> Data:
+        """Pairs and the nodes around them; `edge_label_index` and `negative_index` count the batch's own nodes."""
+        whole = super().__getitems__(indices)
+        pairs = [whole[name] for name in ("edge_label_index", "negative_index") if name in whole]
+        seeds, places = torch.cat([pair.flatten(1) for pair in pairs], dim=1).unique(return_inverse=True)
+        self.sampler.reseed([0, *indices[:1].tolist()])
+        batch = part(self.batch, self.sampler.sample_from_nodes(NodeSamplerInput(None, seeds)))
+        batch.edge_label = whole.edge_label
+        batch.edge_label_index = places[:, : len(indices)]
+        if "negative_index" in whole:
+            batch.negative_index = places[:, len(indices) :].view(whole.negative_index.shape)
+        return batch
 
 
 class SampledLinks:

@@ -13,7 +13,8 @@ from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.base import BatchedDataset, Split
-from datamodules.graph.link_batches import SampledLinks, WholeGraphPairs
+from datamodules.graph.keyed_sampler import KeyedSampler
+from datamodules.graph.link_batches import SampledLinks, SampledPairs, WholeGraphPairs
 from datamodules.graph.link_split import Links, LinkSplit, SplitLinks
 from datamodules.graph.neighbor_sampler import neighbor_sampler
 from datamodules.graph.non_edges import NonEdges
@@ -32,7 +33,9 @@ class LinkDataModule(SingleGraphDataModule):
     Without `fan_out` a training batch is the whole graph and all its training links, which are message edges too, as
     in Kipf & Welling (2016): each is one edge of many, and an encoder that learns to spot it gains nothing on held-out
     links. With `fan_out` a batch is some of the links, which are then no message edges, see `SampledLinks`.
-    Validation, test and prediction encode the whole graph over the training edges in either case.
+    Validation, test and prediction encode the whole graph over the training edges in either case, on the device:
+    a layer then holds N x hidden_size numbers, and, where it gathers the sources of its edges, E x hidden_size: 5 GB
+    for 20 million edges and 64 numbers. Where that does not fit, `eval_fan_out` samples around the pairs of a batch.
 
     Batches are PyG `Data`, see `LinkPredictor`. A checkpoint remembers its training links: going on from it, or testing
     it, on another split is refused.
@@ -44,9 +47,11 @@ class LinkDataModule(SingleGraphDataModule):
         sparse_features: Keep features in a sparse matrix; None does where fewer than 5 % are not zero.
         steps_per_epoch: Optimizer steps per epoch on a whole graph.
         fan_out: Neighbours drawn per node in each hop, -1 for all; None trains on the whole graph.
+        eval_fan_out: The same in validation, test and prediction; None takes the whole graph. As many hops of -1 as the
+            encoder has layers give the same scores; one more, where it weights edges by the degrees of both ends (GCN).
         batch_size: Links per sampled training batch and process.
-        eval_batch_size: Most pairs (or links, each with its negatives) per batch elsewhere, each of which encodes the
-            whole graph; None takes all at once.
+        eval_batch_size: Most pairs (or links, each with its negatives) per batch elsewhere. On the whole graph each
+            batch encodes it anew, and None takes all pairs at once; with `eval_fan_out` None takes `batch_size`.
         num_workers: Processes that sample batches.
         pin_memory: Put sampled batches in page-locked memory.
         pairs: CSV or parquet file with the columns `source` and `target`, the pairs that `predict` scores, by the
@@ -65,6 +70,7 @@ class LinkDataModule(SingleGraphDataModule):
         sparse_features: bool | None = None,
         steps_per_epoch: int = 1,
         fan_out: Sequence[int] | None = None,
+        eval_fan_out: Sequence[int] | None = None,
         batch_size: int = 1024,
         eval_batch_size: int | None = None,
         num_workers: int = 0,
@@ -79,11 +85,14 @@ class LinkDataModule(SingleGraphDataModule):
             steps_per_epoch=steps_per_epoch,
             fan_out=fan_out,
             batch_size=batch_size,
-            eval_batch_size=_ALL if eval_batch_size is None else eval_batch_size,
+            eval_batch_size=_ALL if eval_batch_size is None and not eval_fan_out else eval_batch_size,
             num_workers=num_workers,
             pin_memory=pin_memory,
         )
+        if eval_fan_out and not fan_out:
+            raise ValueError(f"data.eval_fan_out: {eval_fan_out} given without fan_out; a whole graph is not sampled")
         self.split = split
+        self.eval_fan_out = list(eval_fan_out) if eval_fan_out else None
         self.pairs = pairs
         self.root = root
 
@@ -163,12 +172,18 @@ class LinkDataModule(SingleGraphDataModule):
     @override
     def dataset(self, split: Split) -> BatchedDataset:
         if split != "train":
-            return WholeGraphPairs(self._batches[split])
+            if self.eval_fan_out is None:
+                return WholeGraphPairs(self._batches[split])
+            return SampledPairs(self._batches[split], sampler=self._sampler.with_fan_out(self.eval_fan_out))
         if self.fan_out is None:
             return WholeGraph(self._batches[split], num_steps=self.steps_per_epoch)
+        return SampledLinks(self._training_graph, self.links.train, self._non_edges, sampler=self._sampler)
+
+    @cached_property
+    def _sampler(self) -> KeyedSampler:
+        assert self.fan_out is not None
         edges = Data(edge_index=self._training_graph.edge_index, num_nodes=len(self.graph.x))
-        sampler = neighbor_sampler(edges, fan_out=self.fan_out)
-        return SampledLinks(self._training_graph, self.links.train, self._non_edges, sampler=sampler)
+        return neighbor_sampler(edges, fan_out=self.fan_out)
 
     @override
     def num_samples(self, batch: Data) -> int:
@@ -200,11 +215,13 @@ class LinkDataModule(SingleGraphDataModule):
     @override
     def protocol(self) -> dict[str, Any]:
         sizes = ", ".join(f"{count:,} {split}" for split, count in self._sizes().items())
+        sampled = f"neighbourhoods with fan-out {self.eval_fan_out}, -1 being all"
+        seen = "the whole graph" if self.eval_fan_out is None else sampled
         return {
             "name": self.split.name,
             "data": self.source.name,
             "split": f"{self.split.describe()} ({sizes} links)",
-            "evaluation": "the whole graph, with the training links alone as edges",
+            "evaluation": f"{seen}, with the training links alone as edges",
             "selection": "on the validation links only",
         }
 

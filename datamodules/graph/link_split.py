@@ -21,7 +21,7 @@ class Links:
 
     Attributes:
         positive: int64 (2, P), the links, each once.
-        negative: int64 (2, P) pairs that no edge joins, for all links together; or (2, P, K), K for each link.
+        negative: int64 (2, P) pairs that no edge joins, for all links together; or int32 (2, P, K), K for each link.
     """
 
     positive: Tensor

@@ -46,15 +46,25 @@ class NodeSplit(ABC):
     def draw(self, store: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Masks bool (N,) of train, val and test over a `Data` or a node type's store."""
 
+    def checksums(self, data: Data | HeteroData) -> dict[str, str]:
+        """The sha256 of each file that the split of this graph is read from."""
+        del data
+        return {}
+
     def split(self, data: Data | HeteroData) -> NodeIndices:
         """Splits the labelled nodes.
 
         Raises:
-            ValueError: The graph does not have what the protocol needs, parts overlap, a part is empty, or a class
-                has no training node.
+            ValueError: The graph has no labels or not what the protocol needs, parts overlap, a part is empty, or a
+                class has no training node.
         """
         store: Any = data[data.target_type] if isinstance(data, HeteroData) else data
         labelled = store.y >= 0
+        if not labelled.any():
+            raise ValueError(
+                "data.graph: the graph has no labels, so there are no nodes to classify; give label, the column of "
+                "their classes"
+            )
         train, val, test = (mask & labelled for mask in self.draw(store))
         for first, second, names in (
             (train, val, "train and val"),

@@ -4,7 +4,6 @@ Their checksums are not known to this project, so they are not downloaded: see `
 inside them are pickles, and are never opened.
 """
 
-import warnings
 import zipfile
 from collections.abc import Sequence
 from typing import Literal
@@ -110,15 +109,13 @@ class _BenchmarkNpz(_PublishedNpz):
 def _presence(counts: csr_matrix) -> Tensor:
     """Counts of words as a CSR tensor (N, F), 1 where a word is there."""
     values = torch.from_numpy(counts.data).float()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(counts.indptr.astype(np.int64)),
-            torch.from_numpy(counts.indices.astype(np.int64)),
-            torch.where(values > 0, 1.0, values),
-            counts.shape,
-            check_invariants=True,  # saying neither yes nor no is warned of as well
-        )
+    return torch.sparse_csr_tensor(
+        torch.from_numpy(counts.indptr.astype(np.int64)),
+        torch.from_numpy(counts.indices.astype(np.int64)),
+        torch.where(values > 0, 1.0, values),
+        counts.shape,
+        check_invariants=True,  # saying neither yes nor no is warned of as well
+    )
 
 
 class Amazon(_BenchmarkNpz):

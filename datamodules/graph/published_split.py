@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch_geometric.data import Data, HeteroData
 from typing_extensions import override
 
 from datamodules.graph.flat_graphs import FlatGraphs
 from datamodules.graph.graph_split import GraphSplit
 from datamodules.graph.node_split import MASKS, NodeSplit, as_mask, check_index, class_text
 from datamodules.graph.published_npz import read_arrays
-from datamodules.sources import RawFile, data_root
+from datamodules.graph.source import file_checksums
+from datamodules.sources import RawFile, data_root, sha256_of
 
 
 class GeomGCNSplit(NodeSplit):
@@ -39,22 +41,31 @@ class GeomGCNSplit(NodeSplit):
         return f"split {self.index} of the ten of Geom-GCN"
 
     @override
+    def checksums(self, data: Data | HeteroData) -> dict[str, str]:
+        return file_checksums([self._file(data)], root=self.root)
+
+    @override
     def draw(self, store: Any) -> tuple[Tensor, Tensor, Tensor]:
+        raw = self._file(store)
+        masks = read_arrays(raw, MASKS, root=self.root)
+        for name, mask in masks.items():
+            if mask.shape != tuple(store.y.shape):
+                raise ValueError(
+                    f"{raw.path}: {name} has shape {mask.shape}, but {store.source_name} has {len(store.y)} nodes"
+                )
+        train, val, test = (torch.from_numpy(masks[name].astype(bool)) for name in MASKS)
+        return train, val, test
+
+    def _file(self, store: Any) -> RawFile:
         graph = store.source_name if "source_name" in store else None
         if graph not in ("Cora", "CiteSeer", "PubMed"):
             raise ValueError(f"data.split: GeomGCNSplit splits Cora, CiteSeer and PubMed, not {graph}; take ShareSplit")
         file = f"{graph.lower()}_split_0.6_0.2_{self.index}.npz"
-        raw = RawFile(
+        return RawFile(
             path=f"planetoid/{graph}/geom-gcn/raw/{file}",
             url=f"https://raw.githubusercontent.com/graphdml-uiuc-jlu/geom-gcn/master/splits/{file}",
             sha256=None,
         )
-        masks = read_arrays(raw, MASKS, root=self.root)
-        for name, mask in masks.items():
-            if mask.shape != tuple(store.y.shape):
-                raise ValueError(f"{raw.path}: {name} has shape {mask.shape}, but {graph} has {len(store.y)} nodes")
-        train, val, test = (torch.from_numpy(masks[name].astype(bool)) for name in MASKS)
-        return train, val, test
 
 
 class LuoSplit(NodeSplit):
@@ -124,6 +135,11 @@ class ErricaFolds(GraphSplit):
     @override
     def describe(self) -> str:
         return f"outer fold {self.index} of the published folds of Errica et al., model chosen on its inner hold-out"
+
+    @override
+    def checksums(self, graphs: FlatGraphs) -> dict[str, str]:
+        path = self._file(graphs)
+        return {path.name: sha256_of(path)}
 
     @override
     def draw(self, graphs: FlatGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

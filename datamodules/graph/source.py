@@ -2,17 +2,24 @@
 
 import copy
 import hashlib
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 
 from datamodules.graph.flat_graphs import FlatGraphs, check_graphs
 from datamodules.graph.graph_check import add_reverse_edges, check_graph, check_typed_graph
 from datamodules.sources import RawFile, fetch, sha256_of
+
+with warnings.catch_warnings():
+    # torch says once per process that CSR tensors are in beta; its first one is made here, where nobody hears it.
+    warnings.simplefilter("ignore", UserWarning)
+    torch.sparse_csr_tensor([0, 0], [], torch.empty(0), (1, 1))
 
 
 class GraphSource(ABC):

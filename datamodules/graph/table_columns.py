@@ -105,6 +105,13 @@ def feature_matrix(frame: pl.DataFrame, features: Sequence[str]) -> Tensor:
     return torch.from_numpy(table)
 
 
+def node_classes(nodes: pl.DataFrame, label: str | None, *, place: str) -> tuple[Tensor, list[str]]:
+    """`class_labels` of a column; without one -1 for each node, and no names."""
+    if label is None:
+        return torch.full((len(nodes),), -1), []
+    return class_labels(nodes[label], place=place)
+
+
 def class_labels(labels: pl.Series, *, place: str) -> tuple[Tensor, list[str]]:
     """Classes int64 (N,), numbered by the sorted labels, and their names; empty and negative ones become -1."""
     if labels.dtype == pl.Boolean:

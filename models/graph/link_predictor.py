@@ -102,7 +102,7 @@ class LinkPredictor(BaseModule):
             labels = torch.cat([labels, torch.zeros_like(labels)])
         logits = self.decoder(encode(self.encoder, batch, self.prepared), pairs)
         loss = F.binary_cross_entropy_with_logits(logits, labels)
-        return StepOutput(loss=loss, predictions=logits, targets=labels.long(), weight=len(labels))
+        return StepOutput(loss=loss, predictions=_scores(logits, labels), targets=labels.long(), weight=len(labels))
 
     @override
     def predict_step(self, batch: Data, batch_idx: int) -> dict[str, Tensor]:
@@ -131,7 +131,7 @@ class LinkPredictor(BaseModule):
 class LinkRanker(LinkPredictor):
     """Trained as a `LinkPredictor`, but measured by where each link stands among negatives of its own.
 
-    Validation and test batches have `negative_index` int64 (2, P, K) beside the links, as `HardNegatives` makes them.
+    Validation and test batches have `negative_index` (2, P, K) beside the links, as `HardNegatives` makes them.
     Their loss counts the links and all negatives as one half each. Arguments as of `LinkPredictor`.
     """
 
@@ -156,9 +156,19 @@ class LinkRanker(LinkPredictor):
         nodes = encode(self.encoder, batch, self.prepared)
         negatives = batch.negative_index.flatten(1)  # (2, P K)
         positive = self.decoder(nodes, batch.edge_label_index)
-        parts = [self.decoder(nodes, part) for part in negatives.split(_PAIRS_AT_ONCE, dim=1)]
+        parts = [self.decoder(nodes, part.long()) for part in negatives.split(_PAIRS_AT_ONCE, dim=1)]
         negative = torch.cat(parts).view(batch.negative_index.shape[1:])
         loss = (F.softplus(-positive).mean() + F.softplus(negative).mean()) / 2
         targets = torch.zeros(len(positive), dtype=torch.long, device=positive.device)
         predictions = torch.cat([positive.unsqueeze(1), negative], dim=1)
         return StepOutput(loss=loss, predictions=predictions, targets=targets, weight=len(targets))
+
+
+def _scores(logits: Tensor, labels: Tensor) -> Tensor:
+    """Logits in the same order, but between 0 and 1, float64 (P,): what torchmetrics takes as they are.
+
+    Of logits it takes the sigmoid itself, though only in batches with one outside of 0 to 1, so that batches would not
+    compare; and in float32 the sigmoid of all logits from 17 on is 1. Logits of NaN are wrong whatever their label.
+    """
+    squashed = F.softsign(logits.detach().double().clamp(-1e38, 1e38))  # infinity has no softsign
+    return torch.where(squashed.isnan(), 1 - labels.double(), (1 + squashed) / 2)

@@ -11,7 +11,8 @@ class RankingMetric(Metric, ABC):
     """The mean, over links, of what a link's rank among its candidates is worth; exact over batches and processes.
 
     A link that ties with candidates gets the mean of the ranks they share: 1 plus how many score higher, plus half of
-    how many score the same. A model that gives one score to all is thus in the middle, not first.
+    how many score the same. A model that gives one score to all is thus in the middle, not first. NaN is held
+    against it: a link scored NaN is last, and a candidate scored NaN comes before the link.
     """
 
     is_differentiable = False
@@ -37,8 +38,9 @@ class RankingMetric(Metric, ABC):
             targets: int64 (P,), where the link stands.
         """
         own = scores.gather(1, targets.unsqueeze(1))  # (P, 1)
-        higher, same = (scores > own).sum(1), (scores == own).sum(1) - 1
-        self.total += self.worth(1 + higher + same / 2).double().sum()
+        not_lower = (~(scores < own)).sum(1) - 1  # without the link itself
+        same = ((scores == own).sum(1) - 1).clamp(min=0)  # NaN does not even equal itself
+        self.total += self.worth(1 + not_lower - same / 2).double().sum()
         self.count += len(scores)
 
     def compute(self) -> Tensor:

@@ -37,10 +37,11 @@ data:
 def config(tmp_path: Path) -> Callable[..., str]:
     """Writes tables and a config over them."""
 
-    def write(name: str = "gin", *, regression: bool = False, **fields: object) -> str:
-        graphs = draw_graphs(0, num_graphs=100, empty=(5,), regression=regression)
+    def write(name: str = "gin", *, regression: bool = False, num_graphs: int = 100, **fields: object) -> str:
+        graphs = draw_graphs(0, num_graphs=num_graphs, empty=(5,), regression=regression)
+        (tmp_path / str(num_graphs)).mkdir(exist_ok=True)
         values = {
-            "tables": json.dumps(write_tables(tmp_path, graphs)),
+            "tables": json.dumps(write_tables(tmp_path / str(num_graphs), graphs)),
             "encoder": "GIN",
             "pooling": "null",
             "split": "StratifiedFolds",
@@ -80,7 +81,7 @@ def test_values_of_a_table_are_predicted_in_raw_units(config: Callable[..., str]
     assert main(["predict", "--ckpt_path", best()]) == 0
     folder = only_run(Path("runs"))
     table = pl.read_parquet(folder / "predictions.parquet")
-    actual = pl.read_parquet("graphs.parquet")["label"]
+    actual = pl.read_parquet("100/graphs.parquet")["label"]
     assert (table["value"] - actual).abs().mean() < 0.6 * (actual - actual.mean()).abs().mean()
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["test/rmse"] >= metrics["test/mae"] > metrics["test/loss"]  # the loss is on the scale of training
@@ -141,6 +142,46 @@ def test_the_folds_of_xu_give_one_epoch_and_an_upper_bound(config: Callable[...,
         at_epoch.append(history.filter(pl.col("epoch") == row["epoch"])["val/accuracy"].item())
         assert not Path(folder, "report.md").exists()
     assert row["metrics"] == {"test/accuracy": pytest.approx(sum(at_epoch) / 2)}
+
+
+def test_one_fold_of_xu_is_not_tested_on_the_graphs_that_chose_its_epoch(
+    config: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", "-c", config(split="XuFolds"), "--trainer.max_epochs", "1"]) == 0
+    assert main(["test", "--ckpt_path", best()]) == 2
+    assert "xu_10_folds validates on the graphs it tests on" in capsys.readouterr().err
+    assert not any("test/" in name for name in json.loads((only_run(Path("runs")) / "metrics.json").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("options", "caption"),
+    [
+        ([], "split 3 only."),
+        (["--seeds", "1", "2"], "split 3 only, mean ± standard deviation of 2 fits."),
+    ],
+)
+def test_a_table_says_which_split_it_is_of(config: Callable[..., str], options: list[str], caption: str) -> None:
+    fold = ["--data.split.init_args.index", "3", "--trainer.max_epochs", "1"]
+    assert main(["compare", config(), *options, "--", *fold]) == 0
+    (table,) = Path("runs/compare").glob("*/table.md")
+    assert table.read_text().endswith(f"Protocol stratified_10_folds, {caption}\n")
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"num_graphs": 90}, "stratified_10_folds of graphs, 90 graphs, split 0"),
+        ({"split": "StratifiedFolds, init_args: {index: 4}"}, "stratified_10_folds of graphs, 100 graphs, split 4"),
+    ],
+)
+def test_one_protocol_of_two_data_sets_or_splits_is_refused(
+    config: Callable[..., str], other: dict[str, object], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", config("one"), config("other", **other)]) == 2
+    error = capsys.readouterr().err
+    assert "stratified_10_folds of graphs, 100 graphs, split 0" in error
+    assert message in error
+    assert not Path("runs").exists()
 
 
 @pytest.mark.parametrize(

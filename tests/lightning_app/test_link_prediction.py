@@ -9,10 +9,10 @@ import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 
-from datamodules.graph import DigitsGraph, KarateClub, LinkDataModule, LinkShares
+from datamodules.graph import DigitsGraph, HardNegatives, KarateClub, LinkDataModule, LinkShares
 from lightning_app.__main__ import main
 from lightning_app.cli import run
-from models.graph import GCN, InnerProductDecoder, LinkPredictor
+from models.graph import GCN, GraphSAGE, InnerProductDecoder, LinkPredictor, LinkRanker
 from tests.conftest import only_run
 from tests.lightning_app.test_exact_resume import same_checkpoint
 
@@ -157,6 +157,33 @@ def test_sampled_batches_are_the_same_with_workers() -> None:
         assert torch.equal(here.node_id, there.node_id)
         assert torch.equal(here.edge_index, there.edge_index)
         assert torch.equal(here.edge_label_index, there.edge_label_index)
+
+
+@pytest.mark.parametrize(("encoder", "fan_out"), [(GraphSAGE, [-1, -1]), (GCN, [-1, -1, -1])])
+def test_whole_neighbourhoods_score_as_the_whole_graph(encoder: type[GCN], fan_out: list[int]) -> None:
+    torch.manual_seed(0)
+    nodes = encoder(num_features=64, hidden_size=8, output_size=4)
+    for split, of in ((LinkShares(), LinkPredictor), (HardNegatives(val=0.01, test=0.01, per_positive=4), LinkRanker)):
+        whole, around = (
+            LinkDataModule(graph=DigitsGraph(), split=split, fan_out=[2], batch_size=64, eval_fan_out=eval_fan_out)
+            for eval_fan_out in (None, fan_out)
+        )
+        model = of(encoder=nodes, decoder=InnerProductDecoder(), num_features=64).eval()
+        (expected,) = (model.step(batch) for batch in whole.test_dataloader())
+        batches = list(around.test_dataloader())
+        assert len(batches) > 1
+        assert any(len(batch.x) < len(whole.graph.x) for batch in batches)
+        found = torch.cat([model.step(batch).predictions for batch in batches])
+        torch.testing.assert_close(found, expected.predictions, rtol=1e-4, atol=1e-5)
+        (pairs,) = (batch.edge_label_index for batch in whole.predict_dataloader())
+        given = [batch.node_id[batch.edge_label_index] for batch in around.predict_dataloader()]
+        assert torch.equal(torch.cat(given, dim=1), pairs)
+        assert str(fan_out) in around.protocol()["evaluation"]
+
+
+def test_sampling_in_evaluation_alone_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"data.eval_fan_out: \[5\] given without fan_out"):
+        LinkDataModule(graph=KarateClub(), split=LinkShares(), eval_fan_out=[5])
 
 
 def test_pairs_scored_in_parts_are_scored_alike() -> None:

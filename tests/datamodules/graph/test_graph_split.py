@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from datamodules.graph import (
     ErricaFolds,
     FlatGraphs,
+    GraphDataModule,
     GraphShareSplit,
     GraphSplit,
     StratifiedFolds,
@@ -15,6 +17,7 @@ from datamodules.graph import (
     XuFolds,
 )
 from tests.conftest import needs
+from tests.graph_sets import InMemory
 
 
 def graph_set(y: list[int] | torch.Tensor, class_names: list[str] | None = None) -> FlatGraphs:
@@ -123,6 +126,9 @@ def test_published_folds_are_taken_as_they_are(tmp_path: Path) -> None:
     indices = ErricaFolds(root=str(tmp_path)).split(graphs)
     assert [part.tolist() for part in vars(indices).values()] == [[0, 1, 2, 5], [3], [4]]
     assert ErricaFolds(path=str(path)).split(graphs).train.dtype == np.int64
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    data = GraphDataModule(graphs=InMemory(graphs), split=ErricaFolds(path=str(path)))
+    assert data.fingerprint()["sha256"] == {"TOY_splits.json": digest}
     with pytest.raises(ValueError, match=r"data.split.index: 1 given, but there are 1 folds"):
         ErricaFolds(index=1, path=str(path)).split(graphs)
     with pytest.raises(FileNotFoundError, match=r"data.split.path: 'tudataset/splits/TOY_splits.json' does not exist"):

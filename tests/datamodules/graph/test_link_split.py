@@ -169,6 +169,11 @@ def test_graphs_that_cannot_be_split_are_refused_with_the_reason() -> None:
         LinkShares().split(Data(x=torch.ones(8, 1), edge_index=everyone.repeat(1, 1)))
 
 
+def test_hard_negatives_of_too_large_a_graph_are_refused_before_anything_is_computed() -> None:
+    with pytest.raises(ValueError, match=r"data.split: HardNegatives .* has 30,001; allowed are 30,000. Choose LinkSh"):
+        HardNegatives().split(star(30_000))
+
+
 @pytest.mark.parametrize("num_nodes", [2, 3, 8, 9])
 def test_pairs_are_numbered_without_gaps(num_nodes: int) -> None:
     every = torch.tensor(list(itertools.combinations(range(num_nodes), 2))).T

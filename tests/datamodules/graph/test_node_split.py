@@ -87,7 +87,7 @@ def test_nodes_without_label_are_in_no_part_whatever_the_masks_say() -> None:
         (graph([0, 0, 0, 1], **masks("ttve")), PublicSplit(), "class 1 has no training node; label more"),
         (graph([0, 0, 0, 1], class_names=["a", "b"], **masks("ttve")), PublicSplit(), "class 'b' has no training node"),
         (graph([0, 1]), ShareSplit(), "leaves no labelled node for"),
-        (graph([-1, -1]), ShareSplit(), "leaves no labelled node for train"),
+        (graph([-1, -1]), ShareSplit(), "the graph has no labels, .*; give label"),
         (graph([0] * 1600 + [1] * 19), LuoSplit(), "class 1 has 19 nodes, LuoSplit needs 20 of each"),
         (graph(torch.arange(1500) % 2), LuoSplit(), "needs 1,500 labelled nodes besides .* there are 1460"),
     ],

@@ -13,6 +13,9 @@ from datamodules.graph import (
     GraphSource,
     GraphTable,
     HeteroGraphTable,
+    LinkDataModule,
+    LinkShares,
+    NodeDataModule,
     NodeTable,
     PublicSplit,
     ShareSplit,
@@ -127,6 +130,19 @@ def test_negative_labels_are_no_labels(write) -> None:
     assert len(indices.train) + len(indices.val) + len(indices.test) == 15
 
 
+def test_a_graph_without_labels_has_links_but_no_nodes_to_classify(write) -> None:
+    rng = np.random.default_rng(0)
+    links = np.argwhere(np.triu(rng.random((20, 20)) < 0.3, 1))
+    nodes = write("nodes", {"id": list(range(20)), "f": rng.random(20)})
+    source = GraphTable(nodes=nodes, edges=write("edges", {"source": links[:, 0], "target": links[:, 1]}))
+    assert source.fingerprint()["num_unlabelled"] == 20
+    data = LinkDataModule(graph=source, split=LinkShares(val=0.1, test=0.1), fan_out=[2], batch_size=4)
+    assert (next(iter(data.train_dataloader())).y == -1).all()
+    nodes_of_it = NodeDataModule(graph=source, split=ShareSplit())
+    with pytest.raises(ValueError, match=r"data.graph: the graph has no labels, .*; give label"):
+        nodes_of_it.setup("fit") or nodes_of_it.train_dataloader()
+
+
 SET_NODES = {"graph": ["g2", "g1", "g2", "g1", "g1"], "id": ["a", "a", "b", "b", "c"], "f": [1.0, 2.0, 3.0, 4.0, 5.0]}
 SET_EDGES = {"graph": ["g2", "g1", "g1"], "source": ["a", "c", "b"], "target": ["b", "a", "c"], "w": [1.0, 2.0, 3.0]}
 
@@ -223,9 +239,16 @@ def test_a_graph_with_types_is_read_from_several_tables(typed: dict) -> None:
         PublicSplit().split(data)
 
 
+def test_a_target_type_needs_no_label(typed: dict) -> None:
+    source = HeteroGraphTable(**typed | {"target_type": "author"})
+    assert source.read()["author"].y.tolist() == [-1, -1]
+    with pytest.raises(ValueError, match="the graph has no labels"):
+        ShareSplit().split(source.read())
+
+
 def test_a_type_that_is_not_there_is_refused(typed: dict) -> None:
-    with pytest.raises(ValueError, match="data.graph.target_type: 'author' needs a table among nodes"):
-        HeteroGraphTable(**typed | {"target_type": "author"})
+    with pytest.raises(ValueError, match="data.graph.target_type: 'venue' is not among nodes: paper, author"):
+        HeteroGraphTable(**typed | {"target_type": "venue"})
     only_papers = {"paper": typed["nodes"]["paper"]}
     with pytest.raises(ValueError, match="joins 'author', which is none of"):
         HeteroGraphTable(**typed | {"nodes": only_papers})

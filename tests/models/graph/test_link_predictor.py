@@ -4,7 +4,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from sklearn.metrics import average_precision_score, roc_auc_score
+from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from models.graph import (
@@ -18,6 +19,7 @@ from models.graph import (
 )
 from models.graph.ranking_metrics import HitsAt, MeanReciprocalRank
 
+NAN, INF = float("nan"), float("inf")
 DECODERS = (InnerProductDecoder, CosineDecoder, lambda: HadamardMLPDecoder(input_size=6, hidden_size=4))
 
 
@@ -42,6 +44,66 @@ def test_ranking_metrics_equal_a_slow_count(seed: int) -> None:
         hits.update(scores[part], targets[part])
     assert float(mrr.compute()) == pytest.approx(sum(1 / rank for rank in ranks) / 7)
     assert float(hits.compute()) == pytest.approx(sum(rank <= 2 for rank in ranks) / 7)
+
+
+@pytest.mark.parametrize(
+    ("scores", "rank"),
+    [([NAN, 0, 0, 0], 4), ([0, NAN, -1, -1], 2), ([0, NAN, 0, 1], 3.5), ([NAN] * 4, 4), ([INF, INF, 0, 0], 1.5)],
+    ids=["link", "candidate", "candidate and ties", "all", "infinite"],
+)
+def test_a_score_that_is_no_number_counts_against_the_model(scores: list[float], rank: float) -> None:
+    mrr, hits = MeanReciprocalRank(), HitsAt(1)
+    for metric in (mrr, hits):
+        metric.update(torch.tensor([scores]), torch.tensor([0]))
+    assert float(mrr.compute()) == pytest.approx(1 / rank)
+    assert float(hits.compute()) == 0
+
+
+class Chosen(InnerProductDecoder):
+    """Gives the logits that stand in the first feature of a pair's first node."""
+
+    def forward(self, nodes: Tensor, edge_label_index: Tensor) -> Tensor:
+        return nodes[edge_label_index[0], 0]
+
+
+class Untouched(nn.Module):
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        return x
+
+
+def measured(logits: list[float], labels: list[float], *, batch_size: int) -> tuple[float, float]:
+    """AUC and average precision of logits that come in batches."""
+    model = LinkPredictor(encoder=Untouched(), decoder=Chosen(), num_features=1).eval()
+    for first in range(0, len(logits), batch_size):
+        x = torch.tensor(logits[first : first + batch_size], dtype=torch.float32).unsqueeze(1)
+        pairs = torch.arange(len(x)).repeat(2, 1)
+        label = torch.tensor(labels[first : first + batch_size])
+        output = model.step(Data(x=x, edge_index=pairs[:, :0], edge_label_index=pairs, edge_label=label))
+        model.test_metrics.update(output.predictions, output.targets)
+    found = model.test_metrics.compute()
+    return float(found["test/auc"]), float(found["test/ap"])
+
+
+def test_batches_within_0_and_1_compare_with_others() -> None:
+    assert measured([0.9, 0.1, 1.5, -2.0], [0.0, 0.0, 1.0, 0.0], batch_size=2) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("spread", [(20, 26), (-1e4, -1e4 + 1), (1e6, 2e6), (-1e-3, 1e-3)])
+@pytest.mark.parametrize("batch_size", [7, 100])
+def test_auc_of_logits_of_any_size_is_that_of_sklearn(spread: tuple[float, float], batch_size: int) -> None:
+    torch.manual_seed(0)
+    logits = torch.empty(100).uniform_(*spread).tolist()
+    logits[50:60] = logits[40:50]  # ties
+    labels = torch.randint(2, (100,)).float().tolist()
+    expected = (roc_auc_score(labels, logits), average_precision_score(labels, logits))
+    assert measured(logits, labels, batch_size=batch_size) == pytest.approx(expected)
+
+
+def test_logits_that_are_no_numbers_are_all_wrong() -> None:
+    labels = [1.0, 1.0, 0.0, 0.0]
+    assert measured([NAN] * 4, labels, batch_size=4)[0] == 0
+    assert measured([NAN, 1, 0, -1], labels, batch_size=2)[0] == 0.5
+    assert measured([INF, 1e30, 0, -INF], labels, batch_size=4)[0] == 1
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
