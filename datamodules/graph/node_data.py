@@ -180,6 +180,11 @@ class NodeDataModule(SingleGraphDataModule):
         )
 
     @override
+    def fingerprint(self) -> dict[str, Any]:
+        source = super().fingerprint()
+        return source | {"sha256": source["sha256"] | self.split.checksums(self.graph)}
+
+    @override
     def protocol(self) -> dict[str, Any]:
         sampled = (
             f"neighbourhoods with fan-out {self.eval_fan_out}, -1 being all" if self.fan_out else "the whole graph"

@@ -253,6 +253,14 @@ def test_one_hop_more_gives_convolutions_the_degrees_of_the_whole_graph() -> Non
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
+def test_files_of_the_split_are_in_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = karate()
+    monkeypatch.setattr(data.split, "checksums", lambda graph: {"split.npz": "abc"})
+    sums = data.fingerprint()["sha256"]
+    assert sums["split.npz"] == "abc"
+    assert len(sums) == 2
+
+
 def test_two_models_may_train_on_one_data_module() -> None:
     data = karate()
     (batch,) = data.train_dataloader()
