@@ -25,7 +25,7 @@ demo: $(STAMP) ## train and test on bundled series, beside the rows to beat
 	$(RUN)/lightning-app compare $(CONFIGS)/sp500_patch.yaml $(CONFIGS)/sp500_ridge.yaml $(CONFIGS)/sp500_naive.yaml
 
 test: $(STAMP) ## run the tests
-	$(RUN)/python -m pytest -n 2
+	$(RUN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: $(STAMP) ## run the long proofs
 	$(RUN)/python -m pytest -m slow

@@ -9,6 +9,7 @@ from lightning_app.__main__ import main
 from lightning_app.cli import run
 from tests.conftest import CONFIGS, DATA, run_folders
 
+ALIKE = ("citeseer_appnp", "citeseer_link")  # differ from those of Cora in the data alone
 EXPERIMENTS = sorted(
     path for family in ("forecasting", "recurrent", "graph") for path in CONFIGS.glob(f"{family}/*.yaml")
 )
@@ -30,7 +31,10 @@ def skip_without_data(config: Path) -> None:
         pytest.skip(f"needs {file} below $LIGHTNING_APP_DATA")
 
 
-@pytest.mark.parametrize("config", EXPERIMENTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "config",
+    [pytest.param(path, marks=pytest.mark.slow if path.stem in ALIKE else (), id=path.stem) for path in EXPERIMENTS],
+)
 def test_every_experiment_fits_tests_and_predicts(config: Path) -> None:
     skip_without_data(config)
     options: list[str] = []
