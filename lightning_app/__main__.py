@@ -13,6 +13,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "test": ("lightning_app.cli:run", "Evaluate a checkpoint on the test split; writes a report and a picture."),
     "predict": ("lightning_app.cli:run", "Forecast with a checkpoint; writes a table."),
     "compare": ("lightning_app.compare:run", "Fit and test several configs; writes one table."),
+    "sweep": ("sweeps.command:run", "Search hyper-parameters of any config, trial by trial."),
     "walk-forward": (
         "lightning_app.walk_forward:run",
         "Forecast from rolling origins, refitting on the way.",

@@ -49,11 +49,12 @@ _PATHS = ("path", "root", "members", "nodes", "edges", "graphs", "pairs")
 """Arguments that name files or folders of the user."""
 
 
-def run(args: list[str]) -> "AppCLI":
+def run(args: list[str], *, command: "type[AppCLI] | None" = None) -> "AppCLI":
     """Runs one of the four verbs.
 
     Args:
         args: The command line, verb first.
+        command: What reads it; None takes `AppCLI`.
 
     Returns:
         The finished command, with its model, data module, trainer and run folder.
@@ -63,7 +64,7 @@ def run(args: list[str]) -> "AppCLI":
     """
     quiet()
     try:
-        finished = AppCLI(args)
+        finished = (command or AppCLI)(args)
     except BaseException as error:
         finish_wandb(exit_code=_wandb_exit_code(error))
         if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):

@@ -1,0 +1,119 @@
+"""A process that has everything imported, and forks a process of its own for each trial.
+
+The coordinator writes a line of JSON for each trial to start or to signal, and reads a line for each that has ended.
+"""
+
+import json
+import os
+import select
+import signal
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+
+def serve(modules: list[str]) -> None:
+    """Serves until standard input is closed; trials that still run are then asked to save and stop.
+
+    Args:
+        modules: What trials would otherwise import, each by itself.
+    """
+    for name in modules:
+        import_module(name)
+    wakeup_read, wakeup_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wakeup_write)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal goes to all processes; the coordinator decides
+    running: dict[int, int] = {}  # process to trial
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever prints goes to the log, answers go to the coordinator
+    _say(answers, ready=os.getpid())
+    pending = b""
+    while True:
+        ready, _, _ = select.select([0, wakeup_read], [], [])
+        if wakeup_read in ready:
+            os.read(wakeup_read, 4096)
+            _reap(running, answers)
+        if 0 in ready:
+            read = os.read(0, 1 << 16)
+            if not read:
+                break
+            *lines, pending = (pending + read).split(b"\n")
+            for line in lines:
+                _obey(json.loads(line), running, answers)
+    for process in running:
+        _signal(process, signal.SIGTERM)
+    while running:
+        process, _ = os.wait()
+        running.pop(process, None)
+
+
+def _obey(order: dict[str, Any], running: dict[int, int], answers: Any) -> None:
+    if "signal" in order:
+        for process, trial in running.items():
+            if trial == order["trial"]:
+                _signal(process, order["signal"])
+        return
+    process = os.fork()
+    if process == 0:
+        answers.close()
+        _become_trial(order)
+    running[process] = order["trial"]
+    _say(answers, trial=order["trial"], process=process)
+
+
+def _become_trial(order: dict[str, Any]) -> None:
+    """Runs one command line and ends the process."""
+    os.setsid()  # signals to the trial reach its ranks and workers too
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.environ.update(order["environment"])
+    code = 1
+    try:
+        import torch
+
+        from sweeps.trial import main
+
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+        # Lightning starts the other ranks of a trial by the command of this process.
+        sys.modules["__main__"].__spec__ = find_spec("sweeps.trial")
+        sys.argv = ["lightning-app", *order["args"]]
+        code = main(order["args"])
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _reap(running: dict[int, int], answers: Any) -> None:
+    while running:
+        process, status = os.waitpid(-1, os.WNOHANG)
+        if process == 0:
+            return
+        trial = running.pop(process, None)
+        if trial is not None:
+            _signal(process, signal.SIGKILL)  # ranks and workers that outlived it
+            _say(answers, trial=trial, code=os.waitstatus_to_exitcode(status))
+
+
+def _signal(process: int, number: int) -> None:
+    try:
+        os.killpg(process, number)
+    except ProcessLookupError:
+        return
+
+
+def _say(answers: Any, **message: Any) -> None:
+    answers.write(json.dumps(message) + "\n")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path.cwd()))
+    serve(sys.argv[1:])

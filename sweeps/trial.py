@@ -1,0 +1,92 @@
+"""The fit of a trial: an ordinary one that reports each validation to the sweep and stops when it is told to.
+
+It runs in a process of the fork server, and, where a trial has several ranks, in those that Lightning starts by
+`python -m sweeps.trial fit ...`.
+"""
+
+import json
+import os
+import socket
+import sys
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from typing_extensions import override
+
+from lightning_app.cli import AppCLI, run
+from lightning_app.errors import UsageError, describe, exit_code
+
+ADDRESS = "LIGHTNING_APP_SWEEP"
+"""Environment variable: the address at which the sweep listens, and the number of the trial, as JSON."""
+
+
+class TrialReport(Callback):
+    """Sends the watched metrics after each validation; the answer says whether to go on.
+
+    Rank 0 speaks with the sweep, all ranks hear its answer: they stop together, at the end of this validation, as a fit
+    does that has come to its last epoch.
+
+    Args:
+        address: The sweep's socket.
+        trial: Number of the trial.
+        metrics: Names of the metrics.
+    """
+
+    def __init__(self, *, address: str, trial: int, metrics: list[str]) -> None:
+        self.address = address
+        self.trial = trial
+        self.metrics = metrics
+        self._connection: socket.socket | None = None
+
+    @override
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        missing = [name for name in self.metrics if name not in trainer.callback_metrics]
+        if missing:
+            found = ", ".join(name for name in sorted(trainer.callback_metrics) if name.startswith("val/"))
+            raise UsageError(f"metric: {missing[0]!r} is not logged at validation, there are {found}")
+        stop = False
+        if trainer.is_global_zero:
+            values = [float(trainer.callback_metrics[name]) for name in self.metrics]
+            stop = self._ask({"trial": self.trial, "step": trainer.current_epoch, "values": values})
+        if trainer.strategy.broadcast(stop):
+            trainer.should_stop = True
+
+    def _ask(self, message: dict[str, Any]) -> bool:
+        if self._connection is None:
+            self._connection = socket.socket(socket.AF_UNIX)
+            self._connection.connect(self.address)
+        self._connection.sendall(json.dumps(message).encode() + b"\n")
+        answer = self._connection.makefile("rb").readline()
+        if not answer:
+            raise ConnectionError("the sweep that this trial belongs to is gone")
+        return bool(json.loads(answer)["stop"])
+
+
+class TrialCLI(AppCLI):
+    """`fit` with a report of each validation; what it writes down is the config of an ordinary fit."""
+
+    @override
+    def _callbacks(self, given: list[Any], trainer: Any) -> list[Any]:
+        report = TrialReport(**json.loads(os.environ[ADDRESS]))
+        return [report, *super()._callbacks(given, trainer)]
+
+
+def main(args: list[str]) -> int:
+    """Runs the fit; exit codes as of `lightning-app`."""
+    try:
+        run(args, command=TrialCLI)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        print(f"error: {describe(error)}", file=sys.stderr)  # noqa: T201
+        return exit_code(error)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
