@@ -38,9 +38,10 @@ def run(args: list[str]) -> None:
     parser.add_argument("--root", default="runs", help="folder of all runs")
     parser.add_argument("--study", default=None, help="name of the study; default: stem of the space file")
     parser.add_argument("--storage", default=None, help="URL of a database; default: a journal file beside the study")
+    parser.add_argument("--lease", type=float, default=30.0, help="seconds after which a lost trial is taken up again")
     parser.add_argument("--resume", action="store_true", help="go on with a study that is there")
     given, options = parser.split(args)
-    for name in ("trials", "workers"):
+    for name in ("trials", "workers", "lease"):
         if getattr(given, name) < 1:
             raise UsageError(f"{name}: {getattr(given, name)} given, at least 1 is needed")
     quiet()
@@ -57,6 +58,7 @@ def run(args: list[str]) -> None:
         folder=folder,
         slots=_slots(given.workers),
         num_trials=given.trials,
+        lease_seconds=given.lease,
     )
     modules = [*_PRELOADED, *_named_modules(given.config)]
     with TrialProcesses(modules=modules, metrics=list(sweep.metrics), log=folder / "fork_server.log") as processes:

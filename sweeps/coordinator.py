@@ -19,7 +19,6 @@ from lightning_app.run import write_whole
 from sweeps.space import SearchSpace
 from sweeps.trial_processes import Ended, Report, TrialProcesses
 
-LEASE_SECONDS = 30.0
 _LEASE = "lease"
 _FOLDER = "folder"
 _VALUES = "values"
@@ -61,6 +60,7 @@ class Coordinator:
         folder: Folder of the study.
         slots: Environment of each slot: its devices or threads.
         num_trials: Trials of the whole study, those of others and of earlier runs among them.
+        lease_seconds: How long a trial is nobody else's, from when this coordinator was last heard of.
         max_attempts: How often a trial whose process was killed is started at most.
         on_change: Called when a trial starts, reports or ends.
     """
@@ -75,6 +75,7 @@ class Coordinator:
         folder: Path,
         slots: list[dict[str, str]],
         num_trials: int,
+        lease_seconds: float = 30.0,
         max_attempts: int = 3,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
@@ -85,6 +86,7 @@ class Coordinator:
         self.folder = folder
         self.slots = slots
         self.num_trials = num_trials
+        self.lease_seconds = lease_seconds
         self.max_attempts = max_attempts
         self.on_change = on_change
         self.running: dict[int, Running] = {}
@@ -99,7 +101,7 @@ class Coordinator:
         previous = signal.signal(signal.SIGINT, self._interrupt)
         try:
             while self._fill(processes) or self.running:
-                for event in processes.events(timeout=LEASE_SECONDS / 3):
+                for event in processes.events(timeout=self.lease_seconds / 3):
                     if isinstance(event, Report):
                         self._reported(event)
                     else:
@@ -224,8 +226,8 @@ class Coordinator:
 
     def _renew_lease(self, trial: optuna.Trial) -> None:
         now = time.time()
-        if trial.user_attrs.get(_LEASE, 0.0) < now + LEASE_SECONDS / 2:
-            trial.set_user_attr(_LEASE, now + LEASE_SECONDS)
+        if trial.user_attrs.get(_LEASE, 0.0) < now + self.lease_seconds / 2:
+            trial.set_user_attr(_LEASE, now + self.lease_seconds)
             trial.set_user_attr("owner", f"{socket.gethostname()}:{os.getpid()}")
 
 

@@ -1,0 +1,125 @@
+"""Whole sweeps through the command line, on fits that take a second."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from lightning_app.__main__ import main
+from tests.conftest import CONFIGS, load_weights
+
+SPACE = """
+metrics: {val/mse: minimize}
+sampler: random
+pruner: PRUNER
+space:
+  model.network.hidden_size: {type: categorical, choices: [4, 8]}
+  model.optimizer.lr: {type: float, low: 0.0005, high: 0.02, log: true}
+"""
+
+
+@pytest.fixture
+def sweep_args(fit_args: Callable[..., list[str]], tmp_path: Path) -> Callable[..., list[str]]:
+    """Arguments of a sweep over the small forecasting config."""
+
+    def args(*options: str, pruner: str = "none", space: str = SPACE, fit: tuple[str, ...] = ()) -> list[str]:
+        file = tmp_path / "small_space.yaml"
+        file.write_text(space.replace("PRUNER", pruner))
+        _, config, path, *_ = fit_args()
+        return ["sweep", config, path, "--space", str(file), "--root", str(tmp_path / "runs"), *options, "--", *fit]
+
+    return args
+
+
+def study_of(tmp_path: Path) -> optuna.Study:
+    folder = tmp_path / "runs" / "sweeps" / "small_space"
+    storage = JournalStorage(JournalFileBackend(str(folder / "journal.log")))
+    return optuna.load_study(study_name="small_space", storage=storage)
+
+
+def test_a_sweep_finds_its_best_trial_and_fitting_it_again_gives_its_weights(
+    sweep_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    assert main(sweep_args("--trials", "4", "--workers", "2")) == 0
+    study = study_of(tmp_path)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
+    assert len({trial.params["model.optimizer.lr"] for trial in study.trials}) == 4
+    folder = tmp_path / "runs" / "sweeps" / "small_space"
+    assert main(["fit", "-c", str(folder / "best.yaml"), "--run.root", str(tmp_path / "again")]) == 0
+    (trial,) = (folder / "trials" / f"trial-{study.best_trial.number:05d}").glob("*/checkpoints/best.ckpt")
+    (again,) = (tmp_path / "again").glob("*/*/checkpoints/best.ckpt")
+    for name, weight in load_weights(trial).items():
+        assert weight.equal(load_weights(again)[name]), name
+
+
+def test_a_sweep_that_goes_on_stops_at_its_number_of_trials(
+    sweep_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    assert main(sweep_args("--trials", "2")) == 0
+    assert main(sweep_args("--trials", "3")) == 2  # it is there already
+    assert main(sweep_args("--trials", "3", "--resume")) == 0
+    trials = study_of(tmp_path).trials
+    assert len(trials) == 3
+    assert len({trial.params["model.optimizer.lr"] for trial in trials}) == 3
+
+
+def test_trials_without_prospects_are_pruned(sweep_args: Callable[..., list[str]], tmp_path: Path) -> None:
+    # The first five are never pruned; the others stop after the first of four epochs if they are in the worse half.
+    args = sweep_args("--trials", "9", "--workers", "2", pruner="median", fit=("--trainer.max_epochs", "4"))
+    assert main(args) == 0
+    trials = study_of(tmp_path).trials
+    pruned = [trial for trial in trials if trial.state == TrialState.PRUNED]
+    assert {trial.state for trial in trials} <= {TrialState.PRUNED, TrialState.COMPLETE}
+    assert all(len(trial.intermediate_values) < 4 for trial in pruned)
+    assert all(len(trial.intermediate_values) == 4 for trial in trials if trial.state == TrialState.COMPLETE)
+
+
+def test_what_a_killed_coordinator_was_at_is_taken_up_again(
+    sweep_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    options, fit = ("--trials", "3", "--workers", "2", "--lease", "2"), ("--trainer.max_epochs", "60")
+    args = sweep_args(*options, fit=fit)
+    command = [sys.executable, "-m", "lightning_app", *args]
+    environment = {**os.environ, "PYTHONPATH": str(CONFIGS.parent), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, env=environment, start_new_session=True) as process:
+        folder = tmp_path / "runs" / "sweeps" / "small_space"
+        for _ in range(600):
+            if len(list(folder.glob("trials/*/*/checkpoints/last.ckpt"))) == 2:
+                break
+            time.sleep(0.1)
+        process.kill()
+    assert TrialState.RUNNING in [trial.state for trial in study_of(tmp_path).trials]
+    short = sweep_args(
+        "--trials", "3", "--workers", "2", "--resume", "--lease", "1", fit=("--trainer.max_epochs", "60")
+    )
+    time.sleep(2)
+    assert main(short) == 0
+    trials = study_of(tmp_path).trials
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("hidden_size", "hiden_size"), "did you mean 'hidden_size'?"),
+        (("val/mse: minimize", "val/mse: low"), "metrics.val/mse: 'low' given, allowed: minimize, maximize"),
+        (("sampler: random", "sampler: dice"), "sampler: 'dice' given, allowed: auto, tpe"),
+        (("val/mse", "val/accuracy"), "'val/accuracy' is not logged at validation"),
+    ],
+)
+def test_what_is_wrong_in_a_sweep_is_said_in_one_line(
+    change: tuple[str, str],
+    message: str,
+    sweep_args: Callable[..., list[str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(sweep_args("--trials", "3", space=SPACE.replace(*change), pruner="none")) == 2
+    assert message in capsys.readouterr().err
