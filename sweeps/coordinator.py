@@ -169,7 +169,7 @@ class Coordinator:
             running.best = value if better else running.best
             with suppress(ValueError):  # a step that was reported before the trial was resumed
                 running.trial.report(value, report.step)
-            stop = running.pruned = running.trial.should_prune()
+            stop = running.pruned = bool(running.trial.should_prune())  # of numpy, from some pruners
         with suppress(BrokenPipeError, ConnectionResetError):
             report.answer(stop=stop)
         self.on_change()
@@ -189,9 +189,10 @@ class Coordinator:
             return
         del self.running[ended.trial]
         if ended.code == 0 and running.last:
-            values = running.last if len(self.metrics) > 1 else [running.best]
-            state = TrialState.PRUNED if running.pruned else TrialState.COMPLETE
-            self.study.tell(trial, None if state == TrialState.PRUNED else values, state=state)
+            if running.pruned:
+                self.study.tell(trial, state=TrialState.PRUNED)
+            else:
+                self.study.tell(trial, running.last if running.best is None else running.best)
             self._keep_best()
         else:
             trial.set_user_attr("exit_code", ended.code)

@@ -3,6 +3,7 @@
 import json
 import os
 import selectors
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from types import TracebackType
 from typing import Any
 
 from sweeps.trial import ADDRESS
+
+_STOP_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -138,8 +141,15 @@ class TrialProcesses:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends the fork server, which asks trials that still run to save and stop."""
+        """Ends the fork server, which asks trials that still run to save and stop; none waits for an answer."""
         assert self._server.stdin is not None
         self._server.stdin.close()
-        self._server.wait()
+        for key in list(self._selector.get_map().values()):
+            if isinstance(key.fileobj, socket.socket):
+                key.fileobj.close()
+        try:
+            self._server.wait(timeout=_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._server.pid, signal.SIGKILL)
+            self._server.wait()
         self._folder.cleanup()
