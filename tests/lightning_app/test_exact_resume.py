@@ -47,6 +47,11 @@ VALIDATES_AFTER = {
 }
 
 
+def slow_if(variants: dict[str, Any], *covered: str) -> list[Any]:
+    """The variants; those that others cover for the most part are left to the slow tests."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name in covered else name for name in variants]
+
+
 def run_jobs(jobs: list[dict[str, Any]], **environment: str) -> list[int]:
     answer = subprocess.run(
         [sys.executable, "-m", "tests.interrupt"],
@@ -92,7 +97,7 @@ def kill_and_resume(
     return run_jobs(jobs)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", slow_if(VARIANTS, "accumulation", "no validation"))
 def test_killed_fit_resumes_to_the_same_bits(variant: str, fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
     # 2 epochs of 5 batches: mid-epoch, at the epoch's boundary, in validation; every batch in the slow test below
     interrupts = [[3, "train", KILL], [5, "train", KILL]]
@@ -116,7 +121,7 @@ STREAM_VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("variant", STREAM_VARIANTS)
+@pytest.mark.parametrize("variant", slow_if(STREAM_VARIANTS, "one cycle"))
 def test_a_killed_fit_on_streams_resumes_to_the_same_bits_and_the_same_carried_state(
     variant: str, stream_args: Callable[..., list[str]], tmp_path: Path
 ) -> None:
