@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 from lightning_app.errors import UsageError
 from lightning_app.run import write_whole
 from sweeps.space import SearchSpace
+from sweeps.trial_config import as_word
 from sweeps.trial_processes import Ended, Report, TrialProcesses
 
 _LEASE = "lease"
@@ -149,7 +150,7 @@ class Coordinator:
     def _start(self, running: Running, processes: TrialProcesses) -> None:
         number = running.trial.number
         name = f"trial-{number:05d}"
-        args = ["fit", *self.fit, *(f"--{key}={_word(value)}" for key, value in running.drawn.items())]
+        args = ["fit", *self.fit, *(f"--{key}={as_word(value)}" for key, value in running.drawn.items())]
         args += ["--run.root", str(self.folder / "trials"), "--run.name", name]
         if list((self.folder / "trials" / name).glob("*/checkpoints/last.ckpt")):
             args += ["--ckpt_path", "last"]
@@ -169,7 +170,8 @@ class Coordinator:
             running.best = value if better else running.best
             with suppress(ValueError):  # a step that was reported before the trial was resumed
                 running.trial.report(value, report.step)
-            stop = running.pruned = bool(running.trial.should_prune())  # of numpy, from some pruners
+            # A fit that is at its end is complete; bool, as some pruners answer with numpy's.
+            stop = running.pruned = not report.last and bool(running.trial.should_prune())
         with suppress(BrokenPipeError, ConnectionResetError):
             report.answer(stop=stop)
         self.on_change()
@@ -230,7 +232,3 @@ class Coordinator:
         if trial.user_attrs.get(_LEASE, 0.0) < now + self.lease_seconds / 2:
             trial.set_user_attr(_LEASE, now + self.lease_seconds)
             trial.set_user_attr("owner", f"{socket.gethostname()}:{os.getpid()}")
-
-
-def _word(value: Any) -> str:
-    return value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True).split("\n...")[0].strip()

@@ -49,7 +49,8 @@ class TrialReport(Callback):
         stop = False
         if trainer.is_global_zero:
             values = [float(trainer.callback_metrics[name]) for name in self.metrics]
-            stop = self._ask({"trial": self.trial, "step": trainer.current_epoch, "values": values})
+            step, last = trainer.current_epoch, trainer.current_epoch + 1 == trainer.max_epochs
+            stop = self._ask({"trial": self.trial, "step": step, "last": last, "values": values})
         if trainer.strategy.broadcast(stop):
             trainer.should_stop = True
 

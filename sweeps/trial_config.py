@@ -51,7 +51,7 @@ class ConfigReader(AppCLI):
         Raises:
             UsageError: A key is not in the config's schema, or a value does not fit there.
         """
-        words = [f"--{key}={_as_word(value)}" for key, value in drawn.items()]
+        words = [f"--{key}={as_word(value)}" for key, value in drawn.items()]
         with FreshArguments(), contextlib.redirect_stderr(io.StringIO()):
             config = self.parser.parse_args(["fit", *self.given, *words])
         dumped = yaml.safe_load(self.parser.dump(config, skip_link_targets=True, skip_none=False))["fit"]
@@ -89,5 +89,6 @@ def _samples(parameter: Parameter) -> list[Any]:
     return [parameter.low, parameter.high] if parameter.kind in ("float", "int") else list(parameter.choices)
 
 
-def _as_word(value: Any) -> str:
+def as_word(value: Any) -> str:
+    """A value as a command line takes it."""
     return value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True).split("\n...")[0].strip()

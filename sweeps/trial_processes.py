@@ -26,12 +26,14 @@ class Report:
     Attributes:
         trial: Number of the trial.
         step: Its epoch.
+        last: The fit ends with it, whatever the answer.
         values: Of the metrics, in the order of the sweep's file.
         connection: Where the answer goes.
     """
 
     trial: int
     step: int
+    last: bool
     values: list[float]
     connection: socket.socket
 
@@ -113,7 +115,7 @@ class TrialProcesses:
                     yield Ended(message["trial"], message["code"])
                 elif "values" in message:
                     assert isinstance(key.fileobj, socket.socket)
-                    yield Report(message["trial"], message["step"], message["values"], key.fileobj)
+                    yield Report(message["trial"], message["step"], message["last"], message["values"], key.fileobj)
 
     def _order(self, message: dict[str, Any]) -> None:
         assert self._server.stdin is not None
