@@ -85,6 +85,9 @@ class AppCLI(LightningCLI):
         args: The command line, verb first.
     """
 
+    job: str = ""
+    """Type of the W&B run; empty takes the verb."""
+
     def __init__(self, args: list[str]) -> None:
         try:
             self._run(args)
@@ -159,7 +162,7 @@ class AppCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         trainer = self._get(self.config_init, "trainer")
         self.history = History(self.folder)
-        tracked = wandb_logger(self.folder, self.run_options, self.resolved, str(self.subcommand))
+        tracked = wandb_logger(self.folder, self.run_options, self.resolved, self.job or str(self.subcommand))
         given = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
         loggers = [self.history, tracked, *(logger for logger in given if isinstance(logger, Logger))]
         kwargs["logger"] = [logger for logger in loggers if logger is not None]

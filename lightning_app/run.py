@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from lightning.pytorch.utilities import rank_zero_only
 
 
 @dataclass
@@ -126,6 +125,8 @@ def sets_model(config: str | Path) -> bool:
 
 def is_first_process() -> bool:
     """Whether this process is the one that writes; known before there is a trainer."""
+    from lightning.pytorch.utilities import rank_zero_only  # not above: who only reads folders needs no torch
+
     return getattr(rank_zero_only, "rank", 0) == 0
 
 

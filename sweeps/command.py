@@ -1,7 +1,6 @@
 """`lightning-app sweep`: searches hyper-parameters of any config, trial by trial."""
 
 import argparse
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -11,17 +10,13 @@ from optuna.storages.journal import JournalFileBackend
 from rich.console import Console
 from rich.table import Table
 
-from lightning_app.cli import quiet
 from lightning_app.errors import UsageError
 from lightning_app.verb_parser import VerbParser
 from sweeps.coordinator import Coordinator
 from sweeps.samplers import make_pruner, make_sampler
+from sweeps.slots import make_slots
 from sweeps.sweep_file import SweepFile
-from sweeps.trial_config import ConfigReader, check_space
 from sweeps.trial_processes import TrialProcesses
-
-_PRELOADED = ("torch", "sweeps.trial", "wandb")
-_OPTIONAL = {"models.graph": "graph", "datamodules.graph": "graph"}
 
 
 def run(args: list[str]) -> None:
@@ -35,40 +30,42 @@ def run(args: list[str]) -> None:
     parser.add_argument("--space", required=True, help="file with metrics, space, sampler and pruner")
     parser.add_argument("--trials", type=int, default=20, help="trials of the study in all")
     parser.add_argument("--workers", type=int, default=1, help="trials at a time")
+    parser.add_argument("--devices-per-trial", type=int, default=1, help="GPUs of each trial, where there are some")
     parser.add_argument("--root", default="runs", help="folder of all runs")
     parser.add_argument("--study", default=None, help="name of the study; default: stem of the space file")
     parser.add_argument("--storage", default=None, help="URL of a database; default: a journal file beside the study")
     parser.add_argument("--lease", type=float, default=30.0, help="seconds after which a lost trial is taken up again")
     parser.add_argument("--resume", action="store_true", help="go on with a study that is there")
     given, options = parser.split(args)
-    for name in ("trials", "workers", "lease"):
+    for name in ("trials", "workers", "devices_per_trial", "lease"):
         if getattr(given, name) < 1:
             raise UsageError(f"{name}: {getattr(given, name)} given, at least 1 is needed")
-    quiet()
     sweep = SweepFile.read(given.space)
     fit = [*(word for config in given.config for word in ("-c", str(Path(config).resolve()))), *options]
-    check_space(sweep.space, ConfigReader(fit))
     folder = Path(given.root).resolve() / "sweeps" / (given.study or Path(given.space).stem)
-    study = _study(sweep, folder, given)
-    coordinator = Coordinator(
-        study=study,
-        space=sweep.space,
-        metrics=dict(sweep.metrics),
-        fit=fit,
-        folder=folder,
-        slots=_slots(given.workers),
-        num_trials=given.trials,
-        lease_seconds=given.lease,
-    )
-    modules = [*_PRELOADED, *_named_modules(given.config)]
-    with TrialProcesses(modules=modules, metrics=list(sweep.metrics), log=folder / "fork_server.log") as processes:
-        coordinator.run(processes)
+    if folder.exists() and not given.resume:
+        raise UsageError(f"study: {folder} is there already; go on with --resume, or give another --study")
+    with TrialProcesses(space=given.space, fit=fit, metrics=list(sweep.metrics)) as processes:
+        processes.wait_until_ready()
+        study = _study(sweep, folder, given)
+        coordinator = Coordinator(
+            study=study,
+            space=sweep.space,
+            metrics=dict(sweep.metrics),
+            fit=fit,
+            folder=folder,
+            slots=make_slots(given.workers, given.devices_per_trial),
+            num_trials=given.trials,
+            lease_seconds=given.lease,
+        )
+        stopped_by = coordinator.run(processes)
     _show(study, sweep, folder)
+    if stopped_by:
+        print("interrupted: trials wait where they were; go on with --resume")  # noqa: T201
+        raise SystemExit(128 + stopped_by)
 
 
 def _study(sweep: SweepFile, folder: Path, given: argparse.Namespace) -> optuna.Study:
-    if folder.exists() and not given.resume:
-        raise UsageError(f"study: {folder} is there already; go on with --resume, or give another --study")
     folder.mkdir(parents=True, exist_ok=True)
     storage = given.storage or JournalStorage(JournalFileBackend(str(folder / "journal.log")))
     conditional = any(parameter.when for parameter in sweep.space.parameters)
@@ -80,21 +77,6 @@ def _study(sweep: SweepFile, folder: Path, given: argparse.Namespace) -> optuna.
         directions=list(sweep.metrics.values()),
         load_if_exists=True,
     )
-
-
-def _slots(workers: int) -> list[dict[str, str]]:
-    """One GPU each where there are some, dealt out in turn; else an equal share of the cores."""
-    visible = [device for device in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if device]
-    if visible:
-        return [{"CUDA_VISIBLE_DEVICES": visible[index % len(visible)]} for index in range(workers)]
-    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // workers))
-    return [{"OMP_NUM_THREADS": threads} for _ in range(workers)]
-
-
-def _named_modules(configs: list[str]) -> list[str]:
-    """Packages of optional models that a config names."""
-    text = "".join(Path(config).read_text() for config in configs)
-    return [name for name in _OPTIONAL if name in text]
 
 
 def _show(study: optuna.Study, sweep: SweepFile, folder: Path) -> None:

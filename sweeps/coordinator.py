@@ -1,5 +1,6 @@
 """Asks for trials, runs them in processes of their own, prunes, retries, and tells the study what came of them."""
 
+import math
 import os
 import signal
 import socket
@@ -17,8 +18,8 @@ from optuna.trial import TrialState
 from lightning_app.errors import UsageError
 from lightning_app.run import write_whole
 from sweeps.space import SearchSpace
-from sweeps.trial_config import as_word
 from sweeps.trial_processes import Ended, Report, TrialProcesses
+from sweeps.words import as_word
 
 _LEASE = "lease"
 _FOLDER = "folder"
@@ -37,8 +38,11 @@ class Running:
         drawn: Values by key.
         best: The best values so far, of the first metric.
         last: The values of the last validation.
+        step: The step of the last validation, -1 before the first.
         pruned: It was told to stop.
-        attempts: How often it was started.
+        attempts: How often it was killed without getting further than before.
+        furthest: The last step that an earlier attempt came to.
+        asked_to_stop: It was asked to save and stop.
     """
 
     trial: optuna.Trial
@@ -46,8 +50,11 @@ class Running:
     drawn: dict[str, Any]
     best: float | None = None
     last: list[float] = field(default_factory=list)
+    step: int = -1
     pruned: bool = False
-    attempts: int = 1
+    attempts: int = 0
+    furthest: int = -1
+    asked_to_stop: bool = False
 
 
 class Coordinator:
@@ -62,7 +69,7 @@ class Coordinator:
         slots: Environment of each slot: its devices or threads.
         num_trials: Trials of the whole study, those of others and of earlier runs among them.
         lease_seconds: How long a trial is nobody else's, from when this coordinator was last heard of.
-        max_attempts: How often a trial whose process was killed is started at most.
+        max_attempts: How often a trial whose process was killed is started at most without getting further.
         on_change: Called when a trial starts, reports or ends.
     """
 
@@ -91,15 +98,19 @@ class Coordinator:
         self.max_attempts = max_attempts
         self.on_change = on_change
         self.running: dict[int, Running] = {}
-        self._interrupted = False
+        self._interrupted = 0
 
-    def run(self, processes: TrialProcesses) -> None:
-        """Runs until the study has its trials, or until Ctrl-C: then trials save, stop, and wait for `--resume`.
+    def run(self, processes: TrialProcesses) -> int:
+        """Runs until the study has its trials, or until Ctrl-C or SIGTERM: then trials save, stop and wait.
 
         Args:
             processes: Where trials run.
+
+        Returns:
+            The signal that ended it, or 0.
         """
-        previous = signal.signal(signal.SIGINT, self._interrupt)
+        signals = (signal.SIGINT, signal.SIGTERM)
+        previous = [signal.signal(number, self._interrupt) for number in signals]
         try:
             while self._fill(processes) or self.running:
                 for event in processes.events(timeout=self.lease_seconds / 3):
@@ -109,29 +120,45 @@ class Coordinator:
                         self._ended(event, processes)
                 self._renew_leases()
         finally:
-            signal.signal(signal.SIGINT, previous)
+            for number, handler in zip(signals, previous, strict=True):
+                signal.signal(number, handler)
+        return self._interrupted
 
-    def _interrupt(self, *_: Any) -> None:
+    def _interrupt(self, number: int, _: Any) -> None:
         if self._interrupted:
             raise KeyboardInterrupt
-        self._interrupted = True
+        self._interrupted = number
 
     def _fill(self, processes: TrialProcesses) -> bool:
         """Gives free slots a trial; False if there is none left to give."""
         if self._interrupted:
-            for number in self.running:
-                processes.signal(number, signal.SIGTERM)
+            self._stop_all(processes)
             return False
         free = set(range(len(self.slots))) - {running.slot for running in self.running.values()}
         for slot in sorted(free):
             trial = self._adopt() or self._ask()
             if trial is None:
                 return False
-            running = Running(trial, slot, self.space.suggest(trial))
+            running = Running(trial, slot, self.space.suggest(trial), best=self._best_of(trial))
             self.running[trial.number] = running
             self._renew_lease(trial)
             self._start(running, processes)
         return True
+
+    def _best_of(self, trial: optuna.Trial) -> float | None:
+        """What a trial that was taken up had come to."""
+        if len(self.metrics) > 1:
+            return None
+        reported = self.study._storage.get_trial(trial._trial_id).intermediate_values.values()
+        (direction,) = self.metrics.values()
+        return (max if direction == "maximize" else min)(reported, default=None)
+
+    def _stop_all(self, processes: TrialProcesses) -> None:
+        """Asks each trial once to save and stop: a second signal would not let it."""
+        for number, running in self.running.items():
+            if not running.asked_to_stop:
+                processes.signal(number, signal.SIGTERM)
+                running.asked_to_stop = True
 
     def _ask(self) -> optuna.Trial | None:
         states = (*_FINISHED, TrialState.RUNNING)
@@ -161,19 +188,20 @@ class Coordinator:
 
     def _reported(self, report: Report) -> None:
         running = self.running[report.trial]
-        running.last = report.values
-        stop = False
+        running.last, running.step = report.values, report.step
         if len(self.metrics) == 1:
             (value,) = report.values
             (direction,) = self.metrics.values()
-            better = running.best is None or (value > running.best if direction == "maximize" else value < running.best)
-            running.best = value if better else running.best
+            better = max if direction == "maximize" else min
+            running.best = value if running.best is None else better(running.best, value)
             with suppress(ValueError):  # a step that was reported before the trial was resumed
                 running.trial.report(value, report.step)
             # A fit that is at its end is complete; bool, as some pruners answer with numpy's.
-            stop = running.pruned = not report.last and bool(running.trial.should_prune())
+            running.pruned = not report.last and bool(running.trial.should_prune())
+        if any(math.isnan(value) for value in report.values):
+            running.pruned = True  # it has diverged
         with suppress(BrokenPipeError, ConnectionResetError):
-            report.answer(stop=stop)
+            report.answer(stop=running.pruned)
         self.on_change()
 
     def _ended(self, ended: Ended, processes: TrialProcesses) -> None:
@@ -185,8 +213,9 @@ class Coordinator:
             trial.set_user_attr(_LEASE, 0.0)  # whoever goes on with the study takes it up
             del self.running[ended.trial]
             return
+        running.attempts = 0 if running.step > running.furthest else running.attempts + 1
+        running.furthest = max(running.furthest, running.step)
         if killed and running.attempts < self.max_attempts:
-            running.attempts += 1
             self._start(running, processes)
             return
         del self.running[ended.trial]

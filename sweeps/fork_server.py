@@ -1,34 +1,42 @@
-"""A process that has everything imported, and forks a process of its own for each trial.
+"""A process that has everything imported and the parser built, and forks a process of its own for each trial.
 
-The coordinator writes a line of JSON for each trial to start or to signal, and reads a line for each that has ended.
+The coordinator writes a line of JSON for each trial to start or to signal, and reads a line for each that has started
+or ended.
 """
 
+import io
 import json
 import os
 import select
 import signal
 import sys
-from importlib import import_module
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lightning_app.errors import UsageError
 
-def serve(modules: list[str]) -> None:
+
+def serve(space: str, fit: list[str]) -> None:
     """Serves until standard input is closed; trials that still run are then asked to save and stop.
 
     Args:
-        modules: What trials would otherwise import, each by itself.
+        space: The sweep's file, which is tried on the schema of the config.
+        fit: Words of every fit after its verb.
     """
-    for name in modules:
-        import_module(name)
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever prints goes to the log, answers go to the coordinator
+    try:
+        _prepare(space, fit)
+    except UsageError as error:
+        _say(answers, refused=str(error))
+        return
     wakeup_read, wakeup_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wakeup_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal goes to all processes; the coordinator decides
     running: dict[int, int] = {}  # process to trial
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever prints goes to the log, answers go to the coordinator
     _say(answers, ready=os.getpid())
     pending = b""
     while True:
@@ -48,6 +56,29 @@ def serve(modules: list[str]) -> None:
     while running:
         process, _ = os.wait()
         running.pop(process, None)
+
+
+def _prepare(space: str, fit: list[str]) -> None:
+    """Imports what trials need, builds their parser, and reads the config once: the next time is faster."""
+    import torch
+
+    from lightning_app.tracking import wandb_mode
+    from sweeps import trial  # noqa: F401
+    from sweeps.sweep_file import SweepFile
+    from sweeps.trial_config import ConfigReader, check_space
+
+    torch.save({}, io.BytesIO())  # imports what the first checkpoint of a process needs
+    reader = ConfigReader(fit)
+    check_space(SweepFile.read(space).space, reader)
+    if wandb_mode(reader.config.fit.run) != "disabled":
+        import wandb
+
+        # Runs of all trials share one process of W&B, whose start takes longer than a short trial.
+        with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
+            os.environ.setdefault("WANDB_CACHE_DIR", folder)
+            wandb.setup()
+            if os.environ["WANDB_CACHE_DIR"] == folder:
+                del os.environ["WANDB_CACHE_DIR"]
 
 
 def _obey(order: dict[str, Any], running: dict[int, int], answers: Any) -> None:
@@ -116,4 +147,4 @@ def _say(answers: Any, **message: Any) -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path.cwd()))
-    serve(sys.argv[1:])
+    serve(sys.argv[1], sys.argv[2:])

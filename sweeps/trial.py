@@ -8,16 +8,17 @@ import json
 import os
 import socket
 import sys
+import traceback
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from typing_extensions import override
 
-from lightning_app.cli import AppCLI, run
+from lightning_app.cli import run
 from lightning_app.errors import UsageError, describe, exit_code
-
-ADDRESS = "LIGHTNING_APP_SWEEP"
-"""Environment variable: the address at which the sweep listens, and the number of the trial, as JSON."""
+from sweeps.address import ADDRESS
+from sweeps.fit_parser import FitParser
 
 
 class TrialReport(Callback):
@@ -36,6 +37,7 @@ class TrialReport(Callback):
         self.address = address
         self.trial = trial
         self.metrics = metrics
+        self.was_pruned = False
         self._connection: socket.socket | None = None
 
     @override
@@ -51,7 +53,8 @@ class TrialReport(Callback):
             values = [float(trainer.callback_metrics[name]) for name in self.metrics]
             step, last = trainer.current_epoch, trainer.current_epoch + 1 == trainer.max_epochs
             stop = self._ask({"trial": self.trial, "step": step, "last": last, "values": values})
-        if trainer.strategy.broadcast(stop):
+        self.was_pruned = bool(trainer.strategy.broadcast(stop))
+        if self.was_pruned:
             trainer.should_stop = True
 
     def _ask(self, message: dict[str, Any]) -> bool:
@@ -65,13 +68,33 @@ class TrialReport(Callback):
         return bool(json.loads(answer)["stop"])
 
 
-class TrialCLI(AppCLI):
+class TrialCLI(FitParser):
     """`fit` with a report of each validation; what it writes down is the config of an ordinary fit."""
+
+    job = "trial"
+
+    def __init__(self, args: list[str]) -> None:
+        self.report = TrialReport(**json.loads(os.environ[ADDRESS]))
+        try:
+            super().__init__(args)
+        except (SystemExit, SIGTERMException):
+            _tag("interrupted")
+            raise
+        except BaseException:
+            _tag("failed")
+            raise
+        _tag("pruned" if self.report.was_pruned else "completed")
 
     @override
     def _callbacks(self, given: list[Any], trainer: Any) -> list[Any]:
-        report = TrialReport(**json.loads(os.environ[ADDRESS]))
-        return [report, *super()._callbacks(given, trainer)]
+        return [self.report, *super()._callbacks(given, trainer)]
+
+
+def _tag(state: str) -> None:
+    """Marks the W&B run of this process."""
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
+        wandb.run.tags = (*(wandb.run.tags or ()), state)
 
 
 def main(args: list[str]) -> int:
@@ -81,8 +104,6 @@ def main(args: list[str]) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     except Exception as error:
-        import traceback
-
         traceback.print_exc()
         print(f"error: {describe(error)}", file=sys.stderr)  # noqa: T201
         return exit_code(error)

@@ -9,13 +9,14 @@ import yaml
 from lightning.pytorch import Trainer
 from typing_extensions import override
 
-from lightning_app.cli import AppCLI
 from lightning_app.errors import UsageError
 from lightning_app.parser import FreshArguments
+from sweeps.fit_parser import FitParser
 from sweeps.space import Parameter, SearchSpace
+from sweeps.words import as_word
 
 
-class ConfigReader(AppCLI):
+class ConfigReader(FitParser):
     """Reads configs as `lightning-app fit` would, and makes nothing of them.
 
     Args:
@@ -25,6 +26,10 @@ class ConfigReader(AppCLI):
     def __init__(self, args: list[str]) -> None:
         self.given = args
         super().__init__(["fit", *args])
+
+    @override
+    def _add_instantiators(self) -> None:
+        """Nothing: they are for whoever makes something of the config."""
 
     @override
     def before_instantiate_classes(self) -> None:
@@ -87,8 +92,3 @@ def check_space(space: SearchSpace, reader: ConfigReader) -> None:
 
 def _samples(parameter: Parameter) -> list[Any]:
     return [parameter.low, parameter.high] if parameter.kind in ("float", "int") else list(parameter.choices)
-
-
-def as_word(value: Any) -> str:
-    """A value as a command line takes it."""
-    return value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True).split("\n...")[0].strip()

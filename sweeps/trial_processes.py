@@ -9,14 +9,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sweeps.trial import ADDRESS
+from lightning_app.errors import UsageError
+from sweeps.address import ADDRESS
 
+_ROOT = str(Path(__file__).resolve().parent.parent)  # the same code there as here
 _STOP_SECONDS = 60.0
+_MAX_EARLY_DEATHS = 3
 
 
 @dataclass(frozen=True)
@@ -58,33 +62,53 @@ class Ended:
 class TrialProcesses:
     """Runs fits in forks of one process that has everything imported.
 
+    If that process is killed, its trials are ended, and another takes its place.
+
     Args:
-        modules: What that process imports.
+        space: The sweep's file.
+        fit: Words of every fit after its verb: config files and options.
         metrics: Names of the metrics that trials report.
-        log: File of what the fork server prints.
     """
 
-    def __init__(self, *, modules: list[str], metrics: list[str], log: Path) -> None:
+    def __init__(self, *, space: str, fit: list[str], metrics: list[str]) -> None:
         self.metrics = metrics
         self._folder = tempfile.TemporaryDirectory(prefix="sweep-")
         self._address = str(Path(self._folder.name) / "socket")  # in a short path: 108 bytes are the limit
+        self._log = Path(self._folder.name) / "fork_server.log"
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(self._address)
         self._listener.listen()
-        with log.open("ab") as file:
+        self._command = [sys.executable, "-m", "sweeps.fork_server", space, *fit]
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._pending: dict[Any, bytes] = {}
+        self._trials: dict[int, int | None] = {}  # number to process, once it is known
+        self._early_deaths = 0
+        self._start_server()
+
+    def _start_server(self) -> None:
+        self._ready = False
+        with self._log.open("ab") as file:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "sweeps.fork_server", *modules],
+                self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path[1:])},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join([_ROOT, *filter(None, sys.path)])},
                 start_new_session=True,  # Ctrl-C is for the coordinator, which ends trials in order
             )
-        self._selector = selectors.DefaultSelector()
-        self._pending: dict[Any, bytes] = {}
-        for source in (self._listener, self._server.stdout):
-            assert source is not None
-            self._selector.register(source, selectors.EVENT_READ)
+        assert self._server.stdout is not None
+        self._selector.register(self._server.stdout, selectors.EVENT_READ)
+
+    def wait_until_ready(self) -> None:
+        """Waits for the imports, and for the check of the space.
+
+        Raises:
+            UsageError: The space does not fit the config.
+        """
+        while not self._ready:
+            for _ in self.events(timeout=1.0):
+                raise AssertionError
 
     def start(self, trial: int, args: list[str], *, environment: dict[str, str], log: Path) -> None:
         """Starts a fit.
@@ -97,6 +121,7 @@ class TrialProcesses:
         """
         address = {"address": self._address, "trial": trial, "metrics": self.metrics}
         variables = {**environment, ADDRESS: json.dumps(address)}
+        self._trials[trial] = None
         self._order({"trial": trial, "args": args, "environment": variables, "log": str(log)})
 
     def signal(self, trial: int, number: int) -> None:
@@ -110,32 +135,60 @@ class TrialProcesses:
                 connection, _ = self._listener.accept()
                 self._selector.register(connection, selectors.EVENT_READ)
                 continue
-            for message in self._lines(key.fileobj):
-                if "code" in message:
-                    yield Ended(message["trial"], message["code"])
-                elif "values" in message:
+            lines = self._lines(key.fileobj)
+            if lines is None:
+                yield from self._end(key.fileobj)
+                continue
+            for message in lines:
+                if "values" in message:
                     assert isinstance(key.fileobj, socket.socket)
                     yield Report(message["trial"], message["step"], message["last"], message["values"], key.fileobj)
+                elif "code" in message:
+                    del self._trials[message["trial"]]
+                    yield Ended(message["trial"], message["code"])
+                elif "process" in message:
+                    self._trials[message["trial"]] = message["process"]
+                elif "refused" in message:
+                    raise UsageError(message["refused"])
+                else:
+                    self._ready = True
 
     def _order(self, message: dict[str, Any]) -> None:
         assert self._server.stdin is not None
-        self._server.stdin.write(json.dumps(message).encode() + b"\n")
-        self._server.stdin.flush()
+        with suppress(BrokenPipeError):  # it has died, which is heard of in its turn
+            self._server.stdin.write(json.dumps(message).encode() + b"\n")
+            self._server.stdin.flush()
 
-    def _lines(self, source: Any) -> list[dict[str, Any]]:
+    def _lines(self, source: Any) -> list[dict[str, Any]] | None:
+        """Whole messages; None at the end of a source."""
         try:
             read = source.recv(1 << 16) if isinstance(source, socket.socket) else os.read(source.fileno(), 1 << 16)
         except ConnectionResetError:
             read = b""
         if not read:
-            self._selector.unregister(source)
-            self._pending.pop(source, None)
-            if source is self._server.stdout:
-                raise RuntimeError("the process that starts trials has died; its log is beside the study")
-            source.close()
-            return []
+            return None
         *lines, self._pending[source] = (self._pending.get(source, b"") + read).split(b"\n")
         return [json.loads(line) for line in lines]
+
+    def _end(self, source: Any) -> Iterator[Ended]:
+        """A trial hangs up when it ends; that the server hangs up ends all trials."""
+        self._selector.unregister(source)
+        self._pending.pop(source, None)
+        source.close()
+        if source is not self._server.stdout:
+            return
+        code = self._server.wait()
+        self._early_deaths = 0 if self._ready else self._early_deaths + 1
+        if not self._ready and (code >= 0 or self._early_deaths >= _MAX_EARLY_DEATHS):
+            raise RuntimeError(f"the process that starts trials has died ({code}):\n{self._log.read_text()[-2000:]}")
+        lost, self._trials = self._trials, {}
+        for process in lost.values():
+            if process is not None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process, signal.SIGKILL)
+        self._start_server()
+        for trial in lost:
+            yield Ended(trial, -signal.SIGKILL)
 
     def __enter__(self) -> "TrialProcesses":
         return self
@@ -145,12 +198,13 @@ class TrialProcesses:
     ) -> None:
         """Ends the fork server, which asks trials that still run to save and stop; none waits for an answer."""
         assert self._server.stdin is not None
-        self._server.stdin.close()
+        with suppress(BrokenPipeError):
+            self._server.stdin.close()
         for key in list(self._selector.get_map().values()):
             if isinstance(key.fileobj, socket.socket):
                 key.fileobj.close()
         try:
-            self._server.wait(timeout=_STOP_SECONDS)
+            self._server.wait(timeout=_STOP_SECONDS if self._ready else 0)
         except subprocess.TimeoutExpired:
             os.killpg(self._server.pid, signal.SIGKILL)
             self._server.wait()

@@ -1,0 +1,10 @@
+"""Values of a config as words of a command line."""
+
+from typing import Any
+
+import yaml
+
+
+def as_word(value: Any) -> str:
+    """A value as a command line takes it."""
+    return value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True).split("\n...")[0].strip()
