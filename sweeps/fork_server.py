@@ -8,9 +8,12 @@ import io
 import json
 import os
 import select
+import shutil
 import signal
 import sys
 import tempfile
+from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -37,25 +40,27 @@ def serve(space: str, fit: list[str]) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal goes to all processes; the coordinator decides
     running: dict[int, int] = {}  # process to trial
+    imported = Path(tempfile.mkdtemp(prefix="sweep-"))
     _say(answers, ready=os.getpid())
     pending = b""
     while True:
         ready, _, _ = select.select([0, wakeup_read], [], [])
         if wakeup_read in ready:
             os.read(wakeup_read, 4096)
-            _reap(running, answers)
+            _reap(running, answers, imported)
         if 0 in ready:
             read = os.read(0, 1 << 16)
             if not read:
                 break
             *lines, pending = (pending + read).split(b"\n")
             for line in lines:
-                _obey(json.loads(line), running, answers)
+                _obey(json.loads(line), running, answers, imported)
     for process in running:
         _signal(process, signal.SIGTERM)
     while running:
         process, _ = os.wait()
         running.pop(process, None)
+    shutil.rmtree(imported, ignore_errors=True)
 
 
 def _prepare(space: str, fit: list[str]) -> None:
@@ -81,7 +86,7 @@ def _prepare(space: str, fit: list[str]) -> None:
                 del os.environ["WANDB_CACHE_DIR"]
 
 
-def _obey(order: dict[str, Any], running: dict[int, int], answers: Any) -> None:
+def _obey(order: dict[str, Any], running: dict[int, int], answers: Any, imported: Path) -> None:
     if "signal" in order:
         for process, trial in running.items():
             if trial == order["trial"]:
@@ -90,13 +95,14 @@ def _obey(order: dict[str, Any], running: dict[int, int], answers: Any) -> None:
     process = os.fork()
     if process == 0:
         answers.close()
-        _become_trial(order)
+        _become_trial(order, imported)
     running[process] = order["trial"]
     _say(answers, trial=order["trial"], process=process)
 
 
-def _become_trial(order: dict[str, Any]) -> None:
-    """Runs one command line and ends the process."""
+def _become_trial(order: dict[str, Any], imported: Path) -> None:
+    """Runs one command line and ends the process, which leaves word of what it had to import."""
+    known = set(sys.modules)
     os.setsid()  # signals to the trial reach its ranks and workers too
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
@@ -117,21 +123,33 @@ def _become_trial(order: dict[str, Any]) -> None:
         sys.modules["__main__"].__spec__ = find_spec("sweeps.trial")
         sys.argv = ["lightning-app", *order["args"]]
         code = main(order["args"])
+        (imported / str(os.getpid())).write_text("\n".join(set(sys.modules) - known))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
 
 
-def _reap(running: dict[int, int], answers: Any) -> None:
+def _reap(running: dict[int, int], answers: Any, imported: Path) -> None:
     while running:
         process, status = os.waitpid(-1, os.WNOHANG)
         if process == 0:
             return
+        _import_too(imported / str(process))
         trial = running.pop(process, None)
         if trial is not None:
             _signal(process, signal.SIGKILL)  # ranks and workers that outlived it
             _say(answers, trial=trial, code=os.waitstatus_to_exitcode(status))
+
+
+def _import_too(names: Path) -> None:
+    """Imports what a trial imported on its way, so that the next ones need not."""
+    if names.exists():
+        for name in names.read_text().split():
+            if name not in sys.modules:
+                with suppress(Exception):  # some modules are made while their package runs
+                    import_module(name)
+        names.unlink()
 
 
 def _signal(process: int, number: int) -> None:

@@ -1,0 +1,59 @@
+"""Sweeps: what a trial costs beyond its fit, what kills do to a study, and what a search finds."""
+
+from collections.abc import Callable
+
+from benchmarks.measure import ROOT, alternate, median, run
+from benchmarks.page import config, table, verdict
+
+SPACE = str(ROOT / "benchmarks" / "programs" / "seeds.yaml")
+
+
+def sweep_overhead() -> str:
+    """A trial whose fit does nearly nothing, beside Optuna's own ask and tell."""
+    (costs,) = alternate(3, ("sweep_cost", SPACE, config("forecasting/co2_naive")))
+    added, own = median(costs, "added_s"), median(costs, "coordinator_cpu_s")
+    return (
+        "The trial fits a model without parameters (co2_naive: reads the series, one epoch, validation, checkpoints, "
+        "lineage) in a process of its own, one at a time, journal file, W&B disabled; random sampler. Slope between "
+        "sweeps of 10 and 40 trials, medians of 3. Optuna's ask and tell run in one process on the same kind of "
+        "storage.\n\n"
+    ) + table(
+        "||aim|",
+        f"Optuna's ask and tell, ms per trial|{1e3 * median(costs, 'ask_tell_s'):.1f}||",
+        f"added wall time per trial, s|{added:.2f}|0.5|{verdict(added <= 0.5)}",
+        f"CPU of the coordinator, ms per trial|{1e3 * own:.1f}|20|{verdict(own <= 0.020)}",
+    )
+
+
+def sweep_speed() -> str:
+    """Twenty trials beside twenty commands."""
+    options = (SPACE, config("graph/cora_gcn"), "--trainer.max_epochs=1")
+    sweep, calls = alternate(3, ("sweep_wall", "sweep", "20", *options), ("sweep_wall", "calls", "20", *options))
+    wall, cpu = (median(sweep, key) / median(calls, key) for key in ("wall_s", "cpu_s"))
+    return "Twenty fits of one epoch on Cora, one at a time, W&B disabled; run in turn, medians of 3.\n\n" + table(
+        "|20 calls of fit|one sweep|ratio|aim|",
+        f"wall s|{median(calls, 'wall_s'):.1f}|{median(sweep, 'wall_s'):.1f}|{wall:.2f}|0.25|{verdict(wall <= 0.25)}",
+        f"CPU s|{median(calls, 'cpu_s'):.1f}|{median(sweep, 'cpu_s'):.1f}|{cpu:.2f}||",
+    )
+
+
+def sweep_gain() -> str:
+    """Thirty trials of TPE on Cora."""
+    answer = run("sweep_gain", config("graph/cora_gcn"), config("sweeps/cora_gcn"), "30").answer
+    shipped, swept = answer["shipped"], answer["swept"]
+    reached = verdict(swept["validation"] > shipped["validation"])
+    return (
+        f"Thirty trials of TPE over `configs/sweeps/cora_gcn.yaml` with two workers; chosen by `{answer['metric']}` of one "
+        "seed alone. The test is that of `compare` on ten seeds of each config, read once after the choice.\n\n"
+    ) + table(
+        "|best validation accuracy, seed 0|test accuracy, ten seeds||",
+        f"shipped config|{shipped['validation']:.4f}|{shipped['test']:.4f} ± {shipped['spread']:.4f}||",
+        f"best of the sweep|{swept['validation']:.4f}|{swept['test']:.4f} ± {swept['spread']:.4f}|{reached}|",
+    )
+
+
+SECTIONS: dict[str, Callable[[], str]] = {
+    "sweep_overhead": sweep_overhead,
+    "sweep_speed": sweep_speed,
+    "sweep_gain": sweep_gain,
+}
