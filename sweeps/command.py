@@ -63,6 +63,8 @@ def run(args: list[str]) -> None:
     modules = [*_PRELOADED, *_named_modules(given.config)]
     with TrialProcesses(modules=modules, metrics=list(sweep.metrics), log=folder / "fork_server.log") as processes:
         coordinator.run(processes)
+    if coordinator.ended_by:
+        print(f"no further trials: {coordinator.ended_by}")  # noqa: T201
     _show(study, sweep, folder)
 
 
@@ -71,11 +73,12 @@ def _study(sweep: SweepFile, folder: Path, given: argparse.Namespace) -> optuna.
         raise UsageError(f"study: {folder} is there already; go on with --resume, or give another --study")
     folder.mkdir(parents=True, exist_ok=True)
     storage = given.storage or JournalStorage(JournalFileBackend(str(folder / "journal.log")))
-    conditional = any(parameter.when for parameter in sweep.space.parameters)
     return optuna.create_study(
         storage=storage,
         study_name=folder.name,
-        sampler=make_sampler(sweep.sampler, seed=sweep.seed, conditional=conditional, num_metrics=len(sweep.metrics)),
+        sampler=make_sampler(
+            sweep.sampler, seed=sweep.seed, conditional=sweep.space.is_conditional, num_metrics=len(sweep.metrics)
+        ),
         pruner=make_pruner(sweep.pruner),
         directions=list(sweep.metrics.values()),
         load_if_exists=True,
