@@ -93,10 +93,10 @@ def _join(key: str, name: str) -> str:
 
 def _allowed_options(name: str, classes: list[str], options: Iterable[str]) -> str:
     if not classes:
-        return f"{_nearest(name.split('=')[0], list(options))}; --help lists what is allowed"
+        return f"{nearest(name.split('=')[0], options)}; --help lists what is allowed"
     module, class_name = classes[-1].rsplit(".", 1)
     allowed = list(inspect.signature(getattr(import_module(module), class_name)).parameters)
-    return f" of {class_name}{_nearest(name.rsplit('.', 1)[-1], allowed)}; allowed: {', '.join(allowed)}"
+    return f" of {class_name}{nearest(name.rsplit('.', 1)[-1], allowed)}; allowed: {', '.join(allowed)}"
 
 
 def _unknown_class(name: str) -> str:
@@ -106,13 +106,19 @@ def _unknown_class(name: str) -> str:
     if name == "torch_geometric" or (name.startswith(("models.graph", "datamodules.graph")) and not _installed()):
         return "graphs need PyG, which is not installed: pip install 'lightning-r2p[graph]'"
     advice = "give the name of an imported class, or its full path package.module.Class"
-    return f"no class named {name!r}{_nearest(name, known)}; {advice}"
+    return f"no class named {name!r}{nearest(name, known)}; {advice}"
 
 
 def _installed() -> bool:
     return importlib.util.find_spec("torch_geometric") is not None
 
 
-def _nearest(name: str, allowed: list[str]) -> str:
-    near = difflib.get_close_matches(name, allowed, n=1)
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """`, did you mean 'that'?` for what was probably meant, or nothing.
+
+    Args:
+        name: What was given.
+        allowed: What can be given.
+    """
+    near = difflib.get_close_matches(name, list(allowed), n=1)
     return f", did you mean {near[0]!r}?" if near else ""

@@ -59,6 +59,8 @@ def run(args: list[str]) -> None:
             lease_seconds=given.lease,
         )
         stopped_by = coordinator.run(processes)
+    if coordinator.ended_by:
+        print(f"no further trials: {coordinator.ended_by}")  # noqa: T201
     _show(study, sweep, folder)
     if stopped_by:
         print("interrupted: trials wait where they were; go on with --resume")  # noqa: T201
@@ -68,11 +70,12 @@ def run(args: list[str]) -> None:
 def _study(sweep: SweepFile, folder: Path, given: argparse.Namespace) -> optuna.Study:
     folder.mkdir(parents=True, exist_ok=True)
     storage = given.storage or JournalStorage(JournalFileBackend(str(folder / "journal.log")))
-    conditional = any(parameter.when for parameter in sweep.space.parameters)
     return optuna.create_study(
         storage=storage,
         study_name=folder.name,
-        sampler=make_sampler(sweep.sampler, seed=sweep.seed, conditional=conditional, num_metrics=len(sweep.metrics)),
+        sampler=make_sampler(
+            sweep.sampler, seed=sweep.seed, conditional=sweep.space.is_conditional, num_metrics=len(sweep.metrics)
+        ),
         pruner=make_pruner(sweep.pruner),
         directions=list(sweep.metrics.values()),
         load_if_exists=True,

@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 
 from lightning_app.errors import UsageError
 from lightning_app.run import write_whole
+from sweeps.draws import Draws
 from sweeps.space import SearchSpace
 from sweeps.trial_processes import Ended, Report, TrialProcesses
 from sweeps.words import as_word
@@ -71,6 +72,9 @@ class Coordinator:
         lease_seconds: How long a trial is nobody else's, from when this coordinator was last heard of.
         max_attempts: How often a trial whose process was killed is started at most without getting further.
         on_change: Called when a trial starts, reports or ends.
+
+    Attributes:
+        ended_by: Why no further trials are asked for, before the study has its number; None if it has or may have it.
     """
 
     def __init__(
@@ -98,6 +102,8 @@ class Coordinator:
         self.max_attempts = max_attempts
         self.on_change = on_change
         self.running: dict[int, Running] = {}
+        self.ended_by: str | None = None
+        self._draws = Draws(study, space)
         self._interrupted = 0
 
     def run(self, processes: TrialProcesses) -> int:
@@ -136,10 +142,11 @@ class Coordinator:
             return False
         free = set(range(len(self.slots))) - {running.slot for running in self.running.values()}
         for slot in sorted(free):
-            trial = self._adopt() or self._ask()
-            if trial is None:
+            found = self._next()
+            if found is None:
                 return False
-            running = Running(trial, slot, self.space.suggest(trial), best=self._best_of(trial))
+            trial, drawn = found
+            running = Running(trial, slot, drawn, best=self._best_of(trial))
             self.running[trial.number] = running
             self._renew_lease(trial)
             self._start(running, processes)
@@ -160,11 +167,21 @@ class Coordinator:
                 processes.signal(number, signal.SIGTERM)
                 running.asked_to_stop = True
 
+    def _next(self) -> tuple[optuna.Trial, dict[str, Any]] | None:
+        """A trial and its values; None if there is none."""
+        while (trial := self._adopt() or self._ask()) is not None:
+            drawn = self._draws.draw(trial)
+            if drawn is not None:
+                return trial, drawn
+            self.study.tell(trial, state=TrialState.FAIL)  # another host was faster at the last point
+        return None
+
     def _ask(self) -> optuna.Trial | None:
         states = (*_FINISHED, TrialState.RUNNING)
         if len(self.study.get_trials(deepcopy=False, states=states)) >= self.num_trials:
             return None
-        return self.study.ask()
+        self.ended_by = "every point of the space was tried" if self._draws.is_exhausted() else None
+        return None if self.ended_by else self.study.ask()
 
     def _adopt(self) -> optuna.Trial | None:
         """A trial whose coordinator has gone: its lease has run out."""

@@ -48,37 +48,47 @@ class SeededSampler(BaseSampler):
     def __init__(self, make: Callable[[int], BaseSampler], *, seed: int) -> None:
         self.make = make
         self.seed = seed
-        self._current: tuple[int, BaseSampler] = (-1, make(seed))
+        self._current: tuple[tuple[int, int], BaseSampler] = ((-1, 0), make(seed))
 
-    def _of(self, trial: FrozenTrial) -> BaseSampler:
-        if self._current[0] != trial.number:
-            state = np.random.SeedSequence([self.seed, trial.number]).generate_state(1)
-            self._current = (trial.number, self.make(int(state[0])))
+    def seed_of(self, number: int, attempt: int) -> int:
+        """Seed of a draw.
+
+        Args:
+            number: Number of the trial.
+            attempt: Count of draws for it before this one, which gave what is known already.
+        """
+        words = [self.seed, number, attempt] if attempt else [self.seed, number]
+        return int(np.random.SeedSequence(words).generate_state(1)[0])
+
+    def of(self, number: int, attempt: int = 0) -> BaseSampler:
+        """The sampler of one draw; arguments as of `seed_of`."""
+        if self._current[0] != (number, attempt):
+            self._current = ((number, attempt), self.make(self.seed_of(number, attempt)))
         return self._current[1]
 
     @override
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._of(trial).infer_relative_search_space(study, trial)
+        return self.of(trial.number).infer_relative_search_space(study, trial)
 
     @override
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self._of(trial).sample_relative(study, trial, search_space)
+        return self.of(trial.number).sample_relative(study, trial, search_space)
 
     @override
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
+        return self.of(trial.number).sample_independent(study, trial, param_name, param_distribution)
 
     @override
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        self._of(trial).before_trial(study, trial)
+        self.of(trial.number).before_trial(study, trial)
 
     @override
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
-        self._of(trial).after_trial(study, trial, state, values)
+        self.of(trial.number).after_trial(study, trial, state, values)
 
 
 def make_sampler(name: str, *, seed: int, conditional: bool, num_metrics: int) -> SeededSampler:

@@ -1,73 +1,15 @@
 """The space of a sweep: what varies, within which bounds, and under which conditions."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalChoiceType,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from lightning_app.errors import UsageError, nearest
+from sweeps.condition import Condition
+from sweeps.parameter import Parameter
+from sweeps.parameter_entry import read_parameter
 
-from lightning_app.errors import UsageError
-
-_KINDS = {
-    "float": ("low", "high", "log", "step"),
-    "int": ("low", "high", "log", "step"),
-    "categorical": ("choices",),
-    "class": ("choices",),
-}
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One thing that varies.
-
-    Attributes:
-        key: Dotted path in the config, as on the command line: `model.encoder.hidden_size`.
-        kind: `float`, `int`, `categorical`, or `class` for a choice among class paths.
-        low: Smallest value of a number.
-        high: Largest value of a number.
-        log: Draw a number by its logarithm.
-        step: Distance between neighbouring values of a number.
-        choices: Values of the others.
-        when: Values that other parameters must have for this one to be there; a list stands for any of its values.
-    """
-
-    key: str
-    kind: Literal["float", "int", "categorical", "class"]
-    low: float | None = None
-    high: float | None = None
-    log: bool = False
-    step: float | None = None
-    choices: tuple[Any, ...] = ()
-    when: Mapping[str, tuple[Any, ...]] | None = None
-
-    def is_active(self, drawn: Mapping[str, Any]) -> bool:
-        """Whether its conditions hold for what was drawn before it."""
-        return all(key in drawn and drawn[key] in values for key, values in (self.when or {}).items())
-
-    def distribution(self) -> BaseDistribution:
-        """What Optuna draws from."""
-        if self.kind == "float":
-            assert self.low is not None
-            assert self.high is not None
-            return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
-        if self.kind == "int":
-            assert self.low is not None
-            assert self.high is not None
-            return IntDistribution(int(self.low), int(self.high), log=self.log, step=int(self.step or 1))
-        return CategoricalDistribution([_as_choice(choice) for choice in self.choices])
-
-    def value(self, drawn: Any) -> Any:
-        """What Optuna drew, as the config takes it."""
-        if self.kind in ("float", "int"):
-            return drawn
-        return next(choice for choice in self.choices if _as_choice(choice) == drawn)
+COUNTABLE = 1_000_000
+"""A space of more points than this counts as one that is never exhausted."""
 
 
 class SearchSpace:
@@ -75,13 +17,20 @@ class SearchSpace:
 
     Args:
         parameters: The parameters.
+
+    Raises:
+        UsageError: A condition names what does not vary, or never holds.
     """
 
     def __init__(self, parameters: list[Parameter]) -> None:
         self.parameters = _in_order_of_conditions(parameters)
+        self._known = {parameter.key: parameter for parameter in self.parameters}
+        self._needed: dict[str, dict[str, Condition]] = {}
+        for parameter in self.parameters:
+            self._needed[parameter.key] = self._all_conditions(parameter)
 
     @classmethod
-    def read(cls, section: Mapping[str, Any]) -> "SearchSpace":
+    def read(cls, section: Any) -> "SearchSpace":
         """Reads the `space` section of a sweep's file.
 
         Args:
@@ -92,79 +41,95 @@ class SearchSpace:
         """
         if not section:
             raise UsageError("space: nothing varies; give at least one parameter")
-        return cls([_parameter(key, entry) for key, entry in section.items()])
+        if not isinstance(section, Mapping):
+            raise UsageError(f"space: {section!r} given, keys of the config with what varies there are needed")
+        return cls([read_parameter(str(key), entry) for key, entry in section.items()])
 
-    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """Draws the parameters of a trial.
+    @property
+    def is_conditional(self) -> bool:
+        """Whether some parameters are there under conditions only."""
+        return any(parameter.when for parameter in self.parameters)
+
+    def witness(self, parameter: Parameter) -> dict[str, Any]:
+        """Values of other parameters under which a parameter is there, those that they need first."""
+        needed = self._needed[parameter.key]
+        return {other.key: other.some(needed[other.key])[0] for other in self.parameters if other.key in needed}
+
+    def drawn(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of the config from what a study has stored, as far as they go.
 
         Args:
-            trial: A trial that was asked for.
-
-        Returns:
-            Values by key, of the active parameters alone.
+            params: Stored values by key.
         """
-        drawn: dict[str, Any] = {}
+        found: dict[str, Any] = {}
         for parameter in self.parameters:
-            if parameter.is_active(drawn):
-                found = trial._suggest(parameter.key, parameter.distribution())
-                drawn[parameter.key] = parameter.value(found)
-        return drawn
+            if parameter.key in params and parameter.is_active(found):
+                found[parameter.key] = parameter.value(params[parameter.key])
+        return found
 
+    def is_whole(self, drawn: Mapping[str, Any]) -> bool:
+        """Whether each active parameter has a value."""
+        return all(parameter.key in drawn or not parameter.is_active(drawn) for parameter in self.parameters)
 
-def _parameter(key: str, entry: Any) -> Parameter:
-    place = f"space.{key}"
-    if not isinstance(entry, Mapping) or entry.get("type") not in _KINDS:
-        given = entry.get("type") if isinstance(entry, Mapping) else entry
-        raise UsageError(f"{place}.type: {given!r} given, allowed: {', '.join(_KINDS)}")
-    kind = entry["type"]
-    allowed = ("type", "when", *_KINDS[kind])
-    for name in entry:
-        if name not in allowed:
-            raise UsageError(f"{place}.{name}: a {kind} has no such option, allowed: {', '.join(allowed)}")
-    when = {str(other): _values(wanted) for other, wanted in (entry.get("when") or {}).items()}
-    if kind in ("categorical", "class"):
-        choices = entry.get("choices")
-        if not isinstance(choices, list) or not choices:
-            raise UsageError(f"{place}.choices: {choices!r} given, a list with at least one value is needed")
-        return Parameter(key, kind, choices=tuple(choices), when=when)
-    return _number(key, kind, entry, when)
+    def size(self) -> int | None:
+        """How many points it has, conditions honoured; None for more than `COUNTABLE`, or uncountably many."""
+        naming = [parameter for parameter in self.parameters if self._is_named(parameter)]
+        sizes = [parameter.size() for parameter in self.parameters]
+        if any(size is None for size in sizes):
+            return None
+        branches = 1
+        for parameter in naming:
+            branches *= parameter.size() or 1
+        if branches > 10_000:  # they are gone through one by one
+            return None
+        total = self._count(0, {})
+        return total if total <= COUNTABLE else None
 
+    def points(self) -> Iterator[dict[str, Any]]:
+        """All points of a space that has a size; the last parameter changes fastest."""
+        return self._points(0, {})
 
-def _number(key: str, kind: Any, entry: Mapping[str, Any], when: Mapping[str, tuple[Any, ...]]) -> Parameter:
-    place = f"space.{key}"
-    low, high, log, step = (entry.get(name) for name in ("low", "high", "log", "step"))
-    for name, value in (("low", low), ("high", high)):
-        wanted = int if kind == "int" else (int, float)
-        if isinstance(value, bool) or not isinstance(value, wanted):
-            hint = "; YAML reads 1e-3 as a text, write 1.0e-3" if isinstance(value, str) else ""
-            raise UsageError(f"{place}.{name}: {value!r} given, {kind} is needed{hint}")
-    assert low is not None
-    assert high is not None
-    if low > high:
-        raise UsageError(f"{place}: low {low} is above high {high}")
-    if log and low <= 0:
-        raise UsageError(f"{place}.low: {low} given, a logarithm needs more than 0")
-    if log and step is not None:
-        raise UsageError(f"{place}.step: log and step exclude each other")
-    if step is not None and step <= 0:
-        raise UsageError(f"{place}.step: {step} given, more than 0 is needed")
-    return Parameter(key, kind, low=low, high=high, log=bool(log), step=step, when=when)
+    def _points(self, index: int, drawn: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        if index == len(self.parameters):
+            yield drawn
+            return
+        parameter = self.parameters[index]
+        if not parameter.is_active(drawn):
+            yield from self._points(index + 1, drawn)
+            return
+        for value in parameter.values():
+            yield from self._points(index + 1, {**drawn, parameter.key: value})
 
+    def _count(self, index: int, drawn: dict[str, Any]) -> int:
+        if index == len(self.parameters):
+            return 1
+        parameter = self.parameters[index]
+        if not parameter.is_active(drawn):
+            return self._count(index + 1, drawn)
+        if not self._is_named(parameter):
+            return (parameter.size() or 1) * self._count(index + 1, drawn)
+        return sum(self._count(index + 1, {**drawn, parameter.key: value}) for value in parameter.values())
 
-def _values(wanted: Any) -> tuple[Any, ...]:
-    return tuple(wanted) if isinstance(wanted, list) else (wanted,)
+    def _is_named(self, parameter: Parameter) -> bool:
+        return any(parameter.key in (other.when or {}) for other in self.parameters)
 
-
-def _as_choice(choice: Any) -> CategoricalChoiceType:
-    """Optuna stores plain values alone; others go by their text."""
-    return choice if choice is None or isinstance(choice, bool | int | float | str) else repr(choice)
+    def _all_conditions(self, parameter: Parameter) -> dict[str, Condition]:
+        """Its conditions, and those of the parameters that they name."""
+        found: dict[str, Condition] = dict(parameter.when or {})
+        for other in parameter.when or {}:
+            for key, condition in self._needed[other].items():
+                found[key] = found[key].meet(condition) if key in found else condition
+        for key, condition in found.items():
+            if not self._known[key].some(condition):
+                raise UsageError(f"space.{parameter.key}.when: never holds, conditions on {key} exclude each other")
+        return found
 
 
 def _in_order_of_conditions(parameters: list[Parameter]) -> list[Parameter]:
     known = {parameter.key: parameter for parameter in parameters}
     for parameter in parameters:
-        for other, values in (parameter.when or {}).items():
-            _check_condition(parameter, other, values, known)
+        for other, condition in (parameter.when or {}).items():
+            _check_condition(parameter, other, condition, known)
     ordered: list[Parameter] = []
     waiting = list(parameters)
     while waiting:
@@ -177,11 +142,25 @@ def _in_order_of_conditions(parameters: list[Parameter]) -> list[Parameter]:
     return ordered
 
 
-def _check_condition(parameter: Parameter, other: str, values: tuple[Any, ...], known: Mapping[str, Parameter]) -> None:
+def _check_condition(parameter: Parameter, other: str, condition: Condition, known: Mapping[str, Parameter]) -> None:
     place = f"space.{parameter.key}.when.{other}"
     if other not in known:
-        raise UsageError(f"{place}: nothing varies there; conditions can name {', '.join(known)}")
-    condition = known[other]
-    for value in values:
-        if condition.kind in ("categorical", "class") and value not in condition.choices:
-            raise UsageError(f"{place}: {value!r} is none of its choices {list(condition.choices)}")
+        raise UsageError(f"{place}: nothing varies there{nearest(other, known)}; what varies: {', '.join(known)}")
+    target = known[other]
+    if condition.values is None:
+        if not target.is_number:
+            raise UsageError(f"{place}: a range given, but {other} has choices: {', '.join(map(str, target.choices))}")
+        if not target.some(condition):
+            raise UsageError(f"{place}: {condition} given, but {other} has no value there, see its low, high and step")
+        return
+    for value in condition.values:
+        if target.some(Condition(values=(value,))):
+            continue
+        if not target.is_number:
+            near = nearest(str(value), [str(choice) for choice in target.choices])
+            raise UsageError(f"{place}: {value!r} is none of its choices{near}; they are {list(target.choices)}")
+        if target.size() is None:
+            raise UsageError(
+                f"{place}: {value!r} is hardly ever drawn, as {other} has no step; give a range: low, high"
+            )
+        raise UsageError(f"{place}: {value!r} is never drawn, see low, high and step of {other}")

@@ -65,7 +65,7 @@ class SweepFile:
             raise UsageError("pruner: trials of several metrics cannot be pruned; take it out")
         return cls(
             metrics=metrics,
-            space=SearchSpace.read(given.get("space") or {}),
+            space=SearchSpace.read(given.get("space")),
             sampler=given.get("sampler", "auto"),
             pruner=pruner,
             seed=int(given.get("seed", 0)),

@@ -12,7 +12,8 @@ from typing_extensions import override
 from lightning_app.errors import UsageError
 from lightning_app.parser import FreshArguments
 from sweeps.fit_parser import FitParser
-from sweeps.space import Parameter, SearchSpace
+from sweeps.parameter import Parameter
+from sweeps.space import SearchSpace
 from sweeps.words import as_word
 
 
@@ -75,20 +76,14 @@ def check_space(space: SearchSpace, reader: ConfigReader) -> None:
     Raises:
         UsageError: A key or a value does not fit; the message is the one that the command line would give.
     """
-    needed: dict[str, dict[str, Any]] = {}
     for parameter in space.parameters:
-        # What its conditions ask for stands before it, and what theirs ask for before that.
-        needed[parameter.key] = {
-            key: value
-            for other, values in (parameter.when or {}).items()
-            for key, value in {**needed[other], other: values[0]}.items()
-        }
+        others = space.witness(parameter)
         for value in _samples(parameter):
             try:
-                reader.resolve({**needed[parameter.key], parameter.key: value})
+                reader.resolve({**others, parameter.key: value})
             except UsageError as error:
                 raise UsageError(f"space.{parameter.key}: {value!r}: {error}") from error
 
 
 def _samples(parameter: Parameter) -> list[Any]:
-    return [parameter.low, parameter.high] if parameter.kind in ("float", "int") else list(parameter.choices)
+    return [parameter.low, parameter.high] if parameter.is_number else list(parameter.choices)
