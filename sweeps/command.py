@@ -61,7 +61,9 @@ def run(args: list[str]) -> None:
         lease_seconds=given.lease,
     )
     modules = [*_PRELOADED, *_named_modules(given.config)]
-    with TrialProcesses(modules=modules, metrics=list(sweep.metrics), log=folder / "fork_server.log") as processes:
+    with TrialProcesses(
+        modules=modules, metrics=list(sweep.metrics), log=folder / "fork_server.log", patience=2 * given.lease
+    ) as processes:
         coordinator.run(processes)
     _show(study, sweep, folder)
 

@@ -1,9 +1,6 @@
 """Asks for trials, runs them in processes of their own, prunes, retries, and tells the study what came of them."""
 
-import os
 import signal
-import socket
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,18 +9,18 @@ from typing import Any
 
 import optuna
 import yaml
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from lightning_app.errors import UsageError
 from lightning_app.run import write_whole
+from sweeps.leases import Leases
 from sweeps.space import SearchSpace
 from sweeps.trial_config import as_word
 from sweeps.trial_processes import Ended, Report, TrialProcesses
 
-_LEASE = "lease"
-_FOLDER = "folder"
-_VALUES = "values"
-_BAD_CONFIG = 2
+_MAX_LOSSES = 10
+_REPORTED = "reported"
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -87,7 +84,7 @@ class Coordinator:
         self.folder = folder
         self.slots = slots
         self.num_trials = num_trials
-        self.lease_seconds = lease_seconds
+        self.leases = Leases(study, seconds=lease_seconds)
         self.max_attempts = max_attempts
         self.on_change = on_change
         self.running: dict[int, Running] = {}
@@ -102,13 +99,16 @@ class Coordinator:
         previous = signal.signal(signal.SIGINT, self._interrupt)
         try:
             while self._fill(processes) or self.running:
-                for event in processes.events(timeout=self.lease_seconds / 3):
+                for event in processes.events(timeout=self.leases.pause):
+                    self._give_up_lost(processes)
                     if isinstance(event, Report):
                         self._reported(event)
                     else:
                         self._ended(event, processes)
-                self._renew_leases()
+                self._give_up_lost(processes)
         finally:
+            with suppress(Exception):  # the storage may be what failed; then others wait for the lease to end
+                self.leases.leave()
             signal.signal(signal.SIGINT, previous)
 
     def _interrupt(self, *_: Any) -> None:
@@ -117,7 +117,7 @@ class Coordinator:
         self._interrupted = True
 
     def _fill(self, processes: TrialProcesses) -> bool:
-        """Gives free slots a trial; False if there is none left to give."""
+        """Gives free slots a trial; False if there is none left to give, and none that others may yet lose."""
         if self._interrupted:
             for number in self.running:
                 processes.signal(number, signal.SIGTERM)
@@ -126,10 +126,10 @@ class Coordinator:
         for slot in sorted(free):
             trial = self._adopt() or self._ask()
             if trial is None:
-                return False
+                return self._others_run()
             running = Running(trial, slot, self.space.suggest(trial))
+            self._remember(running)
             self.running[trial.number] = running
-            self._renew_lease(trial)
             self._start(running, processes)
         return True
 
@@ -137,15 +137,47 @@ class Coordinator:
         states = (*_FINISHED, TrialState.RUNNING)
         if len(self.study.get_trials(deepcopy=False, states=states)) >= self.num_trials:
             return None
-        return self.study.ask()
+        trial = self.study.ask()
+        if not self.leases.take(trial.number):
+            return None  # this process stood still for so long that another one thought it lost
+        if trial.number >= self.num_trials:
+            trial.set_user_attr("surplus", "another host asked for the last trial at the same time")
+            self.study.tell(trial, state=TrialState.FAIL)
+            return None
+        return trial
 
     def _adopt(self) -> optuna.Trial | None:
-        """A trial whose coordinator has gone: its lease has run out."""
-        for frozen in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            until = frozen.user_attrs.get(_LEASE, 0.0)
-            if frozen.number not in self.running and until < time.time():
-                return optuna.Trial(self.study, frozen._trial_id)
+        """A trial whose coordinator has gone."""
+        for number in self.leases.lost():
+            if not self.leases.take(number):
+                continue
+            trial = optuna.Trial(self.study, self.study.get_trials(deepcopy=False)[number]._trial_id)
+            if self.leases.losses(number) < _MAX_LOSSES:
+                return trial
+            trial.set_user_attr("lost", f"lost {_MAX_LOSSES} times before its next validation")
+            self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         return None
+
+    def _remember(self, running: Running) -> None:
+        """What a trial that was taken up has reported: it may be at its end, and validate no more."""
+        if len(self.metrics) > 1:
+            running.last = running.trial.user_attrs.get(_REPORTED, [])
+            return
+        if values := [value for _, value in sorted(running.trial._cached_frozen_trial.intermediate_values.items())]:
+            (direction,) = self.metrics.values()
+            running.last = values[-1:]
+            running.best = max(values) if direction == "maximize" else min(values)
+
+    def _others_run(self) -> bool:
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return any(trial.number not in self.running for trial in running)
+
+    def _give_up_lost(self, processes: TrialProcesses) -> None:
+        """Ends trials that others have taken up, as this process was paused or away from the storage for too long."""
+        for number in self.leases.renew():
+            if number in self.running:
+                processes.signal(number, signal.SIGKILL)  # what it would save is no longer its own
+                del self.running[number]
 
     def _start(self, running: Running, processes: TrialProcesses) -> None:
         number = running.trial.number
@@ -160,7 +192,9 @@ class Coordinator:
         self.on_change()
 
     def _reported(self, report: Report) -> None:
-        running = self.running[report.trial]
+        running = self.running.get(report.trial)
+        if running is None:
+            return
         running.last = report.values
         stop = False
         if len(self.metrics) == 1:
@@ -168,10 +202,13 @@ class Coordinator:
             (direction,) = self.metrics.values()
             better = running.best is None or (value > running.best if direction == "maximize" else value < running.best)
             running.best = value if better else running.best
-            with suppress(ValueError):  # a step that was reported before the trial was resumed
+            # A step that was reported before the trial was resumed; a trial that another one has ended meanwhile.
+            with suppress(ValueError, UpdateFinishedTrialError):
                 running.trial.report(value, report.step)
             # A fit that is at its end is complete; bool, as some pruners answer with numpy's.
             stop = running.pruned = not report.last and bool(running.trial.should_prune())
+        else:
+            running.trial.set_user_attr(_REPORTED, report.values)
         with suppress(BrokenPipeError, ConnectionResetError):
             report.answer(stop=stop)
         self.on_change()
@@ -182,7 +219,7 @@ class Coordinator:
             return
         trial, killed = running.trial, ended.code < 0 or ended.code == 128 + signal.SIGTERM
         if self._interrupted and killed:
-            trial.set_user_attr(_LEASE, 0.0)  # whoever goes on with the study takes it up
+            self.leases.release(trial.number)  # whoever goes on with the study takes it up
             del self.running[ended.trial]
             return
         if killed and running.attempts < self.max_attempts:
@@ -190,15 +227,18 @@ class Coordinator:
             self._start(running, processes)
             return
         del self.running[ended.trial]
+        if not self.leases.holds(trial.number):
+            return
         if ended.code == 0 and running.last:
             if running.pruned:
-                self.study.tell(trial, state=TrialState.PRUNED)
+                self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
             else:
-                self.study.tell(trial, running.last if running.best is None else running.best)
-            self._keep_best()
+                values = running.last if running.best is None else running.best
+                self.study.tell(trial, values, skip_if_finished=True)
+                self._keep_best()
         else:
             trial.set_user_attr("exit_code", ended.code)
-            self.study.tell(trial, state=TrialState.FAIL)
+            self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
             self._stop_if_hopeless()
         self.on_change()
 
@@ -222,13 +262,3 @@ class Coordinator:
             (metric,) = self.metrics
             head = f"# Trial {best.number} of {self.study.study_name}: {metric} {best.value:.6g}.\n"
             write_whole(self.folder / "best.yaml", head + yaml.safe_dump(config, sort_keys=False))
-
-    def _renew_leases(self) -> None:
-        for running in self.running.values():
-            self._renew_lease(running.trial)
-
-    def _renew_lease(self, trial: optuna.Trial) -> None:
-        now = time.time()
-        if trial.user_attrs.get(_LEASE, 0.0) < now + self.lease_seconds / 2:
-            trial.set_user_attr(_LEASE, now + self.lease_seconds)
-            trial.set_user_attr("owner", f"{socket.gethostname()}:{os.getpid()}")

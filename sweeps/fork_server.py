@@ -3,11 +3,13 @@
 The coordinator writes a line of JSON for each trial to start or to signal, and reads a line for each that has ended.
 """
 
+import fcntl
 import json
 import os
 import select
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -74,6 +76,7 @@ def _become_trial(order: dict[str, Any]) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
+    _wait_for_others(order["log"])
     os.environ.update(order["environment"])
     code = 1
     try:
@@ -90,6 +93,16 @@ def _become_trial(order: dict[str, Any]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _wait_for_others(log: str) -> None:
+    """Until no process of this trial is left that an earlier coordinator started: two may not write to one folder.
+
+    The lock is gone with the last process that has it, whatever ended that one; programs that a trial starts have not.
+    """
+    own = os.open(log, os.O_RDONLY)
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(own, fcntl.LOCK_EX)
 
 
 def _reap(running: dict[int, int], answers: Any) -> None:

@@ -62,10 +62,12 @@ class TrialProcesses:
         modules: What that process imports.
         metrics: Names of the metrics that trials report.
         log: File of what the fork server prints.
+        patience: Seconds that a trial waits for the answer to a report, before it saves and stops.
     """
 
-    def __init__(self, *, modules: list[str], metrics: list[str], log: Path) -> None:
+    def __init__(self, *, modules: list[str], metrics: list[str], log: Path, patience: float = 60.0) -> None:
         self.metrics = metrics
+        self.patience = patience
         self._folder = tempfile.TemporaryDirectory(prefix="sweep-")
         self._address = str(Path(self._folder.name) / "socket")  # in a short path: 108 bytes are the limit
         self._listener = socket.socket(socket.AF_UNIX)
@@ -95,7 +97,7 @@ class TrialProcesses:
             environment: Variables of its process.
             log: File of what it prints.
         """
-        address = {"address": self._address, "trial": trial, "metrics": self.metrics}
+        address = {"address": self._address, "trial": trial, "metrics": self.metrics, "patience": self.patience}
         variables = {**environment, ADDRESS: json.dumps(address)}
         self._order({"trial": trial, "args": args, "environment": variables, "log": str(log)})
 
