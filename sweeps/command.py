@@ -45,7 +45,8 @@ def run(args: list[str]) -> None:
     folder = Path(given.root).resolve() / "sweeps" / (given.study or Path(given.space).stem)
     if folder.exists() and not given.resume:
         raise UsageError(f"study: {folder} is there already; go on with --resume, or give another --study")
-    with TrialProcesses(space=given.space, fit=fit, metrics=list(sweep.metrics)) as processes:
+    patience = 2 * given.lease
+    with TrialProcesses(space=given.space, fit=fit, metrics=list(sweep.metrics), patience=patience) as processes:
         processes.wait_until_ready()
         study = _study(sweep, folder, given)
         coordinator = Coordinator(
@@ -59,8 +60,8 @@ def run(args: list[str]) -> None:
             lease_seconds=given.lease,
         )
         stopped_by = coordinator.run(processes)
-    if coordinator.ended_by:
-        print(f"no further trials: {coordinator.ended_by}")  # noqa: T201
+    if coordinator.supply.ended_by:
+        print(f"no further trials: {coordinator.supply.ended_by}")  # noqa: T201
     _show(study, sweep, folder)
     if stopped_by:
         print("interrupted: trials wait where they were; go on with --resume")  # noqa: T201

@@ -1,61 +1,22 @@
-"""Asks for trials, runs them in processes of their own, prunes, retries, and tells the study what came of them."""
+"""Runs trials in processes of their own, prunes and retries them, and tells the study what came of them."""
 
-import math
-import os
 import signal
-import socket
-import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import optuna
-import yaml
 from optuna.trial import TrialState
 
 from lightning_app.errors import UsageError
-from lightning_app.run import write_whole
-from sweeps.draws import Draws
+from sweeps.best_config import write_best_config
+from sweeps.leases import Leases
+from sweeps.running_trial import RunningTrial
 from sweeps.space import SearchSpace
+from sweeps.supply import Supply
 from sweeps.trial_processes import Ended, Report, TrialProcesses
 from sweeps.words import as_word
-
-_LEASE = "lease"
-_FOLDER = "folder"
-_VALUES = "values"
-_BAD_CONFIG = 2
-_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-
-
-@dataclass
-class Running:
-    """A trial that has a slot.
-
-    Attributes:
-        trial: What Optuna knows of it.
-        slot: Its slot.
-        drawn: Values by key.
-        best: The best values so far, of the first metric.
-        last: The values of the last validation.
-        step: The step of the last validation, -1 before the first.
-        pruned: It was told to stop.
-        attempts: How often it was killed without getting further than before.
-        furthest: The last step that an earlier attempt came to.
-        asked_to_stop: It was asked to save and stop.
-    """
-
-    trial: optuna.Trial
-    slot: int
-    drawn: dict[str, Any]
-    best: float | None = None
-    last: list[float] = field(default_factory=list)
-    step: int = -1
-    pruned: bool = False
-    attempts: int = 0
-    furthest: int = -1
-    asked_to_stop: bool = False
 
 
 class Coordinator:
@@ -70,11 +31,8 @@ class Coordinator:
         slots: Environment of each slot: its devices or threads.
         num_trials: Trials of the whole study, those of others and of earlier runs among them.
         lease_seconds: How long a trial is nobody else's, from when this coordinator was last heard of.
-        max_attempts: How often a trial whose process was killed is started at most without getting further.
+        max_kills: How often a trial may be killed without getting further before it has failed.
         on_change: Called when a trial starts, reports or ends.
-
-    Attributes:
-        ended_by: Why no further trials are asked for, before the study has its number; None if it has or may have it.
     """
 
     def __init__(
@@ -88,22 +46,19 @@ class Coordinator:
         slots: list[dict[str, str]],
         num_trials: int,
         lease_seconds: float = 30.0,
-        max_attempts: int = 3,
+        max_kills: int = 3,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.study = study
-        self.space = space
         self.metrics = metrics
         self.fit = fit
         self.folder = folder
         self.slots = slots
-        self.num_trials = num_trials
-        self.lease_seconds = lease_seconds
-        self.max_attempts = max_attempts
+        self.leases = Leases(study, seconds=lease_seconds)
+        self.supply = Supply(study=study, space=space, leases=self.leases, num_trials=num_trials)
+        self.max_kills = max_kills
         self.on_change = on_change
-        self.running: dict[int, Running] = {}
-        self.ended_by: str | None = None
-        self._draws = Draws(study, space)
+        self.running: dict[int, RunningTrial] = {}
         self._interrupted = 0
 
     def run(self, processes: TrialProcesses) -> int:
@@ -119,13 +74,16 @@ class Coordinator:
         previous = [signal.signal(number, self._interrupt) for number in signals]
         try:
             while self._fill(processes) or self.running:
-                for event in processes.events(timeout=self.lease_seconds / 3):
+                for event in processes.events(timeout=self.leases.pause):
+                    self._give_up_lost(processes)
                     if isinstance(event, Report):
                         self._reported(event)
                     else:
                         self._ended(event, processes)
-                self._renew_leases()
+                self._give_up_lost(processes)
         finally:
+            with suppress(Exception):  # the storage may be what failed; then others wait for the lease to end
+                self.leases.leave()
             for number, handler in zip(signals, previous, strict=True):
                 signal.signal(number, handler)
         return self._interrupted
@@ -136,29 +94,21 @@ class Coordinator:
         self._interrupted = number
 
     def _fill(self, processes: TrialProcesses) -> bool:
-        """Gives free slots a trial; False if there is none left to give."""
+        """Gives free slots a trial; False if there is none left to give, and none that others may yet lose."""
         if self._interrupted:
             self._stop_all(processes)
             return False
         free = set(range(len(self.slots))) - {running.slot for running in self.running.values()}
         for slot in sorted(free):
-            found = self._next()
+            found = self.supply.next()
             if found is None:
-                return False
+                return self.supply.others_run(self.running)
             trial, drawn = found
-            running = Running(trial, slot, drawn, best=self._best_of(trial))
+            running = RunningTrial(trial, tuple(self.metrics.values()), slot, drawn)
+            running.remember()
             self.running[trial.number] = running
-            self._renew_lease(trial)
             self._start(running, processes)
         return True
-
-    def _best_of(self, trial: optuna.Trial) -> float | None:
-        """What a trial that was taken up had come to."""
-        if len(self.metrics) > 1:
-            return None
-        reported = self.study._storage.get_trial(trial._trial_id).intermediate_values.values()
-        (direction,) = self.metrics.values()
-        return (max if direction == "maximize" else min)(reported, default=None)
 
     def _stop_all(self, processes: TrialProcesses) -> None:
         """Asks each trial once to save and stop: a second signal would not let it."""
@@ -167,31 +117,14 @@ class Coordinator:
                 processes.signal(number, signal.SIGTERM)
                 running.asked_to_stop = True
 
-    def _next(self) -> tuple[optuna.Trial, dict[str, Any]] | None:
-        """A trial and its values; None if there is none."""
-        while (trial := self._adopt() or self._ask()) is not None:
-            drawn = self._draws.draw(trial)
-            if drawn is not None:
-                return trial, drawn
-            self.study.tell(trial, state=TrialState.FAIL)  # another host was faster at the last point
-        return None
+    def _give_up_lost(self, processes: TrialProcesses) -> None:
+        """Ends trials that others have taken up, as this process was paused or away from the storage for too long."""
+        for number in self.leases.renew():
+            if number in self.running:
+                processes.signal(number, signal.SIGKILL)  # what it would save is no longer its own
+                del self.running[number]
 
-    def _ask(self) -> optuna.Trial | None:
-        states = (*_FINISHED, TrialState.RUNNING)
-        if len(self.study.get_trials(deepcopy=False, states=states)) >= self.num_trials:
-            return None
-        self.ended_by = "every point of the space was tried" if self._draws.is_exhausted() else None
-        return None if self.ended_by else self.study.ask()
-
-    def _adopt(self) -> optuna.Trial | None:
-        """A trial whose coordinator has gone: its lease has run out."""
-        for frozen in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            until = frozen.user_attrs.get(_LEASE, 0.0)
-            if frozen.number not in self.running and until < time.time():
-                return optuna.Trial(self.study, frozen._trial_id)
-        return None
-
-    def _start(self, running: Running, processes: TrialProcesses) -> None:
+    def _start(self, running: RunningTrial, processes: TrialProcesses) -> None:
         number = running.trial.number
         name = f"trial-{number:05d}"
         args = ["fit", *self.fit, *(f"--{key}={as_word(value)}" for key, value in running.drawn.items())]
@@ -204,21 +137,12 @@ class Coordinator:
         self.on_change()
 
     def _reported(self, report: Report) -> None:
-        running = self.running[report.trial]
-        running.last, running.step = report.values, report.step
-        if len(self.metrics) == 1:
-            (value,) = report.values
-            (direction,) = self.metrics.values()
-            better = max if direction == "maximize" else min
-            running.best = value if running.best is None else better(running.best, value)
-            with suppress(ValueError):  # a step that was reported before the trial was resumed
-                running.trial.report(value, report.step)
-            # A fit that is at its end is complete; bool, as some pruners answer with numpy's.
-            running.pruned = not report.last and bool(running.trial.should_prune())
-        if any(math.isnan(value) for value in report.values):
-            running.pruned = True  # it has diverged
+        running = self.running.get(report.trial)
+        if running is None:
+            return
+        stop = running.report(report.values, report.step, last=report.last)
         with suppress(BrokenPipeError, ConnectionResetError):
-            report.answer(stop=running.pruned)
+            report.answer(stop=stop)
         self.on_change()
 
     def _ended(self, ended: Ended, processes: TrialProcesses) -> None:
@@ -227,54 +151,34 @@ class Coordinator:
             return
         trial, killed = running.trial, ended.code < 0 or ended.code == 128 + signal.SIGTERM
         if self._interrupted and killed:
-            trial.set_user_attr(_LEASE, 0.0)  # whoever goes on with the study takes it up
+            self.leases.release(trial.number)  # whoever goes on with the study takes it up
             del self.running[ended.trial]
             return
-        running.attempts = 0 if running.step > running.furthest else running.attempts + 1
-        running.furthest = max(running.furthest, running.step)
-        if killed and running.attempts < self.max_attempts:
+        if killed and running.count_kill() < self.max_kills:
             self._start(running, processes)
             return
         del self.running[ended.trial]
-        if ended.code == 0 and running.last:
-            if running.pruned:
-                self.study.tell(trial, state=TrialState.PRUNED)
-            else:
-                self.study.tell(trial, running.last if running.best is None else running.best)
-            self._keep_best()
-        else:
-            trial.set_user_attr("exit_code", ended.code)
-            self.study.tell(trial, state=TrialState.FAIL)
+        if self.leases.holds(trial.number):
+            self._tell(running, ended.code)
+            self.on_change()
+
+    def _tell(self, running: RunningTrial, code: int) -> None:
+        trial = running.trial
+        if code or not running.values():
+            trial.set_user_attr("exit_code", code)
+            self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
             self._stop_if_hopeless()
-        self.on_change()
+        elif running.is_pruned:
+            self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+        else:
+            self.study.tell(trial, running.values(), skip_if_finished=True)
+            if len(self.metrics) == 1:
+                write_best_config(self.study, *self.metrics, self.folder)
 
     def _stop_if_hopeless(self) -> None:
         """Trials that all fail have one cause, which is not in what was drawn for them."""
-        done = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state in _FINISHED]
+        done = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()]
         if len(done) >= 3 and all(trial.state == TrialState.FAIL for trial in done):
             log = self.folder / "logs" / f"trial-{done[-1].number:05d}.log"
             lines = [line for line in log.read_text().splitlines() if line.startswith("error: ")]
             raise UsageError(f"the first {len(done)} trials have failed: {(lines or [f'see {log}'])[-1]}")
-
-    def _keep_best(self) -> None:
-        """Writes `best.yaml`: fit it, and the best trial comes out again."""
-        if len(self.metrics) > 1:
-            return
-        best = self.study.best_trial
-        configs = sorted((self.folder / "trials" / f"trial-{best.number:05d}").glob("*/config.yaml"))
-        if configs:
-            config = yaml.safe_load(configs[0].read_text())
-            config.pop("run", None)
-            (metric,) = self.metrics
-            head = f"# Trial {best.number} of {self.study.study_name}: {metric} {best.value:.6g}.\n"
-            write_whole(self.folder / "best.yaml", head + yaml.safe_dump(config, sort_keys=False))
-
-    def _renew_leases(self) -> None:
-        for running in self.running.values():
-            self._renew_lease(running.trial)
-
-    def _renew_lease(self, trial: optuna.Trial) -> None:
-        now = time.time()
-        if trial.user_attrs.get(_LEASE, 0.0) < now + self.lease_seconds / 2:
-            trial.set_user_attr(_LEASE, now + self.lease_seconds)
-            trial.set_user_attr("owner", f"{socket.gethostname()}:{os.getpid()}")

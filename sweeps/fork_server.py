@@ -4,6 +4,7 @@ The coordinator writes a line of JSON for each trial to start or to signal, and 
 or ended.
 """
 
+import fcntl
 import io
 import json
 import os
@@ -111,6 +112,7 @@ def _become_trial(order: dict[str, Any], imported: Path) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
+    _wait_for_others(order["log"])
     os.environ.update(order["environment"])
     code = 1
     try:
@@ -128,6 +130,16 @@ def _become_trial(order: dict[str, Any], imported: Path) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _wait_for_others(log: str) -> None:
+    """Until no process of this trial is left that an earlier coordinator started: two may not write to one folder.
+
+    The lock is gone with the last process that has it, whatever ended that one; programs that a trial starts have not.
+    """
+    own = os.open(log, os.O_RDONLY)
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(own, fcntl.LOCK_EX)
 
 
 def _reap(running: dict[int, int], answers: Any, imported: Path) -> None:

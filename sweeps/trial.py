@@ -6,6 +6,7 @@ It runs in a process of the fork server, and, where a trial has several ranks, i
 
 import json
 import os
+import signal
 import socket
 import sys
 import traceback
@@ -31,12 +32,14 @@ class TrialReport(Callback):
         address: The sweep's socket.
         trial: Number of the trial.
         metrics: Names of the metrics.
+        patience: Seconds to wait for an answer. A sweep that gives none may have lost the trial to another one.
     """
 
-    def __init__(self, *, address: str, trial: int, metrics: list[str]) -> None:
+    def __init__(self, *, address: str, trial: int, metrics: list[str], patience: float) -> None:
         self.address = address
         self.trial = trial
         self.metrics = metrics
+        self.patience = patience
         self.was_pruned = False
         self._connection: socket.socket | None = None
 
@@ -60,9 +63,14 @@ class TrialReport(Callback):
     def _ask(self, message: dict[str, Any]) -> bool:
         if self._connection is None:
             self._connection = socket.socket(socket.AF_UNIX)
+            self._connection.settimeout(self.patience)
             self._connection.connect(self.address)
         self._connection.sendall(json.dumps(message).encode() + b"\n")
-        answer = self._connection.makefile("rb").readline()
+        try:
+            answer = self._connection.makefile("rb").readline()
+        except TimeoutError:
+            os.kill(os.getpid(), signal.SIGTERM)  # saves, stops, and is gone on with by whoever has the trial
+            return False
         if not answer:
             raise ConnectionError("the sweep that this trial belongs to is gone")
         return bool(json.loads(answer)["stop"])

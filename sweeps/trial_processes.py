@@ -68,10 +68,12 @@ class TrialProcesses:
         space: The sweep's file.
         fit: Words of every fit after its verb: config files and options.
         metrics: Names of the metrics that trials report.
+        patience: Seconds that a trial waits for the answer to a report, before it saves and stops.
     """
 
-    def __init__(self, *, space: str, fit: list[str], metrics: list[str]) -> None:
+    def __init__(self, *, space: str, fit: list[str], metrics: list[str], patience: float = 60.0) -> None:
         self.metrics = metrics
+        self.patience = patience
         self._folder = tempfile.TemporaryDirectory(prefix="sweep-")
         self._address = str(Path(self._folder.name) / "socket")  # in a short path: 108 bytes are the limit
         self._log = Path(self._folder.name) / "fork_server.log"
@@ -119,7 +121,7 @@ class TrialProcesses:
             environment: Variables of its process.
             log: File of what it prints.
         """
-        address = {"address": self._address, "trial": trial, "metrics": self.metrics}
+        address = {"address": self._address, "trial": trial, "metrics": self.metrics, "patience": self.patience}
         variables = {**environment, ADDRESS: json.dumps(address)}
         self._trials[trial] = None
         self._order({"trial": trial, "args": args, "environment": variables, "log": str(log)})

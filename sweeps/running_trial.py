@@ -1,0 +1,91 @@
+"""A trial that has a slot: what it has reported, and what that makes of it."""
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+
+_REPORTED = "reported"
+
+
+@dataclass
+class RunningTrial:
+    """A trial and how far it has come.
+
+    Attributes:
+        trial: What Optuna knows of it.
+        directions: `minimize` or `maximize` for each metric.
+        slot: Its slot.
+        drawn: Values by key.
+        best: The best value so far, where there is one metric.
+        last: The values of the last validation.
+        step: The step of the last validation, -1 before the first.
+        is_pruned: It was told to stop.
+        kills: How often it was killed without having got further than before.
+        furthest: The last step that an earlier start came to.
+        asked_to_stop: It was asked to save and stop.
+    """
+
+    trial: optuna.Trial
+    directions: tuple[str, ...]
+    slot: int
+    drawn: dict[str, Any]
+    best: float | None = None
+    last: list[float] = field(default_factory=list)
+    step: int = -1
+    is_pruned: bool = False
+    kills: int = 0
+    furthest: int = -1
+    asked_to_stop: bool = False
+
+    def remember(self) -> None:
+        """Takes up what it had reported to another coordinator: it may be at its end, and validate no more."""
+        if len(self.directions) > 1:
+            self.last = self.trial.user_attrs.get(_REPORTED, [])
+            return
+        reported = self.trial._cached_frozen_trial.intermediate_values
+        for step in sorted(reported):
+            self._take([reported[step]], step)
+        self.furthest = self.step
+
+    def report(self, values: list[float], step: int, *, last: bool) -> bool:
+        """Passes a validation on to the study.
+
+        Args:
+            values: Of the metrics.
+            step: Its epoch.
+            last: The fit ends with it, whatever the answer.
+
+        Returns:
+            Whether the trial shall stop: it has no prospects, or it has diverged.
+        """
+        self._take(values, step)
+        if len(self.directions) > 1:
+            self.trial.set_user_attr(_REPORTED, values)
+        else:
+            # A step that was reported before the trial was resumed; a trial that another one has ended meanwhile.
+            with suppress(ValueError, UpdateFinishedTrialError):
+                self.trial.report(values[0], step)
+            # A fit that is at its end is complete; bool, as some pruners answer with numpy's.
+            self.is_pruned = not last and bool(self.trial.should_prune())
+        self.is_pruned |= any(math.isnan(value) for value in values)
+        return self.is_pruned
+
+    def values(self) -> list[float]:
+        """What it has come to: the best value of one metric, the last values of several; empty before there are any."""
+        return self.last if self.best is None else [self.best]
+
+    def count_kill(self) -> int:
+        """Notes that it was killed; a start that got further than the one before counts afresh."""
+        self.kills = 1 if self.step > self.furthest else self.kills + 1
+        self.furthest = max(self.furthest, self.step)
+        return self.kills
+
+    def _take(self, values: list[float], step: int) -> None:
+        self.last, self.step = values, step
+        if len(self.directions) == 1 and not math.isnan(values[0]):
+            better = max if self.directions[0] == "maximize" else min
+            self.best = values[0] if self.best is None else better(self.best, values[0])
