@@ -6,8 +6,6 @@ from collections import Counter
 from pathlib import Path
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from rich.console import Console
 from rich.table import Table
 
@@ -16,6 +14,7 @@ from lightning_app.errors import UsageError
 from lightning_app.verb_parser import VerbParser
 from sweeps.coordinator import Coordinator
 from sweeps.samplers import make_pruner, make_sampler
+from sweeps.storage import open_storage
 from sweeps.sweep_file import SweepFile
 from sweeps.trial_config import ConfigReader, check_space
 from sweeps.trial_processes import TrialProcesses
@@ -37,7 +36,11 @@ def run(args: list[str]) -> None:
     parser.add_argument("--workers", type=int, default=1, help="trials at a time")
     parser.add_argument("--root", default="runs", help="folder of all runs")
     parser.add_argument("--study", default=None, help="name of the study; default: stem of the space file")
-    parser.add_argument("--storage", default=None, help="URL of a database; default: a journal file beside the study")
+    parser.add_argument(
+        "--storage",
+        default=None,
+        help="journal:///path, postgresql://..., sqlite:///path, grpc://host:port; default: a journal beside it",
+    )
     parser.add_argument("--lease", type=float, default=30.0, help="seconds after which a lost trial is taken up again")
     parser.add_argument("--resume", action="store_true", help="go on with a study that is there")
     given, options = parser.split(args)
@@ -71,10 +74,12 @@ def run(args: list[str]) -> None:
 def _study(sweep: SweepFile, folder: Path, given: argparse.Namespace) -> optuna.Study:
     if folder.exists() and not given.resume:
         raise UsageError(f"study: {folder} is there already; go on with --resume, or give another --study")
+    if given.storage is None:
+        folder.mkdir(parents=True, exist_ok=True)
+    storage = open_storage(given.storage, folder)  # before the folder is made: without it there is nothing to resume
     folder.mkdir(parents=True, exist_ok=True)
-    storage = given.storage or JournalStorage(JournalFileBackend(str(folder / "journal.log")))
     conditional = any(parameter.when for parameter in sweep.space.parameters)
-    return optuna.create_study(
+    study = optuna.create_study(
         storage=storage,
         study_name=folder.name,
         sampler=make_sampler(sweep.sampler, seed=sweep.seed, conditional=conditional, num_metrics=len(sweep.metrics)),
@@ -82,6 +87,10 @@ def _study(sweep: SweepFile, folder: Path, given: argparse.Namespace) -> optuna.
         directions=list(sweep.metrics.values()),
         load_if_exists=True,
     )
+    if [direction.name.lower() for direction in study.directions] != list(sweep.metrics.values()):
+        found = ", ".join(direction.name.lower() for direction in study.directions)
+        raise UsageError(f"study: {folder.name} of this storage has other metrics ({found}); give another --study")
+    return study
 
 
 def _slots(workers: int) -> list[dict[str, str]]:

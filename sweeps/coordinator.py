@@ -148,9 +148,7 @@ class Coordinator:
 
     def _adopt(self) -> optuna.Trial | None:
         """A trial whose coordinator has gone."""
-        for number in self.leases.lost():
-            if not self.leases.take(number):
-                continue
+        while (number := self.leases.adopt()) is not None:
             trial = optuna.Trial(self.study, self.study.get_trials(deepcopy=False)[number]._trial_id)
             if self.leases.losses(number) < _MAX_LOSSES:
                 return trial
