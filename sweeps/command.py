@@ -1,20 +1,17 @@
 """`lightning-app sweep`: searches hyper-parameters of any config, trial by trial."""
 
-import argparse
 from collections import Counter
 from pathlib import Path
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from rich.console import Console
 from rich.table import Table
 
 from lightning_app.errors import UsageError
 from lightning_app.verb_parser import VerbParser
 from sweeps.coordinator import Coordinator
-from sweeps.samplers import make_pruner, make_sampler
 from sweeps.slots import make_slots
+from sweeps.study import open_study
 from sweeps.sweep_file import SweepFile
 from sweeps.trial_processes import TrialProcesses
 
@@ -33,7 +30,11 @@ def run(args: list[str]) -> None:
     parser.add_argument("--devices-per-trial", type=int, default=1, help="GPUs of each trial, where there are some")
     parser.add_argument("--root", default="runs", help="folder of all runs")
     parser.add_argument("--study", default=None, help="name of the study; default: stem of the space file")
-    parser.add_argument("--storage", default=None, help="URL of a database; default: a journal file beside the study")
+    parser.add_argument(
+        "--storage",
+        default=None,
+        help="journal:///path, postgresql://..., sqlite:///path, grpc://host:port; default: a journal beside it",
+    )
     parser.add_argument("--lease", type=float, default=30.0, help="seconds after which a lost trial is taken up again")
     parser.add_argument("--resume", action="store_true", help="go on with a study that is there")
     given, options = parser.split(args)
@@ -47,8 +48,8 @@ def run(args: list[str]) -> None:
         raise UsageError(f"study: {folder} is there already; go on with --resume, or give another --study")
     patience = 2 * given.lease
     with TrialProcesses(space=given.space, fit=fit, metrics=list(sweep.metrics), patience=patience) as processes:
-        processes.wait_until_ready()
-        study = _study(sweep, folder, given)
+        base = processes.wait_until_ready()
+        study = open_study(sweep, folder, given.storage, base=base)
         coordinator = Coordinator(
             study=study,
             space=sweep.space,
@@ -66,21 +67,6 @@ def run(args: list[str]) -> None:
     if stopped_by:
         print("interrupted: trials wait where they were; go on with --resume")  # noqa: T201
         raise SystemExit(128 + stopped_by)
-
-
-def _study(sweep: SweepFile, folder: Path, given: argparse.Namespace) -> optuna.Study:
-    folder.mkdir(parents=True, exist_ok=True)
-    storage = given.storage or JournalStorage(JournalFileBackend(str(folder / "journal.log")))
-    return optuna.create_study(
-        storage=storage,
-        study_name=folder.name,
-        sampler=make_sampler(
-            sweep.sampler, seed=sweep.seed, conditional=sweep.space.is_conditional, num_metrics=len(sweep.metrics)
-        ),
-        pruner=make_pruner(sweep.pruner),
-        directions=list(sweep.metrics.values()),
-        load_if_exists=True,
-    )
 
 
 def _show(study: optuna.Study, sweep: SweepFile, folder: Path) -> None:

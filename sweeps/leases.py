@@ -41,7 +41,7 @@ class _Watched:
 
 
 class Leases:
-    """Trials of a study that this process runs, and those that nobody runs any more.
+    """Trials of a study that this process runs, among others that run theirs.
 
     Args:
         study: The study; its storage keeps the claims.
@@ -69,25 +69,33 @@ class Leases:
         return self.seconds / 4
 
     def take(self, number: int) -> bool:
-        """Claims a trial that is new, or that `lost` has named.
+        """Claims a trial that this process has asked for.
 
         Args:
             number: Number of the trial.
 
         Returns:
-            Whether it is this process's now; False if another one was first.
+            Whether it is this process's now; False if another one has found it unclaimed for too long, and was first.
         """
         self._renew_if_due()
-        before = self._last.get(number)
-        self._claim(number, before, owner=self.owner.token)
-        if self._holds(number):
-            self._mine.add(number)
-        return number in self._mine
+        return self._claim(number, None)
+
+    def adopt(self) -> int | None:
+        """Claims a running trial that nobody runs: released, or of a process that is dead or silent for too long.
+
+        Returns:
+            Its number; None if there is none.
+        """
+        self._renew_if_due()
+        for number, judged in self._watch().items():
+            if self._claim(number, judged):
+                return number
+        return None
 
     def release(self, number: int) -> None:
         """Leaves a trial, as it is, to whoever wants it."""
         if self.holds(number):
-            self._claim(number, self._last[number], owner=_NOBODY)
+            self._write(number, self._last[number], owner=_NOBODY)
         self._mine.discard(number)
 
     def holds(self, number: int) -> bool:
@@ -112,10 +120,6 @@ class Leases:
         self._mine.difference_update(taken)
         return taken
 
-    def lost(self) -> list[int]:
-        """Numbers of running trials that nobody runs: released, or of a process that is dead or silent for too long."""
-        return self._watch()
-
     def leave(self) -> None:
         """Says that this process is gone: what it still has is free at once."""
         if self._beat:
@@ -136,12 +140,18 @@ class Leases:
         self._sync()
         return True
 
-    def _claim(self, number: int, before: _Claim | None, *, owner: str) -> None:
+    def _claim(self, number: int, before: _Claim | None) -> bool:
+        self._write(number, before, owner=self.owner.token)
+        self._sync()
+        if self._holds(number):
+            self._mine.add(number)
+        return self._holds(number)
+
+    def _write(self, number: int, before: _Claim | None, *, owner: str) -> None:
         step = self._step(number) if before else -1
         words = {"trial": number, "after": before.number if before else -1, "owner": owner, "step": step}
         # A trial that has ended is never read again from a data base, whatever its state: claims cost one row each.
         self._claims.add_trial(create_trial(state=TrialState.FAIL, user_attrs=words))
-        self._sync()
 
     def _step(self, number: int) -> int:
         return max(self.study.get_trials(deepcopy=False)[number].intermediate_values, default=-1)
@@ -157,7 +167,8 @@ class Leases:
                 self._last[words["trial"]] = _Claim(trial.number, words["owner"], words["step"], losses)
             self._read += 1
 
-    def _watch(self) -> list[int]:
+    def _watch(self) -> dict[int, _Claim | None]:
+        """Running trials that nobody runs, with the claim by which that was judged: a later one must not be followed."""
         running = [
             trial.number
             for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
@@ -165,16 +176,14 @@ class Leases:
         ]
         if not running:
             self._watched.clear()
-            return []
+            return {}
         self._sync()
         owners = self._claims.user_attrs
-        found: dict[str | int, bool] = {}
-        for number in running:
-            key = self._last[number].owner if number in self._last else number
-            if key not in found:
-                found[key] = self._is_lost(key, owners)
-        self._watched = {key: watched for key, watched in self._watched.items() if key in found}
-        return [number for number in running if found[self._last[number].owner if number in self._last else number]]
+        claims = {number: self._last.get(number) for number in running}
+        keys = {number: claim.owner if claim else number for number, claim in claims.items()}
+        is_lost = {key: self._is_lost(key, owners) for key in set(keys.values())}
+        self._watched = {key: watched for key, watched in self._watched.items() if key in is_lost}
+        return {number: claims[number] for number in running if is_lost[keys[number]]}
 
     def _is_lost(self, key: str | int, owners: dict[str, Any]) -> bool:
         """Whether an owner, or one that has asked for a trial and not claimed it yet, is there no more."""

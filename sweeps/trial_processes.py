@@ -86,6 +86,7 @@ class TrialProcesses:
         self._pending: dict[Any, bytes] = {}
         self._trials: dict[int, int | None] = {}  # number to process, once it is known
         self._early_deaths = 0
+        self._base: dict[str, Any] = {}
         self._start_server()
 
     def _start_server(self) -> None:
@@ -102,8 +103,11 @@ class TrialProcesses:
         assert self._server.stdout is not None
         self._selector.register(self._server.stdout, selectors.EVENT_READ)
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self) -> dict[str, Any]:
         """Waits for the imports, and for the check of the space.
+
+        Returns:
+            The resolved config that the space varies.
 
         Raises:
             UsageError: The space does not fit the config.
@@ -111,6 +115,7 @@ class TrialProcesses:
         while not self._ready:
             for _ in self.events(timeout=1.0):
                 raise AssertionError
+        return self._base
 
     def start(self, trial: int, args: list[str], *, environment: dict[str, str], log: Path) -> None:
         """Starts a fit.
@@ -153,7 +158,7 @@ class TrialProcesses:
                 elif "refused" in message:
                     raise UsageError(message["refused"])
                 else:
-                    self._ready = True
+                    self._ready, self._base = True, message["base"]
 
     def _order(self, message: dict[str, Any]) -> None:
         assert self._server.stdin is not None

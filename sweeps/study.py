@@ -1,0 +1,79 @@
+"""Opens a study, on the storage that it is kept in, and sees that it is the one that is meant."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import check_distribution_compatibility
+
+from lightning_app.errors import UsageError
+from sweeps.samplers import make_pruner, make_sampler
+from sweeps.storage import open_storage
+from sweeps.sweep_file import SweepFile
+
+_CONFIG = "config"
+
+
+def open_study(sweep: SweepFile, folder: Path, storage_url: str | None, *, base: dict[str, Any]) -> optuna.Study:
+    """Opens a study, and makes it if there is none of its name.
+
+    Args:
+        sweep: What is searched.
+        folder: Folder of the study; its name is that of the study.
+        storage_url: Where the study is kept; None for a journal file in the folder.
+        base: The resolved config that is varied.
+
+    Raises:
+        UsageError: The study was begun with other metrics, or with other choices of what varies.
+    """
+    if storage_url is None:
+        folder.mkdir(parents=True, exist_ok=True)
+    storage = open_storage(storage_url, folder)  # before the folder is made: without it there is nothing to resume
+    folder.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        storage=storage,
+        study_name=folder.name,
+        sampler=make_sampler(
+            sweep.sampler, seed=sweep.seed, conditional=sweep.space.is_conditional, num_metrics=len(sweep.metrics)
+        ),
+        pruner=make_pruner(sweep.pruner),
+        directions=list(sweep.metrics.values()),
+        load_if_exists=True,
+    )
+    _check_metrics(study, sweep)
+    _check_space(study, sweep)
+    _check_config(study, base)
+    return study
+
+
+def _check_metrics(study: optuna.Study, sweep: SweepFile) -> None:
+    found = study.user_attrs.get("metrics")
+    if found is None:
+        study.set_user_attr("metrics", dict(sweep.metrics))
+    elif found != dict(sweep.metrics):
+        raise UsageError(f"metrics: study {study.study_name!r} was begun with {found}; give another --study")
+
+
+def _check_space(study: optuna.Study, sweep: SweepFile) -> None:
+    """Ranges may change from one command to the next, choices and kinds may not."""
+    known = {key: held for trial in study.get_trials(deepcopy=False) for key, held in trial.distributions.items()}
+    for parameter in sweep.space.parameters:
+        if parameter.key in known:
+            try:
+                check_distribution_compatibility(known[parameter.key], parameter.distribution())
+            except ValueError as error:
+                raise UsageError(
+                    f"space.{parameter.key}: study {study.study_name!r} was begun with {known[parameter.key]}; give "
+                    "another --study"
+                ) from error
+
+
+def _check_config(study: optuna.Study, base: dict[str, Any]) -> None:
+    digest = hashlib.sha256(json.dumps(base, sort_keys=True, default=str).encode()).hexdigest()
+    found = study.user_attrs.get(_CONFIG)
+    if found is None:
+        study.set_user_attr(_CONFIG, digest)
+    elif found != digest:
+        print("warning: the study was begun with another config; values of its trials may not compare")  # noqa: T201
