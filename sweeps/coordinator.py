@@ -173,7 +173,7 @@ class Coordinator:
         else:
             self.study.tell(trial, running.values(), skip_if_finished=True)
             if len(self.metrics) == 1:
-                write_best_config(self.study, *self.metrics, self.folder)
+                write_best_config(self.study, next(iter(self.metrics)), self.folder)
 
     def _stop_if_hopeless(self) -> None:
         """Trials that all fail have one cause, which is not in what was drawn for them."""
