@@ -15,6 +15,7 @@ from lightning_app.cli import quiet
 from lightning_app.errors import UsageError
 from lightning_app.verb_parser import VerbParser
 from sweeps.coordinator import Coordinator
+from sweeps.report import Search, report
 from sweeps.samplers import make_pruner, make_sampler
 from sweeps.sweep_file import SweepFile
 from sweeps.trial_config import ConfigReader, check_space
@@ -47,7 +48,8 @@ def run(args: list[str]) -> None:
     quiet()
     sweep = SweepFile.read(given.space)
     fit = [*(word for config in given.config for word in ("-c", str(Path(config).resolve()))), *options]
-    check_space(sweep.space, ConfigReader(fit))
+    reader = ConfigReader(fit)
+    check_space(sweep.space, reader)
     folder = Path(given.root).resolve() / "sweeps" / (given.study or Path(given.space).stem)
     study = _study(sweep, folder, given)
     coordinator = Coordinator(
@@ -62,8 +64,24 @@ def run(args: list[str]) -> None:
     )
     modules = [*_PRELOADED, *_named_modules(given.config)]
     with TrialProcesses(modules=modules, metrics=list(sweep.metrics), log=folder / "fork_server.log") as processes:
-        coordinator.run(processes)
+        try:
+            coordinator.run(processes)
+        finally:
+            written = report(study, _search(sweep, reader, given), folder)
     _show(study, sweep, folder)
+    print(f"report: {written.path}")  # noqa: T201
+
+
+def _search(sweep: SweepFile, reader: ConfigReader, given: argparse.Namespace) -> Search:
+    settings = {
+        "sampler": sweep.sampler,
+        "pruner": sweep.pruner,
+        "seed": str(sweep.seed),
+        "trials asked for": str(given.trials),
+        "workers of this host": str(given.workers),
+        "fit": " ".join(reader.given),
+    }
+    return Search(space=sweep.space, metrics=sweep.metrics, settings=settings, base=reader.resolve({}))
 
 
 def _study(sweep: SweepFile, folder: Path, given: argparse.Namespace) -> optuna.Study:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import optuna
+import polars as pl
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -55,6 +56,11 @@ def test_a_sweep_goes_on_to_its_number_of_trials_and_its_best_can_be_fitted_agai
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
     assert len({trial.params["model.optimizer.lr"] for trial in study.trials}) == 4
     folder = tmp_path / "runs" / "sweeps" / "small_space"
+    assert "Trials: 4 complete." in (folder / "report.md").read_text()
+    table = pl.read_parquet(folder / "trials.parquet")
+    assert table["model.optimizer.lr"].to_list() == [trial.params["model.optimizer.lr"] for trial in study.trials]
+    assert table["val/mse"].to_list() == [trial.value for trial in study.trials]
+    assert all((Path(run) / "config.yaml").exists() for run in table["folder"])
     assert main(["fit", "-c", str(folder / "best.yaml"), "--run.root", str(tmp_path / "again")]) == 0
     (trial,) = (folder / "trials" / f"trial-{study.best_trial.number:05d}").glob("*/checkpoints/best.ckpt")
     (again,) = (tmp_path / "again").glob("*/*/checkpoints/best.ckpt")
