@@ -2,7 +2,7 @@
 
 A `.wandb` file is a log in LevelDB's framing (blocks of 32 KiB; a record is whole, or in parts where it meets the end
 of a block) after a header of seven bytes; its records are protobuf messages that ship with W&B. It is written block by
-block: the last rows of a process that was killed never reach the file.
+block, and every 15 s: the last rows of a process that was killed never reach the file.
 """
 
 import json

@@ -26,6 +26,13 @@ def wandb_mode(options: RunOptions) -> str:
     return os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
 
 
+def wandb_folders(path: Path) -> dict[str, str]:
+    """Environment variables that keep W&B's files in `path/wandb`; those that the user has set are left out."""
+    free = {variable: name for variable, name in _FOLDERS.items() if variable not in os.environ}
+    free |= {variable: _FOLDERS[variable] for variable in _set_by_us}
+    return {variable: str((path / "wandb" / name).resolve()) for variable, name in free.items()}
+
+
 def wandb_logger(folder: RunFolder, options: RunOptions, config: dict[str, Any], job: str) -> WandbLogger | None:
     """A logger whose files all lie in the run folder; None if W&B is disabled.
 
@@ -39,10 +46,9 @@ def wandb_logger(folder: RunFolder, options: RunOptions, config: dict[str, Any],
     if mode == "disabled":
         return None
     if is_first_process():
-        for variable, name in _FOLDERS.items():
-            if variable not in os.environ or variable in _set_by_us:
-                os.environ[variable] = str((folder.path / "wandb" / name).resolve())
-                _set_by_us.add(variable)
+        variables = wandb_folders(folder.path)
+        os.environ.update(variables)
+        _set_by_us.update(variables)
         (folder.path / "wandb").mkdir(parents=True, exist_ok=True)
     import wandb
 

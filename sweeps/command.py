@@ -2,21 +2,22 @@
 
 import argparse
 import os
-from collections import Counter
 from pathlib import Path
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from rich.console import Console
-from rich.table import Table
 
 from lightning_app.cli import quiet
 from lightning_app.errors import UsageError
+from lightning_app.run import RunOptions
+from lightning_app.tracking import wandb_mode
 from lightning_app.verb_parser import VerbParser
 from sweeps.coordinator import Coordinator
+from sweeps.live_table import LiveTable, print_result
 from sweeps.report import Search, report
 from sweeps.samplers import make_pruner, make_sampler
+from sweeps.study_run import StudyRun
 from sweeps.sweep_file import SweepFile
 from sweeps.trial_config import ConfigReader, check_space
 from sweeps.trial_processes import TrialProcesses
@@ -52,6 +53,9 @@ def run(args: list[str]) -> None:
     check_space(sweep.space, reader)
     folder = Path(given.root).resolve() / "sweeps" / (given.study or Path(given.space).stem)
     study = _study(sweep, folder, given)
+    search = _search(sweep, reader, given)
+    table = LiveTable(study=study, metrics=sweep.metrics, num_trials=given.trials, workers=given.workers)
+    tracked = _study_run(study, search, reader, folder)
     coordinator = Coordinator(
         study=study,
         space=sweep.space,
@@ -61,15 +65,35 @@ def run(args: list[str]) -> None:
         slots=_slots(given.workers),
         num_trials=given.trials,
         lease_seconds=given.lease,
+        on_change=lambda: _changed(coordinator, table, tracked),
     )
     modules = [*_PRELOADED, *_named_modules(given.config)]
-    with TrialProcesses(modules=modules, metrics=list(sweep.metrics), log=folder / "fork_server.log") as processes:
-        try:
+    exit_code, written = 1, None
+    try:
+        log = folder / "fork_server.log"
+        with TrialProcesses(modules=modules, metrics=list(sweep.metrics), log=log) as processes, table:
             coordinator.run(processes)
+        exit_code = 0
+    finally:
+        try:
+            written = report(study, search, folder)
         finally:
-            written = report(study, _search(sweep, reader, given), folder)
-    _show(study, sweep, folder)
-    print(f"report: {written.path}")  # noqa: T201
+            if tracked is not None and not tracked.finish(study, written, exit_code=exit_code):
+                print(f"W&B: the run of the study is not complete, see {folder / 'study_run.log'}")  # noqa: T201
+    print_result(study, search, folder)
+
+
+def _changed(coordinator: Coordinator, table: LiveTable, tracked: StudyRun | None) -> None:
+    if table.update(coordinator.running) and tracked is not None:
+        tracked.log(coordinator.study)
+
+
+def _study_run(study: optuna.Study, search: Search, reader: ConfigReader, folder: Path) -> StudyRun | None:
+    options = RunOptions(**reader.config["fit"].run.as_dict())
+    mode = wandb_mode(options)
+    if mode == "disabled":
+        return None
+    return StudyRun(study=study.study_name, folder=folder, search=search, options=options, mode=mode)
 
 
 def _search(sweep: SweepFile, reader: ConfigReader, given: argparse.Namespace) -> Search:
@@ -113,25 +137,3 @@ def _named_modules(configs: list[str]) -> list[str]:
     """Packages of optional models that a config names."""
     text = "".join(Path(config).read_text() for config in configs)
     return [name for name in _OPTIONAL if name in text]
-
-
-def _show(study: optuna.Study, sweep: SweepFile, folder: Path) -> None:
-    states = Counter(trial.state.name.lower() for trial in study.get_trials(deepcopy=False))
-    print(", ".join(f"{count} {state}" for state, count in sorted(states.items())))  # noqa: T201
-    table = Table("trial", *sweep.metrics, "parameters")
-    if len(sweep.metrics) == 1:
-        done = [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
-        reverse = next(iter(sweep.metrics.values())) == "maximize"
-        best = sorted(done, key=lambda trial: trial.value or 0.0, reverse=reverse)[:5]
-    else:
-        best = study.best_trials
-    for trial in best:
-        words = (f"{key} {_short(value)}" for key, value in trial.params.items())
-        table.add_row(str(trial.number), *(f"{value:.4f}" for value in trial.values or ()), ", ".join(words))
-    Console().print(table)
-    if (folder / "best.yaml").exists():
-        print(f"best: lightning-app fit -c {folder / 'best.yaml'}")  # noqa: T201
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

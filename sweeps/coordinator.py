@@ -37,6 +37,7 @@ class Running:
         drawn: Values by key.
         best: The best values so far, of the first metric.
         last: The values of the last validation.
+        step: Its epoch.
         pruned: It was told to stop.
         attempts: How often it was started.
     """
@@ -46,6 +47,7 @@ class Running:
     drawn: dict[str, Any]
     best: float | None = None
     last: list[float] = field(default_factory=list)
+    step: int | None = None
     pruned: bool = False
     attempts: int = 1
 
@@ -161,7 +163,7 @@ class Coordinator:
 
     def _reported(self, report: Report) -> None:
         running = self.running[report.trial]
-        running.last = report.values
+        running.last, running.step = report.values, report.step
         stop = False
         if len(self.metrics) == 1:
             (value,) = report.values

@@ -4,7 +4,6 @@ import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lightning_app.run import write_whole
 from sweeps.axes import short_names
+from sweeps.clock import clock
 from sweeps.importance import Branch, importances, last_name
 from sweeps.parallel_coordinates import draw_parallel_coordinates
 from sweeps.pictures import draw_curves, draw_history, draw_importances, draw_pareto, draw_slices
@@ -147,9 +147,10 @@ def _summary(trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial], search:
     starts = [trial.datetime_start for trial in trials if trial.datetime_start]
     ends = [trial.datetime_complete for trial in trials if trial.datetime_complete]
     if starts and ends:
-        spent = sum((trial.duration for trial in trials if trial.duration), timedelta())
-        wall = f"{min(starts):%Y-%m-%d %H:%M:%S} to {max(ends):%Y-%m-%d %H:%M:%S}, {_duration(max(ends) - min(starts))}"
-        lines.append(f"From {wall}; the trials took {_duration(spent)} in all.")
+        spent = sum(trial.duration.total_seconds() for trial in trials if trial.duration)
+        first, last = min(starts), max(ends)
+        wall = clock((last - first).total_seconds())
+        lines.append(f"From {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S}, {wall}; trials took {clock(spent)}.")
     return "\n".join(lines)
 
 
@@ -256,9 +257,3 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _cell(value: Any) -> str:
     return "null" if value is None else last_name(value)
-
-
-def _duration(span: timedelta) -> str:
-    minutes, seconds = divmod(round(span.total_seconds()), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

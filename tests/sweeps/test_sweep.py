@@ -16,28 +16,7 @@ from optuna.trial import TrialState
 
 from lightning_app.__main__ import main
 from tests.conftest import CONFIGS, load_weights
-
-SPACE = """
-metrics: {val/mse: minimize}
-sampler: random
-pruner: PRUNER
-space:
-  model.network.hidden_size: {type: categorical, choices: [4, 8]}
-  model.optimizer.lr: {type: float, low: 0.0005, high: 0.02, log: true}
-"""
-
-
-@pytest.fixture
-def sweep_args(fit_args: Callable[..., list[str]], tmp_path: Path) -> Callable[..., list[str]]:
-    """Arguments of a sweep over the small forecasting config."""
-
-    def args(*options: str, pruner: str = "none", space: str = SPACE, fit: tuple[str, ...] = ()) -> list[str]:
-        file = tmp_path / "small_space.yaml"
-        file.write_text(space.replace("PRUNER", pruner))
-        _, config, path, *_ = fit_args()
-        return ["sweep", config, path, "--space", str(file), "--root", str(tmp_path / "runs"), *options, "--", *fit]
-
-    return args
+from tests.sweeps.conftest import SPACE
 
 
 def study_of(tmp_path: Path) -> optuna.Study:
@@ -75,6 +54,7 @@ def test_trials_without_prospects_are_pruned(sweep_args: Callable[..., list[str]
     trials = study_of(tmp_path).trials
     pruned = [trial for trial in trials if trial.state == TrialState.PRUNED]
     assert {trial.state for trial in trials} <= {TrialState.PRUNED, TrialState.COMPLETE}
+    assert not [path for path in tmp_path.rglob("*") if "wandb" in path.name or "study_run" in path.name]
     assert all(len(trial.intermediate_values) < 4 for trial in pruned)
     assert all(len(trial.intermediate_values) == 4 for trial in trials if trial.state == TrialState.COMPLETE)
 
