@@ -4,12 +4,13 @@ import netrc
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
-from lightning.pytorch.loggers import WandbLogger
-
 from lightning_app.run import RunFolder, RunOptions, is_first_process
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import WandbLogger
 
 # Where W&B keeps things when it is not told: in the home folder. Ours go with the run.
 _FOLDERS = {"WANDB_DATA_DIR": "data", "WANDB_CACHE_DIR": "cache", "WANDB_CONFIG_DIR": "config"}
@@ -26,7 +27,14 @@ def wandb_mode(options: RunOptions) -> str:
     return os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
 
 
-def wandb_logger(folder: RunFolder, options: RunOptions, config: dict[str, Any], job: str) -> WandbLogger | None:
+def wandb_folders(path: Path) -> dict[str, str]:
+    """Environment variables that keep W&B's files in `path/wandb`; those that the user has set are left out."""
+    free = {variable: name for variable, name in _FOLDERS.items() if variable not in os.environ}
+    free |= {variable: _FOLDERS[variable] for variable in _set_by_us}
+    return {variable: str((path / "wandb" / name).resolve()) for variable, name in free.items()}
+
+
+def wandb_logger(folder: RunFolder, options: RunOptions, config: dict[str, Any], job: str) -> "WandbLogger | None":
     """A logger whose files all lie in the run folder; None if W&B is disabled.
 
     Args:
@@ -39,12 +47,12 @@ def wandb_logger(folder: RunFolder, options: RunOptions, config: dict[str, Any],
     if mode == "disabled":
         return None
     if is_first_process():
-        for variable, name in _FOLDERS.items():
-            if variable not in os.environ or variable in _set_by_us:
-                os.environ[variable] = str((folder.path / "wandb" / name).resolve())
-                _set_by_us.add(variable)
+        variables = wandb_folders(folder.path)
+        os.environ.update(variables)
+        _set_by_us.update(variables)
         (folder.path / "wandb").mkdir(parents=True, exist_ok=True)
     import wandb
+    from lightning.pytorch.loggers import WandbLogger
 
     logger = WandbLogger(
         save_dir=str(folder.path),

@@ -1,17 +1,22 @@
 """`lightning-app sweep`: searches hyper-parameters of any config, trial by trial."""
 
-from collections import Counter
+import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import optuna
-from rich.console import Console
-from rich.table import Table
 
 from lightning_app.errors import UsageError
+from lightning_app.run import RunOptions
+from lightning_app.tracking import wandb_mode
 from lightning_app.verb_parser import VerbParser
 from sweeps.coordinator import Coordinator
+from sweeps.live_table import LiveTable, print_result
+from sweeps.report import Search, report
 from sweeps.slots import make_slots
 from sweeps.study import open_study
+from sweeps.study_run import StudyRun
 from sweeps.sweep_file import SweepFile
 from sweeps.trial_processes import TrialProcesses
 
@@ -22,6 +27,28 @@ def run(args: list[str]) -> None:
     Args:
         args: The command line, verb first. Words after `--` go to each fit.
     """
+    given, options = _parser().split(args)
+    for name in ("trials", "workers", "devices_per_trial", "lease"):
+        if getattr(given, name) < 1:
+            raise UsageError(f"{name}: {getattr(given, name)} given, at least 1 is needed")
+    sweep = SweepFile.read(given.space)
+    fit = [*(word for config in given.config for word in ("-c", str(Path(config).resolve()))), *options]
+    folder = Path(given.root).resolve() / "sweeps" / (given.study or Path(given.space).stem)
+    if folder.exists() and not given.resume:
+        raise UsageError(f"study: {folder} is there already; go on with --resume, or give another --study")
+    patience = 2 * given.lease
+    with TrialProcesses(space=given.space, fit=fit, metrics=list(sweep.metrics), patience=patience) as processes:
+        base = processes.wait_until_ready()
+        study = open_study(sweep, folder, given.storage, base=base)
+        search = Search(space=sweep.space, metrics=sweep.metrics, settings=_settings(sweep, given, fit), base=base)
+        stopped_by = _search(study, search, processes, fit=fit, folder=folder, given=given)
+    print_result(study, search, folder)
+    if stopped_by:
+        print("interrupted: trials wait where they were; go on with --resume")  # noqa: T201
+        raise SystemExit(128 + stopped_by)
+
+
+def _parser() -> VerbParser:
     parser = VerbParser("sweep", description=__doc__)
     parser.add_argument("-c", "--config", action="append", required=True, help="config of the fit; several are merged")
     parser.add_argument("--space", required=True, help="file with metrics, space, sampler and pruner")
@@ -37,55 +64,67 @@ def run(args: list[str]) -> None:
     )
     parser.add_argument("--lease", type=float, default=30.0, help="seconds after which a lost trial is taken up again")
     parser.add_argument("--resume", action="store_true", help="go on with a study that is there")
-    given, options = parser.split(args)
-    for name in ("trials", "workers", "devices_per_trial", "lease"):
-        if getattr(given, name) < 1:
-            raise UsageError(f"{name}: {getattr(given, name)} given, at least 1 is needed")
-    sweep = SweepFile.read(given.space)
-    fit = [*(word for config in given.config for word in ("-c", str(Path(config).resolve()))), *options]
-    folder = Path(given.root).resolve() / "sweeps" / (given.study or Path(given.space).stem)
-    if folder.exists() and not given.resume:
-        raise UsageError(f"study: {folder} is there already; go on with --resume, or give another --study")
-    patience = 2 * given.lease
-    with TrialProcesses(space=given.space, fit=fit, metrics=list(sweep.metrics), patience=patience) as processes:
-        base = processes.wait_until_ready()
-        study = open_study(sweep, folder, given.storage, base=base)
-        coordinator = Coordinator(
-            study=study,
-            space=sweep.space,
-            metrics=dict(sweep.metrics),
-            fit=fit,
-            folder=folder,
-            slots=make_slots(given.workers, given.devices_per_trial),
-            num_trials=given.trials,
-            lease_seconds=given.lease,
-        )
-        stopped_by = coordinator.run(processes)
+    return parser
+
+
+def _search(
+    study: optuna.Study,
+    search: Search,
+    processes: TrialProcesses,
+    *,
+    fit: list[str],
+    folder: Path,
+    given: argparse.Namespace,
+) -> int:
+    """Runs the trials and writes down what came of them, also where it is interrupted or fails."""
+    table = LiveTable(study=study, metrics=search.metrics, num_trials=given.trials, workers=given.workers)
+    tracked = _study_run(study, search, folder)
+
+    def changed() -> None:
+        if table.update(coordinator.running) and tracked is not None:
+            tracked.log(study)
+
+    coordinator = Coordinator(
+        study=study,
+        space=search.space,
+        metrics=dict(search.metrics),
+        fit=fit,
+        folder=folder,
+        slots=make_slots(given.workers, given.devices_per_trial),
+        num_trials=given.trials,
+        lease_seconds=given.lease,
+        on_change=changed,
+    )
+    exit_code, written = 1, None
+    try:
+        with table:
+            stopped_by = coordinator.run(processes)
+        exit_code = 0
+    finally:
+        try:
+            written = report(study, search, folder)
+        finally:
+            if tracked is not None and not tracked.finish(study, written, exit_code=exit_code):
+                print(f"W&B: the run of the study is not complete, see {folder / 'study_run.log'}")  # noqa: T201
     if coordinator.supply.ended_by:
         print(f"no further trials: {coordinator.supply.ended_by}")  # noqa: T201
-    _show(study, sweep, folder)
-    if stopped_by:
-        print("interrupted: trials wait where they were; go on with --resume")  # noqa: T201
-        raise SystemExit(128 + stopped_by)
+    return stopped_by
 
 
-def _show(study: optuna.Study, sweep: SweepFile, folder: Path) -> None:
-    states = Counter(trial.state.name.lower() for trial in study.get_trials(deepcopy=False))
-    print(", ".join(f"{count} {state}" for state, count in sorted(states.items())))  # noqa: T201
-    table = Table("trial", *sweep.metrics, "parameters")
-    if len(sweep.metrics) == 1:
-        done = [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
-        reverse = next(iter(sweep.metrics.values())) == "maximize"
-        best = sorted(done, key=lambda trial: trial.value or 0.0, reverse=reverse)[:5]
-    else:
-        best = study.best_trials
-    for trial in best:
-        words = (f"{key} {_short(value)}" for key, value in trial.params.items())
-        table.add_row(str(trial.number), *(f"{value:.4f}" for value in trial.values or ()), ", ".join(words))
-    Console().print(table)
-    if (folder / "best.yaml").exists():
-        print(f"best: lightning-app fit -c {folder / 'best.yaml'}")  # noqa: T201
+def _study_run(study: optuna.Study, search: Search, folder: Path) -> StudyRun | None:
+    options = RunOptions(**search.base["run"])
+    mode = wandb_mode(options)
+    if mode == "disabled":
+        return None
+    return StudyRun(study=study.study_name, folder=folder, search=search, options=options, mode=mode)
 
 
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _settings(sweep: SweepFile, given: argparse.Namespace, fit: list[str]) -> Mapping[str, Any]:
+    return {
+        "sampler": sweep.sampler,
+        "pruner": sweep.pruner,
+        "seed": str(sweep.seed),
+        "trials asked for": str(given.trials),
+        "workers of this host": str(given.workers),
+        "fit": " ".join(fit),
+    }

@@ -1,58 +1,19 @@
 """What really reaches W&B, read back from the offline log."""
 
-import json
 import os
-import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from wandb.proto import wandb_internal_pb2
 
 from lightning_app.__main__ import main
+from lightning_app.offline_runs import read_offline_run
 from lightning_app.run import RunOptions
 from lightning_app.tracking import wandb_mode
 from tests.conftest import only_run
-
-BLOCK = 32768
-
-
-def records(path: Path) -> Iterator[wandb_internal_pb2.Record]:
-    """Records of a `.wandb` file: LevelDB log framing after a header of 7 bytes."""
-    data, offset, parts = path.read_bytes(), 7, b""
-    while offset + 7 <= len(data):
-        left = BLOCK - offset % BLOCK
-        if left < 7:
-            offset += left
-            continue
-        _, length, kind = struct.unpack("<IHB", data[offset : offset + 7])
-        parts += data[offset + 7 : offset + 7 + length]
-        offset += 7 + length
-        if kind in (1, 4):  # a whole record, or the last part of one
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(parts)
-            parts = b""
-            yield record
-
-
-def read_offline_run(folder: Path) -> dict[str, Any]:
-    (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
-    found: dict[str, Any] = {"config": [], "history": [], "exit": None, "files": []}
-    for record in records(path):
-        kind = record.WhichOneof("record_type")
-        if kind in ("run", "config"):
-            update = record.run.config.update if kind == "run" else record.config.update
-            found["config"] += [(item.key or ".".join(item.nested_key), json.loads(item.value_json)) for item in update]
-        elif kind == "history":
-            found["history"].append(
-                {item.key or ".".join(item.nested_key): item.value_json for item in record.history.item}
-            )
-        elif kind == "exit":
-            found["exit"] = record.exit.exit_code
-    return found
 
 
 def fit_offline(args: list[str], home: Path) -> subprocess.CompletedProcess[str]:
@@ -73,14 +34,12 @@ def test_an_offline_fit_logs_everything_once_inside_its_run_folder(
     assert answer.returncode == 0, answer.stderr
     folder = only_run(tmp_path / "runs")
     logged = read_offline_run(folder)
-    config = dict(logged["config"])
+    config = logged.config
     assert config["model"]["init_args"]["optimizer"]["init_args"]["lr"] == 0.004
     assert config["lineage"]["data"]["rows"] == 400
     assert set(config) - {"_wandb"} == {"seed_everything", "trainer", "run", "model", "data", "lineage"}
-    names = [name for name, _ in logged["config"] if name != "_wandb"]
-    assert len(names) == len(set(names))
-    assert any("val/mse" in row for row in logged["history"])
-    assert logged["exit"] == 0
+    assert logged.column("val/mse")
+    assert logged.state == "finished"
     assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file() and "matplotlib" not in str(path)]
     assert not (tmp_path / "wandb").exists()
 
@@ -90,7 +49,7 @@ def test_a_failed_fit_is_finished_with_a_non_zero_exit_code(fit_args: Callable[.
         fit_args("--trainer.callbacks+=tests.lightning_app.failing.FailingCallback"), tmp_path / "home"
     )
     assert answer.returncode == 1
-    assert read_offline_run(only_run(tmp_path / "runs"))["exit"] == 1
+    assert read_offline_run(only_run(tmp_path / "runs")).state == "failed"
 
 
 def test_a_fit_that_never_started_leaves_nothing(fit_args: Callable[..., list[str]], tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,16 @@ from tests.sweeps.postgres import postgres
 
 ROOT = Path(__file__).parent.parent.parent
 PROCESS = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+SPACE = """
+metrics: {val/mse: minimize}
+sampler: random
+pruner: PRUNER
+space:
+  model.network.hidden_size: {type: categorical, choices: [4, 8]}
+  model.optimizer.lr: {type: float, low: 0.0005, high: 0.02, log: true}
+"""
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +58,16 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/study.db"
     return str(request.getfixturevalue("database" if request.param == "postgresql" else "proxy"))
+
+
+@pytest.fixture
+def sweep_args(fit_args: Callable[..., list[str]], tmp_path: Path) -> Callable[..., list[str]]:
+    """Arguments of a sweep over the small forecasting config."""
+
+    def args(*options: str, pruner: str = "none", space: str = SPACE, fit: tuple[str, ...] = ()) -> list[str]:
+        file = tmp_path / "small_space.yaml"
+        file.write_text(space.replace("PRUNER", pruner))
+        _, config, path, *_ = fit_args()
+        return ["sweep", config, path, "--space", str(file), "--root", str(tmp_path / "runs"), *options, "--", *fit]
+
+    return args

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import optuna
+import polars as pl
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -15,28 +16,7 @@ from optuna.trial import TrialState
 
 from lightning_app.__main__ import main
 from tests.conftest import CONFIGS, load_weights
-
-SPACE = """
-metrics: {val/mse: minimize}
-sampler: random
-pruner: PRUNER
-space:
-  model.network.hidden_size: {type: categorical, choices: [4, 8]}
-  model.optimizer.lr: {type: float, low: 0.0005, high: 0.02, log: true}
-"""
-
-
-@pytest.fixture
-def sweep_args(fit_args: Callable[..., list[str]], tmp_path: Path) -> Callable[..., list[str]]:
-    """Arguments of a sweep over the small forecasting config."""
-
-    def args(*options: str, pruner: str = "none", space: str = SPACE, fit: tuple[str, ...] = ()) -> list[str]:
-        file = tmp_path / "small_space.yaml"
-        file.write_text(space.replace("PRUNER", pruner))
-        _, config, path, *_ = fit_args()
-        return ["sweep", config, path, "--space", str(file), "--root", str(tmp_path / "runs"), *options, "--", *fit]
-
-    return args
+from tests.sweeps.conftest import SPACE
 
 
 def study_of(tmp_path: Path) -> optuna.Study:
@@ -55,6 +35,11 @@ def test_a_sweep_goes_on_to_its_number_of_trials_and_its_best_can_be_fitted_agai
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
     assert len({trial.params["model.optimizer.lr"] for trial in study.trials}) == 4
     folder = tmp_path / "runs" / "sweeps" / "small_space"
+    assert "Trials: 4 complete." in (folder / "report.md").read_text()
+    table = pl.read_parquet(folder / "trials.parquet")
+    assert table["model.optimizer.lr"].to_list() == [trial.params["model.optimizer.lr"] for trial in study.trials]
+    assert table["val/mse"].to_list() == [trial.value for trial in study.trials]
+    assert all((Path(run) / "config.yaml").exists() for run in table["folder"])
     assert main(["fit", "-c", str(folder / "best.yaml"), "--run.root", str(tmp_path / "again")]) == 0
     (trial,) = (folder / "trials" / f"trial-{study.best_trial.number:05d}").glob("*/checkpoints/best.ckpt")
     (again,) = (tmp_path / "again").glob("*/*/checkpoints/best.ckpt")
@@ -69,6 +54,7 @@ def test_trials_without_prospects_are_pruned(sweep_args: Callable[..., list[str]
     trials = study_of(tmp_path).trials
     pruned = [trial for trial in trials if trial.state == TrialState.PRUNED]
     assert {trial.state for trial in trials} <= {TrialState.PRUNED, TrialState.COMPLETE}
+    assert not [path for path in tmp_path.rglob("*") if "wandb" in path.name or "study_run" in path.name]
     assert all(len(trial.intermediate_values) < 4 for trial in pruned)
     assert all(len(trial.intermediate_values) == 4 for trial in trials if trial.state == TrialState.COMPLETE)
 

@@ -1,0 +1,56 @@
+"""Which trials of a study count, and in which order."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+def is_feasible(trial: FrozenTrial) -> bool:
+    """Whether a trial keeps within all bounds that were set for it."""
+    return all(excess <= 0 for excess in trial.constraints.values())
+
+
+def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Complete trials that keep within their bounds, in the order of their numbers."""
+    return [trial for trial in trials if trial.state == TrialState.COMPLETE and is_feasible(trial)]
+
+
+def ranked(study: optuna.Study, metrics: Mapping[str, str]) -> list[FrozenTrial]:
+    """Counted trials, the best first; of several metrics the Pareto front, by the first metric.
+
+    Args:
+        study: The study.
+        metrics: Name and direction of each metric.
+    """
+    trials = counted(study.get_trials(deepcopy=False))
+    if len(metrics) > 1:
+        front = {trial.number for trial in study.best_trials} if trials else set()
+        trials = [trial for trial in trials if trial.number in front]
+    sign = -1.0 if next(iter(metrics.values())) == "maximize" else 1.0
+    return sorted(trials, key=lambda trial: sign * (trial.values or [math.nan])[0])
+
+
+def best_so_far(trials: Sequence[FrozenTrial], direction: str) -> list[float]:
+    """The best value among a trial and those before it; NaN before there is one.
+
+    Args:
+        trials: In the order in which they ended.
+        direction: `minimize` or `maximize`.
+    """
+    best, found = math.nan, []
+    better = max if direction == "maximize" else min
+    for trial in trials:
+        if trial.state == TrialState.COMPLETE and is_feasible(trial) and trial.value is not None:
+            best = trial.value if math.isnan(best) else better(best, trial.value)
+        found.append(best)
+    return found
+
+
+def in_order_of_end(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Finished trials by the time of their end."""
+    done = [trial for trial in trials if trial.state in FINISHED and trial.datetime_complete is not None]
+    return sorted(done, key=lambda trial: (str(trial.datetime_complete), trial.number))
