@@ -14,8 +14,11 @@ from rich.table import Table
 from lightning_app.cli import quiet
 from lightning_app.errors import UsageError
 from lightning_app.verb_parser import VerbParser
+from sweeps.constraints import best_trials, ranked
 from sweeps.coordinator import Coordinator
-from sweeps.samplers import make_pruner, make_sampler
+from sweeps.pruners import make_pruner
+from sweeps.samplers import make_sampler, settle
+from sweeps.seeded_sampler import SeededSampler
 from sweeps.sweep_file import SweepFile
 from sweeps.trial_config import ConfigReader, check_space
 from sweeps.trial_processes import TrialProcesses
@@ -49,7 +52,11 @@ def run(args: list[str]) -> None:
     fit = [*(word for config in given.config for word in ("-c", str(Path(config).resolve()))), *options]
     check_space(sweep.space, ConfigReader(fit))
     folder = Path(given.root).resolve() / "sweeps" / (given.study or Path(given.space).stem)
-    study = _study(sweep, folder, given)
+    num_metrics = len(sweep.metrics)
+    choice, reason = settle(sweep.sampler, space=sweep.space, num_metrics=num_metrics, num_trials=given.trials)
+    sampler = make_sampler(choice, seed=sweep.seed, space=sweep.space, num_metrics=num_metrics)
+    study = _study(sweep, folder, given, sampler)
+    print(f"sampler: {choice}" + (f", as of: {reason}" if reason else ""))  # noqa: T201
     coordinator = Coordinator(
         study=study,
         space=sweep.space,
@@ -68,7 +75,7 @@ def run(args: list[str]) -> None:
     _show(study, sweep, folder)
 
 
-def _study(sweep: SweepFile, folder: Path, given: argparse.Namespace) -> optuna.Study:
+def _study(sweep: SweepFile, folder: Path, given: argparse.Namespace, sampler: SeededSampler) -> optuna.Study:
     if folder.exists() and not given.resume:
         raise UsageError(f"study: {folder} is there already; go on with --resume, or give another --study")
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,9 +83,7 @@ def _study(sweep: SweepFile, folder: Path, given: argparse.Namespace) -> optuna.
     return optuna.create_study(
         storage=storage,
         study_name=folder.name,
-        sampler=make_sampler(
-            sweep.sampler, seed=sweep.seed, conditional=sweep.space.is_conditional, num_metrics=len(sweep.metrics)
-        ),
+        sampler=sampler,
         pruner=make_pruner(sweep.pruner),
         directions=list(sweep.metrics.values()),
         load_if_exists=True,
@@ -104,12 +109,7 @@ def _show(study: optuna.Study, sweep: SweepFile, folder: Path) -> None:
     states = Counter(trial.state.name.lower() for trial in study.get_trials(deepcopy=False))
     print(", ".join(f"{count} {state}" for state, count in sorted(states.items())))  # noqa: T201
     table = Table("trial", *sweep.metrics, "parameters")
-    if len(sweep.metrics) == 1:
-        done = [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
-        reverse = next(iter(sweep.metrics.values())) == "maximize"
-        best = sorted(done, key=lambda trial: trial.value or 0.0, reverse=reverse)[:5]
-    else:
-        best = study.best_trials
+    best = ranked(study)[:5] if len(sweep.metrics) == 1 else best_trials(study)
     for trial in best:
         words = (f"{key} {_short(value)}" for key, value in trial.params.items())
         table.add_row(str(trial.number), *(f"{value:.4f}" for value in trial.values or ()), ", ".join(words))

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 
 from lightning_app.errors import UsageError
 from lightning_app.run import write_whole
+from sweeps.constraints import best_trials
 from sweeps.draws import Draws
 from sweeps.space import SearchSpace
 from sweeps.trial_config import as_word
@@ -231,7 +232,10 @@ class Coordinator:
         """Writes `best.yaml`: fit it, and the best trial comes out again."""
         if len(self.metrics) > 1:
             return
-        best = self.study.best_trial
+        found = best_trials(self.study)
+        if not found:
+            return
+        (best,) = found
         configs = sorted((self.folder / "trials" / f"trial-{best.number:05d}").glob("*/config.yaml"))
         if configs:
             config = yaml.safe_load(configs[0].read_text())

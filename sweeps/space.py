@@ -8,7 +8,7 @@ from sweeps.condition import Condition
 from sweeps.parameter import Parameter
 from sweeps.parameter_entry import read_parameter
 
-COUNTABLE = 1_000_000
+COUNTABLE = 100_000
 """A space of more points than this counts as one that is never exhausted."""
 
 

@@ -102,8 +102,15 @@ def test_what_a_killed_coordinator_was_at_is_taken_up_again(
     ("change", "message"),
     [
         (("hidden_size", "hiden_size"), "did you mean 'hidden_size'?"),
-        (("val/mse: minimize", "val/mse: low"), "metrics.val/mse: 'low' given, allowed: minimize, maximize"),
-        (("sampler: random", "sampler: dice"), "sampler: 'dice' given, allowed: auto, tpe"),
+        (("low: 0.0005, ", ""), "space.model.optimizer.lr.low: None given, float is needed"),
+        (("[4, 8]", "[4, eight]"), "space.model.network.hidden_size: 'eight'"),
+        (("low: 0.0005", "when: {model.network.hidden_siz: 4}, low: 0.001"), "mean 'model.network.hidden_size'?"),
+        (("pruner: none", "prunner: none"), "prunner: no such key of a sweep, did you mean 'pruner'?"),
+        (("val/mse: minimize", "val/mse: min"), "metrics.val/mse: 'min' given, did you mean 'minimize'?"),
+        (("sampler: random", "sampler: radnom"), "sampler: 'radnom' given, did you mean 'random'?"),
+        (("pruner: none", "pruner: hyperbnd"), "pruner: 'hyperbnd' given, did you mean 'hyperband'?"),
+        (("sampler: random", "sampler: cmaes\nseed: -1"), "seed: -1 given"),
+        (("sampler: random", "sampler: random\nconstraints: {lateny: 1}"), "did you mean 'latency'?"),
         (("val/mse", "val/accuracy"), "'val/accuracy' is not logged at validation"),
     ],
 )
@@ -113,5 +120,5 @@ def test_what_is_wrong_in_a_sweep_is_said_in_one_line(
     sweep_args: Callable[..., list[str]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(sweep_args("--trials", "3", space=SPACE.replace(*change), pruner="none")) == 2
+    assert main(sweep_args("--trials", "3", space=SPACE.replace("PRUNER", "none").replace(*change))) == 2
     assert message in capsys.readouterr().err
