@@ -16,6 +16,7 @@ from lightning_app.errors import UsageError
 from lightning_app.verb_parser import VerbParser
 from sweeps.constraints import best_trials, ranked
 from sweeps.coordinator import Coordinator
+from sweeps.dry_run import show
 from sweeps.pruners import make_pruner
 from sweeps.samplers import make_sampler, settle
 from sweeps.seeded_sampler import SeededSampler
@@ -43,6 +44,7 @@ def run(args: list[str]) -> None:
     parser.add_argument("--storage", default=None, help="URL of a database; default: a journal file beside the study")
     parser.add_argument("--lease", type=float, default=30.0, help="seconds after which a lost trial is taken up again")
     parser.add_argument("--resume", action="store_true", help="go on with a study that is there")
+    parser.add_argument("--dry-run", action="store_true", help="show what the first trials would change, and stop")
     given, options = parser.split(args)
     for name in ("trials", "workers", "lease"):
         if getattr(given, name) < 1:
@@ -50,13 +52,17 @@ def run(args: list[str]) -> None:
     quiet()
     sweep = SweepFile.read(given.space)
     fit = [*(word for config in given.config for word in ("-c", str(Path(config).resolve()))), *options]
-    check_space(sweep.space, ConfigReader(fit))
+    reader = ConfigReader(fit)
+    check_space(sweep.space, reader)
     folder = Path(given.root).resolve() / "sweeps" / (given.study or Path(given.space).stem)
     num_metrics = len(sweep.metrics)
     choice, reason = settle(sweep.sampler, space=sweep.space, num_metrics=num_metrics, num_trials=given.trials)
     sampler = make_sampler(choice, seed=sweep.seed, space=sweep.space, num_metrics=num_metrics)
-    study = _study(sweep, folder, given, sampler)
     print(f"sampler: {choice}" + (f", as of: {reason}" if reason else ""))  # noqa: T201
+    if given.dry_run:
+        show(sweep.space, sampler, reader, num_metrics=num_metrics)
+        return
+    study = _study(sweep, folder, given, sampler)
     coordinator = Coordinator(
         study=study,
         space=sweep.space,
@@ -66,6 +72,7 @@ def run(args: list[str]) -> None:
         slots=_slots(given.workers),
         num_trials=given.trials,
         lease_seconds=given.lease,
+        stop=sweep.stop,
     )
     modules = [*_PRELOADED, *_named_modules(given.config)]
     with TrialProcesses(modules=modules, metrics=list(sweep.metrics), log=folder / "fork_server.log") as processes:

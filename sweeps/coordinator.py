@@ -18,6 +18,7 @@ from lightning_app.errors import UsageError
 from lightning_app.run import write_whole
 from sweeps.constraints import best_trials
 from sweeps.draws import Draws
+from sweeps.early_stop import EarlyStop
 from sweeps.space import SearchSpace
 from sweeps.trial_config import as_word
 from sweeps.trial_processes import Ended, Report, TrialProcesses
@@ -65,6 +66,7 @@ class Coordinator:
         num_trials: Trials of the whole study, those of others and of earlier runs among them.
         lease_seconds: How long a trial is nobody else's, from when this coordinator was last heard of.
         max_attempts: How often a trial whose process was killed is started at most.
+        stop: When the study ends before it has all its trials.
         on_change: Called when a trial starts, reports or ends.
 
     Attributes:
@@ -83,6 +85,7 @@ class Coordinator:
         num_trials: int,
         lease_seconds: float = 30.0,
         max_attempts: int = 3,
+        stop: EarlyStop | None = None,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.study = study
@@ -94,6 +97,7 @@ class Coordinator:
         self.num_trials = num_trials
         self.lease_seconds = lease_seconds
         self.max_attempts = max_attempts
+        self.stop = stop
         self.on_change = on_change
         self.running: dict[int, Running] = {}
         self.ended_by: str | None = None
@@ -154,7 +158,11 @@ class Coordinator:
         states = (*_FINISHED, TrialState.RUNNING)
         if len(self.study.get_trials(deepcopy=False, states=states)) >= self.num_trials:
             return None
-        self.ended_by = "every point of the space was tried" if self._draws.is_exhausted() else None
+        self.ended_by = None
+        if self._draws.is_exhausted():
+            self.ended_by = "every point of the space was tried"
+        elif self.stop is not None and self.stop.is_exhausted(self.study):
+            self.ended_by = f"no new best in {self.stop.patience} trials"
         return None if self.ended_by else self.study.ask()
 
     def _adopt(self) -> optuna.Trial | None:

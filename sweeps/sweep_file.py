@@ -10,11 +10,12 @@ import yaml
 from lightning_app.errors import UsageError, nearest
 from sweeps.choice import Choice
 from sweeps.constraints import read_constraints
+from sweeps.early_stop import EarlyStop
 from sweeps.pruners import PRUNERS
 from sweeps.samplers import SAMPLERS
 from sweeps.space import SearchSpace
 
-_KEYS = ("metrics", "space", "sampler", "pruner", "constraints", "seed")
+_KEYS = ("metrics", "space", "sampler", "pruner", "constraints", "stop", "seed")
 _DIRECTIONS = ("minimize", "maximize")
 
 
@@ -28,6 +29,7 @@ class SweepFile:
         sampler: How values are drawn.
         pruner: How trials without prospects are found.
         constraints: The most that a trial may need, see `sweeps.constraints`.
+        stop: When the study ends before it has all its trials.
         seed: Of the sampler.
     """
 
@@ -36,6 +38,7 @@ class SweepFile:
     sampler: Choice
     pruner: Choice
     constraints: Mapping[str, float] = field(default_factory=dict)
+    stop: EarlyStop | None = None
     seed: int = 0
 
     @classmethod
@@ -70,6 +73,7 @@ class SweepFile:
             sampler=Choice.read("sampler", given.get("sampler", "auto"), SAMPLERS),
             pruner=pruner,
             constraints=read_constraints(given.get("constraints")),
+            stop=EarlyStop.read(given.get("stop")),
             seed=_seed(given.get("seed", 0)),
         )
 
