@@ -113,7 +113,7 @@ space:
     assert main(sweep_args("--dry-run", space=space.replace("NORM", "models.layers.ReversibleNorm"))) == 0
     rows = [[cell.strip() for cell in line.split("│")] for line in capsys.readouterr().out.splitlines() if "│" in line]
     table = {key: cells for _, key, *cells, _ in rows}
-    assert table["model.network"] == ["models.PhaseTransformer", "", "models.baselines.CascadedMLP"]
+    assert table["model.network"] == ["models.PhaseTransformer", "", "models.CascadedMLP"]
     assert table["model.network.period"] == ["24", "", "-"]
     assert not (tmp_path / "runs").exists()
 
@@ -143,8 +143,9 @@ def test_a_sweep_ends_when_there_is_nothing_to_gain(
     printed = capsys.readouterr().out
     assert f"no further trials: {reason}" in printed
     assert "stop" in change or "sampler: grid, as of: the space has 2 points" in printed
-    assert main([*args[:7], "--resume", *args[7:]]) == 0
-    assert len(study_of(tmp_path).trials) == count
+    if "stop" in change:
+        assert main([*args[:7], "--resume", *args[7:]]) == 0
+        assert len(study_of(tmp_path).trials) == count
 
 
 @pytest.mark.parametrize(
