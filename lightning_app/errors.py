@@ -120,5 +120,6 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
         name: What was given.
         allowed: What can be given.
     """
-    near = difflib.get_close_matches(name, list(allowed), n=1)
+    known = list(allowed)
+    near = difflib.get_close_matches(name, known, n=1) or [word for word in known if name and word.startswith(name)]
     return f", did you mean {near[0]!r}?" if near else ""

@@ -1,25 +1,31 @@
 """`best.yaml`: the config of a study's best trial."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import optuna
 import yaml
 
 from lightning_app.run import write_whole
+from sweeps.ranking import ranked
 
 
-def write_best_config(study: optuna.Study, metric: str, folder: Path) -> None:
-    """Writes the config of the best trial: fit it, and the trial comes out again.
+def write_best_config(study: optuna.Study, metrics: Mapping[str, str], folder: Path) -> None:
+    """Writes the config of the best trial that keeps within its bounds: fit it, and the trial comes out again.
 
     Args:
         study: A study of one metric.
-        metric: Its name.
+        metrics: Its name and direction.
         folder: Folder of the study.
     """
-    best = study.best_trial
+    found = ranked(study, metrics)
+    if not found:
+        return
+    best = found[0]
     configs = sorted((folder / "trials" / f"trial-{best.number:05d}").glob("*/config.yaml"))
     if configs:
         config = yaml.safe_load(configs[0].read_text())
         config.pop("run", None)
+        (metric,) = metrics
         head = f"# Trial {best.number} of {study.study_name}: {metric} {best.value:.6g}.\n"
         write_whole(folder / "best.yaml", head + yaml.safe_dump(config, sort_keys=False))

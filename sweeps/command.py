@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import optuna
 
@@ -11,9 +10,12 @@ from lightning_app.errors import UsageError
 from lightning_app.run import RunOptions
 from lightning_app.tracking import wandb_mode
 from lightning_app.verb_parser import VerbParser
+from sweeps.choice import Choice
 from sweeps.coordinator import Coordinator
 from sweeps.live_table import LiveTable, print_result
 from sweeps.report import Search, report
+from sweeps.samplers import make_sampler, settle
+from sweeps.seeded_sampler import SeededSampler
 from sweeps.slots import make_slots
 from sweeps.study import open_study
 from sweeps.study_run import StudyRun
@@ -32,16 +34,29 @@ def run(args: list[str]) -> None:
         if getattr(given, name) < 1:
             raise UsageError(f"{name}: {getattr(given, name)} given, at least 1 is needed")
     sweep = SweepFile.read(given.space)
+    num_metrics = len(sweep.metrics)
+    choice, rule = settle(sweep.sampler, space=sweep.space, num_metrics=num_metrics, num_trials=given.trials)
+    sampler = make_sampler(choice, seed=sweep.seed, space=sweep.space, num_metrics=num_metrics)
     fit = [*(word for config in given.config for word in ("-c", str(Path(config).resolve()))), *options]
+    if given.dry_run:
+        _dry_run(sweep, sampler, fit)
+        return
     folder = Path(given.root).resolve() / "sweeps" / (given.study or Path(given.space).stem)
     if folder.exists() and not given.resume:
         raise UsageError(f"study: {folder} is there already; go on with --resume, or give another --study")
-    patience = 2 * given.lease
-    with TrialProcesses(space=given.space, fit=fit, metrics=list(sweep.metrics), patience=patience) as processes:
+    with TrialProcesses(
+        space=given.space,
+        fit=fit,
+        metrics=list(sweep.metrics),
+        max_parameters=sweep.constraints.get("parameters"),
+        patience=2 * given.lease,
+    ) as processes:
         base = processes.wait_until_ready()
-        study = open_study(sweep, folder, given.storage, base=base)
-        search = Search(space=sweep.space, metrics=sweep.metrics, settings=_settings(sweep, given, fit), base=base)
-        stopped_by = _search(study, search, processes, fit=fit, folder=folder, given=given)
+        print(f"sampler: {choice}" + (f", as of: {rule}" if rule else ""))  # noqa: T201
+        study = open_study(sweep, sampler, folder, given.storage, base=base)
+        settings = _settings(sweep, choice, given, fit)
+        search = Search(space=sweep.space, metrics=sweep.metrics, settings=settings, base=base)
+        stopped_by = _search(study, sweep, search, processes, fit=fit, folder=folder, given=given)
     print_result(study, search, folder)
     if stopped_by:
         print("interrupted: trials wait where they were; go on with --resume")  # noqa: T201
@@ -64,11 +79,22 @@ def _parser() -> VerbParser:
     )
     parser.add_argument("--lease", type=float, default=30.0, help="seconds after which a lost trial is taken up again")
     parser.add_argument("--resume", action="store_true", help="go on with a study that is there")
+    parser.add_argument("--dry-run", action="store_true", help="show what the first trials would change, and stop")
     return parser
+
+
+def _dry_run(sweep: SweepFile, sampler: SeededSampler, fit: list[str]) -> None:
+    from sweeps.dry_run import show
+    from sweeps.trial_config import ConfigReader, check_space
+
+    reader = ConfigReader(fit)
+    check_space(sweep.space, reader)
+    show(sweep.space, sampler, reader, num_metrics=len(sweep.metrics))
 
 
 def _search(
     study: optuna.Study,
+    sweep: SweepFile,
     search: Search,
     processes: TrialProcesses,
     *,
@@ -92,6 +118,8 @@ def _search(
         folder=folder,
         slots=make_slots(given.workers, given.devices_per_trial),
         num_trials=given.trials,
+        constraints=sweep.constraints,
+        stop=sweep.stop,
         lease_seconds=given.lease,
         on_change=changed,
     )
@@ -119,10 +147,12 @@ def _study_run(study: optuna.Study, search: Search, folder: Path) -> StudyRun | 
     return StudyRun(study=study.study_name, folder=folder, search=search, options=options, mode=mode)
 
 
-def _settings(sweep: SweepFile, given: argparse.Namespace, fit: list[str]) -> Mapping[str, Any]:
+def _settings(sweep: SweepFile, choice: Choice, given: argparse.Namespace, fit: list[str]) -> Mapping[str, str]:
+    bounds = ", ".join(f"{name} at most {bound:g}" for name, bound in sweep.constraints.items())
     return {
-        "sampler": sweep.sampler,
-        "pruner": sweep.pruner,
+        "sampler": str(choice),
+        "pruner": str(sweep.pruner),
+        "constraints": bounds or "none",
         "seed": str(sweep.seed),
         "trials asked for": str(given.trials),
         "workers of this host": str(given.workers),

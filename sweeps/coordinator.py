@@ -1,7 +1,7 @@
 """Runs trials in processes of their own, prunes and retries them, and tells the study what came of them."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from optuna.trial import TrialState
 
 from lightning_app.errors import UsageError
 from sweeps.best_config import write_best_config
+from sweeps.constraints import violations, write_constraints
+from sweeps.early_stop import EarlyStop
 from sweeps.leases import Leases
 from sweeps.running_trial import RunningTrial
 from sweeps.space import SearchSpace
@@ -30,6 +32,8 @@ class Coordinator:
         folder: Folder of the study.
         slots: Environment of each slot: its devices or threads.
         num_trials: Trials of the whole study, those of others and of earlier runs among them.
+        constraints: The most that a trial may need.
+        stop: When the study ends before it has all its trials.
         lease_seconds: How long a trial is nobody else's, from when this coordinator was last heard of.
         max_kills: How often a trial may be killed without getting further before it has failed.
         on_change: Called when a trial starts, reports or ends.
@@ -45,6 +49,8 @@ class Coordinator:
         folder: Path,
         slots: list[dict[str, str]],
         num_trials: int,
+        constraints: Mapping[str, float] | None = None,
+        stop: EarlyStop | None = None,
         lease_seconds: float = 30.0,
         max_kills: int = 3,
         on_change: Callable[[], None] = lambda: None,
@@ -55,7 +61,8 @@ class Coordinator:
         self.folder = folder
         self.slots = slots
         self.leases = Leases(study, seconds=lease_seconds)
-        self.supply = Supply(study=study, space=space, leases=self.leases, num_trials=num_trials)
+        self.supply = Supply(study=study, space=space, leases=self.leases, num_trials=num_trials, stop=stop)
+        self.constraints = constraints or {}
         self.max_kills = max_kills
         self.on_change = on_change
         self.running: dict[int, RunningTrial] = {}
@@ -140,7 +147,8 @@ class Coordinator:
         running = self.running.get(report.trial)
         if running is None:
             return
-        stop = running.report(report.values, report.step, last=report.last)
+        running.measured = report.measured
+        stop = bool(report.values) and running.report(report.values, report.step, last=report.last)
         with suppress(BrokenPipeError, ConnectionResetError):
             report.answer(stop=stop)
         self.on_change()
@@ -164,7 +172,15 @@ class Coordinator:
 
     def _tell(self, running: RunningTrial, code: int) -> None:
         trial = running.trial
-        if code or not running.values():
+        trial.set_user_attr("measured", running.measured)
+        write_constraints(trial, self.constraints, running.measured)
+        if (
+            not code
+            and not running.values()
+            and any(violation > 0 for violation in violations(self.constraints, running.measured).values())
+        ):
+            self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)  # it broke a bound before it began
+        elif code or not running.values():
             trial.set_user_attr("exit_code", code)
             self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
             self._stop_if_hopeless()
@@ -173,7 +189,7 @@ class Coordinator:
         else:
             self.study.tell(trial, running.values(), skip_if_finished=True)
             if len(self.metrics) == 1:
-                write_best_config(self.study, next(iter(self.metrics)), self.folder)
+                write_best_config(self.study, self.metrics, self.folder)
 
     def _stop_if_hopeless(self) -> None:
         """Trials that all fail have one cause, which is not in what was drawn for them."""

@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps.samplers import SeededSampler
+from sweeps.seeded_sampler import SeededSampler
 from sweeps.space import SearchSpace
 
 _SAMPLER_ATTEMPTS = 3
@@ -148,7 +148,7 @@ class Draws:
 
     def _sample(self, sampler: BaseSampler, frozen: FrozenTrial, held: dict[str, Any]) -> dict[str, Any]:
         """Draws what is not held, as a trial of Optuna's would, without a trace of it in the storage."""
-        study = pruners._filter_study(self.study, frozen)
+        study = self._sampler.view(pruners._filter_study(self.study, frozen))
         sampler.before_trial(study, frozen)
         together = sampler.infer_relative_search_space(study, frozen)
         relative = sampler.sample_relative(study, frozen, together)

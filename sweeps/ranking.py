@@ -6,12 +6,9 @@ from collections.abc import Mapping, Sequence
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.constraints import is_feasible
+
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-
-
-def is_feasible(trial: FrozenTrial) -> bool:
-    """Whether a trial keeps within all bounds that were set for it."""
-    return all(excess <= 0 for excess in trial.constraints.values())
 
 
 def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

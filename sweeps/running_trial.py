@@ -21,6 +21,7 @@ class RunningTrial:
         slot: Its slot.
         drawn: Values by key.
         best: The best value so far, where there is one metric.
+        measured: Parameters, latency and memory, see `Measurements`.
         last: The values of the last validation.
         step: The step of the last validation, -1 before the first.
         is_pruned: It was told to stop.
@@ -34,6 +35,7 @@ class RunningTrial:
     slot: int
     drawn: dict[str, Any]
     best: float | None = None
+    measured: dict[str, float] = field(default_factory=dict)
     last: list[float] = field(default_factory=list)
     step: int = -1
     is_pruned: bool = False

@@ -1,113 +1,130 @@
-"""Samplers and pruners, with their settings in the open."""
+"""Samplers by name, with their settings in the open."""
 
+import importlib.util
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, PatientPruner, WilcoxonPruner
-from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
-from typing_extensions import (
-    override,  # `group` of TPE, which conditions need: its interface may change, and the version is pinned.
-)
 
-warnings.filterwarnings("ignore", category=ExperimentalWarning, module="optuna")
+from lightning_app.errors import UsageError
+from sweeps.choice import Choice
+from sweeps.grid import GridSampler
+from sweeps.numbered_qmc import NumberedQMC
+from sweeps.penalized_study import PenalizedStudy
+from sweeps.seeded_sampler import SeededSampler
+from sweeps.space import SearchSpace
 
-SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    "tpe": lambda seed: TPESampler(seed=seed, n_startup_trials=10, multivariate=True, group=True, constant_liar=True),
-    "gp": lambda seed: GPSampler(seed=seed, n_startup_trials=10, deterministic_objective=False),
-    "nsga2": lambda seed: NSGAIISampler(seed=seed, population_size=20),
-    "qmc": lambda seed: QMCSampler(seed=seed, scramble=True, warn_asynchronous_seeding=False),
-    "random": lambda seed: RandomSampler(seed=seed),
-}
-PRUNERS: dict[str, Callable[[], BasePruner]] = {
-    "none": NopPruner,
-    "median": lambda: MedianPruner(n_startup_trials=5, n_warmup_steps=0),
-    "hyperband": lambda: HyperbandPruner(min_resource=1, reduction_factor=3),
-    "wilcoxon": lambda: WilcoxonPruner(p_threshold=0.1),
-    "patient": lambda: PatientPruner(MedianPruner(n_startup_trials=5), patience=3),
-}
-
-
-class SeededSampler(BaseSampler):
-    """Draws each trial by a sampler of its own, whose seed follows from the study's and the trial's number.
-
-    A sampler's generator is not in the storage: a study that goes on with the same seed, or several workers that share
-    one, would draw the same values again.
-
-    Args:
-        make: Makes a sampler from a seed; what it has learned is in the storage.
-        seed: Seed of the study.
-    """
-
-    def __init__(self, make: Callable[[int], BaseSampler], *, seed: int) -> None:
-        self.make = make
-        self.seed = seed
-        self._current: tuple[tuple[int, int], BaseSampler] = ((-1, 0), make(seed))
-
-    def seed_of(self, number: int, attempt: int) -> int:
-        """Seed of a draw.
-
-        Args:
-            number: Number of the trial.
-            attempt: Count of draws for it before this one, which gave what is known already.
-        """
-        words = [self.seed, number, attempt] if attempt else [self.seed, number]
-        return int(np.random.SeedSequence(words).generate_state(1)[0])
-
-    def of(self, number: int, attempt: int = 0) -> BaseSampler:
-        """The sampler of one draw; arguments as of `seed_of`."""
-        if self._current[0] != (number, attempt):
-            self._current = ((number, attempt), self.make(self.seed_of(number, attempt)))
-        return self._current[1]
-
-    @override
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self.of(trial.number).infer_relative_search_space(study, trial)
-
-    @override
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return self.of(trial.number).sample_relative(study, trial, search_space)
-
-    @override
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        return self.of(trial.number).sample_independent(study, trial, param_name, param_distribution)
-
-    @override
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        self.of(trial.number).before_trial(study, trial)
-
-    @override
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
-        self.of(trial.number).after_trial(study, trial, state, values)
-
-
-def make_sampler(name: str, *, seed: int, conditional: bool, num_metrics: int) -> SeededSampler:
-    """A sampler by its name.
-
-    Args:
-        name: One of `SAMPLERS`; `auto` takes the GP for one metric without conditions, else TPE.
-        seed: Seed of the study.
-        conditional: Whether some parameters are there under conditions only.
-        num_metrics: How many metrics are optimised.
-    """
-    if name == "auto":
-        name = "tpe" if conditional or num_metrics > 1 else "gp"
-    return SeededSampler(SAMPLERS[name], seed=seed)
-
-
-def make_pruner(name: str) -> BasePruner:
-    """A pruner by its name, one of `PRUNERS`."""
-    return PRUNERS[name]()
-
-
+# `group` of TPE, `with_margin` of CMA-ES, QMC: their interfaces may change, and the version is pinned.
+warnings.filterwarnings("ignore", category=ExperimentalWarning)
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+MANY_TRIALS = 250
+"""From here on a Gaussian process takes longer than it is worth."""
+
+SAMPLERS: Mapping[str, Mapping[str, Any]] = {
+    "auto": {},
+    "tpe": {
+        "n_startup_trials": 10,
+        "n_ei_candidates": 24,
+        "multivariate": True,
+        "group": True,
+        "constant_liar": True,
+    },
+    "gp": {"n_startup_trials": 10, "deterministic_objective": False},
+    "cmaes": {
+        "n_startup_trials": 1,
+        "popsize": None,
+        "use_separable_cma": False,
+        "with_margin": False,
+        "lr_adapt": False,
+        "consider_pruned_trials": False,
+    },
+    "nsga2": {"population_size": 20, "mutation_prob": None, "crossover_prob": 0.9, "swapping_prob": 0.5},
+    "qmc": {"qmc_type": "sobol", "scramble": True},
+    "random": {},
+    "grid": {},
+}
+"""Settings with their defaults: arguments of Optuna's classes."""
+
+
+def settle(choice: Choice, *, space: SearchSpace, num_metrics: int, num_trials: int) -> tuple[Choice, str]:
+    """What `auto` stands for in a sweep.
+
+    Args:
+        choice: What the file says.
+        space: What varies.
+        num_metrics: How many metrics are optimised.
+        num_trials: Trials of the study in all.
+
+    Returns:
+        A choice that names a sampler, and why it was taken; no reason where the file names it.
+    """
+    if choice.name != "auto":
+        return choice, ""
+    size = space.size()
+    if size is not None and size <= num_trials:
+        name, reason = "grid", f"the space has {size} points, no more than trials"
+    elif num_metrics > 1:
+        name, reason = "tpe", "several metrics"
+    elif space.is_conditional or not all(parameter.is_number for parameter in space.parameters):
+        name, reason = "tpe", "conditions" if space.is_conditional else "choices"
+    elif num_trials > MANY_TRIALS and len(space.parameters) > 1:
+        name, reason = "cmaes", f"numbers alone, more than {MANY_TRIALS} trials"
+    else:
+        name, reason = "gp", "one metric, numbers alone"
+    return Choice(name, SAMPLERS[name]), reason
+
+
+def make_sampler(choice: Choice, *, seed: int, space: SearchSpace, num_metrics: int) -> SeededSampler:
+    """The sampler that was chosen.
+
+    Args:
+        choice: A name of `SAMPLERS` other than `auto`, with its settings.
+        seed: Seed of the study.
+        space: What varies.
+        num_metrics: How many metrics are optimised.
+
+    Raises:
+        UsageError: The sampler cannot work on this space, or refuses a setting.
+    """
+    settings = choice.settings
+    if choice.name == "cmaes":
+        _check_cmaes(space, num_metrics)
+    if choice.name == "grid":
+        grid = GridSampler(space)
+        return SeededSampler(lambda _: grid, seed=seed)
+    makers: dict[str, Callable[[int], BaseSampler]] = {
+        "tpe": lambda seed: TPESampler(seed=seed, **settings),
+        "gp": lambda seed: GPSampler(seed=seed, warn_independent_sampling=False, **settings),
+        "cmaes": lambda seed: CmaEsSampler(seed=seed, warn_independent_sampling=False, **settings),
+        "nsga2": lambda seed: NSGAIISampler(seed=seed, **settings),
+        "qmc": lambda seed: NumberedQMC(space, seed=seed, **settings),
+        "random": lambda seed: RandomSampler(seed=seed),
+    }
+    try:
+        return SeededSampler(makers[choice.name], seed=seed, view=_view(choice.name), one_seed=choice.name == "qmc")
+    except ValueError as error:
+        raise UsageError(f"sampler: {choice.name}: {error}") from error
+
+
+def _view(name: str) -> Callable[[Study], Study]:
+    if name in ("gp", "nsga2", "cmaes"):
+        return lambda study: PenalizedStudy(study, by_value=name == "cmaes")
+    return lambda study: study
+
+
+def _check_cmaes(space: SearchSpace, num_metrics: int) -> None:
+    advice = "take sampler: tpe"
+    if num_metrics > 1:
+        raise UsageError(f"sampler: cmaes works on one metric, {num_metrics} given; {advice}")
+    if space.is_conditional:
+        key = next(parameter.key for parameter in space.parameters if parameter.when)
+        raise UsageError(f"sampler: cmaes knows no conditions, and space.{key}.when has some; {advice}")
+    if not any(parameter.is_number and parameter.size() != 1 for parameter in space.parameters):
+        raise UsageError(f"sampler: cmaes works on numbers, and the space has choices alone; {advice}")
+    if importlib.util.find_spec("cmaes") is None:
+        raise UsageError("sampler: cmaes needs a package that is not installed: pip install 'lightning-r2p[sweep]'")

@@ -8,7 +8,7 @@ from sweeps.condition import Condition
 from sweeps.parameter import Parameter
 from sweeps.parameter_entry import read_parameter
 
-COUNTABLE = 1_000_000
+COUNTABLE = 100_000
 """A space of more points than this counts as one that is never exhausted."""
 
 
@@ -54,6 +54,16 @@ class SearchSpace:
         """Values of other parameters under which a parameter is there, those that they need first."""
         needed = self._needed[parameter.key]
         return {other.key: other.some(needed[other.key])[0] for other in self.parameters if other.key in needed}
+
+    def completed(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Some point of the space that has these values: the others are their lowest, or first choice."""
+        found: dict[str, Any] = {}
+        for parameter in self.parameters:
+            if parameter.key in values:
+                found[parameter.key] = values[parameter.key]
+            elif parameter.is_active(found):
+                found[parameter.key] = parameter.low if parameter.is_number else parameter.choices[0]
+        return found
 
     def drawn(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Values of the config from what a study has stored, as far as they go.

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,22 @@ import optuna
 from optuna.distributions import check_distribution_compatibility
 
 from lightning_app.errors import UsageError
-from sweeps.samplers import make_pruner, make_sampler
+from sweeps.pruners import make_pruner
+from sweeps.seeded_sampler import SeededSampler
 from sweeps.storage import open_storage
 from sweeps.sweep_file import SweepFile
 
 _CONFIG = "config"
 
 
-def open_study(sweep: SweepFile, folder: Path, storage_url: str | None, *, base: dict[str, Any]) -> optuna.Study:
+def open_study(
+    sweep: SweepFile, sampler: SeededSampler, folder: Path, storage_url: str | None, *, base: Mapping[str, Any]
+) -> optuna.Study:
     """Opens a study, and makes it if there is none of its name.
 
     Args:
         sweep: What is searched.
+        sampler: Draws the values.
         folder: Folder of the study; its name is that of the study.
         storage_url: Where the study is kept; None for a journal file in the folder.
         base: The resolved config that is varied.
@@ -35,9 +40,7 @@ def open_study(sweep: SweepFile, folder: Path, storage_url: str | None, *, base:
     study = optuna.create_study(
         storage=storage,
         study_name=folder.name,
-        sampler=make_sampler(
-            sweep.sampler, seed=sweep.seed, conditional=sweep.space.is_conditional, num_metrics=len(sweep.metrics)
-        ),
+        sampler=sampler,
         pruner=make_pruner(sweep.pruner),
         directions=list(sweep.metrics.values()),
         load_if_exists=True,
@@ -70,7 +73,7 @@ def _check_space(study: optuna.Study, sweep: SweepFile) -> None:
                 ) from error
 
 
-def _check_config(study: optuna.Study, base: dict[str, Any]) -> None:
+def _check_config(study: optuna.Study, base: Mapping[str, Any]) -> None:
     digest = hashlib.sha256(json.dumps(base, sort_keys=True, default=str).encode()).hexdigest()
     found = study.user_attrs.get(_CONFIG)
     if found is None:

@@ -7,6 +7,7 @@ import optuna
 from optuna.trial import TrialState
 
 from sweeps.draws import Draws
+from sweeps.early_stop import EarlyStop
 from sweeps.leases import Leases
 from sweeps.space import SearchSpace
 
@@ -22,15 +23,25 @@ class Supply:
         space: What varies.
         leases: Which trials are this process's.
         num_trials: Trials of the whole study, those of others and of earlier runs among them.
+        stop: When the study ends before it has them.
 
     Attributes:
         ended_by: Why no further trials are asked for, before the study has its number; None if it has or may have it.
     """
 
-    def __init__(self, *, study: optuna.Study, space: SearchSpace, leases: Leases, num_trials: int) -> None:
+    def __init__(
+        self,
+        *,
+        study: optuna.Study,
+        space: SearchSpace,
+        leases: Leases,
+        num_trials: int,
+        stop: EarlyStop | None = None,
+    ) -> None:
         self.study = study
         self.leases = leases
         self.num_trials = num_trials
+        self.stop = stop
         self.ended_by: str | None = None
         self._draws = Draws(study, space)
 
@@ -51,7 +62,11 @@ class Supply:
     def _ask(self) -> optuna.Trial | None:
         if len(self.study.get_trials(deepcopy=False, states=_COUNTED)) >= self.num_trials:
             return None
-        self.ended_by = "every point of the space was tried" if self._draws.is_exhausted() else None
+        self.ended_by = None
+        if self._draws.is_exhausted():
+            self.ended_by = "every point of the space was tried"
+        elif self.stop is not None and self.stop.is_exhausted(self.study):
+            self.ended_by = f"no new best in {self.stop.patience} trials"
         if self.ended_by:
             return None
         trial = self.study.ask()

@@ -1,17 +1,22 @@
 """The file that describes a sweep."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from lightning_app.errors import UsageError
-from sweeps.samplers import PRUNERS, SAMPLERS
+from lightning_app.errors import UsageError, nearest
+from sweeps.choice import Choice
+from sweeps.constraints import read_constraints
+from sweeps.early_stop import EarlyStop
+from sweeps.pruners import PRUNERS
+from sweeps.samplers import SAMPLERS
 from sweeps.space import SearchSpace
 
-_KEYS = ("metrics", "space", "sampler", "pruner", "seed")
+_KEYS = ("metrics", "space", "sampler", "pruner", "constraints", "stop", "seed")
+_DIRECTIONS = ("minimize", "maximize")
 
 
 @dataclass(frozen=True)
@@ -21,15 +26,19 @@ class SweepFile:
     Attributes:
         metrics: Name of a validation metric to `minimize` or `maximize`; several make a Pareto front.
         space: What varies.
-        sampler: How values are drawn, see `make_sampler`.
-        pruner: How trials without prospects are found, see `make_pruner`.
+        sampler: How values are drawn.
+        pruner: How trials without prospects are found.
+        constraints: The most that a trial may need, see `sweeps.constraints`.
+        stop: When the study ends before it has all its trials.
         seed: Of the sampler.
     """
 
     metrics: dict[str, Literal["minimize", "maximize"]]
     space: SearchSpace
-    sampler: str = "auto"
-    pruner: str = "median"
+    sampler: Choice
+    pruner: Choice
+    constraints: Mapping[str, float] = field(default_factory=dict)
+    stop: EarlyStop | None = None
     seed: int = 0
 
     @classmethod
@@ -52,23 +61,20 @@ class SweepFile:
             raise UsageError(f"space: {path} needs the keys metrics and space")
         for key in given:
             if key not in _KEYS:
-                raise UsageError(f"{key}: no such key of a sweep, allowed: {', '.join(_KEYS)}")
-        pruner = given.get("pruner", "median" if len(given.get("metrics") or ()) == 1 else "none")
-        for key, value, allowed in (
-            ("sampler", given.get("sampler", "auto"), ("auto", *SAMPLERS)),
-            ("pruner", pruner, tuple(PRUNERS)),
-        ):
-            if value not in allowed:
-                raise UsageError(f"{key}: {value!r} given, allowed: {', '.join(allowed)}")
+                near = nearest(str(key), _KEYS)
+                raise UsageError(f"{key}: no such key of a sweep{near}; allowed: {', '.join(_KEYS)}")
         metrics = _metrics(given.get("metrics"))
-        if len(metrics) > 1 and pruner != "none":
+        pruner = Choice.read("pruner", given.get("pruner", "median" if len(metrics) == 1 else "none"), PRUNERS)
+        if len(metrics) > 1 and pruner.name != "none":
             raise UsageError("pruner: trials of several metrics cannot be pruned; take it out")
         return cls(
             metrics=metrics,
             space=SearchSpace.read(given.get("space")),
-            sampler=given.get("sampler", "auto"),
+            sampler=Choice.read("sampler", given.get("sampler", "auto"), SAMPLERS),
             pruner=pruner,
-            seed=int(given.get("seed", 0)),
+            constraints=read_constraints(given.get("constraints")),
+            stop=EarlyStop.read(given.get("stop")),
+            seed=_seed(given.get("seed", 0)),
         )
 
 
@@ -76,6 +82,13 @@ def _metrics(given: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping) or not given:
         raise UsageError("metrics: none given; name one, e.g. `metrics: {val/loss: minimize}`")
     for name, direction in given.items():
-        if direction not in ("minimize", "maximize"):
-            raise UsageError(f"metrics.{name}: {direction!r} given, allowed: minimize, maximize")
+        if direction not in _DIRECTIONS:
+            near = nearest(str(direction), _DIRECTIONS)
+            raise UsageError(f"metrics.{name}: {direction!r} given{near}; allowed: {', '.join(_DIRECTIONS)}")
     return dict(given)
+
+
+def _seed(given: Any) -> int:
+    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+        raise UsageError(f"seed: {given!r} given, a whole number from 0 on is needed")
+    return given

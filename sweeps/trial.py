@@ -20,6 +20,7 @@ from lightning_app.cli import run
 from lightning_app.errors import UsageError, describe, exit_code
 from sweeps.address import ADDRESS
 from sweeps.fit_parser import FitParser
+from sweeps.measurements import Measurements
 
 
 class TrialReport(Callback):
@@ -33,13 +34,17 @@ class TrialReport(Callback):
         trial: Number of the trial.
         metrics: Names of the metrics.
         patience: Seconds to wait for an answer. A sweep that gives none may have lost the trial to another one.
+        measurements: What is reported beside the metrics.
     """
 
-    def __init__(self, *, address: str, trial: int, metrics: list[str], patience: float) -> None:
+    def __init__(
+        self, *, address: str, trial: int, metrics: list[str], patience: float, measurements: Measurements
+    ) -> None:
         self.address = address
         self.trial = trial
         self.metrics = metrics
         self.patience = patience
+        self.measurements = measurements
         self.was_pruned = False
         self._connection: socket.socket | None = None
 
@@ -55,12 +60,19 @@ class TrialReport(Callback):
         if trainer.is_global_zero:
             values = [float(trainer.callback_metrics[name]) for name in self.metrics]
             step, last = trainer.current_epoch, trainer.current_epoch + 1 == trainer.max_epochs
-            stop = self._ask({"trial": self.trial, "step": step, "last": last, "values": values})
+            stop = self._ask(step, values, last=last)
         self.was_pruned = bool(trainer.strategy.broadcast(stop))
         if self.was_pruned:
             trainer.should_stop = True
 
-    def _ask(self, message: dict[str, Any]) -> bool:
+    @override
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero and self._connection is None:  # it ended before its first validation
+            self._ask(-1, [], last=True)
+
+    def _ask(self, step: int, values: list[float], *, last: bool) -> bool:
+        measured = self.measurements.found()
+        message = {"trial": self.trial, "step": step, "last": last, "values": values, "measured": measured}
         if self._connection is None:
             self._connection = socket.socket(socket.AF_UNIX)
             self._connection.settimeout(self.patience)
@@ -82,7 +94,9 @@ class TrialCLI(FitParser):
     job = "trial"
 
     def __init__(self, args: list[str]) -> None:
-        self.report = TrialReport(**json.loads(os.environ[ADDRESS]))
+        given = json.loads(os.environ[ADDRESS])
+        self.measurements = Measurements(max_parameters=given.pop("max_parameters"))
+        self.report = TrialReport(**given, measurements=self.measurements)
         try:
             super().__init__(args)
         except (SystemExit, SIGTERMException):
@@ -95,7 +109,7 @@ class TrialCLI(FitParser):
 
     @override
     def _callbacks(self, given: list[Any], trainer: Any) -> list[Any]:
-        return [self.report, *super()._callbacks(given, trainer)]
+        return [self.measurements, self.report, *super()._callbacks(given, trainer)]
 
 
 def _tag(state: str) -> None:

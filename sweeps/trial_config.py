@@ -79,10 +79,21 @@ def check_space(space: SearchSpace, reader: ConfigReader) -> None:
     for parameter in space.parameters:
         others = space.witness(parameter)
         for value in _samples(parameter):
+            drawn = {**others, parameter.key: value}
             try:
-                reader.resolve({**others, parameter.key: value})
+                reader.resolve(drawn)
             except UsageError as error:
-                raise UsageError(f"space.{parameter.key}: {value!r}: {error}") from error
+                if not _works(reader, space.completed(drawn)):
+                    raise UsageError(f"space.{parameter.key}: {value!r}: {error}") from error
+
+
+def _works(reader: ConfigReader, drawn: Mapping[str, Any]) -> bool:
+    """Whether a whole point does: a class may need arguments that vary with it."""
+    try:
+        reader.resolve(drawn)
+    except UsageError:
+        return False
+    return True
 
 
 def _samples(parameter: Parameter) -> list[Any]:

@@ -31,7 +31,8 @@ class Report:
         trial: Number of the trial.
         step: Its epoch.
         last: The fit ends with it, whatever the answer.
-        values: Of the metrics, in the order of the sweep's file.
+        values: Of the metrics, in the order of the sweep's file; none where the fit ended before a validation.
+        measured: Parameters, latency and memory, see `Measurements`.
         connection: Where the answer goes.
     """
 
@@ -39,6 +40,7 @@ class Report:
     step: int
     last: bool
     values: list[float]
+    measured: dict[str, float]
     connection: socket.socket
 
     def answer(self, *, stop: bool) -> None:
@@ -68,11 +70,21 @@ class TrialProcesses:
         space: The sweep's file.
         fit: Words of every fit after its verb: config files and options.
         metrics: Names of the metrics that trials report.
+        max_parameters: A fit with more parameters ends before its first step.
         patience: Seconds that a trial waits for the answer to a report, before it saves and stops.
     """
 
-    def __init__(self, *, space: str, fit: list[str], metrics: list[str], patience: float = 60.0) -> None:
+    def __init__(
+        self,
+        *,
+        space: str,
+        fit: list[str],
+        metrics: list[str],
+        max_parameters: float | None = None,
+        patience: float = 60.0,
+    ) -> None:
         self.metrics = metrics
+        self.max_parameters = max_parameters
         self.patience = patience
         self._folder = tempfile.TemporaryDirectory(prefix="sweep-")
         self._address = str(Path(self._folder.name) / "socket")  # in a short path: 108 bytes are the limit
@@ -126,7 +138,13 @@ class TrialProcesses:
             environment: Variables of its process.
             log: File of what it prints.
         """
-        address = {"address": self._address, "trial": trial, "metrics": self.metrics, "patience": self.patience}
+        address: dict[str, Any] = {
+            "address": self._address,
+            "trial": trial,
+            "metrics": self.metrics,
+            "patience": self.patience,
+        }
+        address["max_parameters"] = self.max_parameters
         variables = {**environment, ADDRESS: json.dumps(address)}
         self._trials[trial] = None
         self._order({"trial": trial, "args": args, "environment": variables, "log": str(log)})
@@ -149,7 +167,7 @@ class TrialProcesses:
             for message in lines:
                 if "values" in message:
                     assert isinstance(key.fileobj, socket.socket)
-                    yield Report(message["trial"], message["step"], message["last"], message["values"], key.fileobj)
+                    yield Report(**message, connection=key.fileobj)
                 elif "code" in message:
                     del self._trials[message["trial"]]
                     yield Ended(message["trial"], message["code"])

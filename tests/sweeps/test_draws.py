@@ -12,8 +12,8 @@ from optuna.trial import TrialState
 
 from lightning_app.errors import UsageError
 from sweeps.draws import Draws
-from sweeps.samplers import make_sampler
 from sweeps.space import SearchSpace
+from tests.sweeps.samplers import sampler_of
 
 CONDITIONAL = {
     "model.encoder.num_heads": {"type": "int", "low": 1, "high": 8, "when": {"model.encoder": "GAT"}},
@@ -29,6 +29,9 @@ SMALL = {
     "rate": {"type": "float", "low": 0.1, "high": 0.25, "step": 0.1},
 }
 
+LARGE = {**SMALL, "width": {"type": "int", "low": 1, "high": 4}}
+NUMBERS = {key: {"type": "float", "low": 0.0, "high": 1.0} for key in ("x", "y", "z")}
+
 
 def draws(
     count: int,
@@ -40,7 +43,7 @@ def draws(
 ) -> list[dict[str, Any] | None]:
     space = SearchSpace.read(section)
     study = study or optuna.create_study()
-    study.sampler = make_sampler(sampler, seed=seed, conditional=True, num_metrics=1)
+    study.sampler = sampler_of(sampler, space, seed=seed)
     draw = Draws(study, space).draw
     found = []
     for _ in range(count):
@@ -59,16 +62,18 @@ def test_values_are_within_their_bounds_and_conditions_hold() -> None:
         assert ("model.encoder.num_heads" in drawn) == (drawn["model.encoder"] == "GAT")
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "nsga2"])
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "nsga2", "cmaes", "grid", "gp"])
 def test_a_study_that_goes_on_draws_what_it_would_have_drawn(sampler: str) -> None:
-    whole = draws(24, sampler=sampler, seed=3)
+    section = {"cmaes": NUMBERS, "gp": NUMBERS, "grid": LARGE}.get(sampler, CONDITIONAL)
+    count = 13 if sampler == "gp" else 24
+    whole = draws(count, sampler=sampler, seed=3, section=section)
     study = optuna.create_study()
-    parts = [draws(12, sampler=sampler, seed=3, study=study) for _ in range(2)]
+    parts = [draws(some, sampler=sampler, seed=3, section=section, study=study) for some in (12, count - 12)]
     assert parts[0] + parts[1] == whole
-    assert draws(24, sampler=sampler, seed=4) != whole
+    assert sampler == "grid" or draws(count, sampler=sampler, seed=4, section=section) != whole
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "nsga2", "gp"])
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "nsga2", "gp", "grid"])
 def test_a_small_space_is_drawn_point_by_point_and_then_is_exhausted(sampler: str) -> None:
     study = optuna.create_study()
     found = draws(8, sampler=sampler, section=SMALL, study=study)
@@ -80,7 +85,7 @@ def test_a_small_space_is_drawn_point_by_point_and_then_is_exhausted(sampler: st
 
 def test_a_point_that_failed_is_drawn_once_more_and_not_again() -> None:
     space = SearchSpace.read({"size": {"type": "int", "low": 1, "high": 2}})
-    study = optuna.create_study(sampler=make_sampler("random", seed=0, conditional=False, num_metrics=1))
+    study = optuna.create_study(sampler=sampler_of("random", space))
     maker = Draws(study, space)
     found = []
     while not maker.is_exhausted():
@@ -128,7 +133,7 @@ def ask_many(file: Path, ready: Any) -> None:
 
 
 def load(file: Path) -> optuna.Study:
-    sampler = make_sampler("random", seed=0, conditional=True, num_metrics=1)
+    sampler = sampler_of("random", SearchSpace.read(SMALL))
     storage = JournalStorage(JournalFileBackend(str(file)))
     return optuna.create_study(storage=storage, study_name="s", sampler=sampler, load_if_exists=True)
 

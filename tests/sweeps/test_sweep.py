@@ -84,12 +84,69 @@ def test_what_a_killed_coordinator_was_at_is_taken_up_again(
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3
 
 
+def test_a_dry_run_shows_what_trials_change_and_makes_nothing(
+    sweep_args: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Another class takes arguments away, brings its own along, and needs what varies with it.
+    space = """
+metrics: {val/mse: minimize}
+sampler: grid
+space:
+  model.network: {type: class, choices: [PhaseTransformer, CascadedMLP]}
+  model.network.norm: {type: class, choices: [NORM], when: {model.network: CascadedMLP}}
+  model.network.norm.mode: {type: categorical, choices: [std], when: {model.network.norm: NORM}}
+"""
+    assert main(sweep_args("--dry-run", space=space.replace("NORM", "models.layers.ReversibleNorm"))) == 0
+    rows = [[cell.strip() for cell in line.split("│")] for line in capsys.readouterr().out.splitlines() if "│" in line]
+    table = {key: cells for _, key, *cells, _ in rows}
+    assert table["model.network"] == ["models.PhaseTransformer", "", "models.CascadedMLP"]
+    assert table["model.network.period"] == ["24", "", "-"]
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "count"),
+    [
+        ("sampler: auto", "every point of the space was tried", 2),
+        pytest.param(
+            "sampler: random\nstop: {patience: 1, min_delta: 1.0e+6}", "no new best", 2, marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_a_sweep_ends_when_there_is_nothing_to_gain(
+    change: str,
+    reason: str,
+    count: int,
+    sweep_args: Callable[..., list[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    space = SPACE.replace("sampler: random", change).replace("PRUNER", "none")
+    lines = [line for line in space.splitlines() if "optimizer" not in line or "stop" in change]
+    args = sweep_args("--trials", "5", space="\n".join(lines), fit=("--trainer.max_epochs", "1"))
+    assert main(args) == 0
+    assert len(study_of(tmp_path).trials) == count
+    printed = capsys.readouterr().out
+    assert f"no further trials: {reason}" in printed
+    assert "stop" in change or "sampler: grid, as of: the space has 2 points" in printed
+    if "stop" in change:
+        assert main([*args[:7], "--resume", *args[7:]]) == 0
+        assert len(study_of(tmp_path).trials) == count
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (("hidden_size", "hiden_size"), "did you mean 'hidden_size'?"),
-        (("val/mse: minimize", "val/mse: low"), "metrics.val/mse: 'low' given, allowed: minimize, maximize"),
-        (("sampler: random", "sampler: dice"), "sampler: 'dice' given, allowed: auto, tpe"),
+        (("low: 0.0005, ", ""), "space.model.optimizer.lr.low: None given, float is needed"),
+        (("[4, 8]", "[4, eight]"), "space.model.network.hidden_size: 'eight'"),
+        (("low: 0.0005", "when: {model.network.hidden_siz: 4}, low: 0.001"), "mean 'model.network.hidden_size'?"),
+        (("pruner: none", "prunner: none"), "prunner: no such key of a sweep, did you mean 'pruner'?"),
+        (("val/mse: minimize", "val/mse: min"), "metrics.val/mse: 'min' given, did you mean 'minimize'?"),
+        (("sampler: random", "sampler: radnom"), "sampler: 'radnom' given, did you mean 'random'?"),
+        (("pruner: none", "pruner: hyperbnd"), "pruner: 'hyperbnd' given, did you mean 'hyperband'?"),
+        (("sampler: random", "sampler: cmaes\nseed: -1"), "seed: -1 given"),
+        (("sampler: random", "sampler: random\nconstraints: {lateny: 1}"), "did you mean 'latency'?"),
         (("val/mse", "val/accuracy"), "'val/accuracy' is not logged at validation"),
     ],
 )
@@ -99,5 +156,5 @@ def test_what_is_wrong_in_a_sweep_is_said_in_one_line(
     sweep_args: Callable[..., list[str]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(sweep_args("--trials", "3", space=SPACE.replace(*change), pruner="none")) == 2
+    assert main(sweep_args("--trials", "3", space=SPACE.replace("PRUNER", "none").replace(*change))) == 2
     assert message in capsys.readouterr().err

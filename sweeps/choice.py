@@ -1,0 +1,68 @@
+"""A sampler or pruner as a sweep's file names it: a name, or a name with settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lightning_app.errors import UsageError, nearest
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen, with every setting in the open.
+
+    Attributes:
+        name: Its name.
+        settings: All its settings, those that were not given as well.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, key: str, given: Any, table: Mapping[str, Mapping[str, Any]]) -> "Choice":
+        """Reads `name`, or `{name: name, setting: value}`.
+
+        Args:
+            key: Key in the file, for messages.
+            given: What stands there.
+            table: Settings with their defaults, by name.
+
+        Raises:
+            UsageError: A name, a setting or a value is none of those.
+        """
+        words = dict(given) if isinstance(given, Mapping) else {"name": given}
+        name = words.pop("name", None)
+        if not isinstance(name, str) or name not in table:
+            place = f"{key}.name" if isinstance(given, Mapping) else key
+            raise UsageError(f"{place}: {name!r} given{nearest(str(name), table)}; allowed: {', '.join(table)}")
+        defaults = table[name]
+        for setting, value in words.items():
+            if setting not in defaults:
+                allowed = f"allowed: {', '.join(defaults)}" if defaults else "it has none"
+                raise UsageError(f"{key}.{setting}: {name} has no such setting{nearest(setting, defaults)}; {allowed}")
+            _check(f"{key}.{setting}", value, defaults[setting])
+        return cls(name, {**defaults, **words})
+
+    def __str__(self) -> str:
+        settings = ", ".join(f"{name} {_word(value)}" for name, value in self.settings.items())
+        return f"{self.name} ({settings})" if settings else self.name
+
+
+def _check(place: str, value: Any, default: Any) -> None:
+    """A value has the type of the default; None stands for a number that the library finds itself."""
+    if default is None or (isinstance(default, float) and not isinstance(value, bool)):
+        fits = (isinstance(value, int | float) and not isinstance(value, bool)) or value is default
+        wanted = "a number"
+    elif isinstance(default, str):
+        fits = isinstance(value, str | int)
+        wanted = "a text or number"
+    else:
+        fits = type(value) is type(default)
+        wanted = {bool: "true or false", int: "a whole number"}.get(type(default), "a number")
+    if not fits:
+        raise UsageError(f"{place}: {value!r} given, {wanted} is needed")
+
+
+def _word(value: Any) -> str:
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else "auto" if value is None else str(value)
