@@ -220,13 +220,14 @@ class Coordinator:
             self.leases.release(trial.number)  # whoever goes on with the study takes it up
             del self.running[ended.trial]
             return
+        if not self.leases.holds(trial.number):
+            del self.running[ended.trial]
+            return
         if killed and running.attempts < self.max_attempts:
             running.attempts += 1
             self._start(running, processes)
             return
         del self.running[ended.trial]
-        if not self.leases.holds(trial.number):
-            return
         if ended.code == 0 and running.last:
             if running.pruned:
                 self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)

@@ -62,7 +62,7 @@ class TrialProcesses:
         modules: What that process imports.
         metrics: Names of the metrics that trials report.
         log: File of what the fork server prints.
-        patience: Seconds that a trial waits for the answer to a report, before it saves and stops.
+        patience: Seconds that a trial waits for the answer to a report, before it ends itself.
     """
 
     def __init__(self, *, modules: list[str], metrics: list[str], log: Path, patience: float = 60.0) -> None:

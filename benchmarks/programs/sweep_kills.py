@@ -59,7 +59,7 @@ def sweep(command: list[str], fit: list[str], root: Path, *, kills: int, seed: i
                 if victim:
                     died[victim] += 1
                     print(f"{time.monotonic() - started:.0f} s: killed {victim}", file=sys.stderr)
-            time.sleep(dice.uniform(0.5, 4.0))
+            time.sleep(dice.uniform(0.2, 1.5))
         if process.returncode == 0:
             break
         if starts > kills + 5:
