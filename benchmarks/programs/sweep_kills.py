@@ -1,7 +1,7 @@
 """A sweep whose processes are killed at random, beside the same one in peace.
 
-Kills with SIGKILL, one at a time: a trial's process, the fork server, or the coordinator. A command that ends thereby is
-started again with `--resume`.
+Kills with SIGKILL, one at a time: a trial's process, the fork server, or the coordinator, at moments that are spread
+over the study. A command that ends thereby is started again with `--resume`.
 
 usage: sweep_kills.py CONFIG SPACE [--trials 60] [--kills 20] [--workers 2] [--seed 0] [-- OPTION OF EACH FIT ...]
 """
@@ -38,14 +38,19 @@ def main(words: list[str]) -> None:
     command = [sys.executable, "-m", "lightning_app", "sweep", "-c", given.config, "--space", given.space]
     command += ["--trials", str(given.trials), "--workers", str(given.workers), "--study", STUDY, "--lease", "10"]
     with tempfile.TemporaryDirectory() as peace, tempfile.TemporaryDirectory() as war:
-        quiet = sweep([*command, "--root", peace], words[at:], Path(peace), kills=0, seed=given.seed)
-        killed = sweep([*command, "--root", war], words[at:], Path(war), kills=given.kills, seed=given.seed)
+        quiet = sweep(
+            [*command, "--root", peace], words[at:], Path(peace), trials=given.trials, kills=0, seed=given.seed
+        )
+        killed = sweep(
+            [*command, "--root", war], words[at:], Path(war), trials=given.trials, kills=given.kills, seed=given.seed
+        )
     print(json.dumps({"in peace": quiet, "with kills": killed, "same best": quiet["best"] == killed["best"]}, indent=1))
 
 
-def sweep(command: list[str], fit: list[str], root: Path, *, kills: int, seed: int) -> dict[str, object]:
+def sweep(command: list[str], fit: list[str], root: Path, *, trials: int, kills: int, seed: int) -> dict[str, object]:
     """Runs the command until it has done its work, and kills what it is made of meanwhile."""
     dice = random.Random(seed)
+    moments = sorted(dice.sample(range(trials - 2), kills))  # trials that have ended by then
     died: Counter[str] = Counter()
     starts, started = 0, time.monotonic()
     while True:
@@ -54,12 +59,12 @@ def sweep(command: list[str], fit: list[str], root: Path, *, kills: int, seed: i
             process = subprocess.Popen([*command, *resume, *fit], stdout=log, stderr=log, start_new_session=True)
         starts += 1
         while process.poll() is None:
-            if died.total() < kills:
-                victim = strike(process.pid, dice)
-                if victim:
+            if died.total() < kills and ended(root) >= moments[died.total()]:
+                time.sleep(dice.uniform(0.0, 2.0))
+                if victim := strike(process.pid, dice):
                     died[victim] += 1
                     print(f"{time.monotonic() - started:.0f} s: killed {victim}", file=sys.stderr)
-            time.sleep(dice.uniform(0.2, 1.5))
+            time.sleep(0.3)
         if process.returncode == 0:
             break
         if starts > kills + 5:
@@ -70,6 +75,18 @@ def sweep(command: list[str], fit: list[str], root: Path, *, kills: int, seed: i
         "starts of the command": starts,
         "seconds": round(time.monotonic() - started),
     }
+
+
+def ended(root: Path) -> int:
+    """How many trials have ended."""
+    journal = root / "sweeps" / STUDY / "journal.log"
+    if not journal.exists():
+        return 0
+    storage = open_storage(None, journal.parent)
+    if STUDY not in {study.study_name for study in storage.get_all_studies()}:
+        return 0
+    study = optuna.load_study(study_name=STUDY, storage=storage)
+    return sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
 
 
 def strike(coordinator: int, dice: random.Random) -> str | None:
