@@ -246,7 +246,8 @@ class Coordinator:
         done = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state in _FINISHED]
         if len(done) >= 3 and all(trial.state == TrialState.FAIL for trial in done):
             log = self.folder / "logs" / f"trial-{done[-1].number:05d}.log"
-            lines = [line for line in log.read_text().splitlines() if line.startswith("error: ")]
+            text = log.read_text() if log.exists() else ""  # it may be another host's
+            lines = [line for line in text.splitlines() if line.startswith("error: ")]
             raise UsageError(f"the first {len(done)} trials have failed: {(lines or [f'see {log}'])[-1]}")
 
     def _keep_best(self) -> None:
