@@ -148,9 +148,12 @@ class Coordinator:
         if running is None:
             return
         running.measured = report.measured
-        stop = bool(report.values) and running.report(report.values, report.step, last=report.last)
+        if report.values:
+            running.report(report.values, report.step, last=report.last)
+        # What it needs does not shrink; a slow validation may have been chance.
+        running.is_pruned |= self._breaks_bound(running, but="latency")
         with suppress(BrokenPipeError, ConnectionResetError):
-            report.answer(stop=stop)
+            report.answer(stop=running.is_pruned)
         self.on_change()
 
     def _ended(self, ended: Ended, processes: TrialProcesses) -> None:
@@ -162,25 +165,25 @@ class Coordinator:
             self.leases.release(trial.number)  # whoever goes on with the study takes it up
             del self.running[ended.trial]
             return
+        if not self.leases.holds(trial.number):
+            del self.running[ended.trial]
+            return
         if killed and running.count_kill() < self.max_kills:
             self._start(running, processes)
             return
         del self.running[ended.trial]
-        if self.leases.holds(trial.number):
-            self._tell(running, ended.code)
-            self.on_change()
+        self._tell(running, ended.code)
+        self.on_change()
+
+    def _breaks_bound(self, running: RunningTrial, *, but: str = "") -> bool:
+        broken = violations(self.constraints, running.measured)
+        return any(violation > 0 for name, violation in broken.items() if name != but)
 
     def _tell(self, running: RunningTrial, code: int) -> None:
         trial = running.trial
         trial.set_user_attr("measured", running.measured)
         write_constraints(trial, self.constraints, running.measured)
-        if (
-            not code
-            and not running.values()
-            and any(violation > 0 for violation in violations(self.constraints, running.measured).values())
-        ):
-            self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)  # it broke a bound before it began
-        elif code or not running.values():
+        if code or not (running.values() or running.is_pruned):
             trial.set_user_attr("exit_code", code)
             self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
             self._stop_if_hopeless()
@@ -196,5 +199,6 @@ class Coordinator:
         done = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()]
         if len(done) >= 3 and all(trial.state == TrialState.FAIL for trial in done):
             log = self.folder / "logs" / f"trial-{done[-1].number:05d}.log"
-            lines = [line for line in log.read_text().splitlines() if line.startswith("error: ")]
+            text = log.read_text() if log.exists() else ""  # it may be another host's
+            lines = [line for line in text.splitlines() if line.startswith("error: ")]
             raise UsageError(f"the first {len(done)} trials have failed: {(lines or [f'see {log}'])[-1]}")

@@ -7,9 +7,11 @@ It has no password of its own, and is for a network that can be trusted.
 import argparse
 import signal
 import sys
+import warnings
 from pathlib import Path
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 
 from lightning_app.errors import describe, exit_code
 from sweeps.storage import open_storage
@@ -35,6 +37,7 @@ def main(args: list[str]) -> int:
         print(f"error: {describe(error)}", file=sys.stderr)  # noqa: T201
         return exit_code(error)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    warnings.simplefilter("ignore", ExperimentalWarning)
     print(f"serving {given.host}:{given.port}", flush=True)  # noqa: T201
     try:
         optuna.storages.run_grpc_proxy_server(storage, host=given.host, port=given.port)

@@ -17,6 +17,7 @@ from optuna.trial import TrialState, create_trial
 
 from sweeps.owner import Owner
 
+_CLAIM = "claim"
 _GONE = -1
 _NOBODY = ""
 
@@ -151,7 +152,7 @@ class Leases:
         step = self._step(number) if before else -1
         words = {"trial": number, "after": before.number if before else -1, "owner": owner, "step": step}
         # A trial that has ended is never read again from a data base, whatever its state: claims cost one row each.
-        self._claims.add_trial(create_trial(state=TrialState.FAIL, user_attrs=words))
+        self._claims.add_trial(create_trial(state=TrialState.FAIL, user_attrs={_CLAIM: words}))
 
     def _step(self, number: int) -> int:
         return max(self.study.get_trials(deepcopy=False)[number].intermediate_values, default=-1)
@@ -159,7 +160,7 @@ class Leases:
     def _sync(self) -> None:
         """Reads the claims that were made since."""
         for trial in self._claims.get_trials(deepcopy=False)[self._read :]:
-            words = trial.user_attrs
+            words = trial.user_attrs[_CLAIM]
             before = self._last.get(words["trial"])
             if words["after"] == (before.number if before else -1):
                 again = before is not None and before.owner != _NOBODY and before.step == words["step"]
@@ -168,7 +169,7 @@ class Leases:
             self._read += 1
 
     def _watch(self) -> dict[int, _Claim | None]:
-        """Running trials that nobody runs, with the claim by which that was judged: a later one must not be followed."""
+        """Running trials that nobody runs, with the claim that was judged: a later one must not be followed."""
         running = [
             trial.number
             for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))

@@ -53,16 +53,13 @@ class RunningTrial:
             self._take([reported[step]], step)
         self.furthest = self.step
 
-    def report(self, values: list[float], step: int, *, last: bool) -> bool:
-        """Passes a validation on to the study.
+    def report(self, values: list[float], step: int, *, last: bool) -> None:
+        """Passes a validation on to the study, and finds out whether the trial has no prospects, or has diverged.
 
         Args:
             values: Of the metrics.
             step: Its epoch.
             last: The fit ends with it, whatever the answer.
-
-        Returns:
-            Whether the trial shall stop: it has no prospects, or it has diverged.
         """
         self._take(values, step)
         if len(self.directions) > 1:
@@ -74,7 +71,6 @@ class RunningTrial:
             # A fit that is at its end is complete; bool, as some pruners answer with numpy's.
             self.is_pruned = not last and bool(self.trial.should_prune())
         self.is_pruned |= any(math.isnan(value) for value in values)
-        return self.is_pruned
 
     def values(self) -> list[float]:
         """What it has come to: the best value of one metric, the last values of several; empty before there are any."""

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 
 from lightning_app.errors import UsageError
@@ -101,7 +103,9 @@ def _grpc(url: str) -> BaseStorage:
     if not host or not port or parts.path not in ("", "/"):
         raise UsageError(f"storage: {url!r} given, host and port are needed: grpc://host:13000")
     _need("grpc", "grpc", "a gRPC proxy")
-    proxy = optuna.storages.GrpcStorageProxy(host=host, port=port)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # its interface may change; the version is pinned
+        proxy = optuna.storages.GrpcStorageProxy(host=host, port=port)
     try:
         proxy.wait_server_ready(timeout=_CONNECT_SECONDS)
     except ConnectionError as error:

@@ -81,8 +81,10 @@ class TrialReport(Callback):
         try:
             answer = self._connection.makefile("rb").readline()
         except TimeoutError:
-            os.kill(os.getpid(), signal.SIGTERM)  # saves, stops, and is gone on with by whoever has the trial
-            return False
+            # Whoever has the trial now goes on from the checkpoint before this validation, and reports it.
+            print("error: no answer from the sweep; this trial may be another one's", file=sys.stderr)  # noqa: T201
+            os.kill(os.getpid(), signal.SIGKILL)
+            raise
         if not answer:
             raise ConnectionError("the sweep that this trial belongs to is gone")
         return bool(json.loads(answer)["stop"])

@@ -71,7 +71,7 @@ class TrialProcesses:
         fit: Words of every fit after its verb: config files and options.
         metrics: Names of the metrics that trials report.
         max_parameters: A fit with more parameters ends before its first step.
-        patience: Seconds that a trial waits for the answer to a report, before it saves and stops.
+        patience: Seconds that a trial waits for the answer to a report, before it ends itself.
     """
 
     def __init__(

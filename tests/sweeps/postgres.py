@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ def _binary(name: str) -> str | None:
 
 
 needs_postgres = pytest.mark.skipif(
-    _binary("initdb") is None or _binary("postgres") is None, reason="needs the binaries of PostgreSQL"
+    None in (_binary("initdb"), _binary("postgres"), find_spec("psycopg"), find_spec("grpc")),
+    reason="needs the binaries of PostgreSQL, psycopg and grpcio",
 )
 
 

@@ -5,8 +5,9 @@ import pytest
 from optuna.trial import TrialState
 
 from lightning_app.errors import UsageError
-from sweeps.constraints import best_trials, ranked, read_constraints, violations, write_constraints
+from sweeps.constraints import read_constraints, violations, write_constraints
 from sweeps.draws import Draws
+from sweeps.ranking import ranked
 from sweeps.space import SearchSpace
 from tests.sweeps.samplers import sampler_of
 
@@ -60,11 +61,10 @@ def test_samplers_keep_away_from_broken_bounds(sampler: str, directions: tuple[s
 def test_infeasible_trials_are_never_best() -> None:
     study = study_with_bounds("random", 30, stopped=False)
     assert study.trials[min(range(30), key=lambda number: study.trials[number].value or 0)].params["width"] > 0.5
-    (best,) = best_trials(study)
-    assert best.params["width"] <= 0.5
-    assert ranked(study)[0] == best
-    assert len(ranked(study)) == sum(trial.params["width"] <= 0.5 for trial in study.trials)
-    front = best_trials(study_with_bounds("random", 30, ("minimize", "minimize"), stopped=False))
+    found = ranked(study, {"loss": "minimize"})
+    assert len(found) == sum(trial.params["width"] <= 0.5 for trial in study.trials)
+    two = study_with_bounds("random", 30, ("minimize", "minimize"), stopped=False)
+    front = ranked(two, {"loss": "minimize", "rate": "minimize"})
     assert front
     assert all(trial.params["width"] <= 0.5 for trial in front)
 
@@ -74,7 +74,7 @@ def test_a_study_without_a_feasible_trial_has_no_best() -> None:
     trial = study.ask()
     write_constraints(trial, {"memory": 1.0}, {"memory": 8.0})
     study.tell(trial, 0.0)
-    assert best_trials(study) == []
+    assert ranked(study, {"loss": "minimize"}) == []
 
 
 def test_a_trial_that_is_started_again_keeps_what_was_written() -> None:
