@@ -1,6 +1,7 @@
 """What a sweep logs to W&B, read back from the offline logs."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -14,8 +15,10 @@ from lightning_app.offline_runs import OfflineRun, read_offline_run, read_offlin
 from lightning_app.run import RunOptions
 from sweeps.report import Search, report
 from sweeps.study_run import StudyRun
+from tests.conftest import CONFIGS
 from tests.sweeps.finished import SPACE, finished_study
 
+PAGE = CONFIGS.parent / "docs" / "sweeps.md"
 SEARCH = Search(SPACE, {"val/accuracy": "maximize"}, {"sampler": "tpe"}, {"seed_everything": 0})
 
 
@@ -24,12 +27,17 @@ def start(folder: Path, search: Search = SEARCH) -> StudyRun:
     return StudyRun(study="planted", folder=folder, search=search, options=options, mode="offline")
 
 
-def test_a_study_that_goes_on_adds_to_its_run_what_is_new(tmp_path: Path) -> None:
+def test_a_study_that_goes_on_adds_to_its_run_what_is_new(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path("runs/sweeps/cora_gcn").resolve()  # as on the page
+    folder.mkdir(parents=True)
     for num_trials in (12, 20):
-        study, run = finished_study(num_trials), start(tmp_path)
+        study, run = finished_study(num_trials), start(folder)
         run.log(study)
-        assert run.finish(study, report(study, SEARCH, tmp_path), exit_code=0), (tmp_path / "study_run.log").read_text()
-    logged = read_offline_run(tmp_path)
+        assert run.finish(study, report(study, SEARCH, folder), exit_code=0), (folder / "study_run.log").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    exec(compile(example, str(PAGE), "exec"), {})
+    assert capsys.readouterr().out.startswith(f"finished {{'trial': {study.best_trial.number}")
+    logged = read_offline_run(folder)
     assert (logged.group, logged.name, logged.job_type, logged.project) == ("planted", "planted", "study", "shelf")
     assert logged.tags == ("mine",)
     assert logged.state == "finished"
