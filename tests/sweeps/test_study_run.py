@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -128,3 +130,28 @@ def test_runs_of_trials_say_what_they_are_and_how_they_ended(runs: list[OfflineR
     trials = [run for run in runs if run.job_type == "trial"]
     assert len(trials) == 2
     assert all({"completed", "pruned"} & set(run.tags) for run in trials)
+
+
+@pytest.mark.slow
+def test_after_ctrl_c_there_is_a_report_and_a_finished_run_that_go_on(
+    sweep_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    args = sweep_args("--trials", "2", fit=("--trainer.max_epochs", "120"))
+    environment = {**os.environ, "WANDB_MODE": "offline", "PYTHONPATH": str(CONFIGS.parent)}
+    folder = tmp_path / "runs" / "sweeps" / "small_space"
+    with subprocess.Popen([sys.executable, "-m", "lightning_app", *args], env=environment) as process:
+        for _ in range(1200):
+            if list(folder.glob("trials/*/*/checkpoints/last.ckpt")):
+                break
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=120) == 0
+    assert "Trials: 1 running." in (folder / "report.md").read_text()
+    (study,) = (run for run in read_offline_runs(folder) if run.job_type == "study")
+    assert study.state == "finished"
+    assert study.column("trial") == []
+    short = sweep_args("--trials", "1", "--resume", fit=("--trainer.max_epochs", "120"))
+    assert subprocess.run([sys.executable, "-m", "lightning_app", *short], env=environment, check=False).returncode == 0
+    (study,) = (run for run in read_offline_runs(folder) if run.job_type == "study")
+    assert study.column("trial") == [0]
+    assert "Trials: 1 complete." in (folder / "report.md").read_text()
