@@ -22,7 +22,7 @@ from sweeps.ranking import FINISHED, ranked
 from sweeps.report import Search
 from sweeps.running_trial import RunningTrial
 
-_SECONDS_BETWEEN = 0.25
+_SECONDS_BETWEEN = 0.35  # beside one refresh a second, so that it is at most four
 _SHOWN_AT_END = 5
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
@@ -24,11 +25,17 @@ def ranked(study: optuna.Study, metrics: Mapping[str, str]) -> list[FrozenTrial]
         metrics: Name and direction of each metric.
     """
     trials = counted(study.get_trials(deepcopy=False))
-    if len(metrics) > 1:
-        front = {trial.number for trial in study.best_trials} if trials else set()
-        trials = [trial for trial in trials if trial.number in front]
-    sign = -1.0 if next(iter(metrics.values())) == "maximize" else 1.0
-    return sorted(trials, key=lambda trial: sign * (trial.values or [math.nan])[0])
+    signs = np.array([-1.0 if direction == "maximize" else 1.0 for direction in metrics.values()])
+    losses = np.array([trial.values for trial in trials]).reshape(-1, len(signs)) * signs
+    order = np.argsort(losses[:, 0], kind="stable")
+    if len(signs) > 1:
+        order = np.array([index for index in order if not _is_beaten(losses[index], losses)], dtype=int)
+    return [trials[index] for index in order]
+
+
+def _is_beaten(loss: np.ndarray, losses: np.ndarray) -> bool:
+    """Whether another trial is as good in every metric and better in one; Optuna's `best_trials` copies all trials."""
+    return bool(((losses <= loss).all(axis=1) & (losses < loss).any(axis=1)).any())
 
 
 def best_so_far(trials: Sequence[FrozenTrial], direction: str) -> list[float]:

@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import matplotlib.image
-import numpy as np
 import optuna
 import polars as pl
 import pytest
@@ -49,7 +48,7 @@ def test_every_picture_is_drawn_and_in_the_report(tmp_path: Path) -> None:
     for picture in written.pictures.values():
         pixels = matplotlib.image.imread(picture)
         assert min(pixels.shape[:2]) > 200
-        assert len(np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)) > 20
+        assert pixels.std() > 0.05  # not an empty sheet
         assert f"(pictures/{picture.name})" in written.path.read_text()
     assert not list(tmp_path.rglob("*.part*"))
 
