@@ -8,9 +8,8 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from sweeps.clock import clock
-from sweeps.coordinator import Running
 from sweeps.live_table import LiveTable
-from tests.sweeps.finished import SPACE
+from sweeps.running_trial import RunningTrial
 
 METRICS = {"val/accuracy": "maximize"}
 
@@ -22,9 +21,9 @@ def shown_by(*, terminal: bool) -> tuple[LiveTable, optuna.Study, io.StringIO]:
     return table, study, out
 
 
-def started(study: optuna.Study, slot: int = 0) -> Running:
+def started(study: optuna.Study, slot: int = 0) -> RunningTrial:
     trial = study.ask()
-    return Running(trial, slot, SPACE.suggest(trial))
+    return RunningTrial(trial, ("maximize",), slot, {})
 
 
 def test_without_a_terminal_each_trial_is_a_line_when_it_has_ended() -> None:
