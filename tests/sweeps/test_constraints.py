@@ -50,7 +50,7 @@ def study_with_bounds(
         ("nsga2", ("minimize", "minimize")),
     ],
 )
-@pytest.mark.parametrize("stopped", [True, False])
+@pytest.mark.parametrize("stopped", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_samplers_keep_away_from_broken_bounds(sampler: str, directions: tuple[str, ...], stopped: bool) -> None:
     count = 16 if sampler == "gp" else 100
     later = study_with_bounds(sampler, count, directions, stopped=stopped).trials[count // 2 :]
