@@ -43,7 +43,7 @@ def claim_at_once(url: str, name: str, trials: int, processes: int = 3) -> list[
 @needs_postgres
 @pytest.mark.parametrize(
     "url",
-    ["journal", "postgresql", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("sqlite", "grpc"))],
+    ["journal", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("sqlite", "postgresql", "grpc"))],
     indirect=True,
 )
 def test_of_processes_that_claim_at_once_one_gets_each_trial(url: str, tmp_path: Path) -> None:
@@ -61,6 +61,19 @@ def test_of_processes_that_claim_at_once_one_gets_each_trial(url: str, tmp_path:
     got = claim_at_once(url, name, 0)
     assert sorted(number for part in got for number in part) == sorted(left)
     assert left
+
+
+@needs_postgres
+def test_a_data_base_hands_a_released_trial_to_one_and_a_claimed_one_to_nobody(database: str, tmp_path: Path) -> None:
+    owner, other = (Leases(study_at(database, tmp_path, "two"), seconds=600) for _ in range(2))
+    number = owner.study.ask().number
+    assert owner.take(number)
+    assert other.adopt() is None
+    owner.release(number)
+    assert other.adopt() == number
+    assert owner.adopt() is None
+    assert owner.renew() == []
+    assert not owner.holds(number)
 
 
 def test_trials_of_a_dead_process_are_free_at_once_and_those_of_a_live_one_are_not(tmp_path: Path) -> None:
