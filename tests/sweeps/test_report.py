@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from sweeps.axes import short_names, view
 from sweeps.ranking import best_so_far, ranked
 from sweeps.report import Search, report
-from tests.sweeps.finished import SPACE, finished_study
+from tests.sweeps.finished import SPACE, finished_study, suggest
 
 BASE = {
     "model": {
@@ -88,7 +88,7 @@ def test_trials_that_break_a_bound_are_never_best(tmp_path: Path) -> None:
     study = optuna.create_study(direction="maximize")
     for number, excess in enumerate((-1.0, 5.0, -1.0)):
         trial = study.ask()
-        SPACE.suggest(trial)
+        suggest(trial)
         trial.set_constraint("parameters", excess)
         study.tell(trial, float(number % 2))
     assert [trial.number for trial in ranked(study, ONE.metrics)] == [0, 2]

@@ -125,7 +125,6 @@ def test_a_sweep_is_one_run_for_the_study_and_one_for_each_trial(runs: list[Offl
     assert study.config["base"]["model"]["class_path"].endswith("Forecaster")
 
 
-@pytest.mark.xfail(reason="trials do not say yet that they are trials, nor how they ended")
 def test_runs_of_trials_say_what_they_are_and_how_they_ended(runs: list[OfflineRun]) -> None:
     trials = [run for run in runs if run.job_type == "trial"]
     assert len(trials) == 2
