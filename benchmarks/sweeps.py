@@ -37,6 +37,25 @@ def sweep_speed() -> str:
     )
 
 
+def sweep_kills() -> str:
+    """A study whose processes are killed, beside the same one in peace."""
+    space = str(ROOT / "benchmarks" / "programs" / "cora_random.yaml")
+    answer = run("sweep_kills", config("graph/cora_gcn"), space, "--", "--trainer.max_epochs=10").answer
+    peace, kills = answer["in peace"], answer["with kills"]
+    rows = [
+        f"{name}|{', '.join(f'{count} {state}' for state, count in found['states'].items())}|"
+        f"{found['repeated parameters']}|{found['best'][1]:.4f} (trial {found['best'][0]})|{found['seconds']}"
+        for name, found in (("in peace", peace), ("with kills", kills))
+    ]
+    victims = ", ".join(f"{count} of the {name}" for name, count in kills["kills"].items())
+    good = set(kills["states"]) <= {"COMPLETE", "PRUNED"} and not kills["repeated parameters"]
+    return (
+        f"60 trials of ten epochs on Cora, two workers, random sampler with a seed per trial; SIGKILLs: {victims}, at random "
+        f"moments that are spread over the study. Values of all trials equal: {peace['values'] == kills['values']}. "
+        f"60 completed, none running, none repeated, same best: {verdict(good and answer['same best'])}.\n\n"
+    ) + table("|states|repeated parameters|best validation accuracy|s|", *rows)
+
+
 def sweep_gain() -> str:
     """Thirty trials of TPE on Cora."""
     answer = run("sweep_gain", config("graph/cora_gcn"), config("sweeps/cora_gcn"), "30").answer
@@ -55,5 +74,6 @@ def sweep_gain() -> str:
 SECTIONS: dict[str, Callable[[], str]] = {
     "sweep_overhead": sweep_overhead,
     "sweep_speed": sweep_speed,
+    "sweep_kills": sweep_kills,
     "sweep_gain": sweep_gain,
 }

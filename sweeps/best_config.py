@@ -16,16 +16,18 @@ def write_best_config(study: optuna.Study, metrics: Mapping[str, str], folder: P
     Args:
         study: A study of one metric.
         metrics: Its name and direction.
-        folder: Folder of the study.
+        folder: Folder of the study; without the trial's run in it, no file is left.
     """
     found = ranked(study, metrics)
     if not found:
         return
     best = found[0]
     configs = sorted((folder / "trials" / f"trial-{best.number:05d}").glob("*/config.yaml"))
-    if configs:
-        config = yaml.safe_load(configs[0].read_text())
-        config.pop("run", None)
-        (metric,) = metrics
-        head = f"# Trial {best.number} of {study.study_name}: {metric} {best.value:.6g}.\n"
-        write_whole(folder / "best.yaml", head + yaml.safe_dump(config, sort_keys=False))
+    if not configs:
+        (folder / "best.yaml").unlink(missing_ok=True)  # it lies with the host that ran the best trial
+        return
+    config = yaml.safe_load(configs[0].read_text())
+    config.pop("run", None)
+    (metric,) = metrics
+    head = f"# Trial {best.number} of {study.study_name}: {metric} {best.value:.6g}.\n"
+    write_whole(folder / "best.yaml", head + yaml.safe_dump(config, sort_keys=False))

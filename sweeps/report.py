@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from lightning_app.run import write_whole
 from sweeps.axes import short_names
 from sweeps.clock import clock
+from sweeps.condition import Condition
 from sweeps.importance import Branch, importances, last_name
 from sweeps.parallel_coordinates import draw_parallel_coordinates
 from sweeps.pictures import draw_curves, draw_history, draw_importances, draw_pareto, draw_slices
@@ -237,8 +238,8 @@ def _range(parameter: Any) -> str:
     return text + (f", where {' and '.join(conditions)}" if conditions else "")
 
 
-def _condition(wanted: Any) -> str:
-    return " or ".join(map(_cell, wanted)) if isinstance(wanted, tuple | list) else _cell(wanted)
+def _condition(wanted: Condition) -> str:
+    return str(wanted) if wanted.values is None else " or ".join(map(_cell, wanted.values))
 
 
 def _as_given(trial: FrozenTrial, space: SearchSpace) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def main(words: list[str]) -> None:
         killed = sweep(
             [*command, "--root", war], words[at:], Path(war), trials=given.trials, kills=given.kills, seed=given.seed
         )
-    print(json.dumps({"in peace": quiet, "with kills": killed, "same best": quiet["best"] == killed["best"]}, indent=1))
+    print(json.dumps({"in peace": quiet, "with kills": killed, "same best": quiet["best"] == killed["best"]}))
 
 
 def sweep(command: list[str], fit: list[str], root: Path, *, trials: int, kills: int, seed: int) -> dict[str, object]:

@@ -107,7 +107,7 @@ space:
 @pytest.mark.parametrize(
     ("change", "reason", "count"),
     [
-        ("sampler: auto", "every point of the space was tried", 2),
+        pytest.param("sampler: auto", "every point of the space was tried", 2, marks=pytest.mark.slow),
         pytest.param(
             "sampler: random\nstop: {patience: 1, min_delta: 1.0e+6}", "no new best", 2, marks=pytest.mark.slow
         ),
@@ -139,7 +139,7 @@ def test_a_sweep_ends_when_there_is_nothing_to_gain(
     [
         (("hidden_size", "hiden_size"), "did you mean 'hidden_size'?"),
         (("low: 0.0005, ", ""), "space.model.optimizer.lr.low: None given, float is needed"),
-        (("[4, 8]", "[4, eight]"), "space.model.network.hidden_size: 'eight'"),
+        pytest.param(("[4, 8]", "[4, eight]"), "space.model.network.hidden_size: 'eight'", marks=pytest.mark.slow),
         (("low: 0.0005", "when: {model.network.hidden_siz: 4}, low: 0.001"), "mean 'model.network.hidden_size'?"),
         (("pruner: none", "prunner: none"), "prunner: no such key of a sweep, did you mean 'pruner'?"),
         (("val/mse: minimize", "val/mse: min"), "metrics.val/mse: 'min' given, did you mean 'minimize'?"),
