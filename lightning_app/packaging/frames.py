@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lightning_app.packaging.errors import RequestError
-from lightning_app.packaging.manifest import TensorSpec
+from lightning_app.packaging.signature import TensorSpec
 from lightning_app.packaging.values import Array, Values
 
 if TYPE_CHECKING:
@@ -110,9 +110,10 @@ def _read_fixed(series: "pl.Series", sizes: Sequence[int], bad: dict[int, str]) 
     for size in sizes:
         series = _as_lists(series)
         lengths = series.list.len().cast(pl.Int64).fill_null(-1).to_numpy()
-        for row, length in zip(rows[lengths != size], lengths[lengths != size], strict=True):
-            bad.setdefault(int(row), f"{name}: {'none' if length < 0 else length} given, {size} needed")
-            fine[row] = False
+        wrong = lengths != size
+        for row, length in zip(rows[wrong].tolist(), lengths[wrong].tolist(), strict=True):
+            bad.setdefault(row, f"{name}: {'none' if length < 0 else length} given, {size} needed")
+        fine[rows[wrong]] = False
         kept = fine[rows]
         series = series.filter(kept).explode()
         rows = np.repeat(rows[kept], size)
@@ -125,8 +126,8 @@ def _read_fixed(series: "pl.Series", sizes: Sequence[int], bad: dict[int, str]) 
 def _read_lists(series: "pl.Series", depth: int, bad: dict[int, str]) -> Values:
     """Lists of any sizes."""
     name, num_rows = series.name, len(series)
-    for row in np.flatnonzero(series.is_null().to_numpy()):
-        bad.setdefault(int(row), f"{name}: missing")
+    for missing in np.flatnonzero(series.is_null().to_numpy()).tolist():
+        bad.setdefault(missing, f"{name}: missing")
     levels: list[Array] = []  # lengths of the lists, level by level
     for _ in range(depth):
         series = _as_lists(series)

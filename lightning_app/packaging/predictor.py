@@ -109,12 +109,8 @@ def _with_labels(answer: dict[str, Values], labels: tuple[str, ...] | None) -> d
     if labels is None:
         return answer
     given, names = answer[PROBABILITIES], np.array(labels, dtype=np.str_)
-    added: dict[str, Values] = {}
     if isinstance(given, np.ndarray):
-        added = {"label": names[given.argmax(axis=1)], "probability": given.max(axis=1)}
-    else:  # of each node of a graph
-        added = {
-            "label": [names[row.argmax(axis=1)] for row in given],
-            "probability": [row.max(axis=1) for row in given],
-        }
-    return {**added, **answer}
+        return {"label": names[given.argmax(axis=1)], "probability": given.max(axis=1), **answer}
+    # Of each node of a graph.
+    of_nodes: list[Array] = [names[row.argmax(axis=1)] for row in given]
+    return {"label": of_nodes, "probability": [row.max(axis=1) for row in given], **answer}
