@@ -203,7 +203,7 @@ def test_a_model_of_another_signature_is_refused(folder: Path, tmp_path: Path) -
     other = small_package(tmp_path / "other", columns=None, num_features=5)
     shutil.copy(other / "model.onnx", folder / "model.onnx")
     sign(folder)
-    with pytest.raises(PackageError, match=r"features: the graph has shape \['batch', 5\], the manifest \['batch', 4\]"):
+    with pytest.raises(PackageError, match="features: the graph has shape .*5.*, the manifest .*4"):
         Package.load(folder)
     other = small_package(tmp_path / "class", labels=("a", "b"))
     shutil.copy(other / "model.onnx", folder / "model.onnx")

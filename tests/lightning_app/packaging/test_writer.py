@@ -104,10 +104,10 @@ from itertools import cycle
 from pathlib import Path
 from lightning_app.packaging import Manifest, write_package
 target, *originals = map(Path, sys.argv[1:])
-packages = [(Manifest.read(folder), {file: folder / file for file in Manifest.read(folder).files}) for folder in originals]
+packages = [(Manifest.read(folder), folder) for folder in originals]
 print("ready", flush=True)
-for manifest, files in cycle(packages):
-    write_package(target, manifest=manifest, files=files, overwrite=True)
+for manifest, folder in cycle(packages):
+    write_package(target, manifest=manifest, files={name: folder / name for name in manifest.files}, overwrite=True)
 """
 
 
