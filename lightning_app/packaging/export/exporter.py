@@ -1,0 +1,157 @@
+"""What the export has to know of a family of models."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lightning_app.packaging.manifest import Layout, StateSpec, TensorSpec
+from lightning_app.packaging.predictor import Predictor
+from lightning_app.packaging.tokenizer import Tokenizer
+from models import StepOutput
+
+Arrays = Mapping[str, np.ndarray | list[np.ndarray]]
+"""By name of an input or output: rows first, or an array per row where rows differ in size."""
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Some rows of the test split, and what the checkpoint says to them.
+
+    Attributes:
+        rows: Key of each row, the same for all models on this data, int64 (B,).
+        request: What the package is asked.
+        answer: What it should answer.
+        step: What `test` makes of the batch.
+        batch: What the family needs to judge another answer.
+    """
+
+    rows: np.ndarray
+    request: Arrays
+    answer: Mapping[str, np.ndarray]
+    step: StepOutput
+    batch: Any
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Answers of a package, measured as the test measures the checkpoint.
+
+    Attributes:
+        step: As `Tested.step`, of the package's answers.
+        errors: One error per row, lower is better, float64 (B,).
+        targets: Columns of what was right, rows first.
+        slices: Columns by name of a slice: text, or numbers that are cut into thirds.
+    """
+
+    step: StepOutput
+    errors: np.ndarray
+    targets: Mapping[str, np.ndarray]
+    slices: Mapping[str, np.ndarray]
+
+
+class Exporter(ABC):
+    """One family of models: its signature, its graph, and a walk over its test split."""
+
+    family: str
+    task: str
+    layout: Layout = "rows"
+    labels: tuple[str, ...] | None = None
+    block: int = 1
+    """Neighbouring rows whose errors hang together, for intervals of their mean."""
+    error_name: str
+    """What the error of a row is, in words."""
+    row_name: str
+    """What a row is, in words, plural."""
+
+    @property
+    @abstractmethod
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What the package takes."""
+
+    @property
+    @abstractmethod
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """What it answers."""
+
+    @property
+    def state(self) -> tuple[StateSpec, ...]:
+        """What it carries from chunk to chunk."""
+        return ()
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """How text becomes tokens, where the input is text."""
+        return None
+
+    @property
+    def limitations(self) -> Sequence[str]:
+        """What a reader of the card has to know of the package, beyond what its author writes."""
+        return ()
+
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """Takes inputs and state, one tensor each; returns a tuple of the outputs and the next state."""
+
+    @abstractmethod
+    def example(self) -> tuple[Tensor, ...]:
+        """What the network is traced with: two rows of random numbers will do."""
+
+    @property
+    @abstractmethod
+    def num_rows(self) -> int:
+        """Rows of the test split."""
+
+    @abstractmethod
+    def walk(self) -> Iterator[Tested]:
+        """The whole test split, each row once, in its order."""
+
+    @abstractmethod
+    def sample(self, count: int) -> Tested:
+        """Rows from all over the test split that can be asked in any order.
+
+        Args:
+            count: How many; all of them where the split has fewer.
+        """
+
+    def ask(self, predictor: Predictor, tested: Tested) -> Mapping[str, np.ndarray]:
+        """What a package answers to a batch of the walk."""
+        answer: Mapping[str, np.ndarray] = predictor.predict(tested.request)
+        return answer
+
+    @abstractmethod
+    def judge(self, answer: Mapping[str, np.ndarray], tested: Tested) -> Judged:
+        """Measures answers to `tested.request`."""
+
+
+def spread(total: int, count: int) -> np.ndarray:
+    """Places all over a range, ascending and different, int64 (min(count, total),)."""
+    return np.linspace(0, total - 1, min(count, total)).round().astype(np.int64)
+
+
+def take(arrays: Arrays, places: np.ndarray) -> dict[str, np.ndarray | list[np.ndarray]]:
+    """Some rows.
+
+    Args:
+        arrays: Rows first.
+        places: int64 (K,).
+    """
+    return {
+        name: value[places] if isinstance(value, np.ndarray) else [value[place] for place in places]
+        for name, value in arrays.items()
+    }
+
+
+def as_arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """Tensors as arrays that share their memory where they can."""
+    return {name: tensor.detach().contiguous().numpy() for name, tensor in tensors.items()}
+
+
+def as_tensor(array: np.ndarray) -> Tensor:
+    """An array as a tensor."""
+    return torch.from_numpy(np.ascontiguousarray(array))
+
