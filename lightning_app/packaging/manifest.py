@@ -1,0 +1,302 @@
+"""`manifest.json`: what a package is, what it takes, what it answers, what it was made from."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from math import prod
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from lightning_app.packaging.errors import PackageError
+from lightning_app.packaging.fields import exact_keys, is_number, is_whole, name_field, need, one_of, texts_field
+from lightning_app.packaging.strict_json import read_json, write_json
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+FILES = ("model.onnx", "config.yaml", "MODEL_CARD.md", "reference.parquet", "evaluation.parquet", "golden.json")
+"""Files of every package, beside the manifest."""
+TOKENIZER = "tokenizer.json"
+FAMILIES = ("forecasting", "recurrent", "graph", "tabular")
+TASKS = (
+    "forecast", "node_classification", "link_prediction", "graph_classification", "graph_regression",
+    "language_model", "puzzle", "trajectory", "classification", "regression",
+)  # fmt: skip
+LAYOUTS = ("rows", "graphs", "stream")
+DTYPES = ("float16", "float32", "float64", "int8", "uint8", "int32", "int64", "bool")
+MAX_VALUES = 2**28
+"""Most numbers of one tensor, where its sizes are known."""
+MAX_RANK = 8
+
+Layout: TypeAlias = Literal["rows", "graphs", "stream"]
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One tensor that the ONNX graph takes or returns.
+
+    Attributes:
+        name: Its name in the graph.
+        dtype: One of `DTYPES`.
+        shape: Sizes; text names an axis whose size differs from call to call, `batch` those of the rows.
+        unit: Unit of its numbers, in words; None where there is none.
+        columns: Names along the last axis, where it has names; along the one before the levels, where it has those.
+        levels: Quantile levels along the last axis, where it has levels.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+    unit: str | None = None
+    columns: tuple[str, ...] | None = None
+    levels: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class StateSpec:
+    """One tensor that a stream carries from chunk to chunk.
+
+    Attributes:
+        input: Its name as an input of the graph.
+        output: Its name as an output.
+        dtype: One of `DTYPES`.
+        shape: Sizes, `batch` first.
+        initial: The number that a fresh state is filled with.
+    """
+
+    input: str
+    output: str
+    dtype: str
+    shape: tuple[int | str, ...]
+    initial: float
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A file as it was written.
+
+    Attributes:
+        sha256: Of its bytes, in hexadecimal.
+        bytes: Its size.
+    """
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that is known of a package; `docs/production.md` has an example.
+
+    Attributes:
+        name: Name of the experiment.
+        family: One of `FAMILIES`.
+        task: One of `TASKS`.
+        layout: What a row of a table is: a sample (`rows`), a graph (`graphs`), a chunk of a stream (`stream`).
+        inputs: What the graph takes, without state.
+        outputs: What it returns, without state.
+        state: What a stream carries.
+        labels: Name of each class, where the answer is a class.
+        tokenizer: `tokenizer.json` where the input is text.
+        metrics: `split`, `protocol`, `rows`, `values` by name, and for each value which is `better`.
+        slices: By name and value of a slice: `rows` and `error`.
+        lineage: What the model was made from.
+        parity: How far the package and its checkpoint were apart.
+        latency: Measured at export.
+        optimization: What was done to make it smaller or faster, and to which package; None if nothing was.
+        card: Whether the model card is `complete`, and what is `missing`.
+        files: Every file of the folder but the manifest; the writer fills it.
+        schema_version: Of this format.
+    """
+
+    name: str
+    family: str
+    task: str
+    layout: Layout
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    metrics: Mapping[str, Any]
+    slices: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    lineage: Mapping[str, Any]
+    parity: Mapping[str, Any]
+    latency: Mapping[str, Any]
+    card: Mapping[str, Any]
+    state: tuple[StateSpec, ...] = ()
+    labels: tuple[str, ...] | None = None
+    tokenizer: str | None = None
+    optimization: Mapping[str, Any] | None = None
+    files: Mapping[str, FileEntry] | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Manifest":
+        """Reads and checks a manifest.
+
+        Args:
+            path: `manifest.json`, or the folder that it lies in.
+
+        Raises:
+            PackageError: It is not there, of a newer schema, or anything in it is not as it must be.
+        """
+        file = Path(path)
+        file = file / MANIFEST if file.is_dir() else file
+        if not file.is_file():
+            raise PackageError(f"package: {path} has no {MANIFEST}")
+        return cls.from_json(file.read_bytes())
+
+    @classmethod
+    def from_json(cls, content: bytes) -> "Manifest":
+        """Checks the bytes of a manifest.
+
+        Args:
+            content: UTF-8 JSON.
+
+        Raises:
+            PackageError: Of a newer schema, or anything in it is not as it must be.
+        """
+        given = read_json(content, name=MANIFEST)
+        need(isinstance(given, dict), "manifest.json", "an object", given)
+        version = given.get("schema_version")
+        need(is_whole(version) and version >= 1, "schema_version", "a whole number from 1", version)
+        if version > SCHEMA_VERSION:
+            raise PackageError(
+                f"schema_version: {version} given, this version of lightning-app reads up to {SCHEMA_VERSION}; "
+                "upgrade lightning-r2p to read the package"
+            )
+        exact_keys(given, tuple(field.name for field in fields(cls)), "manifest.json")
+        manifest = cls(
+            **{
+                **given,
+                "inputs": _each(given["inputs"], "inputs", _tensor),
+                "outputs": _each(given["outputs"], "outputs", _tensor),
+                "state": _each(given["state"], "state", _state),
+                "labels": texts_field(given["labels"], "labels"),
+                "files": _files(given["files"]),
+            }
+        )
+        manifest.check()
+        return manifest
+
+    def to_json(self) -> bytes:
+        """UTF-8 JSON with sorted keys: the same manifest, the same bytes."""
+        return write_json(asdict(self))
+
+    def check(self) -> None:
+        """Raises `PackageError` unless what is stated fits together."""
+        name_field(self.name, "name")
+        one_of(self.family, FAMILIES, "family")
+        one_of(self.task, TASKS, "task")
+        one_of(self.layout, LAYOUTS, "layout")
+        need(self.tokenizer in (None, TOKENIZER), "tokenizer", f"null or {TOKENIZER!r}", self.tokenizer)
+        names = [spec.name for spec in (*self.inputs, *self.outputs)]
+        names += [name for state in self.state for name in (state.input, state.output)]
+        twins = {name for name in names if names.count(name) > 1}
+        need(not twins, "inputs, outputs and state", "a name of its own for each", sorted(twins))
+        need(bool(self.inputs), "inputs", "at least one", [])
+        need(bool(self.outputs), "outputs", "at least one", [])
+        need(self.layout == "stream" or not self.state, "state", "none but for the layout stream", len(self.state))
+        self._check_rows()
+        if self.labels is not None:
+            need(len(set(self.labels)) == len(self.labels) >= 2, "labels", "two or more different", list(self.labels))
+            of_labels = [spec for spec in self.outputs if spec.shape[1:] == (len(self.labels),)]
+            need(len(of_labels) == 1, "labels", "one output with a number per label", len(of_labels))
+        _check_records(self)
+
+    def _check_rows(self) -> None:
+        if self.layout == "graphs":
+            return
+        shapes = {spec.name: spec.shape for spec in (*self.inputs, *self.outputs)}
+        for name, shape in {**shapes, **{state.input: state.shape for state in self.state}}.items():
+            need(shape[:1] == ("batch",), f"shape of {name}", "'batch' first", list(shape))
+
+
+def _check_records(manifest: Manifest) -> None:
+    for key in ("metrics", "slices", "lineage", "parity", "latency", "card"):
+        need(isinstance(getattr(manifest, key), Mapping), key, "an object", getattr(manifest, key))
+    need(isinstance(manifest.optimization, Mapping | None), "optimization", "an object", manifest.optimization)
+    values, better = manifest.metrics.get("values"), manifest.metrics.get("better")
+    need(isinstance(values, Mapping), "metrics.values", "an object", values)
+    need(isinstance(better, Mapping), "metrics.better", "an object", better)
+    assert isinstance(values, Mapping)
+    assert isinstance(better, Mapping)
+    for key, value in values.items():
+        need(is_number(value), f"metrics.values.{key}", "a number", value)
+        one_of(better.get(key), ("lower", "higher"), f"metrics.better.{key}")
+    for name, slices in manifest.slices.items():
+        need(isinstance(slices, Mapping), f"slices.{name}", "an object", slices)
+        for value, slice_ in slices.items():
+            key = f"slices.{name}.{value}"
+            need(isinstance(slice_, Mapping), key, "an object", slice_)
+            need(is_whole(slice_.get("rows")), f"{key}.rows", "a whole number", slice_.get("rows"))
+            need(is_number(slice_.get("error")), f"{key}.error", "a number", slice_.get("error"))
+    need(isinstance(manifest.card.get("complete"), bool), "card.complete", "true or false", manifest.card)
+    texts_field(manifest.card.get("missing"), "card.missing")
+
+
+def _tensor(given: Any, key: str) -> TensorSpec:
+    exact_keys(given, tuple(field.name for field in fields(TensorSpec)), key)
+    shape = _shape(given["shape"], key)
+    columns = texts_field(given["columns"], f"{key}.columns")
+    levels = given["levels"]
+    need(isinstance(given["unit"], str | None), f"{key}.unit", "text", given["unit"])
+    if columns is not None:
+        need(len(set(columns)) == len(columns), f"{key}.columns", "different names", list(columns))
+    if levels is not None:
+        need(isinstance(levels, list) and all(map(is_number, levels)), f"{key}.levels", "numbers", levels)
+        need(all(0 < level < 1 for level in levels), f"{key}.levels", "numbers between 0 and 1", levels)
+    along = list(shape)
+    for name, names_of_axis in (("levels", levels), ("columns", columns)):
+        if names_of_axis is not None:  # quantile levels are the last axis; columns are the last of what is left
+            size = along.pop() if along else None
+            need(len(names_of_axis) == size, f"{key}.{name}", f"{size} of them, as its axis is", len(names_of_axis))
+    return TensorSpec(
+        name=name_field(given["name"], f"{key}.name"),
+        dtype=one_of(given["dtype"], DTYPES, f"{key}.dtype"),
+        shape=shape,
+        unit=given["unit"],
+        columns=columns,
+        levels=None if levels is None else tuple(float(level) for level in levels),
+    )
+
+
+def _state(given: Any, key: str) -> StateSpec:
+    exact_keys(given, tuple(field.name for field in fields(StateSpec)), key)
+    need(is_number(given["initial"]), f"{key}.initial", "a number", given["initial"])
+    return StateSpec(
+        input=name_field(given["input"], f"{key}.input"),
+        output=name_field(given["output"], f"{key}.output"),
+        dtype=one_of(given["dtype"], DTYPES, f"{key}.dtype"),
+        shape=_shape(given["shape"], key),
+        initial=float(given["initial"]),
+    )
+
+
+def _shape(given: Any, key: str) -> tuple[int | str, ...]:
+    need(isinstance(given, list) and len(given) <= MAX_RANK, f"{key}.shape", f"a list of up to {MAX_RANK}", given)
+    for size in given:
+        if isinstance(size, str):
+            name_field(size, f"{key}.shape")
+        else:
+            need(is_whole(size) and size >= 1, f"{key}.shape", "sizes from 1, or names", given)
+    values = prod(size for size in given if isinstance(size, int))
+    need(values <= MAX_VALUES, f"{key}.shape", f"at most {MAX_VALUES:,} numbers", values)
+    return tuple(given)
+
+
+def _files(given: Any) -> dict[str, FileEntry]:
+    need(isinstance(given, dict), "files", "an object", given)
+    found = {}
+    for name, entry in given.items():
+        one_of(name, (*FILES, TOKENIZER), "files")
+        key = f"files.{name}"
+        exact_keys(entry, ("sha256", "bytes"), key)
+        sha256 = entry["sha256"]
+        need(isinstance(sha256, str) and bool(_SHA256.fullmatch(sha256)), f"{key}.sha256", "64 hex digits", sha256)
+        need(is_whole(entry["bytes"]) and entry["bytes"] >= 0, f"{key}.bytes", "a size", entry["bytes"])
+        found[name] = FileEntry(**entry)
+    return found
+
+
+def _each(given: Any, key: str, read: Any) -> tuple[Any, ...]:
+    need(isinstance(given, list), key, "a list", given)
+    return tuple(read(item, f"{key}[{index}]") for index, item in enumerate(given))
