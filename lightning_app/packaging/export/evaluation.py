@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from lightning_app.evaluation.bootstrap import bootstrap_ratio
-from lightning_app.packaging.export.exporter import Arrays, Judged, Tested
+from lightning_app.packaging.export.exporter import Arrays, Judged, Sample
 from lightning_app.packaging.frames import write_frame
 from lightning_app.packaging.predictor import Predictor
 from lightning_app.packaging.values import Values
@@ -90,16 +90,14 @@ def slice_errors(table: pl.DataFrame) -> dict[str, dict[str, dict[str, float | i
     return found
 
 
-def reference_table(sample: Tested, judged: Judged, predictor: Predictor) -> pl.DataFrame:
+def reference_table(sample: Sample, predictor: Predictor) -> pl.DataFrame:
     """Rows of the test split as a table: inputs, what was right, and what the package answers to this very table.
 
     Args:
         sample: The rows.
-        judged: Their targets.
         predictor: The package.
     """
-    inputs = write_frame(_values(sample.request))
-    targets = write_frame(_values(judged.targets))
+    inputs, targets = write_frame(_values(sample.request)), write_frame(_values(sample.targets))
     answers: pl.DataFrame = predictor.predict(inputs)
     return pl.concat([inputs, targets, answers], how="horizontal")
 

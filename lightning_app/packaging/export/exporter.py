@@ -38,19 +38,43 @@ class Tested:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """Rows of the test split that can be asked in any order and number.
+
+    Attributes:
+        rows: Keys, int64 (B,).
+        request: What the package is asked.
+        answer: What it should answer.
+        targets: Columns of what was right, rows first.
+    """
+
+    rows: np.ndarray
+    request: Arrays
+    answer: Mapping[str, np.ndarray]
+    targets: Arrays
+
+    def at(self, places: np.ndarray) -> "Sample":
+        """Some of the rows."""
+        return Sample(
+            rows=self.rows[places],
+            request=take(self.request, places),
+            answer={name: value[places] for name, value in self.answer.items()},
+            targets=take(self.targets, places),
+        )
+
+
+@dataclass(frozen=True)
 class Judged:
     """Answers of a package, measured as the test measures the checkpoint.
 
     Attributes:
         step: As `Tested.step`, of the package's answers.
         errors: One error per row, lower is better, float64 (B,).
-        targets: Columns of what was right, rows first.
         slices: Columns by name of a slice: text, or numbers that are cut into thirds.
     """
 
     step: StepOutput
     errors: np.ndarray
-    targets: Mapping[str, np.ndarray]
     slices: Mapping[str, np.ndarray]
 
 
@@ -111,8 +135,8 @@ class Exporter(ABC):
         """The whole test split, each row once, in its order."""
 
     @abstractmethod
-    def sample(self, count: int) -> Tested:
-        """Rows from all over the test split that can be asked in any order.
+    def sample(self, count: int) -> Sample:
+        """Rows from all over the test split.
 
         Args:
             count: How many; all of them where the split has fewer.
@@ -154,4 +178,3 @@ def as_arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
 def as_tensor(array: np.ndarray) -> Tensor:
     """An array as a tensor."""
     return torch.from_numpy(np.ascontiguousarray(array))
-

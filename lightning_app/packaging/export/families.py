@@ -10,9 +10,7 @@ from lightning_app.packaging.export.exporter import Exporter
 from models import BaseModule
 
 # Model, data module and exporter, the first pair that fits. By name, as graphs need PyG, which may not be installed.
-_FAMILIES = (
-    ("models:Forecaster", "datamodules:ForecastingDataModule", "forecasting:ForecastExporter"),
-)
+_FAMILIES = (("models:Forecaster", "datamodules:ForecastingDataModule", "forecasting:ForecastExporter"),)
 
 
 def exporter_for(module: BaseModule, data: BaseDataModule) -> Exporter:

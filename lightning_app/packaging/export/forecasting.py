@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from datamodules import ForecastingDataModule
 from lightning_app.errors import UsageError
-from lightning_app.packaging.export.exporter import Exporter, Judged, Tested, as_arrays, as_tensor, spread
+from lightning_app.packaging.export.exporter import Exporter, Judged, Sample, Tested, as_arrays, as_tensor, spread
 from lightning_app.packaging.manifest import TensorSpec
 from models import EnsembleForecaster, Forecaster, StepOutput
 from models.forecaster import COVARIATES
@@ -63,9 +63,7 @@ class ForecastExporter(Exporter):
         levels = self._levels()
         shape = ("batch", module.horizon, module.num_channels, *((len(levels),) if levels else ()))
         return (
-            TensorSpec(
-                "forecast", "float32", shape, unit="as given", columns=tuple(self.data.channels), levels=levels
-            ),
+            TensorSpec("forecast", "float32", shape, unit="as given", columns=tuple(self.data.channels), levels=levels),
         )
 
     def _levels(self) -> tuple[float, ...] | None:
@@ -95,8 +93,10 @@ class ForecastExporter(Exporter):
             yield self._tested(np.arange(start, min(start + size, total)))
 
     @override
-    def sample(self, count: int) -> Tested:
-        return self._tested(spread(self.num_rows, count))
+    def sample(self, count: int) -> Sample:
+        tested = self._tested(spread(self.num_rows, count))
+        targets = {"target": tested.batch["future"].contiguous().numpy()}
+        return Sample(rows=tested.rows, request=tested.request, answer=tested.answer, targets=targets)
 
     def _tested(self, windows: np.ndarray) -> Tested:
         batch = self.data.dataset("test").__getitems__(windows)
@@ -128,7 +128,6 @@ class ForecastExporter(Exporter):
         return Judged(
             step=step,
             errors=errors.numpy(),
-            targets={"target": future.numpy()},
             slices={
                 "period": self._periods(tested.rows),
                 "volatility": past.diff(dim=1).abs().mean(dim=(1, 2)).double().numpy()

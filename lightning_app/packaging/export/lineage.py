@@ -14,7 +14,13 @@ _VERSIONS = ("lightning-r2p", "python", "torch", "lightning", "torchmetrics", "n
 
 
 def package_lineage(
-    *, run: RunFolder | None, checkpoint: Path, config: bytes, data: dict[str, Any], seed: int | None, members: Iterable[str]
+    *,
+    run: RunFolder | None,
+    checkpoint: Path,
+    config: bytes,
+    data: dict[str, Any],
+    seed: int | None,
+    members: Iterable[str],
 ) -> dict[str, Any]:
     """Code, config, data, environment and parents, as plain data.
 
@@ -42,7 +48,7 @@ def package_lineage(
         "dirty_diff_sha256": known["code"]["dirty_diff"],
         "config_sha256": hashlib.sha256(config).hexdigest(),
         "data": data,
-        "seeds": {"seed_everything": known.get("seed")},
+        "seeds": [known.get("seed")],
         "lock_sha256": environment.get("lock"),
         "versions": {name: environment.get(name) for name in _VERSIONS},
         "platform": environment.get("platform"),

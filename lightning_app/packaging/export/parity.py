@@ -8,7 +8,7 @@ import numpy as np
 from torchmetrics import MetricCollection
 
 from lightning_app.errors import UsageError
-from lightning_app.packaging.export.exporter import Arrays, Tested, take
+from lightning_app.packaging.export.exporter import Arrays, Sample
 from lightning_app.packaging.manifest import TensorSpec
 from models import BaseModule, StepOutput
 from models.metrics import WeightedMean
@@ -122,7 +122,7 @@ class ParityGate:
                 )
 
 
-def compare_sizes(gate: ParityGate, sample: Tested, predict: Predict) -> None:
+def compare_sizes(gate: ParityGate, sample: Sample, predict: Predict) -> None:
     """Asks the same rows in batches of several sizes, of which the export saw none.
 
     Args:
@@ -132,8 +132,8 @@ def compare_sizes(gate: ParityGate, sample: Tested, predict: Predict) -> None:
     """
     for size in (*BATCH_SIZES, *UNSEEN_SIZES):
         for places in _chunks(len(sample.rows), size):
-            answer = predict(take(sample.request, places))
-            gate.compare(answer, {name: value[places] for name, value in sample.answer.items()}, sample.rows[places])
+            part = sample.at(places)
+            gate.compare(predict(part.request), part.answer, part.rows)
 
 
 def _chunks(total: int, size: int) -> Iterator[np.ndarray]:
