@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lightning_app.packaging.errors import RequestError
-from lightning_app.packaging.manifest import TensorSpec
+from lightning_app.packaging.signature import TensorSpec
 from lightning_app.packaging.values import Array, Values
 
 
