@@ -71,7 +71,8 @@ def evaluation_table(rows: Sequence[np.ndarray], judged: Sequence[Judged]) -> pl
             **{f"slice.{name}": _as_text(np.concatenate([part.slices[name] for part in judged])) for name in names},
         }
     )
-    return table.sort("row")
+    # What was measured in finer steps than rows (the tokens of a stretch) counts with its mean.
+    return table.group_by("row").agg(pl.col("error").mean(), pl.col(r"^slice\..*$").first()).sort("row")
 
 
 def slice_errors(table: pl.DataFrame) -> dict[str, dict[str, dict[str, float | int]]]:

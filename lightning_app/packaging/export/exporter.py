@@ -3,16 +3,18 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torchmetrics import MetricCollection
 
 from lightning_app.packaging.manifest import Layout, StateSpec, TensorSpec
 from lightning_app.packaging.predictor import Predictor
 from lightning_app.packaging.tokenizer import Tokenizer
-from models import StepOutput
+from models import BaseModule, StepOutput
 
 Arrays = Mapping[str, np.ndarray | list[np.ndarray]]
 """By name of an input or output: rows first, or an array per row where rows differ in size."""
@@ -71,15 +73,21 @@ class Judged:
         step: As `Tested.step`, of the package's answers.
         errors: One error per row, lower is better, float64 (B,).
         slices: Columns by name of a slice: text, or numbers that are cut into thirds.
+        rows: Keys of the rows, where these are not all that was asked; else None.
     """
 
     step: StepOutput
     errors: np.ndarray
     slices: Mapping[str, np.ndarray]
+    rows: np.ndarray | None = None
 
 
 class Exporter(ABC):
-    """One family of models: its signature, its graph, and a walk over its test split."""
+    """One family of models: its signature, its graph, and a walk over its test split.
+
+    Args:
+        module: The model with the weights of the checkpoint, in evaluation.
+    """
 
     family: str
     task: str
@@ -91,6 +99,9 @@ class Exporter(ABC):
     """What the error of a row is, in words."""
     row_name: str
     """What a row is, in words, plural."""
+
+    def __init__(self, module: BaseModule) -> None:
+        self.trained = module
 
     @property
     @abstractmethod
@@ -117,6 +128,11 @@ class Exporter(ABC):
         """What a reader of the card has to know of the package, beyond what its author writes."""
         return ()
 
+    @property
+    def values_per_row(self) -> int:
+        """Numbers of a row of the sample, inputs and outputs together."""
+        return sum(prod(size for size in spec.shape if isinstance(size, int)) for spec in (*self.inputs, *self.outputs))
+
     @abstractmethod
     def network(self) -> nn.Module:
         """Takes inputs and state, one tensor each; returns a tuple of the outputs and the next state."""
@@ -124,11 +140,6 @@ class Exporter(ABC):
     @abstractmethod
     def example(self) -> tuple[Tensor, ...]:
         """What the network is traced with: two rows of random numbers will do."""
-
-    @property
-    @abstractmethod
-    def num_rows(self) -> int:
-        """Rows of the test split."""
 
     @abstractmethod
     def walk(self) -> Iterator[Tested]:
@@ -141,6 +152,17 @@ class Exporter(ABC):
         Args:
             count: How many; all of them where the split has fewer.
         """
+
+    scores_loss: bool = True
+    """Whether the loss of the test can be told from the package's answers."""
+
+    def metrics(self) -> MetricCollection:
+        """The metrics of the test, as far as they can be told from the package's answers."""
+        return self.trained.configure_metrics()
+
+    def derived_metrics(self, values: Mapping[str, float]) -> Mapping[str, float]:  # noqa: ARG002
+        """Further metrics of the family, lower is better, from those that are known."""
+        return {}
 
     def ask(self, predictor: Predictor, tested: Tested) -> Mapping[str, np.ndarray]:
         """What a package answers to a batch of the walk."""

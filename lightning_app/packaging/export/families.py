@@ -10,7 +10,15 @@ from lightning_app.packaging.export.exporter import Exporter
 from models import BaseModule
 
 # Model, data module and exporter, the first pair that fits. By name, as graphs need PyG, which may not be installed.
-_FAMILIES = (("models:Forecaster", "datamodules:ForecastingDataModule", "forecasting:ForecastExporter"),)
+_FAMILIES = (
+    ("models:Forecaster", "datamodules:ForecastingDataModule", "forecasting:ForecastExporter"),
+    ("models:RecurrentLanguageModel", "datamodules:BaseDataModule", "language_model:LanguageModelExporter"),
+    ("models:PuzzleSolver", "datamodules:SudokuDataModule", "puzzle:PuzzleExporter"),
+    ("models:TrajectoryForecaster", "datamodules:PanelDataModule", "trajectory:TrajectoryExporter"),
+    ("models.graph:NodeClassifier", "datamodules.graph:NodeDataModule", "nodes:NodeExporter"),
+    ("models.graph:LinkPredictor", "datamodules.graph:LinkDataModule", "links:LinkExporter"),
+    ("models.graph:GraphPredictor", "datamodules.graph:GraphDataModule", "graphs:GraphExporter"),
+)
 
 
 def exporter_for(module: BaseModule, data: BaseDataModule) -> Exporter:

@@ -33,6 +33,7 @@ class ForecastExporter(Exporter):
     row_name = "windows"
 
     def __init__(self, module: Forecaster, data: ForecastingDataModule) -> None:
+        super().__init__(module)
         self.module = module
         self.data = data
         # Errors of windows that share rows of the horizon hang together.
@@ -82,8 +83,8 @@ class ForecastExporter(Exporter):
         return tuple(example[name] for name in self._given)
 
     @property
-    @override
     def num_rows(self) -> int:
+        """Windows of the test."""
         return len(self.data.dataset("test"))
 
     @override

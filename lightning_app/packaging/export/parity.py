@@ -10,7 +10,7 @@ from torchmetrics import MetricCollection
 from lightning_app.errors import UsageError
 from lightning_app.packaging.export.exporter import Arrays, Sample
 from lightning_app.packaging.manifest import TensorSpec
-from models import BaseModule, StepOutput
+from models import StepOutput
 from models.metrics import WeightedMean
 
 TOLERANCE = 1e-4
@@ -145,24 +145,27 @@ class TestMetrics:
     """Loss and metrics over the whole test split, as `test` keeps them.
 
     Args:
-        module: Whose metrics.
+        metrics: What to keep.
+        with_loss: Keep the loss too.
     """
 
     __test__ = False  # no test for pytest to collect
 
-    def __init__(self, module: BaseModule) -> None:
-        self._metrics: MetricCollection = module.configure_metrics()
-        self._loss = WeightedMean()
+    def __init__(self, metrics: MetricCollection, *, with_loss: bool) -> None:
+        self._metrics = metrics
+        self._loss = WeightedMean() if with_loss else None
 
     def add(self, step: StepOutput) -> None:
         """Adds a batch."""
-        self._loss.update(step.loss.detach(), step.weight)
+        if self._loss is not None:
+            self._loss.update(step.loss.detach(), step.weight)
         if step.weight:
             self._metrics.update(step.predictions.detach(), step.targets)
 
     def values(self) -> dict[str, float]:
         """By name, `test/loss` among them; what is not finite is left out."""
-        found = {"loss": self._loss.compute(), **self._metrics.compute()}
+        found = {} if self._loss is None else {"loss": self._loss.compute()}
+        found |= self._metrics.compute()
         values = {f"test/{name}": float(value) for name, value in found.items()}
         return {name: value for name, value in sorted(values.items()) if math.isfinite(value)}
 
