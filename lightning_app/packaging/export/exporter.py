@@ -153,6 +153,10 @@ class Exporter(ABC):
             count: How many; all of them where the split has fewer.
         """
 
+    def golden_request(self, sample: Sample) -> Arrays:
+        """A small request of the sample."""
+        return sample.at(np.arange(min(2, len(sample.rows)))).request
+
     scores_loss: bool = True
     """Whether the loss of the test can be told from the package's answers."""
 

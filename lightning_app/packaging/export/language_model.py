@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from datamodules import TextStreamDataModule
 from datamodules.text_stream import END_OF_LINE
-from lightning_app.packaging.export.exporter import Judged, Sample, Tested, as_tensor
+from lightning_app.packaging.export.exporter import Arrays, Judged, Sample, Tested, as_tensor
 from lightning_app.packaging.export.streams import StreamExporter
 from lightning_app.packaging.manifest import TensorSpec
 from lightning_app.packaging.predictor import Predictor
@@ -147,6 +147,10 @@ class LanguageModelExporter(StreamExporter):
             answer={_OUTPUT: expected},
             targets={"target": batch["targets"].numpy()},
         )
+
+    @override
+    def golden_request(self, sample: Sample) -> Arrays:
+        return {TOKENS: np.asarray(sample.request[TOKENS])[:1, :4]}  # an answer has a number per token and word
 
     @override
     def derived_metrics(self, values: Mapping[str, float]) -> Mapping[str, float]:

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from datamodules.graph import LinkDataModule
 from lightning_app.packaging.export.exporter import Judged, Sample, Tested, as_tensor, spread
-from lightning_app.packaging.export.transductive import FixedGraph, TransductiveExporter, degrees
+from lightning_app.packaging.export.transductive import NodeTable, TransductiveExporter, degrees
 from lightning_app.packaging.manifest import TensorSpec
 from models.graph import LinkPredictor, LinkRanker
 
@@ -59,7 +59,7 @@ class LinkExporter(TransductiveExporter):
 
     @override
     def network(self) -> nn.Module:
-        return _Links(FixedGraph(self.module.encoder, self._graph), self.module.decoder)
+        return _Links(NodeTable(self.module.encoder, self._graph), self.module.decoder)
 
     @override
     def example(self) -> tuple[Tensor, ...]:
@@ -134,12 +134,15 @@ class LinkExporter(TransductiveExporter):
 
 
 class _Links(nn.Module):
-    def __init__(self, graph: FixedGraph, decoder: nn.Module) -> None:
+    def __init__(self, nodes: NodeTable, decoder: nn.Module) -> None:
         super().__init__()
-        self.graph = graph
+        self.nodes = nodes
         self.decoder = decoder
 
     def forward(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Probability and logit of a link between each pair."""
-        logits: Tensor = self.decoder(self.graph(), torch.stack([source, target]))
+        count = source.shape[0]
+        ends = self.nodes(torch.cat([source, target]))  # (2 B, D): a decoder may work on every node that it is given
+        places = torch.arange(2 * count).view(2, count)
+        logits: Tensor = self.decoder(ends, places)
         return logits.sigmoid(), logits

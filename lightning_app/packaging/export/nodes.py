@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from datamodules.graph import NodeDataModule
 from lightning_app.packaging.export.exporter import Judged, Sample, Tested, as_tensor, spread
-from lightning_app.packaging.export.transductive import FixedGraph, TransductiveExporter, degrees
+from lightning_app.packaging.export.transductive import NodeTable, TransductiveExporter, degrees
 from lightning_app.packaging.manifest import TensorSpec
 from models import StepOutput
 from models.graph import NodeClassifier
@@ -50,7 +50,7 @@ class NodeExporter(TransductiveExporter):
 
     @override
     def network(self) -> nn.Module:
-        return _Nodes(FixedGraph(self.module.encoder, self.data.graph))
+        return _Nodes(NodeTable(self.module.encoder, self.data.graph))
 
     @override
     def example(self) -> tuple[Tensor, ...]:
@@ -102,10 +102,10 @@ class NodeExporter(TransductiveExporter):
 
 
 class _Nodes(nn.Module):
-    def __init__(self, graph: FixedGraph) -> None:
+    def __init__(self, nodes: NodeTable) -> None:
         super().__init__()
-        self.graph = graph
+        self.nodes = nodes
 
     def forward(self, node_id: Tensor) -> tuple[Tensor]:
         """Probabilities of the classes of some nodes."""
-        return (self.graph().softmax(dim=-1).index_select(0, node_id),)
+        return (self.nodes(node_id).softmax(dim=-1),)

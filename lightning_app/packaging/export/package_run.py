@@ -41,7 +41,6 @@ from models import BaseModule
 
 _REFERENCE_VALUES = 2**23
 """Most numbers in the reference sample: 32 MB."""
-_GOLDEN_ROWS = 2
 
 
 @torch.no_grad()
@@ -136,7 +135,7 @@ def export_package(
         "config.yaml": config,
         "reference.parquet": as_parquet(reference_table(reference, predictor)),
         "evaluation.parquet": as_parquet(table),
-        "golden.json": make_golden(predictor, gated.at(np.arange(min(_GOLDEN_ROWS, len(gated.rows)))).request),
+        "golden.json": make_golden(predictor, exporter.golden_request(gated)),
         "MODEL_CARD.md": write_card(manifest, facts, trained.card),
     }
     if exporter.tokenizer is not None:

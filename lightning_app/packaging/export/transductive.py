@@ -1,7 +1,6 @@
-"""What exporters of models of one fixed graph share: the graph travels inside the file."""
+"""What exporters of models of one fixed graph share: what the encoder makes of the graph travels inside the file."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,12 +8,11 @@ from torch_geometric.data import Data, HeteroData
 from typing_extensions import override
 
 from lightning_app.packaging.export.exporter import Exporter
-from models.graph.hetero import edge_type_name
-from models.graph.sparse_matrix import as_dense
+from models.graph.whole_graph import encode
 
 
 class TransductiveExporter(Exporter):
-    """A model whose answers are about the nodes of one graph, which the package carries."""
+    """A model whose answers are about the nodes of one graph, which the package knows."""
 
     family = "graph"
 
@@ -22,45 +20,31 @@ class TransductiveExporter(Exporter):
     @override
     def limitations(self) -> Sequence[str]:
         return (
-            "answers for the nodes of the graph that it was tested on alone: features and edges are inside the file, "
-            "and a node is named by its number there",
+            "answers for the nodes of the graph that it was tested on alone, by their numbers there; a graph with "
+            "other nodes, features or edges needs another export",
         )
 
 
-class FixedGraph(nn.Module):
-    """Encodes one graph that it holds itself; a runtime computes it once, when the file is loaded.
+class NodeTable(nn.Module):
+    """What an encoder makes of every node of one graph.
+
+    Nothing that comes with a request changes it, so it is computed at export: a runtime does not fold the encoder by
+    itself (the edges without loops, for one, have no size that it knows), and would run it for each request.
 
     Args:
-        encoder: The encoder.
+        encoder: The encoder, in evaluation.
         graph: The graph.
     """
 
+    table: Tensor
+
     def __init__(self, encoder: nn.Module, graph: Data | HeteroData) -> None:
         super().__init__()
-        self.encoder = encoder
-        if isinstance(graph, HeteroData):
-            self._keep("x", graph.x_dict)
-            self._keep("edge_index", {edge_type_name(kind): edges for kind, edges in graph.edge_index_dict.items()})
-        else:
-            self._keep("x", {"": graph.x})
-            self._keep("edge_index", {"": graph.edge_index})
-            if graph.get("edge_weight") is not None:
-                self._keep("edge_weight", {"": graph.edge_weight})
+        self.register_buffer("table", encode(encoder, graph).detach().clone(), persistent=False)
 
-    def _keep(self, name: str, tensors: dict[str, Tensor]) -> None:
-        for kind, tensor in tensors.items():
-            self.register_buffer(f"{name}__{kind}", as_dense(tensor).clone(), persistent=False)
-
-    def forward(self) -> Tensor:
-        """A vector per node, of the target type where there are types."""
-        arguments: list[Any] = []
-        held: dict[str, Tensor] = dict(self.named_buffers(recurse=False))
-        for name in ("x", "edge_index", "edge_weight"):
-            parts = {key.partition("__")[2]: value for key, value in held.items() if key.startswith(f"{name}__")}
-            if parts:
-                arguments.append(parts.get("", parts))
-        encoded: Tensor = self.encoder(*arguments)
-        return encoded
+    def forward(self, nodes: Tensor) -> Tensor:
+        """The vectors of some nodes, int64 (B,) to (B, D)."""
+        return self.table.index_select(0, nodes)
 
 
 def degrees(graph: Data | HeteroData) -> Tensor:
