@@ -37,6 +37,7 @@ class Predictor:
     def __init__(
         self, *, manifest: Manifest, model: bytes, tokenizer: Tokenizer | None = None, num_threads: int = 1
     ) -> None:
+        manifest.check()
         if (tokenizer is None) != (manifest.tokenizer is None):
             raise PackageError("tokenizer: the manifest names one that is not there, or none where there is one")
         self.manifest = manifest
