@@ -118,8 +118,8 @@ class ParityGate:
             if apart.mean() > MISMATCHES:
                 raise ParityError(
                     f"parity: {spec.name} of row {rows[worst]}, in a batch of {len(rows)}, differs in "
-                    f"{apart[worst]:.2%} of its whole numbers from the checkpoint's answer; differences of rounding grow "
-                    "in a recursion that has not learned to settle: train it longer, or give it fewer steps"
+                    f"{apart[worst]:.2%} of its whole numbers from the checkpoint's answer; differences of rounding "
+                    "grow in a recursion that has not learned to settle: train it longer, or give it fewer steps"
                 )
 
 
