@@ -2,6 +2,7 @@
 
 usage: first_answer.py PACKAGE
 """
+# ruff: noqa: E402
 
 import time
 

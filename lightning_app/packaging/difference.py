@@ -47,7 +47,9 @@ def flat_fields(manifest: Manifest) -> dict[str, str]:
     content = asdict(manifest)
     for key in ("inputs", "outputs"):
         content[key] = {spec["name"]: spec for spec in content[key]}
-    content["files"] = {name: f"{file['bytes']:,} bytes, sha256 {file['sha256'][:12]}..." for name, file in content["files"].items()}
+    content["files"] = {
+        name: f"{file['bytes']:,} bytes, sha256 {file['sha256'][:12]}..." for name, file in content["files"].items()
+    }
     content["state"] = {state["input"]: state for state in content["state"]}
     flat: dict[str, str] = {}
     _flatten(content, "", flat)
