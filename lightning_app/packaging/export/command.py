@@ -6,6 +6,7 @@ from pathlib import Path
 from lightning_app.cli import quiet
 from lightning_app.errors import UsageError
 from lightning_app.packaging.export.package_run import export_package
+from lightning_app.run import run_folder_of
 from lightning_app.trained_run import TrainedRun
 from lightning_app.verb_parser import VerbParser
 
@@ -33,7 +34,10 @@ def run(args: list[str]) -> None:
         raise UsageError(f"output: {output} exists; give another folder, or --overwrite to replace the package there")
     quiet()
     configs = [word for config in given.config for word in ("--config", config)]
-    trained = TrainedRun(["--ckpt_path", str(checkpoint_of(given.source)), *configs, *options])
+    checkpoint = checkpoint_of(given.source)
+    trained = TrainedRun(["--ckpt_path", str(checkpoint), *configs, *options])
+    if run_folder_of(checkpoint) is None:
+        _remove_if_empty(trained.folder.path)  # made for a run that there is none of
     name = given.name or re.sub(r"[^A-Za-z0-9_.-]+", "_", trained.run_options.name or "model")
     package = export_package(trained, output, name=name, sample=given.sample, overwrite=given.overwrite)
     manifest = package.manifest
@@ -45,6 +49,15 @@ def run(args: list[str]) -> None:
         sections = ", ".join(f"card.{section}" for section in manifest.card["missing"])
         print(f"model card: not complete, so it cannot be promoted; write {sections} in the config")  # noqa: T201
     print(f"package: {package.path}, {size / 1e6:.2f} MB, sha256 {package.digest}")  # noqa: T201
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Removes the folder of a run, and those of its name and of all runs, as far as they are empty."""
+    for path in (folder, folder.parent, folder.parent.parent):
+        try:
+            path.rmdir()
+        except OSError:
+            return
 
 
 def checkpoint_of(source: str) -> Path:

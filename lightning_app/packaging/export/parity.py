@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from torchmetrics import MetricCollection
 
-from lightning_app.errors import UsageError
 from lightning_app.packaging.export.exporter import Arrays, Sample
 from lightning_app.packaging.manifest import TensorSpec
 from models import StepOutput
@@ -27,8 +26,8 @@ _NOTHING = 1e-9
 Predict = Callable[[Arrays], Mapping[str, np.ndarray]]
 
 
-class ParityError(UsageError):
-    """A package does not answer as its checkpoint."""
+class ParityError(RuntimeError):
+    """A package does not answer as its checkpoint; nothing was written."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class ParityGate:
             answer = np.asarray(found[spec.name])
             if answer.shape != wanted.shape:
                 raise ParityError(
-                    f"parity: {spec.name}: the package answers {list(answer.shape)}, the checkpoint "
+                    f"{spec.name}: the package answers {list(answer.shape)}, the checkpoint "
                     f"{list(wanted.shape)} for {len(rows)} rows"
                 )
             scale = self._scales.setdefault(spec.name, Scale.of(spec, wanted))
@@ -109,7 +108,7 @@ class ParityGate:
             self.largest = max(self.largest, float(apart[worst]))
             if not apart[worst] <= TOLERANCE:
                 raise ParityError(
-                    f"parity: {spec.name} of row {rows[worst]}, in a batch of {len(rows)}, is {apart[worst]:.2g} of "
+                    f"{spec.name} of row {rows[worst]}, in a batch of {len(rows)}, is {apart[worst]:.2g} of "
                     f"the largest number away from what the checkpoint answers; {TOLERANCE:g} is allowed. The network "
                     "does something in evaluation that ONNX does otherwise, or that depends on other rows or calls"
                 )
@@ -117,7 +116,7 @@ class ParityGate:
             self.mismatches = max(self.mismatches, float(apart.mean()))
             if apart.mean() > MISMATCHES:
                 raise ParityError(
-                    f"parity: {spec.name} of row {rows[worst]}, in a batch of {len(rows)}, differs in "
+                    f"{spec.name} of row {rows[worst]}, in a batch of {len(rows)}, differs in "
                     f"{apart[worst]:.2%} of its whole numbers from the checkpoint's answer; differences of rounding "
                     "grow in a recursion that has not learned to settle: train it longer, or give it fewer steps"
                 )
@@ -191,4 +190,4 @@ def compare_metrics(checkpoint: Mapping[str, float], package: Mapping[str, float
     for name, value in checkpoint.items():
         other = package.get(name, math.nan)
         if not abs(value - other) <= _DIGITS * max(abs(value), 1e-3):
-            raise ParityError(f"parity: {name} is {other:.6g} of the package and {value:.6g} of the checkpoint")
+            raise ParityError(f"{name} is {other:.6g} of the package and {value:.6g} of the checkpoint")

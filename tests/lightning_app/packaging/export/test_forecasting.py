@@ -116,9 +116,9 @@ def test_a_package_that_answers_otherwise_is_refused_with_where_and_nothing_is_w
 ) -> None:
     network = f"{__name__}.OtherwiseInExport"
     assert main(fit_args("--model.network", network)) == 0
-    assert main(["export", str(only_run(tmp_path / "runs")), "--output", "package"]) == 2
+    assert main(["export", str(only_run(tmp_path / "runs")), "--output", "package"]) == 1
     error = capsys.readouterr().err
-    assert "parity: forecast of row " in error
+    assert "ParityError: forecast of row " in error
     assert "0.0001 is allowed" in error
     assert not Path("package").exists()
     assert not [path for path in Path().iterdir() if "package" in path.name]
@@ -228,5 +228,12 @@ model:
         with torch.no_grad():
             expected = model(past).numpy()
         np.testing.assert_allclose(package.predict({"past": past.numpy()})["forecast"], expected, rtol=1e-5)
+    assert package.manifest.lineage["trained"]
+    Path("alone.ckpt").write_bytes((run / "checkpoints/best.ckpt").read_bytes())
+    options = ["-c", "ensemble.yaml", "--name", "alone", "--", "--run.root", "elsewhere"]
+    assert main(["export", "alone.ckpt", "--output", "package_alone", *options]) == 0
+    assert Package.load("package_alone").manifest.name == "alone"
+    assert not list(Path("elsewhere").rglob("*.*"))  # no run was made, so no run folder is left
+    assert not Path("elsewhere").exists()
     kinds = [parent["kind"] for parent in package.manifest.lineage["parents"]]
     assert kinds == ["checkpoint", "run", "member", "member"]
