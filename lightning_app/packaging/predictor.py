@@ -44,6 +44,8 @@ class Predictor:
         self.session = open_session(model, manifest, num_threads=num_threads)
         self._layout = GraphLayout(manifest) if manifest.layout == "graphs" else RowLayout(manifest)
         self._taken = [tensor.name for tensor in self.session.get_inputs()]
+        self._shapes = {spec.name: spec.shape for spec in manifest.outputs}
+        self._shapes.update((state.output, state.shape) for state in manifest.state)
         self._returned = [tensor.name for tensor in self.session.get_outputs()]
 
     def predict(self, request: Any) -> Any:
@@ -110,4 +112,14 @@ class Predictor:
             found = self.session.run(self._returned, {name: feed[name] for name in self._taken})
         except Exception as error:  # of ONNX Runtime, which has no class for them
             raise RequestError(f"request: the model cannot answer it: {str(error).strip()[:500]}") from error
-        return dict(zip(self._returned, found, strict=True))
+        answer = dict(zip(self._returned, found, strict=True))
+        for name, shape in self._shapes.items():
+            sizes = answer[name].shape
+            fits = len(sizes) == len(shape) and all(
+                size == wanted or isinstance(wanted, str) for size, wanted in zip(sizes, shape, strict=True)
+            )
+            if not fits:
+                raise PackageError(
+                    f"{name}: the graph answers with shape {list(sizes)}, the manifest has {list(shape)}"
+                )
+        return answer

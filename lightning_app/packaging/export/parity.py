@@ -127,8 +127,8 @@ class ParityGate:
             names = ", ".join(spec.name for spec in self.outputs if not spec.dtype.startswith("float"))
             raise ParityError(
                 f"{names}: {self.mismatches:.2%} of the whole numbers are others than the checkpoint's, "
-                f"{MISMATCHES:.1%} is allowed; differences of rounding grow in a recursion that has not learned to settle: train it "
-                "longer, or give it fewer steps"
+                f"{MISMATCHES:.1%} is allowed; differences of rounding grow in a recursion that has not learned to "
+                "settle: train it longer, or give it fewer steps"
             )
 
 
