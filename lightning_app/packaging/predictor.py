@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lightning_app.packaging.errors import PackageError, RequestError
+from lightning_app.packaging.errors import BadRowsError, PackageError, RequestError
 from lightning_app.packaging.frames import as_frame, read_frame, write_frame
 from lightning_app.packaging.graphs import GraphLayout
 from lightning_app.packaging.labels import LABEL, named, named_column, with_likeliest
@@ -93,9 +93,12 @@ class Predictor:
             tokens[TOKENS] = self.tokenizer.read(request)
             inputs = tuple(spec for spec in inputs if spec.name != TOKENS)
             request = request.drop(TEXT) if is_frame else {key: request[key] for key in request if key != TEXT}
-        values, bad = read_frame(request, inputs) if is_frame else (read_request(request, inputs), {})
-        found = {**tokens, **values}
-        return check_values(found, self._layout.inputs, bad, least_size=self._layout.least_size)
+        values, reasons = read_frame(request, inputs) if is_frame else (read_request(request, inputs), {})
+        checked = check_values({**tokens, **values}, self._layout.inputs, reasons, least_size=self._layout.least_size)
+        self._layout.check(checked, reasons)
+        if reasons:
+            raise BadRowsError(reasons, num_rows=len(next(iter(checked.values()))))
+        return checked
 
     def _finish(self, answer: dict[str, Values], *, is_frame: bool) -> Any:
         labels = self.manifest.labels

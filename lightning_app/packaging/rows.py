@@ -39,6 +39,14 @@ class RowLayout:
         self._outputs = manifest.outputs
         self._state = manifest.state
 
+    def check(self, values: Mapping[str, Values], reasons: dict[int, str]) -> None:
+        """Nothing but sizes and numbers can be wrong with a row, and those are right.
+
+        Args:
+            values: By name of an input, checked.
+            reasons: By row, why it cannot be answered.
+        """
+
     def answer(self, values: Mapping[str, Values], state: State | None, run: Run) -> tuple[dict[str, Values], State]:
         """Answers rows.
 

@@ -1,5 +1,6 @@
 """Requests and answers of packages whose rows are samples."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,25 @@ def test_an_empty_window_is_refused(windows: Predictor, past: list[Any]) -> None
 def test_what_does_not_fit_is_refused_by_name(package: Package, request_: Any, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         package.predict(request_)
+
+
+def test_a_request_larger_than_memory_is_refused_before_it_is_read(package: Package) -> None:
+    features = np.broadcast_to(np.float64(1), (2**40, 4))
+    with pytest.raises(RequestError, match="features: 4,398,046,511,104 numbers given, at most 268,435,456"):
+        package.predict({"features": features})
+
+
+def test_threads_share_a_package(windows: Predictor) -> None:
+    rng = np.random.default_rng(0)
+    requests = [
+        {"past": [rng.standard_normal((length, 2)) for length in rng.integers(1, 9, 20)], "scale": np.ones(20)}
+        for _ in range(16)
+    ]
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(windows.predict, requests))
+    for request, answer in zip(requests, answers, strict=True):
+        expected = [window.mean(axis=0) for window in request["past"]]
+        np.testing.assert_allclose(answer["mean"], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_float_is_no_whole_number() -> None:
