@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import onnx
 import polars as pl
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
-from lightning_app.packaging import Manifest, Predictor, TensorSpec, write_package
+from lightning_app.packaging import Manifest, Predictor, TensorSpec, Tokenizer, write_package
 from lightning_app.packaging.golden import make_golden
 
 LABELS = ("low", "middle", "high")
@@ -61,15 +61,88 @@ def small_package(
     size = np.where(features[:, 0] > 0, "large", "small")
     manifest = replace(manifest, **_measured(error, size, labels is not None), **(changes or {}))
     inputs = {column: features[:, place] for place, column in enumerate(columns)} if columns else {"features": features}
+    return write_package(
+        folder,
+        manifest=manifest,
+        overwrite=overwrite,
+        files={
+            "model.onnx": model,
+            "config.yaml": b"seed_everything: 0\n",
+            "MODEL_CARD.md": f"# {name}\n".encode(),
+            "reference.parquet": _parquet({**inputs, "target": target, **answer}),
+            "evaluation.parquet": _parquet({"row": np.arange(num_rows), "error": error, "slice.size": size}),
+            "golden.json": make_golden(Predictor(manifest=manifest, model=model), {"features": features[:3]}),
+        },
+    )
+
+
+def package_of(
+    folder: Path, manifest: Manifest, model: bytes, request: Mapping[str, Any], *, tokenizer: Tokenizer | None = None
+) -> Path:
+    """Writes a package around any ONNX graph; its golden request, reference and evaluation are this request's.
+
+    Args:
+        folder: Where.
+        manifest: With the signature.
+        model: The ONNX file.
+        request: A dict request; the tables hold a row for each of its rows.
+        tokenizer: Where the input is text.
+    """
+    predictor = Predictor(manifest=manifest, model=model, tokenizer=tokenizer)
+    num_rows = len(next(iter(request.values())))
+    rows = {"row": np.arange(num_rows), "error": np.zeros(num_rows)}
     files: dict[str, bytes | Path] = {
         "model.onnx": model,
         "config.yaml": b"seed_everything: 0\n",
-        "MODEL_CARD.md": f"# {name}\n".encode(),
-        "reference.parquet": _parquet({**inputs, "target": target, **answer}),
-        "evaluation.parquet": _parquet({"row": np.arange(num_rows), "error": error, "slice.size": size}),
-        "golden.json": make_golden(Predictor(manifest=manifest, model=model), {"features": features[:3]}),
+        "MODEL_CARD.md": f"# {manifest.name}\n".encode(),
+        "reference.parquet": _parquet(rows),
+        "evaluation.parquet": _parquet(rows),
+        "golden.json": make_golden(predictor, request),
     }
-    return write_package(folder, manifest=manifest, files=files, overwrite=overwrite)
+    if tokenizer is not None:
+        files["tokenizer.json"] = tokenizer.to_json()
+    return write_package(folder, manifest=manifest, files=files)
+
+
+def manifest_of(*, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], **changes: Any) -> Manifest:
+    """A manifest with a signature and what every manifest has.
+
+    Args:
+        inputs: Of the graph.
+        outputs: Of the graph.
+        changes: Other fields.
+    """
+    return replace(_manifest("small", None, None, 1), inputs=tuple(inputs), outputs=tuple(outputs), **changes)
+
+
+def onnx_model(
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    constants: Mapping[str, np.ndarray],
+) -> bytes:
+    """A checked ONNX file.
+
+    Args:
+        nodes: In their order.
+        inputs: What the graph takes, state included.
+        outputs: What it returns, state included.
+        constants: Weights by name.
+    """
+    graph = helper.make_graph(
+        list(nodes),
+        "small",
+        [_value_info(spec) for spec in inputs],
+        [_value_info(spec) for spec in outputs],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString()
+
+
+def _value_info(spec: TensorSpec) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(spec.name, helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype)), spec.shape)
 
 
 def _manifest(name: str, labels: Sequence[str] | None, columns: Sequence[str] | None, width: int) -> Manifest:
@@ -138,7 +211,7 @@ def _weights(width: int, outputs: int, noise: float, seed: int) -> list[np.ndarr
 def _model(weights: list[np.ndarray], is_class: bool) -> bytes:
     """`tanh(x W + b) V + c`, then a softmax over the classes, or the one number without its axis."""
     names = ["hidden_weight", "hidden_bias", "weight", "bias"]
-    initializers = [numpy_helper.from_array(array, name) for array, name in zip(weights, names, strict=True)]
+    constants = dict(zip(names, weights, strict=True))
     nodes = [
         helper.make_node("Gemm", ["features", "hidden_weight", "hidden_bias"], ["before"]),
         helper.make_node("Tanh", ["before"], ["hidden"]),
@@ -146,16 +219,12 @@ def _model(weights: list[np.ndarray], is_class: bool) -> bytes:
     ]
     if is_class:
         nodes.append(helper.make_node("Softmax", ["scores"], ["probabilities"], axis=-1))
-        output = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", weights[3].size])
+        answer = TensorSpec("probabilities", "float32", ("batch", weights[3].size))
     else:
-        initializers.append(numpy_helper.from_array(np.array([1]), "last_axis"))
+        constants["last_axis"] = np.array([1])
         nodes.append(helper.make_node("Squeeze", ["scores", "last_axis"], ["price"]))
-        output = helper.make_tensor_value_info("price", TensorProto.FLOAT, ["batch"])
-    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", len(weights[0])])
-    graph = helper.make_graph(nodes, "perceptron", [features], [output], initializers)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    onnx.checker.check_model(model)
-    return model.SerializeToString()
+        answer = TensorSpec("price", "float32", ("batch",))
+    return onnx_model(nodes, [TensorSpec("features", "float32", ("batch", len(weights[0])))], [answer], constants)
 
 
 def _parquet(columns: Mapping[str, Any]) -> bytes:

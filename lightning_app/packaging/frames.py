@@ -51,7 +51,7 @@ def read_frame(frame: "pl.DataFrame", inputs: Sequence[TensorSpec]) -> tuple[dic
     bad: dict[int, str] = {}
     for spec in inputs:
         if spec.name in frame.columns:
-            values[spec.name] = _read(frame[spec.name], len(spec.shape) - 1, bad)
+            values[spec.name] = _read(frame[spec.name], spec, bad)
             continue
         if spec.columns is None or len(spec.shape) != 2:
             raise RequestError(f"{spec.name}: no such column, the table has {_some(frame.columns)}")
@@ -60,7 +60,10 @@ def read_frame(frame: "pl.DataFrame", inputs: Sequence[TensorSpec]) -> tuple[dic
         parts = frame.select(spec.columns)
         for name in spec.columns:
             _check_numbers(name, parts[name].dtype)
-        values[spec.name] = parts.to_numpy(order="c")
+        if len(set(parts.dtypes)) == 1 and parts.dtypes[0].is_float():
+            values[spec.name] = parts.to_numpy(order="c")
+        else:
+            values[spec.name] = np.stack([_numbers(parts[name]) for name in spec.columns], axis=1)
     return values, bad
 
 
@@ -81,37 +84,60 @@ def write_frame(answer: Mapping[str, Values]) -> "pl.DataFrame":
     return pl.DataFrame(columns)
 
 
-def _read(series: "pl.Series", depth: int, bad: dict[int, str]) -> Values:
-    """Numbers (N, ...) with `depth` axes behind the rows."""
+def _read(series: "pl.Series", spec: TensorSpec, bad: dict[int, str]) -> Values:
+    """Numbers (N, ...) with the axes of the input behind the rows."""
+    depth = len(spec.shape) - 1
     leaf, found = series.dtype, 0
     while (inner := getattr(leaf, "inner", None)) is not None:
         leaf, found = inner, found + 1
     _check_numbers(series.name, leaf)
     if found != depth:
-        wanted = ("numbers", "lists of numbers")[depth] if depth < 2 else f"lists {depth} deep of numbers"
+        wanted = ("numbers", "lists of numbers")[depth] if depth < 2 else f"lists of lists, {depth} deep, of numbers"
         raise RequestError(f"{series.name}: a column of {series.dtype} given, {wanted} needed")
     if depth == 0 or (not series.null_count() and _arrays_alone(series.dtype)):
-        return series.to_numpy()
-    return _read_lists(series, depth, bad)
+        return _numbers(series)
+    sizes = [size for size in spec.shape[1:] if isinstance(size, int)]
+    return _read_fixed(series, sizes, bad) if len(sizes) == depth else _read_lists(series, depth, bad)
 
 
-def _read_lists(series: "pl.Series", depth: int, bad: dict[int, str]) -> Values:
+def _read_fixed(series: "pl.Series", sizes: Sequence[int], bad: dict[int, str]) -> Array:
+    """Lists that all have these sizes; those that have not are bad rows, of zeros."""
     import polars as pl
 
     name, num_rows = series.name, len(series)
+    fine = np.ones(num_rows, dtype=bool)
+    rows = np.arange(num_rows)  # of each list at the level that is looked at
+    for size in sizes:
+        series = _as_lists(series)
+        lengths = series.list.len().cast(pl.Int64).fill_null(-1).to_numpy()
+        for row, length in zip(rows[lengths != size], lengths[lengths != size], strict=True):
+            bad.setdefault(int(row), f"{name}: {'none' if length < 0 else length} given, {size} needed")
+            fine[row] = False
+        kept = fine[rows]
+        series = series.filter(kept).explode()
+        rows = np.repeat(rows[kept], size)
+    content = _numbers(series)
+    found = np.zeros((num_rows, *sizes), dtype=content.dtype)
+    found[fine] = content.reshape(-1, *sizes)
+    return found
+
+
+def _read_lists(series: "pl.Series", depth: int, bad: dict[int, str]) -> Values:
+    """Lists of any sizes."""
+    name, num_rows = series.name, len(series)
+    for row in np.flatnonzero(series.is_null().to_numpy()):
+        bad.setdefault(int(row), f"{name}: missing")
     levels: list[Array] = []  # lengths of the lists, level by level
     for _ in range(depth):
-        if isinstance(series.dtype, pl.Array):
-            series = series.arr.to_list()
+        series = _as_lists(series)
         lengths = series.list.len().fill_null(0).to_numpy()
         levels.append(lengths)
-        series = series.filter(pl.Series(lengths > 0)).explode()  # explode makes a null of an empty list
-    flat = series.to_numpy()
-    if all((lengths == lengths[0]).all() for lengths in levels if len(lengths)) and flat.size:
+        series = series.filter(lengths > 0).explode()  # explode makes a null of an empty list
+    flat = _numbers(series)
+    if flat.size and all((lengths == lengths[0]).all() for lengths in levels):
         return flat.reshape(num_rows, *(int(lengths[0]) for lengths in levels))
     rows: list[Array] = []
-    places = [0] * depth
-    start = 0
+    places, start = [0] * depth, 0
     for row in range(num_rows):
         shape, width = [], 1
         for level, lengths in enumerate(levels):
@@ -125,6 +151,22 @@ def _read_lists(series: "pl.Series", depth: int, bad: dict[int, str]) -> Values:
         start += width
         rows.append(np.zeros([0] * depth) if row in bad else content.reshape(shape))
     return rows
+
+
+def _as_lists(series: "pl.Series") -> "pl.Series":
+    import polars as pl
+
+    return series.arr.to_list() if isinstance(series.dtype, pl.Array) else series
+
+
+def _numbers(series: "pl.Series") -> Array:
+    """An array without objects: what is missing is NaN."""
+    import polars as pl
+
+    plain = series.dtype.is_float() or (series.dtype.is_integer() and series.dtype not in (pl.Int128, pl.UInt128))
+    if plain or isinstance(series.dtype, pl.Array) or (series.dtype == pl.Boolean and not series.null_count()):
+        return series.to_numpy()
+    return series.cast(pl.Float64).to_numpy()
 
 
 def _arrays_alone(dtype: Any) -> bool:

@@ -23,6 +23,8 @@ TASKS = (
 )  # fmt: skip
 LAYOUTS = ("rows", "graphs", "stream")
 DTYPES = ("float16", "float32", "float64", "int8", "uint8", "int32", "int64", "bool")
+PROBABILITIES = "probabilities"
+"""The output that labels belong to."""
 MAX_VALUES = 2**28
 """Most numbers of one tensor, where its sizes are known."""
 MAX_RANK = 8
@@ -96,7 +98,7 @@ class Manifest:
         inputs: What the graph takes, without state.
         outputs: What it returns, without state.
         state: What a stream carries.
-        labels: Name of each class, where the answer is a class.
+        labels: Name of each class, along the last axis of the output `probabilities`.
         tokenizer: `tokenizer.json` where the input is text.
         metrics: `split`, `protocol`, `rows`, `values` by name, and for each value which is `better`.
         slices: By name and value of a slice: `rows` and `error`.
@@ -198,8 +200,9 @@ class Manifest:
         self._check_rows()
         if self.labels is not None:
             need(len(set(self.labels)) == len(self.labels) >= 2, "labels", "two or more different", list(self.labels))
-            of_labels = [spec for spec in self.outputs if spec.shape[1:] == (len(self.labels),)]
-            need(len(of_labels) == 1, "labels", "one output with a number per label", len(of_labels))
+            shapes = [spec.shape[1:] for spec in self.outputs if spec.name == PROBABILITIES]
+            wanted = f"an output {PROBABILITIES!r} with a number per label"
+            need(shapes == [(len(self.labels),)], "labels", wanted, [spec.name for spec in self.outputs])
         _check_records(self)
 
     def _check_rows(self) -> None:

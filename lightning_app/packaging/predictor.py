@@ -7,7 +7,8 @@ import numpy as np
 
 from lightning_app.packaging.errors import PackageError, RequestError
 from lightning_app.packaging.frames import as_frame, read_frame, write_frame
-from lightning_app.packaging.manifest import Manifest
+from lightning_app.packaging.graphs import GraphLayout
+from lightning_app.packaging.manifest import PROBABILITIES, Manifest
 from lightning_app.packaging.requests import read_request
 from lightning_app.packaging.rows import RowLayout, State
 from lightning_app.packaging.session import open_session
@@ -41,7 +42,7 @@ class Predictor:
         self.manifest = manifest
         self.tokenizer = tokenizer
         self.session = open_session(model, manifest, num_threads=num_threads)
-        self._layout = RowLayout(manifest)
+        self._layout = GraphLayout(manifest) if manifest.layout == "graphs" else RowLayout(manifest)
         self._taken = [tensor.name for tensor in self.session.get_inputs()]
         self._returned = [tensor.name for tensor in self.session.get_outputs()]
 
@@ -92,7 +93,8 @@ class Predictor:
             inputs = tuple(spec for spec in inputs if spec.name != TOKENS)
             request = request.drop(TEXT) if is_frame else {key: request[key] for key in request if key != TEXT}
         values, bad = read_frame(request, inputs) if is_frame else (read_request(request, inputs), {})
-        return check_values({**tokens, **values}, self._layout.inputs, bad)
+        found = {**tokens, **values}
+        return check_values(found, self._layout.inputs, bad, least_size=self._layout.least_size)
 
     def _run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         try:
@@ -103,16 +105,16 @@ class Predictor:
 
 
 def _with_labels(answer: dict[str, Values], labels: tuple[str, ...] | None) -> dict[str, Values]:
-    """The name of the likeliest class beside the probabilities of all."""
+    """The name of the likeliest class and its probability, before the probabilities of all."""
     if labels is None:
         return answer
-    named: dict[str, Values] = {}
-    for name, values in answer.items():
-        if isinstance(values, np.ndarray) and values.shape[1:] == (len(labels),):
-            places = values.argmax(axis=1)
-            named["label"] = np.array(labels, dtype=np.str_)[places]
-            named["probability"] = values[np.arange(len(values)), places]
-            named["probabilities"] = values
-        else:
-            named[name] = values
-    return named
+    given, names = answer[PROBABILITIES], np.array(labels, dtype=np.str_)
+    added: dict[str, Values] = {}
+    if isinstance(given, np.ndarray):
+        added = {"label": names[given.argmax(axis=1)], "probability": given.max(axis=1)}
+    else:  # of each node of a graph
+        added = {
+            "label": [names[row.argmax(axis=1)] for row in given],
+            "probability": [row.max(axis=1) for row in given],
+        }
+    return {**added, **answer}

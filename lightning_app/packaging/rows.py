@@ -15,7 +15,8 @@ State: TypeAlias = dict[str, Array]
 Run: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]
 """One call of the graph: arrays by name in, arrays by name out."""
 
-_VALUES_PER_CALL = 2**20
+VALUES_PER_CALL = 2**20
+"""Most numbers that one call of the graph is given, unless a single row has more."""
 _ROWS_PER_CALL = 16_384
 
 
@@ -27,7 +28,10 @@ class RowLayout:
 
     Attributes:
         inputs: What a row has.
+        least_size: Of axes that differ from row to row.
     """
+
+    least_size = 1
 
     def __init__(self, manifest: Manifest) -> None:
         self.inputs = manifest.inputs
@@ -102,7 +106,7 @@ def _calls(values: Mapping[str, Values], num_rows: int) -> Iterator[slice | Arra
 
 
 def _step(values_per_row: int) -> int:
-    return max(1, min(_ROWS_PER_CALL, _VALUES_PER_CALL // max(1, values_per_row)))
+    return max(1, min(_ROWS_PER_CALL, VALUES_PER_CALL // max(1, values_per_row)))
 
 
 def _take(value: Values, rows: slice | Array) -> Array:

@@ -14,7 +14,7 @@ Values: TypeAlias = Array | list[Array]
 
 
 def check_values(
-    values: Mapping[str, Values], inputs: Sequence[TensorSpec], bad: Mapping[int, str]
+    values: Mapping[str, Values], inputs: Sequence[TensorSpec], bad: Mapping[int, str], *, least_size: int
 ) -> dict[str, Values]:
     """Casts what a request holds, and finds its rows that cannot be answered.
 
@@ -22,6 +22,7 @@ def check_values(
         values: By name of an input, numbers of any dtype; what is missing in a frame is NaN.
         inputs: What the graph takes, rows first.
         bad: Reasons by row that reading found already.
+        least_size: Smallest size of an axis whose size differs from row to row.
 
     Returns:
         By name of an input, in its dtype.
@@ -35,11 +36,21 @@ def check_values(
     if len(set(counts.values())) > 1:
         raise RequestError(f"request: inputs have different numbers of rows: {counts}")
     reasons = dict(bad)
-    checked = {spec.name: _cast(values[spec.name], spec, reasons) for spec in inputs}
-    _check_sizes(checked, inputs, reasons)
+    checked = {spec.name: _cast(_with_axes(values[spec.name], spec), spec, reasons) for spec in inputs}
+    _check_sizes(checked, inputs, least_size, reasons)
     if reasons:
         raise BadRowsError(reasons, num_rows=next(iter(counts.values())))
     return checked
+
+
+def _with_axes(values: Values, spec: TensorSpec) -> Values:
+    """Lists without an element have the axes that they would have."""
+    shape = [size if isinstance(size, int) else 0 for size in spec.shape[1:]]
+    if 0 not in shape:
+        return values
+    if isinstance(values, list):
+        return [value if value.size else value.reshape(shape) for value in values]
+    return values if values.size else values.reshape([len(values), *shape])
 
 
 def _cast(values: Values, spec: TensorSpec, reasons: dict[int, str]) -> Values:
@@ -70,27 +81,34 @@ def _cast_array(values: Array, spec: TensorSpec, reasons: dict[int, str], *, fir
     return cast
 
 
-def _check_sizes(checked: Mapping[str, Values], inputs: Sequence[TensorSpec], reasons: dict[int, str]) -> None:
-    """Fixed axes have their size; axes of one name have one size in a row, at least 1 where an input has to have it."""
+def _check_sizes(
+    checked: Mapping[str, Values], inputs: Sequence[TensorSpec], least_size: int, reasons: dict[int, str]
+) -> None:
+    """Fixed axes have their size; axes of one name have one size in a row."""
     of_all: dict[str, int] = {}
     of_row: dict[int, dict[str, int]] = {}
     for spec in sorted(inputs, key=lambda spec: isinstance(checked[spec.name], list)):
         values, wanted = checked[spec.name], spec.shape[1:]
         if isinstance(values, np.ndarray):
-            if len(values) and not _fits(values.shape[1:], wanted, of_all):
+            if len(values) and not _fits(values.shape[1:], wanted, least_size, of_all):
                 raise RequestError(_misfit(spec, values.shape[1:]))
             continue
         for row, value in enumerate(values):
-            if row not in reasons and not _fits(value.shape, wanted, of_row.setdefault(row, dict(of_all))):
+            sizes = of_row.setdefault(row, dict(of_all))
+            if row not in reasons and not _fits(value.shape, wanted, least_size, sizes):
                 reasons[row] = _misfit(spec, value.shape)
 
 
-def _fits(shape: Sequence[int], wanted: Sequence[int | str], sizes: dict[str, int]) -> bool:
+def _fits(shape: Sequence[int], wanted: Sequence[int | str], least_size: int, sizes: dict[str, int]) -> bool:
     return len(shape) == len(wanted) and all(
-        size == (sizes.setdefault(axis, size) if isinstance(axis, str) else axis)
+        size == axis if isinstance(axis, int) else size == sizes.setdefault(axis, size) and size >= least_size
         for size, axis in zip(shape, wanted, strict=True)
     )
 
 
 def _misfit(spec: TensorSpec, shape: Sequence[int]) -> str:
-    return f"{spec.name}: {list(shape)} numbers in a row, {list(spec.shape[1:])} needed"
+    return f"{spec.name}: {_sizes(shape)} given, {_sizes(spec.shape[1:])} needed"
+
+
+def _sizes(shape: Sequence[int | str]) -> str:
+    return " x ".join(map(str, shape)) or "a number"
