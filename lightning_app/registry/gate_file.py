@@ -1,5 +1,6 @@
 """What a version must pass before it is promoted, as a file."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -198,30 +199,24 @@ def _value(entry: Any, given: Any, key: str) -> Any:
     elif isinstance(default, bool):
         fits, wanted = isinstance(given, bool), "true or false"
     else:
-        least = None if key.startswith("metrics.") else 0
-        # YAML 1.1 takes 1e-4 for text; what is meant is plain.
-        given = _number(given)
-        fits = given is not None and (least is None or given >= least)
-        fits = fits and not (name == "champion.confidence" and not 0 < given < 1)
-        wanted = (
-            "a number between 0 and 1"
-            if name == "champion.confidence"
-            else "a number" + ("" if least is None else " from 0")
-        )
+        fits, given, wanted = _read_number(given, positive=not key.startswith("metrics."))
+        if name == "champion.confidence":
+            fits, wanted = fits and 0 < given < 1, "a number between 0 and 1"
     if not fits:
         raise UsageError(f"{name}: {given!r} given, {wanted} is needed")
     return given
 
 
-def _number(given: Any) -> float | int | None:
-    if isinstance(given, bool):
-        return None
-    if isinstance(given, str):
-        try:
-            given = float(given)
-        except ValueError:
-            return None
-    return given if isinstance(given, int | float) and given == given and abs(given) != float("inf") else None
+def _read_number(given: Any, *, positive: bool) -> tuple[bool, Any, str]:
+    """Whether it is one, the number, and what is wanted. YAML 1.1 takes 1e-4 for text; what is meant is plain."""
+    wanted = "a number from 0" if positive else "a number"
+    try:
+        number = float(given) if isinstance(given, str) else given
+    except ValueError:
+        return False, given, wanted
+    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        return False, given, wanted
+    return number >= 0 or not positive, number, wanted
 
 
 def _check_keys(given: Any, allowed: tuple[str, ...], key: str) -> None:

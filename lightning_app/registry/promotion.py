@@ -50,7 +50,7 @@ class Promotion:
 
 def promote_version(
     journal: Journal,
-    fetch: Callable[[str, int], Candidate],
+    fetch: Callable[[int], Candidate],
     *,
     reference: ModelReference,
     to: str,
@@ -61,7 +61,7 @@ def promote_version(
 
     Args:
         journal: Of the model.
-        fetch: Brings a version here, by name and number.
+        fetch: Brings a version here, by number.
         reference: The version.
         to: The alias.
         gates: Their bounds.
@@ -85,7 +85,7 @@ def promote_version(
     if before == version:
         return Promotion(name, version, to, before, (), promoted=True, forced=False)
     champion = aliases.get("champion")
-    verdicts = check_gates(gates, fetch(name, version), None if champion is None else fetch(name, champion), alias=to)
+    verdicts = check_gates(gates, fetch(version), None if champion is None else fetch(champion), alias=to)
     passed = all(verdict.passed for verdict in verdicts)
     if not passed and force is None:
         return Promotion(name, version, to, before, verdicts, promoted=False, forced=False)

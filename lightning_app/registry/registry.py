@@ -194,19 +194,19 @@ class Registry:
         reference = read_reference(model)
         if "@" not in model:
             raise UsageError(f"model: {model!r} given; say which version, e.g. {model}@1")
-        with changing(self._lock_folder, reference.name, wait=0.0):
-            store = self._store()
-            self._ask(reference.name)
-            journal = Journal(store, reference.name)
+        name = reference.name
+        with changing(self._lock_folder, name, wait=0.0):
+            snapshot = self._ask(name)
             promotion = promote_version(
-                journal,
-                self._candidate,
+                Journal(self._store(), name),
+                lambda number: self._candidate(name, number, snapshot),
                 reference=reference,
                 to=to,
                 gates=GateFile() if gates is None else gates,
                 force=force,
             )
-            self._ask(reference.name)
+            if promotion.promoted:
+                self._ask(name)
         return promotion
 
     def rollback(self, name: str, *, reason: str | None = None) -> Rollback:
@@ -243,8 +243,9 @@ class Registry:
         title = model if resolved.version is None else f"{resolved.name}@{resolved.version}"
         return Candidate(title, resolved.path, Manifest.read(resolved.path))
 
-    def _candidate(self, name: str, number: int) -> Candidate:
-        return self.candidate(f"{name}@{number}")
+    def _candidate(self, name: str, number: int, snapshot: Snapshot) -> Candidate:
+        path = self._fetch(name, number, snapshot)
+        return Candidate(f"{name}@{number}", path, Manifest.read(path))
 
     @property
     def _lock_folder(self) -> Path:
