@@ -26,6 +26,7 @@ class Snapshot:
         aliases: Alias to version number.
         digests: Version number to digest of its package.
         champions: Versions that a rollback goes back through, the present one last.
+        last: Number of the journal's last entry.
         when: ISO 8601, UTC.
         rolled_back: Versions that were taken back, newest last, while the registry did not answer; it is told when it
             answers again.
@@ -35,6 +36,7 @@ class Snapshot:
     aliases: Mapping[str, int]
     digests: Mapping[int, str]
     champions: Sequence[int]
+    last: int
     when: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     rolled_back: Sequence[int] = ()
     reason: str | None = None

@@ -142,7 +142,11 @@ class Journal:
         """
         tags = {"action": entry.action, "alias": entry.alias, "from": str(entry.before), "to": str(entry.after)}
         self.store.append_entry(
-            self.name, text=json.dumps(asdict(entry)), tags={**tags, "who": entry.who}, version=entry.after
+            self.name,
+            text=json.dumps(asdict(entry)),
+            tags={**tags, "who": entry.who},
+            version=entry.after,
+            is_first=entry.follows == 0,
         )
         state = self.repair()
         for number, written in state.entries.items():

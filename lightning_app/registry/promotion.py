@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from lightning_app.errors import UsageError
+from lightning_app.registry.cache import Snapshot
 from lightning_app.registry.comparison import Candidate
 from lightning_app.registry.errors import PromotionRefusedError
 from lightning_app.registry.gate_file import GateFile
@@ -50,6 +51,7 @@ class Promotion:
 
 def promote_version(
     journal: Journal,
+    snapshot: Snapshot,
     fetch: Callable[[int], Candidate],
     *,
     reference: ModelReference,
@@ -61,6 +63,7 @@ def promote_version(
 
     Args:
         journal: Of the model.
+        snapshot: What the registry says.
         fetch: Brings a version here, by number.
         reference: The version.
         to: The alias.
@@ -76,8 +79,7 @@ def promote_version(
     if force is not None and not force.strip():
         raise UsageError("force: a reason is needed; it is recorded")
     name = reference.name
-    state = journal.repair()
-    aliases = journal.store.aliases(name)
+    aliases = snapshot.aliases
     version = aliases.get(reference.alias) if reference.alias is not None else reference.version
     if version is None:
         raise UsageError(f"model: {reference} given, no version of {name} has that alias")
@@ -100,7 +102,7 @@ def promote_version(
             before=before,
             after=version,
             changes=changes,
-            follows=state.last,
+            follows=snapshot.last,
             reason=None if force is None else force.strip(),
             gates=[asdict(verdict) for verdict in verdicts],
         )

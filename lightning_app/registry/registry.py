@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from lightning_app.registry.store import MlflowStore, VersionRecord
 
 _log = logging.getLogger("lightning_app.registry")
 _REGISTER_WAIT = 600.0
+_ANSWERS_FOR = 1.0
+"""Seconds for which a server that answered need not be asked whether it does."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Registry:
         self.address = RegistryAddress.find(uri)
         self._cache = Cache(self.address, cache)
         self._opened: MlflowStore | None = None
+        self._answered = 0.0  # when it was last seen to answer, on the monotonic clock
 
     def register(self, path: str | Path, name: str | None = None) -> int:
         """Makes a version of a package; the same package is the same version, however often it is registered.
@@ -199,6 +203,7 @@ class Registry:
             snapshot = self._ask(name)
             promotion = promote_version(
                 Journal(self._store(), name),
+                snapshot,
                 lambda number: self._candidate(name, number, snapshot),
                 reference=reference,
                 to=to,
@@ -226,11 +231,11 @@ class Registry:
         check_name(name)
         with changing(self._lock_folder, name, wait=0.0):
             try:
-                self._ask(name, timeout=0.5)
+                snapshot = self._ask(name, timeout=0.5)
             except RegistryUnreachableError as error:
                 return roll_back_here(self._cache, name, self._last_known(name, error), reason=reason)
-            done = roll_back(Journal(self._store(), name), reason=reason)
-            self._ask(name)
+            done, snapshot = roll_back(Journal(self._store(), name), snapshot, reason=reason)
+            self._cache.remember(name, snapshot)
         return done
 
     def candidate(self, model: str) -> Candidate:
@@ -255,8 +260,11 @@ class Registry:
     def _store(self, *, create: bool = False, timeout: float = 5.0) -> MlflowStore:
         if self._opened is None or (create and self.address.database is not None):
             self._opened = MlflowStore(self.address, create=create, timeout=timeout)
-        else:
+        elif self.address.database is not None or time.monotonic() - self._answered > _ANSWERS_FOR:
             self.address.check(timeout)
+        else:
+            return self._opened
+        self._answered = time.monotonic()
         return self._opened
 
     def _ask(self, name: str, *, timeout: float = 5.0) -> Snapshot:
@@ -264,13 +272,12 @@ class Registry:
         store = self._store(timeout=timeout)
         journal = Journal(store, name)
         state = journal.repair()
-        last = self._cache.snapshot(name)
-        if last is not None and last.rolled_back:
-            tell_rollbacks(journal, last)
-            state = journal.repair()
         aliases = store.aliases(name)
         digests = {record.number: record.digest for record in store.versions(name)}
-        snapshot = Snapshot(aliases, digests, state.champions(aliases.get("champion")))
+        snapshot = Snapshot(aliases, digests, state.champions(aliases.get("champion")), state.last)
+        here = self._cache.snapshot(name)
+        if here is not None and here.rolled_back:
+            snapshot = tell_rollbacks(journal, here, snapshot)
         if digests:
             self._cache.remember(name, snapshot)
         return snapshot

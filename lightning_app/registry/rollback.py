@@ -28,33 +28,35 @@ class Rollback:
     told: bool
 
 
-def roll_back(journal: Journal, *, reason: str | None) -> Rollback:
+def roll_back(journal: Journal, snapshot: Snapshot, *, reason: str | None) -> tuple[Rollback, Snapshot]:
     """Writes the change into the journal.
 
     Args:
         journal: Of the model.
+        snapshot: What the registry says.
         reason: Why.
+
+    Returns:
+        done: What was done.
+        snapshot: What the registry says now.
 
     Raises:
         UsageError: There was no champion before.
         PromotionConflictError: Another change was written meanwhile.
     """
-    state = journal.repair()
-    champions = state.champions(journal.store.aliases(journal.name).get("champion"))
-    before, after, earlier = _last_three(journal.name, champions)
-    changes = {"previous": earlier, "champion": after}
-    journal.write(
+    before, after, earlier = _last_three(journal.name, snapshot.champions)
+    number = journal.write(
         Entry(
             action="rollback",
             alias="champion",
             before=before,
             after=after,
-            changes=changes,
-            follows=state.last,
+            changes={"previous": earlier, "champion": after},
+            follows=snapshot.last,
             reason=reason,
         )
     )
-    return Rollback(journal.name, before, after, told=True)
+    return Rollback(journal.name, before, after, told=True), replace(_without_champion(snapshot), last=number)
 
 
 def roll_back_here(cache: Cache, name: str, snapshot: Snapshot, *, reason: str | None) -> Rollback:
@@ -69,46 +71,49 @@ def roll_back_here(cache: Cache, name: str, snapshot: Snapshot, *, reason: str |
     Raises:
         UsageError: No champion before is known, or its package is not here.
     """
-    before, after, earlier = _last_three(name, snapshot.champions)
+    before, after, _ = _last_three(name, snapshot.champions)
     if cache.package(snapshot.digests.get(after, "")) is None:
         raise UsageError(
             f"name: the registry does not answer, and {name}@{after} is not in the local cache; only versions that "
             "were resolved here can be taken back without the registry"
         )
-    aliases = {**snapshot.aliases, "champion": after}
-    aliases.pop("previous", None)
-    if earlier is not None:
-        aliases["previous"] = earlier
-    cache.remember(
-        name,
-        replace(
-            snapshot,
-            aliases=aliases,
-            champions=list(snapshot.champions)[:-1],
-            rolled_back=[*snapshot.rolled_back, before],
-            reason=reason,
-        ),
-    )
+    rolled_back = [*snapshot.rolled_back, before]
+    cache.remember(name, replace(_without_champion(snapshot), rolled_back=rolled_back, reason=reason))
     return Rollback(name, before, after, told=False)
 
 
-def tell_rollbacks(journal: Journal, snapshot: Snapshot) -> None:
+def tell_rollbacks(journal: Journal, here: Snapshot, there: Snapshot) -> Snapshot:
     """Tells the registry of rollbacks that it did not hear of; not where its champion is another one by now.
 
     Args:
         journal: Of the model.
-        snapshot: What this machine did.
+        here: What this machine did.
+        there: What the registry says.
+
+    Returns:
+        What the registry says now.
     """
-    for before in snapshot.rolled_back:
-        champion = journal.store.aliases(journal.name).get("champion")
+    for before in here.rolled_back:
+        champion = there.aliases.get("champion")
         if champion != before:
             _log.warning(
                 "%s: version %s was rolled back on this machine while the registry did not answer; its champion is "
                 "%s by now, and stays",
                 journal.name, before, champion,
             )  # fmt: skip
-            return
-        roll_back(journal, reason=snapshot.reason)
+            return there
+        _, there = roll_back(journal, there, reason=here.reason)
+    return there
+
+
+def _without_champion(snapshot: Snapshot) -> Snapshot:
+    """As it is once the champion before is champion again."""
+    champions = list(snapshot.champions)[:-1]
+    aliases = {**snapshot.aliases, "champion": champions[-1]}
+    aliases.pop("previous", None)
+    if len(champions) > 1:
+        aliases["previous"] = champions[-2]
+    return replace(snapshot, aliases=aliases, champions=champions)
 
 
 def _last_three(name: str, champions: Sequence[int]) -> tuple[int, int, int | None]:

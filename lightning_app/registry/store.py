@@ -27,11 +27,12 @@ EXPERIMENT = "lightning-app"
 ARTIFACTS = "mlartifacts"
 """Folder of the files, beside a sqlite database."""
 MODEL_FOLDER = "model"
-# No usage reports to MLflow's makers, no minutes of retries, no bar for each file that is copied.
+# No usage reports to MLflow's makers, no minutes of retries, no bars and addresses between our lines.
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 _DIGEST, _FAMILY, _TASK, _METRICS = "package.digest", "package.family", "package.task", "package.metrics"
 _NAME, _BY = "package.name", "registered.by"
@@ -132,13 +133,14 @@ class MlflowStore:
             name: Name of the model.
             changes: Alias to version number; None takes the alias away.
         """
-        current = self.aliases(name)
+        # MLflow has no answer for an alias that is taken away twice; setting one twice does no harm.
+        current = self.aliases(name) if None in changes.values() else {}
         with _translated(self.address):
             for alias, number in changes.items():
                 if number is None:
                     if alias in current:
                         self._client.delete_registered_model_alias(name, alias)
-                elif current.get(alias) != number:
+                else:
                     self._client.set_registered_model_alias(name, alias, str(number))
 
     def add_version(
@@ -193,7 +195,7 @@ class MlflowStore:
             path = f"{MODEL_FOLDER}/{PACKAGE_FOLDER}"
             return Path(self._client.download_artifacts(record.run_id, path, str(folder)))
 
-    def append_entry(self, name: str, *, text: str, tags: Mapping[str, str], version: int) -> int:
+    def append_entry(self, name: str, *, text: str, tags: Mapping[str, str], version: int, is_first: bool) -> int:
         """Adds an entry to the journal of a model; its number is given out by the registry, once.
 
         Args:
@@ -201,14 +203,20 @@ class MlflowStore:
             text: The entry.
             tags: For people who look at MLflow's pages.
             version: The version that the entry is about.
+            is_first: Whether there may be no journal yet.
 
         Returns:
             Number of the entry, larger than all before.
         """
         with _translated(self.address):
-            self._ensure_model(name + JOURNAL_SUFFIX)
+            if is_first:
+                self._ensure_model(name + JOURNAL_SUFFIX)
             entry = self._client.create_model_version(
-                name + JOURNAL_SUFFIX, f"models:/{name}/{version}", tags=dict(tags), description=text
+                name + JOURNAL_SUFFIX,
+                f"models:/{name}/{version}",
+                tags=dict(tags),
+                description=text,
+                await_creation_for=0,
             )
         return int(entry.version)
 

@@ -88,6 +88,7 @@ def test_a_challenger_that_becomes_champion_is_no_challenger_any_more(register: 
 def test_without_the_registry_this_machine_rolls_back_and_tells_it_later(
     three_champions: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert three_champions.resolve("phase@1").version == 1
     assert three_champions.resolve("phase").version == 3  # fetches the previous one too
     Path("mlflow.db").rename("away.db")
     begin = time.process_time()
@@ -126,6 +127,7 @@ def test_a_rollback_is_not_told_to_a_registry_whose_champion_is_another_by_now(
 def test_without_registry_and_without_package_nothing_is_rolled_back(
     three_champions: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    three_champions.resolve("phase")
     shutil.rmtree(tmp_path / "cache" / "packages")
     Path("mlflow.db").unlink()
     assert main(["rollback", "phase"]) == 2
@@ -140,9 +142,9 @@ def test_a_server_that_is_down_or_silent_is_noticed_within_a_second(
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, never answers
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
         registry = Registry(uri)
+        three_champions.resolve("phase")
         known = tmp_path / "cache" / "registries" / three_champions.address.key
         shutil.copytree(known, known.parent / registry.address.key)
-        three_champions.resolve("phase")
         begin = time.perf_counter()
         done = registry.rollback("phase")
         assert (done.after, done.told) == (2, False)
