@@ -8,17 +8,20 @@ found without the mark, because its writer was killed, is applied by whoever com
 """
 
 import json
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from lightning_app.errors import UsageError
 from lightning_app.registry.errors import PromotionConflictError
 from lightning_app.registry.store import MlflowStore
 from lightning_app.registry.who import WHO
 
-_STATE, _APPLIED = "promotion.state", "applied"
+_log = logging.getLogger("lightning_app.registry")
+_STATE, _APPLIED, _VOID = "promotion.state", "applied", "void"
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,9 @@ class Entry:
     who: str = WHO
     when: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     token: str = field(default_factory=lambda: secrets.token_hex(8))
+
+
+_FIELDS = tuple(entry.name for entry in fields(Entry))
 
 
 @dataclass(frozen=True)
@@ -108,9 +114,9 @@ class Journal:
         entries: dict[int, Entry] = {}
         last, applied = 0, True
         for number, text, tags in self.store.entries(self.name):
-            entry = Entry(**json.loads(text))
+            entry = Entry(**{key: value for key, value in json.loads(text).items() if key in _FIELDS})
             if entry.follows == last:
-                entries[number], last, applied = entry, number, tags.get(_STATE) == _APPLIED
+                entries[number], last, applied = entry, number, tags.get(_STATE) in (_APPLIED, _VOID)
         return State(entries, applied)
 
     def repair(self) -> State:
@@ -159,5 +165,10 @@ class Journal:
         )
 
     def _apply(self, number: int, entry: Entry) -> None:
-        self.store.set_aliases(self.name, entry.changes)
-        self.store.mark_entry(self.name, number, key=_STATE, value=_APPLIED)
+        try:
+            self.store.set_aliases(self.name, entry.changes)
+        except UsageError as error:  # somebody deleted the version meanwhile: it can never be applied
+            _log.warning("%s: entry %s of the journal is void: %s", self.name, number, error)
+            self.store.mark_entry(self.name, number, key=_STATE, value=_VOID)
+        else:
+            self.store.mark_entry(self.name, number, key=_STATE, value=_APPLIED)

@@ -4,6 +4,7 @@ import logging
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from lightning_app.errors import UsageError
@@ -274,7 +275,11 @@ class Registry:
         state = journal.repair()
         aliases = store.aliases(name)
         digests = {record.number: record.digest for record in store.versions(name)}
-        snapshot = Snapshot(aliases, digests, state.champions(aliases.get("champion")), state.last)
+        champion = aliases.get("champion")
+        champions = [number for number in state.champions(champion) if number in digests or number == champion]
+        # A version that was deleted may have stood between one and the same.
+        champions = [number for number, _ in groupby(champions)]
+        snapshot = Snapshot(aliases, digests, champions, state.last)
         here = self._cache.snapshot(name)
         if here is not None and here.rolled_back:
             snapshot = tell_rollbacks(journal, here, snapshot)

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from lightning_app.registry.who import WHO
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 EXPERIMENT = "lightning-app"
 """The MLflow experiment whose runs hold the files of the versions."""
 ARTIFACTS = "mlartifacts"
@@ -284,7 +286,7 @@ class MlflowStore:
 
 def _record(version: "ModelVersion") -> VersionRecord | None:
     tags = version.tags
-    if _DIGEST not in tags:
+    if not _SHA256.fullmatch(tags.get(_DIGEST, "")):  # it becomes the name of a folder
         return None  # registered by something else
     return VersionRecord(
         name=version.name,
@@ -320,6 +322,8 @@ def _translated(address: RegistryAddress) -> Iterator[None]:
         text = str(error)
         if "Max retries exceeded" in text or "Connection" in text:
             raise RegistryUnreachableError(f"the registry at {address.uri} does not answer") from error
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            raise UsageError(f"registry: {text.removeprefix('RESOURCE_DOES_NOT_EXIST: ')}") from error
         if "out-of-date database schema" in text:
             raise UsageError(
                 f"registry: {address.uri} was made by an older MLflow; make a copy of it, then run: "

@@ -108,6 +108,22 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(start: Callabl
     assert len(first.history("phase").entries) == 2
 
 
+def test_a_promotion_of_a_version_that_was_deleted_meanwhile_does_not_block_the_journal(
+    start: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    folder = start()
+    registry = Registry(f"sqlite:///{folder}/start/mlflow.db", cache=folder / "a")
+    journal = Journal(MlflowStore(registry.address), "phase")
+    entry = Entry(action="promote", alias="champion", before=1, after=2, changes=NEW, follows=journal.repair().last)
+    monkeypatch.setattr(journal, "repair", journal.read)  # as if it were killed before it sets the aliases
+    journal.write(entry)
+    MlflowClient(registry.address.uri, registry.address.uri).delete_model_version("phase", "2")
+    assert registry.resolve("phase").version == 1
+    assert registry.promote("phase@1", to="shadow").promoted
+
+
 def test_processes_that_promote_at_once_are_told_by_the_lock(start: Callable[..., Path]) -> None:
     from lightning_app.registry.lock import changing
 

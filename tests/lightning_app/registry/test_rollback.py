@@ -76,6 +76,15 @@ def test_a_champion_that_was_set_by_other_means_is_one_to_go_back_from_and_to(th
     assert aliases(three_champions) == {"champion": 1, "previous": 3}
 
 
+def test_a_version_that_was_deleted_is_no_champion_to_go_back_to(three_champions: Registry) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(three_champions.address.uri, three_champions.address.uri)
+    client.delete_model_version("phase", "2")
+    assert three_champions.rollback("phase").after == 1
+    assert aliases(three_champions) == {"champion": 1}
+
+
 def test_a_challenger_that_becomes_champion_is_no_challenger_any_more(register: Register, registry: Registry) -> None:
     register()
     registry.promote("phase@1", to="challenger")
