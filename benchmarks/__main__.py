@@ -11,11 +11,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from benchmarks import forecasting, graph, recurrent, registry
+from benchmarks import forecasting, graph, production, recurrent, registry
 from benchmarks.measure import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results.md"
-SECTIONS: dict[str, Callable[[], str]] = forecasting.SECTIONS | recurrent.SECTIONS | graph.SECTIONS | registry.SECTIONS
+SECTIONS: dict[str, Callable[[], str]] = (
+    forecasting.SECTIONS | recurrent.SECTIONS | graph.SECTIONS | production.SECTIONS | registry.SECTIONS
+)
 HEAD = """# Results
 
 What this project measured of itself, misses included. `make bench` writes this page; each section says when and

@@ -71,7 +71,11 @@ def main(repeats: int) -> None:
         registry.resolve("one@champion")
         (folder / "mlflow.db").rename(folder / "away.db")
         costs["`lightning-app rollback` without the registry"] = [command("rollback", "one", *uri)]
-    print(json.dumps({name: [statistics.median(column) for column in zip(*rows, strict=True)] for name, rows in costs.items()}))
+    print(
+        json.dumps(
+            {name: [statistics.median(column) for column in zip(*rows, strict=True)] for name, rows in costs.items()}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from lightning_app.packaging.errors import BadRowsError, PackageError, RequestError
-from lightning_app.packaging.manifest import Manifest, TensorSpec
+from lightning_app.packaging.manifest import Manifest
 from lightning_app.packaging.rows import VALUES_PER_CALL, Run, State
+from lightning_app.packaging.signature import TensorSpec
 from lightning_app.packaging.values import Array, Values
 
 NODES, GRAPH_AXES = "nodes", ("graphs", "batch")
@@ -69,7 +70,7 @@ class GraphLayout:
             found = run(self._pack(values, graphs, own))
             for spec in self._outputs:
                 axis = str(spec.shape[0])
-                ends = [] if axis in GRAPH_AXES else np.cumsum(own[axis])[:-1]
+                ends = np.zeros(0, dtype=np.int64) if axis in GRAPH_AXES else np.cumsum(own[axis])[:-1]
                 parts[spec.name] += np.split(found[spec.name], ends)
         return {spec.name: _joined(spec, parts[spec.name]) for spec in self._outputs}, {}
 

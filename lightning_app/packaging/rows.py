@@ -7,7 +7,8 @@ from typing import TypeAlias
 import numpy as np
 
 from lightning_app.packaging.errors import RequestError
-from lightning_app.packaging.manifest import Manifest, StateSpec, TensorSpec
+from lightning_app.packaging.manifest import Manifest
+from lightning_app.packaging.signature import StateSpec, TensorSpec
 from lightning_app.packaging.values import Array, Values
 
 State: TypeAlias = dict[str, Array]

@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 
 from lightning_app.packaging.errors import BadRowsError, RequestError
-from lightning_app.packaging.manifest import MAX_VALUES, TensorSpec
+from lightning_app.packaging.signature import MAX_VALUES, TensorSpec
 
 Array: TypeAlias = np.ndarray
 Values: TypeAlias = Array | list[Array]

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lightning_app import __version__
-from lightning_app.packaging.manifest import Manifest, TensorSpec
+from lightning_app.packaging.graphs import GraphLayout
+from lightning_app.packaging.manifest import Manifest
+from lightning_app.packaging.signature import TensorSpec
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
-    from mlflow.types import Schema
+    from mlflow.types import ColSpec, Schema
 
 PACKAGE_FOLDER = "data/package"
 """Where the package lies within the model."""
@@ -55,15 +57,25 @@ def signature(manifest: Manifest) -> "ModelSignature":
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
-    from mlflow.types.schema import Array
 
     if manifest.tokenizer is not None:
         return ModelSignature(inputs=Schema([ColSpec(DataType.string, "text")]))
-    if manifest.layout == "graphs":
-        numbers: dict[str, Any] = {"x": DataType.float, "edge_index": DataType.long}
-        return ModelSignature(inputs=Schema([ColSpec(Array(Array(type_)), name) for name, type_ in numbers.items()]))
+    if manifest.layout == "graphs":  # as a table: a graph per row
+        return ModelSignature(inputs=Schema([_column(spec) for spec in GraphLayout(manifest).inputs]))
     outputs = None if manifest.labels is not None else _schema(manifest.outputs)
     return ModelSignature(inputs=_schema(manifest.inputs), outputs=outputs)
+
+
+def _column(spec: TensorSpec) -> "ColSpec":
+    """A column of lists as deep as a row of the input is."""
+    from mlflow.types import ColSpec, DataType
+    from mlflow.types.schema import Array
+
+    # The widest of its kind: MLflow takes no number of a list that it would have to round.
+    kind: Any = DataType.double if spec.dtype.startswith("float") else DataType.long
+    for _ in spec.shape[1:]:
+        kind = Array(kind)
+    return ColSpec(kind, spec.name)
 
 
 def _schema(specs: tuple[TensorSpec, ...]) -> "Schema":

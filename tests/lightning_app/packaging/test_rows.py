@@ -160,7 +160,7 @@ def test_an_empty_window_is_refused(windows: Predictor, past: list[Any]) -> None
         ({"features": [[1, 2, 3, 1j]]}, "features: values of complex128 given, numbers needed"),
         ([[1, 2, 3, 4]], "request: list given, a table or a dict of arrays needed"),
         (pl.DataFrame({"length": [1.0]}), "width, height, weight: no such column, the table has length"),
-        (pl.DataFrame(dict.fromkeys(COLUMNS, ["a"])), "length: a column of String given, numbers needed"),
+        (pl.DataFrame({key: ["a"] for key in COLUMNS}), "length: a column of String given, numbers needed"),
         (pl.DataFrame({"features": [1.0]}), "features: a column of Float64 given, lists of numbers needed"),
         (pl.DataFrame({"features": [["a"]]}), "features: a column of String given, numbers needed"),
     ],

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from lightning_app.__main__ import main
-from lightning_app.packaging import Package
+from lightning_app.packaging import Package, TensorSpec
 from lightning_app.registry import Registry
-from tests.packages import small_package
+from tests.packages import manifest_of, onnx_model, package_of, small_package
 
 Register = Callable[..., int]
 
@@ -153,3 +153,25 @@ def test_models_of_others_are_left_alone(register: Register, registry: Registry)
     assert main(["models", "list"]) == 0
     with pytest.raises(ValueError, match="there is no model 'theirs'"):
         registry.resolve("theirs@1")
+
+
+def test_mlflow_asks_a_package_of_graphs_with_a_graph_per_row(tmp_path: Path, registry: Registry) -> None:
+    import mlflow
+    from onnx import helper
+
+    inputs = [
+        TensorSpec(name="x", dtype="float32", shape=("nodes", 2)),
+        TensorSpec(name="edge_index", dtype="int64", shape=(2, "edges")),
+    ]
+    outputs = [TensorSpec(name="twice", dtype="float32", shape=("nodes", 2))]
+    model = onnx_model([helper.make_node("Mul", ["x", "two"], ["twice"])], inputs, outputs, {"two": np.float32([2])})
+    manifest = manifest_of(
+        inputs=inputs, outputs=outputs, name="graphs", family="graph", task="graph_regression", layout="graphs"
+    )
+    nodes = [[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0]]]
+    edges = [[[0, 1], [1, 0]], [[0, 0]]]
+    arrays = {"x": [np.float32(rows) for rows in nodes], "edge_index": [np.int64(rows) for rows in edges]}
+    registry.register(package_of(tmp_path / "package", manifest, model, arrays))
+    mlflow.set_tracking_uri(registry.address.uri)
+    answer = mlflow.pyfunc.load_model("models:/graphs/1").predict(pd.DataFrame({"x": nodes, "edge_index": edges}))
+    assert [np.array(rows).tolist() for rows in answer["twice"]] == [[[2.0, 4.0], [6.0, 8.0]], [[10.0, 12.0]]]
