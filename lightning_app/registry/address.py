@@ -38,7 +38,13 @@ class RegistryAddress:
         """
         given = (uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT).rstrip("/")
         if given.startswith(_SQLITE):
-            return cls(_SQLITE + str(Path(given.removeprefix(_SQLITE)).resolve()))
+            path = str(Path(given.removeprefix(_SQLITE)).resolve())
+            if odd := set("#?%") & set(path):
+                raise UsageError(
+                    f"registry: {path} holds {' '.join(sorted(odd))}, which MLflow takes for a part of the address; "
+                    "give another folder"
+                )
+            return cls(_SQLITE + path)
         scheme = urlsplit(given).scheme
         if scheme in ("http", "https", "databricks") or scheme.split("+")[0] in _DATABASES:
             return cls(given)

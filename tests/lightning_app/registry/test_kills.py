@@ -138,6 +138,18 @@ def test_processes_that_promote_at_once_are_told_by_the_lock(start: Callable[...
 
 
 @pytest.mark.slow
+def test_of_processes_that_promote_at_once_one_writes_and_no_other(start: Callable[..., Path]) -> None:
+    folder = start()
+    codes, said = program(folder, "promote", count=4)
+    assert 0 in codes
+    told = said.count("another process changes it") + said.count("while this change was being prepared")
+    assert codes.count(1) == told, said  # who came after it was done found the version champion already
+    registry = Registry(f"sqlite:///{folder}/start/mlflow.db", cache=folder / "cache")
+    assert {alias: version.record.number for version in registry.versions("phase") for alias in version.aliases} == NEW
+    assert len(registry.history("phase").entries) == 2
+
+
+@pytest.mark.slow
 def test_processes_that_begin_a_registry_together_all_register(tmp_path: Path) -> None:
     for number in (1, 2, 3):
         small_package(tmp_path / f"package-{number}", seed=number)

@@ -12,6 +12,7 @@ from lightning_app.__main__ import main
 from lightning_app.packaging import Package, TensorSpec
 from lightning_app.registry import Registry
 from tests.packages import manifest_of, onnx_model, package_of, small_package
+from tests.registries import place_registry
 
 Register = Callable[..., int]
 
@@ -94,6 +95,7 @@ WRONG = [
     (["promote", "phase@1", "--to", "previous"], "invalid choice: 'previous'"),
     (["promote", "phase@1", "--to", "shadow", "--force", " "], "force: a reason is needed"),
     (["promote", "phase@1", "--to", "shadow", "--registry", "mlruns"], "registry: 'mlruns' given"),
+    (["promote", "phase@1", "--to", "shadow", "--registry", "sqlite:///a#1.db"], "a#1.db holds #"),
     (["rollback", "phase"], "no champion before"),
     (["models", "show", "other"], "there is no model 'other'; there are: phase"),
     (["models", "compare", "phase@1"], "two or more"),
@@ -141,6 +143,19 @@ def test_a_registry_that_is_not_there_is_not_made_by_looking(
         assert main([*args, "--registry", f"sqlite:///{elsewhere}"]) == 1
         assert "register a package first" in capsys.readouterr().err
     assert not elsewhere.exists()
+
+
+def test_a_registry_in_a_folder_with_an_odd_name_keeps_its_files_there(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    folder = tmp_path / "50 of no. 1 & more"
+    folder.mkdir()
+    place_registry(folder, request.config)
+    package = small_package(tmp_path / "package")
+    registry = Registry(f"sqlite:///{folder}/mlflow.db")
+    assert registry.register(package, "phase") == 1
+    assert Package.load(registry.resolve("phase@1").path).digest == Package.load(package).digest
+    assert sorted(path.name for path in folder.iterdir() if path.name[0] != ".") == ["mlartifacts", "mlflow.db"]
 
 
 def test_models_of_others_are_left_alone(register: Register, registry: Registry) -> None:
