@@ -119,10 +119,10 @@ class Cache:
         """
         try:
             given = json.loads((self._registry / f"{name}.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+            digests = {int(number): digest for number, digest in given.pop("digests").items()}
+            return Snapshot(digests=digests, **given)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or of another version
             return None
-        given["digests"] = {int(number): digest for number, digest in given["digests"].items()}
-        return Snapshot(**given)
 
     def remember(self, name: str, snapshot: Snapshot) -> None:
         """Keeps what the registry says of a model.

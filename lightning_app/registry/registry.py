@@ -1,15 +1,15 @@
 """Versions of models: registered, found, promoted, rolled back."""
 
-import logging
 import tempfile
-import time
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 from lightning_app.errors import UsageError
+from lightning_app.packaging.errors import PackageError
+from lightning_app.packaging.folder import read_folder
 from lightning_app.packaging.manifest import MANIFEST, Manifest
 from lightning_app.packaging.package import Package
+from lightning_app.registry.access import RegistryAccess, what_is
 from lightning_app.registry.address import RegistryAddress
 from lightning_app.registry.cache import Cache, Snapshot
 from lightning_app.registry.comparison import Candidate
@@ -17,16 +17,13 @@ from lightning_app.registry.errors import RegistryUnreachableError
 from lightning_app.registry.gate_file import GateFile
 from lightning_app.registry.journal import Journal, State
 from lightning_app.registry.lock import changing
-from lightning_app.registry.mlflow_model import write_mlflow_model
+from lightning_app.registry.mlflow_model import PACKAGE_FOLDER, write_mlflow_model
 from lightning_app.registry.promotion import Promotion, promote_version
 from lightning_app.registry.reference import check_name, read_reference
-from lightning_app.registry.rollback import Rollback, roll_back, roll_back_here, tell_rollbacks
-from lightning_app.registry.store import MlflowStore, VersionRecord
+from lightning_app.registry.rollback import Rollback, roll_back, roll_back_here
+from lightning_app.registry.version_record import VersionRecord
 
-_log = logging.getLogger("lightning_app.registry")
 _REGISTER_WAIT = 600.0
-_ANSWERS_FOR = 1.0
-"""Seconds for which a server that answered need not be asked whether it does."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +66,7 @@ class Registry:
 
     def __init__(self, uri: str | None = None, *, cache: Path | None = None) -> None:
         self.address = RegistryAddress.find(uri)
-        self._cache = Cache(self.address, cache)
-        self._opened: MlflowStore | None = None
-        self._answered = 0.0  # when it was last seen to answer, on the monotonic clock
+        self._access = RegistryAccess(self.address, Cache(self.address, cache))
 
     def register(self, path: str | Path, name: str | None = None) -> int:
         """Makes a version of a package; the same package is the same version, however often it is registered.
@@ -91,14 +86,16 @@ class Registry:
         manifest = package.manifest
         name = manifest.name if name is None else name
         check_name(name)
-        with changing(self._lock_folder, f"{name}.register", wait=_REGISTER_WAIT):
-            store = self._store(create=True)
+        with changing(self._access.lock_folder, f"{name}.register", wait=_REGISTER_WAIT):
+            store = self._access.store(create=True)
             for record in store.versions(name):
                 if record.digest == package.digest:
                     return record.number
             with tempfile.TemporaryDirectory() as scratch:
                 folder = Path(scratch) / "model"
                 write_mlflow_model(package.path, manifest, folder)
+                if read_folder(folder / PACKAGE_FOLDER, keep=())[1] != package.digest:
+                    raise PackageError(f"package: {path} was replaced by another while it was registered")
                 number = store.add_version(
                     name,
                     folder,
@@ -108,7 +105,7 @@ class Registry:
                     metrics=manifest.metrics["values"],
                     card=(package.path / "MODEL_CARD.md").read_text(encoding="utf-8"),
                 )
-            self._ask(name)
+            self._access.ask(name)
         return number
 
     def resolve(self, model: str) -> ResolvedModel:
@@ -128,16 +125,16 @@ class Registry:
         reference = read_reference(model)
         name = reference.name
         try:
-            snapshot = self._ask(name)
+            snapshot = self._access.ask(name)
         except RegistryUnreachableError as error:
-            snapshot = self._last_known(name, error)
+            snapshot = self._access.last_known(name, error)
         number = reference.version or snapshot.aliases.get(reference.alias or "")
         if number is None:
             known = ", ".join(f"{alias} {number}" for alias, number in sorted(snapshot.aliases.items()))
-            raise UsageError(f"model: {reference} given, {_what_is(name, snapshot)}; aliases: {known or 'none'}")
-        path = self._fetch(name, number, snapshot)
+            raise UsageError(f"model: {reference} given, {what_is(name, snapshot)}; aliases: {known or 'none'}")
+        path = self._access.fetch(name, number, snapshot)
         if reference.alias == "champion" and "previous" in snapshot.aliases:
-            self._fetch_previous(name, snapshot)
+            self._access.fetch_previous(name, snapshot)
         aliases = tuple(sorted(alias for alias, version in snapshot.aliases.items() if version == number))
         return ResolvedModel(name, number, path, aliases)
 
@@ -152,8 +149,8 @@ class Registry:
             RegistryUnreachableError: The registry does not answer.
         """
         check_name(name)
-        self._ask(name)
-        store = self._store()
+        self._access.ask(name)
+        store = self._access.store()
         aliases, records = store.aliases(name), store.versions(name)
         if not records:
             raise UsageError(f"name: there is no model {name!r}; there are: {', '.join(store.names()) or 'none'}")
@@ -168,7 +165,7 @@ class Registry:
         Raises:
             RegistryUnreachableError: The registry does not answer.
         """
-        return self._store().names()
+        return self._access.store().names()
 
     def history(self, name: str) -> State:
         """The journal of a model: who changed what, when, and what the gates said.
@@ -177,7 +174,7 @@ class Registry:
             name: Name of the model.
         """
         check_name(name)
-        return Journal(self._store(), name).repair()
+        return Journal(self._access.store(), name).repair()
 
     def promote(self, model: str, *, to: str, gates: GateFile | None = None, force: str | None = None) -> Promotion:
         """Makes a version champion, challenger or shadow, if the gates let it.
@@ -200,10 +197,10 @@ class Registry:
         if "@" not in model:
             raise UsageError(f"model: {model!r} given; say which version, e.g. {model}@1")
         name = reference.name
-        with changing(self._lock_folder, name, wait=0.0):
-            snapshot = self._ask(name)
+        with changing(self._access.lock_folder, name, wait=0.0):
+            snapshot = self._access.ask(name)
             promotion = promote_version(
-                Journal(self._store(), name),
+                Journal(self._access.store(), name),
                 snapshot,
                 lambda number: self._candidate(name, number, snapshot),
                 reference=reference,
@@ -212,7 +209,7 @@ class Registry:
                 force=force,
             )
             if promotion.promoted:
-                self._ask(name)
+                self._access.ask(name)
         return promotion
 
     def rollback(self, name: str, *, reason: str | None = None) -> Rollback:
@@ -230,13 +227,13 @@ class Registry:
             PromotionConflictError: Somebody else changes the same model.
         """
         check_name(name)
-        with changing(self._lock_folder, name, wait=0.0):
+        with changing(self._access.lock_folder, name, wait=0.0):
             try:
-                snapshot = self._ask(name, timeout=0.5)
+                snapshot = self._access.ask(name, timeout=0.5)
             except RegistryUnreachableError as error:
-                return roll_back_here(self._cache, name, self._last_known(name, error), reason=reason)
-            done, snapshot = roll_back(Journal(self._store(), name), snapshot, reason=reason)
-            self._cache.remember(name, snapshot)
+                return roll_back_here(self._access.cache, name, self._access.last_known(name, error), reason=reason)
+            done, snapshot = roll_back(Journal(self._access.store(), name), snapshot, reason=reason)
+            self._access.cache.remember(name, snapshot)
         return done
 
     def candidate(self, model: str) -> Candidate:
@@ -250,74 +247,5 @@ class Registry:
         return Candidate(title, resolved.path, Manifest.read(resolved.path))
 
     def _candidate(self, name: str, number: int, snapshot: Snapshot) -> Candidate:
-        path = self._fetch(name, number, snapshot)
+        path = self._access.fetch(name, number, snapshot)
         return Candidate(f"{name}@{number}", path, Manifest.read(path))
-
-    @property
-    def _lock_folder(self) -> Path:
-        database = self.address.database
-        return self._cache.locks if database is None else database.parent / f".{database.name}.locks"
-
-    def _store(self, *, create: bool = False, timeout: float = 5.0) -> MlflowStore:
-        if self._opened is None or (create and self.address.database is not None):
-            self._opened = MlflowStore(self.address, create=create, timeout=timeout)
-        elif self.address.database is not None or time.monotonic() - self._answered > _ANSWERS_FOR:
-            self.address.check(timeout)
-        else:
-            return self._opened
-        self._answered = time.monotonic()
-        return self._opened
-
-    def _ask(self, name: str, *, timeout: float = 5.0) -> Snapshot:
-        """What the registry says of a model: unfinished changes are ended first, and rollbacks told."""
-        store = self._store(timeout=timeout)
-        journal = Journal(store, name)
-        state = journal.repair()
-        aliases = store.aliases(name)
-        digests = {record.number: record.digest for record in store.versions(name)}
-        champion = aliases.get("champion")
-        champions = [number for number in state.champions(champion) if number in digests or number == champion]
-        # A version that was deleted may have stood between one and the same.
-        champions = [number for number, _ in groupby(champions)]
-        snapshot = Snapshot(aliases, digests, champions, state.last)
-        here = self._cache.snapshot(name)
-        if here is not None and here.rolled_back:
-            snapshot = tell_rollbacks(journal, here, snapshot)
-        if digests:
-            self._cache.remember(name, snapshot)
-        return snapshot
-
-    def _last_known(self, name: str, error: RegistryUnreachableError) -> Snapshot:
-        snapshot = self._cache.snapshot(name)
-        if snapshot is None:
-            raise error
-        _log.warning("%s; going by what was known of %s at %s", error, name, snapshot.when)
-        return snapshot
-
-    def _fetch(self, name: str, number: int, snapshot: Snapshot) -> Path:
-        digest = snapshot.digests.get(number)
-        if digest is None:
-            raise UsageError(f"model: {name}@{number} given, {_what_is(name, snapshot)}")
-        path = self._cache.package(digest)
-        if path is None:
-            store = self._store()
-            record = next(record for record in store.versions(name) if record.number == number)
-            with self._cache.receive(digest) as folder:
-                store.download(record, folder)
-            path = self._cache.package(digest)
-            assert path is not None
-        return path
-
-    def _fetch_previous(self, name: str, snapshot: Snapshot) -> None:
-        """So that a rollback finds it here, also without the registry."""
-        try:
-            self._fetch(name, snapshot.aliases["previous"], snapshot)
-        except (UsageError, OSError) as error:
-            _log.warning("the previous champion of %s could not be fetched: %s", name, error)
-
-
-def _what_is(name: str, snapshot: Snapshot) -> str:
-    numbers = sorted(snapshot.digests)
-    if not numbers:
-        return f"there is no model {name!r}"
-    return f"{name} has the versions {', '.join(map(str, numbers))}"

@@ -3,11 +3,8 @@
 import json
 import logging
 import os
-import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,15 +12,24 @@ from typing import TYPE_CHECKING, Any
 from lightning_app.errors import UsageError
 from lightning_app.registry.address import RegistryAddress
 from lightning_app.registry.database import create_database
-from lightning_app.registry.errors import RegistryUnreachableError
+from lightning_app.registry.mlflow_errors import translated
 from lightning_app.registry.mlflow_model import PACKAGE_FOLDER
 from lightning_app.registry.reference import JOURNAL_SUFFIX
+from lightning_app.registry.version_record import (
+    DIGEST,
+    FAMILY,
+    METRICS,
+    NAME,
+    REGISTERED_BY,
+    TASK,
+    VersionRecord,
+    read_record,
+)
 from lightning_app.registry.who import WHO
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 EXPERIMENT = "lightning-app"
 """The MLflow experiment whose runs hold the files of the versions."""
 ARTIFACTS = "mlartifacts"
@@ -36,35 +42,6 @@ _SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-_DIGEST, _FAMILY, _TASK, _METRICS = "package.digest", "package.family", "package.task", "package.metrics"
-_NAME, _BY = "package.name", "registered.by"
-
-
-@dataclass(frozen=True)
-class VersionRecord:
-    """A registered version.
-
-    Attributes:
-        name: Name of the model.
-        number: Of the version, from 1.
-        digest: sha256 of the package's manifest.
-        created: When it was registered, UTC.
-        registered_by: Who registered it.
-        family: Of the package.
-        task: Of the package.
-        metrics: Test metrics by name.
-        run_id: MLflow run that holds the files.
-    """
-
-    name: str
-    number: int
-    digest: str
-    created: datetime
-    registered_by: str
-    family: str
-    task: str
-    metrics: Mapping[str, float]
-    run_id: str
 
 
 class MlflowStore:
@@ -91,14 +68,14 @@ class MlflowStore:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         self.address = address
-        with _translated(address):
+        with translated(address):
             if create and address.database is not None:
                 create_database(address.database)
             self._client = MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
 
     def names(self) -> list[str]:
         """Names of all models, journals left out."""
-        with _translated(self.address):
+        with translated(self.address):
             found = _all_pages(lambda token: self._client.search_registered_models(page_token=token))
         return sorted(model.name for model in found if not model.name.endswith(JOURNAL_SUFFIX))
 
@@ -108,7 +85,7 @@ class MlflowStore:
         Args:
             name: Name of the model.
         """
-        found = (_record(version) for version in self._raw_versions(name))
+        found = (read_record(version) for version in self._raw_versions(name))
         return sorted((record for record in found if record is not None), key=lambda record: record.number)
 
     def aliases(self, name: str) -> dict[str, int]:
@@ -119,7 +96,7 @@ class MlflowStore:
         """
         from mlflow.exceptions import MlflowException
 
-        with _translated(self.address):
+        with translated(self.address):
             try:
                 model = self._client.get_registered_model(name)
             except MlflowException as error:
@@ -137,7 +114,7 @@ class MlflowStore:
         """
         # MLflow has no answer for an alias that is taken away twice; setting one twice does no harm.
         current = self.aliases(name) if None in changes.values() else {}
-        with _translated(self.address):
+        with translated(self.address):
             for alias, number in changes.items():
                 if number is None:
                     if alias in current:
@@ -164,8 +141,8 @@ class MlflowStore:
         """
         from mlflow.entities import Metric
 
-        tags = {_DIGEST: digest, _FAMILY: family, _TASK: task, _NAME: name, _BY: WHO}
-        with _translated(self.address):
+        tags = {DIGEST: digest, FAMILY: family, TASK: task, NAME: name, REGISTERED_BY: WHO}
+        with translated(self.address):
             experiment = self._experiment()
             self._remove_unfinished(experiment, name)
             run = self._client.create_run(experiment, tags=tags, run_name=name)
@@ -178,7 +155,7 @@ class MlflowStore:
                 name,
                 f"{run.info.artifact_uri}/{MODEL_FOLDER}",
                 run.info.run_id,
-                tags={**tags, _METRICS: json.dumps(dict(metrics), sort_keys=True)},
+                tags={**tags, METRICS: json.dumps(dict(metrics), sort_keys=True)},
                 description=card,
             )
         return int(version.version)
@@ -193,7 +170,7 @@ class MlflowStore:
         Returns:
             The folder of the package.
         """
-        with _translated(self.address):
+        with translated(self.address):
             path = f"{MODEL_FOLDER}/{PACKAGE_FOLDER}"
             return Path(self._client.download_artifacts(record.run_id, path, str(folder)))
 
@@ -210,7 +187,7 @@ class MlflowStore:
         Returns:
             Number of the entry, larger than all before.
         """
-        with _translated(self.address):
+        with translated(self.address):
             if is_first:
                 self._ensure_model(name + JOURNAL_SUFFIX)
             entry = self._client.create_model_version(
@@ -231,7 +208,7 @@ class MlflowStore:
             key: Of the tag.
             value: Of the tag.
         """
-        with _translated(self.address):
+        with translated(self.address):
             self._client.set_model_version_tag(name + JOURNAL_SUFFIX, str(number), key, value)
 
     def entries(self, name: str) -> list[tuple[int, str, Mapping[str, str]]]:
@@ -244,7 +221,7 @@ class MlflowStore:
         return sorted((int(entry.version), entry.description or "", entry.tags) for entry in found)
 
     def _raw_versions(self, name: str) -> list["ModelVersion"]:
-        with _translated(self.address):
+        with translated(self.address):
             return _all_pages(
                 lambda token: self._client.search_model_versions(f"name = '{name}'", page_token=token, max_results=1000)
             )
@@ -276,29 +253,12 @@ class MlflowStore:
 
     def _remove_unfinished(self, experiment: str, name: str) -> None:
         """Uploads of this user and machine that were killed: only one process registers a name at a time."""
-        query = f"attributes.status = 'RUNNING' and tags.`{_NAME}` = '{name}' and tags.`{_BY}` = '{WHO}'"
+        query = f"attributes.status = 'RUNNING' and tags.`{NAME}` = '{name}' and tags.`{REGISTERED_BY}` = '{WHO}'"
         for run in self._client.search_runs([experiment], query):
             self._client.set_terminated(run.info.run_id, "KILLED")
             self._client.delete_run(run.info.run_id)
             if self.address.database is not None:
                 shutil.rmtree(self.address.database.parent / ARTIFACTS / run.info.run_id, ignore_errors=True)
-
-
-def _record(version: "ModelVersion") -> VersionRecord | None:
-    tags = version.tags
-    if not _SHA256.fullmatch(tags.get(_DIGEST, "")):  # it becomes the name of a folder
-        return None  # registered by something else
-    return VersionRecord(
-        name=version.name,
-        number=int(version.version),
-        digest=tags[_DIGEST],
-        created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
-        registered_by=tags.get(_BY, "unknown"),
-        family=tags.get(_FAMILY, ""),
-        task=tags.get(_TASK, ""),
-        metrics=json.loads(tags.get(_METRICS, "{}")),
-        run_id=version.run_id or "",
-    )
 
 
 def _all_pages(search: Any) -> list[Any]:
@@ -309,24 +269,3 @@ def _all_pages(search: Any) -> list[Any]:
         token = page.token
         if not token:
             return found
-
-
-@contextmanager
-def _translated(address: RegistryAddress) -> Iterator[None]:
-    """MLflow's errors as ours, where ours say more."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        text = str(error)
-        if "Max retries exceeded" in text or "Connection" in text:
-            raise RegistryUnreachableError(f"the registry at {address.uri} does not answer") from error
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            raise UsageError(f"registry: {text.removeprefix('RESOURCE_DOES_NOT_EXIST: ')}") from error
-        if "out-of-date database schema" in text:
-            raise UsageError(
-                f"registry: {address.uri} was made by an older MLflow; make a copy of it, then run: "
-                f"mlflow db upgrade {address.uri}"
-            ) from error
-        raise

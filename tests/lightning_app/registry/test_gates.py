@@ -71,7 +71,7 @@ def test_each_gate_refuses_what_the_manifest_says(
     gate: str, changes: Mapping[str, Any], register: Register, registry: Registry
 ) -> None:
     register(changes=changes)
-    for alias in ("shadow", "challenger", "champion"):
+    for alias in ("shadow", "champion"):
         assert refused(registry, to=alias) == {gate}
 
 

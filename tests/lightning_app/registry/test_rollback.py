@@ -133,6 +133,16 @@ def test_a_rollback_is_not_told_to_a_registry_whose_champion_is_another_by_now(
     assert aliases(other)["champion"] == 4
 
 
+def test_what_another_version_of_the_application_remembers_is_asked_anew(
+    three_champions: Registry, tmp_path: Path
+) -> None:
+    three_champions.resolve("phase")
+    (known,) = (tmp_path / "cache" / "registries").rglob("phase.json")
+    for content in ("{}", "[]", '{"digests": {}, "of": "later"}', "{"):
+        known.write_text(content)
+        assert three_champions.resolve("phase").version == 3
+
+
 def test_without_registry_and_without_package_nothing_is_rolled_back(
     three_champions: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
