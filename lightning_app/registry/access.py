@@ -8,7 +8,7 @@ from pathlib import Path
 from lightning_app.errors import UsageError
 from lightning_app.registry.address import RegistryAddress
 from lightning_app.registry.cache import Cache, Snapshot
-from lightning_app.registry.errors import RegistryUnreachableError
+from lightning_app.registry.errors import PromotionConflictError, RegistryUnreachableError
 from lightning_app.registry.journal import Journal
 from lightning_app.registry.rollback import tell_rollbacks
 from lightning_app.registry.store import MlflowStore
@@ -79,7 +79,10 @@ class RegistryAccess:
         snapshot = Snapshot(aliases, digests, champions, state.last)
         here = self.cache.snapshot(name)
         if here is not None and here.rolled_back:
-            snapshot = tell_rollbacks(journal, here, snapshot)
+            try:
+                snapshot = tell_rollbacks(journal, here, snapshot)
+            except PromotionConflictError:  # another process of this machine tells them at this moment
+                return self.ask(name, timeout=timeout)
         if digests:
             self.cache.remember(name, snapshot)
         return snapshot

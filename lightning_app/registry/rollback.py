@@ -93,15 +93,15 @@ def tell_rollbacks(journal: Journal, here: Snapshot, there: Snapshot) -> Snapsho
     Returns:
         What the registry says now.
     """
-    for before in here.rolled_back:
-        champion = there.aliases.get("champion")
-        if champion != before:
-            _log.warning(
-                "%s: version %s was rolled back on this machine while the registry did not answer; its champion is "
-                "%s by now, and stays",
-                journal.name, before, champion,
-            )  # fmt: skip
-            return there
+    champion, left = there.aliases.get("champion"), list(here.rolled_back)
+    if champion not in left:
+        _log.warning(
+            "%s: version %s was rolled back on this machine while the registry did not answer; its champion is "
+            "%s by now, and stays",
+            journal.name, left[0], champion,
+        )  # fmt: skip
+        return there
+    for _ in left[left.index(champion) :]:  # who told the ones before it was killed on the way
         _, there = roll_back(journal, there, reason=here.reason)
     return there
 

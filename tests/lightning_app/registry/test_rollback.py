@@ -115,6 +115,22 @@ def test_without_the_registry_this_machine_rolls_back_and_tells_it_later(
     assert [(entry.action, entry.before, entry.after) for entry in entries] == [("rollback", 3, 2), ("rollback", 2, 1)]
 
 
+def test_rollbacks_are_told_to_the_end_where_their_telling_was_killed_midway(
+    three_champions: Registry, tmp_path: Path
+) -> None:
+    three_champions.resolve("phase@1")
+    three_champions.resolve("phase")
+    Path("mlflow.db").rename("away.db")
+    for champion in (2, 1):
+        assert three_champions.rollback("phase").after == champion
+    Path("away.db").rename("mlflow.db")
+    Registry(cache=tmp_path / "killed").rollback("phase")  # what it had told
+    assert Registry().resolve("phase").version == 1
+    assert aliases(three_champions) == {"champion": 1}
+    entries = list(three_champions.history("phase").entries.values())[-2:]
+    assert [(entry.before, entry.after) for entry in entries] == [(3, 2), (2, 1)]
+
+
 def test_a_rollback_is_not_told_to_a_registry_whose_champion_is_another_by_now(
     three_champions: Registry, register: Register, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
