@@ -24,6 +24,10 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "package": ("lightning_app.packaging.command:run", "Show packages, verify them, compare two."),
     "explain": ("lightning_app.explain:run", "Show which edges the prediction for a node of a graph rests on."),
+    "register": ("lightning_app.registry.command:register", "Make a version of a package in the registry."),
+    "promote": ("lightning_app.registry.command:promote", "Make a version champion, if its gates let it."),
+    "rollback": ("lightning_app.registry.command:rollback", "Make the champion before the present one champion again."),
+    "models": ("lightning_app.registry.models_command:run", "List, show or compare what the registry holds."),
 }
 
 

@@ -1,0 +1,61 @@
+"""The file of an embedded registry, made once and whole."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+
+def create_database(path: Path) -> None:
+    """Makes the sqlite file of a registry unless it is there.
+
+    MLflow makes its tables by a hundred migrations. Processes that start it on a missing file together crash
+    ("table already exists"), and one that is killed leaves half a schema. So it is done under a lock, in a file
+    beside, which takes its name at the end.
+
+    Args:
+        path: The file.
+    """
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        if path.exists():
+            return
+        for left in path.parent.glob(f".{path.name}.partial-*"):  # of a process that was killed
+            left.unlink(missing_ok=True)
+        partial = path.with_name(f".{path.name}.partial-{secrets.token_hex(4)}")
+        _migrate(partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+
+def _migrate(path: Path) -> None:
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{path}"
+    with _without_syncing(path):
+        MlflowClient(tracking_uri=uri, registry_uri=uri).search_registered_models(max_results=1)
+
+
+@contextmanager
+def _without_syncing(path: Path) -> Iterator[None]:
+    """Lets connections to a file that nobody reads yet skip the sync of each migration: half of the time."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def on_connect(connection: Any, _record: Any) -> None:
+        files = [row[2] for row in connection.execute("PRAGMA database_list")]
+        if str(path) in files:
+            connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", on_connect)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", on_connect)

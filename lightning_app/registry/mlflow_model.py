@@ -1,0 +1,92 @@
+"""A package as a model that `mlflow.pyfunc` loads: no pickle, only this application's loader."""
+
+import shutil
+import tempfile
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lightning_app import __version__
+from lightning_app.packaging.graphs import GraphLayout
+from lightning_app.packaging.manifest import Manifest
+from lightning_app.packaging.signature import TensorSpec
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+PACKAGE_FOLDER = "data/package"
+"""Where the package lies within the model."""
+_REQUIREMENTS = ("onnxruntime", "numpy", "polars", "pandas")
+
+
+def write_mlflow_model(package: Path, manifest: Manifest, folder: Path) -> None:
+    """Writes what MLflow calls a model around a package.
+
+    Args:
+        package: Folder of the package.
+        manifest: Of the package.
+        folder: Where to; must not exist.
+    """
+    import mlflow.pyfunc
+
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*input example")  # golden.json is one
+        # MLflow names the folder of the data after where it came from.
+        named = shutil.copytree(package, Path(scratch) / Path(PACKAGE_FOLDER).name)
+        mlflow.pyfunc.save_model(
+            folder,
+            loader_module="lightning_app.registry.pyfunc",
+            data_path=str(named),
+            signature=signature(manifest),
+            pip_requirements=[f"lightning-r2p=={__version__}", *(f"{name}=={version(name)}" for name in _REQUIREMENTS)],
+            metadata={"name": manifest.name, "family": manifest.family, "task": manifest.task},
+        )
+
+
+def signature(manifest: Manifest) -> "ModelSignature":
+    """What a model takes and answers, in MLflow's words.
+
+    It is stated, never inferred: without SciPy, MLflow's inference gives `Any` and says nothing.
+
+    Args:
+        manifest: Of the package.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    if manifest.tokenizer is not None:
+        return ModelSignature(inputs=Schema([ColSpec(DataType.string, "text")]))
+    if manifest.layout == "graphs":  # as a table: a graph per row
+        return ModelSignature(inputs=Schema([_column(spec) for spec in GraphLayout(manifest).inputs]))
+    outputs = None if manifest.labels is not None else _schema(manifest.outputs)
+    return ModelSignature(inputs=_schema(manifest.inputs), outputs=outputs)
+
+
+def _column(spec: TensorSpec) -> "ColSpec":
+    """A column of lists as deep as a row of the input is."""
+    from mlflow.types import ColSpec, DataType
+    from mlflow.types.schema import Array
+
+    # The widest of its kind: MLflow takes no number of a list that it would have to round.
+    kind: Any = DataType.double if spec.dtype.startswith("float") else DataType.long
+    for _ in spec.shape[1:]:
+        kind = Array(kind)
+    return ColSpec(kind, spec.name)
+
+
+def _schema(specs: tuple[TensorSpec, ...]) -> "Schema":
+    from mlflow.types import Schema
+    from mlflow.types import TensorSpec as MlflowTensor
+
+    return Schema(
+        [
+            MlflowTensor(
+                np.dtype(spec.dtype), tuple(-1 if isinstance(size, str) else size for size in spec.shape), spec.name
+            )
+            for spec in specs
+        ]
+    )

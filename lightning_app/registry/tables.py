@@ -1,0 +1,29 @@
+"""Tables for a terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from lightning_app.registry.gates import Verdict
+
+
+def show(table: Table) -> None:
+    """Prints a table; where the terminal is narrow, its lines are, and no word is cut.
+
+    Args:
+        table: What is printed.
+    """
+    Console(soft_wrap=True).print(table)
+
+
+def gates_table(verdicts: Sequence[Verdict]) -> Table:
+    """What each gate says.
+
+    Args:
+        verdicts: In the order of the lines.
+    """
+    table = Table("gate", "bound", "value", "verdict")
+    for verdict in verdicts:
+        table.add_row(verdict.gate, verdict.bound, verdict.value, "passed" if verdict.passed else "refused")
+    return table
