@@ -4,13 +4,22 @@ from collections.abc import Mapping
 
 from lightning_app.errors import UsageError
 
+_LONGEST = 1000
+
 
 class PackageError(UsageError):
     """A folder is no package, or not the one that was written."""
 
 
 class RequestError(UsageError):
-    """A request does not fit the package."""
+    """A request does not fit the package.
+
+    Args:
+        message: What is wrong; cut after 1,000 characters, because it repeats what strangers sent.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message if len(message) <= _LONGEST else f"{message[:_LONGEST]}...")
 
 
 class BadRowsError(RequestError):

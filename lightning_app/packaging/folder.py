@@ -29,6 +29,17 @@ def read_folder(path: Path, *, keep: Collection[str]) -> tuple[Manifest, str, di
     Raises:
         PackageError: A file is missing, extra, a link, of another size or content than the manifest states.
     """
+    while True:
+        before = _identity(path)
+        try:
+            return _read_folder(path, keep)
+        except PackageError:
+            if _identity(path) == before:
+                raise
+        # Another package took its place in between: the files were of both.
+
+
+def _read_folder(path: Path, keep: Collection[str]) -> tuple[Manifest, str, dict[str, bytes]]:
     names = _names_in(path)
     if MANIFEST not in names:
         raise PackageError(f"package: {path} has no {MANIFEST}")
@@ -53,6 +64,14 @@ def read_folder(path: Path, *, keep: Collection[str]) -> tuple[Manifest, str, di
 def expected_files(manifest: Manifest) -> set[str]:
     """Names of all files beside `manifest.json`."""
     return {*FILES, *([manifest.tokenizer] if manifest.tokenizer else [])}
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _names_in(path: Path) -> set[str]:

@@ -60,10 +60,11 @@ def read_frame(frame: "pl.DataFrame", inputs: Sequence[TensorSpec]) -> tuple[dic
         parts = frame.select(spec.columns)
         for name in spec.columns:
             _check_numbers(name, parts[name].dtype)
-        if len(set(parts.dtypes)) == 1 and parts.dtypes[0].is_float():
-            values[spec.name] = parts.to_numpy(order="c")
-        else:
-            values[spec.name] = np.stack([_numbers(parts[name]) for name in spec.columns], axis=1)
+        arrays = [_numbers(parts[name]) for name in spec.columns]
+        found = np.empty((len(frame), len(arrays)), dtype=np.result_type(*arrays))
+        for place, array in enumerate(arrays):  # faster than stacking, and than a table's own array by rows
+            found[:, place] = array
+        values[spec.name] = found
     return values, bad
 
 

@@ -10,7 +10,8 @@ from lightning_app.packaging.errors import PackageError
 
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 """Domains of operations that ONNX Runtime brings."""
-MAX_DEPTH = 32
+MAX_DEPTH = 64
+"""A branch within a branch is three levels deeper."""
 
 # Fields of each message that are followed, and the message in each.
 _MESSAGES: dict[str, dict[int, str]] = {

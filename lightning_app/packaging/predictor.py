@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from lightning_app.packaging.errors import PackageError, RequestError
 from lightning_app.packaging.frames import as_frame, read_frame, write_frame
 from lightning_app.packaging.graphs import GraphLayout
-from lightning_app.packaging.manifest import PROBABILITIES, Manifest
+from lightning_app.packaging.labels import LABEL, named, named_column, with_likeliest
+from lightning_app.packaging.manifest import Manifest
 from lightning_app.packaging.requests import read_request
 from lightning_app.packaging.rows import RowLayout, State
 from lightning_app.packaging.session import open_session
@@ -37,6 +36,7 @@ class Predictor:
     def __init__(
         self, *, manifest: Manifest, model: bytes, tokenizer: Tokenizer | None = None, num_threads: int = 1
     ) -> None:
+        manifest.check()
         if (tokenizer is None) != (manifest.tokenizer is None):
             raise PackageError("tokenizer: the manifest names one that is not there, or none where there is one")
         self.manifest = manifest
@@ -44,6 +44,8 @@ class Predictor:
         self.session = open_session(model, manifest, num_threads=num_threads)
         self._layout = GraphLayout(manifest) if manifest.layout == "graphs" else RowLayout(manifest)
         self._taken = [tensor.name for tensor in self.session.get_inputs()]
+        self._shapes = {spec.name: spec.shape for spec in manifest.outputs}
+        self._shapes.update((state.output, state.shape) for state in manifest.state)
         self._returned = [tensor.name for tensor in self.session.get_outputs()]
 
     def predict(self, request: Any) -> Any:
@@ -82,8 +84,7 @@ class Predictor:
             raise RequestError(f"request: {type(request).__name__} given, a table or a dict of arrays needed")
         values = self._read(request if frame is None else frame, is_frame=frame is not None)
         answer, after = self._layout.answer(values, state, self._run)
-        named = _with_labels(answer, self.manifest.labels)
-        return (named if frame is None else write_frame(named)), after
+        return self._finish(answer, is_frame=frame is not None), after
 
     def _read(self, request: Any, *, is_frame: bool) -> dict[str, Values]:
         inputs = self._layout.inputs
@@ -96,21 +97,29 @@ class Predictor:
         found = {**tokens, **values}
         return check_values(found, self._layout.inputs, bad, least_size=self._layout.least_size)
 
+    def _finish(self, answer: dict[str, Values], *, is_frame: bool) -> Any:
+        labels = self.manifest.labels
+        if labels is None:
+            return write_frame(answer) if is_frame else answer
+        answer = with_likeliest(answer)
+        places = answer.pop(LABEL)
+        if is_frame:
+            return write_frame(answer).insert_column(0, named_column(places, labels))
+        return {LABEL: named(places, labels), **answer}
+
     def _run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         try:
             found = self.session.run(self._returned, {name: feed[name] for name in self._taken})
         except Exception as error:  # of ONNX Runtime, which has no class for them
             raise RequestError(f"request: the model cannot answer it: {str(error).strip()[:500]}") from error
-        return dict(zip(self._returned, found, strict=True))
-
-
-def _with_labels(answer: dict[str, Values], labels: tuple[str, ...] | None) -> dict[str, Values]:
-    """The name of the likeliest class and its probability, before the probabilities of all."""
-    if labels is None:
+        answer = dict(zip(self._returned, found, strict=True))
+        for name, shape in self._shapes.items():
+            sizes = answer[name].shape
+            fits = len(sizes) == len(shape) and all(
+                size == wanted or isinstance(wanted, str) for size, wanted in zip(sizes, shape, strict=True)
+            )
+            if not fits:
+                raise PackageError(
+                    f"{name}: the graph answers with shape {list(sizes)}, the manifest has {list(shape)}"
+                )
         return answer
-    given, names = answer[PROBABILITIES], np.array(labels, dtype=np.str_)
-    if isinstance(given, np.ndarray):
-        return {"label": names[given.argmax(axis=1)], "probability": given.max(axis=1), **answer}
-    # Of each node of a graph.
-    of_nodes: list[Array] = [names[row.argmax(axis=1)] for row in given]
-    return {"label": of_nodes, "probability": [row.max(axis=1) for row in given], **answer}

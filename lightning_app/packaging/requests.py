@@ -41,28 +41,30 @@ def read_request(request: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> di
 
 
 def _values(name: str, given: Any) -> Values:
-    if isinstance(given, np.ndarray):
-        return _array(name, given)
     try:
-        return _array(name, given)
-    except ValueError as error:
-        if isinstance(error, RequestError) or not isinstance(given, list | tuple):
+        array = _array(name, given)
+    except _UnevenError:
+        if not isinstance(given, list | tuple):
             raise
-        return [_array(name, row, ndim=0) for row in given]  # rows of different sizes
+        return [_array(name, row) for row in given]  # rows of different sizes
+    if array.ndim < 1:
+        raise RequestError(f"{name}: a single number given, one per row needed")
+    return array
 
 
-def _array(name: str, given: Any, *, ndim: int = 1) -> Array:
+class _UnevenError(RequestError):
+    """Lists that make no array."""
+
+
+def _array(name: str, given: Any) -> Array:
     try:
         array = np.asarray(given)
+        if array.dtype.kind == "O" and isinstance(given, list | tuple):  # None among numbers
+            array = np.array(given, dtype=np.float64)
+    except ValueError as error:
+        raise _UnevenError(f"{name}: its lists have different lengths, or are no numbers") from error
     except (TypeError, OverflowError) as error:
         raise RequestError(f"{name}: numbers needed: {error}") from error
-    if array.dtype.kind == "O" and isinstance(given, list | tuple):  # None among numbers
-        try:
-            array = np.array(given, dtype=np.float64)
-        except TypeError as error:
-            raise RequestError(f"{name}: numbers needed: {error}") from error
     if array.dtype.kind not in "fiub":
         raise RequestError(f"{name}: values of {array.dtype} given, numbers needed")
-    if array.ndim < ndim:
-        raise RequestError(f"{name}: a single number given, one per row needed")
     return array

@@ -1,7 +1,9 @@
 """One ONNX Runtime session on the CPU."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from lightning_app.errors import UsageError
 from lightning_app.packaging.errors import PackageError
 from lightning_app.packaging.manifest import Manifest
 from lightning_app.packaging.onnx_scan import check_onnx
@@ -30,46 +32,52 @@ def open_session(content: bytes, manifest: Manifest, *, num_threads: int) -> "In
         num_threads: Threads of one call.
 
     Raises:
+        UsageError: ONNX Runtime is not installed.
         PackageError: The file cannot be loaded, reaches outside of itself, or has another signature.
     """
-    from onnxruntime import InferenceSession, SessionOptions
-
+    try:
+        from onnxruntime import InferenceSession, SessionOptions
+    except ModuleNotFoundError as error:
+        raise UsageError("onnxruntime: not installed; pip install 'lightning-r2p[serve]'") from error
     check_onnx(content)
     options = SessionOptions()
     options.intra_op_num_threads = num_threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what is wrong is said once, by the exception
     try:
-        session = InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        # Its fallback is another attempt with the same provider, announced on stdout.
+        session = InferenceSession(content, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        inputs = {tensor.name: (tensor.type, tensor.shape) for tensor in session.get_inputs()}
+        outputs = {tensor.name: (tensor.type, tensor.shape) for tensor in session.get_outputs()}
     except Exception as error:  # its exceptions have no class of their own in common
         raise PackageError(f"model.onnx: ONNX Runtime cannot load it: {_first_line(error)}") from error
-    _check_signature(session, manifest)
-    return session
-
-
-def _check_signature(session: "InferenceSession", manifest: Manifest) -> None:
     stated_inputs = {spec.name: (spec.dtype, spec.shape) for spec in manifest.inputs}
     stated_outputs = {spec.name: (spec.dtype, spec.shape) for spec in manifest.outputs}
     for state in manifest.state:
         stated_inputs[state.input] = stated_outputs[state.output] = (state.dtype, state.shape)
+    _compare("inputs", stated_inputs, inputs)
+    _compare("outputs", stated_outputs, outputs)
     # An input that no output depends on is not in the graph; an output always is.
-    sides = (("inputs", stated_inputs, session.get_inputs()), ("outputs", stated_outputs, session.get_outputs()))
-    for side, stated, found in sides:
-        for tensor in found:
-            if tensor.name not in stated:
-                raise PackageError(f"{side}: the graph has {tensor.name!r}, the manifest knows {', '.join(stated)}")
-            dtype, shape = stated[tensor.name]
-            if _DTYPES.get(tensor.type) != dtype:
-                raise PackageError(f"{tensor.name}: the graph has {tensor.type}, the manifest {dtype}")
-            sizes = [size if isinstance(size, int) else None for size in tensor.shape]
-            if len(sizes) != len(shape) or any(
-                size is not None and size != wanted for size, wanted in zip(sizes, shape, strict=False)
-            ):
-                raise PackageError(f"{tensor.name}: the graph has shape {tensor.shape}, the manifest {list(shape)}")
-    missing = set(stated_outputs) - {tensor.name for tensor in session.get_outputs()}
-    if missing:
-        raise PackageError(f"outputs: the graph has no {', '.join(sorted(missing))}")
+    if missing := sorted(set(stated_outputs) - set(outputs)):
+        raise PackageError(f"outputs: the graph has no {', '.join(missing)}")
+    return session
+
+
+def _compare(
+    side: str, stated: Mapping[str, tuple[str, tuple[int | str, ...]]], found: Mapping[str, tuple[str, list[Any]]]
+) -> None:
+    for name, (kind, sizes) in found.items():
+        if name not in stated:
+            raise PackageError(f"{side}: the graph has {name!r}, the manifest knows {', '.join(stated)}")
+        dtype, shape = stated[name]
+        if _DTYPES.get(kind) != dtype:
+            raise PackageError(f"{name}: the graph has {kind}, the manifest {dtype}")
+        same = len(sizes) == len(shape) and all(
+            size == wanted or not isinstance(size, int) for size, wanted in zip(sizes, shape, strict=True)
+        )
+        if not same:
+            raise PackageError(f"{name}: the graph has shape {sizes}, the manifest {list(shape)}")
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:500] if str(error).strip() else type(error).__name__
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:500]

@@ -148,6 +148,20 @@ def test_graphs_have_no_state(package: Package) -> None:
         package.advance(random_graphs(2), {"state_0": np.zeros(2)})
 
 
+def test_each_node_of_a_graph_can_have_a_label() -> None:
+    inputs = [INPUTS[0]]
+    outputs = [TensorSpec("probabilities", "float32", ("nodes", 2))]
+    model = onnx_model([helper.make_node("Softmax", ["x"], ["probabilities"], axis=-1)], inputs, outputs, {})
+    manifest = manifest_of(inputs=inputs, outputs=outputs, layout="graphs", labels=LABELS)
+    predictor = Predictor(manifest=manifest, model=model)
+    x = [[[1.0, 2.0], [2.0, 1.0]], [], [[0.0, 3.0]]]
+    answer = predictor.predict({"x": x})
+    assert [row.tolist() for row in answer["label"]] == [["star", "chain"], [], ["star"]]
+    table = predictor.predict(pl.DataFrame({"x": x}))
+    assert table["label"].to_list() == [["star", "chain"], [], ["star"]]
+    assert table["probability"].list.len().to_list() == [2, 0, 1]
+
+
 def test_an_output_along_an_unknown_axis_is_refused() -> None:
     outputs = [*OUTPUTS[:2], TensorSpec("weight", "float32", ("pairs",))]
     manifest = manifest_of(inputs=INPUTS, outputs=outputs, layout="graphs")

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import polars as pl
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
-from lightning_app.packaging import BadRowsError, Package, Predictor, RequestError, TensorSpec
+from lightning_app.packaging import BadRowsError, Package, PackageError, Predictor, RequestError, TensorSpec
 from tests.packages import COLUMNS, LABELS, manifest_of, onnx_model, small_package
 
 FEATURES = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
@@ -180,6 +181,28 @@ def test_a_float_is_no_whole_number() -> None:
             predictor.predict({"node_id": [1.0, value]})
     with pytest.raises(BadRowsError, match="row 0: node_id: a number is missing"):
         predictor.predict(pl.DataFrame({"node_id": [None, 1]}))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        (
+            [helper.make_node("Cast", ["row"], ["kept"], to=TensorProto.BOOL),
+             helper.make_node("Compress", ["x", "kept"], ["y"], axis=1)],
+            r"y: the graph answers with shape \[3, 1\], the manifest has \['batch', 2\]",
+        ),
+        ([helper.make_node("Concat", ["x", "x"], ["y"], axis=0)], "y: the graph answers 6 rows to 3"),
+    ],
+)  # fmt: skip
+def test_an_answer_of_another_shape_than_the_manifest_states_is_refused(
+    nodes: list[onnx.NodeProto], message: str
+) -> None:
+    x, y = TensorSpec("x", "float32", ("batch", 2)), TensorSpec("y", "float32", ("batch", 2))
+    constants = {"row": np.array([0.0, 1.0], dtype=np.float32)}
+    model = onnx_model(nodes, [x], [TensorSpec("y", "float32", ("rows", "width"))], constants)
+    predictor = Predictor(manifest=manifest_of(inputs=[x], outputs=[y]), model=model)
+    with pytest.raises(PackageError, match=message):
+        predictor.predict({"x": np.zeros((3, 2))})
 
 
 def test_a_table_of_arrow_is_a_table(package: Package, tmp_path: Path) -> None:
