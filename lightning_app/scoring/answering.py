@@ -64,7 +64,7 @@ class Answerer:
         inputs = self._inputs(frame, reasons)
         answer = self._predict(inputs, reasons)
         scored_at = datetime.fromisoformat(self.plan.scored_at)
-        found = frame.select(self.plan.keys).hstack(answer)
+        found = frame.select(self.plan.keys).hstack(answer) if self.plan.keys else answer
         found = found.with_columns(pl.lit(self.plan.version).alias(VERSION), pl.lit(scored_at).alias(SCORED_AT))
         return found.with_columns(self._rejected(frame, reasons)).to_arrow()
 

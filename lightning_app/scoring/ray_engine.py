@@ -15,7 +15,7 @@ from lightning_app.scoring.engines import PART_ROWS
 from lightning_app.scoring.tables import TableFiles
 
 _BLOCK_BYTES = 8 << 20
-_READING_CPUS = 0.5  # other resources than the actors have: else Ray would read and answer in one actor
+_READING_CPUS = 0  # actors may have taken all; and not what they need, or Ray would read and answer in one actor
 _ROOT = str(Path(lightning_app.__file__).resolve().parent.parent)
 
 
@@ -61,7 +61,7 @@ class RayEngine:
                 fn_constructor_args=(plan,),
                 batch_format="pyarrow",
                 batch_size=PART_ROWS,
-                compute=data.ActorPoolStrategy(size=self.workers),
+                compute=data.ActorPoolStrategy(min_size=1, max_size=self.workers),
                 zero_copy_batch=True,
             )
         )

@@ -52,6 +52,14 @@ def test_every_row_is_answered_in_order_with_its_keys(package: Path, tmp_path: P
     assert sorted(path.name for path in tmp_path.glob("*found*")) == ["found.parquet"]
 
 
+def test_a_table_without_keys_gives_the_answers_alone(package: Path, tmp_path: Path) -> None:
+    frame = table().select(COLUMNS)
+    data = write(frame, tmp_path / "data.parquet")
+    assert main(["score", str(package), str(data), "--output", "found.parquet"]) == 0
+    found = pl.read_parquet("found.parquet").drop("model_version", "scored_at")
+    assert_frame_equal(found, Package.load(package).predict(frame))
+
+
 def test_many_files_are_one_table(package: Path, tmp_path: Path) -> None:
     frame = table()
     (tmp_path / "many").mkdir()
