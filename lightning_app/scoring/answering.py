@@ -94,7 +94,9 @@ class Answerer:
         everyone = pl.DataFrame({"row": pl.int_range(len(inputs), dtype=pl.UInt32, eager=True)})
         return everyone.join(places, on="row", how="left", maintain_order="left").drop("row")
 
-    def _rejected(self, frame: pl.DataFrame, reasons: Mapping[int, str]) -> list[pl.Series]:
+    def _rejected(self, frame: pl.DataFrame, reasons: Mapping[int, str]) -> list[pl.Series | pl.Expr]:
+        if not reasons:
+            return [pl.lit(None, pl.String).alias(name) for name in (REASON, INPUT)]
         why: list[str | None] = [None] * len(frame)
         held: list[str | None] = [None] * len(frame)
         for row, reason in reasons.items():
