@@ -23,6 +23,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Make a package of a checkpoint: ONNX, manifest, model card.",
     ),
     "package": ("lightning_app.packaging.command:run", "Show packages, verify them, compare two."),
+    "score": ("lightning_app.scoring.command:run", "Predict every row of a table; goes on where it was killed."),
     "explain": ("lightning_app.explain:run", "Show which edges the prediction for a node of a graph rests on."),
     "register": ("lightning_app.registry.command:register", "Make a version of a package in the registry."),
     "promote": ("lightning_app.registry.command:promote", "Make a version champion, if its gates let it."),

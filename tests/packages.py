@@ -25,13 +25,14 @@ def small_package(
     labels: Sequence[str] | None = None,
     columns: Sequence[str] | None = COLUMNS,
     num_features: int = 4,
+    hidden_size: int = 8,
     noise: float = 0.1,
     seed: int = 0,
     num_rows: int = 200,
     overwrite: bool = False,
     changes: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Writes a package of a perceptron with eight hidden units.
+    """Writes a package of a perceptron with one hidden layer.
 
     Args:
         folder: Where; the package is this folder.
@@ -39,6 +40,7 @@ def small_package(
         labels: Makes a classifier of them; None makes a regression with one number per row.
         columns: Names of the features; None has one column `features` of arrays.
         num_features: Without names.
+        hidden_size: Hidden units.
         noise: How far its weights are from those that made the targets: the larger, the worse the package.
         seed: Of the noise.
         num_rows: Test rows in `evaluation.parquet`; the data are the same for all packages.
@@ -47,8 +49,8 @@ def small_package(
     """
     width = len(columns) if columns is not None else num_features
     outputs = len(labels) if labels is not None else 1
-    model = _model(_weights(width, outputs, noise, seed), labels is not None)
-    truth = _model(_weights(width, outputs, 0.0, 0), labels is not None)
+    model = _model(_weights(width, hidden_size, outputs, noise, seed), labels is not None)
+    truth = _model(_weights(width, hidden_size, outputs, 0.0, 0), labels is not None)
     features = np.random.default_rng(7).standard_normal((num_rows, width)).astype(np.float32)
     manifest = _manifest(name, labels, columns, width)
     name_out = manifest.outputs[0].name
@@ -202,9 +204,9 @@ def _measured(error: np.ndarray, size: np.ndarray, is_class: bool) -> dict[str, 
     }
 
 
-def _weights(width: int, outputs: int, noise: float, seed: int) -> list[np.ndarray]:
+def _weights(width: int, hidden: int, outputs: int, noise: float, seed: int) -> list[np.ndarray]:
     true, own = np.random.default_rng(3), np.random.default_rng(seed)
-    shapes = [(width, 8), (8,), (8, outputs), (outputs,)]
+    shapes = [(width, hidden), (hidden,), (hidden, outputs), (outputs,)]
     return [(true.standard_normal(shape) + noise * own.standard_normal(shape)).astype(np.float32) for shape in shapes]
 
 

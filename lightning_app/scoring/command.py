@@ -1,0 +1,81 @@
+"""`lightning-app score`: predictions for every row of a table, by a package or a registered model."""
+
+import argparse
+from pathlib import Path
+
+from lightning_app.errors import UsageError
+from lightning_app.packaging import Package
+from lightning_app.scoring.engines import Engine, LocalEngine, num_cores
+from lightning_app.scoring.job import RejectionBound, ScoreJob
+from lightning_app.scoring.progress import RowProgress
+from lightning_app.verb_parser import VerbParser
+
+
+def run(args: list[str]) -> None:
+    """Runs the verb; see `--help`.
+
+    Args:
+        args: The command line, verb first.
+    """
+    parser = VerbParser("score", description=__doc__, epilog="A job that was killed goes on where it stopped.")
+    parser.add_argument("model", help="NAME@champion, NAME@3, NAME, or the folder of a package")
+    parser.add_argument("data", nargs="+", help="parquet, CSV or Arrow: files, folders, patterns")
+    parser.add_argument("--output", required=True, help="file of the predictions, ends in .parquet")
+    parser.add_argument(
+        "--keys", default=None, help="columns to keep, with commas; default: all that the model does not read"
+    )
+    parser.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="threads here, or Ray (RAY_ADDRESS)"
+    )
+    parser.add_argument("--workers", type=int, default=None, help="sessions at a time; default: one per core")
+    parser.add_argument(
+        "--max-rejected", type=_bound, default="1%", help="rejected rows that are allowed: 100, or 1%% (the default)"
+    )
+    given, rest = parser.split(args)
+    if rest:
+        raise UsageError(f"score: {rest[0]!r}: nothing is run that takes options")
+    if given.workers is not None and given.workers < 1:
+        raise UsageError(f"workers: {given.workers} given, at least 1 is needed")
+    package, version = _model(given.model)
+    job = ScoreJob(
+        package=package,
+        version=version,
+        data=given.data,
+        output=Path(given.output),
+        keys=None if given.keys is None else [key for key in given.keys.split(",") if key],
+        bound=given.max_rejected,
+    )
+    progress = RowProgress(job.files.num_rows)
+    result = job.run(_engine(given.engine, given.workers or num_cores()), on_progress=progress.update)
+    print(f"predictions: {result.output} ({result.num_rows - result.num_rejected:,} rows)")  # noqa: T201
+    if result.num_rejected:
+        print(f"rejected: {result.rejected} ({result.num_rejected:,} rows)")  # noqa: T201
+
+
+def _model(reference: str) -> tuple[Path, str]:
+    """The folder of the package, and what stands in each row."""
+    if Path(reference).is_dir():
+        package = Package.load(reference, replay=False)
+        return package.path, f"{package.manifest.name}@{package.digest[:12]}"
+    from lightning_app.registry import Registry
+
+    found = Registry().resolve(reference)
+    return found.path, f"{found.name}@{found.version}"
+
+
+def _engine(name: str, workers: int) -> Engine:
+    if name == "local":
+        return LocalEngine(workers=workers)
+    from lightning_app.scoring.ray_engine import RayEngine
+
+    return RayEngine(workers=workers)
+
+
+def _bound(word: str) -> RejectionBound:
+    """A number of rows, or a share."""
+    try:
+        if word.endswith("%"):
+            return RejectionBound(share=float(word.removesuffix("%")) / 100)
+        return RejectionBound(rows=int(word))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{word!r} given, a number of rows or a share like 1% is needed") from error

@@ -1,0 +1,163 @@
+"""Tables on disk as a stream of parts: parquet, CSV and Arrow, one file or many."""
+
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.ipc
+import pyarrow.parquet
+
+from lightning_app.errors import UsageError
+
+_PARQUET = (".parquet", ".pq")
+_CSV = (".csv",)
+_ARROW = (".arrow", ".feather", ".ipc")
+ENDINGS = (*_PARQUET, *_CSV, *_ARROW)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a file.
+
+    Attributes:
+        first: Number of the first row, counted over all files.
+        table: The rows.
+    """
+
+    first: int
+    table: pa.Table
+
+
+class TableFiles:
+    """Files of one schema, read in the order of their names.
+
+    Args:
+        paths: Files, folders of files, or patterns with `*`.
+        texts: Columns that a CSV file has as text, whatever is in them.
+
+    Raises:
+        UsageError: There is no such file, one of another kind, or their schemas differ.
+    """
+
+    def __init__(self, paths: Sequence[str], *, texts: Sequence[str] = ()) -> None:
+        self.paths = _find(paths)
+        self.texts = tuple(texts)
+        self.schema = self._schema(self.paths[0])
+        for path in self.paths[1:]:
+            if not self._schema(path).equals(self.schema):
+                raise UsageError(f"{path}: its columns or their types differ from those of {self.paths[0]}")
+
+    @property
+    def num_rows(self) -> int | None:
+        """Rows of all files; None where files must be read to know."""
+        if any(path.suffix in _CSV for path in self.paths):
+            return None
+        return sum(self._num_rows(path) for path in self.paths)
+
+    def parts(self, num_rows: int, *, first: int = 0) -> Iterator[Part]:
+        """The rows, some at a time.
+
+        Args:
+            num_rows: Rows of a part at most.
+            first: Rows before this one are left out.
+        """
+        row = 0
+        for path in self.paths:
+            if path.suffix not in _CSV and row + (size := self._num_rows(path)) <= first:
+                row += size
+                continue
+            for table in self.read(path, num_rows):
+                after = row + len(table)
+                if after > first:
+                    start = max(0, first - row)
+                    yield Part(row + start, table.slice(start))
+                row = after
+
+    def from_row(self, first: int) -> tuple[list[Path], int]:
+        """Files that have rows from a row on.
+
+        Args:
+            first: The row.
+
+        Returns:
+            paths: The files.
+            left_out: How many rows of the first of them come before it.
+        """
+        row = 0
+        for index, path in enumerate(self.paths):
+            if path.suffix in _CSV:
+                return self.paths[index:], first - row
+            if row + (size := self._num_rows(path)) > first:
+                return self.paths[index:], first - row
+            row += size
+        return [], 0
+
+    def read(self, path: Path, num_rows: int) -> Iterator[pa.Table]:
+        """The rows of one file.
+
+        Args:
+            path: The file.
+            num_rows: Rows of a part at most.
+        """
+        if path.suffix in _PARQUET:
+            with pa.parquet.ParquetFile(path) as file:
+                for batch in file.iter_batches(num_rows):
+                    yield pa.Table.from_batches([batch])
+        elif path.suffix in _CSV:
+            with self._open_csv(path) as reader:
+                yield from _cut(reader, num_rows)
+        else:
+            with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+                yield from _cut((reader.get_batch(index) for index in range(reader.num_record_batches)), num_rows)
+
+    def _schema(self, path: Path) -> pa.Schema:
+        try:
+            if path.suffix in _PARQUET:
+                return pa.parquet.read_schema(path).remove_metadata()
+            if path.suffix in _CSV:
+                with self._open_csv(path) as reader:
+                    return reader.schema
+            with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+                return reader.schema.remove_metadata()
+        except pa.ArrowInvalid as error:
+            raise UsageError(f"{path}: cannot be read: {error}") from error
+
+    def _open_csv(self, path: Path) -> pa.csv.CSVStreamingReader:
+        types = dict.fromkeys(self.texts, pa.string())
+        return pa.csv.open_csv(
+            path,
+            read_options=pa.csv.ReadOptions(block_size=8 << 20),
+            convert_options=pa.csv.ConvertOptions(column_types=types, strings_can_be_null=True),
+        )
+
+    def _num_rows(self, path: Path) -> int:
+        if path.suffix in _PARQUET:
+            return int(pa.parquet.read_metadata(path).num_rows)
+        with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+            return sum(reader.get_batch(index).num_rows for index in range(reader.num_record_batches))
+
+
+def _find(paths: Sequence[str]) -> list[Path]:
+    found: list[Path] = []
+    for given in paths:
+        path = Path(given)
+        if path.is_dir():
+            here = sorted(file for file in path.iterdir() if file.suffix in ENDINGS)
+        else:
+            here = [path] if path.is_file() else sorted(map(Path, glob.glob(given)))  # noqa: PTH207  # absolute ones too
+        if not here:
+            raise UsageError(f"data: {given!r} does not exist, or holds no {', '.join(ENDINGS)}")
+        found += here
+    for path in found:
+        if path.suffix not in ENDINGS:
+            raise UsageError(f"data: {path} ends in {path.suffix or 'nothing'!r}, allowed: {', '.join(ENDINGS)}")
+    return found
+
+
+def _cut(batches: Iterator[pa.RecordBatch], num_rows: int) -> Iterator[pa.Table]:
+    for batch in batches:
+        for start in range(0, batch.num_rows, num_rows):
+            yield pa.Table.from_batches([batch.slice(start, num_rows)])
