@@ -52,7 +52,7 @@ class Coordinator:
         constraints: Mapping[str, float] | None = None,
         stop: EarlyStop | None = None,
         lease_seconds: float = 30.0,
-        max_kills: int = 3,
+        max_kills: int = 5,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.study = study

@@ -121,6 +121,7 @@ def summary(trials: list[FrozenTrial]) -> dict[str, object]:
     drawn = {json.dumps(trial.params, sort_keys=True) for trial in trials}
     return {
         "states": dict(Counter(trial.state.name for trial in trials)),
+        "failures": {trial.number: trial.user_attrs for trial in trials if trial.state == TrialState.FAIL},
         "repeated parameters": len(trials) - len(drawn),
         "best": [best.number, best.value, best.params],
         "values": [trial.value for trial in trials],
