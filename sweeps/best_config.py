@@ -10,12 +10,15 @@ from lightning_app.run import write_whole
 from sweeps.ranking import ranked
 
 
-def write_best_config(study: optuna.Study, metrics: Mapping[str, str], folder: Path) -> None:
+def write_best_config(
+    study: optuna.Study, metrics: Mapping[str, str], folder: Path, *, threads: str | None = None
+) -> None:
     """Writes the config of the best trial that keeps within its bounds: fit it, and the trial comes out again.
 
     Args:
         study: A study of one metric.
         metrics: Its name and direction.
+        threads: Threads of a trial: sums come out in another order, and weights in other last digits, with others.
         folder: Folder of the study; without the trial's run in it, no file is left.
     """
     found = ranked(study, metrics)
@@ -26,8 +29,9 @@ def write_best_config(study: optuna.Study, metrics: Mapping[str, str], folder: P
     if not configs:
         (folder / "best.yaml").unlink(missing_ok=True)  # it lies with the host that ran the best trial
         return
-    config = yaml.safe_load(configs[0].read_text())
+    config = yaml.safe_load(configs[-1].read_text())  # of the run that ended it
     config.pop("run", None)
     (metric,) = metrics
-    head = f"# Trial {best.number} of {study.study_name}: {metric} {best.value:.6g}.\n"
+    with_threads = f" OMP_NUM_THREADS={threads} gives the same weights, bit for bit." if threads else ""
+    head = f"# Trial {best.number} of {study.study_name}: {metric} {best.value:.6g}.{with_threads}\n"
     write_whole(folder / "best.yaml", head + yaml.safe_dump(config, sort_keys=False))

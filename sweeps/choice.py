@@ -6,6 +6,13 @@ from typing import Any
 
 from lightning_app.errors import UsageError, nearest
 
+# Optuna finds out about smaller ones in the middle of a study.
+_COUNTS = {
+    "reduction_factor": 2, "min_resource": 1, "max_resource": 1, "bootstrap_count": 0, "popsize": 2,
+    "population_size": 2, "n_ei_candidates": 1, "n_startup_trials": 0, "n_startup_steps": 0, "n_warmup_steps": 0,
+    "interval_steps": 1, "n_min_trials": 1, "patience": 0,
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -51,6 +58,9 @@ class Choice:
 
 def _check(place: str, value: Any, default: Any) -> None:
     """A value has the type of the default; None stands for a number that the library finds itself."""
+    setting = place.rsplit(".", 1)[-1]
+    if setting in _COUNTS and value is not default and (type(value) is not int or value < _COUNTS[setting]):
+        raise UsageError(f"{place}: {value!r} given, a whole number from {_COUNTS[setting]} on is needed")
     if default is None or (isinstance(default, float) and not isinstance(value, bool)):
         fits = (isinstance(value, int | float) and not isinstance(value, bool)) or value is default
         wanted = "a number"

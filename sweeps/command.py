@@ -6,13 +6,14 @@ from pathlib import Path
 
 import optuna
 
-from lightning_app.errors import UsageError
+from lightning_app.errors import UsageError, nearest
 from lightning_app.run import RunOptions
 from lightning_app.tracking import wandb_mode
 from lightning_app.verb_parser import VerbParser
 from sweeps.choice import Choice
 from sweeps.coordinator import Coordinator
 from sweeps.live_table import LiveTable, print_result
+from sweeps.pruners import make_pruner
 from sweeps.report import Search, report
 from sweeps.samplers import make_sampler, settle
 from sweeps.seeded_sampler import SeededSampler
@@ -35,7 +36,14 @@ def run(args: list[str]) -> None:
             raise UsageError(f"{name}: {getattr(given, name)} given, at least 1 is needed")
     sweep = SweepFile.read(given.space)
     num_metrics = len(sweep.metrics)
-    choice, rule = settle(sweep.sampler, space=sweep.space, num_metrics=num_metrics, num_trials=given.trials)
+    pruner = make_pruner(sweep.pruner)
+    choice, rule = settle(
+        sweep.sampler,
+        space=sweep.space,
+        num_metrics=num_metrics,
+        num_trials=given.trials,
+        prunes=sweep.pruner.name != "none",
+    )
     sampler = make_sampler(choice, seed=sweep.seed, space=sweep.space, num_metrics=num_metrics)
     fit = [*(word for config in given.config for word in ("-c", str(Path(config).resolve()))), *options]
     if given.dry_run:
@@ -44,6 +52,9 @@ def run(args: list[str]) -> None:
     folder = Path(given.root).resolve() / "sweeps" / (given.study or Path(given.space).stem)
     if folder.exists() and not given.resume:
         raise UsageError(f"study: {folder} is there already; go on with --resume, or give another --study")
+    if given.resume and given.storage is None and not folder.exists():
+        known = sorted(path.name for path in folder.parent.glob("*") if path.is_dir())
+        raise UsageError(f"study: there is no {folder} to go on with{nearest(folder.name, known)}")
     with TrialProcesses(
         space=given.space,
         fit=fit,
@@ -53,7 +64,7 @@ def run(args: list[str]) -> None:
     ) as processes:
         base = processes.wait_until_ready()
         print(f"sampler: {choice}" + (f", as of: {rule}" if rule else ""))  # noqa: T201
-        study = open_study(sweep, sampler, folder, given.storage, base=base)
+        study = open_study(sweep, sampler, pruner, folder, given.storage, base=base)
         settings = _settings(sweep, choice, given, fit)
         search = Search(space=sweep.space, metrics=sweep.metrics, settings=settings, base=base)
         stopped_by = _search(study, sweep, search, processes, fit=fit, folder=folder, given=given)
@@ -130,6 +141,7 @@ def _search(
         exit_code = 0
     finally:
         try:
+            coordinator.keep_best()  # it may have been killed before it wrote it, or another host has a better one
             written = report(study, search, folder)
         finally:
             if tracked is not None and not tracked.finish(study, written, exit_code=exit_code):

@@ -61,5 +61,7 @@ class Condition:
 
     def __str__(self) -> str:
         if self.values is None:
-            return f"{self.low:g} to {self.high:g}"
+            if math.isinf(self.high):
+                return f"at least {self.low:g}"
+            return f"at most {self.high:g}" if math.isinf(self.low) else f"{self.low:g} to {self.high:g}"
         return ", ".join(repr(value) for value in self.values)

@@ -12,6 +12,9 @@ from lightning_app.errors import UsageError, nearest
 BOUNDS = {"parameters": "number of fitted parameters", "latency": "ms of a validation batch", "memory": "MiB"}
 """What can be bounded, see `Measurements`, and its unit."""
 
+WHY = "why"
+"""User attribute: why a trial was stopped, or has failed, where that is known."""
+DIVERGED = "diverged"
 _FAR_BELOW = -10.0
 
 
@@ -66,6 +69,11 @@ def write_constraints(trial: optuna.Trial, bounds: Mapping[str, float], found: M
     for name, violation in violations(bounds, found).items():
         if name not in known:
             trial.set_constraint(name, violation)
+
+
+def has_diverged(trial: FrozenTrial) -> bool:
+    """Whether a trial was stopped because a metric was no number."""
+    return trial.user_attrs.get(WHY) == DIVERGED
 
 
 def is_feasible(trial: FrozenTrial) -> bool:

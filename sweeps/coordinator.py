@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from lightning_app.errors import UsageError
 from sweeps.best_config import write_best_config
-from sweeps.constraints import violations, write_constraints
+from sweeps.constraints import WHY, violations, write_constraints
 from sweeps.early_stop import EarlyStop
 from sweeps.leases import Leases
 from sweeps.running_trial import RunningTrial
@@ -93,6 +93,8 @@ class Coordinator:
                 self.leases.leave()
             for number, handler in zip(signals, previous, strict=True):
                 signal.signal(number, handler)
+        if not self._interrupted:
+            self._stop_if_hopeless(1)
         return self._interrupted
 
     def _interrupt(self, number: int, _: Any) -> None:
@@ -151,21 +153,24 @@ class Coordinator:
         if report.values:
             running.report(report.values, report.step, last=report.last)
         # What it needs does not shrink; a slow validation may have been chance.
-        running.is_pruned |= self._breaks_bound(running, but="latency")
+        broken = self._broken(running, but="latency")
+        if broken and not report.last:
+            running.pruned_by = f"bound: {', '.join(broken)}"
         with suppress(BrokenPipeError, ConnectionResetError):
-            report.answer(stop=running.is_pruned)
+            report.answer(stop=bool(running.pruned_by))
         self.on_change()
 
     def _ended(self, ended: Ended, processes: TrialProcesses) -> None:
         running = self.running.get(ended.trial)
         if running is None:
             return
-        trial, killed = running.trial, ended.code < 0 or ended.code == 128 + signal.SIGTERM
-        if self._interrupted and killed:
-            self.leases.release(trial.number)  # whoever goes on with the study takes it up
+        number, killed = running.trial.number, ended.code < 0 or ended.code == 128 + signal.SIGTERM
+        if ended.code and running.asked_to_stop:
+            running.note_seconds()
+            self.leases.release(number)  # whoever goes on with the study takes it up
             del self.running[ended.trial]
             return
-        if not self.leases.holds(trial.number):
+        if not self.leases.holds(number):
             del self.running[ended.trial]
             return
         if killed and running.count_kill() < self.max_kills:
@@ -175,30 +180,38 @@ class Coordinator:
         self._tell(running, ended.code)
         self.on_change()
 
-    def _breaks_bound(self, running: RunningTrial, *, but: str = "") -> bool:
-        broken = violations(self.constraints, running.measured)
-        return any(violation > 0 for name, violation in broken.items() if name != but)
+    def _broken(self, running: RunningTrial, *, but: str = "") -> list[str]:
+        found = violations(self.constraints, running.measured)
+        return [name for name, violation in found.items() if violation > 0 and name != but]
 
     def _tell(self, running: RunningTrial, code: int) -> None:
         trial = running.trial
+        running.note_seconds()
         trial.set_user_attr("measured", running.measured)
         write_constraints(trial, self.constraints, running.measured)
-        if code or not (running.values() or running.is_pruned):
+        if not code and not running.values() and (broken := self._broken(running)):
+            running.pruned_by = f"bound: {', '.join(broken)}"  # before its first step
+        if code or not (running.values() or running.pruned_by):
             trial.set_user_attr("exit_code", code)
             self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
-            self._stop_if_hopeless()
-        elif running.is_pruned:
+            self._stop_if_hopeless(3)
+        elif running.pruned_by:
+            trial.set_user_attr(WHY, running.pruned_by)
             self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
         else:
             self.study.tell(trial, running.values(), skip_if_finished=True)
-            if len(self.metrics) == 1:
-                write_best_config(self.study, self.metrics, self.folder)
+            self.keep_best()
 
-    def _stop_if_hopeless(self) -> None:
+    def keep_best(self) -> None:
+        """Writes `best.yaml`, where there is one metric."""
+        if len(self.metrics) == 1:
+            write_best_config(self.study, self.metrics, self.folder, threads=self.slots[0].get("OMP_NUM_THREADS"))
+
+    def _stop_if_hopeless(self, num_trials: int) -> None:
         """Trials that all fail have one cause, which is not in what was drawn for them."""
         done = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()]
-        if len(done) >= 3 and all(trial.state == TrialState.FAIL for trial in done):
+        if len(done) >= num_trials and all(trial.state == TrialState.FAIL for trial in done):
             log = self.folder / "logs" / f"trial-{done[-1].number:05d}.log"
             text = log.read_text() if log.exists() else ""  # it may be another host's
-            lines = [line for line in text.splitlines() if line.startswith("error: ")]
-            raise UsageError(f"the first {len(done)} trials have failed: {(lines or [f'see {log}'])[-1]}")
+            lines = [line.removeprefix("error: ") for line in text.splitlines() if line.startswith("error: ")]
+            raise UsageError(f"all of {len(done)} trials have failed: {(lines or [f'see {log}'])[-1]}")

@@ -166,8 +166,12 @@ def _import_too(names: Path) -> None:
 
 
 def _signal(process: int, number: int) -> None:
+    """Kills all processes of a trial, or tells its first one, which ends the others in order.
+
+    Loader workers that are told too would die before the checkpoint is saved, and fail the fit.
+    """
     try:
-        os.killpg(process, number)
+        (os.killpg if number == signal.SIGKILL else os.kill)(process, number)
     except ProcessLookupError:
         return
 

@@ -16,6 +16,7 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 from sweeps.owner import Owner
+from sweeps.running_trial import REPORTED
 
 _CLAIM = "claim"
 _GONE = -1
@@ -155,7 +156,8 @@ class Leases:
         self._claims.add_trial(create_trial(state=TrialState.FAIL, user_attrs={_CLAIM: words}))
 
     def _step(self, number: int) -> int:
-        return max(self.study.get_trials(deepcopy=False)[number].intermediate_values, default=-1)
+        trial = self.study.get_trials(deepcopy=False)[number]
+        return max(trial.intermediate_values, default=int(trial.user_attrs.get(REPORTED, {}).get("step", -1)))
 
     def _sync(self) -> None:
         """Reads the claims that were made since."""

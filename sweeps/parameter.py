@@ -73,7 +73,9 @@ class Parameter:
                 f"space.{self.key}.choices: {drawn!r} was drawn before; put it back, or give another --study"
             )
         if self.kind == "float" and self.step is not None:
-            return self._at(round((drawn - self.low) / self.step))
+            index = round((drawn - self.low) / self.step)
+            # What a study drew with other steps stays as it was.
+            return self._at(index) if math.isclose(self._at(index), drawn, rel_tol=1e-9, abs_tol=1e-12) else drawn
         return drawn
 
     def stored(self, value: Any) -> Any:

@@ -9,11 +9,11 @@ from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
-from sweeps.constraints import is_feasible
+from sweeps.constraints import has_diverged, is_feasible
 
 
 class PenalizedStudy(optuna.Study):
-    """Gives trials that broke a bound a value, where they were stopped before they had one.
+    """Gives trials that broke a bound, or diverged, a value where they were stopped before they had one.
 
     GP, NSGA-II and CMA-ES look at completed trials alone, and CMA-ES at nothing but their values.
 
@@ -51,7 +51,7 @@ class PenalizedStudy(optuna.Study):
     def _penalized(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
         bounded = {trial.number: trial.constraints for trial in trials if trial.state.is_finished()}
         names = list(dict.fromkeys(name for constraints in bounded.values() for name in constraints))
-        if not names:
+        if not names and not any(map(has_diverged, trials)):
             return trials
         complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         values = [trial.values for trial in [t for t in complete if is_feasible(t)] or complete]
@@ -65,7 +65,7 @@ class PenalizedStudy(optuna.Study):
                 seen.append(trial)
                 continue
             constraints = bounded[trial.number]
-            violation = sum(amount for amount in constraints.values() if amount > 0)
+            violation = sum(amount for amount in constraints.values() if amount > 0) + has_diverged(trial)
             if trial.state == TrialState.PRUNED and violation == 0:
                 seen.append(trial)
                 continue

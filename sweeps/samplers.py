@@ -51,7 +51,9 @@ SAMPLERS: Mapping[str, Mapping[str, Any]] = {
 """Settings with their defaults: arguments of Optuna's classes."""
 
 
-def settle(choice: Choice, *, space: SearchSpace, num_metrics: int, num_trials: int) -> tuple[Choice, str]:
+def settle(
+    choice: Choice, *, space: SearchSpace, num_metrics: int, num_trials: int, prunes: bool = False
+) -> tuple[Choice, str]:
     """What `auto` stands for in a sweep.
 
     Args:
@@ -59,6 +61,7 @@ def settle(choice: Choice, *, space: SearchSpace, num_metrics: int, num_trials: 
         space: What varies.
         num_metrics: How many metrics are optimised.
         num_trials: Trials of the study in all.
+        prunes: Whether trials are pruned.
 
     Returns:
         A choice that names a sampler, and why it was taken; no reason where the file names it.
@@ -72,6 +75,8 @@ def settle(choice: Choice, *, space: SearchSpace, num_metrics: int, num_trials: 
         name, reason = "tpe", "several metrics"
     elif space.is_conditional or not all(parameter.is_number for parameter in space.parameters):
         name, reason = "tpe", "conditions" if space.is_conditional else "choices"
+    elif prunes:
+        name, reason = "tpe", "trials are pruned, of which others learn nothing"
     elif num_trials > MANY_TRIALS and len(space.parameters) > 1:
         name, reason = "cmaes", f"numbers alone, more than {MANY_TRIALS} trials"
     else:

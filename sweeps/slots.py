@@ -3,6 +3,7 @@
 import ctypes
 import os
 from contextlib import suppress
+from itertools import takewhile
 
 from lightning_app.errors import UsageError
 
@@ -34,7 +35,8 @@ def visible_devices() -> list[str]:
     """GPUs as `CUDA_VISIBLE_DEVICES` names them; without that variable, as the driver counts them."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
-        return [device for device in given.split(",") if device]
+        # As CUDA reads it: what follows something that is no device does not count.
+        return list(takewhile(lambda device: device and not device.startswith("-"), given.split(",")))
     count = ctypes.c_uint(0)
     with suppress(OSError):  # no driver, no GPU
         driver = ctypes.CDLL("libnvidia-ml.so.1")

@@ -82,7 +82,10 @@ def _alone(url: str, options: dict[str, Any]) -> Iterator[None]:
     """Holds a lock of the data base: two that make its tables at once get in each other's way."""
     import sqlalchemy
 
-    engine = sqlalchemy.create_engine(url, **options, poolclass=sqlalchemy.pool.NullPool)
+    try:
+        engine = sqlalchemy.create_engine(url, **options, poolclass=sqlalchemy.pool.NullPool)
+    except (ValueError, sqlalchemy.exc.ArgumentError) as error:
+        raise UsageError(f"storage: {url.split('@')[-1]!r} cannot be read: {error}; allowed: {_FORMS}") from error
     try:
         connection = engine.connect()
     except sqlalchemy.exc.OperationalError as error:

@@ -8,9 +8,9 @@ from typing import Any
 
 import optuna
 from optuna.distributions import check_distribution_compatibility
+from optuna.pruners import BasePruner
 
 from lightning_app.errors import UsageError
-from sweeps.pruners import make_pruner
 from sweeps.seeded_sampler import SeededSampler
 from sweeps.storage import open_storage
 from sweeps.sweep_file import SweepFile
@@ -19,13 +19,20 @@ _CONFIG = "config"
 
 
 def open_study(
-    sweep: SweepFile, sampler: SeededSampler, folder: Path, storage_url: str | None, *, base: Mapping[str, Any]
+    sweep: SweepFile,
+    sampler: SeededSampler,
+    pruner: BasePruner,
+    folder: Path,
+    storage_url: str | None,
+    *,
+    base: Mapping[str, Any],
 ) -> optuna.Study:
     """Opens a study, and makes it if there is none of its name.
 
     Args:
         sweep: What is searched.
         sampler: Draws the values.
+        pruner: Finds trials without prospects.
         folder: Folder of the study; its name is that of the study.
         storage_url: Where the study is kept; None for a journal file in the folder.
         base: The resolved config that is varied.
@@ -41,13 +48,14 @@ def open_study(
         storage=storage,
         study_name=folder.name,
         sampler=sampler,
-        pruner=make_pruner(sweep.pruner),
+        pruner=pruner,
         directions=list(sweep.metrics.values()),
         load_if_exists=True,
     )
     _check_metrics(study, sweep)
     _check_space(study, sweep)
     _check_config(study, base)
+    _check_bounds(study, sweep)
     return study
 
 
@@ -80,3 +88,11 @@ def _check_config(study: optuna.Study, base: Mapping[str, Any]) -> None:
         study.set_user_attr(_CONFIG, digest)
     elif found != digest:
         print("warning: the study was begun with another config; values of its trials may not compare")  # noqa: T201
+
+
+def _check_bounds(study: optuna.Study, sweep: SweepFile) -> None:
+    found = study.user_attrs.get("constraints")
+    if found is None:
+        study.set_user_attr("constraints", dict(sweep.constraints))
+    elif found != dict(sweep.constraints):
+        print(f"warning: the study was begun with the bounds {found}; its trials were judged by those")  # noqa: T201

@@ -6,12 +6,14 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from sweeps.constraints import WHY
 from sweeps.draws import Draws
 from sweeps.early_stop import EarlyStop
 from sweeps.leases import Leases
 from sweeps.space import SearchSpace
 
 _MAX_LOSSES = 10
+_SURPLUS = "surplus: another host asked for the last trial at the same time"
 _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
 
 
@@ -51,7 +53,8 @@ class Supply:
             drawn = self._draws.draw(trial)
             if drawn is not None:
                 return trial, drawn
-            self.study.tell(trial, state=TrialState.FAIL)  # another host was faster at the last point
+            trial.set_user_attr(WHY, "no point left: another host was faster at the last one")
+            self.study.tell(trial, state=TrialState.FAIL)
         return None
 
     def others_run(self, mine: Container[int]) -> bool:
@@ -60,7 +63,9 @@ class Supply:
         return any(trial.number not in mine for trial in running)
 
     def _ask(self) -> optuna.Trial | None:
-        if len(self.study.get_trials(deepcopy=False, states=_COUNTED)) >= self.num_trials:
+        counted = self.study.get_trials(deepcopy=False, states=_COUNTED)
+        num_surplus = sum(trial.user_attrs.get(WHY) == _SURPLUS for trial in counted)
+        if len(counted) - num_surplus >= self.num_trials:
             return None
         self.ended_by = None
         if self._draws.is_exhausted():
@@ -72,8 +77,8 @@ class Supply:
         trial = self.study.ask()
         if not self.leases.take(trial.number):
             return None  # this process stood still for so long that another one thought it lost
-        if trial.number >= self.num_trials:
-            trial.set_user_attr("surplus", "another host asked for the last trial at the same time")
+        if trial.number - num_surplus >= self.num_trials:
+            trial.set_user_attr(WHY, _SURPLUS)
             self.study.tell(trial, state=TrialState.FAIL)
             return None
         return trial
@@ -84,6 +89,6 @@ class Supply:
             trial = optuna.Trial(self.study, self.study.get_trials(deepcopy=False)[number]._trial_id)
             if self.leases.losses(number) < _MAX_LOSSES:
                 return trial
-            trial.set_user_attr("lost", f"lost {_MAX_LOSSES} times before its next validation")
+            trial.set_user_attr(WHY, f"lost {_MAX_LOSSES} times before its next validation")
             self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         return None

@@ -5,6 +5,7 @@ It runs in a process of the fork server, and, where a trial has several ranks, i
 """
 
 import json
+import math
 import os
 import signal
 import socket
@@ -59,7 +60,7 @@ class TrialReport(Callback):
         stop = False
         if trainer.is_global_zero:
             values = [float(trainer.callback_metrics[name]) for name in self.metrics]
-            step, last = trainer.current_epoch, trainer.current_epoch + 1 == trainer.max_epochs
+            step, last = _number_of_validation(trainer)
             stop = self._ask(step, values, last=last)
         self.was_pruned = bool(trainer.strategy.broadcast(stop))
         if self.was_pruned:
@@ -88,6 +89,19 @@ class TrialReport(Callback):
         if not answer:
             raise ConnectionError("the sweep that this trial belongs to is gone")
         return bool(json.loads(answer)["stop"])
+
+
+def _number_of_validation(trainer: Trainer) -> tuple[int, bool]:
+    """Which validation of the fit this is, from 0, and whether it is the last one; a resumed fit counts on."""
+    batches, every = trainer.num_training_batches, trainer.val_check_batch or math.inf
+    loop = trainer.fit_loop.epoch_loop
+    ended = 0 < trainer.max_steps <= trainer.global_step
+    if trainer.check_val_every_n_epoch is None:  # counted over epochs
+        return (loop.total_batch_idx + 1) // int(every) - 1, ended
+    per_epoch = max(1, int(batches // every)) if math.isfinite(batches) else 1
+    done = min(per_epoch, max(1, int(loop.batch_progress.current.ready // every))) if per_epoch > 1 else 1
+    at_end = done == per_epoch and trainer.current_epoch + 1 == trainer.max_epochs
+    return trainer.current_epoch * per_epoch + done - 1, ended or at_end
 
 
 class TrialCLI(FitParser):

@@ -5,7 +5,7 @@ import pytest
 from optuna.trial import TrialState
 
 from lightning_app.errors import UsageError
-from sweeps.constraints import read_constraints, violations, write_constraints
+from sweeps.constraints import DIVERGED, WHY, read_constraints, violations, write_constraints
 from sweeps.draws import Draws
 from sweeps.ranking import ranked
 from sweeps.space import SearchSpace
@@ -56,6 +56,24 @@ def test_samplers_keep_away_from_broken_bounds(sampler: str, directions: tuple[s
     later = study_with_bounds(sampler, count, directions, stopped=stopped).trials[count // 2 :]
     # Nearly half of the square is that far beyond the bound, and the metric pulls there.
     assert sum(trial.constraints["parameters"] > 0.1 for trial in later) < 0.3 * len(later)
+
+
+@pytest.mark.parametrize("sampler", ["gp", "nsga2", "cmaes"])
+def test_samplers_keep_away_from_where_trials_diverge(sampler: str) -> None:
+    space = SearchSpace.read(SQUARE)
+    study = optuna.create_study(sampler=sampler_of(sampler, space, seed=1, num_metrics=1))
+    draws, count = Draws(study, space), 20 if sampler == "gp" else 100
+    for _ in range(count):
+        trial = study.ask()
+        drawn = draws.draw(trial)
+        assert drawn is not None
+        if drawn["width"] > 0.5:  # where the metric pulls
+            trial.set_user_attr(WHY, DIVERGED)
+            study.tell(trial, state=TrialState.PRUNED)
+        else:
+            study.tell(trial, (1 - drawn["width"]) ** 2 + (drawn["rate"] - 0.3) ** 2)
+    later = study.trials[count // 2 :]
+    assert sum(trial.state == TrialState.PRUNED for trial in later) < 0.4 * len(later)
 
 
 def test_infeasible_trials_are_never_best() -> None:

@@ -38,7 +38,7 @@ def test_a_killed_process_loses_no_trial_and_changes_no_value(
         os.kill(process, signal.SIGKILL)
         code = command.wait(timeout=200)
     if code != 0:
-        assert victim != "trial"
+        assert victim == "coordinator"
         resumed = sweep(*OPTIONS, "--resume", "--root", str(tmp_path / "runs"), epochs=40)
         assert main(resumed) == 0
     trials = optuna.load_study(study_name="shared", storage=open_storage(None, folder)).trials
@@ -50,3 +50,18 @@ def test_a_killed_process_loses_no_trial_and_changes_no_value(
         study = optuna.load_study(study_name="shared", storage=open_storage(None, peace))
         undisturbed["values"] = [trial.value for trial in study.trials]
     assert [trial.value for trial in trials] == undisturbed["values"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_trials_whose_loaders_have_processes_of_their_own(
+    sweep: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "runs" / "sweeps" / "shared"
+    args = [*sweep(*OPTIONS, "--root", str(tmp_path / "runs"), epochs=200), "--data.num_workers", "1"]
+    with started(args, tmp_path / "log") as command:
+        wait_for(lambda: len(list(folder.glob("trials/*/*/checkpoints/last.ckpt"))) == 2)
+        command.send_signal(signal.SIGINT)
+        assert command.wait(timeout=100) == 130, (tmp_path / "log").read_text()
+    study = optuna.load_study(study_name="shared", storage=open_storage(None, folder))
+    assert [trial.state for trial in study.trials] == [TrialState.RUNNING] * 2
+    assert all(0 < trial.user_attrs["seconds"] < 100 for trial in study.trials)

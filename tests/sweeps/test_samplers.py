@@ -77,6 +77,13 @@ def test_a_quasi_random_sequence_fills_the_space_evenly() -> None:
         assert sorted(int(16 * point[key]) for point in found if point) == list(range(16))
 
 
+def test_auto_takes_no_sampler_that_learns_nothing_of_pruned_trials() -> None:
+    auto = Choice.read("sampler", "auto", SAMPLERS)
+    space = SearchSpace.read({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    names = [settle(auto, space=space, num_metrics=1, num_trials=20, prunes=prunes)[0].name for prunes in (True, False)]
+    assert names == ["tpe", "gp"]
+
+
 def test_settings_reach_the_sampler() -> None:
     # Without start-up trials by chance, the second draw of TPE is not that of the random sampler.
     random, early = draws("random", NUMBERS, 4), draws({"name": "tpe", "n_startup_trials": 1}, NUMBERS, 4)
@@ -127,7 +134,7 @@ def test_a_sampler_that_cannot_work_is_refused(
             {"name": "tpe", "n_startup": 3},
             "sampler.n_startup: tpe has no such setting, did you mean 'n_startup_trials'?",
         ),
-        ({"name": "tpe", "n_startup_trials": "3"}, "sampler.n_startup_trials: '3' given, a whole number is needed"),
+        ({"name": "tpe", "n_startup_trials": "3"}, "sampler.n_startup_trials: '3' given, a whole number from 0"),
         ({"name": "tpe", "group": 1}, "sampler.group: 1 given, true or false is needed"),
         ({"name": "nsga2", "crossover_prob": True}, "sampler.crossover_prob: True given, a number is needed"),
         ({"name": "random", "seed": 1}, "sampler.seed: random has no such setting; it has none"),
@@ -149,5 +156,5 @@ def test_settings_reach_the_pruner() -> None:
     patient = pruner({"name": "patient", "patience": 7, "n_startup_trials": 2})
     assert isinstance(patient, PatientPruner)
     assert (patient._patience, patient._wrapped_pruner._n_startup_trials) == (7, 2)
-    with pytest.raises(UsageError, match="pruner: patient: patience cannot be negative"):
+    with pytest.raises(UsageError, match="pruner.patience: -1 given, a whole number from 0"):
         pruner({"name": "patient", "patience": -1})

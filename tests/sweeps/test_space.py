@@ -36,6 +36,12 @@ def test_points_are_counted_as_conditions_leave_them(section: dict[str, Any], si
         assert len({str(point) for point in points}) == len(points) == size
 
 
+def test_what_was_drawn_with_other_steps_stays_as_it_was() -> None:
+    (parameter,) = SearchSpace.read({"x": {"type": "float", "low": 0.0, "high": 1.0, "step": 0.25}}).parameters
+    assert parameter.value(0.1) == 0.1
+    assert parameter.value(0.5 + 1e-13) == 0.5
+
+
 def test_steps_are_met_without_a_rest() -> None:
     (parameter,) = SearchSpace.read({"x": number(low=0.1, high=0.35, step=0.1)}).parameters
     assert parameter.values() == [0.1, 0.2, 0.3]
@@ -94,7 +100,7 @@ def test_a_condition_on_a_number_takes_a_value_a_list_or_a_range(wanted: Any, de
         ({"kind": KIND, "n": {**DEPTH, "when": {"kind": {"low": 1}}}}, "a range given, but kind has choices"),
         (
             {"kind": KIND, "depth": DEPTH, "x": number(when={"depth": {"low": 10}})},
-            "10 to inf given, but depth has no value",
+            "at least 10 given, but depth has no value",
         ),
         (
             {"kind": KIND, "depth": DEPTH, "x": number(when={"depth": {"lo": 1}})},

@@ -28,11 +28,14 @@ def study_of(tmp_path: Path) -> optuna.Study:
 def test_a_sweep_goes_on_to_its_number_of_trials_and_its_best_can_be_fitted_again(
     sweep_args: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    assert main(sweep_args("--trials", "3", "--workers", "2")) == 0
+    twice = ("--trainer.val_check_interval", "2")  # of five batches: two validations in each of two epochs
+    assert main(sweep_args("--trials", "3", "--workers", "2", fit=twice)) == 0
     assert main(sweep_args("--trials", "4")) == 2  # it is there already
-    assert main(sweep_args("--trials", "4", "--resume")) == 0
+    assert main(sweep_args("--trials", "4", "--resume", "--study", "smal_space")) == 2  # it is not
+    assert main(sweep_args("--trials", "4", "--resume", fit=twice)) == 0
     study = study_of(tmp_path)
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
+    assert [list(trial.intermediate_values) for trial in study.trials] == [[0, 1, 2, 3]] * 4
     assert len({trial.params["model.optimizer.lr"] for trial in study.trials}) == 4
     folder = tmp_path / "runs" / "sweeps" / "small_space"
     assert "Trials: 4 complete." in (folder / "report.md").read_text()
@@ -146,6 +149,8 @@ def test_a_sweep_ends_when_there_is_nothing_to_gain(
         (("sampler: random", "sampler: radnom"), "sampler: 'radnom' given, did you mean 'random'?"),
         (("pruner: none", "pruner: hyperbnd"), "pruner: 'hyperbnd' given, did you mean 'hyperband'?"),
         (("sampler: random", "sampler: cmaes\nseed: -1"), "seed: -1 given"),
+        (("pruner: none", "pruner: {name: hyperband, reduction_factor: 1}"), "a whole number from 2 on is needed"),
+        (("sampler: random", "sampler: {name: cmaes, popsize: 2.5}"), "sampler.popsize: 2.5 given, a whole number"),
         (("sampler: random", "sampler: random\nconstraints: {lateny: 1}"), "did you mean 'latency'?"),
         (("val/mse", "val/accuracy"), "'val/accuracy' is not logged at validation"),
     ],
@@ -156,5 +161,5 @@ def test_what_is_wrong_in_a_sweep_is_said_in_one_line(
     sweep_args: Callable[..., list[str]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(sweep_args("--trials", "3", space=SPACE.replace("PRUNER", "none").replace(*change))) == 2
+    assert main(sweep_args("--trials", "1", space=SPACE.replace("PRUNER", "none").replace(*change))) == 2
     assert message in capsys.readouterr().err
