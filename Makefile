@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 CONFIGS := configs/forecasting
+REGISTRY := sqlite:///runs/demo/mlflow.db
 # The environment is made anew when what it is made from changes.
 STAMP := $(VENV)/.installed
 
@@ -20,9 +21,15 @@ $(STAMP): pyproject.toml requirements.lock
 	$(RUN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
 	touch $@
 
-demo: $(STAMP) ## train and test on bundled series, beside the rows to beat
+demo: $(STAMP) ## train and test on bundled series, beside the rows to beat; export, register, promote and score the best
 	$(RUN)/lightning-app compare $(CONFIGS)/co2_phase.yaml $(CONFIGS)/co2_ridge.yaml $(CONFIGS)/co2_seasonal.yaml $(CONFIGS)/co2_naive.yaml
 	$(RUN)/lightning-app compare $(CONFIGS)/sp500_patch.yaml $(CONFIGS)/sp500_ridge.yaml $(CONFIGS)/sp500_naive.yaml
+	rm -rf runs/demo
+	$(RUN)/lightning-app export best -c $(CONFIGS)/co2_phase.yaml --output runs/demo/package
+	$(RUN)/lightning-app package verify runs/demo/package
+	$(RUN)/lightning-app register runs/demo/package --name co2 --registry $(REGISTRY)
+	$(RUN)/lightning-app promote co2@1 --to champion --registry $(REGISTRY)
+	$(RUN)/lightning-app score co2@champion runs/demo/package/reference.parquet --output runs/demo/predictions.parquet --registry $(REGISTRY)
 
 test: $(STAMP) ## run the tests
 	$(RUN)/python -m pytest -n 2 --dist worksteal

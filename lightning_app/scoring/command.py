@@ -3,12 +3,16 @@
 import argparse
 from pathlib import Path
 
+import polars as pl
+
 from lightning_app.errors import UsageError
 from lightning_app.packaging import Package
 from lightning_app.scoring.engines import Engine, LocalEngine, num_cores
 from lightning_app.scoring.job import RejectionBound, ScoreJob
 from lightning_app.scoring.progress import RowProgress
 from lightning_app.verb_parser import VerbParser
+
+_SHOWN = 3
 
 
 def run(args: list[str]) -> None:
@@ -27,6 +31,7 @@ def run(args: list[str]) -> None:
     parser.add_argument(
         "--engine", choices=("local", "ray"), default="local", help="threads here, or Ray (RAY_ADDRESS)"
     )
+    parser.add_argument("--registry", default=None, help="where NAME is registered; default: $MLFLOW_TRACKING_URI")
     parser.add_argument("--workers", type=int, default=None, help="sessions at a time; default: one per core")
     parser.add_argument(
         "--max-rejected", type=_bound, default="1%", help="rejected rows that are allowed: 100, or 1%% (the default)"
@@ -36,7 +41,7 @@ def run(args: list[str]) -> None:
         raise UsageError(f"score: {rest[0]!r}: nothing is run that takes options")
     if given.workers is not None and given.workers < 1:
         raise UsageError(f"workers: {given.workers} given, at least 1 is needed")
-    package, version = _model(given.model)
+    package, version = _model(given.model, given.registry)
     job = ScoreJob(
         package=package,
         version=version,
@@ -47,19 +52,21 @@ def run(args: list[str]) -> None:
     )
     progress = RowProgress(job.files.num_rows)
     result = job.run(_engine(given.engine, given.workers or num_cores()), on_progress=progress.update)
+    with pl.Config(tbl_hide_dataframe_shape=True):
+        print(pl.scan_parquet(result.output).head(_SHOWN).collect())  # noqa: T201
     print(f"predictions: {result.output} ({result.num_rows - result.num_rejected:,} rows)")  # noqa: T201
     if result.num_rejected:
         print(f"rejected: {result.rejected} ({result.num_rejected:,} rows)")  # noqa: T201
 
 
-def _model(reference: str) -> tuple[Path, str]:
+def _model(reference: str, registry: str | None) -> tuple[Path, str]:
     """The folder of the package, and what stands in each row."""
     if Path(reference).is_dir():
         package = Package.load(reference, replay=False)
         return package.path, f"{package.manifest.name}@{package.digest[:12]}"
     from lightning_app.registry import Registry
 
-    found = Registry().resolve(reference)
+    found = Registry(registry).resolve(reference)
     return found.path, f"{found.name}@{found.version}"
 
 

@@ -62,7 +62,7 @@ class ScoreJob:
         version: What stands in each row as what answered: `NAME@3`, or the package's digest.
         data: Files, folders or patterns.
         output: The file of predictions, parquet.
-        keys: Columns that the output keeps; None keeps all that the model does not read.
+        keys: Columns that the output keeps; None keeps all that the model neither reads nor makes.
         bound: How many rows may be rejected.
         part_seconds: How much work a kill may cost.
 
@@ -90,12 +90,13 @@ class ScoreJob:
         self.files = TableFiles(data, texts=texts)
         names = self.files.schema.names
         inputs = columns_read(loaded, names)
-        _check_columns(inputs, keys or (), names, loaded)
+        made = _made_columns(loaded)
+        _check_columns(inputs, keys or (), names, made)
         self.digest = loaded.digest
         self.package = package.resolve()
         self.version = version
         self.inputs = inputs
-        self.keys = tuple(keys) if keys is not None else tuple(name for name in names if name not in inputs)
+        self.keys = tuple(keys if keys is not None else (name for name in names if name not in {*inputs, *made}))
         self.output = output
         self.rejected = output.with_name("rejected.parquet")
         self.bound = bound
@@ -142,12 +143,15 @@ class ScoreJob:
         }
 
 
-def _check_columns(inputs: Sequence[str], keys: Sequence[str], names: Sequence[str], package: Package) -> None:
+def _made_columns(package: Package) -> set[str]:
+    made = {*(spec.name for spec in package.manifest.outputs), VERSION, SCORED_AT}
+    return made | {"label", "probability"} if package.manifest.labels else made
+
+
+def _check_columns(inputs: Sequence[str], keys: Sequence[str], names: Sequence[str], made: set[str]) -> None:
     for name in (*inputs, *keys):
         if name not in names:
             raise UsageError(f"data: there is no column {name!r}, there are {', '.join(names[:20])}")
-    made = {*(spec.name for spec in package.manifest.outputs), VERSION, SCORED_AT}
-    made |= {"label", "probability"} if package.manifest.labels else set()
     for name in keys:
         if name in made:
             raise UsageError(f"keys: {name!r} is a column that the output gets from the model; rename it in the table")

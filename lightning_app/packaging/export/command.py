@@ -19,7 +19,9 @@ def run(args: list[str]) -> None:
     """
     parser = VerbParser("export", description=__doc__, epilog="Words after -- override the config.")
     parser.add_argument(
-        "source", metavar="RUN_OR_CKPT", help="a run folder (its best checkpoint, else the last), or a checkpoint"
+        "source",
+        metavar="RUN_OR_CKPT",
+        help="a run folder (its best checkpoint, else the last), a checkpoint, or best or last of a config's newest run",
     )
     parser.add_argument("--output", required=True, help="folder of the package")
     parser.add_argument("--name", help="name of the package; that of the experiment if left out")
@@ -34,9 +36,11 @@ def run(args: list[str]) -> None:
         raise UsageError(f"output: {output} exists; give another folder, or --overwrite to replace the package there")
     quiet()
     configs = [word for config in given.config for word in ("--config", config)]
-    checkpoint = checkpoint_of(given.source)
-    trained = TrainedRun(["--ckpt_path", str(checkpoint), *configs, *options])
-    if run_folder_of(checkpoint) is None:
+    newest = given.source in ("best", "last") and configs
+    checkpoint = given.source if newest else str(checkpoint_of(given.source))
+    trained = TrainedRun(["--ckpt_path", checkpoint, *configs, *options])
+    assert trained.source.path is not None
+    if run_folder_of(trained.source.path) is None:
         _remove_if_empty(trained.folder.path)  # made for a run that there is none of
     name = given.name or re.sub(r"[^A-Za-z0-9_.-]+", "_", trained.run_options.name or "model")
     package = export_package(trained, output, name=name, sample=given.sample, overwrite=given.overwrite)

@@ -52,6 +52,14 @@ def test_every_row_is_answered_in_order_with_its_keys(package: Path, tmp_path: P
     assert sorted(path.name for path in tmp_path.glob("*found*")) == ["found.parquet"]
 
 
+def test_a_table_that_was_answered_before_is_answered_anew(package: Path, tmp_path: Path) -> None:
+    data = write(table(100).with_columns(label=pl.lit("none"), price=1.0), tmp_path / "data.parquet")
+    assert main(["score", str(package), str(data), "--output", "found.parquet"]) == 0
+    found = pl.read_parquet("found.parquet")
+    assert found.columns[:4] == ["id", "note", "price", "label"]
+    assert set(found["label"]) <= set(LABELS)
+
+
 def test_a_table_without_keys_gives_the_answers_alone(package: Path, tmp_path: Path) -> None:
     frame = table().select(COLUMNS)
     data = write(frame, tmp_path / "data.parquet")
@@ -118,6 +126,7 @@ def test_a_table_without_rows_gives_an_output_without_rows(package: Path, tmp_pa
         (["data.parquet", "--output", "o.csv"], "a name that ends in .parquet is needed"),
         (["data.parquet", "--output", "o.parquet", "--keys", "nr"], "there is no column 'nr'"),
         (["data.parquet", "--output", "o.parquet", "--workers", "0"], "workers: 0 given"),
+        (["answered.parquet", "--output", "o.parquet", "--keys", "label"], "'label' is a column that the output gets"),
         (["data.parquet", "other.parquet", "--output", "o.parquet"], "its columns or their types differ"),
         (["data.txt", "--output", "o.parquet"], "ends in '.txt', allowed: .parquet"),
         (
@@ -131,6 +140,7 @@ def test_what_is_wrong_in_a_job_is_said_before_it_starts(
 ) -> None:
     write(table(100), tmp_path / "data.parquet")
     write(table(100).drop("note"), tmp_path / "other.parquet")
+    write(table(100).with_columns(label=pl.lit("low")), tmp_path / "answered.parquet")
     (tmp_path / "data.txt").write_text("a")
     assert main(["score", str(package), *words]) == 2
     assert message in capsys.readouterr().err
