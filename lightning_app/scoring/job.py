@@ -84,8 +84,6 @@ class ScoreJob:
         if output.suffix != ".parquet":
             raise UsageError(f"output: {output} given, a name that ends in .parquet is needed")
         loaded = Package.load(package)
-        if loaded.manifest.layout == "stream":
-            raise UsageError("model: it answers streams chunk by chunk; a table has no order of chunks")
         texts = [name for spec in loaded.manifest.inputs for name in (spec.columns or (spec.name,))]
         self.files = TableFiles(data, texts=texts)
         names = self.files.schema.names

@@ -21,7 +21,7 @@ def run(args: list[str]) -> None:
     parser.add_argument(
         "source",
         metavar="RUN_OR_CKPT",
-        help="a run folder (its best checkpoint, else the last), a checkpoint, or best or last of a config's newest run",
+        help="a run folder (its best checkpoint, else the last), a checkpoint, or best, of the newest run of -c",
     )
     parser.add_argument("--output", required=True, help="folder of the package")
     parser.add_argument("--name", help="name of the package; that of the experiment if left out")
@@ -36,7 +36,7 @@ def run(args: list[str]) -> None:
         raise UsageError(f"output: {output} exists; give another folder, or --overwrite to replace the package there")
     quiet()
     configs = [word for config in given.config for word in ("--config", config)]
-    newest = given.source in ("best", "last") and configs
+    newest = given.source == "best" and configs
     checkpoint = given.source if newest else str(checkpoint_of(given.source))
     trained = TrainedRun(["--ckpt_path", checkpoint, *configs, *options])
     assert trained.source.path is not None

@@ -1,0 +1,36 @@
+"""From a fit to scored rows, for a config of each family: every step takes only what the one before it wrote."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from lightning_app.__main__ import main
+from lightning_app.packaging import Package
+from tests.conftest import CONFIGS
+from tests.registries import place_registry
+
+CARD = [f"--card.{name}=To test." for name in ("intended_use", "out_of_scope", "limitations", "ethical_considerations")]
+SHORT = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "5", "--trainer.limit_val_batches", "2"]
+
+
+@pytest.mark.parametrize("config", ["forecasting/co2_phase", "recurrent/topics_gru", "graph/digits_sage"])
+def test_a_fit_becomes_a_champion_that_scores_a_table(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("LIGHTNING_APP_CACHE", str(tmp_path / "cache"))
+    place_registry(tmp_path, request.config)
+    path = str(CONFIGS / f"{config}.yaml")
+    assert main(["fit", "-c", path, *SHORT]) == 0
+    assert main(["export", "best", "-c", path, "--output", "package", "--", *CARD]) == 0
+    assert main(["package", "verify", "package"]) == 0
+    assert main(["register", "package", "--name", "model"]) == 0
+    assert main(["promote", "model@1", "--to", "champion"]) == 0
+    rows = pl.read_parquet("package/reference.parquet").head(20)
+    rows.write_parquet("rows.parquet")
+    assert main(["score", "model@champion", "rows.parquet", "--output", "scored.parquet"]) == 0
+    scored, wanted = pl.read_parquet("scored.parquet"), Package.load("package").predict(rows)
+    assert scored["model_version"].unique().to_list() == ["model@1"]
+    assert_frame_equal(scored.select(wanted.columns), wanted)
