@@ -18,17 +18,17 @@ VERBS: dict[str, tuple[str, str]] = {
         "lightning_app.walk_forward:run",
         "Forecast from rolling origins, refitting on the way.",
     ),
+    "explain": ("lightning_app.explain:run", "Show which edges the prediction for a node of a graph rests on."),
     "export": (
         "lightning_app.packaging.export.command:run",
         "Make a package of a checkpoint: ONNX, manifest, model card.",
     ),
     "package": ("lightning_app.packaging.command:run", "Show packages, verify them, compare two."),
-    "score": ("lightning_app.scoring.command:run", "Predict every row of a table; goes on where it was killed."),
-    "explain": ("lightning_app.explain:run", "Show which edges the prediction for a node of a graph rests on."),
     "register": ("lightning_app.registry.command:register", "Make a version of a package in the registry."),
     "promote": ("lightning_app.registry.command:promote", "Make a version champion, if its gates let it."),
     "rollback": ("lightning_app.registry.command:rollback", "Make the champion before the present one champion again."),
     "models": ("lightning_app.registry.models_command:run", "List, show or compare what the registry holds."),
+    "score": ("lightning_app.scoring.command:run", "Predict every row of a table; goes on where it was killed."),
 }
 
 

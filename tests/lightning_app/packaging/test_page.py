@@ -20,7 +20,7 @@ def example(words: str) -> str:
 def test_a_package_is_asked_as_the_page_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small_package(tmp_path / "package", columns=None)
     names: dict[str, object] = {}
-    exec(example("Package.load"), names)
+    exec(example('Package.load("package")'), names)
     assert "price" in capsys.readouterr().out
     exec(example("BadRowsError"), names)
 
