@@ -11,6 +11,7 @@ from sweeps.axes import view
 from sweeps.pictures import draw_curves
 from sweeps.ranking import best_so_far, ranked
 from sweeps.report import Search, report
+from sweeps.trial_table import trial_table
 from tests.sweeps.finished import SPACE, finished_study, suggest
 
 BASE = {
@@ -55,12 +56,19 @@ def test_every_picture_is_drawn_and_in_the_report(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.part*"))
 
 
-def test_several_metrics_have_a_pareto_front(tmp_path: Path) -> None:
+def test_several_metrics_have_a_pareto_front_of_which_each_trial_can_be_fitted_again(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "sweeps" / "planted"
     study = finished_study(40, metrics=2)
-    written = report(study, TWO, tmp_path)
+    runs = {trial.number: run_folder(folder, trial.number) for trial in study.best_trials}
+    written = report(study, TWO, folder)
     assert {"Pareto front", "Importances of val/cost", "Slices of val/accuracy"} <= set(written.pictures)
-    assert f"The Pareto front has {len(study.best_trials)} trials." in written.path.read_text()
-    assert {trial.number for trial in ranked(study, TWO.metrics)} == {trial.number for trial in study.best_trials}
+    text = written.path.read_text()
+    assert f"The Pareto front has {len(study.best_trials)} trials." in text
+    front = [trial.number for trial in ranked(study, TWO.metrics)]
+    assert set(front) == set(runs)
+    assert all(f"| `{run.relative_to(folder)}/config.yaml` |" in text for run in runs.values())
+    again = f"--run.root {tmp_path / 'runs'} --run.name planted-trial-{front[0]:05d}"
+    assert f"lightning-app fit -c {runs[front[0]]}/config.yaml {again}\n" in text
 
 
 @pytest.mark.parametrize("num_trials", [0, 1, 2])
@@ -136,8 +144,7 @@ def test_causes_of_ends_are_counted_and_stand_in_the_table(tmp_path: Path) -> No
 def test_only_complete_trials_have_values(tmp_path: Path) -> None:
     study = finished_study(30)
     assert any(trial.value is not None for trial in study.trials if trial.state == TrialState.PRUNED)
-    report(study, ONE, tmp_path)
-    table = pl.read_parquet(tmp_path / "trials.parquet")
+    table = trial_table(study.trials, space=SPACE, metrics=["val/accuracy"], folder=tmp_path)
     assert (table["val/accuracy"].is_not_null() == (table["state"] == "complete")).all()
 
 
@@ -168,18 +175,6 @@ def test_what_trials_needed_and_how_long_they_ran_is_written_down(tmp_path: Path
     (row,) = pl.read_parquet(tmp_path / "trials.parquet").to_dicts()
     assert (row["measured.parameters"], row["measured.latency"], row["duration"]) == (12345.0, 1.25, 90.0)
     assert "seconds" not in row
-
-
-def test_each_trial_of_a_front_can_be_fitted_again(tmp_path: Path) -> None:
-    folder = tmp_path / "runs" / "sweeps" / "planted"
-    study = finished_study(12, metrics=2)
-    runs = {trial.number: run_folder(folder, trial.number) for trial in study.best_trials}
-    text = report(study, TWO, folder).path.read_text()
-    for run in runs.values():
-        assert f"| `{run.relative_to(folder)}/config.yaml` |" in text
-    first = ranked(study, TWO.metrics)[0].number
-    again = f"--run.root {tmp_path / 'runs'} --run.name planted-trial-{first:05d}"
-    assert f"lightning-app fit -c {runs[first]}/config.yaml {again}\n" in text
 
 
 @pytest.mark.parametrize(("epoch", "is_tested"), [(3, True), (1, False)])
