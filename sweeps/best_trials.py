@@ -17,11 +17,12 @@ _TOP = 10
 _NEEDED = {"parameters": ("parameters", ",.0f"), "latency": ("latency [ms]", ".4g"), "memory": ("memory [MiB]", ".4g")}
 
 
-def best_section(best: FrozenTrial, *, space: SearchSpace, base: Mapping[str, Any], folder: Path) -> str:
+def best_section(best: FrozenTrial, *, metric: str, space: SearchSpace, base: Mapping[str, Any], folder: Path) -> str:
     """What the best trial changed in the base config, and how to fit and to test it.
 
     Args:
         best: The best trial of a study of one metric.
+        metric: Its name.
         space: What varies.
         base: The resolved config that the trials vary.
         folder: Folder of the study.
@@ -35,7 +36,7 @@ def best_section(best: FrozenTrial, *, space: SearchSpace, base: Mapping[str, An
     if (folder / "best.yaml").exists():
         text += f"\n\nTo fit it again:\n\n```sh\nlightning-app fit -c {folder / 'best.yaml'}\n```"
     run = run_of(folder, best.number)
-    return text if run is None else f"{text}\n\n{_how_to_test(best, run)}"
+    return text if run is None else f"{text}\n\n{_how_to_test(best, metric, run)}"
 
 
 def top_section(
@@ -82,28 +83,34 @@ def _how_to_fit(trials: Sequence[FrozenTrial], configs: Sequence[Path | None], f
     return ""
 
 
-def _how_to_test(best: FrozenTrial, run: Path) -> str:
-    """A command where `best.ckpt` is of the epoch that counts: its callback may watch another metric."""
+def _how_to_test(best: FrozenTrial, metric: str, run: Path) -> str:
+    """A command where `best.ckpt` has the value that counts: its callback may watch another metric."""
     path = run / "checkpoints" / "best.ckpt"
-    epochs = [step for step in sorted(best.intermediate_values) if best.intermediate_values[step] == best.value]
-    text = f"Its run is `{run}`" + (f", its value that of epoch {epochs[0]}" if epochs else "")
-    held = _epoch_of(path)
-    if held is None:
-        return text + "."
-    if held not in epochs:
-        return f"{text}; `best.ckpt` is of epoch {held}, the best one by what its `BestCheckpoint` watches."
-    return f"{text}; to test it:\n\n```sh\nlightning-app test --ckpt_path {path}\n```"
+    steps = [step for step in sorted(best.intermediate_values) if best.intermediate_values[step] == best.value]
+    text = f"Its run is `{run}`" + (f", its value that of validation {steps[0]}, the first being 0" if steps else "")
+    kept = _kept(path)
+    if kept.get(metric) == best.value:
+        return f"{text}; to test it:\n\n```sh\nlightning-app test --ckpt_path {path}\n```"
+    watched = ", ".join(f"{name} {value:.6g}" for name, value in kept.items())
+    return text + (f"; `best.ckpt` is not of that one, it has the best {watched}." if watched else ".")
 
 
-def _epoch_of(checkpoint: Path) -> int | None:
+def _kept(checkpoint: Path) -> dict[str, float]:
+    """What a checkpoint is the best of, by the metric: what the callbacks that keep the best one wrote into it."""
     if not checkpoint.is_file():
-        return None
+        return {}
     import torch  # takes a second or two, for which only the end of a study waits
 
     try:
-        return int(torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)["epoch"])
+        held = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError):  # not whole, or with what only its own code can read
-        return None
+        return {}
+    states = [state for state in held["callbacks"].values() if isinstance(state, Mapping)]
+    return {
+        state["monitor"]: float(state["best_model_score"])
+        for state in states
+        if state.get("monitor") and state.get("best_model_score") is not None
+    }
 
 
 def _as_given(trial: FrozenTrial, space: SearchSpace) -> dict[str, Any]:

@@ -125,7 +125,7 @@ class LiveTable:
         return ", ".join(words)
 
     def _render(self) -> Group:
-        table = Table("trial", "epoch", *self.metrics, "best", "elapsed", box=None, padding=(0, 2, 0, 0))
+        table = Table("trial", "validation", *self.metrics, "best", "elapsed", box=None, padding=(0, 2, 0, 0))
         now = time.monotonic()
         for number, running in self._running.items():
             values = running.last or [math.nan] * len(self.metrics)

@@ -161,7 +161,7 @@ def draw_pareto(
 
 
 def draw_curves(trials: Sequence[FrozenTrial], *, metric: str, direction: str, path: Path) -> Path:
-    """The metric by epoch of each trial: where trials were pruned, and the best one's way.
+    """The metric by validation of each trial: where trials were pruned, and the best one's way.
 
     Args:
         trials: Of a study of one metric; the last 200 and the best one are drawn.
@@ -193,7 +193,7 @@ def draw_curves(trials: Sequence[FrozenTrial], *, metric: str, direction: str, p
         shown.add(name)
     axis.set_ylim(*limits)
     axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.set_xlabel("epoch")
+    axis.set_xlabel("validation")
     axis.set_ylabel(metric)
     if shown:
         axis.legend(fontsize=8, framealpha=0.7)

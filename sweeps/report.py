@@ -82,7 +82,10 @@ def report(study: optuna.Study, search: Search, folder: Path) -> Report:
     sections = [
         f"# Study {study.study_name}",
         _summary(trials, best, search),
-        *(best_section(trial, space=search.space, base=search.base, folder=folder) for trial in one[:1]),
+        *(
+            best_section(trial, metric=metric, space=search.space, base=search.base, folder=folder)
+            for trial, metric in zip(one, search.metrics, strict=False)
+        ),
         top_section(best, space=search.space, metrics=list(search.metrics), folder=folder, study=study.study_name),
         *(f"## {title}\n\n![{title}](pictures/{path.name})" for title, path in pictures.items()),
         _importances(branches),

@@ -177,18 +177,19 @@ def test_what_trials_needed_and_how_long_they_ran_is_written_down(tmp_path: Path
     assert "seconds" not in row
 
 
-@pytest.mark.parametrize(("epoch", "is_tested"), [(3, True), (1, False)])
-def test_a_checkpoint_is_to_be_tested_only_where_it_is_of_the_epoch_that_counts(
-    epoch: int, is_tested: bool, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("monitor", ["val/accuracy", "val/loss"])
+def test_a_checkpoint_is_to_be_tested_only_where_it_has_the_value_that_counts(monitor: str, tmp_path: Path) -> None:
     study = finished_study(6)
     run = run_folder(tmp_path, study.best_trial.number)
     (run / "checkpoints").mkdir()
-    torch.save({"epoch": epoch, "state_dict": {}}, run / "checkpoints" / "best.ckpt")
+    score = torch.tensor(study.best_value if monitor in ONE.metrics else 0.25, dtype=torch.float64)
+    callbacks = {"best": {"monitor": monitor, "best_model_score": score}, "last": {}}
+    torch.save({"callbacks": callbacks}, run / "checkpoints" / "best.ckpt")
     text = report(study, ONE, tmp_path).path.read_text()
-    assert f"Its run is `{run}`, its value that of epoch 3" in text
-    assert (f"lightning-app test --ckpt_path {run}/checkpoints/best.ckpt" in text) == is_tested
-    assert ("`best.ckpt` is of epoch 1" in text) != is_tested
+    assert f"Its run is `{run}`, its value that of validation 3, the first being 0; " in text
+    holds = monitor in ONE.metrics
+    assert (f"lightning-app test --ckpt_path {run}/checkpoints/best.ckpt" in text) == holds
+    assert ("`best.ckpt` is not of that one, it has the best val/loss 0.25." in text) != holds
 
 
 def test_of_a_pruned_trial_that_ties_with_the_best_the_curve_is_not_the_best_ones(

@@ -1,6 +1,7 @@
 """Whole sweeps through the command line, on fits that take a second."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -35,7 +36,10 @@ def test_a_sweep_goes_on_to_its_number_of_trials_and_its_best_can_be_fitted_agai
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
     assert len({trial.params["model.optimizer.lr"] for trial in study.trials}) == 4
     folder = tmp_path / "runs" / "sweeps" / "small_space"
-    assert "Trials: 4 complete." in (folder / "report.md").read_text()
+    text = (folder / "report.md").read_text()
+    assert "Trials: 4 complete." in text
+    (checkpoint,) = re.findall(r"lightning-app test --ckpt_path (\S+)", text)
+    assert Path(checkpoint).exists()
     table = pl.read_parquet(folder / "trials.parquet")
     assert table["model.optimizer.lr"].to_list() == [trial.params["model.optimizer.lr"] for trial in study.trials]
     assert table["val/mse"].to_list() == [trial.value for trial in study.trials]
