@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
-from lightning_app.run import RunFolder, RunOptions, is_first_process
+from lightning_app.run import RunFolder, RunOptions, is_first_process, write_whole
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import WandbLogger
@@ -38,7 +38,8 @@ def wandb_logger(folder: RunFolder, options: RunOptions, config: dict[str, Any],
     """A logger whose files all lie in the run folder; None if W&B is disabled.
 
     Args:
-        folder: The run folder; its name is the id of the W&B run, so that a later test adds to the same run.
+        folder: The run folder; its name is the id of the W&B run, so that a later test adds to the same run. All run
+            folders of one trial of a sweep are one run, with the id that the first one got.
         options: Mode, project, entity and tags.
         config: The resolved config, nested; sent once.
         job: Type of the job, the verb.
@@ -51,6 +52,8 @@ def wandb_logger(folder: RunFolder, options: RunOptions, config: dict[str, Any],
         os.environ.update(variables)
         _set_by_us.update(variables)
         (folder.path / "wandb").mkdir(parents=True, exist_ok=True)
+        if job == "trial" and not _id_file(folder).exists():
+            write_whole(_id_file(folder), f"{folder.path.parent.name}-{folder.path.name}")
     import wandb
     from lightning.pytorch.loggers import WandbLogger
 
@@ -59,7 +62,7 @@ def wandb_logger(folder: RunFolder, options: RunOptions, config: dict[str, Any],
         project=options.project,
         entity=options.entity,
         name=f"{folder.path.parent.name}/{folder.path.name}",
-        id=f"{folder.path.parent.name}-{folder.path.name}",
+        id=_run_id(folder),
         tags=options.tags,
         job_type=job,
         config=config,
@@ -76,6 +79,15 @@ def finish_wandb(*, exit_code: int) -> None:
     wandb = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
         wandb.finish(exit_code=exit_code)
+
+
+def _id_file(folder: RunFolder) -> Path:
+    return folder.path.parent / "wandb_run.id"
+
+
+def _run_id(folder: RunFolder) -> str:
+    file = _id_file(folder)
+    return file.read_text() if file.exists() else f"{folder.path.parent.name}-{folder.path.name}"
 
 
 def _has_key() -> bool:

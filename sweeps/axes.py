@@ -1,28 +1,13 @@
-"""What the pictures of a study share: short names, axes that suit a parameter, a view that outliers do not spoil."""
+"""What the pictures of a study share: axes that suit a parameter, a view that outliers do not spoil."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sweeps.importance import last_name
+from sweeps.names import value_name
 from sweeps.space import Parameter
-
-
-def short_names(keys: Iterable[str]) -> dict[str, str]:
-    """Each dotted key's shortest tail that no other key has.
-
-    Args:
-        keys: Dotted keys.
-    """
-    parts = {key: key.split(".") for key in keys}
-    tails = Counter(".".join(words[-size:]) for words in parts.values() for size in range(1, len(words) + 1))
-    return {
-        key: next((tail for size in range(1, len(words)) if tails[tail := ".".join(words[-size:])] == 1), key)
-        for key, words in parts.items()
-    }
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -45,7 +30,7 @@ def save(figure: Any, path: Path) -> Path:
 
 def labels(parameter: Parameter) -> list[str]:
     """A word for each choice."""
-    return [last_name(choice) for choice in parameter.choices]
+    return [value_name(choice, parameter) for choice in parameter.choices]
 
 
 def places(parameter: Parameter, drawn: Sequence[Any]) -> np.ndarray:

@@ -1,15 +1,17 @@
 """How much each parameter counts, in the whole space and in each branch of a conditional one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, create_trial
 
-from sweeps.space import SearchSpace
+from sweeps.names import value_name
+from sweeps.ranking import counted
+from sweeps.space import Parameter, SearchSpace
 
 _MIN_TOP = 5
 """So many trials are `good ones` at least; fewer say little about where good values lie."""
@@ -20,12 +22,12 @@ class Branch:
     """Trials that vary the same parameters.
 
     Attributes:
-        conditions: Values of the choices that make the branch; empty for the whole space.
-        num_trials: Complete trials in it.
+        conditions: The choices that make the branch, each in a word; empty for the whole space.
+        num_trials: Trials in it that are complete and keep within their bounds.
         shares: Share of each parameter, largest first; they sum to one, or are all zero.
     """
 
-    conditions: dict[str, Any]
+    conditions: dict[str, str]
     num_trials: int
     shares: dict[str, float]
 
@@ -37,12 +39,11 @@ class Branch:
         """
         if not self.conditions:
             return "whole space"
-        words = (f"{(names or {}).get(key, key)} = {last_name(value)}" for key, value in self.conditions.items())
-        return ", ".join(words)
+        return ", ".join(f"{(names or {}).get(key, key)} = {word}" for key, word in self.conditions.items())
 
 
 def importances(
-    trials: Iterable[FrozenTrial], space: SearchSpace, *, metric: int, direction: str, min_trials: int = 10
+    trials: Sequence[FrozenTrial], space: SearchSpace, *, metric: int, direction: str, min_trials: int = 10
 ) -> list[Branch]:
     """Importances by PED-ANOVA (Watanabe et al. 2023): how the good trials' values differ from all trials' values.
 
@@ -51,18 +52,18 @@ def importances(
     every trial has, and the rest within each branch.
 
     Args:
-        trials: Of the study; the complete ones count.
+        trials: Of the study; those count that are complete and keep within their bounds.
         space: What varies.
         metric: Position of the metric.
         direction: `minimize` or `maximize`.
-        min_trials: Branches with fewer complete trials are left out, as is a whole space with fewer.
+        min_trials: Branches with fewer such trials are left out, as is a whole space with fewer.
 
     Returns:
         The whole space first, then the branches, that with most trials first.
     """
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    complete = counted(trials)
     groups: dict[tuple[Any, ...], list[FrozenTrial]] = {}
-    choices = [parameter.key for parameter in _conditioning(space) if parameter.choices]
+    choices = {parameter.key: parameter for parameter in _conditioning(space) if parameter.choices}
     for trial in complete:
         active = frozenset(trial.params)
         groups.setdefault((active, *(repr(trial.params.get(key)) for key in choices)), []).append(trial)
@@ -70,7 +71,7 @@ def importances(
     found = [Branch({}, len(complete), _shares(complete, everywhere, metric, direction))]
     for members in groups.values() if any(parameter.when for parameter in space.parameters) else ():
         first = members[0].params
-        conditions = {key: first[key] for key in choices if key in first}
+        conditions = {key: value_name(first[key], choice) for key, choice in choices.items() if key in first}
         if conditions:
             varied = [key for key in first if key not in conditions]
             found.append(Branch(conditions, len(members), _shares(members, varied, metric, direction)))
@@ -78,15 +79,7 @@ def importances(
     return sorted(large, key=lambda branch: (bool(branch.conditions), -branch.num_trials))
 
 
-def last_name(value: Any) -> str:
-    """A value in a word: of a class path its last part, of a number four digits."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    *path, last = str(value).split(".")
-    return last if path and all(part.isidentifier() for part in (*path, last)) else str(value)
-
-
-def _conditioning(space: SearchSpace) -> list[Any]:
+def _conditioning(space: SearchSpace) -> list[Parameter]:
     named = {key for parameter in space.parameters for key in parameter.when or ()}
     return [parameter for parameter in space.parameters if parameter.key in named]
 

@@ -15,9 +15,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.axes import short_names
 from sweeps.clock import clock
-from sweeps.importance import last_name
+from sweeps.names import short_names, value_name
+from sweeps.outcome import causes, seconds_of, values_of, why
 from sweeps.ranking import FINISHED, ranked
 from sweeps.report import Search
 from sweeps.running_trial import RunningTrial
@@ -82,7 +82,7 @@ class LiveTable:
         """
         ended = set(self._running) - set(running)
         now = time.monotonic()
-        self._since = {number: self._since.get(number, now) for number in running}
+        self._since = {number: self._since.get(number, now - _ran_before(trial)) for number, trial in running.items()}
         self._running = dict(running)
         if ended:
             self._look()
@@ -95,8 +95,8 @@ class LiveTable:
         return bool(ended)
 
     def seconds_left(self) -> float | None:
-        """About how long the rest takes this host, by the median duration of trials; None before one has ended."""
-        durations = [trial.duration.total_seconds() for trial in self._finished if trial.duration]
+        """About how long the rest takes this host, by how long the median trial ran; None before one has ended."""
+        durations = [seconds for trial in self._finished if (seconds := seconds_of(trial))]
         if not durations:
             return None
         usual, now = statistics.median(durations), time.monotonic()
@@ -125,7 +125,7 @@ class LiveTable:
         return ", ".join(words)
 
     def _render(self) -> Group:
-        table = Table("trial", "epoch", *self.metrics, "best", "elapsed", box=None, padding=(0, 2, 0, 0))
+        table = Table("trial", "validation", *self.metrics, "best", "elapsed", box=None, padding=(0, 2, 0, 0))
         now = time.monotonic()
         for number, running in self._running.items():
             values = running.last or [math.nan] * len(self.metrics)
@@ -142,10 +142,20 @@ class LiveTable:
         trial = next((trial for trial in self._finished if trial.number == number), None)
         if trial is None:
             return  # it waits for another coordinator
-        words = [f"{name} {value:.6g}" for name, value in zip(self.metrics, trial.values or (), strict=False)]
-        took = f" in {clock(trial.duration.total_seconds())}" if trial.duration else ""
-        what = f"trial {number} {trial.state.name.lower()}: {', '.join(words)}{took}"
-        self.console.print(f"{what}; {self._counts()}", soft_wrap=True, highlight=False)
+        words = [why(trial)] if why(trial) else []
+        words += [f"{name} {value:.6g}" for name, value in zip(self.metrics, values_of(trial), strict=False)]
+        if trial.state == TrialState.PRUNED and trial.last_step is not None:
+            words.append(f"last {next(iter(self.metrics))} {trial.intermediate_values[trial.last_step]:.6g}")
+        seconds = seconds_of(trial)
+        what = f"trial {number} {trial.state.name.lower()}{': ' if words else ''}{', '.join(words)}"
+        took = "" if seconds is None else f" in {clock(seconds)}"
+        self.console.print(f"{what}{took}; {self._counts()}", soft_wrap=True, highlight=False)
+
+
+def _ran_before(running: RunningTrial) -> float:
+    """Seconds that a trial ran before this host took it up."""
+    ran = running.trial._cached_frozen_trial.user_attrs.get("seconds", 0.0)  # `user_attrs` would ask the storage
+    return float(ran)
 
 
 def print_result(study: optuna.Study, search: Search, folder: Path, console: Console | None = None) -> None:
@@ -158,15 +168,21 @@ def print_result(study: optuna.Study, search: Search, folder: Path, console: Con
         console: Where it is shown.
     """
     console = console or Console()
-    states = Counter(trial.state.name.lower() for trial in study.get_trials(deepcopy=False))
-    console.print(", ".join(f"{count} {state}" for state, count in sorted(states.items())), highlight=False)
+    trials = study.get_trials(deepcopy=False)
+    states = Counter(trial.state.name.lower() for trial in trials)
+    lines = [", ".join(f"{count} {state}" for state, count in sorted(states.items()))]
+    lines += filter(None, (causes(trials, state) for state in (TrialState.PRUNED, TrialState.FAIL)))
+    console.print("\n".join(lines), soft_wrap=True, highlight=False)
     best = ranked(study, search.metrics)
     if best:
-        names = short_names(parameter.key for parameter in search.space.parameters)
+        parameters = {parameter.key: parameter for parameter in search.space.parameters}
+        names = short_names(parameters)
         table = Table("trial", *search.metrics, "parameters")
         for trial in best if len(search.metrics) > 1 else best[:_SHOWN_AT_END]:
-            words = [f"{names.get(key, key)} {last_name(value)}" for key, value in trial.params.items()]
-            table.add_row(str(trial.number), *(f"{value:.4f}" for value in trial.values or ()), ", ".join(words))
+            words = [
+                f"{names.get(key, key)} {value_name(value, parameters.get(key))}" for key, value in trial.params.items()
+            ]
+            table.add_row(str(trial.number), *(f"{value:.6g}" for value in trial.values or ()), ", ".join(words))
         console.print(table)
     lines = [f"report: {folder / 'report.md'}"]
     if (folder / "best.yaml").exists():

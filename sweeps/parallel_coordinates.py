@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial
 
-from sweeps.axes import clip, labels, marks, new_figure, places, save, short_names, view
-from sweeps.importance import last_name
+from sweeps.axes import clip, labels, marks, new_figure, places, save, view
+from sweeps.names import short_names, value_name
 from sweeps.ranking import counted
 from sweeps.space import Parameter, SearchSpace
 
@@ -51,7 +51,7 @@ def draw_parallel_coordinates(
     axis.add_collection(LineCollection(lines, colors=colors(scale(shown[order])), linewidths=1.0, alpha=0.75, zorder=2))
     for place, parameter in enumerate(space.parameters):
         _draw_axis(axis, place, _ticks(parameter))
-    ticks = [(fraction, last_name(limits[0] + fraction * (limits[1] - limits[0]))) for fraction in (0.0, 0.5, 1.0)]
+    ticks = [(fraction, value_name(limits[0] + fraction * (limits[1] - limits[0]))) for fraction in (0.0, 0.5, 1.0)]
     _draw_axis(axis, len(space.parameters), ticks)
     absent = bool((points == _ABSENT).any())
     if absent:

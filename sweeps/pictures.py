@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps.axes import clip, mark_axis, new_figure, places, save, short_names, view
+from sweeps.axes import clip, mark_axis, new_figure, places, save, view
 from sweeps.importance import Branch
+from sweeps.names import short_names
 from sweeps.ranking import best_so_far, counted, in_order_of_end
 from sweeps.space import SearchSpace
 
@@ -34,7 +35,7 @@ def draw_history(trials: Sequence[FrozenTrial], *, metric: str, direction: str, 
     chosen = {trial.number for trial in counted(trials)}
     for name, color, marker, member in (
         ("complete", "tab:blue", "o", [trial.number in chosen for trial in ended]),
-        ("pruned", "tab:orange", "x", [state == TrialState.PRUNED for state in states]),
+        ("pruned, at its last value", "tab:orange", "x", [state == TrialState.PRUNED for state in states]),
         (
             "breaks a bound", "tab:red", "s",
             [
@@ -160,22 +161,25 @@ def draw_pareto(
 
 
 def draw_curves(trials: Sequence[FrozenTrial], *, metric: str, direction: str, path: Path) -> Path:
-    """The metric by epoch of each trial: where trials were pruned, and the best one's way.
+    """The metric by validation of each trial: where trials were pruned, and the best one's way.
 
     Args:
-        trials: Of a study of one metric.
+        trials: Of a study of one metric; the last 200 and the best one are drawn.
         metric: Its name.
         direction: `minimize` or `maximize`.
         path: The PNG to write.
     """
-    having = [trial for trial in trials if trial.intermediate_values][-_MAX_CURVES:]
+    good = counted(trials)
+    choose = max if direction == "maximize" else min
+    best = choose(good, key=lambda trial: trial.value or 0.0).number if good else None
+    having = [trial for trial in trials if trial.intermediate_values]
+    having = [trial for trial in having[:-_MAX_CURVES] if trial.number == best] + having[-_MAX_CURVES:]
     limits = view([value for trial in having for value in trial.intermediate_values.values()], direction)
     figure = new_figure(8, 4)
     axis = figure.subplots()
     shown: set[str] = set()
-    best = best_so_far(having, direction)[-1] if having else np.nan
     for trial in having:
-        pruned, is_best = trial.state == TrialState.PRUNED, trial.value == best
+        pruned, is_best = trial.state == TrialState.PRUNED, trial.number == best
         name = "best" if is_best else "pruned" if pruned else "other trials"
         color = "tab:green" if is_best else "tab:orange" if pruned else "0.6"
         steps = sorted(trial.intermediate_values)
@@ -189,7 +193,7 @@ def draw_curves(trials: Sequence[FrozenTrial], *, metric: str, direction: str, p
         shown.add(name)
     axis.set_ylim(*limits)
     axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.set_xlabel("epoch")
+    axis.set_xlabel("validation")
     axis.set_ylabel(metric)
     if shown:
         axis.legend(fontsize=8, framealpha=0.7)

@@ -12,18 +12,19 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from lightning_app.run import write_whole
-from sweeps.axes import short_names
+from sweeps.best_trials import best_section, top_section
 from sweeps.clock import clock
 from sweeps.condition import Condition
-from sweeps.importance import Branch, importances, last_name
+from sweeps.importance import Branch, importances
+from sweeps.markdown import cell, table
+from sweeps.outcome import causes, seconds_of, why
 from sweeps.parallel_coordinates import draw_parallel_coordinates
 from sweeps.pictures import draw_curves, draw_history, draw_importances, draw_pareto, draw_slices
 from sweeps.ranking import counted, is_feasible, ranked
-from sweeps.space import SearchSpace
-from sweeps.trial_table import changes, run_of, trial_table, write_trials
+from sweeps.space import Parameter, SearchSpace
+from sweeps.trial_table import trial_table, write_trials
 
 _PACKAGES = ("optuna", "lightning", "torch")
-_TOP = 10
 _FAILURES = 20
 
 
@@ -77,11 +78,15 @@ def report(study: optuna.Study, search: Search, folder: Path) -> Report:
     }
     best = ranked(study, search.metrics)
     pictures = _draw(trials, best, search, branches, folder / "pictures")
+    one = best if len(search.metrics) == 1 else []
     sections = [
         f"# Study {study.study_name}",
         _summary(trials, best, search),
-        _best(best[0], search, folder) if best and len(search.metrics) == 1 else "",
-        _top(best, search),
+        *(
+            best_section(trial, metric=metric, space=search.space, base=search.base, folder=folder)
+            for trial, metric in zip(one, search.metrics, strict=False)
+        ),
+        top_section(best, space=search.space, metrics=list(search.metrics), folder=folder, study=study.study_name),
         *(f"## {title}\n\n![{title}](pictures/{path.name})" for title, path in pictures.items()),
         _importances(branches),
         _failures(trials, folder),
@@ -135,57 +140,28 @@ def _summary(trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial], search:
     states = Counter(trial.state.name.lower() for trial in trials)
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     lines = [f"Trials: {counts or 'none'}."]
+    lines += [f"{text}." for state in (TrialState.PRUNED, TrialState.FAIL) if (text := causes(trials, state))]
+    complete = states["complete"]
     broken = sum(trial.state == TrialState.COMPLETE and not is_feasible(trial) for trial in trials)
     if broken:
-        lines.append(f"{broken} of the complete ones break a bound; they count neither as best nor in the pictures.")
+        lines.append(f"{broken} of the complete ones break a bound; they count neither as best nor for importances.")
     if best and len(search.metrics) == 1:
         ((metric, direction),) = search.metrics.items()
         lines.append(f"Best: trial {best[0].number}, {metric} {best[0].value:.6g} ({direction}).")
     elif best:
         lines.append(f"The Pareto front has {len(best)} trials.")
     else:
-        lines.append("No trial is complete.")
+        lines.append("No complete trial keeps within its bounds." if complete else "No trial is complete.")
     starts = [trial.datetime_start for trial in trials if trial.datetime_start]
     ends = [trial.datetime_complete for trial in trials if trial.datetime_complete]
     if starts and ends:
-        spent = sum(trial.duration.total_seconds() for trial in trials if trial.duration)
+        spent = sum(seconds_of(trial) or 0.0 for trial in trials)
         first, last = min(starts), max(ends)
         wall = clock((last - first).total_seconds())
-        lines.append(f"From {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S}, {wall}; trials took {clock(spent)}.")
-    return "\n".join(lines)
-
-
-def _best(best: FrozenTrial, search: Search, folder: Path) -> str:
-    rows = [
-        (f"`{key}`", _cell(before), _cell(now))
-        for key, before, now in changes(_as_given(best, search.space), search.base)
-    ]
-    text = "## Best trial\n\n" + _table(("key", "base config", f"trial {best.number}"), rows)
-    if (folder / "best.yaml").exists():
-        text += f"\n\nTo fit it again:\n\n```sh\nlightning-app fit -c {folder / 'best.yaml'}\n```"
-    run = run_of(folder, best.number)
-    if run is not None:
-        test = f"lightning-app test --ckpt_path {run / 'checkpoints' / 'best.ckpt'}"
-        text += f"\n\nIts run is `{run}`; to test it:\n\n```sh\n{test}\n```"
-    return text
-
-
-def _top(best: Sequence[FrozenTrial], search: Search) -> str:
-    if not best:
-        return ""
-    several = len(search.metrics) > 1
-    names = short_names(parameter.key for parameter in search.space.parameters)
-    rows = [
-        (
-            str(trial.number),
-            *(f"{value:.6g}" for value in trial.values or ()),
-            *(_cell(given[key]) if key in given else "" for key in names),
+        lines.append(
+            f"From {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S}, {wall}; trials ran for {clock(spent)}."
         )
-        for trial in best[: None if several else _TOP]
-        for given in [_as_given(trial, search.space)]
-    ]
-    title = "Trials of the Pareto front" if several else f"The best {len(rows)} trials"
-    return f"## {title}\n\n" + _table(("trial", *search.metrics, *names.values()), rows)
+    return "\n".join(lines)
 
 
 def _importances(branches: Mapping[str, list[Branch]]) -> str:
@@ -198,9 +174,9 @@ def _importances(branches: Mapping[str, list[Branch]]) -> str:
     if not rows:
         return ""
     return (
-        "## Importances in numbers\n\nBy PED-ANOVA, over complete trials. Conditional parameters are judged within the "
-        "branch that has them; branches with fewer than 10 complete trials are left out.\n\n"
-        + _table(("metric", "branch", "trials", "parameter", "share"), rows)
+        "## Importances in numbers\n\nBy PED-ANOVA, over complete trials that keep within their bounds. Conditional "
+        "parameters are judged within the branch that has them; branches with fewer than 10 such trials are left "
+        "out.\n\n" + table(("metric", "branch", "trials", "parameter", "share"), rows)
     )
 
 
@@ -209,52 +185,46 @@ def _failures(trials: Sequence[FrozenTrial], folder: Path) -> str:
     if not failed:
         return ""
     rows = [
-        (str(trial.number), _cell(trial.user_attrs.get("exit_code", "")), f"`{last_error(log)}`", f"`logs/{log.name}`")
+        (
+            str(trial.number),
+            cell(trial.user_attrs.get("exit_code", "")),
+            _cause(trial, log),
+            f"`logs/{log.name}`" if log.exists() else "",
+        )
         for trial in failed[-_FAILURES:]
         for log in [folder / "logs" / f"trial-{trial.number:05d}.log"]
     ]
     left = f"The last {_FAILURES} of {len(failed)}.\n\n" if len(failed) > _FAILURES else ""
-    return f"## Failed trials\n\n{left}" + _table(("trial", "exit code", "why", "log"), rows)
+    return f"## Failed trials\n\n{left}" + table(("trial", "exit code", "why", "log"), rows)
+
+
+def _cause(trial: FrozenTrial, log: Path) -> str:
+    noted = why(trial)
+    error = f"`{last_error(log)}`" if log.exists() or not noted else ""
+    return ": ".join(text for text in (noted, error) if text)
 
 
 def _settings(search: Search) -> str:
     rows = [
-        *((name, _cell(value)) for name, value in search.settings.items()),
+        *((name, cell(value)) for name, value in search.settings.items()),
         *((f"metric `{name}`", direction) for name, direction in search.metrics.items()),
-        *((f"`{parameter.key}`", _range(parameter)) for parameter in search.space.parameters),
+        *((f"`{parameter.key}`", _range(parameter, search.space)) for parameter in search.space.parameters),
         *((name, version(name)) for name in _PACKAGES),
         ("Python", platform.python_version()),
     ]
-    return "## How it searched\n\n" + _table(("what", "how"), rows)
+    return "## How it searched\n\n" + table(("what", "how"), rows)
 
 
-def _range(parameter: Any) -> str:
+def _range(parameter: Parameter, space: SearchSpace) -> str:
     if parameter.choices:
-        text = "one of " + ", ".join(map(_cell, parameter.choices))
+        text = "one of " + ", ".join(cell(choice, parameter) for choice in parameter.choices)
     else:
         step = f", in steps of {parameter.step:g}" if parameter.step else ""
         text = f"{parameter.low:g} to {parameter.high:g}{', by its logarithm' if parameter.log else step}"
-    conditions = [f"`{key}` is {_condition(wanted)}" for key, wanted in (parameter.when or {}).items()]
+    others = {other.key: other for other in space.parameters}
+    conditions = [f"`{key}` is {_condition(wanted, others[key])}" for key, wanted in (parameter.when or {}).items()]
     return text + (f", where {' and '.join(conditions)}" if conditions else "")
 
 
-def _condition(wanted: Condition) -> str:
-    return str(wanted) if wanted.values is None else " or ".join(map(_cell, wanted.values))
-
-
-def _as_given(trial: FrozenTrial, space: SearchSpace) -> dict[str, Any]:
-    """Drawn values as the config takes them, in the order of the space."""
-    return {
-        parameter.key: parameter.value(trial.params[parameter.key])
-        for parameter in space.parameters
-        if parameter.key in trial.params
-    }
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in (head, *rows)]
-    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
-
-
-def _cell(value: Any) -> str:
-    return "null" if value is None else last_name(value)
+def _condition(wanted: Condition, parameter: Parameter) -> str:
+    return str(wanted) if wanted.values is None else " or ".join(cell(value, parameter) for value in wanted.values)

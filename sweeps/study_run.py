@@ -15,8 +15,10 @@ from optuna.trial import FrozenTrial
 
 from lightning_app.run import RunOptions, write_whole
 from lightning_app.tracking import wandb_folders
+from sweeps.outcome import seconds_of, values_of, why
 from sweeps.ranking import best_so_far, in_order_of_end, ranked
 from sweeps.report import Report, Search
+from sweeps.study_run_writer import ANOTHER_WRITES
 
 _FINISH_SECONDS = 120.0
 
@@ -25,7 +27,8 @@ class StudyRun:
     """The run: group is the study, job type `study`.
 
     Each study folder has a run of its own, whose id lies beside it: a study that goes on in the same folder adds to the
-    same run, hosts that share a database but no folder have a run each, with all trials in each of them.
+    same run, hosts that share a database but no folder have a run each, with all trials in each of them. Of several
+    commands on one folder the first writes; when it has ended, another one goes on.
 
     Args:
         study: Name of the study.
@@ -94,7 +97,7 @@ class StudyRun:
             exit_code: Not 0 if the sweep failed.
 
         Returns:
-            Whether all went well; else `study_run.log` says what did not.
+            Whether all went well, also where another command writes the run; else `study_run.log` says what did not.
         """
         self.log(study)
         summary: dict[str, Any] = {"trials": len(study.get_trials(deepcopy=False))}
@@ -115,23 +118,28 @@ class StudyRun:
         with suppress(BrokenPipeError):
             self._process.stdin.close()
         try:
-            return self._process.wait(timeout=_FINISH_SECONDS) == 0
+            ended = self._process.wait(timeout=_FINISH_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
             return False
+        if ended == ANOTHER_WRITES:
+            print("W&B: another command that works in this folder writes the run of the study")  # noqa: T201
+        return ended in (0, ANOTHER_WRITES)
 
     def _row(self, trial: FrozenTrial, best: float) -> dict[str, Any]:
         row: dict[str, Any] = {"trial": trial.number, "state": trial.state.name.lower()}
-        if trial.duration:
-            row["duration"] = trial.duration.total_seconds()
-        row |= dict(zip(self.search.metrics, trial.values or (), strict=False))
+        if (seconds := seconds_of(trial)) is not None:
+            row["duration"] = seconds
+        if cause := why(trial):
+            row["why"] = cause
+        row |= dict(zip(self.search.metrics, values_of(trial), strict=False))
         if not math.isnan(best):
             row["best_so_far"] = best
         return row
 
     def _described(self, trial: FrozenTrial) -> dict[str, Any]:
-        values = dict(zip(self.search.metrics, trial.values or (), strict=False))
+        values = dict(zip(self.search.metrics, values_of(trial), strict=False))
         return {"trial": trial.number, "values": values, "parameters": dict(trial.params)}
 
     def _say(self, message: dict[str, Any]) -> None:

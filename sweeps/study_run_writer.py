@@ -7,32 +7,57 @@ and a run is closed in order also where the coordinator was killed, as its end o
 import fcntl
 import json
 import sys
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
+ANOTHER_WRITES = 3
+_ENDING = "ending"
+
 
 def write(lines: IO[str]) -> int:
-    """Logs what comes in until it ends.
+    """Logs what comes in until it ends; while another process writes this run, it waits for its turn.
 
     Args:
         lines: First what the run is (`folder`, and the arguments of `wandb.init` as `init`), then `rows`, at last
             `finish` with `exit_code`, `summary` and `pictures`.
 
     Returns:
-        Exit code: 3 if another process writes this run.
+        Exit code: `ANOTHER_WRITES` if another process had the run to the end.
     """
     start = json.loads(lines.readline())
     folder = Path(start["folder"])
-    with (folder / "wandb" / "study_run.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return 3
-        _log(start["init"], folder, lines)
+    with (folder / "wandb" / "study_run.lock").open("a+") as lock:
+        kept: list[str] = []
+        while not _has(lock):
+            line = lines.readline()
+            kept.append(line)
+            if not line or "finish" in json.loads(line):
+                if not line or not _is_ending(lock):
+                    return ANOTHER_WRITES
+                fcntl.flock(lock, fcntl.LOCK_EX)  # it may have ended before it saw the last rows
+                break
+        lock.truncate(0)
+        _log(start["init"], folder, chain(kept, lines), lock)
     return 0
 
 
-def _log(init: dict[str, Any], folder: Path, lines: IO[str]) -> None:
+def _has(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_ending(lock: IO[str]) -> bool:
+    """Whether the process that has the lock is about to leave it."""
+    lock.seek(0)
+    return lock.read() == _ENDING
+
+
+def _log(init: dict[str, Any], folder: Path, lines: Iterable[str], lock: IO[str]) -> None:
     import wandb
 
     from lightning_app.offline_runs import read_offline_runs
@@ -52,6 +77,8 @@ def _log(init: dict[str, Any], folder: Path, lines: IO[str]) -> None:
             if row["trial"] not in logged and ended > known:
                 run.log({"ended": ended, **row})
         if "finish" in message:
+            lock.write(_ENDING)
+            lock.flush()
             end = message["finish"]
             exit_code = end["exit_code"]
             run.log({f"pictures/{name}": wandb.Image(path) for name, path in end["pictures"].items()})

@@ -7,10 +7,11 @@ from typing import Any
 import polars as pl
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.outcome import measured, seconds_of, values_of, why
 from sweeps.ranking import is_feasible
 from sweeps.space import SearchSpace
 
-_RESERVED = ("number", "state", "feasible", "start", "end", "duration", "folder", "lease", "owner")
+_RESERVED = ("number", "state", "feasible", "start", "end", "duration", "seconds", "folder")
 
 
 def trial_table(
@@ -25,19 +26,24 @@ def trial_table(
         folder: Folder of the study.
 
     Returns:
-        Columns: `number`; `state`; `feasible`; one per metric, of complete trials; one per parameter, by its key, null
-        where a trial does not have it; `excess.<bound>`, above 0 where the trial breaks it; plain attributes of trials;
-        `start` and `end`; `duration` in seconds; `folder`, that of the trial's last run.
+        Columns: `number`; `state`; `why`, null where no cause was noted; `feasible`; one per metric, null where the
+        trial is not complete; one per parameter, by its key, null where a trial does not have it; `measured.<what>`;
+        `excess.<bound>`, above 0 where the trial breaks it; plain attributes of trials; `start` and `end`; `duration`,
+        the seconds that it ran; `folder`, that of the trial's last run.
     """
     columns: dict[str, list[Any]] = {
         "number": [trial.number for trial in trials],
         "state": [trial.state.name.lower() for trial in trials],
+        "why": [why(trial) or None for trial in trials],
         "feasible": [is_feasible(trial) if trial.state == TrialState.COMPLETE else None for trial in trials],
     }
     for position, name in enumerate(metrics):
-        columns[name] = [trial.values[position] if trial.values else None for trial in trials]
+        columns[name] = [values[position] if (values := values_of(trial)) else None for trial in trials]
     for parameter in space.parameters:
         columns[parameter.key] = _column([trial.params.get(parameter.key) for trial in trials])
+    needed = [measured(trial) for trial in trials]
+    for name in sorted({name for found in needed for name in found}):
+        columns[f"measured.{name}"] = [found.get(name) for found in needed]
     for name in sorted({name for trial in trials for name in trial.constraints}):
         columns[f"excess.{name}"] = [trial.constraints.get(name) for trial in trials]
     for name in sorted({name for trial in trials for name in trial.user_attrs} - {*columns, *_RESERVED}):
@@ -46,10 +52,11 @@ def trial_table(
             columns[name] = _column(given)
     columns["start"] = [trial.datetime_start for trial in trials]
     columns["end"] = [trial.datetime_complete for trial in trials]
-    columns["duration"] = [trial.duration.total_seconds() if trial.duration else None for trial in trials]
+    columns["duration"] = [seconds_of(trial) for trial in trials]
     columns["folder"] = [str(run) if (run := run_of(folder, trial.number)) else None for trial in trials]
-    schema: dict[str, Any] = {"number": pl.Int64, "state": pl.String, "feasible": pl.Boolean}
-    schema |= dict.fromkeys((*metrics, "duration"), pl.Float64)
+    schema: dict[str, Any] = {"number": pl.Int64, "state": pl.String, "why": pl.String, "feasible": pl.Boolean}
+    floats = [name for name in columns if name.startswith(("measured.", "excess."))]
+    schema |= dict.fromkeys((*metrics, *floats, "duration"), pl.Float64)
     schema |= {"start": pl.Datetime, "end": pl.Datetime, "folder": pl.String}
     return pl.DataFrame(columns, schema_overrides=schema, strict=False)
 

@@ -11,8 +11,8 @@ import pytest
 
 from lightning_app.__main__ import main
 from lightning_app.offline_runs import read_offline_run
-from lightning_app.run import RunOptions
-from lightning_app.tracking import wandb_mode
+from lightning_app.run import RunFolder, RunOptions
+from lightning_app.tracking import wandb_logger, wandb_mode
 from tests.conftest import only_run
 
 
@@ -89,3 +89,20 @@ def test_a_netrc_entry_counts_as_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_a_disabled_fit_leaves_no_wandb_folder(fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
     assert main(fit_args("--run.wandb", "disabled", "--trainer.max_steps", "1")) == 0
     assert not list(tmp_path.rglob("*wandb*"))
+
+
+@pytest.mark.parametrize(("job", "num_runs"), [("trial", 1), ("fit", 2)])
+def test_run_folders_of_one_trial_are_one_run_and_those_of_fits_are_not(
+    job: str, num_runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    jobs = [("first", job), ("second", job), ("second", "test")]  # a test adds to the run of its fit
+    loggers = [
+        wandb_logger(RunFolder(tmp_path / "trial-00012" / name), RunOptions(wandb="offline"), {}, verb)
+        for name, verb in jobs
+    ]
+    ids = [logger.version for logger in loggers if logger is not None]
+    assert ids[0] == "trial-00012-first"
+    assert len(set(ids)) == num_runs
+    assert ids[1] == ids[2]

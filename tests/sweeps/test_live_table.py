@@ -1,6 +1,7 @@
 import io
 import re
 import time
+from pathlib import Path
 
 import optuna
 import pytest
@@ -8,8 +9,10 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from sweeps.clock import clock
-from sweeps.live_table import LiveTable
+from sweeps.live_table import LiveTable, print_result
+from sweeps.report import Search
 from sweeps.running_trial import RunningTrial
+from tests.sweeps.finished import SPACE, suggest
 
 METRICS = {"val/accuracy": "maximize"}
 
@@ -39,7 +42,7 @@ def test_without_a_terminal_each_trial_is_a_line_when_it_has_ended() -> None:
     lines = out.getvalue().splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("trial 0 complete: val/accuracy 0.75 in 0 s; 1 of 5 done, 0 pruned, 0 failed, best 0.75")
-    assert lines[1].startswith("trial 1 fail")
+    assert lines[1].startswith("trial 1 fail in 0 s; ")
     assert "2 of 5 done, 0 pruned, 1 failed" in lines[1]
 
 
@@ -87,6 +90,48 @@ def test_the_rest_is_judged_by_the_usual_duration(monkeypatch: pytest.MonkeyPatc
         table.update({})
         usual = study.trials[0].duration.total_seconds()  # type: ignore[union-attr]
         assert table.seconds_left() == pytest.approx(4 * usual / 2)  # four are left for two workers
+
+
+def test_a_trial_that_was_pruned_says_why_and_how_long_it_ran() -> None:
+    table, study, out = shown_by(terminal=False)
+    running = started(study)
+    with table:
+        table.update({0: running})
+        running.trial.report(0.1234567, 3)
+        running.trial.set_user_attr("why", "bound: parameters")
+        running.trial.set_user_attr("seconds", 200)
+        study.tell(running.trial, state=TrialState.PRUNED)
+        table.update({})
+        assert table.seconds_left() == pytest.approx(4 * 200 / 2)
+    start = "trial 0 pruned: broke the bound on parameters, last val/accuracy 0.123457 in 3 min 20 s; 1 of 5 done"
+    assert out.getvalue().startswith(start)
+
+
+def test_a_trial_that_is_taken_up_has_run_before() -> None:
+    table, study, _ = shown_by(terminal=False)
+    first, second = started(study), started(study, 1)
+    second.trial.set_user_attr("seconds", 60.0)
+    taken_up = RunningTrial(optuna.Trial(study, second.trial._trial_id), ("maximize",), 1, {})
+    with table:
+        table.update({0: first, 1: taken_up})
+        first.trial.set_user_attr("seconds", 100.0)
+        study.tell(first.trial, 1.0)
+        table.update({1: taken_up})
+        assert table.seconds_left() == pytest.approx((40 + 3 * 100) / 2, abs=2)
+
+
+def test_the_result_counts_causes_and_rounds_values_as_the_report_does(tmp_path: Path) -> None:
+    study, out = optuna.create_study(direction="maximize"), io.StringIO()
+    for value in (0.000123456, None):
+        trial = study.ask()
+        suggest(trial)
+        if value is None:
+            trial.set_user_attr("why", "pruner")
+        study.tell(trial, value, state=TrialState.PRUNED if value is None else TrialState.COMPLETE)
+    console = Console(file=out, width=200, color_system=None)
+    print_result(study, Search(SPACE, METRICS), tmp_path, console)
+    assert out.getvalue().startswith("1 complete, 1 pruned\n1 pruned: 1 by the pruner\n")
+    assert "0.000123456" in out.getvalue()
 
 
 def test_spans_are_said_in_words() -> None:

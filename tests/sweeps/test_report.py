@@ -4,11 +4,14 @@ import matplotlib.image
 import optuna
 import polars as pl
 import pytest
+import torch
 from optuna.trial import TrialState
 
-from sweeps.axes import short_names, view
+from sweeps.axes import view
+from sweeps.pictures import draw_curves
 from sweeps.ranking import best_so_far, ranked
 from sweeps.report import Search, report
+from sweeps.trial_table import trial_table
 from tests.sweeps.finished import SPACE, finished_study, suggest
 
 BASE = {
@@ -53,12 +56,19 @@ def test_every_picture_is_drawn_and_in_the_report(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.part*"))
 
 
-def test_several_metrics_have_a_pareto_front(tmp_path: Path) -> None:
+def test_several_metrics_have_a_pareto_front_of_which_each_trial_can_be_fitted_again(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "sweeps" / "planted"
     study = finished_study(40, metrics=2)
-    written = report(study, TWO, tmp_path)
+    runs = {trial.number: run_folder(folder, trial.number) for trial in study.best_trials}
+    written = report(study, TWO, folder)
     assert {"Pareto front", "Importances of val/cost", "Slices of val/accuracy"} <= set(written.pictures)
-    assert f"The Pareto front has {len(study.best_trials)} trials." in written.path.read_text()
-    assert {trial.number for trial in ranked(study, TWO.metrics)} == {trial.number for trial in study.best_trials}
+    text = written.path.read_text()
+    assert f"The Pareto front has {len(study.best_trials)} trials." in text
+    front = [trial.number for trial in ranked(study, TWO.metrics)]
+    assert set(front) == set(runs)
+    assert all(f"| `{run.relative_to(folder)}/config.yaml` |" in text for run in runs.values())
+    again = f"--run.root {tmp_path / 'runs'} --run.name planted-trial-{front[0]:05d}"
+    assert f"lightning-app fit -c {runs[front[0]]}/config.yaml {again}\n" in text
 
 
 @pytest.mark.parametrize("num_trials", [0, 1, 2])
@@ -100,14 +110,100 @@ def test_trials_that_break_a_bound_are_never_best(tmp_path: Path) -> None:
     assert study.trials[1].state == TrialState.COMPLETE
 
 
-def test_keys_are_as_short_as_they_can_be_told_apart() -> None:
-    keys = ["model.encoder.dropout", "model.decoder.dropout", "model.optimizer.lr", "lr", "data.size"]
-    assert list(short_names(keys).values()) == ["encoder.dropout", "decoder.dropout", "optimizer.lr", "lr", "size"]
-
-
 def test_one_trial_that_went_astray_does_not_squeeze_the_others() -> None:
     low, high = view([1.0, 1.1, 1.2, 1.3, 1e9, float("nan")], "minimize")
     assert 0.9 < low < 1.0
     assert 1.3 < high < 3
     assert view([], "minimize") == (0.0, 1.0)
     assert view([2.0], "maximize")[0] < 2.0 < view([2.0], "maximize")[1]
+
+
+def run_folder(folder: Path, number: int) -> Path:
+    path = folder / "trials" / f"trial-{number:05d}" / "20260101-000000-0000"
+    path.mkdir(parents=True)
+    (path / "config.yaml").write_text("")
+    return path
+
+
+def test_causes_of_ends_are_counted_and_stand_in_the_table(tmp_path: Path) -> None:
+    study = optuna.create_study(direction="maximize")
+    for cause in ("bound: parameters", "pruner", "bound: parameters", "diverged", "surplus"):
+        trial = study.ask()
+        suggest(trial)
+        trial.report(0.5, 0)
+        trial.set_user_attr("why", cause)
+        study.tell(trial, state=TrialState.FAIL if cause == "surplus" else TrialState.PRUNED)
+    text = report(study, ONE, tmp_path).path.read_text()
+    assert "4 pruned: 2 broke the bound on parameters, 1 by the pruner, 1 diverged." in text
+    assert "1 fail: 1 surplus." in text
+    assert "| 4 |  | surplus |  |" in text
+    table = pl.read_parquet(tmp_path / "trials.parquet")
+    assert table["why"].to_list()[1:] == ["by the pruner", "broke the bound on parameters", "diverged", "surplus"]
+
+
+def test_only_complete_trials_have_values(tmp_path: Path) -> None:
+    study = finished_study(30)
+    assert any(trial.value is not None for trial in study.trials if trial.state == TrialState.PRUNED)
+    table = trial_table(study.trials, space=SPACE, metrics=["val/accuracy"], folder=tmp_path)
+    assert (table["val/accuracy"].is_not_null() == (table["state"] == "complete")).all()
+
+
+def test_a_study_in_which_every_trial_breaks_a_bound_is_said_to_be_complete(tmp_path: Path) -> None:
+    study = optuna.create_study(direction="maximize")
+    for _ in range(3):
+        trial = study.ask()
+        suggest(trial)
+        trial.set_constraint("latency", 1.0)
+        study.tell(trial, 1.0)
+    text = report(study, ONE, tmp_path).path.read_text()
+    assert "3 of the complete ones break a bound" in text
+    assert "No complete trial keeps within its bounds." in text
+    assert "No trial is complete" not in text
+
+
+def test_what_trials_needed_and_how_long_they_ran_is_written_down(tmp_path: Path) -> None:
+    study = optuna.create_study(direction="maximize")
+    trial = study.ask()
+    suggest(trial)
+    trial.set_user_attr("measured", {"parameters": 12345.0, "latency": 1.25, "memory": 30.0})
+    trial.set_user_attr("seconds", 90.0)
+    study.tell(trial, 0.5)
+    text = report(study, ONE, tmp_path).path.read_text()
+    assert "| parameters | latency [ms] | memory [MiB] |" in text
+    assert "| 12,345 | 1.25 | 30 |" in text
+    assert "trials ran for 1 min 30 s" in text
+    (row,) = pl.read_parquet(tmp_path / "trials.parquet").to_dicts()
+    assert (row["measured.parameters"], row["measured.latency"], row["duration"]) == (12345.0, 1.25, 90.0)
+    assert "seconds" not in row
+
+
+@pytest.mark.parametrize("monitor", ["val/accuracy", "val/loss"])
+def test_a_checkpoint_is_to_be_tested_only_where_it_has_the_value_that_counts(monitor: str, tmp_path: Path) -> None:
+    study = finished_study(6)
+    run = run_folder(tmp_path, study.best_trial.number)
+    (run / "checkpoints").mkdir()
+    score = torch.tensor(study.best_value if monitor in ONE.metrics else 0.25, dtype=torch.float64)
+    callbacks = {"best": {"monitor": monitor, "best_model_score": score}, "last": {}}
+    torch.save({"callbacks": callbacks}, run / "checkpoints" / "best.ckpt")
+    text = report(study, ONE, tmp_path).path.read_text()
+    assert f"Its run is `{run}`, its value that of validation 3, the first being 0; " in text
+    holds = monitor in ONE.metrics
+    assert (f"lightning-app test --ckpt_path {run}/checkpoints/best.ckpt" in text) == holds
+    assert ("`best.ckpt` is not of that one, it has the best val/loss 0.25." in text) != holds
+
+
+def test_of_a_pruned_trial_that_ties_with_the_best_the_curve_is_not_the_best_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = optuna.create_study(direction="maximize")
+    for state in (TrialState.PRUNED, TrialState.COMPLETE):
+        trial = study.ask()
+        suggest(trial)
+        for step in range(3):
+            trial.report(0.5, step)
+        study.tell(trial, 0.5 if state == TrialState.COMPLETE else None, state=state)
+    drawn = []
+    monkeypatch.setattr("sweeps.pictures.save", lambda figure, path: drawn.append(figure) or path)
+    draw_curves(study.trials, metric="val/accuracy", direction="maximize", path=tmp_path / "curves.png")
+    colors = {line.get_label(): line.get_color() for line in drawn[0].axes[0].lines if line.get_label()[0] != "_"}
+    assert colors == {"pruned": "tab:orange", "best": "tab:green"}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.trial import TrialState
 
 from lightning_app.__main__ import main
 from lightning_app.offline_runs import OfflineRun, read_offline_run, read_offline_runs
@@ -46,6 +47,8 @@ def test_a_study_that_goes_on_adds_to_its_run_what_is_new(capsys: pytest.Capture
     assert logged.config["base"] == {"seed_everything": 0}
     assert logged.column("trial") == list(range(20))
     assert logged.column("state").count("fail") == 2
+    complete = {trial.number for trial in study.trials if trial.state == TrialState.COMPLETE}
+    assert {row["trial"] for row in logged.history if "val/accuracy" in row} == complete
     best = logged.column("best_so_far")
     assert best == sorted(best)
     assert best[-1] == study.best_value == logged.summary["best"]["values"]["val/accuracy"]
@@ -87,14 +90,27 @@ def wait_for_end(folder: Path) -> OfflineRun:
     raise AssertionError((folder / "study_run.log").read_text())
 
 
-def test_two_writers_never_write_one_run(tmp_path: Path) -> None:
+def test_two_writers_never_write_one_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study, first = finished_study(3), start(tmp_path)
     first.log(study)
     while not list(tmp_path.glob("wandb/offline-run-*")):
         time.sleep(0.02)
-    assert not start(tmp_path).finish(study, None, exit_code=0)
+    assert start(tmp_path).finish(study, None, exit_code=0)  # all is well, and it says so
+    assert "another command that works in this folder writes the run" in capsys.readouterr().out
     assert first.finish(study, None, exit_code=0)
     assert read_offline_run(tmp_path).column("trial") == [0, 1, 2]
+
+
+def test_of_two_commands_on_a_folder_the_last_one_completes_the_run(tmp_path: Path) -> None:
+    study, first = finished_study(3), start(tmp_path)
+    first.log(study)
+    while not list(tmp_path.glob("wandb/offline-run-*")):
+        time.sleep(0.02)
+    second = start(tmp_path)
+    second.log(study)
+    assert first.finish(study, None, exit_code=0)
+    assert second.finish(finished_study(5), None, exit_code=0)
+    assert read_offline_run(tmp_path).column("trial") == [0, 1, 2, 3, 4]
 
 
 _RUNS: list[OfflineRun] = []
@@ -144,7 +160,7 @@ def test_after_ctrl_c_there_is_a_report_and_a_finished_run_that_go_on(
                 break
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=120) == 0
+        assert process.wait(timeout=120) == 130
     assert "Trials: 1 running." in (folder / "report.md").read_text()
     (study,) = (run for run in read_offline_runs(folder) if run.job_type == "study")
     assert study.state == "finished"
@@ -153,4 +169,7 @@ def test_after_ctrl_c_there_is_a_report_and_a_finished_run_that_go_on(
     assert subprocess.run([sys.executable, "-m", "lightning_app", *short], env=environment, check=False).returncode == 0
     (study,) = (run for run in read_offline_runs(folder) if run.job_type == "study")
     assert study.column("trial") == [0]
+    (trial,) = (run for run in read_offline_runs(folder) if run.job_type == "trial")  # of two run folders
+    assert trial.state == "finished"
+    assert len(list(folder.glob("trials/*/*/config.yaml"))) == 2
     assert "Trials: 1 complete." in (folder / "report.md").read_text()
