@@ -154,7 +154,7 @@ class Coordinator:
             running.report(report.values, report.step, last=report.last)
         # What it needs does not shrink; a slow validation may have been chance.
         broken = self._broken(running, but="latency")
-        if broken and not report.last:
+        if broken and not (report.last and report.values):
             running.pruned_by = f"bound: {', '.join(broken)}"
         with suppress(BrokenPipeError, ConnectionResetError):
             report.answer(stop=bool(running.pruned_by))
@@ -189,8 +189,6 @@ class Coordinator:
         running.note_seconds()
         trial.set_user_attr("measured", running.measured)
         write_constraints(trial, self.constraints, running.measured)
-        if not code and not running.values() and (broken := self._broken(running)):
-            running.pruned_by = f"bound: {', '.join(broken)}"  # before its first step
         if code or not (running.values() or running.pruned_by):
             trial.set_user_attr("exit_code", code)
             self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)

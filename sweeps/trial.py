@@ -69,7 +69,7 @@ class TrialReport(Callback):
     @override
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero and self._connection is None:  # it ended before its first validation
-            self._ask(-1, [], last=True)
+            self.was_pruned = self._ask(-1, [], last=True)
 
     def _ask(self, step: int, values: list[float], *, last: bool) -> bool:
         measured = self.measurements.found()
