@@ -11,11 +11,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from benchmarks import forecasting, graph, recurrent, sweeps
+from benchmarks import forecasting, graph, production, recurrent, sweeps
 from benchmarks.measure import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results.md"
-SECTIONS: dict[str, Callable[[], str]] = forecasting.SECTIONS | recurrent.SECTIONS | graph.SECTIONS | sweeps.SECTIONS
+SECTIONS: dict[str, Callable[[], str]] = (
+    forecasting.SECTIONS | recurrent.SECTIONS | graph.SECTIONS | sweeps.SECTIONS | production.SECTIONS
+)
 HEAD = """# Results
 
 What this project measured of itself, misses included. `make bench` writes this page; each section says when and

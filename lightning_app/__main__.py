@@ -18,6 +18,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "lightning_app.walk_forward:run",
         "Forecast from rolling origins, refitting on the way.",
     ),
+    "package": ("lightning_app.packaging.command:run", "Show packages, verify them, compare two."),
     "explain": ("lightning_app.explain:run", "Show which edges the prediction for a node of a graph rests on."),
 }
 

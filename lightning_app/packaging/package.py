@@ -1,0 +1,90 @@
+"""A package: a verified folder that answers requests."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightning_app.packaging.folder import read_folder
+from lightning_app.packaging.golden import replay as replay_golden
+from lightning_app.packaging.manifest import TOKENIZER, Manifest
+from lightning_app.packaging.predictor import Predictor
+from lightning_app.packaging.rows import State
+from lightning_app.packaging.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+
+class Package:
+    """What `Package.load` returns; see there.
+
+    Args:
+        path: The folder.
+        digest: sha256 of the manifest.
+        predictor: What answers.
+
+    Attributes:
+        path: The folder.
+        digest: sha256 of `manifest.json`, and with it of everything in the folder.
+        predictor: What answers.
+    """
+
+    def __init__(self, *, path: Path, digest: str, predictor: Predictor) -> None:
+        self.path = path
+        self.digest = digest
+        self.predictor = predictor
+
+    @classmethod
+    def load(cls, path: str | Path, *, num_threads: int = 1, replay: bool = True) -> "Package":
+        """Verifies a package, loads it, and asks it its golden request.
+
+        Nothing is unpickled, and nothing outside of the folder is read.
+
+        Args:
+            path: The folder.
+            num_threads: Threads of one call.
+            replay: Ask the golden request; without it a wrong answer is not noticed.
+
+        Raises:
+            PackageError: The folder is no package, not the one that was written, of a newer schema, or answers its
+                golden request differently.
+        """
+        folder = Path(path)
+        manifest, digest, contents = read_folder(folder, keep=("model.onnx", "golden.json", TOKENIZER))
+        tokenizer = Tokenizer.from_json(contents[TOKENIZER]) if manifest.tokenizer else None
+        model = contents.pop("model.onnx")
+        predictor = Predictor(manifest=manifest, model=model, tokenizer=tokenizer, num_threads=num_threads)
+        if replay:
+            replay_golden(predictor, contents["golden.json"])
+        return cls(path=folder, digest=digest, predictor=predictor)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the package is."""
+        return self.predictor.manifest
+
+    @property
+    def session(self) -> "InferenceSession":
+        """The ONNX Runtime session."""
+        return self.predictor.session
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """Where the input is text."""
+        return self.predictor.tokenizer
+
+    def predict(self, request: Any) -> Any:
+        """Answers every row of a request; see `Predictor.predict`.
+
+        Args:
+            request: A table, or a dict of arrays by name of an input.
+        """
+        return self.predictor.predict(request)
+
+    def advance(self, request: Any, state: State | None) -> tuple[Any, State]:
+        """Answers the next chunk of every stream; see `Predictor.advance`.
+
+        Args:
+            request: A table, or a dict of arrays by name of an input.
+            state: As the call before returned it; None starts all streams anew.
+        """
+        return self.predictor.advance(request, state)

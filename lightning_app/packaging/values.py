@@ -1,0 +1,114 @@
+"""What a request holds for one input: checked, and in the dtype of the graph."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from lightning_app.packaging.errors import BadRowsError, RequestError
+from lightning_app.packaging.signature import MAX_VALUES, TensorSpec
+
+Array: TypeAlias = np.ndarray
+Values: TypeAlias = Array | list[Array]
+"""An array (N, ...), or one array per row where rows differ in their sizes."""
+
+
+def check_values(
+    values: Mapping[str, Values], inputs: Sequence[TensorSpec], bad: Mapping[int, str], *, least_size: int
+) -> dict[str, Values]:
+    """Casts what a request holds, and finds its rows that cannot be answered.
+
+    Args:
+        values: By name of an input, numbers of any dtype; what is missing in a frame is NaN.
+        inputs: What the graph takes, rows first.
+        bad: Reasons by row that reading found already.
+        least_size: Smallest size of an axis whose size differs from row to row.
+
+    Returns:
+        By name of an input, in its dtype.
+
+    Raises:
+        BadRowsError: Rows that miss a number, hold one that is not finite or does not fit the dtype, or have other
+            sizes than the input; with the reason for each.
+        RequestError: The request as a whole does not fit.
+    """
+    counts = {name: len(value) for name, value in values.items()}
+    if len(set(counts.values())) > 1:
+        raise RequestError(f"request: inputs have different numbers of rows: {counts}")
+    reasons = dict(bad)
+    checked = {spec.name: _cast(_with_axes(values[spec.name], spec), spec, reasons) for spec in inputs}
+    _check_sizes(checked, inputs, least_size, reasons)
+    if reasons:
+        raise BadRowsError(reasons, num_rows=next(iter(counts.values())))
+    return checked
+
+
+def _with_axes(values: Values, spec: TensorSpec) -> Values:
+    """Lists without an element have the axes that they would have."""
+    shape = [size if isinstance(size, int) else 0 for size in spec.shape[1:]]
+    if 0 not in shape:
+        return values
+    if isinstance(values, list):
+        return [value if value.size else value.reshape(shape) for value in values]
+    return values if values.size else values.reshape([len(values), *shape])
+
+
+def _cast(values: Values, spec: TensorSpec, reasons: dict[int, str]) -> Values:
+    if isinstance(values, list):
+        return [_cast_array(value[None], spec, reasons, first=row)[0] for row, value in enumerate(values)]
+    return _cast_array(values, spec, reasons, first=0)
+
+
+def _cast_array(values: Array, spec: TensorSpec, reasons: dict[int, str], *, first: int) -> Array:
+    dtype = np.dtype(spec.dtype)
+    if values.size > MAX_VALUES:
+        raise RequestError(f"{spec.name}: {values.size:,} numbers given, at most {MAX_VALUES:,} are allowed")
+    kinds = {"f": "fiub", "i": "fiub", "u": "fiub", "b": "b"}[dtype.kind]
+    if values.dtype.kind not in kinds and values.size:
+        raise RequestError(f"{spec.name}: values of {values.dtype} given, {spec.dtype} needed")
+    if values.dtype == dtype and dtype.kind != "f":
+        return np.ascontiguousarray(values)
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast = np.ascontiguousarray(values, dtype=dtype)
+        fine = np.isfinite(cast) if dtype.kind == "f" else cast.astype(values.dtype) == values
+        if dtype.kind in "iu" and values.dtype.kind == "f":
+            fine &= np.abs(values) < 2.0**63
+    if not fine.all():
+        for row in np.flatnonzero(~fine.reshape(len(fine), -1).all(axis=1)):
+            wrong = values[row].ravel()[int(np.argmin(fine[row].ravel()))]
+            reason = "a number is missing or not finite" if not np.isfinite(wrong) else f"{wrong} is no {spec.dtype}"
+            reasons.setdefault(first + int(row), f"{spec.name}: {reason}")
+    return cast
+
+
+def _check_sizes(
+    checked: Mapping[str, Values], inputs: Sequence[TensorSpec], least_size: int, reasons: dict[int, str]
+) -> None:
+    """Fixed axes have their size; axes of one name have one size in a row."""
+    of_all: dict[str, int] = {}
+    of_row: dict[int, dict[str, int]] = {}
+    for spec in sorted(inputs, key=lambda spec: isinstance(checked[spec.name], list)):
+        values, wanted = checked[spec.name], spec.shape[1:]
+        if isinstance(values, np.ndarray):
+            if len(values) and not _fits(values.shape[1:], wanted, least_size, of_all):
+                raise RequestError(_misfit(spec, values.shape[1:]))
+            continue
+        for row, value in enumerate(values):
+            sizes = of_row.setdefault(row, dict(of_all))
+            if row not in reasons and not _fits(value.shape, wanted, least_size, sizes):
+                reasons[row] = _misfit(spec, value.shape)
+
+
+def _fits(shape: Sequence[int], wanted: Sequence[int | str], least_size: int, sizes: dict[str, int]) -> bool:
+    return len(shape) == len(wanted) and all(
+        size == axis if isinstance(axis, int) else size == sizes.setdefault(axis, size) and size >= least_size
+        for size, axis in zip(shape, wanted, strict=True)
+    )
+
+
+def _misfit(spec: TensorSpec, shape: Sequence[int]) -> str:
+    return f"{spec.name}: {_sizes(shape)} given, {_sizes(spec.shape[1:])} needed"
+
+
+def _sizes(shape: Sequence[int | str]) -> str:
+    return " x ".join(map(str, shape)) or "a number"

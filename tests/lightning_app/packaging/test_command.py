@@ -1,0 +1,96 @@
+"""`lightning-app package show|verify|diff`."""
+
+import io
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from lightning_app.__main__ import main
+from lightning_app.packaging import Package
+from tests.lightning_app.packaging.test_refusals import sign
+from tests.packages import LABELS, small_package
+
+
+def test_show_prints_what_a_package_takes_answers_and_was_made_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = small_package(tmp_path / "class", labels=LABELS, changes={"card": {"complete": False, "missing": ["use"]}})
+    assert main(["package", "show", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    for part in (
+        "small_mlp", "classification", Package.load(folder).digest, "batch x 4", "length, width", "low, middle, high",
+        "test/accuracy", "0" * 40, "lacks use", "error by size",
+    ):  # fmt: skip
+        assert part in shown
+    assert main(["package", "show", str(folder), "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content.pop("digest") == Package.load(folder).digest
+    assert content == json.loads((folder / "manifest.json").read_text())
+
+
+def test_verify_asks_the_golden_request_and_the_sample_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [small_package(tmp_path / name, labels=labels) for name, labels in (("a", LABELS), ("b", None))]
+    assert main(["package", "verify", *map(str, folders)]) == 0
+    assert capsys.readouterr().out.count("200 rows of the test split are answered as before") == 2
+    table = pl.read_parquet(folders[1] / "reference.parquet")
+    wrong = pl.when(pl.col("price") == pl.col("price").max()).then(0).otherwise("price").alias("price")
+    buffer = io.BytesIO()
+    table.with_columns(wrong).write_parquet(buffer)
+    (folders[1] / "reference.parquet").write_bytes(buffer.getvalue())
+    assert main(["package", "verify", str(folders[1])]) == 2
+    sign(folders[1])
+    assert main(["package", "verify", str(folders[1])]) == 2
+    error = capsys.readouterr().err
+    assert "package: reference.parquet has" in error
+    assert "answers its sample differently from when it was written: price by" in error
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 and nothing more"])
+def test_a_sample_that_is_no_table_is_refused(
+    tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = small_package(tmp_path / "price")
+    (folder / "reference.parquet").write_bytes(content)
+    sign(folder)
+    assert main(["package", "verify", str(folder)]) == 2
+    assert "error: reference.parquet: cannot be read" in capsys.readouterr().err
+
+
+def test_diff_says_in_what_packages_differ_and_how_far_their_answers_are_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = (small_package(tmp_path / str(noise), labels=LABELS, noise=noise) for noise in (0.1, 0.5))
+    assert main(["package", "diff", str(one), str(other)]) == 0
+    shown = capsys.readouterr().out
+    assert "metrics.values.test/accuracy" in shown
+    assert "0.915" in shown
+    assert "lineage" not in shown
+    assert "answers to the 200 rows of the sample of the first differ by: label 0." in shown
+    assert main(["package", "diff", str(one), str(one)]) == 0
+    assert "the same package" in capsys.readouterr().out
+    wider = small_package(tmp_path / "wider", columns=None, num_features=5)
+    assert main(["package", "diff", str(one), str(wider)]) == 0
+    shown = capsys.readouterr().out
+    assert "cannot answer the sample" in shown
+    assert "inputs.features.shape" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["show"], "PACKAGE"),
+        (["show", "a", "b"], "package: 2 folders given, show takes 1"),
+        (["diff", "a"], "package: 1 folders given, diff takes 2"),
+        (["open", "a"], "invalid choice: 'open'"),
+        (["verify", "nowhere"], "package: nowhere does not exist"),
+    ],
+)
+def test_wrong_usage_is_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["package", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
