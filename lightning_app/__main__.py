@@ -18,6 +18,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "lightning_app.walk_forward:run",
         "Forecast from rolling origins, refitting on the way.",
     ),
+    "export": (
+        "lightning_app.packaging.export.command:run",
+        "Make a package of a checkpoint: ONNX, manifest, model card.",
+    ),
     "package": ("lightning_app.packaging.command:run", "Show packages, verify them, compare two."),
     "explain": ("lightning_app.explain:run", "Show which edges the prediction for a node of a graph rests on."),
 }

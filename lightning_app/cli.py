@@ -26,6 +26,7 @@ from callbacks import (
 )
 from callbacks.checkpoints import SIGTERM_EXIT_CODE
 from datamodules import BaseDataModule
+from lightning_app.card_options import CardOptions
 from lightning_app.checkpoint_source import CheckpointSource
 from lightning_app.errors import UsageError, simplify
 from lightning_app.evaluation.trajectory_report import TrajectoryReport
@@ -123,6 +124,9 @@ class AppCLI(LightningCLI):
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run", type=RunOptions, default=RunOptions(), help="Where the run is kept and tracked.")
+        parser.add_argument(
+            "--card", type=CardOptions, default=CardOptions(), help="What only a person can write on the model card."
+        )
         for name in LINKS:
             for owner in ("model.init_args", *(f"model.init_args.{slot}.init_args" for slot in NETWORK_SLOTS)):
                 parser.link_arguments(f"data.{name}", f"{owner}.{name}", apply_on="instantiate")
@@ -147,6 +151,7 @@ class AppCLI(LightningCLI):
         config = self.config[self.config.subcommand]
         config.run.name = config.run.name or _name_of(config)
         self.run_options = RunOptions(**config.run.as_dict())
+        self.card = CardOptions(**config.card.as_dict())
         evaluated = run_folder_of(self.source.path) if self.source.path and self.subcommand != "fit" else None
         self.folder: RunFolder = evaluated or create_run_folder(config.run.root, config.run.name)
         self.resolved = _resolved(self.parser, self.config)

@@ -57,6 +57,12 @@ class EnsembleForecaster(Forecaster):
         self.members = tuple(members)
         self.choose = choose
 
+    @property
+    def chosen(self) -> list[Forecaster]:
+        """The members whose mean is the forecast."""
+        assert isinstance(self.network, _Mean)
+        return self.network.taken()
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Nothing to train."""
 
@@ -138,9 +144,12 @@ class _Mean(nn.Module):
         """Each member's forecast in raw units."""
         return [member(past) for member in self.members]
 
+    def taken(self) -> list[Forecaster]:
+        """The members that count."""
+        return [member for member, taken in zip(self.members, self.chosen.tolist(), strict=True) if taken]  # type: ignore[misc]
+
     def forward(self, past: Tensor) -> Tensor:
-        forecasts = [member(past) for member, taken in zip(self.members, self.chosen.tolist(), strict=True) if taken]
-        return torch.stack(forecasts).mean(dim=0)
+        return torch.stack([member(past) for member in self.taken()]).mean(dim=0)
 
 
 def best_subset(products: Tensor) -> tuple[tuple[int, ...], float]:

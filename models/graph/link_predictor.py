@@ -100,13 +100,26 @@ class LinkPredictor(BaseModule):
         if "non_edges" in batch:
             pairs = torch.cat([pairs, batch.non_edges.draw(pairs.shape[1])], dim=1)
             labels = torch.cat([labels, torch.zeros_like(labels)])
-        logits = self.decoder(encode(self.encoder, batch, self.prepared), pairs)
+        return self.judged(self.decoder(encode(self.encoder, batch, self.prepared), pairs), labels)
+
+    def judged(self, logits: Tensor, labels: Tensor) -> StepOutput:
+        """Loss and scores of pairs as one set.
+
+        Args:
+            logits: (P,).
+            labels: float32 (P,), 1 for a link.
+        """
         loss = F.binary_cross_entropy_with_logits(logits, labels)
         return StepOutput(loss=loss, predictions=_scores(logits, labels), targets=labels.long(), weight=len(labels))
 
+    def logits(self, batch: Data) -> Tensor:
+        """Logits (P,) of the pairs of a batch."""
+        found: Tensor = self.decoder(encode(self.encoder, batch, self.prepared), batch.edge_label_index)
+        return found
+
     @override
     def predict_step(self, batch: Data, batch_idx: int) -> dict[str, Tensor]:
-        logits = self.decoder(encode(self.encoder, batch, self.prepared), batch.edge_label_index)
+        logits = self.logits(batch)
         source, target = batch.node_id[batch.edge_label_index]
         return {"source": source, "target": target, "probability": logits.sigmoid()}
 
@@ -157,7 +170,15 @@ class LinkRanker(LinkPredictor):
         negatives = batch.negative_index.flatten(1)  # (2, P K)
         positive = self.decoder(nodes, batch.edge_label_index)
         parts = [self.decoder(nodes, part.long()) for part in negatives.split(_PAIRS_AT_ONCE, dim=1)]
-        negative = torch.cat(parts).view(batch.negative_index.shape[1:])
+        return self.ranked(positive, torch.cat(parts).view(batch.negative_index.shape[1:]))
+
+    def ranked(self, positive: Tensor, negative: Tensor) -> StepOutput:
+        """Loss and scores of links, each among negatives of its own.
+
+        Args:
+            positive: Logits of the links, (P,).
+            negative: Logits of their negatives, (P, K).
+        """
         loss = (F.softplus(-positive).mean() + F.softplus(negative).mean()) / 2
         targets = torch.zeros(len(positive), dtype=torch.long, device=positive.device)
         predictions = torch.cat([positive.unsqueeze(1), negative], dim=1)

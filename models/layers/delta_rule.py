@@ -6,6 +6,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._higher_order_ops import scan
 
 from models.layers.chunk_scan import chunk_scan, in_chunks
 from models.layers.write_shares import write_shares
@@ -139,6 +140,11 @@ def chunkwise_delta_rule(
     with torch.autocast(value.device.type, enabled=False):
         content, running = _start(memory, prime, key, value, with_momentum=log_momentum is not None)
         query = query.to(dtype) * (key.shape[-1] ** -0.5 if scale is None else scale)
+        if torch.compiler.is_exporting() and reset is None:  # a graph of any length has no number of chunks
+            output, memory = _scanned(
+                query, key, value, plasticity, log_decay, log_momentum, content, running, subtract_stored
+            )
+            return output.to(value.dtype), memory
         query, key, values, rate = (in_chunks(x.to(dtype), chunk_size) for x in (query, key, value, plasticity))
         decay, momentum = (None if x is None else in_chunks(x.to(dtype), chunk_size) for x in (log_decay, log_momentum))
         new = None if reset is None else in_chunks(reset[:, None], chunk_size)
@@ -172,6 +178,37 @@ def chunkwise_delta_rule(
         if primed is not None:
             output = output + (query * primed[0]) @ primed[1]
         return output.flatten(2, 3)[:, :, :length].to(value.dtype), Memory(*after.split(key.shape[-1], dim=-2))
+
+
+def _scanned(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    plasticity: Tensor,
+    log_decay: Tensor | None,
+    log_momentum: Tensor | None,
+    content: Tensor,
+    running: Tensor | None,
+    subtract_stored: bool,
+) -> tuple[Tensor, Memory]:
+    """The rule one step at a time, as one loop of the graph."""
+    dtype = content.dtype
+    decay = torch.ones_like(plasticity, dtype=dtype) if log_decay is None else log_decay.to(dtype).exp()
+    momentum = torch.zeros_like(decay) if log_momentum is None else log_momentum.to(dtype).exp()
+    steps = [x.to(dtype).movedim(2, 0) for x in (query, key, value, plasticity, decay, momentum)]
+    before = (content, torch.zeros_like(content) if running is None else running)
+
+    def step(carried: tuple[Tensor, Tensor], given: list[Tensor]) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        asked, place, wanted, rate, keeps, carries = given
+        content = carried[0] * keeps[..., None, None]
+        if subtract_stored:
+            wanted = wanted - _read(content, place)
+        write = carries[..., None, None] * carried[1] + place[..., None] * (rate[..., None] * wanted)[..., None, :]
+        content = content + write
+        return (content, write), _read(content, asked)
+
+    (content, write), outputs = scan(step, before, steps)
+    return outputs.movedim(0, 2), Memory(content, None if running is None else write)
 
 
 class _UnitLowerInverse(torch.autograd.Function):

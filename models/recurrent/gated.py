@@ -61,6 +61,8 @@ class _GatedEncoder(Encoder):
     def encode(self, chunk: Tensor, state: State) -> tuple[Tensor, State]:
         layers_first = tuple(tensor.transpose(0, 1).contiguous() for tensor in state)  # (layers, B, E)
         output, *after = self._run(chunk, layers_first, self._weights())
+        if torch.compiler.is_exporting():  # tracing takes the length of the output for constant, that of an index not
+            output = output.index_select(1, torch.arange(chunk.shape[1], device=chunk.device))
         return output, tuple(tensor.transpose(0, 1) for tensor in after)
 
     def _weights(self) -> list[Tensor]:

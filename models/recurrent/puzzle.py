@@ -176,7 +176,23 @@ class PuzzleSolver(StreamModule):
 
     def forward(self, puzzle: Tensor) -> Tensor:
         """Fills puzzles in: int64 (B, L) to int64 (B, L)."""
-        return self._solve(puzzle)[2][:, -1]
+        return self.solve(puzzle)[0]
+
+    def solve(self, puzzle: Tensor) -> tuple[Tensor, Tensor]:
+        """Fills puzzles in, and says how sure the model is.
+
+        Args:
+            puzzle: int64 (B, L).
+
+        Returns:
+            solution: int64 (B, L).
+            confidence: Probability that all of it is right, (B,).
+        """
+        # By shape, as len() would fix the size of the batch in an export.
+        answer, latent = spread(self.network.initial_state(puzzle.shape[0]), puzzle.shape[1])
+        answer, _ = self.network.refine(self._embed(puzzle), answer, latent, num_steps=self.evaluation_steps)
+        logits, q_logits = self._read(answer)
+        return logits.argmax(dim=-1), q_logits.float().sigmoid()
 
     @override
     def predict_step(self, batch: Batch, batch_idx: int) -> Batch:

@@ -4,6 +4,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch._higher_order_ops import scan
 from typing_extensions import override
 
 from models.recurrent.encoder import Encoder
@@ -86,15 +87,16 @@ class TinyRecursiveModel(Encoder):
             self.register_buffer(name, nn.init.trunc_normal_(torch.empty(hidden_size)))
 
     def refine(
-        self, question: Tensor, answer: Tensor, latent: Tensor, mask: Tensor | None = None
+        self, question: Tensor, answer: Tensor, latent: Tensor, mask: Tensor | None = None, *, num_steps: int = 1
     ) -> tuple[Tensor, Tensor]:
-        """One supervision step.
+        """Supervision steps, one after another.
 
         Args:
             question: (B, L, D).
             answer: (B, L, E).
             latent: (B, L, E).
             mask: bool (B, L, L), the steps that each step sees; None is as `mixing` says.
+            num_steps: How many.
 
         Returns:
             answer: (B, L, E), its graph that of the last recursion.
@@ -102,9 +104,13 @@ class TinyRecursiveModel(Encoder):
         """
         question = self.projection(question).transpose(0, 1).contiguous()  # (L, B, E)
         answer, latent = answer.transpose(0, 1).contiguous(), latent.transpose(0, 1).contiguous()
-        if self.num_recursions > 1:
+        num_recursions = num_steps * self.num_recursions
+        if torch.compiler.is_exporting():
+            answer, latent = self._recurse_in_a_scan(question, answer, latent, mask, num_recursions)
+            return answer.transpose(0, 1), latent.transpose(0, 1)
+        if num_recursions > 1:
             with torch.no_grad():
-                for _ in range(self.num_recursions - 1):
+                for _ in range(num_recursions - 1):
                     answer, latent = self._recurse(question, answer, latent, mask)
             # Autocast would hand the weights that it converted in here, without a graph, to the last recursion.
             torch.clear_autocast_cache()
@@ -116,6 +122,21 @@ class TinyRecursiveModel(Encoder):
         for _ in range(self.num_latent_updates):
             latent = self._apply_blocks(latent + given, mask)
         return self._apply_blocks(answer + latent, mask), latent
+
+    def _recurse_in_a_scan(
+        self, question: Tensor, answer: Tensor, latent: Tensor, mask: Tensor | None, num_recursions: int
+    ) -> tuple[Tensor, Tensor]:
+        """All recursions as one loop of the graph: unrolled, a puzzle's 336 updates would take an hour to export."""
+        turn = [False] * self.num_latent_updates + [True]
+        is_answer = torch.tensor(turn * num_recursions)
+
+        def update(carried: tuple[Tensor, Tensor], answers: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[()]]:
+            answer, latent = carried
+            new = self._apply_blocks(torch.where(answers, answer + latent, latent + question + answer), mask)
+            return (torch.where(answers, new, answer), torch.where(answers, latent, new)), ()
+
+        carried, _ = scan(update, (answer, latent), is_answer)
+        return carried
 
     def _apply_blocks(self, steps: Tensor, mask: Tensor | None) -> Tensor:
         for block in self.blocks:

@@ -78,16 +78,22 @@ class StreamedPrices(Encoder):
 
     @override
     def encode(self, chunk: Tensor, state: State) -> tuple[Tensor, State]:
-        return self.encode_documents(chunk, state, torch.zeros_like(chunk[..., 0], dtype=torch.bool))
+        prices, inner = state
+        volatility, features, prices = self._features(chunk, prices, torch.zeros_like(chunk[..., 0], dtype=torch.bool))
+        output, inner = self.encoder.encode(self.projection(features), inner)
+        return torch.cat([output, volatility], dim=-1), (prices, inner)
 
     @override
     def encode_documents(self, chunk: Tensor, state: State, reset: Tensor) -> tuple[Tensor, State]:
         """As of `Encoder`; the last output feature is the volatility, 0 until it can be trusted."""
         prices, inner = state
-        with torch.autocast(chunk.device.type, enabled=False):  # bfloat16 cannot count to 300
-            volatility, features, prices = self.features(chunk, prices, reset)
+        volatility, features, prices = self._features(chunk, prices, reset)
         output, inner = self.encoder.encode_documents(self.projection(features), inner, reset)
         return torch.cat([output, volatility], dim=-1), (prices, inner)
+
+    def _features(self, chunk: Tensor, state: PriceState, reset: Tensor) -> tuple[Tensor, Tensor, PriceState]:
+        with torch.autocast(chunk.device.type, enabled=False):  # bfloat16 cannot count to 300
+            return self.features(chunk, state, reset)
 
     def features(self, chunk: Tensor, state: PriceState, reset: Tensor) -> tuple[Tensor, Tensor, PriceState]:
         """Volatility and features of each step from the steps before it in its document.

@@ -1,0 +1,63 @@
+"""What the model in a package was made from."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lightning_app.lineage import describe_lineage
+from lightning_app.run import RunFolder
+
+_VERSIONS = ("lightning-r2p", "python", "torch", "lightning", "torchmetrics", "numpy", "polars")
+
+
+def package_lineage(
+    *,
+    run: RunFolder | None,
+    checkpoint: Path,
+    config: bytes,
+    data: dict[str, Any],
+    seed: int | None,
+    members: Iterable[str],
+) -> dict[str, Any]:
+    """Code, config, data, environment and parents, as plain data.
+
+    Args:
+        run: The folder that the checkpoint lies in; None describes code and environment of the export instead.
+        checkpoint: What is exported.
+        config: `config.yaml` of the package.
+        data: Fingerprint of the data that the package was tested on.
+        seed: Of the run.
+        members: Checkpoints that the model is made of, beside its own.
+    """
+    recorded: dict[str, Any] = {}
+    if run is not None and run.lineage.is_file():
+        recorded = json.loads(run.lineage.read_text())
+    known = recorded or describe_lineage(seed=seed, data=data, parent=None)
+    environment = known["environment"]
+    parents = [{"kind": "checkpoint", "file": checkpoint.name, "sha256": _sha256(checkpoint)}]
+    if run is not None:
+        parents.append({"kind": "run", "name": run.path.parent.name, "id": run.path.name})
+    parents += [{"kind": "member", "file": Path(path).name, "sha256": _sha256(Path(path))} for path in members]
+    if known.get("parent"):
+        parents.append({"kind": "continued", "file": str(known["parent"])})
+    return {
+        "commit": known["code"]["commit"],
+        "dirty_diff_sha256": known["code"]["dirty_diff"],
+        "config_sha256": hashlib.sha256(config).hexdigest(),
+        "data": data,
+        "seeds": [known.get("seed")],
+        "lock_sha256": environment.get("lock"),
+        "versions": {name: environment.get(name) for name in _VERSIONS},
+        "platform": environment.get("platform"),
+        "parents": parents,
+        "trained": known.get("created") if recorded else None,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,209 @@
+"""`MODEL_CARD.md`: metadata in the format of Hugging Face, and a page for whoever is to trust the model."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from lightning_app.card_options import CardOptions
+from lightning_app.packaging.export.evaluation import Interval
+from lightning_app.packaging.manifest import Manifest, TensorSpec
+
+_PIPELINES = {
+    "forecast": "time-series-forecasting",
+    "trajectory": "time-series-forecasting",
+    "language_model": "text-generation",
+    "node_classification": "graph-ml",
+    "link_prediction": "graph-ml",
+    "graph_classification": "graph-ml",
+    "graph_regression": "graph-ml",
+    "puzzle": "other",
+}
+_TO_WRITE = "*To be written: `card.{name}` in the config.*"
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What the card says beside the manifest.
+
+    Attributes:
+        model: Class of the model and its network.
+        num_fitted: Numbers that training found.
+        interval: Of the mean error of a test row.
+        error_name: What that error is, in words.
+        row_name: What a row is, plural.
+        block: Rows that were resampled together for the interval.
+        limitations: What the export itself knows of.
+        model_bytes: Size of the ONNX file.
+    """
+
+    model: str
+    num_fitted: int
+    interval: Interval
+    error_name: str
+    row_name: str
+    block: int
+    limitations: Sequence[str]
+    model_bytes: int
+
+
+def write_card(manifest: Manifest, facts: CardFacts, written: CardOptions) -> bytes:
+    """The card of a package.
+
+    Args:
+        manifest: Its manifest; `files` are not looked at.
+        facts: What else is known.
+        written: The sections that a person wrote.
+
+    Returns:
+        Markdown, UTF-8.
+    """
+    protocol = manifest.metrics["protocol"]
+    sections = [
+        _metadata(manifest, written),
+        f"# {manifest.name}",
+        "## Model details",
+        _details(manifest, facts),
+        "## Intended use",
+        written.intended_use or _TO_WRITE.format(name="intended_use"),
+        "## Out of scope",
+        written.out_of_scope or _TO_WRITE.format(name="out_of_scope"),
+        "## Data",
+        _list({**{key: protocol[key] for key in ("data", "split") if key in protocol}, **_data(manifest)}),
+        "## Evaluation",
+        _evaluation(manifest, facts),
+        "## Limitations",
+        written.limitations or _TO_WRITE.format(name="limitations"),
+        *(["\n".join(f"- {line}" for line in facts.limitations)] if facts.limitations else []),
+        "## Ethical considerations",
+        written.ethical_considerations or _TO_WRITE.format(name="ethical_considerations"),
+        "## Environment",
+        _environment(manifest),
+    ]
+    return ("\n\n".join(section.strip() for section in sections) + "\n").encode()
+
+
+def _metadata(manifest: Manifest, written: CardOptions) -> str:
+    data = str(manifest.metrics["protocol"].get("data", manifest.lineage["data"].get("source", "data")))
+    name = data.split(",")[0]
+    metrics = [
+        {"type": key.split("/", 1)[-1], "name": key, "value": value}
+        for key, value in manifest.metrics["values"].items()
+    ]
+    block: dict[str, Any] = {
+        **({"license": written.license} if written.license else {}),
+        "library_name": "onnx",
+        "pipeline_tag": _PIPELINES[manifest.task],
+        "tags": ["onnx", manifest.family, manifest.task],
+        "model-index": [
+            {
+                "name": manifest.name,
+                "results": [
+                    {
+                        "task": {"type": _PIPELINES[manifest.task], "name": manifest.task.replace("_", " ")},
+                        "dataset": {"type": name, "name": data, "split": manifest.metrics["split"]},
+                        "metrics": metrics,
+                    }
+                ],
+            }
+        ],
+    }
+    return f"---\n{yaml.safe_dump(block, sort_keys=False, allow_unicode=True)}---"
+
+
+def _details(manifest: Manifest, facts: CardFacts) -> str:
+    lineage = manifest.lineage
+    return _list(
+        {
+            "model": f"{facts.model}, {facts.num_fitted:,} fitted numbers",
+            "task": manifest.task.replace("_", " "),
+            "takes": "; ".join(_signature(spec) for spec in manifest.inputs),
+            "answers": "; ".join(_signature(spec) for spec in manifest.outputs),
+            **({"carries": f"{len(manifest.state)} state tensors from chunk to chunk"} if manifest.state else {}),
+            "size": f"{facts.model_bytes / 1e6:.2f} MB",
+            "latency": ", ".join(
+                f"{value:g} ms for a batch of {size}" for size, value in manifest.latency["p50_ms"].items()
+            )
+            + f" (median, {manifest.latency['threads']} thread, {manifest.latency['machine']})",
+            "trained": lineage.get("trained") or "unknown",
+            "exported": lineage["created"],
+            "code": _code(lineage),
+            "seed": ", ".join(map(str, lineage["seeds"])),
+        }
+    )
+
+
+def _signature(spec: TensorSpec) -> str:
+    unit = f", {spec.unit}" if spec.unit else ""
+    columns = f", of {', '.join(spec.columns[:12])}{' ...' if len(spec.columns) > 12 else ''}" if spec.columns else ""
+    levels = f", quantiles {', '.join(f'{level:g}' for level in spec.levels)}" if spec.levels else ""
+    return f"`{spec.name}` {spec.dtype} ({', '.join(map(str, spec.shape))}){unit}{columns}{levels}"
+
+
+def _code(lineage: Mapping[str, Any]) -> str:
+    if lineage["commit"] is None:
+        return "unknown commit"
+    return f"commit {lineage['commit']}" + (" with uncommitted changes" if lineage["dirty_diff_sha256"] else "")
+
+
+def _data(manifest: Manifest) -> dict[str, Any]:
+    data = manifest.lineage["data"]
+    shown = {name: data[name] for name in ("source", "rows", "period", "sha256") if name in data}
+    if isinstance(shown.get("period"), list):
+        shown["period"] = f"{shown['period'][0]} to {shown['period'][-1]}"
+    if isinstance(shown.get("sha256"), Mapping):
+        shown["sha256"] = ", ".join(f"{name} {digest}" for name, digest in shown["sha256"].items())
+    if "sha256" in shown:
+        shown["fingerprint"] = f"sha256 {shown.pop('sha256')}"
+    return shown
+
+
+def _evaluation(manifest: Manifest, facts: CardFacts) -> str:
+    metrics, parity = manifest.metrics, manifest.parity
+    protocol = {key: value for key, value in metrics["protocol"].items() if key not in ("data", "split")}
+    interval = facts.interval
+    lines = [
+        f"On the {metrics['split']} split, {metrics['rows']:,} {facts.row_name}.",
+        "",
+        *_list(protocol).splitlines(),
+        "",
+        "| metric | value | better |",
+        "|---|---|---|",
+        *(f"| {name} | {value:.6g} | {metrics['better'][name]} |" for name, value in metrics["values"].items()),
+        "",
+        f"Mean error ({facts.error_name}): {interval.mean:.6g}, 95 % interval {_between(interval)} "
+        f"({_bootstrap(facts)}).",
+        "",
+        f"The package and its checkpoint were compared on {parity['rows']:,} {facts.row_name}, in batches of "
+        f"{', '.join(map(str, (*parity['batch_sizes'], *parity['unseen_sizes'])))}: largest difference "
+        f"{parity['max_relative_error']:.1e} of the largest number.",
+    ]
+    for name, values in manifest.slices.items():
+        lines += ["", f"By {name}:", "", f"| {name} | {facts.row_name} | mean error |", "|---|---|---|"]
+        lines += [f"| {value} | {slice_['rows']:,} | {slice_['error']:.6g} |" for value, slice_ in values.items()]
+    return "\n".join(lines)
+
+
+def _between(interval: Interval) -> str:
+    if not math.isfinite(interval.high):
+        return "unknown: too few rows"
+    return f"{interval.low:.6g} to {interval.high:.6g}"
+
+
+def _bootstrap(facts: CardFacts) -> str:
+    if facts.block == 1:
+        return f"bootstrap of single {facts.row_name}"
+    return f"moving-block bootstrap, {facts.block} {facts.row_name} at a time"
+
+
+def _environment(manifest: Manifest) -> str:
+    lineage = manifest.lineage
+    versions = {name: version for name, version in lineage["versions"].items() if version}
+    lock = {"lock file": f"sha256 {lineage['lock_sha256']}"} if lineage["lock_sha256"] else {}
+    return _list({**versions, "platform": lineage["platform"], **lock, "config": f"sha256 {lineage['config_sha256']}"})
+
+
+def _list(values: Mapping[str, Any]) -> str:
+    return "\n".join(f"- {name}: {value}" for name, value in values.items())

@@ -1,0 +1,146 @@
+"""A torch module as one ONNX file that any runtime can read."""
+
+import contextlib
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_app.errors import UsageError
+from lightning_app.packaging.manifest import StateSpec, TensorSpec
+
+OPSET = 20
+
+
+def write_onnx(
+    network: nn.Module,
+    example: Sequence[Tensor],
+    *,
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    state: Sequence[StateSpec] = (),
+) -> bytes:
+    """Writes a module whose sizes may differ from call to call, as far as the signature names axes.
+
+    Args:
+        network: Takes the inputs, then the state, one tensor each; returns a tuple of the outputs, then the next state.
+        example: What it is traced with: inputs, then state.
+        inputs: What it takes.
+        outputs: What it returns.
+        state: What it carries.
+
+    Returns:
+        The content of the file; all weights are inside.
+
+    Raises:
+        ModuleNotFoundError: onnxscript or onnxruntime is not installed.
+        UsageError: Some part of the network has no counterpart in ONNX.
+    """
+    for package in ("onnxscript", "onnxruntime"):
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(f"export needs {package}: pip install 'lightning-r2p[export]'")
+    taken = [*((spec.name, spec.shape) for spec in inputs), *((spec.input, spec.shape) for spec in state)]
+    returned = [*((spec.name, spec.shape) for spec in outputs), *((spec.output, spec.shape) for spec in state)]
+    axes: dict[str, Any] = {}
+    shapes = tuple(
+        {
+            place: axes.setdefault(size, torch.export.Dim(size, min=1))
+            for place, size in enumerate(shape)
+            if isinstance(size, str)
+        }
+        for _, shape in taken
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        try:
+            with torch.no_grad(), _silence():
+                # Never dynamo=False: that exporter writes scatter-max as if the initial zeros counted.
+                torch.onnx.export(
+                    _Positional(network),
+                    tuple(example),
+                    path,
+                    dynamo=True,
+                    input_names=[name for name, _ in taken],
+                    output_names=[name for name, _ in returned],
+                    dynamic_shapes=(shapes,),
+                    opset_version=OPSET,
+                    external_data=False,
+                    verbose=False,
+                )
+        except Exception as error:  # whatever tracing met in the user's network
+            raise UsageError(f"model: it cannot be written as ONNX: {_reason(error)}") from error
+        return _tidy(path, returned)
+
+
+class _Positional(nn.Module):
+    """One variadic argument, so that the shapes of all inputs are one tuple."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *tensors: Tensor) -> Any:
+        """What the network returns."""
+        return self.network(*tensors)
+
+
+def _tidy(path: Path, returned: Sequence[tuple[str, tuple[int | str, ...]]]) -> bytes:
+    """The file with outputs of the sizes of the signature, and without what the exporter noted about our source."""
+    import onnx
+    from onnx.inliner import inline_local_functions
+
+    model = inline_local_functions(onnx.load(path))
+    _forget(model.graph)
+    model.graph.doc_string = ""
+    del model.metadata_props[:]
+    shapes = dict(returned)
+    for output in model.graph.output:
+        # Tracing fixes what it takes for constant (the length behind an LSTM, say), and the runtime would warn.
+        output.type.tensor_type.ClearField("shape")
+        for size in shapes[output.name]:
+            axis = output.type.tensor_type.shape.dim.add()
+            if isinstance(size, int):
+                axis.dim_value = size
+            else:
+                axis.dim_param = size
+    return bytes(model.SerializeToString())
+
+
+def _forget(graph: Any) -> None:
+    del graph.value_info[:]
+    del graph.metadata_props[:]
+    for node in graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _forget(attribute.g)
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause of what the exporter raises, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """The exporter reports its progress on stdout, and what it thinks of other packages in its log."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            with contextlib.redirect_stderr(io.StringIO()):
+                yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,56 @@
+"""What exporters of models of one fixed graph share: what the encoder makes of the graph travels inside the file."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data, HeteroData
+from typing_extensions import override
+
+from lightning_app.packaging.export.exporter import Exporter
+from models.graph.whole_graph import encode
+
+
+class TransductiveExporter(Exporter):
+    """A model whose answers are about the nodes of one graph, which the package knows."""
+
+    family = "graph"
+
+    @property
+    @override
+    def limitations(self) -> Sequence[str]:
+        return (
+            "answers for the nodes of the graph that it was tested on alone, by their numbers there; a graph with "
+            "other nodes, features or edges needs another export",
+        )
+
+
+class NodeTable(nn.Module):
+    """What an encoder makes of every node of one graph.
+
+    Nothing that comes with a request changes it, so it is computed at export: a runtime does not fold the encoder by
+    itself (the edges without loops, for one, have no size that it knows), and would run it for each request.
+
+    Args:
+        encoder: The encoder, in evaluation.
+        graph: The graph.
+    """
+
+    table: Tensor
+
+    def __init__(self, encoder: nn.Module, graph: Data | HeteroData) -> None:
+        super().__init__()
+        self.register_buffer("table", encode(encoder, graph).detach().clone(), persistent=False)
+
+    def forward(self, nodes: Tensor) -> Tensor:
+        """The vectors of some nodes, int64 (B,) to (B, D)."""
+        return self.table.index_select(0, nodes)
+
+
+def degrees(graph: Data | HeteroData) -> Tensor:
+    """Edges that end in each node, of the target type where there are types; float64 (N,)."""
+    if not isinstance(graph, HeteroData):
+        return torch.bincount(graph.edge_index[1], minlength=graph.x.shape[0]).double()
+    target = graph.target_type
+    ends = [graph[kind].edge_index[1] for kind in graph.edge_types if kind[2] == target]
+    return torch.bincount(torch.cat(ends), minlength=graph[target].x.shape[0]).double()
