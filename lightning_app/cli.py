@@ -3,6 +3,7 @@
 import logging
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ _PATHS = ("path", "root", "members", "nodes", "edges", "graphs", "pairs")
 """Arguments that name files or folders of the user."""
 
 
-def run(args: list[str], *, command: "type[AppCLI] | None" = None) -> "AppCLI":
+def run(args: list[str], *, command: "Callable[[list[str]], AppCLI] | None" = None) -> "AppCLI":
     """Runs one of the four verbs.
 
     Args:

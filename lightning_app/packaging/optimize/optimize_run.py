@@ -23,7 +23,8 @@ from lightning_app.packaging.optimize.parent import (
     read_evaluation,
 )
 from lightning_app.packaging.optimize.record import Change
-from lightning_app.packaging.optimize.variant import Draft, draft_with
+from lightning_app.packaging.optimize.recovery import pruned_run
+from lightning_app.packaging.optimize.variant import Draft, draft_of, draft_with
 from lightning_app.trained_run import TrainedRun
 
 _TRANSFORMS = {"int8": quantize_weights, "fp16": halve_weights}
@@ -56,10 +57,13 @@ def optimize_run(
         if options.parent is None:
             parent = export_package(trained, Path(folder) / "parent", name=name, sample=sample)
         else:
-            parent = Package.load(options.parent)
+            parent = _load_parent(options.parent)
             check_made_of(parent, trained)
         exporter = exporter_of(trained)
-        draft = _transformed(parent, exporter, trained, options, name)
+        if options.kind == "pruned":
+            draft = _pruned(parent, trained, options, Path(folder), name=name, sample=sample)
+        else:
+            draft = _transformed(parent, exporter, trained, options, name)
         return _gated(parent, draft, exporter, output, options, overwrite=overwrite)
 
 
@@ -85,7 +89,7 @@ def optimize_package(
             f"optimize: {options.kind} given with a package alone; it trains the model on and needs the run as "
             f"RUN_OR_CKPT. A package suffices for {' and '.join(FROM_PACKAGE)}"
         )
-    parent = Package.load(options.parent)
+    parent = _load_parent(options.parent)
     with tempfile.TemporaryDirectory() as folder:
         configured = PackageConfig(parent.path, Path(folder), overrides)
         exporter = exporter_of(configured)
@@ -94,11 +98,29 @@ def optimize_package(
         return _gated(parent, draft, exporter, output, options, overwrite=overwrite)
 
 
+def _load_parent(path: str) -> Package:
+    parent = Package.load(path)
+    done = (parent.manifest.optimization or {}).get("kind")
+    if done in FROM_PACKAGE:
+        raise UsageError(f"optimize-from: {path} is {done} already; start from the package that it was made from")
+    return parent
+
+
 def _transformed(
     parent: Package, exporter: Exporter, trained: TrainedRun, options: OptimizeOptions, name: str
 ) -> Draft:
     model = _TRANSFORMS[options.kind]((parent.path / "model.onnx").read_bytes())
     return draft_with(model, parent=parent, name=name, kind=options.kind, exporter=exporter, trained=trained)
+
+
+def _pruned(
+    parent: Package, trained: TrainedRun, options: OptimizeOptions, folder: Path, *, name: str, sample: int
+) -> Draft:
+    smaller, pruned = pruned_run(trained, folder, share=options.prune_share, epochs=options.recovery_epochs)
+    exporter_of(trained)  # training set the data up for itself
+    settings = {f"{key}_before": value for key, value in pruned.before.items()} | pruned.arguments
+    settings["recovery_epochs"] = options.recovery_epochs
+    return draft_of(export_package(smaller, folder / "pruned", name=name, sample=sample), parent, settings)
 
 
 def _gated(

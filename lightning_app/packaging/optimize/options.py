@@ -40,8 +40,8 @@ class OptimizeOptions:
             raise UsageError(f"max-worse: {self.max_worse} given, a share from 0 is needed, such as 0.01 for 1 %")
         if not 0 < self.prune_share < 1:
             raise UsageError(f"prune-share: {self.prune_share} given, a share between 0 and 1 is needed")
-        if self.recovery_epochs < 0:
-            raise UsageError(f"recovery-epochs: {self.recovery_epochs} given, 0 or more are needed")
+        if self.recovery_epochs < 1:
+            raise UsageError(f"recovery-epochs: {self.recovery_epochs} given, 1 or more are needed")
 
 
 def add_optimize_options(parser: argparse.ArgumentParser) -> None:

@@ -80,10 +80,7 @@ def draft_with(
             "max_relative_error": distance.to_parent,
             "metric": {"checkpoint": dict(parent.manifest.metrics["values"]), "package": judged.values},
         },
-        lineage={
-            **manifest.lineage,
-            "parents": [*manifest.lineage.get("parents", ()), {"kind": "package", "sha256": parent.digest}],
-        },
+        lineage=_made_from(manifest, parent),
     )
     facts = CardFacts(
         model=describe_model(trained.model),
@@ -112,6 +109,24 @@ def draft_with(
         "answers_apart_among_batches": distance.among_batches,
     }
     return Draft(manifest, files, settings)
+
+
+def draft_of(package: Package, parent: Package, settings: dict[str, Any]) -> Draft:
+    """A package that was exported from a model of its own.
+
+    Args:
+        package: As exported.
+        parent: What its model was made from.
+        settings: What was done.
+    """
+    lineage = _made_from(package.manifest, parent)
+    files: dict[str, bytes | Path] = {entry: package.path / entry for entry in package.manifest.files or ()}
+    return Draft(replace(package.manifest, lineage=lineage, files=None), files, settings)
+
+
+def _made_from(manifest: Manifest, parent: Package) -> dict[str, Any]:
+    parents = [*manifest.lineage.get("parents", ()), {"kind": "package", "sha256": parent.digest}]
+    return {**manifest.lineage, "parents": parents}
 
 
 def _limitations(kind: str, among_batches: float) -> tuple[str, ...]:
