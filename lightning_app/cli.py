@@ -47,7 +47,7 @@ from lightning_app.run import RunFolder, RunOptions, create_run_folder, run_fold
 from lightning_app.tracking import finish_wandb, wandb_logger
 from models import BaseModule
 
-_PATHS = ("path", "root", "members", "nodes", "edges", "graphs", "pairs")
+_PATHS = ("path", "root", "members", "teacher", "nodes", "edges", "graphs", "pairs")
 """Arguments that name files or folders of the user."""
 
 
