@@ -11,12 +11,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from benchmarks import forecasting, graph, production, recurrent, sweeps
+from benchmarks import forecasting, graph, optimize, production, recurrent, sweeps
 from benchmarks.measure import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results.md"
 SECTIONS: dict[str, Callable[[], str]] = (
-    forecasting.SECTIONS | recurrent.SECTIONS | graph.SECTIONS | sweeps.SECTIONS | production.SECTIONS
+    forecasting.SECTIONS
+    | recurrent.SECTIONS
+    | graph.SECTIONS
+    | sweeps.SECTIONS
+    | production.SECTIONS
+    | optimize.SECTIONS
 )
 HEAD = """# Results
 
