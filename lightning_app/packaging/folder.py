@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Collection
+from io import BufferedReader
 from pathlib import Path
 
 from lightning_app.packaging.errors import PackageError
@@ -120,7 +121,7 @@ def _read(path: Path, *, limit: int) -> bytes:
     return content
 
 
-def _open(path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _open(path: Path) -> BufferedReader:
     try:
         # O_NONBLOCK: a pipe that took the place of a file must not hold us up.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))

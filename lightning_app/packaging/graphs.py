@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from lightning_app.packaging.errors import BadRowsError, PackageError, RequestError
+from lightning_app.packaging.errors import PackageError, RequestError
 from lightning_app.packaging.manifest import Manifest
 from lightning_app.packaging.rows import VALUES_PER_CALL, Run, State
 from lightning_app.packaging.signature import TensorSpec
@@ -37,12 +37,28 @@ class GraphLayout:
         self._made = [spec for spec in manifest.inputs if _is_made(spec)]
         self._outputs = manifest.outputs
         self.inputs = tuple(_per_graph(spec) for spec in self._specs)
-        axes = {spec.shape[1] for spec in self.inputs if len(spec.shape) > 1}
-        if NODES not in axes:
+        along = {str(spec.shape[1]): spec.name for spec in self.inputs if len(spec.shape) > 1}
+        if NODES not in along:
             raise PackageError("inputs: a layout of graphs has an input along the axis 'nodes'")
+        self._of_nodes = along[NODES]
         for spec in self._outputs:
-            if not spec.shape or spec.shape[0] not in {*axes, *GRAPH_AXES}:
+            if not spec.shape or spec.shape[0] not in {*along, *GRAPH_AXES}:
                 raise PackageError(f"{spec.name}: its first axis is neither 'graphs' nor one of the inputs")
+
+    def check(self, values: Mapping[str, Values], reasons: dict[int, str]) -> None:
+        """Finds graphs with an edge to a node that they do not have; in a pack that would be one of another graph.
+
+        Args:
+            values: By name of an input, checked.
+            reasons: By row, why it cannot be answered; rows are added.
+        """
+        nodes = values[self._of_nodes]
+        for spec in filter(_is_pairs, self._specs):
+            for graph in (graph for graph in range(len(nodes)) if graph not in reasons):
+                pairs, count = values[spec.name][graph], len(nodes[graph])
+                if pairs.size and (pairs.min() < 0 or pairs.max() >= count):
+                    wrong = pairs.max() if pairs.max() >= count else pairs.min()
+                    reasons[graph] = f"{spec.name}: node {wrong} given, the graph has {count} from 0"
 
     def answer(self, values: Mapping[str, Values], state: State | None, run: Run) -> tuple[dict[str, Values], State]:
         """Answers graphs.
@@ -55,15 +71,11 @@ class GraphLayout:
         Returns:
             answer: By name of an output, a row per graph.
             state: Nothing.
-
-        Raises:
-            BadRowsError: An edge names a node that its graph does not have.
         """
         if state:
             raise RequestError("state: given, graphs have none")
         num_graphs = len(next(iter(values.values())))
         sizes = self._sizes(values, num_graphs)
-        self._check_nodes(values, sizes[NODES])
         parts: dict[str, list[Array]] = {spec.name: [] for spec in self._outputs}
         for graphs in _calls(values, num_graphs):
             own = {axis: counts[graphs] for axis, counts in sizes.items()}
@@ -81,19 +93,6 @@ class GraphLayout:
             for spec in self.inputs
             if len(spec.shape) > 1 and isinstance(spec.shape[1], str)
         }
-
-    def _check_nodes(self, values: Mapping[str, Values], num_nodes: Array) -> None:
-        bad: dict[int, str] = {}
-        for spec in self._specs:
-            if not _is_pairs(spec):
-                continue
-            for graph, count in enumerate(num_nodes):
-                pairs = values[spec.name][graph]
-                if pairs.size and (pairs.min() < 0 or pairs.max() >= count):
-                    wrong = int(pairs.max() if pairs.max() >= count else pairs.min())
-                    bad.setdefault(graph, f"{spec.name}: node {wrong} given, the graph has {count} from 0")
-        if bad:
-            raise BadRowsError(bad, num_rows=len(num_nodes))
 
     def _pack(self, values: Mapping[str, Values], graphs: slice, sizes: Mapping[str, Array]) -> dict[str, Array]:
         counts = sizes[NODES]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lightning_app.packaging.errors import PackageError, RequestError
+from lightning_app.packaging.errors import BadRowsError, PackageError, RequestError
 from lightning_app.packaging.frames import as_frame, read_frame, write_frame
 from lightning_app.packaging.graphs import GraphLayout
 from lightning_app.packaging.labels import LABEL, named, named_column, with_likeliest
@@ -44,6 +44,8 @@ class Predictor:
         self.session = open_session(model, manifest, num_threads=num_threads)
         self._layout = GraphLayout(manifest) if manifest.layout == "graphs" else RowLayout(manifest)
         self._taken = [tensor.name for tensor in self.session.get_inputs()]
+        self._shapes = {spec.name: spec.shape for spec in manifest.outputs}
+        self._shapes.update((state.output, state.shape) for state in manifest.state)
         self._returned = [tensor.name for tensor in self.session.get_outputs()]
 
     def predict(self, request: Any) -> Any:
@@ -91,9 +93,12 @@ class Predictor:
             tokens[TOKENS] = self.tokenizer.read(request)
             inputs = tuple(spec for spec in inputs if spec.name != TOKENS)
             request = request.drop(TEXT) if is_frame else {key: request[key] for key in request if key != TEXT}
-        values, bad = read_frame(request, inputs) if is_frame else (read_request(request, inputs), {})
-        found = {**tokens, **values}
-        return check_values(found, self._layout.inputs, bad, least_size=self._layout.least_size)
+        values, reasons = read_frame(request, inputs) if is_frame else (read_request(request, inputs), {})
+        checked = check_values({**tokens, **values}, self._layout.inputs, reasons, least_size=self._layout.least_size)
+        self._layout.check(checked, reasons)
+        if reasons:
+            raise BadRowsError(reasons, num_rows=len(next(iter(checked.values()))))
+        return checked
 
     def _finish(self, answer: dict[str, Values], *, is_frame: bool) -> Any:
         labels = self.manifest.labels
@@ -110,4 +115,14 @@ class Predictor:
             found = self.session.run(self._returned, {name: feed[name] for name in self._taken})
         except Exception as error:  # of ONNX Runtime, which has no class for them
             raise RequestError(f"request: the model cannot answer it: {str(error).strip()[:500]}") from error
-        return dict(zip(self._returned, found, strict=True))
+        answer = dict(zip(self._returned, found, strict=True))
+        for name, shape in self._shapes.items():
+            sizes = answer[name].shape
+            fits = len(sizes) == len(shape) and all(
+                size == wanted or isinstance(wanted, str) for size, wanted in zip(sizes, shape, strict=True)
+            )
+            if not fits:
+                raise PackageError(
+                    f"{name}: the graph answers with shape {list(sizes)}, the manifest has {list(shape)}"
+                )
+        return answer

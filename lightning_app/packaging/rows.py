@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lightning_app.packaging.errors import RequestError
+from lightning_app.packaging.errors import PackageError, RequestError
 from lightning_app.packaging.manifest import Manifest
 from lightning_app.packaging.signature import StateSpec, TensorSpec
 from lightning_app.packaging.values import Array, Values
@@ -39,6 +39,14 @@ class RowLayout:
         self._outputs = manifest.outputs
         self._state = manifest.state
 
+    def check(self, values: Mapping[str, Values], reasons: dict[int, str]) -> None:
+        """Nothing but sizes and numbers can be wrong with a row, and those are right.
+
+        Args:
+            values: By name of an input, checked.
+            reasons: By row, why it cannot be answered.
+        """
+
     def answer(self, values: Mapping[str, Values], state: State | None, run: Run) -> tuple[dict[str, Values], State]:
         """Answers rows.
 
@@ -53,16 +61,28 @@ class RowLayout:
         """
         num_rows = len(next(iter(values.values())))
         carried = self._initial(num_rows) if state is None else self._checked(state, num_rows)
-        names = [*(spec.name for spec in self._outputs), *(spec.output for spec in self._state)]
-        parts: list[tuple[slice | Array, dict[str, Array]]] = []
-        for rows in _calls(values, num_rows):
+        if not num_rows:
+            return {spec.name: _empty(spec) for spec in self._outputs}, carried
+        rows_of_calls = list(_calls(values, num_rows))
+        found = []
+        for rows in rows_of_calls:
             feed = {name: _take(value, rows) for name, value in values.items()}
-            parts.append((rows, run({**feed, **{name: array[rows] for name, array in carried.items()}})))
-        found = {name: _join([(rows, part[name]) for rows, part in parts], num_rows) for name in names if parts}
-        for spec in () if parts else self._outputs:
-            found[spec.name] = _empty(spec)
-        after = {spec.input: found.pop(spec.output) if parts else carried[spec.input] for spec in self._state}
-        return found, {name: array for name, array in after.items() if isinstance(array, np.ndarray)}
+            feed.update((name, array[rows]) for name, array in carried.items())
+            answered = run(feed)
+            asked = len(next(iter(feed.values())))
+            if wrong := [name for name, array in answered.items() if len(array) != asked]:
+                raise PackageError(f"{wrong[0]}: the graph answers {len(answered[wrong[0]])} rows to {asked}")
+            found.append(answered)
+
+        def joined(name: str) -> Values:
+            return _join([(rows, part[name]) for rows, part in zip(rows_of_calls, found, strict=True)], num_rows)
+
+        after: State = {}
+        for spec in self._state:
+            tensor = joined(spec.output)
+            assert isinstance(tensor, np.ndarray)  # its sizes are the same for all rows
+            after[spec.input] = tensor
+        return {spec.name: joined(spec.name) for spec in self._outputs}, after
 
     def _initial(self, num_rows: int) -> State:
         return {spec.input: _full(spec, num_rows) for spec in self._state}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lightning_app.errors import UsageError
 from lightning_app.packaging.errors import PackageError
 from lightning_app.packaging.manifest import Manifest
 from lightning_app.packaging.onnx_scan import check_onnx
@@ -31,10 +32,13 @@ def open_session(content: bytes, manifest: Manifest, *, num_threads: int) -> "In
         num_threads: Threads of one call.
 
     Raises:
+        UsageError: ONNX Runtime is not installed.
         PackageError: The file cannot be loaded, reaches outside of itself, or has another signature.
     """
-    from onnxruntime import InferenceSession, SessionOptions
-
+    try:
+        from onnxruntime import InferenceSession, SessionOptions
+    except ModuleNotFoundError as error:
+        raise UsageError("onnxruntime: not installed; pip install 'lightning-r2p[serve]'") from error
     check_onnx(content)
     options = SessionOptions()
     options.intra_op_num_threads = num_threads

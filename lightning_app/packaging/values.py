@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lightning_app.packaging.errors import BadRowsError, RequestError
+from lightning_app.packaging.errors import RequestError
 from lightning_app.packaging.signature import MAX_VALUES, TensorSpec
 
 Array: TypeAlias = np.ndarray
@@ -14,32 +14,28 @@ Values: TypeAlias = Array | list[Array]
 
 
 def check_values(
-    values: Mapping[str, Values], inputs: Sequence[TensorSpec], bad: Mapping[int, str], *, least_size: int
+    values: Mapping[str, Values], inputs: Sequence[TensorSpec], reasons: dict[int, str], *, least_size: int
 ) -> dict[str, Values]:
     """Casts what a request holds, and finds its rows that cannot be answered.
 
     Args:
         values: By name of an input, numbers of any dtype; what is missing in a frame is NaN.
         inputs: What the graph takes, rows first.
-        bad: Reasons by row that reading found already.
+        reasons: By row, why it cannot be answered. Rows are added that miss a number, hold one that is not finite or
+            does not fit the dtype, or have other sizes than the input.
         least_size: Smallest size of an axis whose size differs from row to row.
 
     Returns:
         By name of an input, in its dtype.
 
     Raises:
-        BadRowsError: Rows that miss a number, hold one that is not finite or does not fit the dtype, or have other
-            sizes than the input; with the reason for each.
         RequestError: The request as a whole does not fit.
     """
     counts = {name: len(value) for name, value in values.items()}
     if len(set(counts.values())) > 1:
         raise RequestError(f"request: inputs have different numbers of rows: {counts}")
-    reasons = dict(bad)
     checked = {spec.name: _cast(_with_axes(values[spec.name], spec), spec, reasons) for spec in inputs}
     _check_sizes(checked, inputs, least_size, reasons)
-    if reasons:
-        raise BadRowsError(reasons, num_rows=next(iter(counts.values())))
     return checked
 
 
@@ -90,8 +86,8 @@ def _check_sizes(
     for spec in sorted(inputs, key=lambda spec: isinstance(checked[spec.name], list)):
         values, wanted = checked[spec.name], spec.shape[1:]
         if isinstance(values, np.ndarray):
-            if len(values) and not _fits(values.shape[1:], wanted, least_size, of_all):
-                raise RequestError(_misfit(spec, values.shape[1:]))
+            if not _fits(values.shape[1:], wanted, least_size, of_all):
+                reasons.update(dict.fromkeys(range(len(values)), _misfit(spec, values.shape[1:])))
             continue
         for row, value in enumerate(values):
             sizes = of_row.setdefault(row, dict(of_all))

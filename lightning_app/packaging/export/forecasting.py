@@ -36,6 +36,8 @@ class ForecastExporter(Exporter):
         super().__init__(module)
         self.module = module
         self.data = data
+        # Else the loss is about more than the forecast (`CascadedForecaster` sums that of every block).
+        self.scores_loss = type(module).training_loss is Forecaster.training_loss
         # Errors of windows that share rows of the horizon hang together.
         self.block = 2 * module.horizon
         self._given = [name for name in _INPUTS if name in module.example_inputs()]

@@ -42,7 +42,7 @@ def package_lineage(
         parents.append({"kind": "run", "name": run.path.parent.name, "id": run.path.name})
     parents += [{"kind": "member", "file": Path(path).name, "sha256": file_sha256(Path(path))} for path in members]
     if known.get("parent"):
-        parents.append({"kind": "continued", "file": str(known["parent"])})
+        parents.append({"kind": "continued", "file": Path(known["parent"]).name})
     return {
         "commit": known["code"]["commit"],
         "dirty_diff_sha256": known["code"]["dirty_diff"],

@@ -1,37 +1,26 @@
 """The way from a trained run to a verified package."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
 
-from lightning_app.errors import UsageError
 from lightning_app.packaging import Manifest, Package, Predictor, write_package
 from lightning_app.packaging.export.evaluation import (
     as_parquet,
-    evaluation_table,
     mean_interval,
     reference_table,
     slice_errors,
 )
-from lightning_app.packaging.export.exporter import Exporter, Judged
+from lightning_app.packaging.export.exporter import Exporter
 from lightning_app.packaging.export.families import exporter_for
 from lightning_app.packaging.export.latency import measure_latency
 from lightning_app.packaging.export.lineage import package_lineage
+from lightning_app.packaging.export.measurements import measure
 from lightning_app.packaging.export.model_card import CardFacts, write_card
 from lightning_app.packaging.export.onnx_file import write_onnx
-from lightning_app.packaging.export.parity import (
-    BATCH_SIZES,
-    ROWS,
-    UNSEEN_SIZES,
-    ParityGate,
-    TestMetrics,
-    compare_metrics,
-    compare_sizes,
-)
 from lightning_app.packaging.golden import make_golden
 from lightning_app.packaging.manifest import TOKENIZER
 from lightning_app.parser import NETWORK_SLOTS
@@ -60,7 +49,8 @@ def export_package(
         The package, verified and loaded.
 
     Raises:
-        UsageError: The model cannot be exported, or the package does not answer as the checkpoint; nothing is written.
+        UsageError: The model cannot be exported; nothing is written.
+        ParityError: The package does not answer as the checkpoint; nothing is written.
     """
     module, data = trained.model, trained.datamodule
     data.prepare_data()
@@ -91,39 +81,19 @@ def export_package(
     )
     predictor = Predictor(manifest=manifest, model=model, tokenizer=exporter.tokenizer)
 
-    measured = _measure(exporter, predictor)
-    reference = exporter.sample(_reference_rows(exporter, sample))
-    gated = exporter.sample(ROWS)
-    compare_sizes(measured.gate, gated, predictor.predict)
-    table = evaluation_table(measured.rows, measured.judged)
-    values = measured.package.values()
-    better = measured.package.better()
-    for metric, value in exporter.derived_metrics(values).items():
-        values[metric], better[metric] = value, "lower"
+    measured = measure(exporter, predictor)
     manifest = replace(
         manifest,
-        metrics={
-            **manifest.metrics,
-            "rows": len(table),
-            "values": values,
-            "better": {key: better[key] for key in values},
-        },
-        slices=slice_errors(table),
-        parity={
-            "rows": sum(map(len, measured.rows)),
-            "rows_of_each_size": len(gated.rows),
-            "batch_sizes": list(BATCH_SIZES),
-            "unseen_sizes": list(UNSEEN_SIZES),
-            "max_relative_error": measured.gate.largest,
-            "mismatches": measured.gate.mismatches,
-            "metric": {"checkpoint": measured.checkpoint.values(), "package": values},
-        },
-        latency=measure_latency(predictor, gated.request),
+        metrics={**manifest.metrics, **measured.metrics},
+        slices=slice_errors(measured.table),
+        parity=measured.parity,
+        latency=measure_latency(predictor, measured.sample.request),
     )
+    reference = exporter.sample(_reference_rows(exporter, sample))
     facts = CardFacts(
         model=describe_model(module),
         num_fitted=module.num_fitted,
-        interval=mean_interval(table["error"].to_numpy(), block=exporter.block),
+        interval=mean_interval(measured.table["error"].to_numpy(), block=exporter.block),
         error_name=exporter.error_name,
         row_name=exporter.row_name,
         block=exporter.block,
@@ -134,43 +104,14 @@ def export_package(
         "model.onnx": model,
         "config.yaml": config,
         "reference.parquet": as_parquet(reference_table(reference, predictor)),
-        "evaluation.parquet": as_parquet(table),
-        "golden.json": make_golden(predictor, exporter.golden_request(gated)),
+        "evaluation.parquet": as_parquet(measured.table),
+        "golden.json": make_golden(predictor, exporter.golden_request(measured.sample)),
         "MODEL_CARD.md": write_card(manifest, facts, trained.card),
     }
     if exporter.tokenizer is not None:
         files["tokenizer.json"] = exporter.tokenizer.to_json()
     write_package(output, manifest=manifest, files=files, overwrite=overwrite)
     return Package.load(output)
-
-
-@dataclass(frozen=True)
-class _Measurements:
-    gate: ParityGate
-    checkpoint: TestMetrics
-    package: TestMetrics
-    rows: list[np.ndarray]
-    judged: list[Judged]
-
-
-def _measure(exporter: Exporter, predictor: Predictor) -> _Measurements:
-    """Walks over the whole test split; raises where the package answers or scores otherwise than the checkpoint."""
-    checkpoint, package = (TestMetrics(exporter.metrics(), with_loss=exporter.scores_loss) for _ in range(2))
-    found = _Measurements(ParityGate(exporter.outputs), checkpoint, package, [], [])
-    for tested in exporter.walk():
-        answer = exporter.ask(predictor, tested)
-        if not len(tested.rows):  # the warm-up of all streams, or their padded end
-            continue
-        found.gate.compare(answer, tested.answer, tested.rows)
-        judged = exporter.judge(answer, tested)
-        found.checkpoint.add(tested.step)
-        found.package.add(judged.step)
-        found.rows.append(tested.rows if judged.rows is None else judged.rows)
-        found.judged.append(judged)
-    if not found.rows:
-        raise UsageError("data: the test split holds nothing to compare the package with its checkpoint on")
-    compare_metrics(found.checkpoint.values(), found.package.values())
-    return found
 
 
 def _draft(

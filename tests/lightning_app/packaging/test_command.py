@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -94,3 +95,12 @@ def test_wrong_usage_is_one_line(words: list[str], message: str, capsys: pytest.
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_without_onnx_runtime_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = small_package(tmp_path / "price")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert main(["package", "verify", str(folder)]) == 2
+    assert capsys.readouterr().err == "error: onnxruntime: not installed; pip install 'lightning-r2p[serve]'\n"

@@ -143,6 +143,16 @@ def test_rows_that_are_no_graph_are_bad_rows(package: Package) -> None:
     }
 
 
+def test_everything_that_is_wrong_with_a_table_is_said_at_once(package: Package) -> None:
+    table = pl.DataFrame({"x": [None, [[1.0, 2.0]], [[1.0, 2.0]]], "edge_index": [[[0, 0]], [[0, 1]], [[0, 0]]]})
+    with pytest.raises(BadRowsError) as error:
+        package.predict(table)
+    assert list(error.value.rows) == [0, 1]
+    # The last row of a table may stand alone: it is bad, the table is not.
+    with pytest.raises(BadRowsError):
+        package.predict(pl.DataFrame({"x": [[[1.0, 2.0, 3.0]]], "edge_index": [[[0, 0]]]}))
+
+
 def test_graphs_have_no_state(package: Package) -> None:
     with pytest.raises(RequestError, match="state: given, graphs have none"):
         package.advance(random_graphs(2), {"state_0": np.zeros(2)})

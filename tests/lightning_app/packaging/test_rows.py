@@ -1,14 +1,16 @@
 """Requests and answers of packages whose rows are samples."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import polars as pl
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
-from lightning_app.packaging import BadRowsError, Package, Predictor, RequestError, TensorSpec
+from lightning_app.packaging import BadRowsError, Package, PackageError, Predictor, RequestError, TensorSpec
 from tests.packages import COLUMNS, LABELS, manifest_of, onnx_model, small_package
 
 FEATURES = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
@@ -170,6 +172,25 @@ def test_what_does_not_fit_is_refused_by_name(package: Package, request_: Any, m
         package.predict(request_)
 
 
+def test_a_request_larger_than_memory_is_refused_before_it_is_read(package: Package) -> None:
+    features = np.broadcast_to(np.float64(1), (2**40, 4))
+    with pytest.raises(RequestError, match="features: 4,398,046,511,104 numbers given, at most 268,435,456"):
+        package.predict({"features": features})
+
+
+def test_threads_share_a_package(windows: Predictor) -> None:
+    rng = np.random.default_rng(0)
+    requests = [
+        {"past": [rng.standard_normal((length, 2)) for length in rng.integers(1, 9, 20)], "scale": np.ones(20)}
+        for _ in range(16)
+    ]
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(windows.predict, requests))
+    for request, answer in zip(requests, answers, strict=True):
+        expected = [window.mean(axis=0) for window in request["past"]]
+        np.testing.assert_allclose(answer["mean"], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_a_float_is_no_whole_number() -> None:
     inputs, outputs = [TensorSpec("node_id", "int64", ("batch",))], [TensorSpec("same", "int64", ("batch",))]
     model = onnx_model([helper.make_node("Identity", ["node_id"], ["same"])], inputs, outputs, {})
@@ -180,6 +201,28 @@ def test_a_float_is_no_whole_number() -> None:
             predictor.predict({"node_id": [1.0, value]})
     with pytest.raises(BadRowsError, match="row 0: node_id: a number is missing"):
         predictor.predict(pl.DataFrame({"node_id": [None, 1]}))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        (
+            [helper.make_node("Cast", ["row"], ["kept"], to=TensorProto.BOOL),
+             helper.make_node("Compress", ["x", "kept"], ["y"], axis=1)],
+            r"y: the graph answers with shape \[3, 1\], the manifest has \['batch', 2\]",
+        ),
+        ([helper.make_node("Concat", ["x", "x"], ["y"], axis=0)], "y: the graph answers 6 rows to 3"),
+    ],
+)  # fmt: skip
+def test_an_answer_of_another_shape_than_the_manifest_states_is_refused(
+    nodes: list[onnx.NodeProto], message: str
+) -> None:
+    x, y = TensorSpec("x", "float32", ("batch", 2)), TensorSpec("y", "float32", ("batch", 2))
+    constants = {"row": np.array([0.0, 1.0], dtype=np.float32)}
+    model = onnx_model(nodes, [x], [TensorSpec("y", "float32", ("rows", "width"))], constants)
+    predictor = Predictor(manifest=manifest_of(inputs=[x], outputs=[y]), model=model)
+    with pytest.raises(PackageError, match=message):
+        predictor.predict({"x": np.zeros((3, 2))})
 
 
 def test_a_table_of_arrow_is_a_table(package: Package, tmp_path: Path) -> None:

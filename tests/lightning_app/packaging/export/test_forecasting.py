@@ -194,7 +194,7 @@ def test_quantiles_and_covariates_are_in_the_signature(table_file: Path) -> None
 
 
 @pytest.mark.slow
-def test_closed_form_models_and_ensembles_of_them_are_packages_too(
+def test_closed_forms_cascades_and_ensembles_of_them_are_packages_too(
     fit_args: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     ridge = """
@@ -206,6 +206,16 @@ model:
       init_args: {norm: {class_path: ReversibleNorm, init_args: {mode: last}}}
     loss: torch.nn.MSELoss
 """
+    cascade = """
+model:
+  class_path: CascadedForecaster
+  init_args:
+    network:
+      class_path: CascadedMLP
+      init_args: {hidden_size: 8, norm: {class_path: ReversibleNorm, init_args: {mode: last}}}
+    loss: torch.nn.L1Loss
+    optimizer: {class_path: AdamW, init_args: {lr: 0.001}}
+"""
     ensemble = """
 model:
   class_path: EnsembleForecaster
@@ -213,7 +223,7 @@ model:
 """
     assert main(fit_args("--run.name", "phase")) == 0
     data = yaml.safe_load((tmp_path / "small.yaml").read_text())
-    for name, model in (("ridge", ridge), ("ensemble", ensemble)):
+    for name, model in (("ridge", ridge), ("cascade", cascade), ("ensemble", ensemble)):
         config = {**data, **yaml.safe_load(model)}
         if name == "ensemble":
             members = sorted(str(path) for path in tmp_path.glob("runs/*/*/checkpoints/best.ckpt"))
@@ -236,4 +246,4 @@ model:
     assert not list(Path("elsewhere").rglob("*.*"))  # no run was made, so no run folder is left
     assert not Path("elsewhere").exists()
     kinds = [parent["kind"] for parent in package.manifest.lineage["parents"]]
-    assert kinds == ["checkpoint", "run", "member", "member"]
+    assert kinds == ["checkpoint", "run", "member", "member", "member"]

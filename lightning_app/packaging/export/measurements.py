@@ -1,0 +1,93 @@
+"""All that is measured of a package before it is written: parity, metrics, errors by row and slice."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from lightning_app.errors import UsageError
+from lightning_app.packaging import Predictor
+from lightning_app.packaging.export.evaluation import evaluation_table
+from lightning_app.packaging.export.exporter import Exporter, Sample
+from lightning_app.packaging.export.parity import (
+    BATCH_SIZES,
+    ROWS,
+    UNSEEN_SIZES,
+    ParityGate,
+    TestMetrics,
+    compare_metrics,
+    compare_sizes,
+)
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What came of the test split.
+
+    Attributes:
+        table: `evaluation.parquet`.
+        metrics: `rows`, `values` and `better` of the manifest's metrics.
+        parity: Of the manifest.
+        sample: The rows that were asked in batches of every size.
+    """
+
+    table: pl.DataFrame
+    metrics: dict[str, Any]
+    parity: dict[str, Any]
+    sample: Sample
+
+
+def measure(exporter: Exporter, predictor: Predictor) -> Measurements:
+    """Walks over the whole test split with checkpoint and package side by side.
+
+    Args:
+        exporter: Of the checkpoint.
+        predictor: Of the package.
+
+    Raises:
+        ParityError: The package answers or scores otherwise than the checkpoint.
+    """
+    gate = ParityGate(exporter.outputs)
+    checkpoint, package = (TestMetrics(exporter.metrics(), with_loss=exporter.scores_loss) for _ in range(2))
+    rows, judgements, num_compared = [], [], 0
+    for tested in exporter.walk():
+        answer = exporter.ask(predictor, tested)
+        if not len(tested.rows):  # the warm-up of all streams, or their padded end
+            continue
+        gate.compare(answer, tested.answer, tested.rows)
+        judged = exporter.judge(answer, tested)
+        checkpoint.add(tested.step)
+        package.add(judged.step)
+        rows.append(tested.rows if judged.rows is None else judged.rows)
+        judgements.append(judged)
+        num_compared += len(tested.rows)
+    if not rows:
+        raise UsageError("data: the test split holds nothing to compare the package with its checkpoint on")
+    compare_metrics(checkpoint.values(), package.values())
+    sample = exporter.sample(ROWS)
+    compare_sizes(gate, sample, predictor.predict)
+    gate.check_whole_numbers()
+    table = evaluation_table(rows, judgements)
+    return Measurements(
+        table=table,
+        metrics={"rows": len(table), **_with_derived(exporter, package)},
+        parity={
+            "rows": num_compared,
+            "rows_of_each_size": len(sample.rows),
+            "batch_sizes": list(BATCH_SIZES),
+            "unseen_sizes": list(UNSEEN_SIZES),
+            "max_relative_error": gate.largest,
+            "mismatches": gate.mismatches,
+            "metric": {"checkpoint": checkpoint.values(), "package": package.values()},
+        },
+        sample=sample,
+    )
+
+
+def _with_derived(exporter: Exporter, package: TestMetrics) -> dict[str, Any]:
+    values, better = package.values(), package.better()
+    derived = exporter.derived_metrics(values)
+    return {
+        "values": {**values, **derived},
+        "better": {**{name: better[name] for name in values}, **dict.fromkeys(derived, "lower")},
+    }
