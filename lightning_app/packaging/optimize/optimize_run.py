@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import polars as pl
+import torch
 
 from lightning_app.errors import UsageError
 from lightning_app.packaging import Package, Predictor
@@ -123,6 +124,7 @@ def _pruned(
     return draft_of(export_package(smaller, folder / "pruned", name=name, sample=sample), parent, settings)
 
 
+@torch.no_grad()
 def _gated(
     parent: Package, draft: Draft, exporter: Exporter, output: Path, options: OptimizeOptions, *, overwrite: bool
 ) -> Package:

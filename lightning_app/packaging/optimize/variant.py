@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from lightning_app.packaging import Manifest, Package, Predictor, write_package
 from lightning_app.packaging.export.evaluation import as_parquet, mean_interval, slice_errors
 from lightning_app.packaging.export.exporter import Exporter
@@ -52,6 +54,7 @@ class Draft:
         return Package.load(output)
 
 
+@torch.no_grad()
 def draft_with(
     model: bytes, *, parent: Package, name: str, kind: str, exporter: Exporter, trained: TrainedRun
 ) -> Draft:
