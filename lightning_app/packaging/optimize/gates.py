@@ -18,7 +18,6 @@ NOISE = 0.05
 """Share by which two measurements of one thing differ; what is slower by less is not called slower."""
 _SECONDS = 1.0
 _FEWEST, _MOST = 15, 400
-_ATTEMPTS = 3
 _DRAWS = 2**25
 _RESAMPLES = (200, 2000)
 
@@ -111,16 +110,17 @@ class Latency:
             raise OptimizationError(f"latency: the variant takes {sizes}; --allow-slower writes it nevertheless")
 
 
-def compare_latency(parent: Predictor, variant: Predictor, request: Arrays) -> Latency:
+def compare_latency(parent: Predictor, variant: Predictor, request: Arrays, *, attempts: int = 3) -> Latency:
     """Asks both in turns, so that whatever else the machine does slows both.
 
     Args:
         parent: With one thread.
         variant: With one thread.
         request: Rows; they are repeated where there are too few.
+        attempts: Measure as often until the variant is not slower.
     """
     measured = _measure(parent, variant, request)
-    for _ in range(_ATTEMPTS - 1):
+    for _ in range(attempts - 1):
         if not measured.slower:
             break
         measured = _measure(parent, variant, request)
