@@ -43,7 +43,7 @@ run: {{root: {root}, name: small, wandb: disabled}}
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with `runs`, and `package`, the package of its one run."""
     folder = tmp_path_factory.mktemp("trained")
-    waves(1600).write_csv(folder / "waves.csv")
+    waves(1000).write_csv(folder / "waves.csv")
     config = folder / "small.yaml"
     config.write_text(CONFIG.format(path=folder / "waves.csv", root=folder / "runs"))
     before = os.environ.get("WANDB_MODE")
