@@ -14,7 +14,7 @@ from lightning_app.packaging.export.exporter import Arrays, take
 from lightning_app.packaging.predictor import Predictor
 
 BATCH_SIZES = (1, 8)
-NOISE = 0.05
+NOISE = 0.1
 """Share by which two measurements of one thing differ; what is slower by less is not called slower."""
 _SECONDS = 1.0
 _FEWEST, _MOST = 15, 400
