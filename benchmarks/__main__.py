@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from benchmarks import forecasting, graph, production, recurrent, registry, scoring, sweeps
+from benchmarks import forecasting, graph, optimize, production, recurrent, registry, scoring, sweeps
 from benchmarks.measure import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results.md"
@@ -23,6 +23,7 @@ SECTIONS: dict[str, Callable[[], str]] = (
     | production.SECTIONS
     | registry.SECTIONS
     | scoring.SECTIONS
+    | optimize.SECTIONS
 )
 HEAD = """# Results
 

@@ -3,6 +3,7 @@
 import logging
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,11 @@ from lightning_app.run import RunFolder, RunOptions, create_run_folder, run_fold
 from lightning_app.tracking import finish_wandb, wandb_logger
 from models import BaseModule
 
-_PATHS = ("path", "root", "members", "nodes", "edges", "graphs", "pairs")
+_PATHS = ("path", "root", "members", "teacher", "nodes", "edges", "graphs", "pairs")
 """Arguments that name files or folders of the user."""
 
 
-def run(args: list[str], *, command: "type[AppCLI] | None" = None) -> "AppCLI":
+def run(args: list[str], *, command: "Callable[[list[str]], AppCLI] | None" = None) -> "AppCLI":
     """Runs one of the four verbs.
 
     Args:

@@ -9,6 +9,7 @@ from models.baselines import (
     SeasonalNaive,
     WindowLinear,
 )
+from models.distilled_forecaster import DistilledForecaster
 from models.ensemble import EnsembleForecaster
 from models.forecaster import Forecaster
 from models.layers import ReversibleNorm
@@ -32,6 +33,7 @@ __all__ = [
     "CascadedForecaster",
     "CascadedMLP",
     "DeltaMemory",
+    "DistilledForecaster",
     "EnsembleForecaster",
     "FocalLoss",
     "Forecaster",

@@ -2,6 +2,7 @@
 
 from models.layers.delta_rule import Memory, chunkwise_delta_rule, recurrent_delta_rule
 from models.layers.gate import Gate
+from models.layers.narrow_attention import NarrowAttention, NarrowEncoderLayer
 from models.layers.reversible_norm import ReversibleNorm
 from models.layers.router_attention import RouterAttention
 from models.layers.short_convolution import ShortConvolution
@@ -11,6 +12,8 @@ from models.layers.swiglu import SwiGLU
 __all__ = [
     "Gate",
     "Memory",
+    "NarrowAttention",
+    "NarrowEncoderLayer",
     "ReversibleNorm",
     "RouterAttention",
     "ShortConvolution",

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from models.layers.narrow_attention import NarrowAttention
+
 
 class RouterAttention(nn.Module):
     """Tokens talk through routers: routers read all tokens, then tokens read the routers.
@@ -13,13 +15,20 @@ class RouterAttention(nn.Module):
         hidden_size: Width D.
         num_heads: Attention heads.
         num_routers: Routers R.
+        attention_size: Width of all heads together; None takes D.
     """
 
-    def __init__(self, *, hidden_size: int, num_heads: int, num_routers: int) -> None:
+    def __init__(
+        self, *, hidden_size: int, num_heads: int, num_routers: int, attention_size: int | None = None
+    ) -> None:
         super().__init__()
         self.router = nn.Parameter(torch.randn(num_routers, hidden_size) * 0.02)
-        self.gather = nn.MultiheadAttention(hidden_size, num_heads, batch_first=True)
-        self.distribute = nn.MultiheadAttention(hidden_size, num_heads, batch_first=True)
+        self.gather, self.distribute = (
+            nn.MultiheadAttention(hidden_size, num_heads, batch_first=True)
+            if attention_size is None
+            else NarrowAttention(hidden_size=hidden_size, num_heads=num_heads, attention_size=attention_size)
+            for _ in range(2)
+        )
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Mixes tokens (B, T, D) into (B, T, D)."""

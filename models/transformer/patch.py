@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import ReversibleNorm
+from models.layers import NarrowEncoderLayer, ReversibleNorm
 
 
 class PatchTransformer(nn.Module):
@@ -33,6 +33,7 @@ class PatchTransformer(nn.Module):
         feed_forward_size: Width of the feed-forward networks.
         num_layers: Blocks.
         num_heads: Attention heads.
+        attention_size: Width of all heads together; None takes that of the tokens. A pruned network has less.
         dropout: Dropout in the blocks, after the embedding and before the head.
         norm: What each window is freed of, see `ReversibleNorm`.
     """
@@ -52,6 +53,7 @@ class PatchTransformer(nn.Module):
         feed_forward_size: int = 128,
         num_layers: int = 3,
         num_heads: int = 4,
+        attention_size: int | None = None,
         dropout: float = 0.3,
         norm: ReversibleNorm,
     ) -> None:
@@ -74,8 +76,18 @@ class PatchTransformer(nn.Module):
         self.static_embedding = _linear_if(num_static_covariates, hidden_size)
         self.position = nn.Parameter(torch.randn(num_patches, hidden_size) * 0.02)
         self.dropout = nn.Dropout(dropout)
-        layer = nn.TransformerEncoderLayer(
-            hidden_size, num_heads, feed_forward_size, dropout, "gelu", batch_first=True, norm_first=True
+        layer = (
+            nn.TransformerEncoderLayer(
+                hidden_size, num_heads, feed_forward_size, dropout, "gelu", batch_first=True, norm_first=True
+            )
+            if attention_size is None
+            else NarrowEncoderLayer(
+                hidden_size=hidden_size,
+                num_heads=num_heads,
+                attention_size=attention_size,
+                feed_forward_size=feed_forward_size,
+                dropout=dropout,
+            )
         )
         self.encoder = nn.TransformerEncoder(layer, num_layers, enable_nested_tensor=False)
         self.head = nn.Linear(num_patches * hidden_size, horizon * num_outputs)

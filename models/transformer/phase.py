@@ -17,18 +17,32 @@ class PhaseBlock(nn.Module):
         num_heads: Attention heads.
         num_routers: Routers of the attention.
         dropout: Dropout of both branches and inside the feed-forward network.
+        feed_forward_size: Width of the feed-forward network; None takes 4 D.
+        attention_size: Width of all heads together; None takes D.
     """
 
-    def __init__(self, *, hidden_size: int, num_heads: int, num_routers: int, dropout: float) -> None:
+    def __init__(
+        self,
+        *,
+        hidden_size: int,
+        num_heads: int,
+        num_routers: int,
+        dropout: float,
+        feed_forward_size: int | None = None,
+        attention_size: int | None = None,
+    ) -> None:
         super().__init__()
+        inner_size = feed_forward_size or 4 * hidden_size
         self.attention_norm = nn.LayerNorm(hidden_size)
-        self.attention = RouterAttention(hidden_size=hidden_size, num_heads=num_heads, num_routers=num_routers)
+        self.attention = RouterAttention(
+            hidden_size=hidden_size, num_heads=num_heads, num_routers=num_routers, attention_size=attention_size
+        )
         self.feed_forward_norm = nn.LayerNorm(hidden_size)
         self.feed_forward = nn.Sequential(
-            nn.Linear(hidden_size, 4 * hidden_size),
+            nn.Linear(hidden_size, inner_size),
             nn.GELU(),
             nn.Dropout(dropout),
-            nn.Linear(4 * hidden_size, hidden_size),
+            nn.Linear(inner_size, hidden_size),
         )
         self.dropout = nn.Dropout(dropout)
 
@@ -55,6 +69,8 @@ class PhaseTransformer(nn.Module):
         num_heads: Attention heads.
         num_routers: Routers of the attention.
         dropout: Dropout in the blocks.
+        feed_forward_size: Width of the feed-forward networks; None takes 4 D.
+        attention_size: Width of all heads together; None takes D. A pruned network has less of both.
     """
 
     def __init__(
@@ -68,6 +84,8 @@ class PhaseTransformer(nn.Module):
         num_heads: int = 2,
         num_routers: int = 8,
         dropout: float = 0.1,
+        feed_forward_size: int | None = None,
+        attention_size: int | None = None,
     ) -> None:
         super().__init__()
         if look_back < period:
@@ -83,7 +101,14 @@ class PhaseTransformer(nn.Module):
         self.position = nn.Parameter(torch.randn(period, hidden_size) * 0.02)
         self.blocks = nn.Sequential(
             *(
-                PhaseBlock(hidden_size=hidden_size, num_heads=num_heads, num_routers=num_routers, dropout=dropout)
+                PhaseBlock(
+                    hidden_size=hidden_size,
+                    num_heads=num_heads,
+                    num_routers=num_routers,
+                    dropout=dropout,
+                    feed_forward_size=feed_forward_size,
+                    attention_size=attention_size,
+                )
                 for _ in range(num_layers)
             )
         )

@@ -44,6 +44,9 @@ def test_every_experiment_fits_tests_and_predicts(config: Path) -> None:
             assert main(["fit", "-c", str(config.with_name(f"etth1_{member}.yaml")), *FEW]) == 0
         members = [str(folder / "checkpoints/best.ckpt") for folder in run_folders(Path("runs"))]
         options = ["--model.members", str(members)]
+    if config.stem.endswith("distilled"):
+        assert main(["fit", "-c", str(config.with_name("etth1_phase.yaml")), *FEW]) == 0
+        options = ["--model.teacher", str(run_folders(Path("runs"))[0])]
     assert main(["fit", "-c", str(config), *FEW, *options]) == 0
     (checkpoint,) = Path("runs", config.stem).glob("*/checkpoints/best.ckpt")
     for verb, output in (("test", "report.md"), ("predict", "predictions.parquet")):

@@ -5,7 +5,11 @@ from pathlib import Path
 
 from lightning_app.cli import quiet
 from lightning_app.errors import UsageError
+from lightning_app.packaging import Package
 from lightning_app.packaging.export.package_run import export_package
+from lightning_app.packaging.optimize.optimize_run import optimize_package, optimize_run
+from lightning_app.packaging.optimize.options import add_optimize_options, read_optimize_options
+from lightning_app.packaging.optimize.record import print_change
 from lightning_app.run import run_folder_of
 from lightning_app.trained_run import TrainedRun
 from lightning_app.verb_parser import VerbParser
@@ -21,6 +25,7 @@ def run(args: list[str]) -> None:
     parser.add_argument(
         "source",
         metavar="RUN_OR_CKPT",
+        nargs="?",
         help="a run folder (its best checkpoint, else the last), a checkpoint, or best, of the newest run of -c",
     )
     parser.add_argument("--output", required=True, help="folder of the package")
@@ -28,13 +33,20 @@ def run(args: list[str]) -> None:
     parser.add_argument("--sample", type=int, default=2000, help="most rows of the reference sample")
     parser.add_argument("--overwrite", action="store_true", help="replace the package that is there")
     parser.add_argument("-c", "--config", action="append", default=[], help="config file; a run folder brings its own")
+    add_optimize_options(parser)
     given, options = parser.split(args)
+    optimization = read_optimize_options(given)
     if given.sample < 1:
         raise UsageError(f"sample: {given.sample} given, at least 1 is needed")
     output = Path(given.output)
     if output.exists() and not given.overwrite and (not output.is_dir() or any(output.iterdir())):
         raise UsageError(f"output: {output} exists; give another folder, or --overwrite to replace the package there")
     quiet()
+    if given.source is None:
+        if optimization is None or optimization.parent is None:
+            raise UsageError("export: no RUN_OR_CKPT given; only --optimize with --optimize-from PACKAGE goes without")
+        _print(optimize_package(output, optimization, name=given.name, overrides=options, overwrite=given.overwrite))
+        return
     configs = [word for config in given.config for word in ("--config", config)]
     newest = given.source == "best" and configs
     checkpoint = given.source if newest else str(checkpoint_of(given.source))
@@ -43,11 +55,20 @@ def run(args: list[str]) -> None:
     if run_folder_of(trained.source.path) is None:
         _remove_if_empty(trained.folder.path)  # made for a run that there is none of
     name = given.name or re.sub(r"[^A-Za-z0-9_.-]+", "_", trained.run_options.name or "model")
-    package = export_package(trained, output, name=name, sample=given.sample, overwrite=given.overwrite)
+    if optimization is None:
+        _print(export_package(trained, output, name=name, sample=given.sample, overwrite=given.overwrite))
+    else:
+        overwrite = given.overwrite
+        _print(optimize_run(trained, output, optimization, name=name, sample=given.sample, overwrite=overwrite))
+
+
+def _print(package: Package) -> None:
     manifest = package.manifest
     size = sum(entry.bytes for entry in (manifest.files or {}).values())
     for metric, value in manifest.metrics["values"].items():
         print(f"{metric}: {value:.6g}")  # noqa: T201
+    if manifest.optimization is not None:
+        print_change(manifest.optimization)
     print(f"parity: {manifest.parity['max_relative_error']:.1e} over {manifest.parity['rows']:,} rows")  # noqa: T201
     if manifest.card["missing"]:
         sections = ", ".join(f"card.{section}" for section in manifest.card["missing"])

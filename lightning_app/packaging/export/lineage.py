@@ -37,10 +37,10 @@ def package_lineage(
         recorded = json.loads(run.lineage.read_text())
     known = recorded or describe_lineage(seed=seed, data=data, parent=None)
     environment = known["environment"]
-    parents = [{"kind": "checkpoint", "file": checkpoint.name, "sha256": _sha256(checkpoint)}]
+    parents = [{"kind": "checkpoint", "file": checkpoint.name, "sha256": file_sha256(checkpoint)}]
     if run is not None:
         parents.append({"kind": "run", "name": run.path.parent.name, "id": run.path.name})
-    parents += [{"kind": "member", "file": Path(path).name, "sha256": _sha256(Path(path))} for path in members]
+    parents += [{"kind": "member", "file": Path(path).name, "sha256": file_sha256(Path(path))} for path in members]
     if known.get("parent"):
         parents.append({"kind": "continued", "file": Path(known["parent"]).name})
     return {
@@ -58,6 +58,7 @@ def package_lineage(
     }
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Digest of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

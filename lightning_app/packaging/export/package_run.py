@@ -91,7 +91,7 @@ def export_package(
     )
     reference = exporter.sample(_reference_rows(exporter, sample))
     facts = CardFacts(
-        model=_name(module),
+        model=describe_model(module),
         num_fitted=module.num_fitted,
         interval=mean_interval(measured.table["error"].to_numpy(), block=exporter.block),
         error_name=exporter.error_name,
@@ -144,7 +144,8 @@ def _reference_rows(exporter: Exporter, asked: int) -> int:
     return max(1, min(asked, _REFERENCE_VALUES // exporter.values_per_row))
 
 
-def _name(module: BaseModule) -> str:
+def describe_model(module: BaseModule) -> str:
+    """Class of a model, and of the network in it."""
     parts = [getattr(module, slot, None) for slot in NETWORK_SLOTS]
     inner = [type(part).__name__ for part in parts if part is not None]
     return type(module).__name__ + (f"({', '.join(inner)})" if inner else "")

@@ -1,0 +1,100 @@
+"""What a predictor is worth on the whole test split, and how far its answers are from another's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+
+from lightning_app.errors import UsageError
+from lightning_app.packaging.export.evaluation import evaluation_table
+from lightning_app.packaging.export.exporter import Exporter, Sample
+from lightning_app.packaging.export.parity import TestMetrics
+from lightning_app.packaging.predictor import Predictor
+
+BATCH_SIZES = (1, 7, 64)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a predictor scored.
+
+    Attributes:
+        table: As `evaluation.parquet`: `row`, `error`, slices.
+        values: Metrics by name.
+    """
+
+    table: pl.DataFrame
+    values: dict[str, float]
+
+
+@torch.no_grad()
+def judge(exporter: Exporter, predictor: Predictor) -> Judgement:
+    """Walks over the test split and measures the answers as the test measures the model's.
+
+    Args:
+        exporter: Of the model's family, with the data.
+        predictor: What is asked.
+    """
+    metrics = TestMetrics(exporter.metrics(), with_loss=exporter.scores_loss)
+    rows, judged = [], []
+    for tested in exporter.walk():
+        answer = exporter.ask(predictor, tested)
+        if not len(tested.rows):
+            continue
+        found = exporter.judge(answer, tested)
+        metrics.add(found.step)
+        rows.append(tested.rows if found.rows is None else found.rows)
+        judged.append(found)
+    if not rows:
+        raise UsageError("data: the test split holds nothing to measure on")
+    values = metrics.values()
+    return Judgement(table=evaluation_table(rows, judged), values={**values, **exporter.derived_metrics(values)})
+
+
+@dataclass(frozen=True)
+class Distance:
+    """Differences of answers, in units of the largest number of each output.
+
+    Attributes:
+        to_parent: Largest difference to the parent's answers, over some rows in batches of several sizes.
+        among_batches: Largest difference between the variant's own answers to a row in batches of different sizes.
+        rows: How many rows.
+    """
+
+    to_parent: float
+    among_batches: float
+    rows: int
+
+
+def measure_distance(parent: Predictor, variant: Predictor, sample: Sample) -> Distance:
+    """Asks both the same rows.
+
+    Args:
+        parent: What was.
+        variant: What became of it.
+        sample: The rows.
+    """
+    expected = parent.predict(sample.request)
+    names = [spec.name for spec in parent.manifest.outputs if spec.dtype.startswith("float")]
+    wanted = {name: _flat([expected[name]]) for name in names}
+    largest = {name: max(float(np.abs(wanted[name]).max()), 1e-9) for name in names}
+    first: dict[str, np.ndarray] = {}
+    to_parent = among_batches = 0.0
+    for size in BATCH_SIZES:
+        parts = [
+            variant.predict(sample.at(np.arange(start, min(start + size, len(sample.rows)))).request)
+            for start in range(0, len(sample.rows), size)
+        ]
+        for name in names:
+            answer = _flat([part[name] for part in parts])
+            to_parent = max(to_parent, float(np.abs(answer - wanted[name]).max()) / largest[name])
+            among = float(np.abs(answer - first.setdefault(name, answer)).max()) / largest[name]
+            among_batches = max(among_batches, among)
+    return Distance(to_parent, among_batches, len(sample.rows))
+
+
+def _flat(answers: Sequence[np.ndarray | list[np.ndarray]]) -> np.ndarray:
+    """All numbers, one after the other; rows may differ in size."""
+    return np.concatenate([np.ravel(row) for answer in answers for row in answer])
