@@ -1,6 +1,7 @@
 """`golden.json`: one request with its answer, which a package must still give where it is loaded."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,17 @@ def make_golden(predictor: Predictor, request: Mapping[str, Any], *, tolerance: 
     asked = {name: _plain(value) for name, value in request.items()}
     answer = {name: _plain(value) for name, value in predictor.predict(asked).items()}
     return write_json({"request": asked, "answer": answer, "tolerance": tolerance})
+
+
+def tolerance_of(folder: Path) -> float:
+    """How far answers of a package may be apart on two machines: more where activations are rounded to eight bits.
+
+    Args:
+        folder: Of a package that was loaded.
+    """
+    given = read_json((folder / "golden.json").read_bytes(), name="golden.json")
+    assert isinstance(given, dict)
+    return float(given["tolerance"])
 
 
 def replay(predictor: Predictor, content: bytes) -> float:

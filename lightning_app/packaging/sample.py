@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lightning_app.packaging.errors import PackageError
-from lightning_app.packaging.golden import TOLERANCE
+from lightning_app.packaging.golden import tolerance_of
 from lightning_app.packaging.package import Package
 
 if TYPE_CHECKING:
@@ -70,16 +70,17 @@ def answer_differences(package: Package, sample: "pl.DataFrame") -> dict[str, Di
     names = [name for name in answer.columns if name in sample.columns]
     if not names:
         raise PackageError(f"{REFERENCE}: it has no column {' or '.join(answer.columns)} to compare answers with")
-    return {name: _difference(answer[name], sample[name]) for name in names}
+    tolerance = tolerance_of(package.path)
+    return {name: _difference(answer[name], sample[name], tolerance) for name in names}
 
 
-def _difference(answer: "pl.Series", wanted: "pl.Series") -> Difference:
+def _difference(answer: "pl.Series", wanted: "pl.Series", tolerance: float) -> Difference:
     import polars as pl
 
     leaf = answer.dtype
     while (inner := getattr(leaf, "inner", None)) is not None:
         leaf = inner
-    allowed = TOLERANCE if leaf.is_float() else SHARE
+    allowed = tolerance if leaf.is_float() else SHARE
     flat, wanted_flat = _flat(answer), _flat(wanted)
     # Lists of other lengths have other numbers behind them, or as many: both are another answer.
     if len(flat) != len(wanted_flat):
