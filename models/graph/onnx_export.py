@@ -1,9 +1,5 @@
 """Graph networks as ONNX files, for graphs of any size."""
 
-import contextlib
-import io
-import logging
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from models.graph.random_inputs import Axes, flatten, random_inputs
+from models.onnx_exporter import quiet_exporter
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -136,7 +133,7 @@ def _write(flat: _FlatInputs, example: dict[str, Tensor], axes: dict[str, Axes],
         {dim: symbols.setdefault(symbol, torch.export.Dim(symbol, min=1)) for dim, symbol in axes[name].items()}
         for name in example
     )
-    with _silence():
+    with quiet_exporter():
         # Never dynamo=False: that exporter writes scatter-max as if the initial zeros counted, without a word.
         torch.onnx.export(
             flat,
@@ -150,20 +147,6 @@ def _write(flat: _FlatInputs, example: dict[str, Tensor], axes: dict[str, Axes],
             external_data=False,
             verbose=False,
         )
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """The exporter reports its progress on stdout, and what it thinks of other packages in its log."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            with contextlib.redirect_stderr(io.StringIO()):
-                yield
-    finally:
-        logging.disable(before)
 
 
 def _largest_difference(path: Path, inputs: dict[str, Tensor], expected: Tensor) -> float:

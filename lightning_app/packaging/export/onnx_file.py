@@ -1,11 +1,7 @@
 """A torch module as one ONNX file that any runtime can read."""
 
-import contextlib
-import io
-import logging
 import tempfile
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +11,7 @@ from torch import Tensor, nn
 
 from lightning_app.errors import UsageError
 from lightning_app.packaging.manifest import StateSpec, TensorSpec
+from models.onnx_exporter import quiet_exporter
 
 OPSET = 20
 
@@ -60,7 +57,7 @@ def write_onnx(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         try:
-            with torch.no_grad(), _silence():
+            with torch.no_grad(), quiet_exporter():
                 # Never dynamo=False: that exporter writes scatter-max as if the initial zeros counted.
                 torch.onnx.export(
                     _Positional(network),
@@ -130,17 +127,3 @@ def _reason(error: BaseException) -> str:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """The exporter reports its progress on stdout, and what it thinks of other packages in its log."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            with contextlib.redirect_stderr(io.StringIO()):
-                yield
-    finally:
-        logging.disable(before)
