@@ -1,11 +1,14 @@
 """From a checkpoint to scored tables: packages."""
 
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.measure import alternate, median
+from benchmarks.measure import ROOT, alternate, median
 from benchmarks.page import table, verdict
 from tests.packages import LABELS, small_package
 
@@ -28,4 +31,30 @@ def first_answer() -> str:
     )
 
 
-SECTIONS: dict[str, Callable[[], str]] = {"first_answer": first_answer}
+def half_states() -> str:
+    """The tests that kill what changes something, each as a process of its own."""
+    rows = []
+    for step, path, name, kills in (
+        ("export", "packaging/export/test_killed.py", "killed", "20"),
+        ("register, promote, rollback", "registry/test_kills.py", "kill", "before every step, and 20 at random"),
+        ("score", "scoring/test_score.py", "twenty_kills", "20"),
+    ):
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "slow or not slow", "-k", name]
+        environment = {**os.environ, "LIGHTNING_APP_KILLS": "20"}
+        found = subprocess.run(
+            [*command, f"tests/lightning_app/{path}"],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = found.stdout.strip().splitlines()[-1].split(" in ")[0]
+        rows.append(f"{step}|{kills}|{said}|{verdict(found.returncode == 0)}")
+    return (
+        "SIGKILL at random points or before each step; afterwards the old state or the new one must be whole.\n\n"
+        + (table("|kills|tests|no half state|", *rows))
+    )
+
+
+SECTIONS: dict[str, Callable[[], str]] = {"first_answer": first_answer, "half_states": half_states}

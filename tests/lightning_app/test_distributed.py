@@ -67,6 +67,7 @@ def test_two_ranks_equal_one(fit_args: Callable[..., list[str]], tmp_path: Path)
     assert results[0] == pytest.approx(results[1], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_two_ranks_with_half_the_lanes_each_equal_one(stream_args: Callable[..., list[str]], tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     options = ("--model.dropout", "0", "--model.encoder.weight_drop", "0", "--trainer.limit_train_batches", "1.0",

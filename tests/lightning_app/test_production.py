@@ -15,7 +15,14 @@ CARD = [f"--card.{name}=To test." for name in ("intended_use", "out_of_scope", "
 SHORT = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "5", "--trainer.limit_val_batches", "2"]
 
 
-@pytest.mark.parametrize("config", ["forecasting/co2_phase", "recurrent/topics_gru", "graph/digits_sage"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param("forecasting/co2_phase", marks=pytest.mark.slow),  # `make demo` does the same, and is tested
+        "recurrent/topics_gru",
+        "graph/digits_sage",
+    ],
+)
 def test_a_fit_becomes_a_champion_that_scores_a_table(
     config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:

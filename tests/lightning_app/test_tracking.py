@@ -37,7 +37,7 @@ def test_an_offline_fit_logs_everything_once_inside_its_run_folder(
     config = logged.config
     assert config["model"]["init_args"]["optimizer"]["init_args"]["lr"] == 0.004
     assert config["lineage"]["data"]["rows"] == 400
-    assert set(config) - {"_wandb"} == {"seed_everything", "trainer", "run", "model", "data", "lineage"}
+    assert set(config) - {"_wandb"} == {"seed_everything", "trainer", "run", "card", "model", "data", "lineage"}
     assert logged.column("val/mse")
     assert logged.state == "finished"
     assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file() and "matplotlib" not in str(path)]

@@ -164,7 +164,7 @@ def test_a_sweep_ends_when_there_is_nothing_to_gain(
         (("pruner: none", "pruner: {name: hyperband, reduction_factor: 1}"), "a whole number from 2 on is needed"),
         (("sampler: random", "sampler: {name: cmaes, popsize: 2.5}"), "sampler.popsize: 2.5 given, a whole number"),
         (("sampler: random", "sampler: random\nconstraints: {lateny: 1}"), "did you mean 'latency'?"),
-        (("val/mse", "val/accuracy"), "'val/accuracy' is not logged at validation"),
+        pytest.param(("val/mse", "val/accuracy"), "'val/accuracy' is not logged at validation", marks=pytest.mark.slow),
     ],
 )
 def test_what_is_wrong_in_a_sweep_is_said_in_one_line(

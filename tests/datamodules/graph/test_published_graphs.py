@@ -73,6 +73,7 @@ def test_a_benchmark_graph_is_read_as_pyg_reads_it_but_sparse(benchmark_file: Pa
     assert not (tmp_path / "opened").exists()
 
 
+@pytest.mark.slow
 def test_sparse_features_are_made_without_a_warning() -> None:
     code = (
         "import torch, datamodules.graph; from datamodules.graph.features import prepare_features; "

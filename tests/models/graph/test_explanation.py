@@ -198,6 +198,7 @@ def check_houses(encoder: GraphEncoder, num_nodes: int) -> None:
     assert per_cut > 0.85
 
 
+@pytest.mark.slow
 def test_the_edges_of_a_house_explain_a_place_in_it() -> None:
     torch.manual_seed(0)
     check_houses(GCN(num_features=10, output_size=4, hidden_size=20, num_layers=3, dropout=0.0), 20)

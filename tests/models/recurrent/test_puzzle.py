@@ -184,6 +184,7 @@ def carried(folder: Path) -> list[Tensor]:
     return tensors
 
 
+@pytest.mark.slow
 def test_a_killed_fit_resumes_to_the_same_bits_carry_and_average_included(
     puzzle_args: Callable[..., list[str]], tmp_path: Path
 ) -> None:
