@@ -53,7 +53,7 @@ def half_states() -> str:
         rows.append(f"{step}|{kills}|{said}|{verdict(found.returncode == 0)}")
     return (
         "SIGKILL at random points or before each step; afterwards the old state or the new one must be whole.\n\n"
-        + (table("|kills|tests|no half state|", *rows))
+        + (table("|kills|tests|no half state", *rows))
     )
 
 
