@@ -1,10 +1,12 @@
 """`lightning-app sweep`: searches hyper-parameters of any config, trial by trial."""
 
 import argparse
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import optuna
+from optuna.trial import TrialState
 
 from lightning_app.errors import UsageError, nearest
 from lightning_app.run import RunOptions
@@ -148,6 +150,11 @@ def _search(
                 print(f"W&B: the run of the study is not complete, see {folder / 'study_run.log'}")  # noqa: T201
     if coordinator.supply.ended_by:
         print(f"no further trials: {coordinator.supply.ended_by}")  # noqa: T201
+    if waiting := len(study.get_trials(deepcopy=False, states=(TrialState.WAITING,))):
+        trials = f"{waiting} enqueued trial{' waits' if waiting == 1 else 's wait'}"
+        done = f"--trials {given.trials} are done; raise --trials and add --resume"
+        why = "go on with --resume" if stopped_by else done
+        print(f"warning: {trials}: {why}", file=sys.stderr)  # noqa: T201
     return stopped_by
 
 

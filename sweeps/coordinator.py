@@ -14,6 +14,7 @@ from sweeps.best_config import write_best_config
 from sweeps.constraints import WHY, violations, write_constraints
 from sweeps.early_stop import EarlyStop
 from sweeps.leases import Leases
+from sweeps.outcome import why
 from sweeps.running_trial import RunningTrial
 from sweeps.space import SearchSpace
 from sweeps.supply import Supply
@@ -210,6 +211,6 @@ class Coordinator:
         done = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()]
         if len(done) >= num_trials and all(trial.state == TrialState.FAIL for trial in done):
             log = self.folder / "logs" / f"trial-{done[-1].number:05d}.log"
-            text = log.read_text() if log.exists() else ""  # it may be another host's
+            text = log.read_text(errors="replace") if log.exists() else ""  # it may be another host's
             lines = [line.removeprefix("error: ") for line in text.splitlines() if line.startswith("error: ")]
-            raise UsageError(f"all of {len(done)} trials have failed: {(lines or [f'see {log}'])[-1]}")
+            raise UsageError(f"all of {len(done)} trials have failed: {why(done[-1]) or (lines or [f'see {log}'])[-1]}")

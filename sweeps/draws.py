@@ -11,6 +11,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.enqueued import values_of_trial
 from sweeps.seeded_sampler import SeededSampler
 from sweeps.space import SearchSpace
 
@@ -54,16 +55,21 @@ class Draws:
     def draw(self, trial: optuna.Trial) -> dict[str, Any] | None:
         """Values for a trial, which are in the storage from then on.
 
-        A trial that has values keeps them, be it all or some.
+        A trial that has values, drawn or enqueued, keeps them, be it all or some.
 
         Args:
             trial: A trial that was asked for, or taken over.
 
         Returns:
             Values of the config by key, of the active parameters alone; None if no point is left.
+
+        Raises:
+            TrialRefused: It has values that the space does not have.
         """
-        held = self.space.drawn(trial.params)
-        if not self.space.is_whole(held):
+        held = values_of_trial(trial, self.space)
+        if self.space.is_whole(held):
+            self._keep(trial, held)
+        else:
             taken = self._taken(self._after_those_before(trial.number), trial.number)
             found = self._new_point(trial, held, taken)
             if found is None:

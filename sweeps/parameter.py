@@ -14,7 +14,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from lightning_app.errors import UsageError
+from lightning_app.errors import UsageError, nearest
 from sweeps.condition import Condition
 
 
@@ -78,6 +78,30 @@ class Parameter:
             return self._at(index) if math.isclose(self._at(index), drawn, rel_tol=1e-9, abs_tol=1e-12) else drawn
         return drawn
 
+    def accept(self, value: Any) -> Any:
+        """A value that somebody gave for this parameter, as the config takes it.
+
+        Args:
+            value: A number, a choice, or the text by which Optuna holds a choice.
+
+        Raises:
+            UsageError: It is outside the bounds, between two steps, or none of the choices.
+        """
+        if not self.is_number:
+            for choice in self.choices:
+                if value in (choice, _as_choice(choice)) and isinstance(value, bool) == isinstance(choice, bool):
+                    return choice
+            near = nearest(str(value), map(str, self.choices))
+            raise UsageError(f"{self.key} {value!r}, which is none of its choices{near}; they are {list(self.choices)}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UsageError(f"{self.key} {value!r}, which is no number")
+        if not self.low <= value <= self._last():
+            raise UsageError(f"{self.key} {value!r}, which is outside its bounds {self.low:g} to {self._last():g}")
+        step = self.step or (1 if self.kind == "int" else None)
+        if step is not None and not self._is_on_step(value, step):
+            raise UsageError(f"{self.key} {value!r}, which is between two values of its step {step:g}")
+        return int(value) if self.kind == "int" else self.value(float(value))
+
     def stored(self, value: Any) -> Any:
         """A value of the config, as Optuna holds it."""
         return value if self.is_number else _as_choice(value)
@@ -117,6 +141,9 @@ class Parameter:
         step = self.step or (1 if self.kind == "int" else None)
         if step is None:
             return self.low == self.high
+        return self._is_on_step(value, step)
+
+    def _is_on_step(self, value: float, step: float) -> bool:
         return math.isclose((value - self.low) / step, round((value - self.low) / step), abs_tol=1e-9)
 
     def _at(self, index: int) -> int | float:

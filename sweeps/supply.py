@@ -1,5 +1,6 @@
 """Where trials come from: those that others have lost, and new ones until the study has enough."""
 
+import sys
 from collections.abc import Container
 from typing import Any
 
@@ -9,6 +10,7 @@ from optuna.trial import TrialState
 from sweeps.constraints import WHY
 from sweeps.draws import Draws
 from sweeps.early_stop import EarlyStop
+from sweeps.enqueued import TrialRefused
 from sweeps.leases import Leases
 from sweeps.space import SearchSpace
 
@@ -50,11 +52,15 @@ class Supply:
     def next(self) -> tuple[optuna.Trial, dict[str, Any]] | None:
         """A trial that is this process's, and its values by key; None if there is none now."""
         while (trial := self._adopt() or self._ask()) is not None:
-            drawn = self._draws.draw(trial)
+            try:
+                drawn = self._draws.draw(trial)
+            except TrialRefused as error:
+                self._refuse(trial, f"refused: {error}")
+                print(f"warning: trial {trial.number} was refused: {error}", file=sys.stderr)  # noqa: T201
+                continue
             if drawn is not None:
                 return trial, drawn
-            trial.set_user_attr(WHY, "no point left: another host was faster at the last one")
-            self.study.tell(trial, state=TrialState.FAIL)
+            self._refuse(trial, "no point left: all that have these values were tried, or another host was faster")
         return None
 
     def others_run(self, mine: Container[int]) -> bool:
@@ -62,13 +68,19 @@ class Supply:
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return any(trial.number not in mine for trial in running)
 
+    def _refuse(self, trial: optuna.Trial, why: str) -> None:
+        trial.set_user_attr(WHY, why)
+        self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+
     def _ask(self) -> optuna.Trial | None:
         counted = self.study.get_trials(deepcopy=False, states=_COUNTED)
         num_surplus = sum(trial.user_attrs.get(WHY) == _SURPLUS for trial in counted)
         if len(counted) - num_surplus >= self.num_trials:
             return None
         self.ended_by = None
-        if self._draws.is_exhausted():
+        if self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            pass  # somebody asked for these: neither a space that is used up nor early stop ends the study before them
+        elif self._draws.is_exhausted():
             self.ended_by = "every point of the space was tried"
         elif self.stop is not None and self.stop.is_exhausted(self.study):
             self.ended_by = f"no new best in {self.stop.patience} trials"
