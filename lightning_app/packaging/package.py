@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning_app.packaging.folder import read_folder
+from lightning_app.packaging.contents import GOLDEN, PackageContents
 from lightning_app.packaging.golden import replay as replay_golden
-from lightning_app.packaging.manifest import TOKENIZER, Manifest
+from lightning_app.packaging.manifest import Manifest
 from lightning_app.packaging.predictor import Predictor
 from lightning_app.packaging.rows import State
 from lightning_app.packaging.tokenizer import Tokenizer
@@ -48,14 +48,24 @@ class Package:
             PackageError: The folder is no package, not the one that was written, of a newer schema, or answers its
                 golden request differently.
         """
-        folder = Path(path)
-        manifest, digest, contents = read_folder(folder, keep=("model.onnx", "golden.json", TOKENIZER))
-        tokenizer = Tokenizer.from_json(contents[TOKENIZER]) if manifest.tokenizer else None
-        model = contents.pop("model.onnx")
-        predictor = Predictor(manifest=manifest, model=model, tokenizer=tokenizer, num_threads=num_threads)
+        return cls.of(PackageContents.read(path), num_threads=num_threads, replay=replay)
+
+    @classmethod
+    def of(cls, contents: PackageContents, *, num_threads: int = 1, replay: bool = True) -> "Package":
+        """Loads what was verified before, whatever lies in the folder by now; else as `load`.
+
+        Args:
+            contents: What was verified.
+            num_threads: Threads of one call.
+            replay: Ask the golden request.
+
+        Raises:
+            PackageError: As of `load`.
+        """
+        predictor = contents.predictor(num_threads=num_threads)
         if replay:
-            replay_golden(predictor, contents["golden.json"])
-        return cls(path=folder, digest=digest, predictor=predictor)
+            replay_golden(predictor, contents.files[GOLDEN])
+        return cls(path=contents.path, digest=contents.digest, predictor=predictor)
 
     @property
     def manifest(self) -> Manifest:

@@ -18,7 +18,7 @@ from typing import Any
 from lightning_app.errors import UsageError
 from lightning_app.registry.errors import PromotionConflictError
 from lightning_app.registry.store import MlflowStore
-from lightning_app.registry.who import WHO
+from lightning_app.who import WHO
 
 _log = logging.getLogger("lightning_app.registry")
 _STATE, _APPLIED, _VOID = "promotion.state", "applied", "void"

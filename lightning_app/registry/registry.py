@@ -35,12 +35,14 @@ class ResolvedModel:
         version: Number of the version; None for a folder that is no registry's.
         path: Folder of the package.
         aliases: That the version has.
+        digest: Of the package, as the registry states it; None for a folder that is no registry's.
     """
 
     name: str
     version: int | None
     path: Path
     aliases: tuple[str, ...]
+    digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class Registry:
         if reference.alias == "champion" and "previous" in snapshot.aliases:
             self._access.fetch_previous(name, snapshot)
         aliases = tuple(sorted(alias for alias, version in snapshot.aliases.items() if version == number))
-        return ResolvedModel(name, number, path, aliases)
+        return ResolvedModel(name, number, path, aliases, snapshot.digests[number])
 
     def versions(self, name: str) -> list[Version]:
         """Versions of a model, oldest first.

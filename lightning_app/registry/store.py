@@ -25,7 +25,7 @@ from lightning_app.registry.version_record import (
     VersionRecord,
     read_record,
 )
-from lightning_app.registry.who import WHO
+from lightning_app.who import WHO
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

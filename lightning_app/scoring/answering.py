@@ -1,21 +1,43 @@
 """Answers one part of a table: what each engine runs, on as many cores or machines as it has."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 
 from lightning_app.packaging import BadRowsError, Package
+from lightning_app.packaging.contents import PackageContents
 
 VERSION = "model_version"
 SCORED_AT = "scored_at"
-REASON = "__reason"
-INPUT = "__input"
-"""Columns of an answer that the output does not have: why a row was rejected, and what it held, as JSON."""
+
+
+@dataclass(frozen=True)
+class ReasonColumns:
+    """Columns of an answer that the output does not have.
+
+    Attributes:
+        reason: Why a row was rejected.
+        held: What it held, as JSON.
+    """
+
+    reason: str = "__reason"
+    held: str = "__input"
+
+    @classmethod
+    def beside(cls, names: Collection[str]) -> "ReasonColumns":
+        """Names that no other column has.
+
+        Args:
+            names: Of the other columns.
+        """
+        reason, held = cls.reason, cls.held
+        while {reason, held} & set(names):
+            reason, held = f"{reason}_", f"{held}_"
+        return cls(reason, held)
 
 
 @dataclass(frozen=True)
@@ -23,18 +45,22 @@ class AnswerPlan:
     """What an answer holds; plain data, so that it can be sent to where it is computed.
 
     Attributes:
-        package: Folder of the package.
+        package: What answers: the very bytes that were verified, wherever it is done.
         inputs: Columns that the model reads.
         keys: Columns of the table that the answer keeps.
         version: What answered, as it is written into each row.
         scored_at: When the job was started, ISO 8601 in UTC; the same for all rows.
+        reasons: Columns that say which rows were rejected.
+        missing: Words that stand for no number where the model reads numbers.
     """
 
-    package: str
+    package: PackageContents
     inputs: tuple[str, ...]
     keys: tuple[str, ...]
     version: str
     scored_at: str
+    reasons: ReasonColumns
+    missing: tuple[str, ...] = ()
 
 
 class Answerer:
@@ -46,7 +72,7 @@ class Answerer:
 
     def __init__(self, plan: AnswerPlan) -> None:
         self.plan = plan
-        self.package = Package.load(Path(plan.package), num_threads=1)
+        self.package = Package.of(plan.package, num_threads=1)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Answers rows.
@@ -60,6 +86,8 @@ class Answerer:
         """
         frame = pl.from_arrow(table)
         assert isinstance(frame, pl.DataFrame)
+        # Categories have other numbers in each part of a table; what they stand for has not.
+        frame = frame.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
         reasons: dict[int, str] = {}
         inputs = self._inputs(frame, reasons)
         answer = self._predict(inputs, reasons)
@@ -73,8 +101,9 @@ class Answerer:
         inputs = frame.select(self.plan.inputs)
         for name, dtype in inputs.schema.items():
             if dtype == pl.String and name != "text":
-                numbers = inputs[name].str.strip_chars().cast(pl.Float64, strict=False)
-                wrong = numbers.is_null() & inputs[name].is_not_null()
+                words = inputs[name].str.strip_chars()
+                numbers = words.cast(pl.Float64, strict=False)
+                wrong = numbers.is_null() & words.is_not_null() & ~words.is_in(self.plan.missing)
                 for row in wrong.arg_true().to_list():
                     reasons.setdefault(row, f"{name}: {inputs[name][row]!r} is no number")
                 inputs = inputs.with_columns(numbers)
@@ -90,18 +119,19 @@ class Answerer:
             answer = self.package.predict(inputs.filter(_others(inputs, reasons)))
         if not reasons:
             return answer  # type: ignore[no-any-return]
-        places = pl.DataFrame({"row": _others(inputs, reasons).arg_true()}).hstack(answer)
-        everyone = pl.DataFrame({"row": pl.int_range(len(inputs), dtype=pl.UInt32, eager=True)})
-        return everyone.join(places, on="row", how="left", maintain_order="left").drop("row")
+        is_good = _others(inputs, reasons)
+        places = pl.select(pl.when(is_good).then(is_good.cum_sum().cast(pl.Int64) - 1)).to_series()
+        return answer.select(pl.all().gather(places))
 
     def _rejected(self, frame: pl.DataFrame, reasons: Mapping[int, str]) -> list[pl.Series | pl.Expr]:
+        names = self.plan.reasons
         if not reasons:
-            return [pl.lit(None, pl.String).alias(name) for name in (REASON, INPUT)]
+            return [pl.lit(None, pl.String).alias(name) for name in (names.reason, names.held)]
         why: list[str | None] = [None] * len(frame)
         held: list[str | None] = [None] * len(frame)
         for row, reason in reasons.items():
             why[row], held[row] = reason, json.dumps(frame.row(row, named=True), default=str)
-        return [pl.Series(REASON, why, dtype=pl.String), pl.Series(INPUT, held, dtype=pl.String)]
+        return [pl.Series(names.reason, why, dtype=pl.String), pl.Series(names.held, held, dtype=pl.String)]
 
 
 def _others(inputs: pl.DataFrame, reasons: Mapping[int, str]) -> pl.Series:

@@ -2,11 +2,11 @@
 
 import argparse
 from pathlib import Path
+from typing import TypedDict
 
 import polars as pl
 
 from lightning_app.errors import UsageError
-from lightning_app.packaging import Package
 from lightning_app.scoring.engines import Engine, LocalEngine, num_cores
 from lightning_app.scoring.job import RejectionBound, ScoreJob
 from lightning_app.scoring.progress import RowProgress
@@ -36,22 +36,28 @@ def run(args: list[str]) -> None:
     parser.add_argument(
         "--max-rejected", type=_bound, default="1%", help="rejected rows that are allowed: 100, or 1%% (the default)"
     )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace an output, rejected rows or parts that another job left"
+    )
     given, rest = parser.split(args)
     if rest:
         raise UsageError(f"score: {rest[0]!r}: nothing is run that takes options")
     if given.workers is not None and given.workers < 1:
         raise UsageError(f"workers: {given.workers} given, at least 1 is needed")
-    package, version = _model(given.model, given.registry)
     job = ScoreJob(
-        package=package,
-        version=version,
+        **_model(given.model, given.registry),
         data=given.data,
         output=Path(given.output),
         keys=None if given.keys is None else [key for key in given.keys.split(",") if key],
         bound=given.max_rejected,
+        overwrite=given.overwrite,
     )
+    if job.left_out:
+        print(f"left out: {', '.join(job.left_out)} (the output gets its own)")  # noqa: T201
     progress = RowProgress(job.files.num_rows)
     result = job.run(_engine(given.engine, given.workers or num_cores()), on_progress=progress.update)
+    if result.was_finished:
+        print("this job was finished before; nothing was done (--overwrite scores anew)")  # noqa: T201
     with pl.Config(tbl_hide_dataframe_shape=True):
         print(pl.scan_parquet(result.output).head(_SHOWN).collect())  # noqa: T201
     print(f"predictions: {result.output} ({result.num_rows - result.num_rejected:,} rows)")  # noqa: T201
@@ -59,15 +65,21 @@ def run(args: list[str]) -> None:
         print(f"rejected: {result.rejected} ({result.num_rejected:,} rows)")  # noqa: T201
 
 
-def _model(reference: str, registry: str | None) -> tuple[Path, str]:
-    """The folder of the package, and what stands in each row."""
+class _Model(TypedDict):
+    """The folder of a package, what stands in each row, and what the folder must hold."""
+
+    package: Path
+    version: str | None
+    digest: str | None
+
+
+def _model(reference: str, registry: str | None) -> _Model:
     if Path(reference).is_dir():
-        package = Package.load(reference, replay=False)
-        return package.path, f"{package.manifest.name}@{package.digest[:12]}"
+        return {"package": Path(reference), "version": None, "digest": None}
     from lightning_app.registry import Registry
 
     found = Registry(registry).resolve(reference)
-    return found.path, f"{found.name}@{found.version}"
+    return {"package": found.path, "version": f"{found.name}@{found.version}", "digest": found.digest}
 
 
 def _engine(name: str, workers: int) -> Engine:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_app.errors import UsageError
-from lightning_app.packaging import Package
-from lightning_app.scoring.answering import SCORED_AT, VERSION, Answerer, AnswerPlan, columns_read
+from lightning_app.packaging import Package, PackageError
+from lightning_app.packaging.contents import PackageContents
+from lightning_app.scoring.answering import SCORED_AT, VERSION, Answerer, AnswerPlan, ReasonColumns, columns_read
 from lightning_app.scoring.engines import Engine
+from lightning_app.scoring.output_place import check_apart
 from lightning_app.scoring.parts import OutputParts
 from lightning_app.scoring.tables import TableFiles
 
@@ -46,59 +48,76 @@ class ScoreResult:
         num_rejected: Of these, rows that could not be answered.
         output: The predictions.
         rejected: The rejected rows; not there if there are none.
+        was_finished: Whether an earlier call of the same job had made the output; then nothing was done.
     """
 
     num_rows: int
     num_rejected: int
     output: Path
     rejected: Path
+    was_finished: bool = False
 
 
 class ScoreJob:
-    """Scores tables with a package.
+    """Scores tables with a package, which is read once: whatever takes its place meanwhile answers nothing.
 
     Args:
         package: Folder of the package.
-        version: What stands in each row as what answered: `NAME@3`, or the package's digest.
+        version: What stands in each row as what answered, `NAME@3`; None takes name and digest of the package.
+        digest: Of the package that is expected in the folder; None takes any.
         data: Files, folders or patterns.
         output: The file of predictions, parquet.
         keys: Columns that the output keeps; None keeps all that the model neither reads nor makes.
         bound: How many rows may be rejected.
+        overwrite: Whether an output, rejected rows or parts of another job may be replaced.
         part_seconds: How much work a kill may cost.
 
+    Attributes:
+        files: The tables.
+        left_out: Columns that are not kept, because the output gets others of the same names.
+
     Raises:
-        UsageError: A file or a column is missing, or the output is no parquet file.
+        UsageError: A file or a column is missing, the output is no parquet file, or one of the tables.
+        PackageError: The folder holds another package than expected.
     """
 
     def __init__(
         self,
         *,
         package: Path,
-        version: str,
+        version: str | None = None,
+        digest: str | None = None,
         data: Sequence[str],
         output: Path,
         keys: Sequence[str] | None = None,
         bound: RejectionBound,
+        overwrite: bool = False,
         part_seconds: float = 10.0,
     ) -> None:
         if output.suffix != ".parquet":
             raise UsageError(f"output: {output} given, a name that ends in .parquet is needed")
-        loaded = Package.load(package)
-        texts = [name for spec in loaded.manifest.inputs for name in (spec.columns or (spec.name,))]
-        self.files = TableFiles(data, texts=texts)
+        contents = PackageContents.read(package)
+        if digest not in (None, contents.digest):
+            raise PackageError(f"package: {package} has the digest {contents.digest}, {digest} is expected")
+        loaded = Package.of(contents)
+        self.files = TableFiles(data)
+        self.output = output
+        self.rejected = output.with_name(f"{output.stem}.rejected.parquet")
+        for path in (self.output, self.rejected):
+            check_apart(path, self.files)
         names = self.files.schema.names
         inputs = columns_read(loaded, names)
         made = _made_columns(loaded)
         _check_columns(inputs, keys or (), names, made)
-        self.digest = loaded.digest
-        self.package = package.resolve()
-        self.version = version
+        self.contents = contents
+        self.version = f"{loaded.manifest.name}@{contents.digest[:12]}" if version is None else version
         self.inputs = inputs
         self.keys = tuple(keys if keys is not None else (name for name in names if name not in {*inputs, *made}))
-        self.output = output
-        self.rejected = output.with_name("rejected.parquet")
+        self.left_out = [] if keys is not None else [name for name in names if name in made and name not in inputs]
         self.bound = bound
+        self.overwrite = overwrite
         self.part_seconds = part_seconds
+        self._made = made
 
     def run(self, engine: Engine, *, on_progress: Callable[[int, int], None] = lambda *_: None) -> ScoreResult:
         """Scores what is not scored yet, and puts the output in its place.
@@ -108,37 +127,52 @@ class ScoreJob:
             on_progress: Called with the rows that are done, and of them the rejected ones.
 
         Raises:
-            TooManyRejectedError: More rows were rejected than allowed; they are in `rejected.parquet`, and there is no
-                output.
+            UsageError: Another job is at work on the output, or left something that would be lost.
+            TooManyRejectedError: More rows were rejected than allowed; they are in the file of rejected rows, and
+                there is no output.
         """
-        parts = OutputParts(self.output, self.rejected, job=self._identity(), part_seconds=self.part_seconds)
-        plan = AnswerPlan(
-            package=str(self.package), inputs=self.inputs, keys=self.keys, version=self.version,
-            scored_at=parts.started,
-        )  # fmt: skip
-        on_progress(parts.num_done, parts.num_rejected)
-        for answer in engine.answers(plan, self.files, parts.num_done):
-            parts.add(answer)
+        reasons = ReasonColumns.beside({*self.keys, *self._made})
+        data = self._data()
+        job = {"model": self.contents.digest, "version": self.version, "columns": list(self.keys), "data": data}
+        with OutputParts(
+            self.output, self.rejected, job=job, reasons=reasons, overwrite=self.overwrite,
+            part_seconds=self.part_seconds,
+        ) as parts:  # fmt: skip
+            if parts.is_finished:
+                self._check_bound(parts)
+                return self._result(parts)
+            plan = AnswerPlan(
+                package=self.contents, inputs=self.inputs, keys=self.keys, version=self.version,
+                scored_at=parts.started, reasons=reasons, missing=self.files.missing,
+            )  # fmt: skip
             on_progress(parts.num_done, parts.num_rejected)
-            if not self.bound.share and parts.num_rejected > self.bound.rows:
-                break
+            for answer in engine.answers(plan, self.files, parts.num_done):
+                parts.add(answer)
+                on_progress(parts.num_done, parts.num_rejected)
+                if not self.bound.share and parts.num_rejected > self.bound.rows:
+                    break
+            if self._data() != data:
+                raise RuntimeError("data: a file was changed while it was scored; nothing is written")
+            if parts.num_rejected > self.bound.allowed(parts.num_done):
+                parts.show_rejected()
+            self._check_bound(parts)
+            parts.finish(Answerer(plan)(self.files.schema.empty_table()).schema)
+            return self._result(parts)
+
+    def _data(self) -> list[list[object]]:
+        """What tells one state of the tables from another."""
+        return [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in self.files.paths]
+
+    def _check_bound(self, parts: OutputParts) -> None:
         allowed = self.bound.allowed(parts.num_done)
         if parts.num_rejected > allowed:
-            parts.show_rejected()
             raise TooManyRejectedError(
                 f"{parts.num_rejected:,} of {parts.num_done:,} rows were rejected, {allowed:,} are allowed "
                 f"(--max-rejected); see {self.rejected}"
             )
-        parts.finish(Answerer(plan)(self.files.schema.empty_table()).schema)
-        return ScoreResult(parts.num_done, parts.num_rejected, self.output, self.rejected)
 
-    def _identity(self) -> dict[str, object]:
-        return {
-            "model": self.digest,
-            "version": self.version,
-            "columns": list(self.keys),
-            "data": [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in self.files.paths],
-        }
+    def _result(self, parts: OutputParts) -> ScoreResult:
+        return ScoreResult(parts.num_done, parts.num_rejected, self.output, self.rejected, parts.is_finished)
 
 
 def _made_columns(package: Package) -> set[str]:

@@ -1,11 +1,14 @@
 """The output as it grows: parts that are whole or not there, joined at the end by one rename."""
 
+import hashlib
 import json
 import os
+import secrets
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
@@ -14,42 +17,77 @@ import pyarrow.parquet
 
 from lightning_app.errors import UsageError
 from lightning_app.run import write_whole
-from lightning_app.scoring.answering import INPUT, REASON
+from lightning_app.scoring.answering import ReasonColumns
+from lightning_app.scoring.job_mark import JobMark, read_mark
+from lightning_app.scoring.output_lock import OutputLock
 
 _PART_SECONDS = 10.0
 _REJECTED = pa.schema([("row", pa.int64()), ("reason", pa.large_string()), ("input", pa.large_string())])
 _NAME = "part-{first:012d}-{after:012d}.parquet"
+_FORMAT = 2
+"""Of parts; a job does not go on with those of another format."""
 
 
 class OutputParts:
     """Parts of an output in a folder beside it; a job that is run again goes on after the last whole one.
 
+    A context manager: while it is open, no other job writes this output.
+
     Args:
         output: The file in the end.
         rejected: The file of rejected rows in the end.
-        job: What makes the job another one: the model, the files, the columns. A folder of another job is refused.
+        job: What makes the job another one: the model, the files, the columns.
+        reasons: Columns of an answer that say why a row was rejected.
+        overwrite: Whether files and parts of other jobs may be replaced.
         part_seconds: How much work a kill may cost.
 
+    Attributes:
+        started: When the job was started, the first time.
+        num_done: Rows that are done.
+        num_rejected: Of these, rejected ones.
+        is_finished: Whether the output of this very job is in its place already.
+
     Raises:
-        UsageError: Another job has left parts beside this output.
+        UsageError: Another job is at work on this output, or has left a file or parts that would be lost.
     """
 
     def __init__(
-        self, output: Path, rejected: Path, *, job: Mapping[str, Any], part_seconds: float = _PART_SECONDS
+        self,
+        output: Path,
+        rejected: Path,
+        *,
+        job: Mapping[str, Any],
+        reasons: ReasonColumns,
+        overwrite: bool = False,
+        part_seconds: float = _PART_SECONDS,
     ) -> None:
         self.output = output
         self.rejected = rejected
+        self.reasons = reasons
+        self.overwrite = overwrite
         self.part_seconds = part_seconds
         self.folder = output.with_name(f".{output.name}.parts")
-        self.started = self._start(dict(job))
-        self.num_done = self._num_done()
-        for path in self.folder.glob("rejected-part-*.parquet"):
-            if _rows_of(path)[1] > self.num_done:
-                path.unlink()  # its part was not closed to the end
-        self.num_rejected = sum(int(pa.parquet.read_metadata(path).num_rows) for path in self._parts("rejected"))
+        self.job: dict[str, Any] = json.loads(json.dumps({"format": _FORMAT, **job}))
+        self.key = hashlib.sha256(json.dumps(self.job, sort_keys=True).encode()).hexdigest()
+        self._lock = OutputLock(self.folder / "lock", output=output)
         self._writers: dict[str, pa.parquet.ParquetWriter] = {}
+        try:
+            self._start()
+        except BaseException:
+            self._leave()
+            raise
         self._first = self.num_done
         self._next_part = time.monotonic() + part_seconds
+
+    def __enter__(self) -> "OutputParts":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for writer in self._writers.values():
+            writer.close()
+        self._leave()
 
     def add(self, answer: pa.Table) -> None:
         """Appends answers.
@@ -57,13 +95,13 @@ class OutputParts:
         Args:
             answer: The next rows, with reasons.
         """
-        is_bad = pa.compute.is_valid(answer[REASON])
+        why, held = answer[self.reasons.reason], answer[self.reasons.held]
+        is_bad = pa.compute.is_valid(why)
         num_bad = pa.compute.sum(is_bad).as_py() or 0
-        rows = pa.array(range(self.num_done, self.num_done + len(answer)), pa.int64()) if num_bad else None
-        good = answer.drop_columns([REASON, INPUT])
+        good = answer.drop_columns([self.reasons.reason, self.reasons.held])
         if num_bad:
-            bad = answer.append_column("row", rows).filter(is_bad)
-            self._write("rejected", bad.select(["row", REASON, INPUT]).rename_columns(["row", "reason", "input"]))
+            rows = pa.array(range(self.num_done, self.num_done + len(answer)), pa.int64())
+            self._write("rejected", pa.table([rows, why, held], names=_REJECTED.names).filter(is_bad))
             good = good.filter(pa.compute.invert(is_bad))
         self._write("part", good)
         self.num_done += len(answer)
@@ -76,6 +114,7 @@ class OutputParts:
         if not self._writers:
             return
         for writer in self._writers.values():
+            self._mark().write(writer)
             writer.close()
         for kind in ("rejected", "part"):  # the part says that both are whole
             if kind in self._writers:
@@ -93,45 +132,73 @@ class OutputParts:
             schema: Of an answer; for an output without rows.
         """
         self.close_part()
-        names = [name for name in schema.names if name not in (REASON, INPUT)]
         if self.num_rejected:
             self._join("rejected", self.rejected, _REJECTED)
-        else:
-            self.rejected.unlink(missing_ok=True)  # of an earlier job
+        names = [name for name in schema.names if name not in (self.reasons.reason, self.reasons.held)]
         self._join("part", self.output, pa.schema([schema.field(name) for name in names]))
-        shutil.rmtree(self.folder)
+        if not self.num_rejected:
+            self.rejected.unlink(missing_ok=True)  # of this job, or one that may be overwritten
+        self._discard()
 
     def show_rejected(self) -> None:
         """Puts the rejected rows in their place; what was answered stays, and a job that allows more goes on."""
         self.close_part()
         self._join("rejected", self.rejected, _REJECTED)
 
-    def _start(self, job: dict[str, Any]) -> str:
-        """When the job was started, the first time."""
-        state = self.folder / "job.json"
-        if state.exists():
-            kept = json.loads(state.read_text())
-            started = str(kept.pop("started"))
-            if kept != json.loads(json.dumps(job)):
-                different = next(key for key in job if kept.get(key) != json.loads(json.dumps(job[key])))
+    def _start(self) -> None:
+        for left in self.folder.parent.glob(f"{self.folder.name}.done-*"):  # of a job that was killed at its end
+            shutil.rmtree(left, ignore_errors=True)
+        kept = self._kept_job()
+        started = None if kept is None else kept.pop("started", None)
+        mark = read_mark(self.output)
+        own = mark if mark is not None and mark.job == self.key else None
+        if own is not None and (not self.overwrite or own.started == started):
+            self.started, self.num_done, self.num_rejected = own.started, own.num_rows, own.num_rejected
+            self.is_finished = True
+            if kept == self.job:  # killed after the output was put in its place, and before its parts were removed
+                self._discard()
+            return
+        self.is_finished = False
+        self._check_place()
+        if kept != self.job or started is None:
+            if kept is not None and not self.overwrite:
+                different = next(key for key in self.job if kept.get(key) != self.job[key])
                 raise UsageError(
-                    f"output: {self.folder} holds parts of a job with another {different}; remove that folder to start "
-                    "anew, or give another output"
+                    f"output: {self.folder} holds parts of a job with another {different}; --overwrite discards them, "
+                    "or give another output"
                 )
-            for path in self.folder.glob(".*"):
-                path.unlink()
-            return started
-        self.folder.mkdir(parents=True, exist_ok=True)
-        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        write_whole(state, json.dumps({**job, "started": started}))
-        return started
+            _remove(path for path in self.folder.iterdir() if path.name != "lock")
+            started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            write_whole(self.folder / "job.json", json.dumps({**self.job, "started": started}))
+        self.started = str(started)
+        self.num_done = self._num_done()
+        _remove(path for path in self._parts("rejected") if _rows_of(path)[1] > self.num_done)
+        self.num_rejected = sum(int(pa.parquet.read_metadata(path).num_rows) for path in self._parts("rejected"))
+
+    def _kept_job(self) -> dict[str, Any] | None:
+        try:
+            return dict(json.loads((self.folder / "job.json").read_text()))
+        except FileNotFoundError:
+            return None
+
+    def _check_place(self) -> None:
+        if self.overwrite:
+            return
+        for path, what in ((self.output, "exists"), (self.rejected, "holds rejected rows of another job")):
+            mark = read_mark(path)
+            if os.path.lexists(path) and (mark is None or mark.job != self.key):
+                raise UsageError(f"output: {path} {what}; give another output, or --overwrite to replace it")
 
     def _num_done(self) -> int:
+        """Rows of the parts that follow each other without a gap; others, and what is half written, are removed."""
+        _remove(self.folder.glob(".*"))
         done = 0
         for path in self._parts("part"):
             first, after = _rows_of(path)
-            assert first == done, path
-            done = after
+            if first == done:
+                done = after
+            else:
+                path.unlink()
         return done
 
     def _parts(self, kind: str) -> list[Path]:
@@ -145,22 +212,47 @@ class OutputParts:
             self._writers[kind] = _writer(self._partial(kind), table.schema)
         self._writers[kind].write_table(table)
 
+    def _mark(self) -> JobMark:
+        return JobMark(self.key, self.started, self.num_done, self.num_rejected)
+
     def _join(self, kind: str, path: Path, schema: pa.Schema) -> None:
         """Leaves the parts where they are: a job that is killed here joins them again."""
         parts = self._parts(kind)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.folder / f".{kind}-joined.parquet"
-        if len(parts) == 1:
+        if len(parts) == 1 and read_mark(parts[0]) == self._mark():
             os.link(parts[0], partial)
-            partial.replace(path)
-            return
-        with _writer(partial, schema) as writer:
-            for part in parts:
-                with pa.parquet.ParquetFile(part) as file:
-                    for batch in file.iter_batches():
-                        writer.write_batch(batch)
-        _sync(partial)
+        else:
+            with _writer(partial, pa.parquet.read_schema(parts[0]).remove_metadata() if parts else schema) as writer:
+                for part in parts:
+                    with pa.parquet.ParquetFile(part) as file:
+                        for batch in file.iter_batches():
+                            writer.write_batch(batch)
+                self._mark().write(writer)
+            _sync(partial)
+        self._check_place()  # again: the work took its time
         partial.replace(path)
+
+    def _discard(self) -> None:
+        """Takes the folder away at once: what is left of one that is removed bit by bit could pass for another job's.
+
+        The lock stays ours until `_leave`, in the folder that has another name now.
+        """
+        done = self.folder.with_name(f"{self.folder.name}.done-{secrets.token_hex(4)}")
+        self.folder.rename(done)
+        shutil.rmtree(done, ignore_errors=True)
+
+    def _leave(self) -> None:
+        """Releases the lock, and takes it away where nothing else is in the folder."""
+        lock = self.folder / "lock"
+        if lock.exists() and self._lock.is_at(lock) and [path.name for path in self.folder.iterdir()] == ["lock"]:
+            self._discard()
+        self._lock.release()
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in list(paths):
+        path.unlink()
 
 
 def _rows_of(part: Path) -> tuple[int, int]:

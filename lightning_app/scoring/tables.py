@@ -16,6 +16,8 @@ _PARQUET = (".parquet", ".pq")
 _CSV = (".csv",)
 _ARROW = (".arrow", ".feather", ".ipc")
 ENDINGS = (*_PARQUET, *_CSV, *_ARROW)
+MISSING = tuple(pa.csv.ConvertOptions().null_values)
+"""What stands for no number in a CSV file: nothing, NA, NaN, null, ..."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +38,26 @@ class TableFiles:
 
     Args:
         paths: Files, folders of files, or patterns with `*`.
-        texts: Columns that a CSV file has as text, whatever is in them.
+
+    A CSV file has text in every column, as it is written there (`01234`, `NA`, a number of thirty digits); what is
+    empty is missing.
 
     Raises:
-        UsageError: There is no such file, one of another kind, or their schemas differ.
+        UsageError: There is no such file, one of another kind, a column twice, or their schemas differ.
     """
 
-    def __init__(self, paths: Sequence[str], *, texts: Sequence[str] = ()) -> None:
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.given = tuple(paths)
         self.paths = _find(paths)
-        self.texts = tuple(texts)
         self.schema = self._schema(self.paths[0])
         for path in self.paths[1:]:
             if not self._schema(path).equals(self.schema):
                 raise UsageError(f"{path}: its columns or their types differ from those of {self.paths[0]}")
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Words that stand for no number."""
+        return MISSING if any(path.suffix in _CSV for path in self.paths) else ()
 
     @property
     def num_rows(self) -> int | None:
@@ -107,7 +116,7 @@ class TableFiles:
                 for batch in file.iter_batches(num_rows):
                     yield pa.Table.from_batches([batch])
         elif path.suffix in _CSV:
-            with self._open_csv(path) as reader:
+            with self._open_csv(path, self.schema.names) as reader:
                 yield from _cut(reader, num_rows)
         else:
             with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
@@ -116,21 +125,29 @@ class TableFiles:
     def _schema(self, path: Path) -> pa.Schema:
         try:
             if path.suffix in _PARQUET:
-                return pa.parquet.read_schema(path).remove_metadata()
-            if path.suffix in _CSV:
+                schema = pa.parquet.read_schema(path)
+            elif path.suffix in _CSV:
                 with self._open_csv(path) as reader:
-                    return reader.schema
-            with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
-                return reader.schema.remove_metadata()
+                    schema = pa.schema([(name, pa.string()) for name in reader.schema.names])
+            else:
+                with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+                    schema = reader.schema
         except pa.ArrowInvalid as error:
             raise UsageError(f"{path}: cannot be read: {error}") from error
+        if twins := [name for name in schema.names if schema.names.count(name) > 1]:
+            raise UsageError(f"{path}: column {twins[0]!r} stands there twice; give each a name of its own")
+        return pa.schema([field.with_type(_plain(field.type)) for field in schema])
 
-    def _open_csv(self, path: Path) -> pa.csv.CSVStreamingReader:
-        types = dict.fromkeys(self.texts, pa.string())
+    def _open_csv(self, path: Path, names: Sequence[str] = ()) -> pa.csv.CSVStreamingReader:
         return pa.csv.open_csv(
             path,
             read_options=pa.csv.ReadOptions(block_size=8 << 20),
-            convert_options=pa.csv.ConvertOptions(column_types=types, strings_can_be_null=True),
+            convert_options=pa.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
         )
 
     def _num_rows(self, path: Path) -> int:
@@ -138,6 +155,11 @@ class TableFiles:
             return int(pa.parquet.read_metadata(path).num_rows)
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
             return sum(reader.get_batch(index).num_rows for index in range(reader.num_record_batches))
+
+
+def _plain(dtype: pa.DataType) -> pa.DataType:
+    """The type of the values where a column is kept as categories: their numbers differ from file to file."""
+    return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
 
 
 def _find(paths: Sequence[str]) -> list[Path]:

@@ -1,0 +1,56 @@
+"""Contents of a package: its files as they were verified, opened as often as needed without reading again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning_app.packaging.folder import read_folder
+from lightning_app.packaging.manifest import TOKENIZER, Manifest
+from lightning_app.packaging.predictor import Predictor
+from lightning_app.packaging.tokenizer import Tokenizer
+
+GOLDEN, _MODEL = "golden.json", "model.onnx"
+
+
+@dataclass(frozen=True)
+class PackageContents:
+    """What a package needs to answer; it can be sent to other processes and machines.
+
+    Attributes:
+        path: The folder that it was read from; another package may lie there by now.
+        digest: sha256 of `manifest.json`.
+        manifest: Checked.
+        files: Verified bytes of the model, the golden request and the tokenizer, by name.
+    """
+
+    path: Path
+    digest: str
+    manifest: Manifest
+    files: Mapping[str, bytes]
+
+    @classmethod
+    def read(cls, path: str | Path) -> "PackageContents":
+        """Verifies every file of a folder.
+
+        Args:
+            path: The folder.
+
+        Raises:
+            PackageError: The folder is no package, or not the one that was written.
+        """
+        folder = Path(path)
+        manifest, digest, files = read_folder(folder, keep=(_MODEL, GOLDEN, TOKENIZER))
+        return cls(folder, digest, manifest, files)
+
+    def predictor(self, *, num_threads: int) -> Predictor:
+        """Opens a session.
+
+        Args:
+            num_threads: Threads of one call.
+
+        Raises:
+            PackageError: The model cannot be loaded, or does not fit the manifest.
+        """
+        tokenizer = Tokenizer.from_json(self.files[TOKENIZER]) if self.manifest.tokenizer else None
+        model = self.files[_MODEL]
+        return Predictor(manifest=self.manifest, model=model, tokenizer=tokenizer, num_threads=num_threads)

@@ -1,0 +1,57 @@
+"""Lock of an output: one job at a time writes it, on this machine and on others that share the folder."""
+
+import fcntl
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lightning_app.errors import UsageError
+from lightning_app.who import WHO
+
+
+class OutputLock:
+    """A lock that goes with its process, however that ends.
+
+    The file lies in the folder of the parts, and goes with it.
+
+    Args:
+        path: The file of the lock; its folder is made.
+        output: What is locked, for people.
+
+    Raises:
+        UsageError: Another job holds it; says who.
+    """
+
+    def __init__(self, path: Path, *, output: Path) -> None:
+        while True:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            except FileNotFoundError:  # the holder finished and took the folder away
+                continue
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                holder = os.pread(self._descriptor, 500, 0).decode(errors="replace").strip()
+                os.close(self._descriptor)
+                raise UsageError(
+                    f"output: {output} is being written by another job ({holder or 'just started'}); wait for it, or "
+                    "give another output"
+                ) from error
+            if self.is_at(path):
+                break
+            os.close(self._descriptor)  # of a folder that was taken away meanwhile
+        os.ftruncate(self._descriptor, 0)
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        os.pwrite(self._descriptor, f"{WHO}, process {os.getpid()}, since {since}".encode(), 0)
+
+    def is_at(self, path: Path) -> bool:
+        """Whether a file is that of this lock, and not one that took its name."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), path.stat())
+        except FileNotFoundError:
+            return False
+
+    def release(self) -> None:
+        """Lets the next one in."""
+        os.close(self._descriptor)

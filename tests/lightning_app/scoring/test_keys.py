@@ -1,0 +1,68 @@
+"""Keys come back as they were written, whatever they are called and hold."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from lightning_app.__main__ import main
+from tests.lightning_app.scoring.test_score import table, write
+from tests.packages import COLUMNS, LABELS, small_package
+
+WRITTEN = ["01234", "NA", "null", "123456789012345678901234567890", "1e5", "true", "2024-01-01", " x ", "1.10"]
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    return small_package(tmp_path / "package", labels=LABELS)
+
+
+def test_keys_of_a_csv_file_come_back_as_they_were_written(package: Path, tmp_path: Path) -> None:
+    rows = "\n".join(f"{key},{place},1,2,3,{'NA' if place == 1 else 4}" for place, key in enumerate(WRITTEN))
+    (tmp_path / "data.csv").write_text(f"key,nr,{','.join(COLUMNS)}\n{rows}\n,9,1,2,3,4\n")
+    words = ["score", str(package), "data.csv", "--output", "found.parquet", "--keys", "key,nr,length"]
+    assert main([*words, "--max-rejected", "1"]) == 0
+    found = pl.read_parquet("found.parquet")
+    assert found["key"].to_list() == [*(key for key in WRITTEN if key != "NA"), None]
+    assert found["length"].to_list() == ["1"] * 9
+    rejected = pl.read_parquet("found.rejected.parquet")
+    assert rejected["row"].to_list() == [1]
+    assert '"key": "NA"' in rejected["input"][0]
+    assert "missing" in rejected["reason"][0]
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".arrow"])
+def test_keys_may_be_categories_and_have_the_names_of_our_own_columns(
+    ending: str, package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("row", "reason", "input", "__reason", "__input", "index")
+    frame = table().drop("note").with_columns(pl.lit(name).alias(name) for name in names)
+    half = len(frame) // 2
+    group = [f"group {row % 7 if row < half else row % 50}" for row in range(len(frame))]
+    frame = frame.with_columns(
+        pl.Series("group", group, dtype=pl.Categorical),
+        pl.lit("T").alias("model_version"),
+        pl.when(pl.col("id") == 5).then(None).otherwise(pl.col("width")).alias("width"),
+    )
+    for place, part in enumerate((frame[:half], frame[half:])):
+        write(part, tmp_path / f"{place}{ending}")
+    assert main(["score", str(package), f"[01]{ending}", "--output", "found.parquet", "--workers", "2"]) == 0
+    assert "left out: model_version (the output gets its own)" in capsys.readouterr().out
+    found, keys = pl.read_parquet("found.parquet"), ["id", *names, "group"]
+    wanted = frame.filter(pl.col("id") != 5).select(keys).with_columns(pl.col("group").cast(pl.String))
+    assert_frame_equal(found.select(keys), wanted)
+    assert found.columns == [*keys, "label", "probability", "probabilities", "model_version", "scored_at"]
+    rejected = pl.read_parquet("found.rejected.parquet")
+    assert rejected.columns == ["row", "reason", "input"]
+    assert rejected["row"].to_list() == np.flatnonzero(frame["id"] == 5).tolist()
+    assert '"row": "row"' in rejected["input"][0]
+
+
+def test_a_column_that_stands_twice_is_refused(
+    package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data.csv").write_text(f"key,key,{','.join(COLUMNS)}\n1,2,1,2,3,4\n")
+    assert main(["score", str(package), "data.csv", "--output", "found.parquet"]) == 2
+    assert "data.csv: column 'key' stands there twice" in capsys.readouterr().err
