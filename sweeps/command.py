@@ -8,19 +8,20 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
-from lightning_app.errors import UsageError, nearest
+from lightning_app.errors import UsageError
 from lightning_app.run import RunOptions
 from lightning_app.tracking import wandb_mode
 from lightning_app.verb_parser import VerbParser
 from sweeps.choice import Choice
 from sweeps.coordinator import Coordinator
+from sweeps.kept_checkpoint import mismatch, words_to_keep_by
 from sweeps.live_table import LiveTable, print_result
 from sweeps.pruners import make_pruner
 from sweeps.report import Search, report
 from sweeps.samplers import make_sampler, settle
 from sweeps.seeded_sampler import SeededSampler
 from sweeps.slots import make_slots
-from sweeps.study import open_study
+from sweeps.study import open_study, storage_to_resume
 from sweeps.study_run import StudyRun
 from sweeps.sweep_file import SweepFile
 from sweeps.trial_processes import TrialProcesses
@@ -54,9 +55,7 @@ def run(args: list[str]) -> None:
     folder = Path(given.root).resolve() / "sweeps" / (given.study or Path(given.space).stem)
     if folder.exists() and not given.resume:
         raise UsageError(f"study: {folder} is there already; go on with --resume, or give another --study")
-    if given.resume and given.storage is None and not folder.exists():
-        known = sorted(path.name for path in folder.parent.glob("*") if path.is_dir())
-        raise UsageError(f"study: there is no {folder} to go on with{nearest(folder.name, known)}")
+    storage = storage_to_resume(folder, given.storage) if given.resume else None
     with TrialProcesses(
         space=given.space,
         fit=fit,
@@ -65,8 +64,12 @@ def run(args: list[str]) -> None:
         patience=2 * given.lease,
     ) as processes:
         base = processes.wait_until_ready()
+        if given.checkpoint_by_metric:
+            fit += words_to_keep_by(sweep.metrics, base)
+        elif said := mismatch(sweep.metrics, processes.kept_by):
+            print(f"warning: {said}", file=sys.stderr)  # noqa: T201
         print(f"sampler: {choice}" + (f", as of: {rule}" if rule else ""))  # noqa: T201
-        study = open_study(sweep, sampler, pruner, folder, given.storage, base=base)
+        study = open_study(sweep, sampler, pruner, folder, given.storage, base=base, storage=storage)
         settings = _settings(sweep, choice, given, fit)
         search = Search(space=sweep.space, metrics=sweep.metrics, settings=settings, base=base)
         stopped_by = _search(study, sweep, search, processes, fit=fit, folder=folder, given=given)
@@ -91,6 +94,9 @@ def _parser() -> VerbParser:
         help="journal:///path, postgresql://..., sqlite:///path, grpc://host:port; default: a journal beside it",
     )
     parser.add_argument("--lease", type=float, default=30.0, help="seconds after which a lost trial is taken up again")
+    parser.add_argument(
+        "--checkpoint-by-metric", action="store_true", help="trials keep best.ckpt by the metric of the sweep"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with a study that is there")
     parser.add_argument("--dry-run", action="store_true", help="show what the first trials would change, and stop")
     return parser

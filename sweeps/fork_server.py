@@ -32,7 +32,7 @@ def serve(space: str, fit: list[str]) -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever prints goes to the log, answers go to the coordinator
     try:
-        base = _prepare(space, fit)
+        base, kept = _prepare(space, fit)
     except UsageError as error:
         _say(answers, refused=str(error))
         return
@@ -42,7 +42,7 @@ def serve(space: str, fit: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal goes to all processes; the coordinator decides
     running: dict[int, int] = {}  # process to trial
     imported = Path(tempfile.mkdtemp(prefix="sweep-"))
-    _say(answers, base=base)
+    _say(answers, base=base, kept=kept)
     pending = b""
     while True:
         ready, _, _ = select.select([0, wakeup_read], [], [])
@@ -64,12 +64,13 @@ def serve(space: str, fit: list[str]) -> None:
     shutil.rmtree(imported, ignore_errors=True)
 
 
-def _prepare(space: str, fit: list[str]) -> dict[str, Any]:
+def _prepare(space: str, fit: list[str]) -> tuple[dict[str, Any], tuple[str, str] | None]:
     """Imports what trials need, builds their parser, and reads the config, which the next time is faster."""
     import torch
 
     from lightning_app.tracking import wandb_mode
     from sweeps import trial  # noqa: F401
+    from sweeps.kept_checkpoint import kept_by
     from sweeps.sweep_file import SweepFile
     from sweeps.trial_config import ConfigReader, check_space
 
@@ -85,7 +86,8 @@ def _prepare(space: str, fit: list[str]) -> dict[str, Any]:
             wandb.setup()
             if os.environ["WANDB_CACHE_DIR"] == folder:
                 del os.environ["WANDB_CACHE_DIR"]
-    return reader.resolve({})
+    base = reader.resolve({})
+    return base, kept_by(base)
 
 
 def _obey(order: dict[str, Any], running: dict[int, int], answers: Any, imported: Path) -> None:

@@ -13,7 +13,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 
-from lightning_app.errors import UsageError
+from lightning_app.errors import UsageError, nearest
 from sweeps.journal_file import FileLock, JournalFile
 
 _FORMS = "journal:///path, postgresql://user@host/base, sqlite:///path, grpc://host:port"
@@ -49,6 +49,22 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
     if kind == "grpc":
         return _grpc(url)
     raise UsageError(f"storage: {url!r} given, allowed: {_FORMS}")
+
+
+def check_there(url: str) -> None:
+    """Sees that a storage which is a file is there: opening it would make it.
+
+    Args:
+        url: As `open_storage` takes it.
+
+    Raises:
+        UsageError: There is no such file.
+    """
+    kind, _, rest = url.partition("://")
+    path = Path(rest if kind == "journal" else urlsplit(url).path.removeprefix("/"))
+    if kind in ("journal", "sqlite") and not path.is_file():
+        near = nearest(path.name, sorted(other.name for other in path.parent.glob("*") if other.is_file()))
+        raise UsageError(f"storage: there is no {path} to go on with{near}")
 
 
 def _journal(path: str) -> BaseStorage:

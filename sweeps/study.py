@@ -9,10 +9,11 @@ from typing import Any
 import optuna
 from optuna.distributions import check_distribution_compatibility
 from optuna.pruners import BasePruner
+from optuna.storages import BaseStorage
 
-from lightning_app.errors import UsageError
+from lightning_app.errors import UsageError, nearest
 from sweeps.seeded_sampler import SeededSampler
-from sweeps.storage import open_storage
+from sweeps.storage import check_there, open_storage
 from sweeps.sweep_file import SweepFile
 
 _CONFIG = "config"
@@ -26,6 +27,7 @@ def open_study(
     storage_url: str | None,
     *,
     base: Mapping[str, Any],
+    storage: BaseStorage | None = None,
 ) -> optuna.Study:
     """Opens a study, and makes it if there is none of its name.
 
@@ -36,13 +38,15 @@ def open_study(
         folder: Folder of the study; its name is that of the study.
         storage_url: Where the study is kept; None for a journal file in the folder.
         base: The resolved config that is varied.
+        storage: That storage where it is open, as of `storage_to_resume`.
 
     Raises:
         UsageError: The study was begun with other metrics, or with other choices of what varies.
     """
     if storage_url is None:
         folder.mkdir(parents=True, exist_ok=True)
-    storage = open_storage(storage_url, folder)  # before the folder is made: without it there is nothing to resume
+    # Before the folder is made: without it there is nothing to resume.
+    storage = storage or open_storage(storage_url, folder)
     folder.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         storage=storage,
@@ -57,6 +61,33 @@ def open_study(
     _check_config(study, base)
     _check_bounds(study, sweep)
     return study
+
+
+def storage_to_resume(folder: Path, storage_url: str | None) -> BaseStorage:
+    """Opens the storage of a study that goes on.
+
+    Args:
+        folder: Folder of the study; its name is that of the study.
+        storage_url: Where the study is kept; None for a journal file in the folder.
+
+    Raises:
+        UsageError: There is no such study.
+    """
+    if storage_url is None and not folder.exists():
+        known = sorted(path.name for path in folder.parent.glob("*") if path.is_dir())
+        raise UsageError(f"study: there is no {folder} to go on with{nearest(folder.name, known)}")
+    if storage_url is not None:
+        check_there(storage_url)
+    storage = open_storage(storage_url, folder)
+    known = [name for name in optuna.get_all_study_names(storage) if not name.endswith(".claims")]
+    # A folder in which nothing has run may be of a sweep that ended before it had made its study.
+    if folder.name in known or (folder.exists() and not any(folder.glob("trials/*"))):
+        return storage
+    there = f"it has {', '.join(map(repr, known[:10]))}" if known else "it has none"
+    elsewhere = f"; {folder} has trials of one that is kept elsewhere, give its --storage" if folder.exists() else ""
+    raise UsageError(
+        f"study: the storage has no {folder.name!r} to go on with{nearest(folder.name, known)}; {there}{elsewhere}"
+    )
 
 
 def _check_metrics(study: optuna.Study, sweep: SweepFile) -> None:

@@ -72,6 +72,9 @@ class TrialProcesses:
         metrics: Names of the metrics that trials report.
         max_parameters: A fit with more parameters ends before its first step.
         patience: Seconds that a trial waits for the answer to a report, before it ends itself.
+
+    Attributes:
+        kept_by: Metric and mode by which a fit keeps its best checkpoint, once the imports are done.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class TrialProcesses:
         self._trials: dict[int, int | None] = {}  # number to process, once it is known
         self._early_deaths = 0
         self._base: dict[str, Any] = {}
+        self.kept_by: tuple[str, str] | None = None
         self._start_server()
 
     def _start_server(self) -> None:
@@ -176,7 +180,8 @@ class TrialProcesses:
                 elif "refused" in message:
                     raise UsageError(message["refused"])
                 else:
-                    self._ready, self._base = True, message["base"]
+                    self._ready, self._base, kept = True, message["base"], message["kept"]
+                    self.kept_by = (kept[0], kept[1]) if kept else None
 
     def _order(self, message: dict[str, Any]) -> None:
         assert self._server.stdin is not None

@@ -11,6 +11,8 @@ from pathlib import Path
 import optuna
 import polars as pl
 import pytest
+import torch
+import yaml
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -52,6 +54,53 @@ def test_a_sweep_goes_on_to_its_number_of_trials_and_its_best_can_be_fitted_agai
     (again,) = (tmp_path / "again").glob("*/*/checkpoints/best.ckpt")
     for name, weight in load_weights(trial).items():
         assert weight.equal(load_weights(again)[name]), name
+
+
+def test_a_metric_that_does_not_pick_the_checkpoint_is_said_and_can_be_made_to(
+    sweep_args: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space, url = SPACE.replace("PRUNER", "none").replace("val/mse", "val/mae"), f"journal://{tmp_path}/study.log"
+    args = {"space": space, "fit": ("--trainer.max_epochs", "1")}
+    assert main(sweep_args("--trials", "1", "--storage", url, **args)) == 0
+    said = "warning: trials are ranked by val/mae (min), but their best.ckpt is kept by val/mse (min)"
+    assert said in capsys.readouterr().err
+    options = ("--trials", "2", "--storage", url, "--resume", "--checkpoint-by-metric")
+    assert main(sweep_args(*options, **args)) == 0
+    assert "best.ckpt is kept by" not in capsys.readouterr().err
+    folder = tmp_path / "runs" / "sweeps" / "small_space"
+    (path,) = folder.glob("trials/trial-00001/*/checkpoints/best.ckpt")
+    states = torch.load(path, weights_only=True)["callbacks"].values()
+    kept = [(state["monitor"], float(state["best_model_score"])) for state in states if state.get("monitor")]
+    study = optuna.load_study(study_name="small_space", storage=JournalStorage(JournalFileBackend(url[10:])))
+    assert kept == [("val/mae", study.trials[1].value)]
+    config = yaml.safe_load((path.parent.parent / "config.yaml").read_text())
+    assert any(callback["init_args"].get("monitor") == "val/mae" for callback in config["trainer"]["callbacks"])
+
+
+@pytest.mark.parametrize(
+    ("storage", "study", "message"),
+    [
+        ("study.log", "smal_space", "has no 'smal_space' to go on with, did you mean 'small_space'?"),
+        ("stud.log", "small_space", "stud.log to go on with, did you mean 'study.log'?"),
+        ("study.log", "moved", "give its --storage"),
+    ],
+)
+def test_a_study_to_resume_that_is_not_in_the_storage_is_not_begun(
+    storage: str,
+    study: str,
+    message: str,
+    sweep_args: Callable[..., list[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    journal = JournalStorage(JournalFileBackend(str(tmp_path / "study.log")))
+    optuna.create_study(storage=journal, study_name="small_space")
+    (tmp_path / "runs" / "sweeps" / "moved" / "trials" / "trial-00000").mkdir(parents=True)
+    args = sweep_args("--trials", "1", "--resume", "--study", study, "--storage", f"journal://{tmp_path}/{storage}")
+    assert main(args) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "stud.log").exists()
+    assert optuna.get_all_study_names(journal) == ["small_space"]
 
 
 def test_trials_without_prospects_are_pruned(
