@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
+from torch.utils.serialization import config
 from typing_extensions import override
 
 
@@ -25,7 +26,8 @@ class DurableCheckpointIO(TorchCheckpointIO):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
-            with partial.open("xb") as file:
+            # Checksums are what a later load is checked by: also where somebody has switched them off.
+            with partial.open("xb") as file, config.patch({"save.compute_crc32": True}):  # type: ignore[attr-defined]
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())

@@ -11,6 +11,7 @@ import yaml
 from lightning_app.errors import UsageError
 from lightning_app.run import latest_checkpoint, run_folder_of, sets_model
 from models import BaseModule
+from models.checkpoint_file import check_checkpoint
 
 _CONFIG = ("-c", "--config")
 
@@ -69,6 +70,10 @@ class CheckpointSource:
         assert self.path is not None
         if self.path.is_dir():  # sharded: read by the strategy
             return
+        try:
+            check_checkpoint(self.path)
+        except ValueError as error:
+            raise UsageError(f"ckpt_path: {error}") from error
         try:
             checkpoint = torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
         except Exception as error:

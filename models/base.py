@@ -5,11 +5,13 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
+from lightning.pytorch.utilities.model_helpers import _restricted_classmethod
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -17,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MetricCollection
 from typing_extensions import override
 
+from models.checkpoint_file import check_checkpoint
 from models.metrics import WeightedMean
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -85,6 +88,18 @@ class BaseModule(LightningModule):
         self.val_loss = WeightedMean()
         self.test_loss = WeightedMean()
         self._next_log = 0.0
+
+    @override
+    @_restricted_classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        """As Lightning does, of a file whose checksums are right.
+
+        Raises:
+            ValueError: The file is damaged, see `models.checkpoint_file.check_checkpoint`.
+        """
+        if isinstance(checkpoint_path, str | Path) and Path(checkpoint_path).exists():
+            check_checkpoint(checkpoint_path)
+        return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
 
     @property
     def num_fitted(self) -> int:

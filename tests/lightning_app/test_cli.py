@@ -2,8 +2,10 @@
 
 import csv
 import json
+import struct
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -330,6 +332,31 @@ def test_a_damaged_checkpoint_is_refused(damage, fitted: Path, capsys: pytest.Ca
     checkpoint.write_bytes(damage(checkpoint.read_bytes()))
     assert main(["test", "--ckpt_path", str(checkpoint)]) == 2
     assert "is no readable checkpoint" in capsys.readouterr().err
+
+
+def test_a_checkpoint_with_a_flipped_bit_is_refused_wherever_it_is_read(
+    fitted: Path, fit_args: FitArgs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = fitted / "checkpoints" / "best.ckpt"
+    flip_bit_of_a_weight(checkpoint)
+    student = ("--model", "DistilledForecaster", "--model.network", "PhaseTransformer", "--model.network.period", "24")
+    teacher = ("--model.loss", "torch.nn.L1Loss", "--model.optimizer", "Adam", "--model.teacher", str(fitted))
+    commands = [[verb, "--ckpt_path", str(checkpoint)] for verb in ("test", "validate", "predict", "fit")]
+    for command in (*commands, ["export", str(fitted), "--output", "package"], fit_args(*student, *teacher)):
+        assert main(command) == 2, command
+        assert "best.ckpt is damaged: the checksum of " in capsys.readouterr().err, command
+    with pytest.raises(ValueError, match="is damaged"):
+        Forecaster.load_from_checkpoint(checkpoint)
+
+
+def flip_bit_of_a_weight(checkpoint: Path) -> None:
+    """Changes the highest bit of an exponent, which PyTorch alone would read as a weight of another size."""
+    data = bytearray(checkpoint.read_bytes())
+    with zipfile.ZipFile(checkpoint) as archive:
+        record = max(archive.infolist(), key=lambda info: info.file_size if "/data/" in info.filename else 0)
+    names = struct.unpack("<HH", data[record.header_offset + 26 : record.header_offset + 30])
+    data[record.header_offset + 30 + sum(names) + 3] ^= 0x40
+    checkpoint.write_bytes(data)
 
 
 def test_a_checkpoint_outside_a_run_folder_asks_for_its_config(
