@@ -1,39 +1,35 @@
-"""Progress with throughput: a live line in a terminal, one line per epoch elsewhere."""
+"""Progress with throughput: a live line in a terminal, lines of text elsewhere."""
 
-import sys
 import time
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as RichProgress
 from typing_extensions import override
 
+from callbacks.live_line import LiveLine
 from datamodules.base import BaseDataModule
 
-_REFRESH_SECONDS = 0.2
-_LINE_SECONDS = 1.0
+_EPOCH_LINE_SECONDS = 1.0
 
 
 class Progress(ProgressBar):
-    """Shows epoch, metrics and samples per second of training steps; loading and validation do not count.
+    """Shows how far training, validation, test and predict are, with metrics and samples per second.
 
-    In a terminal a live line follows the batches; each epoch prints one line when it ends. Of epochs that take less
-    than a second not all print theirs: the first does, the last does, and one each second.
+    In a terminal one live line follows the batches; elsewhere a line is printed every ten seconds. Each epoch prints
+    one line when it ends: of epochs that take less than a second the first does, the last does, and one each second.
+    Samples per second are of training steps; loading and validation do not count.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._enabled = True
-        self._console = Console(file=sys.stdout, soft_wrap=True)
-        self._live: RichProgress | None = None
+        self._line = LiveLine()
         self._samples = 0
         self._seconds = 0.0
         self._batch_start = 0.0
-        self._next_refresh = 0.0
-        self._next_line = 0.0
+        self._evaluation_start = 0.0
+        self._next_epoch_line = 0.0
         self._silent_epoch = False
 
     @override
@@ -46,7 +42,7 @@ class Progress(ProgressBar):
 
     @override
     def print(self, *args: Any, **kwargs: Any) -> None:
-        self._console.print(*args)
+        self._line.print(" ".join(str(arg) for arg in args))
 
     @property
     def samples_per_second(self) -> float:
@@ -54,25 +50,10 @@ class Progress(ProgressBar):
         return self._samples / self._seconds if self._seconds else 0.0
 
     @override
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not (self._enabled and self._console.is_terminal):
-            return
-        self._live = RichProgress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[metrics]}"),
-            console=self._console,
-            transient=True,
-            auto_refresh=False,
-        )
-        self._live.start()
-        self._live.add_task("fit", total=None, epoch="", metrics="")
-
-    @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._samples, self._seconds = 0, 0.0
+        if self._enabled:
+            self._line.begin()
 
     @override
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -86,60 +67,121 @@ class Progress(ProgressBar):
         self._seconds += now - self._batch_start
         data = getattr(trainer, "datamodule", None)
         self._samples += data.num_samples(batch) if isinstance(data, BaseDataModule) else 1
-        if self._live is not None and now >= self._next_refresh:
-            self._next_refresh = now + _REFRESH_SECONDS
-            self._show(trainer, batch_idx + 1)
+        if self._enabled and self._line.is_due(now):
+            total = trainer.num_training_batches
+            label, details = f"epoch {_epoch(trainer)}", self._summary(trainer)
+            self._line.show(label, batch_idx + 1, total, seconds=self._seconds, details=details)
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._enabled:
             return
-        if self._live is not None:
-            self._show(trainer, int(trainer.num_training_batches))
         now = time.perf_counter()
-        self._silent_epoch = now < self._next_line
+        self._silent_epoch = now < self._next_epoch_line
         if not self._silent_epoch:
-            self._next_line = now + _LINE_SECONDS
+            self._next_epoch_line = now + _EPOCH_LINE_SECONDS
             self._print_epoch(trainer)
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._silent_epoch:
             self._print_epoch(trainer)
-        self._stop()
+        self._line.stop()
 
-    def _print_epoch(self, trainer: Trainer) -> None:
-        self._console.print(f"epoch {_epoch(trainer)}  {self._summary(trainer)}", highlight=False)
+    @override
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begin_evaluation()
+
+    @override
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if trainer.sanity_checking:
+            label, batches = "validation before training", trainer.num_sanity_val_batches
+        else:
+            label, batches = "validation", trainer.num_val_batches
+            label = f"epoch {_epoch(trainer)} {label}" if trainer.state.fn == "fit" else label
+        self._show_evaluation(label, batch_idx, batches, dataloader_idx)
+
+    @override
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn != "fit":
+            self._line.stop()
+
+    @override
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begin_evaluation()
+
+    @override
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._show_evaluation("test", batch_idx, trainer.num_test_batches, dataloader_idx)
+
+    @override
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._line.stop()
+
+    @override
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begin_evaluation()
+
+    @override
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._show_evaluation("predict", batch_idx, trainer.num_predict_batches, dataloader_idx)
+
+    @override
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._line.stop()
 
     @override
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._stop()
+        self._line.stop()
 
     @override
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._stop()
+        self._line.stop()
 
-    def _show(self, trainer: Trainer, done: int) -> None:
-        assert self._live is not None
-        self._live.update(
-            self._live.task_ids[0],
-            completed=done,
-            total=trainer.num_training_batches,
-            epoch=_epoch(trainer),
-            metrics=self._summary(trainer),
-        )
-        self._live.refresh()
+    def _begin_evaluation(self) -> None:
+        self._evaluation_start = time.perf_counter()
+        if self._enabled:
+            self._line.begin()
+
+    def _show_evaluation(self, label: str, batch_idx: int, batches: list[int | float], dataloader_idx: int) -> None:
+        now = time.perf_counter()
+        if not self._enabled or not self._line.is_due(now):
+            return
+        done = batch_idx + 1 + int(sum(batches[:dataloader_idx]))
+        self._line.show(label, done, float(sum(batches)), seconds=now - self._evaluation_start)
+
+    def _print_epoch(self, trainer: Trainer) -> None:
+        self._line.print(f"epoch {_epoch(trainer)}  {self._summary(trainer)}")
 
     def _summary(self, trainer: Trainer) -> str:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if value.numel() == 1}
         shown = [f"{name} {value:.4g}" for name, value in metrics.items() if not name.endswith(("_step", "_epoch"))]
         unit = getattr(getattr(trainer, "datamodule", None), "sample_name", "samples")
         return "  ".join([*shown, f"{self.samples_per_second:,.0f} {unit}/s"])
-
-    def _stop(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
 
 
 def _epoch(trainer: Trainer) -> str:

@@ -3,9 +3,11 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from importlib import import_module
 
 from lightning_app import __version__
+from lightning_app.module_search import working_folder
 
 VERBS: dict[str, tuple[str, str]] = {
     "fit": ("lightning_app.cli:run", "Train a model; keeps the best and the last checkpoint in a run folder."),
@@ -30,6 +32,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "models": ("lightning_app.registry.models_command:run", "List, show or compare what the registry holds."),
     "score": ("lightning_app.scoring.command:run", "Predict every row of a table; goes on where it was killed."),
 }
+_WITHOUT_USER_CODE = ("package", "register", "promote", "rollback", "models", "score")
+"""Verbs of packages: nothing of the working folder is imported for them."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -55,7 +59,8 @@ def main(args: Sequence[str] | None = None) -> int:
     # Both libraries talk too much by default; the settings must stand before they are imported.
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     try:
-        _function(VERBS[words[0]][0])(words)
+        with nullcontext() if words[0] in _WITHOUT_USER_CODE else working_folder():
+            _function(VERBS[words[0]][0])(words)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     except KeyboardInterrupt:

@@ -7,12 +7,18 @@ import re
 from collections.abc import Iterable
 from importlib import import_module
 
+from lightning_app.module_search import advice_on_ambiguous
+
 _KEY = re.compile(r"""(?:Parser key|Validation failed: Parser key|Key) ["']([^"']+)["']""")
 _CLASS = re.compile(r"Problem with given class_path '([^']+)'")
 _UNKNOWN_OPTION = re.compile(
     r"""(?:Option|Key|key) ["']([^"']+)["'] is not (?:accepted|expected)|unrecognized arguments: (\S+)"""
 )
 _UNKNOWN_CLASS = re.compile(r"Expected a dot import path string: (\S+)|No module named '([^']+)'")
+_NOT_IN_MODULE = re.compile(
+    r"module '(?P<module>[^']+)' has no attribute '(?P<name>[^']+)'"
+    r"|cannot import name '(?P<imported>[^']+)' from '(?P<source>[^']+)'"
+)
 _NOISE = (
     "- Expected a path but",
     "Given value",
@@ -67,6 +73,10 @@ def simplify(message: str, options: Iterable[str]) -> str:
     if unknown := _UNKNOWN_CLASS.search(branch[-1] if branch else message):
         name = next(group for group in unknown.groups() if group)
         return f"{key or 'class'}: {_unknown_class(name)}"
+    if missing := _NOT_IN_MODULE.search(reason):
+        module, name = missing["module"] or missing["source"], missing["name"] or missing["imported"]
+        advice = advice_on_ambiguous(f"{module}.{name}")
+        reason = f"{reason}; {advice}" if advice else reason
     return f"{key}: {reason}" if key else reason
 
 
@@ -105,7 +115,7 @@ def _unknown_class(name: str) -> str:
         return f"{name} is not of the kind that is wanted here"
     if name == "torch_geometric" or (name.startswith(("models.graph", "datamodules.graph")) and not _installed()):
         return "graphs need PyG, which is not installed: pip install 'lightning-r2p[graph]'"
-    advice = "give the name of an imported class, or its full path package.module.Class"
+    advice = advice_on_ambiguous(name) or "give the name of an imported class, or its full path package.module.Class"
     return f"no class named {name!r}{nearest(name, known)}; {advice}"
 
 

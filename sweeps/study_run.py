@@ -59,7 +59,7 @@ class StudyRun:
         }  # fmt: skip
         with (folder / "study_run.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "sweeps.study_run_writer"],
+                [sys.executable, "-m", "lightning_app.start", "sweeps.study_run_writer"],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

@@ -95,7 +95,7 @@ class TrialProcesses:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(self._address)
         self._listener.listen()
-        self._command = [sys.executable, "-m", "sweeps.fork_server", space, *fit]
+        self._command = [sys.executable, "-m", "lightning_app.start", "sweeps.fork_server", space, *fit]
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._pending: dict[Any, bytes] = {}

@@ -425,17 +425,6 @@ def test_help_and_version_import_nothing_heavy(option: str) -> None:
     subprocess.run([sys.executable, "-c", code, option], check=True, cwd=CONFIGS.parent, capture_output=True)
 
 
-def test_a_shadowing_package_is_named(tmp_path: Path) -> None:
-    (tmp_path / "models.py").write_text("")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import lightning_app"
-    answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=CONFIGS.parent, capture_output=True, text=True, check=False
-    )
-    assert (
-        f"the package 'models' of lightning_app is shadowed: found {tmp_path / 'models.py'}, expected" in answer.stderr
-    )
-
-
 @given(st.text(), st.sampled_from([ValueError, FileNotFoundError, RuntimeError, KeyError]))
 def test_any_error_becomes_one_line(text: str, kind: type[Exception]) -> None:
     assert len(describe(kind(text)).splitlines()) <= 1
