@@ -24,10 +24,12 @@ class CheckpointSource:
         args: The command line to parse: where the checkpoint lies in a run folder, its config comes first, so that
             whatever else is given overrides it.
         path: The checkpoint; None if none was asked for, or `last` has nothing to resume yet.
+        data_configs: The config of the run folder among the words: data, not the user's own.
     """
 
     args: list[str]
     path: Path | None
+    data_configs: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, args: list[str]) -> "CheckpointSource":
@@ -54,7 +56,7 @@ class CheckpointSource:
             return cls(args, path)
         # What is evaluated is the run as it was fitted: of the config files only presets still count then.
         rest = args[1:] if args[0] == "fit" else _without_experiments(args[1:])
-        return cls([args[0], "--config", str(folder.config), *rest], path)
+        return cls([args[0], "--config", str(folder.config), *rest], path, (folder.config,))
 
     def previous_config(self) -> dict[str, Any] | None:
         """The config that the checkpoint was made with, or None."""

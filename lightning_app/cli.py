@@ -45,7 +45,9 @@ from lightning_app.record import RunRecord
 from lightning_app.resume_overrides import ResumeOverrides
 from lightning_app.run import RunFolder, RunOptions, create_run_folder, run_folder_of, sets_model
 from lightning_app.tracking import finish_wandb, wandb_logger
+from lightning_app.trust import split_trust
 from models import BaseModule
+from models.trusted_classes import TrustedClasses, trusted_classes
 
 _PATHS = ("path", "root", "members", "teacher", "nodes", "edges", "graphs", "pairs")
 """Arguments that name files or folders of the user."""
@@ -90,6 +92,9 @@ class AppCLI(LightningCLI):
     job: str = ""
     """Type of the W&B run; empty takes the verb."""
 
+    data_configs: tuple[Path, ...] = ()
+    """Config files of the command line that are data: the modules that they name are not trusted."""
+
     def __init__(self, args: list[str]) -> None:
         try:
             self._run(args)
@@ -100,6 +105,11 @@ class AppCLI(LightningCLI):
             raise
 
     def _run(self, args: list[str]) -> None:
+        named, words = split_trust(args, data=self.data_configs)
+        with TrustedClasses(named):
+            self._run_trusted(words)
+
+    def _run_trusted(self, args: list[str]) -> None:
         super().__init__(
             BaseModule,
             BaseDataModule,
@@ -126,6 +136,12 @@ class AppCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run", type=RunOptions, default=RunOptions(), help="Where the run is kept and tracked.")
         parser.add_argument(
+            "--trust",
+            type=list[str],
+            default=[],
+            help="Module whose code a run folder, checkpoint or package may name; your own -c needs none.",
+        )
+        parser.add_argument(
             "--card", type=CardOptions, default=CardOptions(), help="What only a person can write on the model card."
         )
         for name in LINKS:
@@ -134,8 +150,11 @@ class AppCLI(LightningCLI):
 
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        with FreshArguments():
-            self.source = CheckpointSource.of(args)
+        rule = trusted_classes()
+        self.source = CheckpointSource.of(args)
+        for path in (*self.source.data_configs, *self.data_configs):
+            rule.check_data(yaml.safe_load(path.read_text()), str(path))
+        with FreshArguments(), rule.explaining():
             self.config = parser.parse_args(self.source.args)
         config = self.config[self.config.subcommand]
         config.trainer.callbacks = last_of_each_class(config.trainer.callbacks)
@@ -219,7 +238,7 @@ def _resolved(parser: LightningArgumentParser, config: jsonargparse.Namespace) -
     dumped = yaml.safe_load(parser.dump(config, skip_link_targets=True, skip_none=False, format="yaml"))
     resolved: dict[str, Any] = dumped[config.subcommand]
     keep_given_targets(config[config.subcommand].model.init_args, resolved["model"]["init_args"])
-    for key in ("ckpt_path", "config", "return_predictions"):
+    for key in ("ckpt_path", "config", "return_predictions", "trust"):
         resolved.pop(key, None)
     return _with_absolute_paths(resolved)
 

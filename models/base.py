@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from lightning.pytorch import LightningModule
@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from models.checkpoint_file import check_checkpoint
 from models.metrics import WeightedMean
+from models.trusted_classes import TrustedClasses
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
@@ -91,15 +92,35 @@ class BaseModule(LightningModule):
 
     @override
     @_restricted_classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
-        """As Lightning does, of a file whose checksums are right.
+    def load_from_checkpoint(
+        cls,  # noqa: N805
+        checkpoint_path: Any,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool | None = True,
+        **kwargs: Any,
+    ) -> Self:
+        """As Lightning does, of a file whose checksums are right; what it says is data, and names trusted classes only.
+
+        Args:
+            checkpoint_path: File or URL.
+            map_location: Where tensors go.
+            hparams_file: Hyper-parameters of a checkpoint without.
+            strict: Whether the names of all weights have to agree.
+            weights_only: False unpickles whatever the file holds, which may be code.
+            **kwargs: Arguments of the constructor that the checkpoint does not hold, or others than it holds.
 
         Raises:
-            ValueError: The file is damaged, see `models.checkpoint_file.check_checkpoint`.
+            ValueError: The file is damaged, see `models.checkpoint_file.check_checkpoint`; or its hyper-parameters name
+                a function, or code of a module that is not trusted, see `models.trusted_classes`.
         """
         if isinstance(checkpoint_path, str | Path) and Path(checkpoint_path).exists():
             check_checkpoint(checkpoint_path)
-        return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
+        with TrustedClasses() as rule, rule.explaining(str(checkpoint_path)):
+            return super().load_from_checkpoint(
+                checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs
+            )
 
     @property
     def num_fitted(self) -> int:

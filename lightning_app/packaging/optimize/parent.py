@@ -28,6 +28,7 @@ class PackageConfig(TrainedRun):
     """
 
     def __init__(self, package: Path, root: Path, overrides: list[str]) -> None:
+        self.data_configs = (package / "config.yaml",)
         super().__init__(["--config", str(package / "config.yaml"), "--run.root", str(root), *overrides])
 
     @override

@@ -1,0 +1,269 @@
+"""Trusted classes: which of them a config may name when it comes from a checkpoint, a run folder or a package.
+
+Such a config is data. jsonargparse imports whatever module it names and calls whatever function it names where a class
+is expected, so that `optimizer: {class_path: os.system, ...}` in the hyper-parameters of a checkpoint would run.
+"""
+
+import functools
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib.metadata import entry_points
+from types import TracebackType
+from typing import Any
+
+import lightning.pytorch.cli
+from jsonargparse import _actions, _from_config, _typehints
+from jsonargparse._util import canonical_import_paths
+from lightning.fabric.plugins import CheckpointIO, ClusterEnvironment
+from lightning.fabric.plugins import Precision as FabricPrecision
+from lightning.pytorch import Callback, LightningDataModule
+from lightning.pytorch.accelerators import Accelerator
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins import LayerSync
+from lightning.pytorch.profilers import Profiler
+from lightning.pytorch.strategies import Strategy
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+_OURS = frozenset({"models", "datamodules", "callbacks", "lightning_app", "sweeps"})
+_LIBRARIES = frozenset({"torch", "torchmetrics", "torch_geometric", "lightning", "pytorch_lightning"})
+_KINDS = (
+    nn.Module, Optimizer, LRScheduler, ReduceLROnPlateau, LightningDataModule, Callback, Logger, Strategy, Accelerator,
+    Profiler, FabricPrecision, ClusterEnvironment, CheckpointIO, LayerSync,
+)  # fmt: skip
+_FACTORIES = (Optimizer, LRScheduler, ReduceLROnPlateau)
+_FUNCTIONS = ("torch.nn.functional.", "torch._C._nn.")
+"""Where functions of tensors lie, which an own network may take as its activation."""
+_PLUGIN_GROUP = "lightning_app"
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+
+
+class UntrustedClassError(ValueError):
+    """A config that is data names code that nobody trusted."""
+
+
+class TrustedClasses:
+    """The rule for what may be imported while it is active, as a context: data names classes of known kinds only.
+
+    Allowed are classes of this project, of torch, torchmetrics, PyG and Lightning, of registered plug-ins, and of
+    what the user named: anything there. Of modules that are imported already, classes of the declared kinds are allowed
+    too (networks, optimizers, callbacks, data modules and so on), as the user's own in a notebook.
+
+    Args:
+        named: Import paths that the user named himself, of modules, classes or functions. Each makes its whole
+            top-level package trusted, except that a library's stays a library.
+    """
+
+    def __init__(self, named: Iterable[str] = ()) -> None:
+        outer: TrustedClasses | None = _active.get()
+        self.named: frozenset[str] = frozenset(named) | (outer.named if outer is not None else frozenset())
+        self._packages = frozenset(_top(path) for path in self.named) - _LIBRARIES
+        self._refused: list[str] = []
+
+    def __enter__(self) -> "TrustedClasses":
+        self._token = _active.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        _active.reset(self._token)
+
+    @contextmanager
+    def explaining(self, source: str = "") -> Iterator[None]:
+        """Raises what was refused, where reading a config fails of it: the parser reports it as one reason of many.
+
+        Args:
+            source: Where the config comes from, for the message.
+
+        Raises:
+            UntrustedClassError: Something was refused.
+        """
+        self._refused.clear()
+        try:
+            yield
+        except UntrustedClassError as error:
+            raise UntrustedClassError(f"{source}: {error}" if source else str(error)) from None
+        except Exception as error:
+            if self._refused:
+                raise UntrustedClassError(f"{source}: {self._refused[0]}" if source else self._refused[0]) from error
+            raise
+
+    def check_data(self, config: Any, source: str, key: str = "") -> None:
+        """Refuses plain data that names an untrusted class; imports nothing.
+
+        Args:
+            config: Nested mappings and lists.
+            source: Where they come from, for the message.
+            key: Where in the source they stand.
+
+        Raises:
+            UntrustedClassError: It does.
+        """
+        if isinstance(config, dict):
+            for name, value in config.items():
+                is_path = name in ("class_path", "_class_path") and isinstance(value, str) and "." in value
+                if is_path and (reason := self._why_not_path(value)):
+                    raise UntrustedClassError(f"{source}: {key.lstrip('.') or name}: {reason}")
+                inner = key if name == "init_args" else f"{key}.{name}"
+                self.check_data(value, source, inner)
+        elif isinstance(config, list | tuple):
+            for index, value in enumerate(config):
+                self.check_data(value, source, f"{key}[{index}]")
+
+    def check_path(self, path: str) -> None:
+        """Raises `ImportError` unless a path may be imported."""
+        if reason := self._why_not_path(path):
+            self._refused.append(reason)
+            raise ImportError(reason)
+
+    def check_object(self, path: str, found: Any) -> None:
+        """Raises `ImportError` unless what was found at a path may be used."""
+        if reason := self._why_not_object(path, found):
+            self._refused.append(reason)
+            raise ImportError(reason)
+
+    def _knows(self, path: str) -> bool:
+        top = _top(path)
+        return top in _OURS or top in _LIBRARIES or top in self._packages or top in _plugins()
+
+    def _why_not_path(self, path: str) -> str | None:
+        if path in self.named or self._knows(path) or _is_kind(_imported(path)):
+            return None
+        module = path.rsplit(".", 1)[0]
+        return (
+            f"{path} is code of {module!r}, which is not trusted here: a checkpoint, run folder or package is data. If "
+            f"you know that module, add --trust {module} (in Python: import it first)"
+        )
+
+    def _why_not_object(self, path: str, found: Any) -> str | None:
+        if path in self.named or path.startswith(_FUNCTIONS):
+            return None
+        defined = sorted(canonical_import_paths(found))
+        foreign = [place for place in defined if not self._knows(place)]
+        if foreign and not _is_kind(_imported(path)):
+            return f"{path} is {foreign[0]}, which is not trusted; --trust {path} allows it"
+        if inspect.isclass(found) and (_is_kind(found) or not _LIBRARIES.intersection(map(_top, defined))):
+            return None
+        if not defined or any(_top(place) in self._packages for place in defined):
+            return None  # functions and values of modules that the user named
+        return (
+            f"{path} is no class of a kind that a checkpoint, run folder or package may name (a network, an "
+            f"optimizer, a scheduler, a callback, ...); --trust {path} allows it"
+        )
+
+
+def trusted_classes() -> "TrustedClasses":
+    """The rule that is active, or one that knows of no user."""
+    return _active.get() or TrustedClasses()
+
+
+def dotted_names(value: Any) -> set[str]:
+    """All strings of nested plain data, also keys, that may be import paths.
+
+    Args:
+        value: Plain data, such as a config of the user.
+    """
+    if isinstance(value, dict):
+        return set().union(*(dotted_names(inner) for inner in value.values()), set())
+    if isinstance(value, list | tuple):
+        return set().union(*(dotted_names(inner) for inner in value), set())
+    return {value} if isinstance(value, str) and _DOTTED.fullmatch(value) else set()
+
+
+_active: ContextVar[TrustedClasses | None] = ContextVar("trusted_classes", default=None)
+
+
+def _top(path: str) -> str:
+    return path.split(".", 1)[0]
+
+
+@functools.cache
+def _plugins() -> frozenset[str]:
+    """Top-level packages that installed distributions registered as plug-ins of this project."""
+    installed = entry_points()
+    groups = [group for group in installed.groups if _top(group) == _PLUGIN_GROUP]
+    return frozenset(_top(point.value.split(":")[0]) for group in groups for point in installed.select(group=group))
+
+
+def _imported(path: str) -> Any:
+    """What an import path names if its module is imported already, else None; imports nothing."""
+    module, _, name = path.rpartition(".")
+    return vars(sys.modules[module]).get(name) if module in sys.modules else None
+
+
+def _is_kind(found: Any) -> bool:
+    if not inspect.isclass(found):
+        return False
+    return issubclass(found, _KINDS) or any(_top(base.__module__) in _OURS for base in found.__mro__)
+
+
+def _guard_imports() -> None:
+    """Puts the rule before the imports of jsonargparse and of checkpoints; without an active one nothing changes.
+
+    Its own `import_path_allowlist` holds for the whole process, and knows packages but no kinds.
+    """
+    stock_import = _typehints.import_object
+    stock_check = _typehints.check_import_path
+    stock_adapt: Callable[..., Any] = _typehints.adapt_partial_callable_class
+    stock_instantiate: Callable[..., Any] = lightning.pytorch.cli.instantiate_module
+    stock_returns = _typehints.function_returns_subclass
+
+    def import_object(name: str, check_path: bool = True) -> Any:
+        rule = _active.get()
+        if rule is None or not check_path or not isinstance(name, str) or "." not in name:
+            return stock_import(name, check_path=check_path)
+        rule.check_path(name)
+        found = stock_import(name, check_path=check_path)
+        rule.check_object(name, found)
+        return found
+
+    def check_import_path(path: str) -> None:
+        stock_check(path)
+        if (rule := _active.get()) is not None:
+            rule.check_path(path)
+
+    def adapt_partial_callable_class(callable_type: Any, subclass_spec: Any) -> Any:
+        wanted = _factory_of(_typehints.get_callable_return_type(callable_type))
+        if _active.get() is not None and wanted:
+            _check_factory(wanted, subclass_spec["class_path"], callable_type)
+        return stock_adapt(callable_type, subclass_spec)
+
+    def function_returns_subclass(function: Any, subclass_types: Any, logger: Any) -> bool:
+        if _active.get() is not None and any(issubclass(kind, _FACTORIES) for kind in subclass_types):
+            return False
+        return stock_returns(function, subclass_types, logger)
+
+    def instantiate_module(class_type: type, config: dict[str, Any]) -> Any:
+        if (rule := _active.get()) is not None:
+            rule.check_data(config, "hyper_parameters")
+        return stock_instantiate(class_type, config)
+
+    lightning.pytorch.cli.instantiate_module = instantiate_module
+    for module in (_typehints, _actions, _from_config):
+        vars(module)["import_object"] = import_object
+    _typehints.check_import_path = check_import_path
+    _typehints.adapt_partial_callable_class = adapt_partial_callable_class
+    _typehints.function_returns_subclass = function_returns_subclass
+
+
+def _factory_of(return_type: Any) -> tuple[type, ...]:
+    """The classes that a factory makes, where they are those of optimizers or schedulers, else none."""
+    kinds = _typehints.get_subclass_types(return_type) if return_type else None
+    return kinds if kinds and any(issubclass(kind, _FACTORIES) for kind in kinds) else ()
+
+
+def _check_factory(wanted: tuple[type, ...], path: str, callable_type: Any) -> None:
+    return_type = _typehints.get_callable_return_type(callable_type)
+    found = _typehints.import_object(_typehints.resolve_class_path_by_name(return_type, path))
+    if not (inspect.isclass(found) and issubclass(found, wanted)):
+        names = " or ".join(kind.__name__ for kind in wanted)
+        raise ImportError(f"{path} is no class of the kind {names}, which is wanted here")
+
+
+_guard_imports()
