@@ -39,6 +39,8 @@ def check_onnx(content: bytes) -> None:
     operations: set[tuple[str, str]] = set()
     functions: set[tuple[str, str]] = set()
     view = memoryview(content)
+    if content[4:8] == b"ORTM":  # ONNX Runtime would take it for a file of its own format, whatever else it is
+        raise PackageError("model.onnx: no ONNX file, it has the mark of ONNX Runtime's own format")
     if not any(number == 7 for number, _ in _fields(view)):
         raise PackageError("model.onnx: no ONNX file, it has no graph")
     _walk(view, "model", operations, functions, 0)
@@ -79,7 +81,11 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """Number and value of each field; a number, or the bytes of what is nested or long."""
     place, end = 0, len(message)
     while place < end:
+        start = place
         key, place = _varint(message, place)
+        # Parsers drop the bits of a tag above the 32nd; no writer sets them, nor writes a tag longer than it must be.
+        if key >= 2**32 or place - start != max(1, -(-key.bit_length() // 7)):
+            raise PackageError("model.onnx: no ONNX file, a tag is not written as a serializer writes it")
         number, wire = key >> 3, key & 7
         if wire == 0:
             value, place = _varint(message, place)

@@ -1,5 +1,6 @@
 """One ONNX Runtime session on the CPU."""
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,9 @@ from lightning_app.packaging.manifest import Manifest
 from lightning_app.packaging.onnx_scan import check_onnx
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+    from onnxruntime import InferenceSession, SessionOptions
 
+_NOWHERE = os.path.join(os.devnull, "nowhere")  # noqa: PTH118  # never a folder: its parent is none
 _DTYPES = {
     "tensor(float16)": "float16",
     "tensor(float)": "float32",
@@ -36,17 +38,15 @@ def open_session(content: bytes, manifest: Manifest, *, num_threads: int) -> "In
         PackageError: The file cannot be loaded, reaches outside of itself, or has another signature.
     """
     try:
-        from onnxruntime import InferenceSession, SessionOptions
+        from onnxruntime import InferenceSession
     except ModuleNotFoundError as error:
         raise UsageError("onnxruntime: not installed; pip install 'lightning-r2p[serve]'") from error
     check_onnx(content)
-    options = SessionOptions()
-    options.intra_op_num_threads = num_threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what is wrong is said once, by the exception
     try:
         # Its fallback is another attempt with the same provider, announced on stdout.
-        session = InferenceSession(content, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        session = InferenceSession(
+            content, session_options(num_threads), providers=["CPUExecutionProvider"], enable_fallback=0
+        )
         inputs = {tensor.name: (tensor.type, tensor.shape) for tensor in session.get_inputs()}
         outputs = {tensor.name: (tensor.type, tensor.shape) for tensor in session.get_outputs()}
     except Exception as error:  # its exceptions have no class of their own in common
@@ -61,6 +61,24 @@ def open_session(content: bytes, manifest: Manifest, *, num_threads: int) -> "In
     if missing := sorted(set(stated_outputs) - set(outputs)):
         raise PackageError(f"outputs: the graph has no {', '.join(missing)}")
     return session
+
+
+def session_options(num_threads: int) -> "SessionOptions":
+    """Options with which ONNX Runtime reads ONNX files alone, and no file beside what it is given.
+
+    Args:
+        num_threads: Threads of one call.
+    """
+    from onnxruntime import SessionOptions
+
+    options = SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what is wrong is said once, by the exception
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    # Of a model that is given as bytes it would look for data in the current folder.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NOWHERE)
+    return options
 
 
 def _compare(

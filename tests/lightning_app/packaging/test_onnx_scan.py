@@ -2,17 +2,21 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from google.protobuf.message import DecodeError, Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime import InferenceSession
 
 from lightning_app.packaging import PackageError, Predictor, RequestError, TensorSpec
-from lightning_app.packaging.onnx_scan import check_onnx
+from lightning_app.packaging.onnx_scan import DOMAINS, check_onnx
+from lightning_app.packaging.session import session_options
 from tests.packages import LABELS, manifest_of, small_package
 
 INPUTS, OUTPUTS = [TensorSpec("x", "float32", ("batch", 2))], [TensorSpec("y", "float32", ("batch", 2))]
@@ -66,6 +70,118 @@ def test_data_in_other_files_is_refused_wherever_it_stands(path: str) -> None:
     for model in (*models, of_function, training):
         with pytest.raises(PackageError, match="has data in other files"):
             check_onnx(model.SerializeToString())
+
+
+def wide(tag: int) -> bytes:
+    """A tag with a bit above the 32nd, which parsers drop."""
+    return bytes([tag | 0x80, 0x80, 0x80, 0x80, 0x10])
+
+
+def field(tag: int, body: bytes, *, hidden: bool = False) -> bytes:
+    assert len(body) < 128 * 128
+    size = bytes([len(body)]) if len(body) < 128 else bytes([len(body) & 127 | 128, len(body) >> 7])
+    return (wide(tag) if hidden else bytes([tag])) + size + body
+
+
+def hidden_constant(path: str, *, of_node: bool) -> bytes:
+    """A model whose constant `c` lies in another file, which only tags of more than 32 bits say."""
+    tensor = outside_tensor(path)
+    entries = [entry.SerializeToString() for entry in tensor.external_data]
+    tensor.ClearField("external_data")
+    tensor.ClearField("data_location")
+    body = tensor.SerializeToString() + b"".join(field(0x6A, entry, hidden=True) for entry in entries)
+    body += wide(0x70) + b"\1"
+    if of_node:
+        attribute = field(0x0A, b"value") + field(0x2A, body) + b"\xa0\1\4"
+        graph = field(0x0A, field(0x12, b"c") + field(0x22, b"Constant") + field(0x2A, attribute))
+        return graph_first(graph, model_of(ADD).SerializeToString())
+    return model_of(ADD).SerializeToString() + field(0x3A, field(0x2A, body))
+
+
+def graph_first(graph: bytes, model: bytes) -> bytes:
+    """Parts of one message that stand apart are put together by parsers."""
+    return field(0x3A, graph) + model
+
+
+@pytest.mark.parametrize("of_node", [False, True])
+def test_data_in_other_files_is_refused_however_it_is_written(
+    of_node: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.array([3, 4], np.float32).tofile("secret.bin")
+    content = hidden_constant("secret.bin", of_node=of_node)
+    with pytest.raises(PackageError, match="a tag is not written as a serializer writes it"):
+        Predictor(manifest=manifest_of(inputs=INPUTS, outputs=OUTPUTS), model=content)
+    with pytest.raises(Exception, match="External data path|external data"):  # and the runtime would not follow it
+        InferenceSession(content, session_options(1), providers=["CPUExecutionProvider"])
+
+
+def test_a_file_that_is_two_things_is_refused() -> None:
+    content = b"\x12\6\0\0ORTM" + model_of(ADD).SerializeToString()
+    assert onnx.load_from_string(content).graph.node
+    with pytest.raises(PackageError, match="mark of ONNX Runtime's own format"):
+        check_onnx(content)
+
+
+def tensors_in(message: Message) -> Iterator[onnx.TensorProto]:
+    """Every tensor anywhere in a message, as its own parser sees it."""
+    if isinstance(message, onnx.TensorProto):
+        yield message
+    for descriptor, value in message.ListFields():
+        if descriptor.message_type is not None:
+            for inner in value if isinstance(value, Sequence) else [value]:
+                yield from tensors_in(inner)
+
+
+def operations_in(message: Message) -> Iterator[tuple[str, str]]:
+    if isinstance(message, onnx.NodeProto):
+        yield message.domain, message.op_type
+    for descriptor, value in message.ListFields():
+        if descriptor.message_type is not None:
+            for inner in value if isinstance(value, Sequence) else [value]:
+                yield from operations_in(inner)
+
+
+SEEDS = [
+    hidden_constant("a", of_node=False),
+    hidden_constant("a", of_node=True),
+    model_of(ADD, constants=(outside_tensor("a"),)).SerializeToString(),
+    model_of(*if_node(helper.make_node("Shell", ["x"], ["y"], domain="evil"))).SerializeToString(),
+]
+PIECES = [
+    wide(0x6A),
+    wide(0x70),
+    wide(0x3A),
+    b"\x6a",
+    b"\x70\1",
+    b"\xea\0",
+    b"\xf0\0",
+    b"\x3a",
+    b"\x2a",
+    b"\x0b",
+    b"\x0c",
+]
+
+
+@settings(deadline=None, max_examples=300)
+@given(data=st.data())
+def test_what_passes_the_scan_has_nothing_that_the_parser_of_onnx_finds(data: st.DataObject) -> None:
+    content = data.draw(st.sampled_from(SEEDS))
+    for _ in range(data.draw(st.integers(0, 4))):
+        start = data.draw(st.integers(0, len(content)))
+        end = data.draw(st.integers(start, min(len(content), start + 6)))
+        content = content[:start] + data.draw(st.sampled_from(PIECES) | st.binary(max_size=6)) + content[end:]
+    try:
+        check_onnx(content)
+    except PackageError:
+        return
+    try:
+        found = onnx.load_from_string(content)
+    except DecodeError:
+        return
+    assert not any(tensor.external_data or tensor.data_location for tensor in tensors_in(found))
+    known = {(function.domain, function.name) for function in found.functions}
+    assert {domain for domain, name in set(operations_in(found)) - known} <= set(DOMAINS)
 
 
 def test_operations_that_nobody_brings_are_refused_wherever_they_stand() -> None:
