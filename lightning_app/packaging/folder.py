@@ -62,6 +62,23 @@ def _read_folder(path: Path, keep: Collection[str]) -> tuple[Manifest, str, dict
     )
 
 
+def check_is_package(path: Path) -> None:
+    """Raises unless a folder was written as a package: its manifest holds, and it has no file that a package has not.
+
+    Args:
+        path: The folder. Its files may be damaged, or missing.
+
+    Raises:
+        PackageError: It is something else, or holds something else too.
+    """
+    names = _names_in(path)
+    if MANIFEST not in names:
+        raise PackageError(f"it has no {MANIFEST}")
+    manifest = Manifest.from_json(_read(path / MANIFEST, limit=MAX_BYTES))
+    if extra := sorted(names - expected_files(manifest) - {MANIFEST}):
+        raise PackageError(f"it holds {extra[0]!r}, which no package has")
+
+
 def expected_files(manifest: Manifest) -> set[str]:
     """Names of all files beside `manifest.json`."""
     return {*FILES, *([manifest.tokenizer] if manifest.tokenizer else [])}

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from lightning_app.errors import UsageError
 from lightning_app.packaging.errors import PackageError
-from lightning_app.packaging.folder import expected_files
+from lightning_app.packaging.folder import check_is_package, expected_files
 from lightning_app.packaging.manifest import MANIFEST, FileEntry, Manifest
 
 _EXCHANGE = 2  # RENAME_EXCHANGE of linux/fs.h
@@ -45,7 +45,7 @@ def write_package(
     target = Path(path)
     if set(files) != (expected := expected_files(manifest)):
         raise PackageError(f"files: {', '.join(sorted(files))} given, {', '.join(sorted(expected))} needed")
-    _check_place(target, overwrite)
+    check_place(target, overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
     with _partial_folder(target) as partial:
         entries = {name: _write(partial / name, source) for name, source in sorted(files.items())}
@@ -53,7 +53,7 @@ def write_package(
         Manifest.from_json(content)
         _write(partial / MANIFEST, content)
         _sync_folder(partial)
-        _check_place(target, overwrite)  # again: writing took its time
+        check_place(target, overwrite)  # again: writing took its time
         if target.exists():
             _exchange(partial, target)
         else:
@@ -62,14 +62,27 @@ def write_package(
     return target
 
 
-def _check_place(target: Path, overwrite: bool) -> None:
+def check_place(target: Path, overwrite: bool) -> None:
+    """Raises unless a package may be written there: where nothing is, or a package that is to be replaced.
+
+    Args:
+        target: The folder.
+        overwrite: Whether a package that is there may be replaced.
+
+    Raises:
+        UsageError: Something is there.
+    """
     if not target.exists() and not target.is_symlink():
         return
     if target.is_symlink() or not target.is_dir():
         raise UsageError(f"output: {target} exists and is no folder; give another place")
-    if not (target / MANIFEST).is_file() and any(target.iterdir()):
-        raise UsageError(f"output: {target} exists and is no package; give another place")
-    if not overwrite and any(target.iterdir()):
+    if not any(target.iterdir()):
+        return
+    try:
+        check_is_package(target)
+    except PackageError as error:
+        raise UsageError(f"output: {target} exists and is no package ({error}); give another place") from error
+    if not overwrite:
         raise UsageError(f"output: {target} exists; give another place, or --overwrite to replace the package")
 
 

@@ -10,6 +10,7 @@ from lightning_app.packaging.export.package_run import export_package
 from lightning_app.packaging.optimize.optimize_run import optimize_package, optimize_run
 from lightning_app.packaging.optimize.options import add_optimize_options, read_optimize_options
 from lightning_app.packaging.optimize.record import print_change
+from lightning_app.packaging.writer import check_place
 from lightning_app.run import run_folder_of
 from lightning_app.trained_run import TrainedRun
 from lightning_app.verb_parser import VerbParser
@@ -39,8 +40,7 @@ def run(args: list[str]) -> None:
     if given.sample < 1:
         raise UsageError(f"sample: {given.sample} given, at least 1 is needed")
     output = Path(given.output)
-    if output.exists() and not given.overwrite and (not output.is_dir() or any(output.iterdir())):
-        raise UsageError(f"output: {output} exists; give another folder, or --overwrite to replace the package there")
+    check_place(output, given.overwrite)
     quiet()
     if given.source is None:
         if optimization is None or optimization.parent is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lightning_app.__main__ import main
 from lightning_app.errors import UsageError
 from lightning_app.packaging import Manifest, Package, PackageError, write_package
 from tests.packages import small_package
@@ -51,6 +52,41 @@ def test_a_folder_is_replaced_only_if_it_is_a_package_and_that_is_asked_for(tmp_
     with pytest.raises(UsageError, match="exists and is no folder"):
         small_package(tmp_path / "link", overwrite=True)
     assert {path.name for path in tmp_path.iterdir()} == {"price", "notes", "link"}
+
+
+WEB_APP = '{"name": "My app", "icons": [{"src": "icon.png"}], "start_url": "."}'
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"manifest.json": WEB_APP, "index.html": "<html>"}, "schema_version"),
+        ({"manifest.json": "{}"}, "schema_version"),
+        ({"manifest.json": '{"schema_version": 1, "files": {}}', "thesis.tex": "years of work"}, "keys"),
+        ({"manifest.json": None, "thesis.tex": "years of work"}, "holds 'thesis.tex', which no package has"),
+        ({"manifest.json": None, ".git/config": "[core]"}, ".git is no file"),
+    ],
+)
+def test_a_folder_that_we_did_not_write_is_never_replaced(
+    files: dict[str, str | None], reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours = small_package(tmp_path / "ours")
+    folder = tmp_path / "mine"
+    for name, content in files.items():  # None: the manifest of a package
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text((ours / name).read_text() if content is None else content)
+    with pytest.raises(UsageError, match=f"mine exists and is no package .*{reason}"):
+        small_package(folder, overwrite=True)
+    assert main(["export", "runs/any", "--output", str(folder), "--overwrite"]) == 2
+    assert "mine exists and is no package" in capsys.readouterr().err
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == set(files)
+
+
+def test_a_damaged_package_may_be_replaced(tmp_path: Path) -> None:
+    folder = small_package(tmp_path / "price")
+    (folder / "model.onnx").write_bytes(b"")
+    (folder / "golden.json").unlink()
+    Package.load(small_package(folder, overwrite=True))
 
 
 @pytest.mark.parametrize("change", ["missing", "extra"])
