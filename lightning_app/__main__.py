@@ -8,6 +8,7 @@ from importlib import import_module
 
 from lightning_app import __version__
 from lightning_app.module_search import working_folder
+from lightning_app.shipped_configs import find_configs
 
 VERBS: dict[str, tuple[str, str]] = {
     "fit": ("lightning_app.cli:run", "Train a model; keeps the best and the last checkpoint in a run folder."),
@@ -59,6 +60,10 @@ def main(args: Sequence[str] | None = None) -> int:
     # Both libraries talk too much by default; the settings must stand before they are imported.
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     try:
+        if asked := _help_of_verb(words):
+            print(asked)  # noqa: T201
+            return 0
+        words = find_configs(words)
         with nullcontext() if words[0] in _WITHOUT_USER_CODE else working_folder():
             _function(VERBS[words[0]][0])(words)
     except SystemExit as stop:
@@ -80,6 +85,17 @@ def _function(address: str) -> Callable[[list[str]], object]:
     return function
 
 
+def _help_of_verb(words: list[str]) -> str:
+    """The short page of a verb whose parser takes seconds to build; empty where it was not asked for."""
+    from lightning_app.short_help import TRAINS, short_help
+
+    verb, *rest = words
+    place = next((place for place, word in enumerate(rest) if word in ("-h", "--help")), None)
+    if verb not in TRAINS or place is None or rest[place + 1 : place + 2] == ["all"]:
+        return ""
+    return short_help(verb, VERBS[verb][1])
+
+
 def _help() -> str:
     verbs = "\n".join(f"  {verb:<14}{text}" for verb, (_, text) in VERBS.items())
     return (
@@ -91,7 +107,7 @@ def _help() -> str:
         "  --version      print the version\n"
         "  --debug        print a traceback when something fails\n\n"
         "example:\n"
-        "  lightning-app fit -c configs/forecasting/co2_phase.yaml --trainer.max_epochs 5"
+        "  lightning-app fit -c forecasting/co2_phase --trainer.max_epochs 5"
     )
 
 

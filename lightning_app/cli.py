@@ -44,6 +44,7 @@ from lightning_app.parser import (
 from lightning_app.record import RunRecord
 from lightning_app.resume_overrides import ResumeOverrides
 from lightning_app.run import RunFolder, RunOptions, create_run_folder, run_folder_of, sets_model
+from lightning_app.shipped_configs import find_configs
 from lightning_app.tracking import finish_wandb, wandb_logger
 from lightning_app.trust import split_trust
 from models import BaseModule
@@ -151,7 +152,7 @@ class AppCLI(LightningCLI):
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         rule = trusted_classes()
-        self.source = CheckpointSource.of(args)
+        self.source = CheckpointSource.of(find_configs(args, tell=False))
         for path in (*self.source.data_configs, *self.data_configs):
             rule.check_data(yaml.safe_load(path.read_text()), str(path))
         with FreshArguments(), rule.explaining():

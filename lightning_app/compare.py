@@ -16,6 +16,7 @@ from lightning_app.data_section import read_data
 from lightning_app.errors import UsageError
 from lightning_app.evaluation.xu_selection import best_mean_epoch, is_xu_protocol
 from lightning_app.run import RunFolder, create_run_folder, write_whole
+from lightning_app.shipped_configs import find_config
 from lightning_app.verb_parser import VerbParser
 
 
@@ -80,9 +81,7 @@ def run(args: list[str]) -> None:
     again.add_argument("--splits", type=int, default=0, help="repeat each fit with data.split.index 0 to SPLITS - 1")
     parser.add_argument("--root", default="runs", help="folder of all runs")
     given, options = parser.split(args)
-    missing = [config for config in given.configs if not Path(config).is_file()]
-    if missing:
-        raise UsageError(f"configs: {missing[0]!r} does not exist")
+    given.configs = [find_config(config, option="configs") for config in given.configs]
     if given.splits < 0:
         raise UsageError(f"splits: {given.splits} given, at least 1 is needed")
     repeats = [["--seed_everything", str(seed)] for seed in given.seeds]

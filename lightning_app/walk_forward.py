@@ -15,6 +15,7 @@ from lightning_app.evaluation.rolling_paths import energy_ratio, rolling_paths
 from lightning_app.evaluation.trained import TrainedForecaster, read_series
 from lightning_app.evaluation.walk_forward import walk_forward
 from lightning_app.run import create_run_folder, write_whole
+from lightning_app.shipped_configs import find_config
 from lightning_app.verb_parser import VerbParser
 
 
@@ -33,8 +34,7 @@ def run(args: list[str]) -> None:
     parser.add_argument("--gamma", type=float, default=0.02, help="step of adaptive conformal calibration; 0 is none")
     parser.add_argument("--root", default="runs", help="folder of all runs")
     given, options = parser.split(args)
-    if not Path(given.config).is_file():
-        raise UsageError(f"config: {given.config!r} does not exist")
+    given.config = find_config(given.config)
     if not 0 <= given.gamma < 1:
         raise UsageError(f"gamma: {given.gamma} given, 0 up to below 1 is allowed")
     name = Path(given.config).stem

@@ -1,0 +1,74 @@
+"""Short help: one screen for fit, validate, test and predict, whose parser knows some six hundred lines of options."""
+
+import textwrap
+from itertools import groupby
+
+from lightning_app.shipped_configs import shipped_names
+
+TRAINS = {
+    "fit": "-c forecasting/co2_phase --trainer.max_epochs 5",
+    "validate": "--ckpt_path runs/co2_phase/<run>/checkpoints/best.ckpt",
+    "test": "--ckpt_path runs/co2_phase/<run>/checkpoints/best.ckpt",
+    "predict": "-c forecasting/co2_phase --ckpt_path best",
+}
+"""The verbs, each with an example."""
+_CONFIG = "the experiment; with several, later ones win"
+_OPTIONS = (
+    ("-c, --config CONFIG", _CONFIG),
+    ("--ckpt_path FILE", "a checkpoint; best or last of the newest run of that name"),
+    ("--seed_everything N", "the seed"),
+    ("--trainer.max_epochs N", "and every other argument of Lightning's Trainer"),
+    ("--trainer.callbacks+=NAME", "one more callback, yours as file.Class"),
+    ("--model.optimizer.lr X", "and every other argument of the model"),
+    ("--model.network NAME", "another network, yours as file.Class"),
+    ("--data.batch_size N", "and every other argument of the data module"),
+    ("--run.name NAME", "of the experiment; --run.root FOLDER, --run.wandb disabled"),
+    ("--card.intended_use TEXT", "and the other sections of the model card"),
+    ("--print_config", "print what would run, and stop"),
+)
+_MORE = (
+    ("--model.help CLASS", "arguments of a class of models; --data.help CLASS"),
+    ("--model CLASS --model.network.help CLASS", "arguments of a network in it"),
+    ("--help all", "every option"),
+)
+
+
+def short_help(verb: str, purpose: str) -> str:
+    """The page of a verb.
+
+    Args:
+        verb: One of `TRAINS`.
+        purpose: What it does.
+    """
+    width = max(len(option) for option, _ in _OPTIONS)
+    options = [f"  {option:<{width}}  {text}" for option, text in _OPTIONS]
+    more = [f"  {option}: {text}" for option, text in _MORE]
+    lines = [
+        f"usage: lightning-app {verb} -c CONFIG [OPTION VALUE ...]",
+        "",
+        purpose,
+        "",
+        "options:",
+        *options,
+        "",
+        "CONFIG is a file, or the name of one that comes along:",
+        *_known_configs(),
+        "",
+        "more:",
+        *more,
+        "",
+        f"example: lightning-app {verb} {TRAINS[verb]}",
+    ]
+    return "\n".join(lines)
+
+
+def _known_configs() -> list[str]:
+    """A line for each folder of configs that a fit can take."""
+    lines = []
+    for folder, names in groupby(shipped_names(), key=lambda name: name.split("/")[0]):
+        if folder in ("gates", "sweeps"):
+            continue
+        known = [name.partition("/")[2] for name in names]
+        line = f"{folder}/ {' '.join(known)}"
+        lines += textwrap.wrap(line, width=80, initial_indent="  ", subsequent_indent="    ")
+    return lines
