@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -31,6 +32,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 _OURS = frozenset({"models", "datamodules", "callbacks", "lightning_app", "sweeps"})
+_ROOT = Path(__file__).resolve().parent.parent
 _LIBRARIES = frozenset({"torch", "torchmetrics", "torch_geometric", "lightning", "pytorch_lightning"})
 _KINDS = (
     nn.Module, Optimizer, LRScheduler, ReduceLROnPlateau, LightningDataModule, Callback, Logger, Strategy, Accelerator,
@@ -130,7 +132,7 @@ class TrustedClasses:
 
     def _knows(self, path: str) -> bool:
         top = _top(path)
-        return top in _OURS or top in _LIBRARIES or top in self._packages or top in _plugins()
+        return _is_ours(path) or top in _LIBRARIES or top in self._packages or top in _plugins()
 
     def _why_not_path(self, path: str) -> str | None:
         if path in self.named or self._knows(path) or _is_kind(_imported(path)):
@@ -181,6 +183,22 @@ _active: ContextVar[TrustedClasses | None] = ContextVar("trusted_classes", defau
 
 def _top(path: str) -> str:
     return path.split(".", 1)[0]
+
+
+@functools.cache
+def _is_ours(path: str) -> bool:
+    """Whether a path leads into a file of this project: a user may have a folder `models` with files of his own."""
+    top, *inner = path.split(".")
+    if top not in _OURS:
+        return False
+    place = _ROOT / top
+    for name in inner[:-1]:
+        if (place / f"{name}.py").is_file():
+            return True
+        place /= name
+        if not place.is_dir():
+            return False
+    return True
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from models.trusted_classes import TrustedClasses
 from tests.conftest import CONFIGS, only_run
 
 NETWORK = """
@@ -64,6 +65,7 @@ def test_a_network_of_the_working_folder_trains(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("door", ["script", "module"])
 @pytest.mark.parametrize("network", ["drift.Drift", "models.mynet.Drift"])
 def test_every_verb_finds_it(door: str, network: str, folder: Path, fit_args: Callable[..., list[str]]) -> None:
@@ -86,9 +88,20 @@ def test_every_verb_finds_it(door: str, network: str, folder: Path, fit_args: Ca
         answer = lightning_app(door, *command)
         assert answer.returncode == 0, (command, answer.stdout, answer.stderr)
     run = str(only_run(folder / "ddp"))
-    for command in (["export", run, "--output", "package"], ["test", "--ckpt_path", f"{run}/checkpoints/best.ckpt"]):
-        answer = lightning_app(door, *command)
+    test = ["test", "--ckpt_path", f"{run}/checkpoints/best.ckpt"]
+    refused = lightning_app(door, *test)  # a run folder is data: it may not choose what is imported from here
+    assert refused.returncode == 2
+    assert f"add --trust {network.removesuffix('.Drift')}" in refused.stderr
+    for command in (["export", run, "--output", "package", "--"], test):
+        answer = lightning_app(door, *command, "--trust", network.removesuffix(".Drift"))
         assert answer.returncode == 0, (command, answer.stdout, answer.stderr)
+
+
+def test_data_may_not_name_modules_of_a_users_folder_as_ours() -> None:
+    with pytest.raises(ImportError, match="models.mynet.Drift is code of 'models.mynet', which is not trusted here"):
+        TrustedClasses().check_path("models.mynet.Drift")
+    for path in ("models.Forecaster", "models.graph.gcn.GCN", "callbacks.progress.Progress"):
+        TrustedClasses().check_path(path)
 
 
 @pytest.mark.parametrize(
