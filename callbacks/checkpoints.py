@@ -25,6 +25,8 @@ class BestCheckpoint(ModelCheckpoint):
     best is that of the whole training, not only of the part after the interruption. With
     `trainer.num_sanity_val_steps: -1` the model is validated before training too, and may turn out to be the best.
 
+    `best_metrics` holds all metrics of the validation that chose it, with its `epoch` and `step`.
+
     Args:
         monitor: The metric.
         mode: Whether a low (`min`) or a high (`max`) value is better.
@@ -54,6 +56,7 @@ class BestCheckpoint(ModelCheckpoint):
         )
         self.inherit_from = inherit_from
         self.untrained_margin = untrained_margin
+        self.best_metrics: dict[str, float] = {}
         self._untrained: float | None = None
         # Lightning takes "saved at step 0" for "nothing new"; a baseline in closed form never takes a step.
         self._last_global_step_saved = -1
@@ -81,8 +84,16 @@ class BestCheckpoint(ModelCheckpoint):
         return super().check_monitor_top_k(trainer, current)
 
     @override
+    def _update_best_and_save(self, current: Tensor, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:
+        kept = (
+            name for name in monitor_candidates if name.startswith("val/") or name in ("epoch", "step", self.monitor)
+        )
+        self.best_metrics = {name: float(monitor_candidates[name]) for name in kept}
+        super()._update_best_and_save(current, trainer, monitor_candidates)
+
+    @override
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "untrained": self._untrained}
+        return {**super().state_dict(), "untrained": self._untrained, "best_metrics": self.best_metrics}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -94,6 +105,7 @@ class BestCheckpoint(ModelCheckpoint):
         if score is None or not inherited.is_file():
             return  # nothing was validated yet, or the file is gone: the best of what follows is the best there is
         link_or_copy(inherited, own)
+        self.best_metrics = state_dict.get("best_metrics", {})
         super().load_state_dict(
             {
                 **state_dict,
@@ -146,6 +158,9 @@ class LastCheckpoint(Checkpoint):
         if terminating or (due and self._new_step(trainer)):
             self._save(trainer)
         if terminating:
+            # Lightning logs the step after this hook, and the resumed fit will not take it again.
+            trainer._logger_connector.on_batch_end()
+            trainer._logger_connector.update_train_step_metrics()
             raise SystemExit(SIGTERM_EXIT_CODE)
 
     @override

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.plugins.precision import DoublePrecision
 from torch import Tensor
 from typing_extensions import override
 
-from callbacks.weight_average import WeightAverage, restore_trained_weights
+from callbacks.weight_average import restore_trained_weights
 
 _GRADIENTS = "accumulated_gradients"
+_METRICS = "callback_metrics"
 
 
 class ExactResume(Callback):
@@ -21,11 +23,13 @@ class ExactResume(Callback):
     Dropout and whatever else draws random numbers in a step then depends on where training is, not on what ran
     before in this process, so that no generator state has to be saved. The order of the batches follows the same
     idea, see `datamodules.base.TrainBatches`. A checkpoint between two optimizer steps of an accumulation holds the
-    gradients gathered so far.
+    gradients gathered so far. One between a validation and the end of its epoch holds the metrics of that validation,
+    which early stopping looks at when the epoch ends.
     """
 
     def __init__(self) -> None:
         self._gradients: dict[str, Tensor] = {}
+        self._metrics: dict[str, Tensor] = {}
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -33,6 +37,8 @@ class ExactResume(Callback):
             if name in self._gradients:
                 parameter.grad = self._gradients[name].to(parameter.device)
         self._gradients = {}
+        trainer._logger_connector._callback_metrics.update(self._metrics)
+        self._metrics = {}
 
     @override
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -47,7 +53,11 @@ class ExactResume(Callback):
 
     @override
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        if trainer.state.fn != "fit" or not trainer.fit_loop._should_accumulate():
+        if trainer.state.fn != "fit":
+            return
+        metrics = trainer.callback_metrics.items()
+        checkpoint[_METRICS] = {name: torch.as_tensor(value).detach().cpu().clone() for name, value in metrics}
+        if not trainer.fit_loop._should_accumulate():
             return
         checkpoint[_GRADIENTS] = {
             name: parameter.grad.detach().cpu().clone()
@@ -58,7 +68,10 @@ class ExactResume(Callback):
     @override
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._gradients = checkpoint.get(_GRADIENTS, {})
-        averaging = any(isinstance(callback, WeightAverage) for callback in trainer.callbacks)  # type: ignore[attr-defined]
-        if trainer.state.fn == "fit" and not averaging:
-            # The state dict holds averaged weights, which the optimizer's state does not belong to.
+        self._metrics = checkpoint.get(_METRICS, {})
+        if isinstance(trainer.precision_plugin, DoublePrecision):
+            # Lightning makes the module double after loading it, when the weights have been rounded to float32.
+            pl_module.double().load_state_dict(checkpoint["state_dict"], strict=pl_module.strict_loading)
+        if trainer.state.fn == "fit":
+            # The state dict of an averaged run holds the average, which the optimizer's state does not belong to.
             restore_trained_weights(pl_module, checkpoint)

@@ -225,7 +225,7 @@ class BaseDataModule(LightningDataModule):
         if self.trainer is None:
             return 0, 0
         done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        if getattr(self.trainer, "overfit_batches", 0):  # the same few batches in every epoch
-            return 0, 0
+        # Of `overfit_batches` every epoch sees the same few batches.
+        epoch = 0 if getattr(self.trainer, "overfit_batches", 0) else self.trainer.current_epoch
         # The checkpoint of a finished epoch counts all its batches as done: the next epoch starts at 0.
-        return self.trainer.current_epoch, done if done < self.trainer.num_training_batches else 0
+        return epoch, done if done < self.trainer.num_training_batches else 0

@@ -31,6 +31,7 @@ from lightning_app.card_options import CardOptions
 from lightning_app.checkpoint_source import CheckpointSource
 from lightning_app.errors import UsageError, simplify
 from lightning_app.evaluation.trajectory_report import TrajectoryReport
+from lightning_app.finished_fit import FinishedFit
 from lightning_app.history import History
 from lightning_app.parser import (
     LINKS,
@@ -96,14 +97,39 @@ class AppCLI(LightningCLI):
     data_configs: tuple[Path, ...] = ()
     """Config files of the command line that are data: the modules that they name are not trusted."""
 
+    folder: RunFolder
+    """Where the run is kept."""
+
+    is_new: bool = False
+    """Whether this command made the folder."""
+
     def __init__(self, args: list[str]) -> None:
         try:
             self._run(args)
         except BaseException as error:
-            if hasattr(self, "folder") and not self.folder.config.exists():
+            if self.is_new and not self._is_worth_keeping():
                 finish_wandb(exit_code=_wandb_exit_code(error))
                 shutil.rmtree(self.folder.path, ignore_errors=True)  # nothing was trained: leave nothing behind
             raise
+
+    def _is_worth_keeping(self) -> bool:
+        """Whether there is a run in the folder; a fit that resumes another is none before its first step."""
+        callbacks_of_run = self.trainer.callbacks if hasattr(self, "trainer") else []  # type: ignore[attr-defined]
+        started = any(part.started for part in callbacks_of_run if isinstance(part, RunRecord))
+        resumes = self.subcommand == "fit" and self.source.path is not None
+        return self.folder.config.exists() and (started or not resumes)
+
+    def after_fit(self) -> None:
+        """Leaves no folder of a fit that had nothing left to train; the run is then the one that it came from."""
+        parent = run_folder_of(self.source.path) if self.source.path else None
+        if self.source.path is None or parent is None or self._is_worth_keeping():
+            return
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, FinishedFit):
+                callback.say(self.trainer, self.source.path)
+        finish_wandb(exit_code=0)
+        shutil.rmtree(self.folder.path, ignore_errors=True)
+        self.folder, self.is_new = parent, False
 
     def _run(self, args: list[str]) -> None:
         named, words = split_trust(args, data=self.data_configs)
@@ -174,7 +200,8 @@ class AppCLI(LightningCLI):
         self.run_options = RunOptions(**config.run.as_dict())
         self.card = CardOptions(**config.card.as_dict())
         evaluated = run_folder_of(self.source.path) if self.source.path and self.subcommand != "fit" else None
-        self.folder: RunFolder = evaluated or create_run_folder(config.run.root, config.run.name)
+        self.folder = evaluated or create_run_folder(config.run.root, config.run.name)
+        self.is_new = evaluated is None
         self.resolved = _resolved(self.parser, self.config)
 
     @override
@@ -203,13 +230,15 @@ class AppCLI(LightningCLI):
     def _callbacks(self, given: list[Any], trainer: jsonargparse.Namespace) -> list[Any]:
         """The callbacks of every run; one that the config gives itself is not added again."""
         resumed = self.source.path if self.subcommand == "fit" else None
+        before = self.source.previous_config() if resumed else None
         every_run: list[Any] = [
             ExactResume(),
             *((Progress(),) if trainer.enable_progress_bar is not False else ()),
             ForecastPicture(),
             PredictionTable(),
             TrajectoryReport(),
-            ResumeOverrides(self.source.previous_config() if resumed else None, self.resolved),
+            ResumeOverrides(before, self.resolved),
+            FinishedFit(before, self.resolved),
             RunRecord(self.folder, self.resolved, self.history, self.source.path),
         ]
         if trainer.enable_checkpointing is not False:

@@ -174,12 +174,18 @@ def compare_one(config: str, *, repeats: Sequence[Sequence[str]], options: Seque
 
 def _mean_of_tests(folders: Sequence[RunFolder]) -> tuple[dict[str, float], dict[str, float], None]:
     """Means and deviations of what each run came to."""
-    results = [folder.read_metrics() for folder in folders]
+    results = [_of_the_best(folder.read_metrics()) for folder in folders]
     names = [name for name in results[0] if name.startswith(("val/", "test/"))]
     means = {name: statistics.fmean(result[name] for result in results) for name in names}
     if len(results) == 1:
         return means, {}, None
     return means, {name: statistics.stdev(result[name] for result in results) for name in names}, None
+
+
+def _of_the_best(metrics: dict[str, float]) -> dict[str, float]:
+    """With the validation of the checkpoint that was tested in place of the last one."""
+    best = {name.removeprefix("best/"): value for name, value in metrics.items() if name.startswith("best/val/")}
+    return {**metrics, **best}
 
 
 def _mean_curve(folders: Sequence[RunFolder]) -> tuple[dict[str, float], dict[str, float], int]:

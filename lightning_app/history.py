@@ -25,6 +25,7 @@ class History(Logger):
     def __init__(self, folder: RunFolder) -> None:
         super().__init__()
         self.folder = folder
+        self.num_rows = 0
         self._columns: list[str] = []
         self._last: dict[str, float] = {}
         self._next_save = 0.0
@@ -66,6 +67,7 @@ class History(Logger):
         else:
             with self.folder.history.open("a", newline="") as file:
                 csv.DictWriter(file, self._columns).writerow(row)
+            self.num_rows += 1
         self._last.update({name: float(value) for name, value in metrics.items() if name != "epoch"})
 
     @override
@@ -84,9 +86,17 @@ class History(Logger):
         self.save()
 
     @rank_zero_only
-    def inherit(self, parent: Path, step: int) -> None:
-        """Starts from another run's rows up to a step: those of the run that this one continues."""
-        rows = [row for row in read_history(parent) if int(row["step"]) < step]
+    def inherit(self, parent: Path, step: int, *, num_rows: int) -> None:
+        """Starts from the rows of the run that this one continues.
+
+        Args:
+            parent: Its `metrics.csv`.
+            step: Optimizer steps that the checkpoint has behind it. The row of its last step may have been written
+                after it was saved.
+            num_rows: Rows that had been written when it was saved.
+        """
+        rows = read_history(parent)
+        rows = [row for index, row in enumerate(rows) if index < num_rows or int(row["step"]) < step]
         if rows:
             self._columns = list(rows[0])
             self._write(rows)
@@ -98,6 +108,7 @@ class History(Logger):
             writer.writeheader()
             writer.writerows(rows)
         partial.replace(self.folder.history)
+        self.num_rows = len(rows)
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from typing_extensions import override
 
-from callbacks.checkpoints import link_or_copy
+from callbacks.checkpoints import BestCheckpoint, link_or_copy
 from datamodules import BaseDataModule
 from lightning_app.evaluation.report import write_report
 from lightning_app.history import History
@@ -19,6 +19,8 @@ from lightning_app.lineage import describe_lineage
 from lightning_app.resume_overrides import config_changes
 from lightning_app.run import RunFolder, write_whole
 from models import BaseModule
+
+_ROWS = "history_rows"
 
 
 class RunRecord(Callback):
@@ -36,6 +38,9 @@ class RunRecord(Callback):
         self.config = config
         self.history = history
         self.checkpoint = checkpoint
+        self.started = False
+        self._inherited_rows = 0
+        self._best_metrics: dict[str, float] = {}
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -51,17 +56,39 @@ class RunRecord(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update({"lineage": lineage})
-        if stage == "fit" and self.checkpoint is not None and self.checkpoint.is_file():
-            # Until it saves its own, the run that continues is where the other one stopped.
-            link_or_copy(self.checkpoint, self.folder.checkpoints / "last.ckpt")
         fitted = pl_module.num_fitted if isinstance(pl_module, BaseModule) else 0
         print(f"run: {self.folder.path}\nmodel: {_name(pl_module)}, {fitted:,} parameters", flush=True)  # noqa: T201
 
     @override
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint[_ROWS] = self.history.num_rows
+        self._keep_best_metrics(trainer)
+
+    @override
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self._inherited_rows = checkpoint.get(_ROWS, 0)
+
+    @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.checkpoint is not None and trainer.is_global_zero:
-            parent = RunFolder(self.checkpoint.resolve().parent.parent)
-            self.history.inherit(parent.history, trainer.global_step)
+        self.started = True
+        if self.checkpoint is None or not trainer.is_global_zero:
+            return
+        parent = RunFolder(self.checkpoint.resolve().parent.parent)
+        self.history.inherit(parent.history, trainer.global_step, num_rows=self._inherited_rows)
+        self._keep_best_metrics(trainer)
+        if self.checkpoint.is_file():
+            # Until it saves its own, the run that continues is where the other one stopped. Last of all: what is
+            # resumed next is the newest folder with this file, and by now this one has history and best checkpoint.
+            link_or_copy(self.checkpoint, self.folder.checkpoints / "last.ckpt")
+
+    def _keep_best_metrics(self, trainer: Trainer) -> None:
+        """Writes the metrics of `best.ckpt` as `best/...`: the others in `metrics.json` are the last ones."""
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, BestCheckpoint) and callback.best_metrics != self._best_metrics:
+                self._best_metrics = dict(callback.best_metrics)
+                if trainer.is_global_zero:
+                    best = {f"best/{name}": value for name, value in self._best_metrics.items()}
+                    self.folder.update_metrics(best)
 
     @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

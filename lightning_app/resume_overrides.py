@@ -3,6 +3,7 @@
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
 from typing_extensions import override
 
 from lightning_app.errors import UsageError
@@ -26,11 +27,14 @@ class ResumeOverrides(Callback):
 
     def __init__(self, before: dict[str, Any] | None, now: dict[str, Any]) -> None:
         self.changes = config_changes(before, now) if before is not None else {}
+        self._patience: dict[EarlyStopping, int] = {}
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit":
             return
+        stopping = (callback for callback in trainer.callbacks if isinstance(callback, EarlyStopping))  # type: ignore[attr-defined]
+        self._patience = {callback: callback.patience for callback in stopping}
         for key in (_OPTIMIZER, _SCHEDULER):
             if f"{key}.class_path" in self.changes:
                 before, now = self.changes[f"{key}.class_path"]
@@ -44,6 +48,8 @@ class ResumeOverrides(Callback):
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for callback, patience in self._patience.items():
+            callback.patience = patience  # its state brings back that of the checkpoint's run
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
         for key, (before, now) in self.changes.items():
             owner, _, name = key.rpartition(".init_args.")

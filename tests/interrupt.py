@@ -26,6 +26,12 @@ class Interrupt(Callback):
     def on_validation_batch_start(self, trainer: Trainer, *args: Any) -> None:
         self._strike(trainer, "validation")
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._strike(trainer, "start")
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._strike(trainer, "epoch end")  # before the checkpoint of the epoch's end, after that of its validation
+
 
 def run_forked(jobs: list[dict[str, Any]]) -> list[int]:
     """Runs command lines one after another, each in a fork of this process.

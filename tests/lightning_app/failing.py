@@ -18,3 +18,8 @@ class Recorder(Callback):
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         self.origins.append(batch["origin"].tolist())
+
+
+class FailsToStart(Callback):
+    def on_train_start(self, *args: Any) -> None:
+        raise RuntimeError("out of luck")

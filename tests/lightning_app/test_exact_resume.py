@@ -31,11 +31,26 @@ VARIANTS = {
     "validation within the epoch": ("--trainer.val_check_interval", "2"),
     "no validation": ("--trainer.limit_val_batches", "0"),
     "workers": ("--data.num_workers", "2"),
+    "overfitting": ("--trainer.overfit_batches", "5"),
+    "double precision": ("--trainer.precision", "64-true"),
+    "early stopping": (
+        "--trainer.callbacks+=EarlyStopping",
+        "--trainer.callbacks.monitor=val/loss",
+        "--trainer.callbacks.patience=1",
+        "--trainer.callbacks.min_delta=10",
+        "--trainer.max_epochs=4",
+    ),
     "plateau scheduler": (
         "--model.scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau",
         "--model.scheduler.patience=0",
         "--model.scheduler.threshold=0.9",
     ),
+}
+INTERRUPTS: dict[str, list[list[Any]]] = {
+    "overfitting": [[3, "train", KILL]],
+    "double precision": [[3, "train", KILL]],
+    # between the save after the validation and that of the epoch's end; in the validation
+    "early stopping": [[4, "epoch end", KILL], [9, "validation", TERM]],
 }
 VALIDATES_AFTER = {
     "plain": 4,
@@ -66,6 +81,8 @@ def run_jobs(jobs: list[dict[str, Any]], **environment: str) -> list[int]:
     assert lines, answer.stdout + answer.stderr
     codes: list[int] = json.loads(lines[-1].removeprefix("CODES"))
     assert 2 not in codes, answer.stderr
+    if os.environ.get("SHOW"):
+        print(answer.stdout, answer.stderr)
     return codes
 
 
@@ -97,14 +114,15 @@ def kill_and_resume(
     return run_jobs(jobs)
 
 
-@pytest.mark.parametrize("variant", slow_if(VARIANTS, "accumulation", "no validation"))
+@pytest.mark.parametrize("variant", slow_if(VARIANTS, "accumulation", "no validation", "overfitting"))
 def test_killed_fit_resumes_to_the_same_bits(variant: str, fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
     # 2 epochs of 5 batches: mid-epoch, at the epoch's boundary, in validation; every batch in the slow test below
     interrupts = [[3, "train", KILL], [5, "train", KILL]]
     if variant in VALIDATES_AFTER:
         interrupts.append([VALIDATES_AFTER[variant], "validation", KILL])
+    interrupts = INTERRUPTS.get(variant, interrupts)
     codes = kill_and_resume(fit_args, tmp_path, VARIANTS[variant], interrupts)
-    assert codes == [0, *([-KILL, 0] * len(interrupts))]
+    assert codes == [0, *(code for _, _, by in interrupts for code in (143 if by == TERM else -KILL, 0))]
     (whole,) = run_folders(tmp_path / "whole")
     for index in range(len(interrupts)):
         resumed = run_folders(tmp_path / f"cut{index}")[-1]
@@ -338,3 +356,89 @@ def test_a_fit_killed_at_random_times_again_and_again_ends_with_the_same_bits(
     assert same_checkpoint(
         whole / "checkpoints" / "last.ckpt", run_folders(tmp_path / "cut")[-1] / "checkpoints" / "last.ckpt"
     )
+
+
+EARLY_STOPPING = VARIANTS["early stopping"]
+
+
+def test_repeating_the_command_of_a_finished_fit_trains_nothing_and_leaves_its_run_the_newest(
+    fit_args: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lightning_app.__main__ import main
+    from lightning_app.cli import run
+
+    for options, why in (
+        (EARLY_STOPPING, "early stopping ended it"),
+        ((), "it has all 2 epochs of trainer.max_epochs"),
+    ):
+        args = fit_args(*options, "--run.root", str(tmp_path / why))
+        assert main(args) == 0
+        (folder,) = run_folders(tmp_path / why)
+        files = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        capsys.readouterr()
+        again = run([*args, "--ckpt_path", "last"])
+        assert f"nothing left to train from {folder / 'checkpoints' / 'last.ckpt'}: {why}" in capsys.readouterr().out
+        assert again.folder.path.resolve() == folder
+        assert list((tmp_path / why).glob("*/*")) == [folder]
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == files
+
+
+def test_a_longer_patience_of_the_command_line_trains_a_stopped_fit_further(
+    fit_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    from lightning_app.__main__ import main
+
+    assert main(fit_args(*EARLY_STOPPING, "--model.scheduler", "null")) == 0
+    checkpoint = str(run_folders(tmp_path / "runs")[0] / "checkpoints" / "last.ckpt")
+    assert main(["fit", "--ckpt_path", checkpoint, "--trainer.callbacks.patience", "9"]) == 0
+    resumed = torch.load(run_folders(tmp_path / "runs")[-1] / "checkpoints" / "last.ckpt", weights_only=True)
+    assert resumed["global_step"] == 20
+
+
+def test_a_resume_that_fails_or_is_killed_while_it_starts_does_not_hide_the_run_that_it_continues(
+    fit_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    last = ("--ckpt_path", "last")
+    interrupt = [*fit_args("--trainer.callbacks+=tests.interrupt.Interrupt"), *last]
+    jobs = [
+        {"args": fit_args("--trainer.max_epochs", "1")},
+        {"args": interrupt, "interrupt": [4, "start", KILL]},
+        {"args": [*fit_args("--trainer.callbacks+=tests.lightning_app.failing.FailsToStart"), *last]},
+        {"args": [*fit_args(), *last]},
+    ]
+    assert run_jobs(jobs) == [0, -KILL, 1, 0]
+    first, *_, resumed = run_folders(tmp_path / "runs")
+    assert json.loads((resumed / "lineage.json").read_text())["parent"] == str(first / "checkpoints" / "last.ckpt")
+    assert (resumed / "checkpoints" / "best.ckpt").exists()
+    assert [row["step"] for row in read_history(resumed / "metrics.csv") if row["train/loss"]] == [*map(str, range(10))]
+
+
+def test_the_history_has_the_step_of_a_sigterm_and_validations_within_an_accumulation(
+    fit_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    options = (*VARIANTS["accumulation cut by validation"], "--trainer.log_every_n_steps", "1")
+    kill_and_resume(fit_args, tmp_path, options, [[1, "train", TERM], [2, "validation", TERM], [3, "train", TERM]])
+    (whole,) = run_folders(tmp_path / "whole")
+    for index in range(3):
+        resumed = run_folders(tmp_path / f"cut{index}")[-1]
+        assert read_history(resumed / "metrics.csv") == read_history(whole / "metrics.csv")
+
+
+def test_metrics_of_the_best_checkpoint_stand_beside_the_last_ones(
+    fit_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    from lightning_app.__main__ import main
+
+    assert main(fit_args("--model.scheduler", "null", "--model.optimizer.lr", "1.0", "--trainer.max_epochs", "3")) == 0
+    (folder,) = run_folders(tmp_path / "runs")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    rows = [row for row in read_history(folder / "metrics.csv") if row["val/loss"]]
+    best = min(rows, key=lambda row: float(row["val/loss"]))
+    assert metrics["val/mse"] == float(rows[-1]["val/mse"])
+    assert {name: metrics[f"best/{name}"] for name in ("val/loss", "val/mse", "epoch")} == {
+        name: float(best[name]) for name in ("val/loss", "val/mse", "epoch")
+    }
+    checkpoint = str(folder / "checkpoints" / "last.ckpt")
+    assert main(["fit", "--ckpt_path", checkpoint, "--trainer.max_epochs", "4"]) == 0
+    resumed = json.loads((run_folders(tmp_path / "runs")[-1] / "metrics.json").read_text())
+    assert resumed["best/val/loss"] <= metrics["best/val/loss"]
