@@ -212,7 +212,10 @@ class PanelDataModule(StreamDataModule):
 
     @override
     def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
-        """A row per origin and step: `ticker`, `origin` (its day), `step`, and a column per quantile."""
+        """A row per origin (the day of the last value that is known) and step.
+
+        Columns: `series`, `origin`, `step`, `volatility`, and one per quantile.
+        """
         offsets = self.offsets
         rows = outputs["row"].numpy()
         which = np.searchsorted(offsets, rows, side="right") - 1
@@ -221,9 +224,10 @@ class PanelDataModule(StreamDataModule):
         days = [self.tickers[index].times[row - offsets[index]] for index, row in zip(which, rows, strict=True)]
         table = pl.DataFrame(
             {
-                "ticker": [name for name in names for _ in range(self.horizon)],
+                "series": [name for name in names for _ in range(self.horizon)],
                 "origin": np.repeat(np.array(days, dtype="datetime64[us]"), self.horizon),
                 "step": steps,
+                "volatility": outputs["volatility"].numpy().repeat(self.horizon),
             }
         )
         forecast = outputs["forecast"].flatten(0, 1).numpy()  # (N * H, Q)

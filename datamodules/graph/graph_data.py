@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.base import BaseDataModule, LazyLoader, Split
+from datamodules.graph.class_columns import class_columns
 from datamodules.graph.flat_graphs import FlatGraphs
 from datamodules.graph.graph_split import GraphIndices, GraphSplit
 from datamodules.graph.source import GraphSetSource
@@ -112,23 +113,28 @@ class GraphDataModule(BaseDataModule):
 
     @override
     def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
-        """A row per graph: its number, and the predicted class with its probability, or the values.
+        """A row per graph: `graph_id` (the graphs' own ids where they have some), and a class as of `class_columns`.
 
-        Graphs with ids of their own have them in a column `name`; several values are `value_0`, `value_1`, ...
+        Where targets are numbers, a column `value` with an array of them.
         """
-        number = outputs["graph"].numpy()
-        columns: dict[str, Any] = {"graph": number}
-        if self.graphs.graph_names is not None:
-            columns["name"] = self.graphs.graph_names[number]
+        ids = pl.Series("graph_id", self.ids_of(outputs["graph_id"].numpy()))
         if self.num_classes:
-            probability, predicted = outputs["probability"].max(dim=-1)
-            names = self.graphs.class_names or [str(index) for index in range(self.num_classes)]
-            columns |= {"class": [names[index] for index in predicted.tolist()], "probability": probability.numpy()}
-        elif self.num_targets == 1:
-            columns["value"] = outputs["value"][:, 0].numpy()
-        else:
-            columns |= {f"value_{index}": value.numpy() for index, value in enumerate(outputs["value"].unbind(1))}
-        return pl.DataFrame(columns)
+            return pl.DataFrame([ids, *class_columns(outputs["probabilities"].numpy(), self.class_names)])
+        return pl.DataFrame([ids, pl.Series("value", outputs["value"].numpy())])
+
+    def ids_of(self, numbers: np.ndarray) -> np.ndarray:
+        """The graphs' own ids (B,), integers or texts; their numbers where they have none.
+
+        Args:
+            numbers: int64 (B,).
+        """
+        names = self.graphs.graph_names
+        return numbers if names is None else np.asarray(names)[numbers]
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes, their numbers where they have none."""
+        return [str(name) for name in self.graphs.class_names or range(self.num_classes)]
 
     @override
     def test_dataloader(self) -> LazyLoader:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
@@ -114,6 +115,12 @@ class LinkDataModule(SingleGraphDataModule):
         """Features of a node."""
         return int(self.graph.x.shape[1])
 
+    @property
+    def node_names(self) -> np.ndarray | None:
+        """The user's ids of the nodes (N,), integers or texts; None where the graph has none."""
+        names = self.graph.get("node_names")
+        return None if names is None else np.asarray(names)
+
     @cached_property
     def _training_graph(self) -> Data:
         """What messages go along, in every split."""
@@ -191,12 +198,11 @@ class LinkDataModule(SingleGraphDataModule):
 
     @override
     def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
-        """A row per pair: `source`, `target` (the graph's own ids where it has some) and `probability`."""
+        """A row per pair: `source`, `target` (the graph's own ids where it has some), `probability` and `logit`."""
         table = super().prediction_table(outputs)
-        names = self.graph.get("node_names")
-        if names is None:
+        if self.node_names is None:
             return table
-        ids = pl.Series(names)
+        ids = pl.Series(self.node_names)
         return table.with_columns(ids.gather(table[end]).alias(end) for end in ("source", "target"))
 
     @override

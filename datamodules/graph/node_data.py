@@ -13,6 +13,7 @@ from torch_geometric.data import Data, HeteroData
 from typing_extensions import override
 
 from datamodules.base import Split
+from datamodules.graph.class_columns import class_columns
 from datamodules.graph.keyed_sampler import KeyedSampler
 from datamodules.graph.neighbor_sampler import neighbor_sampler
 from datamodules.graph.neighborhoods import Neighborhoods
@@ -105,6 +106,23 @@ class NodeDataModule(SingleGraphDataModule):
         return len(names) if names is not None else int(self._target_store.y.max()) + 1
 
     @property
+    def class_names(self) -> list[str]:
+        """Names of the classes, their numbers where they have none."""
+        names = self._target_store.get("class_names") or range(self.num_classes)
+        return [str(name) for name in names]
+
+    @property
+    def num_nodes(self) -> int:
+        """Nodes of the type to classify."""
+        return len(self._target_store.y)
+
+    @property
+    def node_names(self) -> np.ndarray | None:
+        """The user's ids of these nodes (N,), integers or texts; None where the graph has none."""
+        names = self._target_store.get("node_names")
+        return None if names is None else np.asarray(names)
+
+    @property
     def output_size(self) -> int:
         """What an encoder that ends in logits gives per node."""
         return self.num_classes
@@ -167,17 +185,10 @@ class NodeDataModule(SingleGraphDataModule):
 
     @override
     def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
-        """A row per node: its id, the most probable class and the probability of each class."""
-        nodes, probability = outputs["node"].numpy(), outputs["probability"].numpy()
-        names = self._target_store.get("class_names") or [str(index) for index in range(self.num_classes)]
-        ids = self._target_store.get("node_names")
-        return pl.DataFrame(
-            {
-                "node": nodes if ids is None else np.asarray(ids)[nodes],
-                "predicted": [names[index] for index in probability.argmax(axis=1)],
-                **{f"probability_{name}": probability[:, index] for index, name in enumerate(names)},
-            }
-        )
+        """A row per node: `node_id`, `label`, its `probability`, and the `probabilities` of all `class_names`."""
+        nodes = outputs["node_id"].numpy()
+        ids = pl.Series("node_id", nodes if self.node_names is None else self.node_names[nodes])
+        return pl.DataFrame([ids, *class_columns(outputs["probabilities"].numpy(), self.class_names)])
 
     @override
     def fingerprint(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lightning_app.packaging.folder import read_folder
 from lightning_app.packaging.manifest import TOKENIZER, Manifest
+from lightning_app.packaging.node_ids import NODE_IDS, NodeIds
 from lightning_app.packaging.predictor import Predictor
 from lightning_app.packaging.tokenizer import Tokenizer
 
@@ -20,7 +21,7 @@ class PackageContents:
         path: The folder that it was read from; another package may lie there by now.
         digest: sha256 of `manifest.json`.
         manifest: Checked.
-        files: Verified bytes of the model, the golden request and the tokenizer, by name.
+        files: Verified bytes of the model, the golden request, the tokenizer and the node ids, by name.
     """
 
     path: Path
@@ -39,7 +40,7 @@ class PackageContents:
             PackageError: The folder is no package, or not the one that was written.
         """
         folder = Path(path)
-        manifest, digest, files = read_folder(folder, keep=(_MODEL, GOLDEN, TOKENIZER))
+        manifest, digest, files = read_folder(folder, keep=(_MODEL, GOLDEN, TOKENIZER, NODE_IDS))
         return cls(folder, digest, manifest, files)
 
     def predictor(self, *, num_threads: int) -> Predictor:
@@ -52,5 +53,12 @@ class PackageContents:
             PackageError: The model cannot be loaded, or does not fit the manifest.
         """
         tokenizer = Tokenizer.from_json(self.files[TOKENIZER]) if self.manifest.tokenizer else None
-        model = self.files[_MODEL]
-        return Predictor(manifest=self.manifest, model=model, tokenizer=tokenizer, num_threads=num_threads)
+        spec = self.manifest.node_ids
+        node_ids = None if spec is None else NodeIds.from_parquet(self.files[NODE_IDS], spec)
+        return Predictor(
+            manifest=self.manifest,
+            model=self.files[_MODEL],
+            tokenizer=tokenizer,
+            node_ids=node_ids,
+            num_threads=num_threads,
+        )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lightning_app.packaging.errors import PackageError
 from lightning_app.packaging.manifest import FILES, MANIFEST, FileEntry, Manifest
+from lightning_app.packaging.node_ids import NODE_IDS
 from lightning_app.packaging.strict_json import MAX_BYTES
 
 MAX_FILE_BYTES = 2**31
@@ -81,7 +82,8 @@ def check_is_package(path: Path) -> None:
 
 def expected_files(manifest: Manifest) -> set[str]:
     """Names of all files beside `manifest.json`."""
-    return {*FILES, *([manifest.tokenizer] if manifest.tokenizer else [])}
+    tokenizer = [manifest.tokenizer] if manifest.tokenizer else []
+    return {*FILES, *tokenizer, *([NODE_IDS] if manifest.node_ids else [])}
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

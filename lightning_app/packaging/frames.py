@@ -68,17 +68,19 @@ def read_frame(frame: "pl.DataFrame", inputs: Sequence[TensorSpec]) -> tuple[dic
     return values, bad
 
 
-def write_frame(answer: Mapping[str, Values]) -> "pl.DataFrame":
+def write_frame(answer: "Mapping[str, Values | pl.Series]") -> "pl.DataFrame":
     """A table with a column per output: numbers, or arrays as deep as an answer is; lists where rows differ in size.
 
     Args:
-        answer: By name of an output, rows first.
+        answer: By name of an output, rows first; columns are taken as they are.
     """
     import polars as pl
 
     columns = []
     for name, values in answer.items():
-        if isinstance(values, np.ndarray):
+        if isinstance(values, pl.Series):
+            columns.append(values.alias(name))
+        elif isinstance(values, np.ndarray):
             columns.append(pl.Series(name, values))
         else:
             columns.append(pl.Series(name, [pl.Series(value) for value in values]))

@@ -8,10 +8,11 @@ from typing import Any, Literal, TypeAlias
 
 from lightning_app.packaging.errors import PackageError
 from lightning_app.packaging.fields import exact_keys, is_number, is_whole, name_field, need, one_of, texts_field
+from lightning_app.packaging.node_ids import NODE_IDS, NodeIdSpec, read_node_id_spec
 from lightning_app.packaging.signature import StateSpec, TensorSpec, read_state, read_tensor
 from lightning_app.packaging.strict_json import read_json, write_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 FILES = ("model.onnx", "config.yaml", "MODEL_CARD.md", "reference.parquet", "evaluation.parquet", "golden.json")
 """Files of every package, beside the manifest."""
@@ -56,6 +57,7 @@ class Manifest:
         state: What a stream carries.
         labels: Name of each class, along the last axis of the output `probabilities`.
         tokenizer: `tokenizer.json` where the input is text.
+        node_ids: Where nodes are asked by the ids of the user's graph, in `node_ids.parquet`; None where by number.
         metrics: `split`, `protocol`, `rows`, `values` by name, and for each value which is `better`.
         slices: By name and value of a slice: `rows` and `error`.
         lineage: What the model was made from.
@@ -82,6 +84,7 @@ class Manifest:
     state: tuple[StateSpec, ...] = ()
     labels: tuple[str, ...] | None = None
     tokenizer: str | None = None
+    node_ids: NodeIdSpec | None = None
     optimization: Mapping[str, Any] | None = None
     files: Mapping[str, FileEntry] | None = None
     schema_version: int = SCHEMA_VERSION
@@ -121,6 +124,7 @@ class Manifest:
                 f"schema_version: {version} given, this version of lightning-app reads up to {SCHEMA_VERSION}; "
                 "upgrade lightning-r2p to read the package"
             )
+        given = {"node_ids": None, **given}  # which manifests of schema 1 do not have
         exact_keys(given, tuple(field.name for field in fields(cls)), "manifest.json")
         manifest = cls(
             **{
@@ -129,7 +133,9 @@ class Manifest:
                 "outputs": _each(given["outputs"], "outputs", read_tensor),
                 "state": _each(given["state"], "state", read_state),
                 "labels": texts_field(given["labels"], "labels"),
+                "node_ids": read_node_id_spec(given["node_ids"]),
                 "files": _files(given["files"]),
+                "schema_version": SCHEMA_VERSION,
             }
         )
         manifest.check()
@@ -154,6 +160,7 @@ class Manifest:
         need(bool(self.outputs), "outputs", "at least one", [])
         need(self.layout == "stream" or not self.state, "state", "none but for the layout stream", len(self.state))
         self._check_rows()
+        self._check_node_ids()
         if self.labels is not None:
             need(len(set(self.labels)) == len(self.labels) >= 2, "labels", "two or more different", list(self.labels))
             shapes = [spec.shape[1:] for spec in self.outputs if spec.name == PROBABILITIES]
@@ -167,6 +174,17 @@ class Manifest:
         shapes = {spec.name: spec.shape for spec in (*self.inputs, *self.outputs)}
         for name, shape in {**shapes, **{state.input: state.shape for state in self.state}}.items():
             need(shape[:1] == ("batch",), f"shape of {name}", "'batch' first", list(shape))
+
+    def _check_node_ids(self) -> None:
+        if self.node_ids is None:
+            return
+        specs = {spec.name: spec for spec in self.inputs}
+        for name in self.node_ids.inputs:
+            spec = specs.get(name)
+            fits = spec is not None and (spec.dtype, spec.shape) == ("int64", ("batch",))
+            need(fits, "node_ids.inputs", "inputs of one int64 per row", name)
+            assert spec is not None
+            need(spec.num_values == self.node_ids.num_nodes, f"num_values of {name}", "num_nodes", spec.num_values)
 
 
 def _check_records(manifest: Manifest) -> None:
@@ -196,7 +214,7 @@ def _files(given: Any) -> dict[str, FileEntry]:
     need(isinstance(given, dict), "files", "an object", given)
     found = {}
     for name, entry in given.items():
-        one_of(name, (*FILES, TOKENIZER), "files")
+        one_of(name, (*FILES, TOKENIZER, NODE_IDS), "files")
         key = f"files.{name}"
         exact_keys(entry, ("sha256", "bytes"), key)
         sha256 = entry["sha256"]

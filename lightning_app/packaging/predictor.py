@@ -1,14 +1,18 @@
 """Answers requests: the one predictor that scoring, serving and notebooks share."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
+
+import numpy as np
 
 from lightning_app.packaging.errors import BadRowsError, PackageError, RequestError
 from lightning_app.packaging.frames import as_frame, read_frame, write_frame
 from lightning_app.packaging.graphs import GraphLayout
 from lightning_app.packaging.labels import LABEL, named, named_column, with_likeliest
 from lightning_app.packaging.manifest import Manifest
+from lightning_app.packaging.node_ids import NodeIds
 from lightning_app.packaging.requests import read_request
+from lightning_app.packaging.row_ids import as_array, bounded, node_inputs, passed_arrays, passed_columns
 from lightning_app.packaging.rows import RowLayout, State
 from lightning_app.packaging.session import open_session
 from lightning_app.packaging.tokenizer import TEXT, TOKENS, Tokenizer
@@ -25,22 +29,33 @@ class Predictor:
         manifest: Signature, labels, layout.
         model: Content of the ONNX file.
         tokenizer: Where the input is text.
+        node_ids: Where nodes are asked by id.
         num_threads: Threads of one call.
 
     Attributes:
         manifest: Signature, labels, layout.
         tokenizer: Where the input is text.
+        node_ids: Where nodes are asked by id.
         session: The ONNX Runtime session.
     """
 
     def __init__(
-        self, *, manifest: Manifest, model: bytes, tokenizer: Tokenizer | None = None, num_threads: int = 1
+        self,
+        *,
+        manifest: Manifest,
+        model: bytes,
+        tokenizer: Tokenizer | None = None,
+        node_ids: NodeIds | None = None,
+        num_threads: int = 1,
     ) -> None:
         manifest.check()
         if (tokenizer is None) != (manifest.tokenizer is None):
             raise PackageError("tokenizer: the manifest names one that is not there, or none where there is one")
-        self.manifest = manifest
+        if (node_ids is None) != (manifest.node_ids is None):
+            raise PackageError("node_ids: the manifest names ids that are not there, or none where there are some")
+        self.manifest = manifest = bounded(manifest)
         self.tokenizer = tokenizer
+        self.node_ids = node_ids
         self.session = open_session(model, manifest, num_threads=num_threads)
         self._layout = GraphLayout(manifest) if manifest.layout == "graphs" else RowLayout(manifest)
         self._taken = [tensor.name for tensor in self.session.get_inputs()]
@@ -56,7 +71,9 @@ class Predictor:
 
         Returns:
             A polars DataFrame for a table; a dict for a dict: arrays, or lists of arrays where rows differ in size. An
-            answer that is a class is a `label`, its `probability`, and the `probabilities` of all.
+            answer that is a class is a `label`, its `probability`, and the `probabilities` of all, in the order of the
+            manifest's `labels`. Before them stand the ids of the rows: `node_id`, or `source` and `target`, of a
+            package that knows its graph; else those of `PASSED` that the request has.
 
         Raises:
             BadRowsError: Some rows cannot be answered, with the reason for each; none was.
@@ -82,33 +99,60 @@ class Predictor:
         frame = as_frame(request)
         if frame is None and not isinstance(request, Mapping):
             raise RequestError(f"request: {type(request).__name__} given, a table or a dict of arrays needed")
-        values = self._read(request if frame is None else frame, is_frame=frame is not None)
+        given: Any = request if frame is None else frame
+        names = request if frame is None else frame.columns
+        passed = passed_columns(names, self.manifest, self._layout.inputs)
+        values = self._read(given, passed, is_frame=frame is not None)
         answer, after = self._layout.answer(values, state, self._run)
-        return self._finish(answer, is_frame=frame is not None), after
+        ids: dict[str, Any] = {name: self._ids(values[name], frame is not None) for name in node_inputs(self.manifest)}
+        if frame is None:
+            ids |= passed_arrays(given, passed, len(next(iter(values.values()))))
+        else:
+            ids |= {name: frame[name] for name in passed}
+        return self._finish(answer, ids, is_frame=frame is not None), after
 
-    def _read(self, request: Any, *, is_frame: bool) -> dict[str, Values]:
+    def _read(self, request: Any, passed: Collection[str], *, is_frame: bool) -> dict[str, Values]:
         inputs = self._layout.inputs
-        tokens: dict[str, Values] = {}
-        if self.tokenizer is not None and TEXT in (request.columns if is_frame else request):
-            tokens[TOKENS] = self.tokenizer.read(request)
-            inputs = tuple(spec for spec in inputs if spec.name != TOKENS)
-            request = request.drop(TEXT) if is_frame else {key: request[key] for key in request if key != TEXT}
-        values, reasons = read_frame(request, inputs) if is_frame else (read_request(request, inputs), {})
-        checked = check_values({**tokens, **values}, self._layout.inputs, reasons, least_size=self._layout.least_size)
+        names = request.columns if is_frame else request
+        read: dict[str, Values] = {}
+        reasons: dict[int, str] = {}
+        others = set(passed)
+        if self.tokenizer is not None and TEXT in names:
+            read[TOKENS] = self.tokenizer.read(request)
+            others.add(TEXT)
+        for name in () if self.manifest.node_ids is None else self.manifest.node_ids.inputs:
+            if name in names:  # else it is missed below
+                assert self.node_ids is not None
+                read[name] = self.node_ids.numbers(name, request[name], reasons)
+                others.add(name)
+        inputs = tuple(spec for spec in inputs if spec.name not in read)
+        if is_frame:
+            values, bad = read_frame(request.drop(others), inputs)
+            reasons = {**bad, **reasons}
+        else:
+            values = read_request({key: request[key] for key in request if key not in others}, inputs)
+        checked = check_values({**read, **values}, self._layout.inputs, reasons, least_size=self._layout.least_size)
         self._layout.check(checked, reasons)
         if reasons:
             raise BadRowsError(reasons, num_rows=len(next(iter(checked.values()))))
         return checked
 
-    def _finish(self, answer: dict[str, Values], *, is_frame: bool) -> Any:
+    def _ids(self, numbers: Values, is_frame: bool) -> Any:
+        """What nodes are called; by number where the package has no ids."""
+        assert isinstance(numbers, np.ndarray)
+        if self.node_ids is None:
+            return numbers
+        column = self.node_ids.names(numbers)
+        return column if is_frame else as_array(column)
+
+    def _finish(self, answer: dict[str, Values], ids: Mapping[str, Any], *, is_frame: bool) -> Any:
         labels = self.manifest.labels
-        if labels is None:
-            return write_frame(answer) if is_frame else answer
-        answer = with_likeliest(answer)
-        places = answer.pop(LABEL)
-        if is_frame:
-            return write_frame(answer).insert_column(0, named_column(places, labels))
-        return {LABEL: named(places, labels), **answer}
+        first = dict(ids)
+        if labels is not None:
+            answer = with_likeliest(answer)
+            places = answer.pop(LABEL)
+            first[LABEL] = named_column(places, labels) if is_frame else named(places, labels)
+        return write_frame({**first, **answer}) if is_frame else {**first, **answer}
 
     def _run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         try:

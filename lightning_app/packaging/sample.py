@@ -9,6 +9,7 @@ import numpy as np
 from lightning_app.packaging.errors import PackageError
 from lightning_app.packaging.golden import tolerance_of
 from lightning_app.packaging.package import Package
+from lightning_app.packaging.row_ids import id_columns
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,9 +68,11 @@ def answer_differences(package: Package, sample: "pl.DataFrame") -> dict[str, Di
         RequestError: The sample does not hold its inputs.
     """
     answer = package.predict(sample)
-    names = [name for name in answer.columns if name in sample.columns]
+    ids = id_columns(package.manifest)
+    said = [name for name in answer.columns if name not in ids]
+    names = [name for name in said if name in sample.columns]
     if not names:
-        raise PackageError(f"{REFERENCE}: it has no column {' or '.join(answer.columns)} to compare answers with")
+        raise PackageError(f"{REFERENCE}: it has no column {' or '.join(said)} to compare answers with")
     tolerance = tolerance_of(package.path)
     return {name: _difference(answer[name], sample[name], tolerance) for name in names}
 

@@ -23,6 +23,7 @@ class TensorSpec:
         unit: Unit of its numbers, in words; None where there is none.
         columns: Names along the last axis, where it has names; along the one before the levels, where it has those.
         levels: Quantile levels along the last axis, where it has levels.
+        num_values: Whole numbers of an input are from 0 to below this; None where any that fits the dtype is allowed.
     """
 
     name: str
@@ -31,6 +32,7 @@ class TensorSpec:
     unit: str | None = None
     columns: tuple[str, ...] | None = None
     levels: tuple[float, ...] | None = None
+    num_values: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,18 @@ def read_tensor(given: Any, key: str) -> TensorSpec:
         given: What was given.
         key: How errors call it.
     """
+    if isinstance(given, dict):
+        given = {"num_values": None, **given}  # which manifests of schema 1 do not have
     exact_keys(given, tuple(field.name for field in fields(TensorSpec)), key)
     shape = _shape(given["shape"], key)
     columns = texts_field(given["columns"], f"{key}.columns")
     levels = given["levels"]
     need(isinstance(given["unit"], str | None), f"{key}.unit", "text", given["unit"])
+    dtype = one_of(given["dtype"], DTYPES, f"{key}.dtype")
+    bound = given["num_values"]
+    if bound is not None:
+        is_bound = is_whole(bound) and bound >= 1 and "int" in dtype
+        need(is_bound, f"{key}.num_values", "a whole number from 1, of whole numbers", bound)
     if columns is not None:
         need(len(set(columns)) == len(columns), f"{key}.columns", "different names", list(columns))
     if levels is not None:
@@ -76,11 +85,12 @@ def read_tensor(given: Any, key: str) -> TensorSpec:
             need(len(names_of_axis) == size, f"{key}.{name}", f"{size} of them, as its axis is", len(names_of_axis))
     return TensorSpec(
         name=name_field(given["name"], f"{key}.name"),
-        dtype=one_of(given["dtype"], DTYPES, f"{key}.dtype"),
+        dtype=dtype,
         shape=shape,
         unit=given["unit"],
         columns=columns,
         levels=None if levels is None else tuple(float(level) for level in levels),
+        num_values=bound,
     )
 
 

@@ -11,6 +11,8 @@ from lightning_app.packaging.signature import MAX_VALUES, TensorSpec
 Array: TypeAlias = np.ndarray
 Values: TypeAlias = Array | list[Array]
 """An array (N, ...), or one array per row where rows differ in their sizes."""
+_EXACT = 2.0**53
+"""Beyond it not every whole number is a float, so that one that was given as a float may have been another."""
 
 
 def check_values(
@@ -59,22 +61,44 @@ def _cast_array(values: Array, spec: TensorSpec, reasons: dict[int, str], *, fir
     dtype = np.dtype(spec.dtype)
     if values.size > MAX_VALUES:
         raise RequestError(f"{spec.name}: {values.size:,} numbers given, at most {MAX_VALUES:,} are allowed")
-    kinds = {"f": "fiub", "i": "fiub", "u": "fiub", "b": "b"}[dtype.kind]
+    kinds = {"f": "fiub", "i": "fiu", "u": "fiu", "b": "b"}[dtype.kind]
     if values.dtype.kind not in kinds and values.size:
         raise RequestError(f"{spec.name}: values of {values.dtype} given, {spec.dtype} needed")
-    if values.dtype == dtype and dtype.kind != "f":
-        return np.ascontiguousarray(values)
     with np.errstate(over="ignore", invalid="ignore"):
         cast = np.ascontiguousarray(values, dtype=dtype)
-        fine = np.isfinite(cast) if dtype.kind == "f" else cast.astype(values.dtype) == values
-        if dtype.kind in "iu" and values.dtype.kind == "f":
-            fine &= np.abs(values) < 2.0**63
+        if dtype.kind == "b" or (dtype.kind in "iu" and not values.size):
+            return cast
+        fine = np.isfinite(cast) if dtype.kind == "f" else _is_exact(values, cast)
     if not fine.all():
         for row in np.flatnonzero(~fine.reshape(len(fine), -1).all(axis=1)):
             wrong = values[row].ravel()[int(np.argmin(fine[row].ravel()))]
             reason = "a number is missing or not finite" if not np.isfinite(wrong) else f"{wrong} is no {spec.dtype}"
             reasons.setdefault(first + int(row), f"{spec.name}: {reason}")
+    if spec.num_values is not None:
+        _check_bounds(cast, spec.name, spec.num_values, reasons, first=first)
     return cast
+
+
+def _is_exact(values: Array, cast: Array) -> Array:
+    """Which numbers are the same as whole numbers of the graph's dtype."""
+    if values.dtype == cast.dtype:
+        return np.ones(values.shape, dtype=bool)
+    fine: Array = cast.astype(values.dtype) == values
+    if values.dtype.kind == "f":
+        return fine & (np.abs(values) <= _EXACT)
+    # There and back again, a number may come through the sign bit as it was.
+    return fine & ((cast < 0) == (values < 0))
+
+
+def _check_bounds(cast: Array, name: str, num_values: int, reasons: dict[int, str], *, first: int) -> None:
+    """Finds rows with a place that the graph's table does not have: below 0 it would count from the table's end."""
+    if not cast.size or (cast.min() >= 0 and cast.max() < num_values):
+        return
+    fine = (cast >= 0) & (cast < num_values)
+    for row in np.flatnonzero(~fine.reshape(len(fine), -1).all(axis=1)):
+        wrong = cast[row].ravel()[int(np.argmin(fine[row].ravel()))]
+        reason = f"{name}: {wrong} given, whole numbers from 0 to {num_values - 1:,} are allowed"
+        reasons.setdefault(first + int(row), reason)
 
 
 def _check_sizes(

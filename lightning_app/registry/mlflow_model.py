@@ -60,6 +60,8 @@ def signature(manifest: Manifest) -> "ModelSignature":
 
     if manifest.tokenizer is not None:
         return ModelSignature(inputs=Schema([ColSpec(DataType.string, "text")]))
+    if manifest.node_ids is not None and manifest.node_ids.dtype == "text":
+        return ModelSignature(inputs=Schema([ColSpec(DataType.string, name) for name in manifest.node_ids.inputs]))
     if manifest.layout == "graphs":  # as a table: a graph per row
         return ModelSignature(inputs=Schema([_column(spec) for spec in GraphLayout(manifest).inputs]))
     outputs = None if manifest.labels is not None else _schema(manifest.outputs)

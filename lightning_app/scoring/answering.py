@@ -99,8 +99,10 @@ class Answerer:
     def _inputs(self, frame: pl.DataFrame, reasons: dict[int, str]) -> pl.DataFrame:
         """What the model reads; text where it reads numbers becomes numbers, or a reason."""
         inputs = frame.select(self.plan.inputs)
+        spec = self.package.manifest.node_ids
+        of_text = ("text", *(spec.inputs if spec is not None else ()))  # ids are looked up as they are written
         for name, dtype in inputs.schema.items():
-            if dtype == pl.String and name != "text":
+            if dtype == pl.String and name not in of_text:
                 words = inputs[name].str.strip_chars()
                 numbers = words.cast(pl.Float64, strict=False)
                 wrong = numbers.is_null() & words.is_not_null() & ~words.is_in(self.plan.missing)

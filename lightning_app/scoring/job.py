@@ -7,6 +7,7 @@ from pathlib import Path
 from lightning_app.errors import UsageError
 from lightning_app.packaging import Package, PackageError
 from lightning_app.packaging.contents import PackageContents
+from lightning_app.packaging.row_ids import answer_columns, node_inputs
 from lightning_app.scoring.answering import SCORED_AT, VERSION, Answerer, AnswerPlan, ReasonColumns, columns_read
 from lightning_app.scoring.engines import Engine
 from lightning_app.scoring.output_place import check_apart
@@ -108,6 +109,8 @@ class ScoreJob:
         names = self.files.schema.names
         inputs = columns_read(loaded, names)
         made = _made_columns(loaded)
+        if keys is not None:  # nodes stand in every answer
+            keys = [name for name in keys if name not in node_inputs(loaded.manifest)]
         _check_columns(inputs, keys or (), names, made)
         self.contents = contents
         self.version = f"{loaded.manifest.name}@{contents.digest[:12]}" if version is None else version
@@ -176,8 +179,7 @@ class ScoreJob:
 
 
 def _made_columns(package: Package) -> set[str]:
-    made = {*(spec.name for spec in package.manifest.outputs), VERSION, SCORED_AT}
-    return made | {"label", "probability"} if package.manifest.labels else made
+    return {*answer_columns(package.manifest), VERSION, SCORED_AT}
 
 
 def _check_columns(inputs: Sequence[str], keys: Sequence[str], names: Sequence[str], made: set[str]) -> None:

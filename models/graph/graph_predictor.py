@@ -160,8 +160,8 @@ class GraphPredictor(BaseModule):
     @override
     def predict_step(self, batch: Data, batch_idx: int) -> dict[str, Tensor]:
         outputs = self._raw(self._read_out(encode(self.encoder, batch), batch.batch, batch.graph_id))
-        name, values = ("probability", outputs.softmax(-1)) if self.num_classes else ("value", outputs)
-        return {"graph": batch.graph_id, name: values}
+        name, values = ("probabilities", outputs.softmax(-1)) if self.num_classes else ("value", outputs)
+        return {"graph_id": batch.graph_id, name: values}
 
     @override
     def example_inputs(self) -> dict[str, Tensor]:

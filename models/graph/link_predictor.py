@@ -121,7 +121,7 @@ class LinkPredictor(BaseModule):
     def predict_step(self, batch: Data, batch_idx: int) -> dict[str, Tensor]:
         logits = self.logits(batch)
         source, target = batch.node_id[batch.edge_label_index]
-        return {"source": source, "target": target, "probability": logits.sigmoid()}
+        return {"source": source, "target": target, "probability": logits.sigmoid(), "logit": logits}
 
     @override
     def example_inputs(self) -> dict[str, Tensor]:

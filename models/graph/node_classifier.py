@@ -101,7 +101,7 @@ class NodeClassifier(BaseModule):
     @override
     def predict_step(self, batch: Data, batch_idx: int) -> dict[str, Tensor]:
         logits = encode(self.encoder, batch, self.prepared)[batch.target_index]
-        return {"node": batch.node_id[batch.target_index], "probability": logits.softmax(-1)}
+        return {"node_id": batch.node_id[batch.target_index], "probabilities": logits.softmax(-1)}
 
     @override
     def example_inputs(self) -> dict[str, Any]:

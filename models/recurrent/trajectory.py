@@ -180,6 +180,7 @@ class TrajectoryForecaster(EncoderModule):
         return {
             "row": batch["row"][counted],
             "forecast": self.prices.to_levels(self.head(hidden), values, volatility),
+            "volatility": volatility,
             "classical": self.prices.to_levels(base, values, volatility),
             "levels": torch.tensor(self.quantiles).expand(len(values), -1),
         }

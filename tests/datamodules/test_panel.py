@@ -91,10 +91,10 @@ def test_the_last_row_of_each_ticker_is_forecast_from(tmp_path: Path) -> None:
     checkpoint = str(only_run(Path("runs")) / "checkpoints/best.ckpt")
     assert main(["predict", "--ckpt_path", checkpoint]) == 0
     table = pl.read_parquet(only_run(Path("runs")) / "predictions.parquet")
-    assert table.columns[:4] == ["ticker", "origin", "step", "q0.025"]
-    assert table.select("ticker", "step").rows() == [(name, step) for name in ("t0", "t1") for step in range(1, 11)]
+    assert table.columns[:4] == ["series", "origin", "step", "volatility"]
+    assert table.select("series", "step").rows() == [(name, step) for name in ("t0", "t1") for step in range(1, 11)]
     assert table["origin"].unique().to_list()[0].date() == date(2020, 10, 26)
-    quantiles = table.drop("ticker", "origin", "step").to_numpy()
+    quantiles = table.drop("series", "origin", "step", "volatility").to_numpy()
     assert (np.diff(quantiles, axis=1) >= 0).all()
 
     assert main(["test", "--ckpt_path", checkpoint]) == 0

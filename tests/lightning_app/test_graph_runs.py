@@ -68,7 +68,7 @@ def test_digits_are_learned_and_predicted_node_by_node(graph_args: Callable[...,
     folder = only_run(tmp_path / "runs")
     table = pl.read_parquet(folder / "predictions.parquet")
     assert table.height == 1797
-    assert table["node"].n_unique() == 1797
+    assert table["node_id"].n_unique() == 1797
     assert "name: random_10_10_80" in (folder / "report.md").read_text()
 
 
@@ -159,7 +159,7 @@ def test_a_graph_with_types_is_learned_from_tables() -> None:
     assert finished.trainer.callback_metrics["val/accuracy"] > 0.95
     checkpoint = str(finished.folder.checkpoints / "best.ckpt")
     assert main(["predict", "--ckpt_path", checkpoint]) == 0
-    assert pl.read_parquet(finished.folder.path / "predictions.parquet")["predicted"].to_list().count("wet") > 50
+    assert pl.read_parquet(finished.folder.path / "predictions.parquet")["label"].to_list().count("wet") > 50
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,8 @@ def test_graphs_of_a_table_are_classified(config: Callable[..., str]) -> None:
     assert "- name: stratified_10_folds" in report
     assert json.loads((folder / "metrics.json").read_text())["test/accuracy"] > 0.6
     table = pl.read_parquet(folder / "predictions.parquet")
-    assert table["graph"].to_list() == list(range(100))
-    assert set(table["class"]) == {"0", "1"}
+    assert table["graph_id"].to_list() == list(range(100))
+    assert set(table["label"]) == {"0", "1"}
     assert table["probability"].is_between(0.5, 1).all()
 
 
@@ -82,7 +82,7 @@ def test_values_of_a_table_are_predicted_in_raw_units(config: Callable[..., str]
     folder = only_run(Path("runs"))
     table = pl.read_parquet(folder / "predictions.parquet")
     actual = pl.read_parquet("100/graphs.parquet")["label"]
-    assert (table["value"] - actual).abs().mean() < 0.6 * (actual - actual.mean()).abs().mean()
+    assert (table["value"].arr.get(0) - actual).abs().mean() < 0.6 * (actual - actual.mean()).abs().mean()
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["test/rmse"] >= metrics["test/mae"] > metrics["test/loss"]  # the loss is on the scale of training
 

@@ -65,7 +65,7 @@ def test_links_are_fitted_tested_and_predicted(
     assert metric in report
     assert "link_80_10_10_auc" in report
     links = pl.read_parquet(folder / "predictions.parquet")
-    assert links.columns == ["source", "target", "probability"]
+    assert links.columns == ["source", "target", "probability", "logit"]
     expected = LinkShares(val=0.1, test=0.1, seed=3).split(KarateClub().read()).test.positive
     assert links.select("source", "target").to_numpy().T.tolist() == expected.tolist()
 

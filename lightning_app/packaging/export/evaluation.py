@@ -92,7 +92,7 @@ def slice_errors(table: pl.DataFrame) -> dict[str, dict[str, dict[str, float | i
 
 
 def reference_table(sample: Sample, predictor: Predictor) -> pl.DataFrame:
-    """Rows of the test split as a table: inputs, what was right, and what the package answers to this very table.
+    """Rows of the test split as a table: ids, inputs, what was right, and what the package answers to this very table.
 
     Args:
         sample: The rows.
@@ -100,7 +100,8 @@ def reference_table(sample: Sample, predictor: Predictor) -> pl.DataFrame:
     """
     inputs, targets = write_frame(_values(sample.request)), write_frame(_values(sample.targets))
     answers: pl.DataFrame = predictor.predict(inputs)
-    return pl.concat([inputs, targets, answers], how="horizontal")
+    ids = pl.DataFrame(dict(sample.ids))
+    return pl.concat([ids, inputs, targets, answers.drop(inputs.columns, strict=False)], how="horizontal")
 
 
 def as_parquet(table: pl.DataFrame) -> bytes:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from lightning_app.packaging.manifest import Layout, StateSpec, TensorSpec
+from lightning_app.packaging.node_ids import NodeIds
 from lightning_app.packaging.predictor import Predictor
 from lightning_app.packaging.tokenizer import Tokenizer
 from models import BaseModule, StepOutput
@@ -48,12 +49,14 @@ class Sample:
         request: What the package is asked.
         answer: What it should answer.
         targets: Columns of what was right, rows first.
+        ids: Columns that say what the rows are, where no input does.
     """
 
     rows: np.ndarray
     request: Arrays
     answer: Mapping[str, np.ndarray]
     targets: Arrays
+    ids: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def at(self, places: np.ndarray) -> "Sample":
         """Some of the rows."""
@@ -62,6 +65,7 @@ class Sample:
             request=take(self.request, places),
             answer={name: value[places] for name, value in self.answer.items()},
             targets=take(self.targets, places),
+            ids={name: value[places] for name, value in self.ids.items()},
         )
 
 
@@ -121,6 +125,11 @@ class Exporter(ABC):
     @property
     def tokenizer(self) -> Tokenizer | None:
         """How text becomes tokens, where the input is text."""
+        return None
+
+    @property
+    def node_ids(self) -> NodeIds | None:
+        """What the nodes of the package's graph are called, where that is not their number."""
         return None
 
     @property

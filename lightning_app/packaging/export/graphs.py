@@ -34,8 +34,7 @@ class GraphExporter(Exporter):
         self.error_name = "share of graphs of which another class is likeliest"
         self.output = "probabilities"
         if module.num_classes:
-            names = data.graphs.class_names or [str(index) for index in range(module.num_classes)]
-            self.labels = tuple(map(str, names))
+            self.labels = tuple(data.class_names)
         else:
             self.error_name, self.output = (
                 "mean absolute error of the graph, in units of the training deviation",
@@ -91,7 +90,7 @@ class GraphExporter(Exporter):
     def _tested(self, places: np.ndarray) -> Tested:
         batch = self.data.dataset("test").__getitems__(places)
         predicted = self.module.predict_step(batch, 0)
-        answer = predicted["probability" if self.module.num_classes else "value"]
+        answer = predicted[self.output]
         rows = batch.graph_id.numpy()
         return Tested(rows, self._request(rows), {self.output: answer.numpy()}, self.module.step(batch), batch.y)
 
@@ -133,7 +132,8 @@ class GraphExporter(Exporter):
         targets = tested.batch.numpy()
         if self.labels is not None:
             targets = np.array(self.labels, dtype=np.str_)[targets]
-        return Sample(tested.rows, tested.request, tested.answer, {"target": targets})
+        ids = {"graph_id": self.data.ids_of(tested.rows)}
+        return Sample(tested.rows, tested.request, tested.answer, {"target": targets}, ids)
 
 
 class _Graphs(nn.Module):

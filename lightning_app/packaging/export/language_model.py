@@ -45,7 +45,8 @@ class LanguageModelExporter(StreamExporter):
     @property
     @override
     def inputs(self) -> tuple[TensorSpec, ...]:
-        return (TensorSpec(TOKENS, "int64", ("batch", "seq_len"), unit="index in the vocabulary"),)
+        size = self.module.vocab_size
+        return (TensorSpec(TOKENS, "int64", ("batch", "seq_len"), unit="index in the vocabulary", num_values=size),)
 
     @property
     @override

@@ -1,4 +1,4 @@
-"""Links of one graph: the numbers of two nodes to the probability of a link between them."""
+"""Links of one graph: the ids of two nodes to the probability of a link between them."""
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -47,7 +47,17 @@ class LinkExporter(TransductiveExporter):
     @property
     @override
     def inputs(self) -> tuple[TensorSpec, ...]:
-        return tuple(TensorSpec(name, "int64", ("batch",), unit="number of the node, from 0") for name in _ENDS)
+        return tuple(self.input_of(name) for name in _ENDS)
+
+    @property
+    @override
+    def node_names(self) -> np.ndarray | None:
+        return self.data.node_names
+
+    @property
+    @override
+    def num_nodes(self) -> int:
+        return len(self._graph.x)
 
     @property
     @override
@@ -78,22 +88,20 @@ class LinkExporter(TransductiveExporter):
             every = pairs if negatives is None else torch.cat([pairs, negatives.flatten(1).long()], dim=1)
             asked = Data(**{**batch.to_dict(), "edge_label_index": every})
             nodes = batch.node_id[every]
-            probability = self.module.predict_step(asked, 0)["probability"]
-            logits = self.module.logits(asked)
-            answer = {_PROBABILITY: probability.numpy(), _LOGIT: logits.numpy()}
-            request = {name: end.numpy() for name, end in zip(_ENDS, nodes, strict=True)}
+            predicted = self.module.predict_step(asked, 0)
+            answer = {name: predicted[name].numpy() for name in (_PROBABILITY, _LOGIT)}
+            request = {name: self.named(end.numpy()) for name, end in zip(_ENDS, nodes, strict=True)}
             rows = seen + np.arange(nodes.shape[1])
             count = None if negatives is None else negatives.shape[1:]
-            found.append(Tested(rows, request, answer, self.module.step(batch), (labels, count)))
+            found.append(Tested(rows, request, answer, self.module.step(batch), (labels, count, nodes.numpy())))
             seen += len(rows) if count is None else count[0]
         return found
 
     @override
     def judge(self, answer: Mapping[str, np.ndarray], tested: Tested) -> Judged:
-        labels, count = tested.batch
+        labels, count, nodes = tested.batch
         logits = as_tensor(answer[_LOGIT])
-        ends = [self._degrees[np.asarray(tested.request[name])] for name in _ENDS]
-        degree = np.minimum(*ends)
+        degree = np.minimum(*self._degrees[nodes])
         if count is None:
             errors = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
             kinds = np.where(labels.numpy() > 0, "link", "none")

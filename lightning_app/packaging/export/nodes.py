@@ -1,4 +1,4 @@
-"""Classifiers of the nodes of one graph: the number of a node to the probabilities of its classes."""
+"""Classifiers of the nodes of one graph: the id of a node to the probabilities of its classes."""
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -35,13 +35,22 @@ class NodeExporter(TransductiveExporter):
         super().__init__(module)
         self.module = module
         self.data = data
-        names = data._target_store.get("class_names") or [str(index) for index in range(data.num_classes)]
-        self.labels = tuple(map(str, names))
+        self.labels = tuple(data.class_names)
+
+    @property
+    @override
+    def node_names(self) -> np.ndarray | None:
+        return self.data.node_names
+
+    @property
+    @override
+    def num_nodes(self) -> int:
+        return self.data.num_nodes
 
     @property
     @override
     def inputs(self) -> tuple[TensorSpec, ...]:
-        return (TensorSpec(_INPUT, "int64", ("batch",), unit="number of the node in the graph, from 0"),)
+        return (self.input_of(_INPUT),)
 
     @property
     @override
@@ -65,10 +74,11 @@ class NodeExporter(TransductiveExporter):
         found = []
         for batch in self.data.test_dataloader():
             predicted = self.module.predict_step(batch, 0)
-            nodes = predicted["node"].numpy()
+            nodes = predicted["node_id"].numpy()
             step = self.module.step(batch)
-            answer = {_OUTPUT: predicted["probability"].numpy()}
-            found.append(Tested(rows=nodes, request={_INPUT: nodes}, answer=answer, step=step, batch=step.targets))
+            answer = {_OUTPUT: predicted["probabilities"].numpy()}
+            request = {_INPUT: self.named(nodes)}
+            found.append(Tested(rows=nodes, request=request, answer=answer, step=step, batch=step.targets))
         return found
 
     @override
@@ -98,7 +108,7 @@ class NodeExporter(TransductiveExporter):
         expected = np.concatenate([tested.answer[_OUTPUT] for tested in self._tested])[places]
         targets = np.concatenate([tested.batch.numpy() for tested in self._tested])[places]
         names = np.array(self.labels, dtype=np.str_)[targets]
-        return Sample(rows[places], {_INPUT: rows[places]}, {_OUTPUT: expected}, {"target": names})
+        return Sample(rows[places], {_INPUT: self.named(rows[places])}, {_OUTPUT: expected}, {"target": names})
 
 
 class _Nodes(nn.Module):

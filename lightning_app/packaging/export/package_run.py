@@ -22,7 +22,8 @@ from lightning_app.packaging.export.measurements import measure
 from lightning_app.packaging.export.model_card import CardFacts, write_card
 from lightning_app.packaging.export.onnx_file import write_onnx
 from lightning_app.packaging.golden import make_golden
-from lightning_app.packaging.manifest import TOKENIZER
+from lightning_app.packaging.manifest import TOKENIZER, TensorSpec
+from lightning_app.packaging.node_ids import NODE_IDS
 from lightning_app.parser import NETWORK_SLOTS
 from lightning_app.run import run_folder_of
 from lightning_app.trained_run import TrainedRun
@@ -79,7 +80,7 @@ def export_package(
         ),
         missing=trained.card.missing,
     )
-    predictor = Predictor(manifest=manifest, model=model, tokenizer=exporter.tokenizer)
+    predictor = Predictor(manifest=manifest, model=model, tokenizer=exporter.tokenizer, node_ids=exporter.node_ids)
 
     measured = measure(exporter, predictor)
     manifest = replace(
@@ -110,6 +111,8 @@ def export_package(
     }
     if exporter.tokenizer is not None:
         files["tokenizer.json"] = exporter.tokenizer.to_json()
+    if exporter.node_ids is not None:
+        files[NODE_IDS] = exporter.node_ids.to_parquet()
     write_package(output, manifest=manifest, files=files, overwrite=overwrite)
     return Package.load(output)
 
@@ -128,6 +131,7 @@ def _draft(
         state=exporter.state,
         labels=exporter.labels,
         tokenizer=None if exporter.tokenizer is None else TOKENIZER,
+        node_ids=None if exporter.node_ids is None else exporter.node_ids.spec(_names(exporter.inputs)),
         metrics={"split": "test", "protocol": protocol, "rows": 0, "values": {}, "better": {}},
         slices={},
         lineage=lineage,
@@ -137,6 +141,10 @@ def _draft(
     )
     manifest.check()
     return manifest
+
+
+def _names(specs: tuple[TensorSpec, ...]) -> tuple[str, ...]:
+    return tuple(spec.name for spec in specs)
 
 
 def _reference_rows(exporter: Exporter, asked: int) -> int:

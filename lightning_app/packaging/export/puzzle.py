@@ -35,7 +35,8 @@ class PuzzleExporter(Exporter):
     @property
     @override
     def inputs(self) -> tuple[TensorSpec, ...]:
-        return (TensorSpec("puzzle", "int64", ("batch", self.module.seq_len), unit="digit, 0 where the cell is empty"),)
+        module, unit = self.module, "digit, 0 where the cell is empty"
+        return (TensorSpec("puzzle", "int64", ("batch", module.seq_len), unit=unit, num_values=module.vocab_size),)
 
     @property
     @override

@@ -1,13 +1,19 @@
 """What exporters of models of one fixed graph share: what the encoder makes of the graph travels inside the file."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data, HeteroData
 from typing_extensions import override
 
 from lightning_app.packaging.export.exporter import Exporter
+from lightning_app.packaging.manifest import TensorSpec
+from lightning_app.packaging.node_ids import NodeIds
+from lightning_app.packaging.row_ids import as_array
 from models.graph.whole_graph import encode
 
 
@@ -20,9 +26,39 @@ class TransductiveExporter(Exporter):
     @override
     def limitations(self) -> Sequence[str]:
         return (
-            "answers for the nodes of the graph that it was tested on alone, by their numbers there; a graph with "
-            "other nodes, features or edges needs another export",
+            f"answers for the nodes of the graph that it was tested on alone, by their {self._called} there; a graph "
+            "with other nodes, features or edges needs another export",
         )
+
+    @property
+    @abstractmethod
+    def node_names(self) -> np.ndarray | None:
+        """The user's ids (N,) of the nodes; None where the graph has none."""
+
+    @property
+    @abstractmethod
+    def num_nodes(self) -> int:
+        """Nodes that can be asked for."""
+
+    @cached_property
+    @override
+    def node_ids(self) -> NodeIds | None:
+        return NodeIds.of(self.node_names)
+
+    @property
+    def _called(self) -> str:
+        return "numbers" if self.node_ids is None else "ids"
+
+    def input_of(self, name: str) -> TensorSpec:
+        """The signature of an input that names a node."""
+        unit = (
+            "number of the node in the graph, from 0" if self.node_ids is None else "id of the node, as the user has it"
+        )
+        return TensorSpec(name, "int64", ("batch",), unit=unit, num_values=self.num_nodes)
+
+    def named(self, nodes: np.ndarray) -> np.ndarray:
+        """What a request calls nodes, int64 (B,)."""
+        return nodes if self.node_ids is None else as_array(self.node_ids.names(nodes))
 
 
 class NodeTable(nn.Module):

@@ -134,7 +134,8 @@ def _gated(
     accuracy = compare_errors(read_evaluation(parent), table, block=exporter.block)
     accuracy.check(options.max_worse)
     tokenizer = parent.tokenizer
-    variant = Predictor(manifest=draft.manifest, model=draft.model, tokenizer=tokenizer)
+    node_ids = parent.predictor.node_ids
+    variant = Predictor(manifest=draft.manifest, model=draft.model, tokenizer=tokenizer, node_ids=node_ids)
     attempts = 1 if options.allow_slower else 3
     latency = compare_latency(parent.predictor, variant, exporter.sample(ROWS).request, attempts=attempts)
     if not options.allow_slower:

@@ -69,7 +69,9 @@ def draft_with(
         trained: The model, for the card; its weights are not used.
     """
     manifest = replace(parent.manifest, name=name, files=None)
-    predictor = Predictor(manifest=manifest, model=model, tokenizer=parent.tokenizer)
+    predictor = Predictor(
+        manifest=manifest, model=model, tokenizer=parent.tokenizer, node_ids=parent.predictor.node_ids
+    )
     judged = judge(exporter, predictor)
     distance = measure_distance(parent.predictor, predictor, exporter.sample(ROWS))
     manifest = replace(

@@ -52,22 +52,22 @@ def test_workers_and_another_epoch_give_the_promised_order() -> None:
 def test_predictions_are_named_by_graph_and_class() -> None:
     data = data_module()
     table = data.prediction_table(
-        {"graph": torch.tensor([7, 9]), "probability": torch.tensor([[0.75, 0.25], [0.125, 0.875]])}
+        {"graph_id": torch.tensor([7, 9]), "probabilities": torch.tensor([[0.75, 0.25], [0.125, 0.875]])}
     )
     assert table.to_dict(as_series=False) == {
-        "graph": [7, 9], "class": ["sparse", "dense"], "probability": [0.75, 0.875],
+        "graph_id": [7, 9], "label": ["sparse", "dense"], "probability": [0.75, 0.875],
+        "probabilities": [[0.75, 0.25], [0.125, 0.875]],
     }  # fmt: skip
 
 
-def test_graphs_with_names_keep_them_and_several_values_have_a_column_each() -> None:
+def test_graphs_with_names_keep_them() -> None:
     graphs = draw_graphs(0, num_graphs=30, regression=True)
     names = np.array([f"g{index}" for index in range(30)])
     wide = type(graphs)(**{**vars(graphs), "y": graphs.y.repeat(1, 2), "graph_names": names})
     data = data_module(graphs=wide)
     assert (data.num_classes, data.num_targets) == (0, 2)
-    table = data.prediction_table({"graph": torch.tensor([3]), "value": torch.tensor([[1.0, 2.0]])})
-    assert table.rows() == [(3, "g3", 1.0, 2.0)]
-    assert table.columns == ["graph", "name", "value_0", "value_1"]
+    table = data.prediction_table({"graph_id": torch.tensor([3]), "value": torch.tensor([[1.0, 2.0]])})
+    assert table.to_dicts() == [{"graph_id": "g3", "value": [1.0, 2.0]}]
 
 
 def test_the_protocol_has_its_name_and_counts() -> None:

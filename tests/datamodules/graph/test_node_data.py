@@ -188,9 +188,11 @@ def test_rows_of_sparse_features_are_those_of_the_dense() -> None:
 
 def test_prediction_table_names_nodes_and_classes(library: HeteroGraphTable) -> None:
     data = NodeDataModule(graph=library, split=ShareSplit())
-    table = data.prediction_table({"node": torch.tensor([4, 2]), "probability": torch.tensor([[0.9, 0.1], [0.2, 0.8]])})
-    assert table["predicted"].to_list() == ["dry", "wet"]
-    assert table.columns == ["node", "predicted", "probability_dry", "probability_wet"]
+    probabilities = torch.tensor([[0.75, 0.25], [0.125, 0.875]])
+    table = data.prediction_table({"node_id": torch.tensor([4, 2]), "probabilities": probabilities})
+    assert table["label"].to_list() == ["dry", "wet"]
+    assert table["probability"].to_list() == [0.75, 0.875]
+    assert table.columns == ["node_id", "label", "probability", "probabilities"]
 
 
 @pytest.mark.parametrize(
