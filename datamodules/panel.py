@@ -210,22 +210,28 @@ class PanelDataModule(StreamDataModule):
                 "logarithm; use model.units: level with data.positive: false, or leave it out"
             )
 
+    def row_ids(self, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
+        """The ticker and the day (datetime64[us]) of rows, counted over all tickers.
+
+        Args:
+            rows: int64 (N,).
+        """
+        which = np.searchsorted(self.offsets, rows, side="right") - 1
+        days = [self.tickers[index].times[row - self.offsets[index]] for index, row in zip(which, rows, strict=True)]
+        return [self.tickers[index].name for index in which], np.array(days, dtype="datetime64[us]")
+
     @override
     def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
         """A row per origin (the day of the last value that is known) and step.
 
         Columns: `series`, `origin`, `step`, `volatility`, and one per quantile.
         """
-        offsets = self.offsets
-        rows = outputs["row"].numpy()
-        which = np.searchsorted(offsets, rows, side="right") - 1
-        steps = np.tile(np.arange(1, self.horizon + 1), len(rows))
-        names = [self.tickers[index].name for index in which]
-        days = [self.tickers[index].times[row - offsets[index]] for index, row in zip(which, rows, strict=True)]
+        names, days = self.row_ids(outputs["row"].numpy())
+        steps = np.tile(np.arange(1, self.horizon + 1), len(names))
         table = pl.DataFrame(
             {
                 "series": [name for name in names for _ in range(self.horizon)],
-                "origin": np.repeat(np.array(days, dtype="datetime64[us]"), self.horizon),
+                "origin": np.repeat(days, self.horizon),
                 "step": steps,
                 "volatility": outputs["volatility"].numpy().repeat(self.horizon),
             }

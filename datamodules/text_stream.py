@@ -128,15 +128,24 @@ class TextStreamDataModule(StreamDataModule):
         self._read()
         return self._streams["test" if split == "predict" else split]
 
+    def places(self, rows: np.ndarray, *, split: Split) -> tuple[np.ndarray, np.ndarray]:
+        """The document of tokens, from 0 in the split, and their places in it from 0.
+
+        Args:
+            rows: Numbers of the tokens in the split, int64 (N,).
+            split: Which one.
+        """
+        starts = self.dataset(split).documents[:, 0]
+        document = np.searchsorted(starts, rows, side="right") - 1
+        return document, rows - starts[document]
+
     @override
     def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
         """A row per predicted token: `document`, `position` in it, and the model's outputs with tokens as text."""
         vocabulary = pl.Series(self.vocabulary)
         table = super().prediction_table(outputs)
-        starts = self.dataset("predict").documents[:, 0]
-        rows = table["row"].to_numpy()
-        document = np.searchsorted(starts, rows, side="right") - 1
-        places = pl.DataFrame({"document": document, "position": rows - starts[document] + 1})
+        document, position = self.places(table["row"].to_numpy(), split="predict")
+        places = pl.DataFrame({"document": document, "position": position + 1})
         texts = table.drop("row").with_columns(
             vocabulary.gather(table[name]).alias(name) for name in table.columns if name.endswith("token")
         )

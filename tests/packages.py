@@ -13,6 +13,7 @@ from onnx import helper, numpy_helper
 
 from lightning_app.packaging import Manifest, Predictor, TensorSpec, Tokenizer, write_package
 from lightning_app.packaging.golden import make_golden
+from lightning_app.packaging.node_ids import NODE_IDS, NodeIds
 
 LABELS = ("low", "middle", "high")
 COLUMNS = ("length", "width", "height", "weight")
@@ -79,7 +80,13 @@ def small_package(
 
 
 def package_of(
-    folder: Path, manifest: Manifest, model: bytes, request: Mapping[str, Any], *, tokenizer: Tokenizer | None = None
+    folder: Path,
+    manifest: Manifest,
+    model: bytes,
+    request: Mapping[str, Any],
+    *,
+    tokenizer: Tokenizer | None = None,
+    node_ids: NodeIds | None = None,
 ) -> Path:
     """Writes a package around any ONNX graph; its golden request, reference and evaluation are this request's.
 
@@ -89,8 +96,9 @@ def package_of(
         model: The ONNX file.
         request: A dict request; the tables hold a row for each of its rows.
         tokenizer: Where the input is text.
+        node_ids: Where nodes are asked by id.
     """
-    predictor = Predictor(manifest=manifest, model=model, tokenizer=tokenizer)
+    predictor = Predictor(manifest=manifest, model=model, tokenizer=tokenizer, node_ids=node_ids)
     num_rows = len(next(iter(request.values())))
     rows = {"row": np.arange(num_rows), "error": np.zeros(num_rows)}
     files: dict[str, bytes | Path] = {
@@ -103,6 +111,8 @@ def package_of(
     }
     if tokenizer is not None:
         files["tokenizer.json"] = tokenizer.to_json()
+    if node_ids is not None:
+        files[NODE_IDS] = node_ids.to_parquet()
     return write_package(folder, manifest=manifest, files=files)
 
 

@@ -16,6 +16,7 @@ from datamodules.graph.table_columns import (
     class_labels,
     feature_columns,
     feature_matrix,
+    id_column,
     node_classes,
     node_numbers,
     numbers_of,
@@ -95,7 +96,8 @@ class GraphTable(GraphSource):
         edges = read_table(self.edges, root=self.root, needed=[*ends, self.weight], ids=ends)
         taken = [self.id, self.label, self.time, self.split]
         self.feature_names = feature_columns(nodes, self.features, taken=taken, place=self.nodes)
-        numbers = node_numbers(nodes[self.id], place=self.nodes)
+        ids = id_column(nodes[self.id], place=self.nodes)
+        numbers = node_numbers(ids, place=self.nodes)
         y, class_names = node_classes(nodes, self.label, place=self.nodes)
         data = Data(
             x=feature_matrix(nodes, self.feature_names),
@@ -104,7 +106,7 @@ class GraphTable(GraphSource):
             ),
             y=y,
             class_names=class_names,
-            node_names=nodes[self.id].to_numpy(),
+            node_names=ids.to_numpy(),
         )
         if self.weight is not None:
             data.edge_weight = feature_matrix(edges, [self.weight])[:, 0]
@@ -189,7 +191,8 @@ class GraphSetTable(GraphSetSource):
         nodes = read_table(self.nodes, root=self.root, needed=[self.graph, self.id], ids=[self.graph, self.id])
         edges = read_table(self.edges, root=self.root, needed=[self.graph, *ends, self.weight], ids=[self.graph, *ends])
         self.feature_names = feature_columns(nodes, self.features, taken=[self.graph, self.id], place=self.nodes)
-        graph_numbers = node_numbers(graphs[self.graph], place=self.graphs)
+        graph_ids = id_column(graphs[self.graph], place=self.graphs)
+        graph_numbers = node_numbers(graph_ids, place=self.graphs)
         node_graph = numbers_of(
             nodes[self.graph], graph_numbers, place=self.nodes, where=f"the graphs of {self.graphs}"
         )
@@ -214,7 +217,7 @@ class GraphSetTable(GraphSetSource):
             y=y,
             edge_weight=None if self.weight is None else feature_matrix(edges, [self.weight])[:, 0],
             class_names=class_names,
-            graph_names=graphs[self.graph].to_numpy(),
+            graph_names=graph_ids.to_numpy(),
         )
 
     def _targets(self, label: pl.Series) -> tuple[Tensor, list[str] | None]:

@@ -13,6 +13,7 @@ from datamodules.graph.source import GraphSource
 from datamodules.graph.table_columns import (
     feature_columns,
     feature_matrix,
+    id_column,
     node_classes,
     node_numbers,
     read_table,
@@ -117,11 +118,12 @@ class HeteroGraphTable(GraphSource):
         for kind, table in self.nodes.items():
             roles = [table.id, table.label, table.split, table.time]
             frame = read_table(table.path, root=self.root, needed=roles, ids=[table.id])
-            numbers[kind] = node_numbers(frame[table.id], place=table.path)
+            ids = id_column(frame[table.id], place=table.path)
+            numbers[kind] = node_numbers(ids, place=table.path)
             store = data[kind]
             features = feature_columns(frame, table.features, taken=roles, place=table.path)
             store.x = feature_matrix(frame, features)
-            store.node_names = frame[table.id].to_numpy()
+            store.node_names = ids.to_numpy()
             if table.label or kind == self.target_type:
                 store.y, store.class_names = node_classes(frame, table.label or None, place=table.path)
             if table.time:

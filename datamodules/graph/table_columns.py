@@ -48,6 +48,24 @@ def read_table(path: str, *, root: str | None, needed: Sequence[str | None], ids
     return frame
 
 
+def id_column(ids: pl.Series, *, place: str) -> pl.Series:
+    """A column of ids as int64 or text, as answers will name them; see `node_numbers` for what else they must be."""
+    if ids.dtype in (pl.Categorical, pl.Enum):
+        return ids.cast(pl.String)
+    if ids.dtype == pl.String:
+        if (wrong := ids.str.contains("\0", literal=True).fill_null(value=False)).any():
+            raise ValueError(f"{place}: {ids.name!r} holds a NUL character in row {wrong.arg_max()} (from 0)")
+        return ids
+    if not ids.dtype.is_integer():
+        raise ValueError(f"{place}: {ids.name!r} holds {ids.dtype}; ids are whole numbers or texts")
+    whole = ids.cast(pl.Int64, strict=False)
+    if whole.null_count() > ids.null_count():
+        row = (whole.is_null() & ids.is_not_null()).arg_max()
+        assert row is not None
+        raise ValueError(f"{place}: {ids.name!r} has {ids[row]} in row {row} (from 0); give ids of 63 bits, or texts")
+    return whole
+
+
 def node_numbers(ids: pl.Series, *, place: str) -> pl.DataFrame:
     """Ids in the order of their rows, as a table of `id` and `number` (0 to N - 1)."""
     if ids.null_count():
@@ -64,6 +82,8 @@ def numbers_of(ids: pl.Series, numbers: pl.DataFrame, *, place: str, where: str)
     Raises:
         ValueError: An id is not in the table; `where` says what that table is.
     """
+    if ids.dtype.is_integer() and numbers.schema["id"] == pl.Int64:
+        ids = ids.cast(pl.Int64, strict=False)
     if ids.dtype != numbers.schema["id"]:  # whole numbers here, text there: compare how they are written
         ids, numbers = ids.cast(pl.String), numbers.with_columns(pl.col("id").cast(pl.String))
     found = pl.DataFrame({"id": ids}).join(numbers, on="id", how="left", maintain_order="left")["number"]

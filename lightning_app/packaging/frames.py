@@ -27,7 +27,11 @@ def as_frame(request: Any) -> "pl.DataFrame | None":
         return None
     import polars as pl
 
-    return pl.DataFrame(request)
+    try:
+        return pl.DataFrame(request)
+    except Exception as error:  # of whoever wrote the table: pandas, Arrow, or polars
+        why = (str(error).strip() or type(error).__name__).splitlines()[0][:500]
+        raise RequestError(f"request: a column of the table cannot be read: {why}") from error
 
 
 def read_frame(frame: "pl.DataFrame", inputs: Sequence[TensorSpec]) -> tuple[dict[str, Values], dict[int, str]]:
@@ -59,7 +63,7 @@ def read_frame(frame: "pl.DataFrame", inputs: Sequence[TensorSpec]) -> tuple[dic
             raise RequestError(f"{_some(missing)}: no such column, the table has {_some(frame.columns)}")
         parts = frame.select(spec.columns)
         for name in spec.columns:
-            _check_numbers(name, parts[name].dtype)
+            _check_numbers(name, parts[name].dtype, spec)
         arrays = [_numbers(parts[name]) for name in spec.columns]
         found = np.empty((len(frame), len(arrays)), dtype=np.result_type(*arrays))
         for place, array in enumerate(arrays):  # faster than stacking, and than a table's own array by rows
@@ -89,11 +93,17 @@ def write_frame(answer: "Mapping[str, Values | pl.Series]") -> "pl.DataFrame":
 
 def _read(series: "pl.Series", spec: TensorSpec, bad: dict[int, str]) -> Values:
     """Numbers (N, ...) with the axes of the input behind the rows."""
+    import polars as pl
+
     depth = len(spec.shape) - 1
+    if series.dtype == pl.Null and depth:  # no row has a list
+        series = series.cast(pl.List(pl.Float64))
+        for _ in range(depth - 1):
+            series = series.cast(pl.List(series.dtype))
     leaf, found = series.dtype, 0
     while (inner := getattr(leaf, "inner", None)) is not None:
         leaf, found = inner, found + 1
-    _check_numbers(series.name, leaf)
+    _check_numbers(series.name, leaf, spec)
     if found != depth:
         wanted = ("numbers", "lists of numbers")[depth] if depth < 2 else f"lists of lists, {depth} deep, of numbers"
         raise RequestError(f"{series.name}: a column of {series.dtype} given, {wanted} needed")
@@ -129,13 +139,15 @@ def _read_fixed(series: "pl.Series", sizes: Sequence[int], bad: dict[int, str]) 
 def _read_lists(series: "pl.Series", depth: int, bad: dict[int, str]) -> Values:
     """Lists of any sizes."""
     name, num_rows = series.name, len(series)
-    for missing in np.flatnonzero(series.is_null().to_numpy()).tolist():
-        bad.setdefault(missing, f"{name}: missing")
+    owners = np.arange(num_rows)  # the row of each list at the level that is looked at
     levels: list[Array] = []  # lengths of the lists, level by level
     for _ in range(depth):
         series = _as_lists(series)
+        for missing in owners[series.is_null().to_numpy()].tolist():
+            bad.setdefault(missing, f"{name}: {'missing' if not levels else 'a list in it is missing'}")
         lengths = series.list.len().fill_null(0).to_numpy()
         levels.append(lengths)
+        owners = np.repeat(owners, lengths)
         series = series.filter(lengths > 0).explode()  # explode makes a null of an empty list
     flat = _numbers(series)
     if flat.size and all((lengths == lengths[0]).all() for lengths in levels):
@@ -179,9 +191,11 @@ def _arrays_alone(dtype: Any) -> bool:
     return not isinstance(dtype, pl.Array) or _arrays_alone(dtype.inner) if not isinstance(dtype, pl.List) else False
 
 
-def _check_numbers(name: str, dtype: Any) -> None:
+def _check_numbers(name: str, dtype: Any, spec: TensorSpec) -> None:
     import polars as pl
 
+    if dtype == pl.Boolean and "int" in spec.dtype:
+        raise RequestError(f"{name}: a column of {dtype} given, whole numbers needed")
     if not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)):
         raise RequestError(f"{name}: a column of {dtype} given, numbers needed")
 

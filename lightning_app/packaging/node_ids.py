@@ -189,8 +189,8 @@ def _column(name: str, given: Any) -> "pl.Series":
     """Ids as whole numbers, numbers with a fraction, or texts (B,)."""
     import polars as pl
 
-    if isinstance(given, str):
-        raise RequestError(f"{name}: a single text given, one per row needed")
+    if given is None or isinstance(given, str):
+        raise RequestError(f"{name}: {'nothing' if given is None else 'a single text'} given, an id per row needed")
     try:
         column = pl.Series(name, given, nan_to_null=True)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:

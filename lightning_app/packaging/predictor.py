@@ -118,7 +118,7 @@ class Predictor:
         reasons: dict[int, str] = {}
         others = set(passed)
         if self.tokenizer is not None and TEXT in names:
-            read[TOKENS] = self.tokenizer.read(request)
+            read[TOKENS] = self.tokenizer.read(request, reasons)
             others.add(TEXT)
         for name in () if self.manifest.node_ids is None else self.manifest.node_ids.inputs:
             if name in names:  # else it is missed below
@@ -130,7 +130,7 @@ class Predictor:
             values, bad = read_frame(request.drop(others), inputs)
             reasons = {**bad, **reasons}
         else:
-            values = read_request({key: request[key] for key in request if key not in others}, inputs)
+            values = read_request({key: request[key] for key in request if key not in others}, inputs, reasons)
         checked = check_values({**read, **values}, self._layout.inputs, reasons, least_size=self._layout.least_size)
         self._layout.check(checked, reasons)
         if reasons:

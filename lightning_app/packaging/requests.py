@@ -10,13 +10,14 @@ from lightning_app.packaging.signature import TensorSpec
 from lightning_app.packaging.values import Array, Values
 
 
-def read_request(request: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> dict[str, Values]:
+def read_request(request: Mapping[str, Any], inputs: Sequence[TensorSpec], bad: dict[int, str]) -> dict[str, Values]:
     """The numbers of each input, rows first.
 
     Args:
         request: By name of an input, an array (N, ...), nested lists, or one of these per row where rows differ in
             size. An input of named columns may also be those columns.
         inputs: What is looked for.
+        bad: By row, why it cannot be answered; rows are added that are None.
 
     Raises:
         RequestError: An input is missing, unknown, or not of numbers.
@@ -26,10 +27,10 @@ def read_request(request: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> di
     for spec in inputs:
         if spec.name in request:
             used.add(spec.name)
-            values[spec.name] = _values(spec.name, request[spec.name])
+            values[spec.name] = _values(spec, request[spec.name], bad)
         elif spec.columns is not None and len(spec.shape) == 2 and all(name in request for name in spec.columns):
             used.update(spec.columns)
-            columns = [_array(name, request[name]) for name in spec.columns]
+            columns = [_array(name, request[name], spec) for name in spec.columns]
             if len({column.shape for column in columns}) > 1 or columns[0].ndim != 1:
                 raise RequestError(f"{spec.name}: its columns have different numbers of rows")
             values[spec.name] = np.stack(columns, axis=1)
@@ -40,13 +41,18 @@ def read_request(request: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> di
     return values
 
 
-def _values(name: str, given: Any) -> Values:
+def _values(spec: TensorSpec, given: Any, bad: dict[int, str]) -> Values:
+    name = spec.name
+    is_list = isinstance(given, list | tuple)
+    if is_list and len(spec.shape) > 1 and any(row is None for row in given):
+        bad.update((place, f"{name}: missing") for place, row in enumerate(given) if row is None)
+        return [np.zeros(0) if row is None else _array(name, row, spec) for row in given]
     try:
-        array = _array(name, given)
+        array = _array(name, given, spec)
     except _UnevenError:
-        if not isinstance(given, list | tuple):
+        if not is_list:
             raise
-        return [_array(name, row) for row in given]  # rows of different sizes
+        return [_array(name, row, spec) for row in given]  # rows of different sizes
     if array.ndim < 1:
         raise RequestError(f"{name}: a single number given, one per row needed")
     return array
@@ -56,7 +62,9 @@ class _UnevenError(RequestError):
     """Lists that make no array."""
 
 
-def _array(name: str, given: Any) -> Array:
+def _array(name: str, given: Any, spec: TensorSpec) -> Array:
+    if "int" in spec.dtype and _holds_truth(given):  # among whole numbers they would become 0 and 1
+        raise RequestError(f"{name}: true or false given, whole numbers needed")
     try:
         array = np.asarray(given)
         if array.dtype.kind == "O" and isinstance(given, list | tuple):  # None among numbers
@@ -68,3 +76,9 @@ def _array(name: str, given: Any) -> Array:
     if array.dtype.kind not in "fiub":
         raise RequestError(f"{name}: values of {array.dtype} given, numbers needed")
     return array
+
+
+def _holds_truth(given: Any) -> bool:
+    if isinstance(given, list | tuple):
+        return any(isinstance(inner, bool) or _holds_truth(inner) for inner in given)
+    return False

@@ -91,11 +91,12 @@ class Tokenizer:
                 line.append(word)
         return "".join(lines) + " ".join(line)
 
-    def read(self, request: "Mapping[str, Any] | pl.DataFrame") -> list[Array]:
+    def read(self, request: "Mapping[str, Any] | pl.DataFrame", bad: dict[int, str]) -> list[Array]:
         """Tokens of each row of a request's `text`.
 
         Args:
             request: A dict with a text or a list of texts, or a table with a column of text.
+            bad: By row, why it cannot be answered; rows are added without a text, or with one that has no token.
 
         Raises:
             RequestError: It is not text.
@@ -105,7 +106,11 @@ class Tokenizer:
         for row, text in enumerate(texts):
             if text is not None and not isinstance(text, str):
                 raise RequestError(f"{TEXT}: {type(text).__name__} given in row {row}, text needed")
-        return [self.encode(text or "") for text in texts]
+        found = [self.encode(text or "") for text in texts]
+        for row, (text, tokens) in enumerate(zip(texts, found, strict=True)):
+            if not len(tokens):
+                bad.setdefault(row, f"{TEXT}: {'missing' if text is None else 'empty'}")
+        return found
 
     @cached_property
     def _index(self) -> dict[str, int]:

@@ -42,13 +42,14 @@ def check_values(
 
 
 def _with_axes(values: Values, spec: TensorSpec) -> Values:
-    """Lists without an element have the axes that they would have."""
+    """Lists without an element have the axes that they would have; a list of an empty list is no such list."""
     shape = [size if isinstance(size, int) else 0 for size in spec.shape[1:]]
     if 0 not in shape:
         return values
     if isinstance(values, list):
-        return [value if value.size else value.reshape(shape) for value in values]
-    return values if values.size else values.reshape([len(values), *shape])
+        return [value.reshape(shape) if value.shape[:1] == (0,) else value for value in values]
+    is_empty = not len(values) or values.shape[1:2] == (0,)
+    return values.reshape([len(values), *shape]) if is_empty else values
 
 
 def _cast(values: Values, spec: TensorSpec, reasons: dict[int, str]) -> Values:

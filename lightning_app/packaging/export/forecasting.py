@@ -99,7 +99,8 @@ class ForecastExporter(Exporter):
     def sample(self, count: int) -> Sample:
         tested = self._tested(spread(self.num_rows, count))
         targets = {"target": tested.batch["future"].contiguous().numpy()}
-        return Sample(rows=tested.rows, request=tested.request, answer=tested.answer, targets=targets)
+        ids = {"origin": self.data.series.times[tested.rows - 1].astype("datetime64[us]")}
+        return Sample(rows=tested.rows, request=tested.request, answer=tested.answer, targets=targets, ids=ids)
 
     def _tested(self, windows: np.ndarray) -> Tested:
         batch = self.data.dataset("test").__getitems__(windows)

@@ -142,11 +142,14 @@ class LanguageModelExporter(StreamExporter):
         tokens = batch["tokens"]
         rows = batch["row"][:, 0] if "row" in batch else torch.arange(len(tokens))
         (expected,) = self.fresh(tokens)
+        data = self.data
+        ids = {"document": data.places(rows.numpy(), split="test")[0]} if isinstance(data, TextStreamDataModule) else {}
         return Sample(
             rows=rows.numpy(),
             request={TOKENS: tokens.numpy()},
             answer={_OUTPUT: expected},
             targets={"target": batch["targets"].numpy()},
+            ids=ids,
         )
 
     @override

@@ -1,7 +1,6 @@
 """Trajectories: values of a series, chunk by chunk, to quantiles of what follows the last of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -126,12 +125,10 @@ class TrajectoryExporter(StreamExporter):
         )
 
     def _slices(self, rows: np.ndarray, volatility: Tensor) -> dict[str, np.ndarray]:
-        tickers, offsets = self.data.tickers, self.data.offsets
-        which = np.searchsorted(offsets, rows, side="right") - 1
-        days: list[Any] = [tickers[index].times[row - offsets[index]] for index, row in zip(which, rows, strict=True)]
+        names, days = self.data.row_ids(rows)
         return {
-            "ticker": np.array([tickers[index].name for index in which], dtype=np.str_),
-            "period": np.array(days, dtype="datetime64[us]").astype("datetime64[Y]").astype(str),
+            "ticker": np.array(names, dtype=np.str_),
+            "period": days.astype("datetime64[Y]").astype(str),
             "volatility": volatility.double().numpy(),
         }
 
@@ -140,11 +137,14 @@ class TrajectoryExporter(StreamExporter):
         batch = self.histories(count, self.module.prices.warm_up + self.module.chunk_size + 3)
         values = batch[_INPUT]
         forecast, volatility = self.fresh(values)
+        rows = batch["row"][:, -1].numpy()
+        names, days = self.data.row_ids(rows)
         return Sample(
-            rows=batch["row"][:, -1].numpy(),
+            rows=rows,
             request={_INPUT: values.numpy()},
             answer={_OUTPUT: forecast, _VOLATILITY: volatility},
             targets={"target": batch["future"][:, -1].numpy()},
+            ids={"series": np.array(names, dtype=np.str_), "origin": days},
         )
 
 
