@@ -32,7 +32,8 @@ class NeighborColumns:
         edge_time: Tensor | None = None,
         name: str = "edge_index",
     ) -> None:
-        if edge_index.dim() != 2 or len(edge_index) != 2 or edge_index.is_floating_point():
+        is_number = edge_index.is_floating_point() and edge_index.numel() > 0  # torch.empty(2, 0) is a float tensor
+        if edge_index.dim() != 2 or len(edge_index) != 2 or is_number:
             raise ValueError(f"{name}: must be int64 (2, E), not {edge_index.dtype} {tuple(edge_index.shape)}")
         source, target = edge_index.to("cpu", torch.int64)
         for nodes, count, end in ((source, num_sources, "sources"), (target, num_targets, "targets")):

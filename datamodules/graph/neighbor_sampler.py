@@ -9,6 +9,7 @@ import torch_geometric.sampler
 import torch_geometric.typing
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
+from torch_geometric.data.storage import BaseStorage
 from torch_geometric.sampler import (
     EdgeSamplerInput,
     HeteroSamplerOutput,
@@ -156,7 +157,7 @@ def neighbor_sampler(
         key: See `KeyedSampler.reseed`.
 
     Raises:
-        ValueError: The graph has no such times, or what is given does not fit together.
+        ValueError: The graph has no such times, its edges are given as `adj_t`, or what is given does not fit together.
     """
     if torch_geometric.typing.WITH_PYG_LIB:
         return CompiledNeighborSampler(data, fan_out=fan_out, time_attr=time_attr, disjoint=disjoint, key=key)
@@ -167,7 +168,7 @@ def neighbor_sampler(
         node_time = {name: data[name][time_attr] for name in data.node_types if time_attr in data[name]}
         edge_time = {name: data[name][time_attr] for name in data.edge_types if time_attr in data[name]}
         return TypedNeighborSampler(
-            edge_index={name: data[name].edge_index for name in data.edge_types},
+            edge_index={name: _edge_index(data[name], f"edges {name}") for name in data.edge_types},
             num_nodes={name: data[name].num_nodes for name in data.node_types},
             fan_out=fan_out,
             edge_time=edge_time or None,
@@ -178,7 +179,7 @@ def neighbor_sampler(
     times = None if time_attr is None else data[time_attr]
     of_nodes = time_attr is not None and data.is_node_attr(time_attr)
     return NeighborSampler(
-        edge_index=data.edge_index,
+        edge_index=_edge_index(data._store, "the graph"),
         num_nodes=data.num_nodes,
         fan_out=fan_out,
         edge_time=None if of_nodes else times,
@@ -186,3 +187,14 @@ def neighbor_sampler(
         disjoint=disjoint,
         key=key,
     )
+
+
+def _edge_index(store: BaseStorage, name: str) -> Tensor:
+    """The edges of a graph or of one type; a graph that says nothing of edges has none."""
+    if "edge_index" in store:
+        return store["edge_index"]
+    if "adj_t" in store or "adj" in store:
+        raise ValueError(f"{name}: has a sparse adjacency and no edge_index; leave out the transform ToSparseTensor")
+    if of_edges := [key for key in store if str(key).startswith("edge_") and not str(key).startswith("edge_label")]:
+        raise ValueError(f"{name}: has {', '.join(of_edges)} and no edge_index; give sources and targets, int64 (2, E)")
+    return torch.empty(2, 0, dtype=torch.int64)

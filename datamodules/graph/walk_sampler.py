@@ -44,6 +44,7 @@ class WalkSampler(KeyedSampler):
         self._stream = KeyedStream(key)
         self._pools = {name: NodePool(count, (node_time or {}).get(name)) for name, count in num_nodes.items()}
         self._time_dtype = _time_dtype({**(edge_time or {}), **(node_time or {})})
+        self._node_time = dict(node_time or {})
         columns = {}
         for name, edges in edge_index.items():
             time = (edge_time or {}).get(name)
@@ -87,7 +88,7 @@ class WalkSampler(KeyedSampler):
         """Samples around nodes.
 
         Args:
-            index: Seeds, with their times if the sampler has times.
+            index: Seeds, with their times if the sampler has times; without them, times of nodes are those of seeds.
             kwargs: None are known.
 
         Returns:
@@ -97,8 +98,11 @@ class WalkSampler(KeyedSampler):
             ValueError: Seeds do not exist, or times are missing, superfluous or of another type.
         """
         seed = index.node.to(torch.int64).numpy()
-        times = self._checked_time(index.time, len(seed))
-        walked = self._sample({self._node_type(index.input_type): seed}, times, self._stream.generator())
+        name = self._node_type(index.input_type)
+        self._check_seeds(name, seed)
+        own_time = self._node_time[name][index.node.cpu()] if index.time is None and name in self._node_time else None
+        times = self._checked_time(index.time if own_time is None else own_time, len(seed))
+        walked = self._sample({name: seed}, times, self._stream.generator())
         return self._output(walked, walked.owners, (index.input_id, index.time))
 
     @override
@@ -162,10 +166,13 @@ class WalkSampler(KeyedSampler):
         self, seeds: dict[NodeType, np.ndarray], times: np.ndarray | None, generator: np.random.Generator
     ) -> Walked:
         for name, seed in seeds.items():
-            count = self._walk.num_nodes[name]
-            if len(seed) and (seed.min() < 0 or seed.max() >= count):
-                raise ValueError(f"seeds are {seed.min()} to {seed.max()}, but nodes are 0 to {count - 1}")
+            self._check_seeds(name, seed)
         return self._walk(seeds, times, generator)
+
+    def _check_seeds(self, name: NodeType, seed: np.ndarray) -> None:
+        count = self._walk.num_nodes[name]
+        if len(seed) and (seed.min() < 0 or seed.max() >= count):
+            raise ValueError(f"seeds are {seed.min()} to {seed.max()}, but nodes are 0 to {count - 1}")
 
     def _checked_time(self, time: Tensor | None, count: int) -> np.ndarray | None:
         if time is None:

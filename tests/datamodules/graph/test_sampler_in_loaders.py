@@ -159,6 +159,41 @@ def test_times_are_found_by_their_name():
         neighbor_sampler(of_nodes, fan_out=[1], time_attr="when")
 
 
+def test_seeds_without_a_time_have_that_of_their_node():
+    time = torch.arange(100).flip(0)
+    data = plain_graph(time=time)
+    for batch in NodeLoader(data, neighbor_sampler(data, fan_out=[-1, -1], time_attr="time"), batch_size=10):
+        assert (batch.time <= batch.time[batch.batch]).all()  # seeds come first, in the order of their subgraphs
+        assert batch.edge_index.shape[1]
+    given = NodeLoader(data, neighbor_sampler(data, fan_out=[-1], time_attr="time"), batch_size=100, input_time=time)
+    own = NodeLoader(data, neighbor_sampler(data, fan_out=[-1], time_attr="time"), batch_size=100)
+    assert torch.equal(next(iter(given)).n_id, next(iter(own)).n_id)
+    edges = plain_graph(edge_time=torch.arange(800))
+    with pytest.raises(ValueError, match="seeds have no time, but the graph does: give input_time"):
+        next(iter(NodeLoader(edges, neighbor_sampler(edges, fan_out=[1], time_attr="edge_time"))))
+
+
+@pytest.mark.parametrize("edges", [{}, {"edge_index": torch.empty(2, 0)}, {"edge_index": torch.empty(2, 0).long()}])
+def test_a_graph_without_edges_gives_its_seeds(edges):
+    data = Data(x=torch.arange(10.0).view(10, 1), **edges)
+    batches = list(NodeLoader(data, neighbor_sampler(data, fan_out=[2, 2]), batch_size=5))
+    assert [batch.x[:, 0].tolist() for batch in batches] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+    typed = HeteroData(user={"x": data.x}, item={"x": data.x})
+    if edges:
+        typed[BUYS].edge_index = edges["edge_index"]
+    (batch,) = NodeLoader(typed, neighbor_sampler(typed, fan_out=[2]), input_nodes="item", batch_size=10)
+    assert (batch["item"].num_nodes, batch["user"].num_nodes) == (10, 0)
+
+
+def test_edges_that_are_not_an_edge_index_are_refused():
+    with pytest.raises(
+        ValueError, match="a sparse adjacency and no edge_index; leave out the transform ToSparseTensor"
+    ):
+        neighbor_sampler(Data(x=torch.zeros(3, 1), adj_t=torch.eye(3).to_sparse_csr()), fan_out=[1])
+    with pytest.raises(ValueError, match="edge_attr and no edge_index"):
+        neighbor_sampler(Data(x=torch.zeros(3, 1), edge_attr=torch.zeros(4)), fan_out=[1])
+
+
 def test_without_pyg_lib_the_samplers_are_ours(monkeypatch):
     monkeypatch.setattr(torch_geometric.typing, "WITH_PYG_LIB", False)
     assert isinstance(neighbor_sampler(plain_graph(), fan_out=[2]), NeighborSampler)
