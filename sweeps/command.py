@@ -26,6 +26,8 @@ from sweeps.study_run import StudyRun
 from sweeps.sweep_file import SweepFile
 from sweeps.trial_processes import TrialProcesses
 
+_STOP_SECONDS = 30.0
+
 
 def run(args: list[str]) -> None:
     """Runs the verb; see `--help`.
@@ -62,6 +64,7 @@ def run(args: list[str]) -> None:
         metrics=list(sweep.metrics),
         max_parameters=sweep.constraints.get("parameters"),
         patience=2 * given.lease,
+        stop_seconds=min(given.lease, _STOP_SECONDS),
     ) as processes:
         base = processes.wait_until_ready()
         if given.checkpoint_by_metric:

@@ -1,6 +1,8 @@
 """Runs trials in processes of their own, prunes and retries them, and tells the study what came of them."""
 
 import signal
+import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +22,9 @@ from sweeps.space import SearchSpace
 from sweeps.supply import Supply
 from sweeps.trial_processes import Ended, Report, TrialProcesses
 from sweeps.words import as_word
+
+_KILL_SECONDS = 10.0
+"""How long trials that were killed may take to go."""
 
 
 class Coordinator:
@@ -68,6 +73,7 @@ class Coordinator:
         self.on_change = on_change
         self.running: dict[int, RunningTrial] = {}
         self._interrupted = 0
+        self._interrupted_at = 0.0
 
     def run(self, processes: TrialProcesses) -> int:
         """Runs until the study has its trials, or until Ctrl-C or SIGTERM: then trials save, stop and wait.
@@ -80,16 +86,21 @@ class Coordinator:
         """
         signals = (signal.SIGINT, signal.SIGTERM)
         previous = [signal.signal(number, self._interrupt) for number in signals]
+        previous_wakeup = signal.set_wakeup_fd(processes.wakeup, warn_on_full_buffer=False)
         try:
             while self._fill(processes) or self.running:
-                for event in processes.events(timeout=self.leases.pause):
+                timeout = min(1.0, self.leases.pause) if self._interrupted else self.leases.pause
+                for event in processes.events(timeout=timeout):
                     self._give_up_lost(processes)
                     if isinstance(event, Report):
                         self._reported(event)
                     else:
                         self._ended(event, processes)
                 self._give_up_lost(processes)
+                if not self._end_hung(processes):
+                    break
         finally:
+            signal.set_wakeup_fd(previous_wakeup)
             with suppress(Exception):  # the storage may be what failed; then others wait for the lease to end
                 self.leases.leave()
             for number, handler in zip(signals, previous, strict=True):
@@ -101,7 +112,7 @@ class Coordinator:
     def _interrupt(self, number: int, _: Any) -> None:
         if self._interrupted:
             raise KeyboardInterrupt
-        self._interrupted = number
+        self._interrupted, self._interrupted_at = number, time.monotonic()
 
     def _fill(self, processes: TrialProcesses) -> bool:
         """Gives free slots a trial; False if there is none left to give, and none that others may yet lose."""
@@ -126,6 +137,23 @@ class Coordinator:
             if not running.asked_to_stop:
                 processes.signal(number, signal.SIGTERM)
                 running.asked_to_stop = True
+
+    def _end_hung(self, processes: TrialProcesses) -> bool:
+        """Kills trials that were asked to stop and have not; False if not even that ends them."""
+        if not self._interrupted:
+            return True
+        waited = time.monotonic() - self._interrupted_at - processes.stop_seconds
+        if waited > 0:
+            for number, running in self.running.items():
+                if not running.was_killed:
+                    running.was_killed = True
+                    processes.signal(number, signal.SIGKILL)
+                    print(  # noqa: T201
+                        f"warning: trial {number} did not stop within {processes.stop_seconds:g} s and was killed; it "
+                        "goes on from its last checkpoint",
+                        file=sys.stderr,
+                    )
+        return waited < _KILL_SECONDS
 
     def _give_up_lost(self, processes: TrialProcesses) -> None:
         """Ends trials that others have taken up, as this process was paused or away from the storage for too long."""

@@ -56,6 +56,7 @@ class JournalFile(JournalFileBackend):
     """
 
     def __init__(self, path: str | Path) -> None:
+        self.path = str(path)
         self._own_lock = FileLock(f"{path}.lock")
         super().__init__(str(path), lock_obj=self._own_lock)
 

@@ -1,6 +1,6 @@
 """Which process runs which trial, agreed upon in any storage of Optuna.
 
-A study beside the study, `<name>.claims`, is a log: its trials are claims, and a storage gives each the next number, in
+A study of its own, see `sweeps.claims`, is a log: its trials are claims, and a storage gives each the next number, in
 one step that all its users see in one order. A claim says which claim it follows; it counts if that one was still the
 last of its trial. So of two that follow the same one the first counts, and everyone who reads the log agrees.
 
@@ -15,6 +15,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState, create_trial
 
+from sweeps.claims import claims_of
 from sweeps.owner import Owner
 from sweeps.running_trial import REPORTED
 
@@ -46,7 +47,7 @@ class Leases:
     """Trials of a study that this process runs, among others that run theirs.
 
     Args:
-        study: The study; its storage keeps the claims.
+        study: The study; the claims are kept beside its storage.
         seconds: How long a process may be silent before others take up its trials.
     """
 
@@ -54,10 +55,7 @@ class Leases:
         self.study = study
         self.seconds = seconds
         self.owner = Owner.here()
-        # Only the one that creates it needs a direction, and there is nothing to optimise.
-        self._claims = optuna.create_study(
-            storage=study._storage, study_name=f"{study.study_name}.claims", load_if_exists=True
-        )
+        self._claims = claims_of(study)
         self._last: dict[int, _Claim] = {}
         self._read = 0
         self._mine: set[int] = set()

@@ -34,6 +34,7 @@ class RunningTrial:
         kills: How often it was killed without having got further than before.
         furthest: The last step that an earlier start came to.
         asked_to_stop: It was asked to save and stop.
+        was_killed: It did not, and was killed.
     """
 
     trial: optuna.Trial
@@ -48,6 +49,7 @@ class RunningTrial:
     kills: int = 0
     furthest: int = -1
     asked_to_stop: bool = False
+    was_killed: bool = False
     _steps: set[int] = field(default_factory=set)
     _begun: float = field(default_factory=time.monotonic)
 

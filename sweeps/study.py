@@ -2,16 +2,19 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import check_distribution_compatibility
+from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage
 
 from lightning_app.errors import UsageError, nearest
+from sweeps.claims import SUFFIX
 from sweeps.seeded_sampler import SeededSampler
 from sweeps.storage import check_there, open_storage
 from sweeps.sweep_file import SweepFile
@@ -57,6 +60,10 @@ def open_study(
         load_if_exists=True,
     )
     _check_metrics(study, sweep)
+    if study.metric_names is None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.set_metric_names(list(sweep.metrics))
     _check_space(study, sweep)
     _check_config(study, base)
     _check_bounds(study, sweep)
@@ -79,7 +86,7 @@ def storage_to_resume(folder: Path, storage_url: str | None) -> BaseStorage:
     if storage_url is not None:
         check_there(storage_url)
     storage = open_storage(storage_url, folder)
-    known = [name for name in optuna.get_all_study_names(storage) if not name.endswith(".claims")]
+    known = [name for name in optuna.get_all_study_names(storage) if not name.endswith(SUFFIX)]
     # A folder in which nothing has run may be of a sweep that ended before it had made its study.
     if folder.name in known or (folder.exists() and not any(folder.glob("trials/*"))):
         return storage

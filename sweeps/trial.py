@@ -22,6 +22,7 @@ from lightning_app.errors import UsageError, describe, exit_code
 from sweeps.address import ADDRESS
 from sweeps.fit_parser import FitParser
 from sweeps.measurements import Measurements
+from sweeps.process_tree import die_with_parent
 
 
 class TrialReport(Callback):
@@ -148,5 +149,6 @@ def main(args: list[str]) -> int:
     return 0
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # a further rank, whose first one started it
+    die_with_parent()
     sys.exit(main(sys.argv[1:]))

@@ -19,7 +19,8 @@ from lightning_app.errors import UsageError
 from sweeps.address import ADDRESS
 
 _ROOT = str(Path(__file__).resolve().parent.parent)  # the same code there as here
-_STOP_SECONDS = 60.0
+_SPARE_SECONDS = 10.0
+"""What the fork server may take beyond the time in which its trials are to stop."""
 _MAX_EARLY_DEATHS = 3
 
 
@@ -72,6 +73,7 @@ class TrialProcesses:
         metrics: Names of the metrics that trials report.
         max_parameters: A fit with more parameters ends before its first step.
         patience: Seconds that a trial waits for the answer to a report, before it ends itself.
+        stop_seconds: Seconds that trials may take to save and stop; then they are killed.
 
     Attributes:
         kept_by: Metric and mode by which a fit keeps its best checkpoint, once the imports are done.
@@ -85,19 +87,26 @@ class TrialProcesses:
         metrics: list[str],
         max_parameters: float | None = None,
         patience: float = 60.0,
+        stop_seconds: float = 30.0,
     ) -> None:
         self.metrics = metrics
         self.max_parameters = max_parameters
         self.patience = patience
+        self.stop_seconds = stop_seconds
         self._folder = tempfile.TemporaryDirectory(prefix="sweep-")
         self._address = str(Path(self._folder.name) / "socket")  # in a short path: 108 bytes are the limit
         self._log = Path(self._folder.name) / "fork_server.log"
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(self._address)
         self._listener.listen()
-        self._command = [sys.executable, "-m", "lightning_app.start", "sweeps.fork_server", space, *fit]
+        start = [sys.executable, "-m", "lightning_app.start", "sweeps.fork_server"]
+        self._command = [*start, str(stop_seconds), space, *fit]
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
+        # A signal ends the wait for events: Python would only note it, and wait on.
+        self._wakeup, self._wakeup_write = socket.socketpair()
+        self._wakeup_write.setblocking(False)
+        self._selector.register(self._wakeup, selectors.EVENT_READ)
         self._pending: dict[Any, bytes] = {}
         self._trials: dict[int, int | None] = {}  # number to process, once it is known
         self._early_deaths = 0
@@ -118,6 +127,11 @@ class TrialProcesses:
             )
         assert self._server.stdout is not None
         self._selector.register(self._server.stdout, selectors.EVENT_READ)
+
+    @property
+    def wakeup(self) -> int:
+        """File descriptor for `signal.set_wakeup_fd`: `events` returns when a signal has come."""
+        return self._wakeup_write.fileno()
 
     def wait_until_ready(self) -> dict[str, Any]:
         """Waits for the imports, and for the check of the space.
@@ -160,6 +174,9 @@ class TrialProcesses:
     def events(self, timeout: float) -> Iterator[Report | Ended]:
         """What happened, after waiting for at most `timeout` seconds."""
         for key, _ in self._selector.select(timeout):
+            if key.fileobj is self._wakeup:
+                self._wakeup.recv(4096)
+                continue
             if key.fileobj is self._listener:
                 connection, _ = self._listener.accept()
                 self._selector.register(connection, selectors.EVENT_READ)
@@ -226,16 +243,26 @@ class TrialProcesses:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends the fork server, which asks trials that still run to save and stop; none waits for an answer."""
+        """Ends the fork server, which asks trials that still run to save and stop; none waits for an answer.
+
+        A second Ctrl-C does not wait for them. Whatever does not stop in time is killed, with its process group.
+        """
+        if kind is KeyboardInterrupt:
+            for trial in self._trials:
+                self.signal(trial, signal.SIGKILL)
         assert self._server.stdin is not None
         with suppress(BrokenPipeError):
             self._server.stdin.close()
         for key in list(self._selector.get_map().values()):
             if isinstance(key.fileobj, socket.socket):
                 key.fileobj.close()
+        self._wakeup_write.close()
         try:
-            self._server.wait(timeout=_STOP_SECONDS if self._ready else 0)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._server.pid, signal.SIGKILL)
+            self._server.wait(timeout=self.stop_seconds + _SPARE_SECONDS if self._ready else 0)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            for process in (self._server.pid, *self._trials.values()):
+                if process is not None:
+                    with suppress(ProcessLookupError):
+                        os.killpg(process, signal.SIGKILL)
             self._server.wait()
         self._folder.cleanup()

@@ -15,6 +15,7 @@ import pytest
 from optuna.trial import TrialState
 
 from lightning_app.__main__ import main
+from sweeps.claims import claims_of
 from sweeps.storage import open_storage
 from tests.sweeps.conftest import PROCESS
 from tests.sweeps.postgres import needs_postgres
@@ -113,6 +114,6 @@ def test_a_paused_coordinator_gives_its_trials_up_to_the_one_that_took_them(
     study = optuna.load_study(study_name="shared", storage=open_storage(None, folder))
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 2
     assert all(len(trial.intermediate_values) == 40 for trial in study.trials)
-    claims = optuna.load_study(study_name="shared.claims", storage=open_storage(None, folder)).trials
+    claims = claims_of(study).trials
     owners = {claim.user_attrs["claim"]["owner"] for claim in claims if claim.user_attrs["claim"]["trial"] == 0}
     assert len(owners) == 2

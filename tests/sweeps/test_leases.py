@@ -13,6 +13,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from lightning_app.errors import UsageError
 from sweeps.leases import Leases
 from sweeps.storage import open_storage
 from tests.sweeps.conftest import PROCESS
@@ -61,6 +62,40 @@ def test_of_processes_that_claim_at_once_one_gets_each_trial(url: str, tmp_path:
     got = claim_at_once(url, name, 0)
     assert sorted(number for part in got for number in part) == sorted(left)
     assert left
+
+
+@needs_postgres
+@pytest.mark.parametrize(
+    "url", ["journal", "sqlite", "postgresql", pytest.param("grpc", marks=pytest.mark.slow)], indirect=True
+)
+def test_claims_are_no_study_and_those_of_an_older_version_are_gone_on_with(url: str, tmp_path: Path) -> None:
+    name = f"alone at {url}"
+    study = study_at(url, tmp_path, name)
+    names_before = set(optuna.get_all_study_names(study._storage))
+    owner, other = Leases(study, seconds=600), Leases(study_at(url, tmp_path, name), seconds=600)
+    assert owner.take(study.ask().number)
+    assert other.adopt() is None
+    owner.leave()
+    assert other.adopt() == 0
+    assert set(optuna.get_all_study_names(open_storage(url, tmp_path))) == names_before
+    if url.split(":")[0] in ("journal", "sqlite"):
+        alone = optuna.load_study(study_name=None, storage=open_storage(url, tmp_path))
+        assert alone.study_name == name
+    # Claims in the storage of the study, as it was once: a process of that version may still be at work.
+    old = study_at(url, tmp_path, f"{name} of old")
+    optuna.create_study(storage=old._storage, study_name=f"{old.study_name}.claims")
+    first, second = Leases(old, seconds=600), Leases(study_at(url, tmp_path, old.study_name), seconds=600)
+    assert first.take(old.ask().number)
+    assert second.adopt() is None
+    assert len(optuna.load_study(study_name=f"{old.study_name}.claims", storage=old._storage).trials) == 1
+
+
+def test_claims_of_a_study_that_is_gone_are_not_taken_for_those_of_a_new_one(tmp_path: Path) -> None:
+    study = study_at(None, tmp_path)
+    assert Leases(study, seconds=600).take(study.ask().number)
+    (tmp_path / "journal.log").unlink()
+    with pytest.raises(UsageError, match=r"claims of an older study of that name are left in .*journal\.log\.claims"):
+        Leases(study_at(None, tmp_path), seconds=600)
 
 
 @needs_postgres
@@ -180,9 +215,10 @@ def test_one_write_renews_any_number_of_trials(tmp_path: Path) -> None:
     owner = Leases(study_at(None, tmp_path), seconds=0.01)
     assert all(owner.take(owner.study.ask().number) for _ in range(5))
     time.sleep(0.01)
-    lines = len((tmp_path / "journal.log").read_text().splitlines())
+    before = {path: len(path.read_text().splitlines()) for path in tmp_path.glob("journal.log*")}
     assert owner.renew() == []
-    assert len((tmp_path / "journal.log").read_text().splitlines()) == lines + 1
+    after = {path: len(path.read_text().splitlines()) for path in tmp_path.glob("journal.log*")}
+    assert sum(after.values()) == sum(before.values()) + 1
 
 
 def test_a_stopped_process_is_not_dead(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from tests.sweeps.conftest import SPACE
 def study_of(tmp_path: Path) -> optuna.Study:
     folder = tmp_path / "runs" / "sweeps" / "small_space"
     storage = JournalStorage(JournalFileBackend(str(folder / "journal.log")))
-    return optuna.load_study(study_name="small_space", storage=storage)
+    return optuna.load_study(study_name=None, storage=storage)  # there is no other
 
 
 def test_a_sweep_goes_on_to_its_number_of_trials_and_its_best_can_be_fitted_again(
@@ -37,6 +37,7 @@ def test_a_sweep_goes_on_to_its_number_of_trials_and_its_best_can_be_fitted_agai
     assert main(sweep_args("--trials", "4", "--resume", "--study", "smal_space")) == 2  # it is not
     assert main(sweep_args("--trials", "4", "--resume", fit=twice)) == 0
     study = study_of(tmp_path)
+    assert (study.study_name, study.metric_names) == ("small_space", ["val/mse"])
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
     assert [list(trial.intermediate_values) for trial in study.trials] == [[0, 1, 2, 3]] * 4
     assert len({trial.params["model.optimizer.lr"] for trial in study.trials}) == 4
