@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from lightning_app.registry.errors import RegistryUnreachableError
 
 DEFAULT = "sqlite:///mlflow.db"
 _SQLITE = "sqlite:///"
-_DATABASES = ("postgresql", "mysql", "mssql")
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class RegistryAddress:
                 )
             return cls(_SQLITE + path)
         scheme = urlsplit(given).scheme
-        if scheme in ("http", "https", "databricks") or scheme.split("+")[0] in _DATABASES:
+        if scheme in ("http", "https", "databricks") or scheme.split("+")[0] in _PORTS:
             return cls(given)
         raise UsageError(
             f"registry: {given!r} given; sqlite:///FILE, http(s)://HOST:PORT or postgresql://... is needed "
@@ -63,6 +64,19 @@ class RegistryAddress:
         """A short name for folders."""
         return hashlib.sha256(self.uri.encode()).hexdigest()[:16]
 
+    @property
+    def is_server(self) -> bool:
+        """Whether an MLflow server is asked, and no database."""
+        return self.uri.startswith(("http", "databricks"))
+
+    @property
+    def title(self) -> str:
+        """As it may be shown: without a password."""
+        parts = urlsplit(self.uri)
+        if not parts.password:
+            return self.uri
+        return self.uri.replace(f":{parts.password}@", ":***@", 1)
+
     def check(self, timeout: float = 5.0) -> None:
         """Raises unless the registry is there: one request, no retries.
 
@@ -70,7 +84,7 @@ class RegistryAddress:
             timeout: Seconds that a server has to answer.
 
         Raises:
-            RegistryUnreachableError: The file does not exist, or the server does not answer.
+            RegistryUnreachableError: The file does not exist, or the server or database does not answer.
         """
         if self.database is not None:
             if not self.database.is_file():
@@ -82,4 +96,12 @@ class RegistryAddress:
                 return  # somebody answers; a proxy may not let /health through
             except OSError as error:
                 reason = getattr(error, "reason", error)
-                raise RegistryUnreachableError(f"the registry at {self.uri} does not answer: {reason}") from error
+                raise RegistryUnreachableError(f"the registry at {self.title} does not answer: {reason}") from error
+        elif port := _PORTS.get(urlsplit(self.uri).scheme.split("+")[0]):
+            # MLflow would try for two minutes, in many words.
+            parts = urlsplit(self.uri)
+            try:
+                if parts.hostname and not parts.hostname.startswith("/"):
+                    socket.create_connection((parts.hostname, parts.port or port), timeout).close()
+            except OSError as error:
+                raise RegistryUnreachableError(f"the registry at {self.title} does not answer: {error}") from error

@@ -19,9 +19,15 @@ def register(args: list[str]) -> None:
     parser.add_argument("package", help="folder of the package")
     parser.add_argument("--name", default=None, help="name of the model; default: that of the package")
     parser.add_argument("--registry", default=None, help=REGISTRY_HELP)
+    parser.add_argument(
+        "--artifacts",
+        default=None,
+        metavar="PLACE",
+        help="where a new registry keeps packages, a folder or a URI; a database needs it once: a place all hosts see",
+    )
     given = parser.parse_args(args[1:])
     registry = Registry(given.registry)
-    number = registry.register(given.package, given.name)
+    number = registry.register(given.package, given.name, artifacts=given.artifacts)
     name = given.name or registry.resolve(given.package).name
     print(f"registered: {name}@{number}")  # noqa: T201
 
@@ -52,7 +58,8 @@ def promote(args: list[str]) -> None:
         print(f"{title} is {done.alias} already")  # noqa: T201
         return
     instead = "" if done.before is None else f" instead of {done.name}@{done.before}"
-    print(f"promoted: {title} is {done.alias}{instead}{', gates overruled' if done.forced else ''}")  # noqa: T201
+    lost = f", {' and '.join(done.lost)} no more" if done.lost else ""
+    print(f"promoted: {title} is {done.alias}{lost}{instead}{', gates overruled' if done.forced else ''}")  # noqa: T201
 
 
 def rollback(args: list[str]) -> None:

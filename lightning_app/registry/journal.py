@@ -155,6 +155,7 @@ class Journal:
             is_first=entry.follows == 0,
         )
         state = self.repair()
+        self.store.describe_journal(self.name)
         for number, written in state.entries.items():
             if written.token == entry.token:
                 return number

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lightning_app.errors import UsageError
 from lightning_app.registry.errors import PromotionConflictError
 
 
@@ -22,13 +23,16 @@ def changing(folder: Path, name: str, *, wait: float) -> Iterator[None]:
 
     Raises:
         PromotionConflictError: Another process holds it.
+        UsageError: The folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f".{name}.lock", timeout=wait)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise PromotionConflictError(f"{name}: another process changes it at this moment; try again") from error
+    except OSError as error:
+        raise UsageError(f"registry: {folder} cannot be written: {error.strerror or error}") from error
     try:
         yield
     finally:

@@ -1,9 +1,10 @@
 """A package as a model that `mlflow.pyfunc` loads: no pickle, only this application's loader."""
 
+import json
 import shutil
 import tempfile
 import warnings
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 PACKAGE_FOLDER = "data/package"
 """Where the package lies within the model."""
+_DISTRIBUTION = "lightning-r2p"
+_NOTE = (
+    f"# {_DISTRIBUTION} {__version__} answers; it was installed from a folder, not from an index: install it first, "
+    "e.g. from its wheel.\n"
+)
 _REQUIREMENTS = ("onnxruntime", "numpy", "polars", "pandas")
 
 
@@ -33,6 +39,7 @@ def write_mlflow_model(package: Path, manifest: Manifest, folder: Path) -> None:
     """
     import mlflow.pyfunc
 
+    own = [requirement] if (requirement := own_requirement()) is not None else []
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*input example")  # golden.json is one
         # MLflow names the folder of the data after where it came from.
@@ -42,9 +49,35 @@ def write_mlflow_model(package: Path, manifest: Manifest, folder: Path) -> None:
             loader_module="lightning_app.registry.pyfunc",
             data_path=str(named),
             signature=signature(manifest),
-            pip_requirements=[f"lightning-r2p=={__version__}", *(f"{name}=={version(name)}" for name in _REQUIREMENTS)],
-            metadata={"name": manifest.name, "family": manifest.family, "task": manifest.task},
+            pip_requirements=[*own, *(f"{name}=={version(name)}" for name in _REQUIREMENTS)],
+            metadata={
+                "name": manifest.name,
+                "family": manifest.family,
+                "task": manifest.task,
+                "answered_by": f"{_DISTRIBUTION} {__version__}",
+            },
         )
+    if not own:
+        requirements = folder / "requirements.txt"
+        requirements.write_text(_NOTE + requirements.read_text())
+
+
+def own_requirement(name: str = _DISTRIBUTION) -> str | None:
+    """Where what is installed under a name can be installed from elsewhere too; None where that is only here.
+
+    Args:
+        name: Of a distribution.
+    """
+    try:
+        installed = distribution(name)
+    except PackageNotFoundError:  # run from its source
+        return None
+    direct = json.loads(installed.read_text("direct_url.json") or "null")
+    if direct is None:  # it came from an index
+        return f"{name}=={installed.version}"
+    if "vcs_info" in direct:
+        return f"{name} @ {direct['vcs_info']['vcs']}+{direct['url']}@{direct['vcs_info']['commit_id']}"
+    return None if direct["url"].startswith("file:") else f"{name} @ {direct['url']}"
 
 
 def signature(manifest: Manifest) -> "ModelSignature":

@@ -25,6 +25,7 @@ class Promotion:
         verdicts: What the gates said; none if the version had the alias already.
         promoted: Whether it has the alias now.
         forced: Whether a gate was overruled.
+        lost: Aliases that it had, and has no more.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Promotion:
     verdicts: Sequence[Verdict]
     promoted: bool
     forced: bool
+    lost: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Raises unless the version has the alias now.
@@ -71,7 +73,7 @@ def promote_version(
         force: Why the gates are overruled, None if they are not.
 
     Raises:
-        UsageError: There is no such version or alias, or force says nothing.
+        UsageError: There is no such version or alias, it is the champion, or force says nothing.
         PromotionConflictError: Another change was written meanwhile.
     """
     if to not in PROMOTABLE:
@@ -87,11 +89,17 @@ def promote_version(
     if before == version:
         return Promotion(name, version, to, before, (), promoted=True, forced=False)
     champion = aliases.get("champion")
+    if version == champion:
+        raise UsageError(
+            f"to: {to} given, but {name}@{version} is the champion, and there would be none; make another version "
+            f"champion first (promote {name}@VERSION --to champion, or rollback {name})"
+        )
     verdicts = check_gates(gates, fetch(version), None if champion is None else fetch(champion), alias=to)
     passed = all(verdict.passed for verdict in verdicts)
     if not passed and force is None:
         return Promotion(name, version, to, before, verdicts, promoted=False, forced=False)
-    changes: dict[str, int | None] = {alias: None for alias in PROMOTABLE if aliases.get(alias) == version}
+    lost = tuple(alias for alias in PROMOTABLE if aliases.get(alias) == version)
+    changes: dict[str, int | None] = dict.fromkeys(lost)
     if to == "champion" and before is not None:
         changes["previous"] = before
     changes[to] = version
@@ -107,4 +115,4 @@ def promote_version(
             gates=[asdict(verdict) for verdict in verdicts],
         )
     )
-    return Promotion(name, version, to, before, verdicts, promoted=True, forced=not passed)
+    return Promotion(name, version, to, before, verdicts, promoted=True, forced=not passed, lost=lost)

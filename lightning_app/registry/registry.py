@@ -1,5 +1,6 @@
 """Versions of models: registered, found, promoted, rolled back."""
 
+import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from lightning_app.registry.reference import check_name, read_reference
 from lightning_app.registry.rollback import Rollback, roll_back, roll_back_here
 from lightning_app.registry.version_record import VersionRecord
 
+_log = logging.getLogger("lightning_app.registry")
 _REGISTER_WAIT = 600.0
 
 
@@ -70,12 +72,16 @@ class Registry:
         self.address = RegistryAddress.find(uri)
         self._access = RegistryAccess(self.address, Cache(self.address, cache))
 
-    def register(self, path: str | Path, name: str | None = None) -> int:
+    def register(self, path: str | Path, name: str | None = None, *, artifacts: str | None = None) -> int:
         """Makes a version of a package; the same package is the same version, however often it is registered.
+
+        If the files of that version are gone meanwhile, they are put back.
 
         Args:
             path: Folder of the package.
             name: Name of the model; None takes that of the manifest.
+            artifacts: Where a registry without packages is to keep them, a folder or a URI; None takes the place beside
+                a sqlite file, that of the server, or `$MLFLOW_DEFAULT_ARTIFACT_ROOT`.
 
         Returns:
             Number of the version.
@@ -83,29 +89,37 @@ class Registry:
         Raises:
             PackageError: The folder is no package, or does not answer as it should.
             RegistryUnreachableError: The registry is not there.
+            UsageError: Nobody said where packages go, or that place cannot be seen from here.
         """
         package = Package.load(path)
-        manifest = package.manifest
-        name = manifest.name if name is None else name
+        name = package.manifest.name if name is None else name
         check_name(name)
         with changing(self._access.lock_folder, f"{name}.register", wait=_REGISTER_WAIT):
             store = self._access.store(create=True)
-            for record in store.versions(name):
-                if record.digest == package.digest:
-                    return record.number
+            store.ensure_root(artifacts)
+            known = next((record for record in store.versions(name) if record.digest == package.digest), None)
+            sizes = {file: entry.bytes for file, entry in (package.manifest.files or {}).items()}
+            if known is not None and not store.lacks_files(known, sizes):
+                return known.number
             with tempfile.TemporaryDirectory() as scratch:
                 folder = Path(scratch) / "model"
-                write_mlflow_model(package.path, manifest, folder)
+                write_mlflow_model(package.path, package.manifest, folder)
                 if read_folder(folder / PACKAGE_FOLDER, keep=())[1] != package.digest:
                     raise PackageError(f"package: {path} was replaced by another while it was registered")
+                if known is not None:
+                    store.restore_files(known, folder)
+                    _log.warning(
+                        "the files of %s@%s were gone from the registry, and were put back", name, known.number
+                    )
+                    return known.number
                 number = store.add_version(
                     name,
                     folder,
                     digest=package.digest,
-                    family=manifest.family,
-                    task=manifest.task,
-                    metrics=manifest.metrics["values"],
-                    card=(package.path / "MODEL_CARD.md").read_text(encoding="utf-8"),
+                    family=package.manifest.family,
+                    task=package.manifest.task,
+                    metrics=package.manifest.metrics["values"],
+                    card=(folder / PACKAGE_FOLDER / "MODEL_CARD.md").read_text(encoding="utf-8"),
                 )
             self._access.ask(name)
         return number

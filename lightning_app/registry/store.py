@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_app.errors import UsageError
 from lightning_app.registry.address import RegistryAddress
+from lightning_app.registry.artifacts import check_root, local_folder, new_root
 from lightning_app.registry.database import create_database
 from lightning_app.registry.mlflow_errors import translated
 from lightning_app.registry.mlflow_model import PACKAGE_FOLDER
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "lightning-app"
 """The MLflow experiment whose runs hold the files of the versions."""
-ARTIFACTS = "mlartifacts"
-"""Folder of the files, beside a sqlite database."""
 MODEL_FOLDER = "model"
+KIND, JOURNAL = "lightning_app.kind", "journal"
+"""Tag of what looks like a model in MLflow and is none."""
 # No usage reports to MLflow's makers, no minutes of retries, no bars and addresses between our lines.
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -67,6 +68,7 @@ class MlflowStore:
             raise UsageError("registry: needs MLflow: pip install 'lightning-r2p[registry]'") from error
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # SQL of what it raises too
         self.address = address
         with translated(address):
             if create and address.database is not None:
@@ -122,10 +124,46 @@ class MlflowStore:
                 else:
                     self._client.set_registered_model_alias(name, alias, str(number))
 
+    def ensure_root(self, artifacts: str | None) -> None:
+        """Makes the place of the packages if there is none yet.
+
+        Args:
+            artifacts: Where the user wants it; None wants nothing.
+
+        Raises:
+            UsageError: Nobody said where packages go, or the place is not to be seen from here.
+        """
+        with translated(self.address):
+            self._experiment(artifacts)
+
+    def lacks_files(self, record: VersionRecord, sizes: Mapping[str, int]) -> bool:
+        """Whether files of a version are gone, or were cut off.
+
+        Args:
+            record: The version.
+            sizes: Of each file of its package, by name.
+        """
+        with translated(self.address):
+            found = self._client.list_artifacts(record.run_id, f"{MODEL_FOLDER}/{PACKAGE_FOLDER}")
+        there = {file.path.rsplit("/", 1)[-1]: file.file_size for file in found}
+        return any(name not in there or there[name] not in (size, None) for name, size in sizes.items())
+
+    def restore_files(self, record: VersionRecord, folder: Path) -> None:
+        """Uploads the files of a version again.
+
+        Args:
+            record: The version.
+            folder: What MLflow loads, of the same package.
+        """
+        with translated(self.address):
+            self._client.log_artifacts(record.run_id, str(folder), MODEL_FOLDER)
+
     def add_version(
         self, name: str, folder: Path, *, digest: str, family: str, task: str, metrics: Mapping[str, float], card: str
     ) -> int:
         """Uploads a model and makes a version of it; the version is the last step, so it is whole or not there.
+
+        Of two hosts that do so at once with the same package, the lower number stays.
 
         Args:
             name: Name of the model.
@@ -143,7 +181,7 @@ class MlflowStore:
 
         tags = {DIGEST: digest, FAMILY: family, TASK: task, NAME: name, REGISTERED_BY: WHO}
         with translated(self.address):
-            experiment = self._experiment()
+            experiment = self._experiment(None)
             self._remove_unfinished(experiment, name)
             run = self._client.create_run(experiment, tags=tags, run_name=name)
             now = int(datetime.now(UTC).timestamp() * 1000)
@@ -158,7 +196,12 @@ class MlflowStore:
                 tags={**tags, METRICS: json.dumps(dict(metrics), sort_keys=True)},
                 description=card,
             )
-        return int(version.version)
+            number = int(version.version)
+            first = min(record.number for record in self.versions(name) if record.digest == digest)
+            if first < number:
+                self._client.delete_model_version(name, str(number))
+                self._remove_run(run.info.run_id, run.info.artifact_uri)
+        return first
 
     def download(self, record: VersionRecord, folder: Path) -> Path:
         """Fetches the package of a version, unverified.
@@ -173,6 +216,18 @@ class MlflowStore:
         with translated(self.address):
             path = f"{MODEL_FOLDER}/{PACKAGE_FOLDER}"
             return Path(self._client.download_artifacts(record.run_id, path, str(folder)))
+
+    def describe_journal(self, name: str) -> None:
+        """Says of the journal of a model, to people who look at MLflow's pages, that it is no model.
+
+        Args:
+            name: Name of the model.
+        """
+        journal = name + JOURNAL_SUFFIX
+        with translated(self.address):
+            if self._client.get_registered_model(journal).tags.get(KIND) != JOURNAL:
+                self._client.set_registered_model_tag(journal, KIND, JOURNAL)
+                self._client.update_registered_model(journal, _about_journal(name))
 
     def append_entry(self, name: str, *, text: str, tags: Mapping[str, str], version: int, is_first: bool) -> int:
         """Adds an entry to the journal of a model; its number is given out by the registry, once.
@@ -235,20 +290,23 @@ class MlflowStore:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def _experiment(self) -> str:
+    def _experiment(self, artifacts: str | None) -> str:
         from mlflow.exceptions import MlflowException
 
         found = self._client.get_experiment_by_name(EXPERIMENT)
         if found is None:
-            database = self.address.database
-            place = None if database is None else (database.parent / ARTIFACTS).as_uri()
+            place = new_root(self.address, artifacts)
             try:
-                return str(self._client.create_experiment(EXPERIMENT, artifact_location=place))
+                identity = str(self._client.create_experiment(EXPERIMENT, artifact_location=place))
+                if place is not None and (folder := local_folder(place)) is not None:
+                    folder.mkdir(parents=True, exist_ok=True)
+                return identity
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
                 found = self._client.get_experiment_by_name(EXPERIMENT)
                 assert found is not None
+        check_root(self.address, found.artifact_location, artifacts)
         return str(found.experiment_id)
 
     def _remove_unfinished(self, experiment: str, name: str) -> None:
@@ -256,9 +314,20 @@ class MlflowStore:
         query = f"attributes.status = 'RUNNING' and tags.`{NAME}` = '{name}' and tags.`{REGISTERED_BY}` = '{WHO}'"
         for run in self._client.search_runs([experiment], query):
             self._client.set_terminated(run.info.run_id, "KILLED")
-            self._client.delete_run(run.info.run_id)
-            if self.address.database is not None:
-                shutil.rmtree(self.address.database.parent / ARTIFACTS / run.info.run_id, ignore_errors=True)
+            self._remove_run(run.info.run_id, run.info.artifact_uri)
+
+    def _remove_run(self, identity: str, artifacts: str) -> None:
+        self._client.delete_run(identity)
+        folder = None if self.address.is_server else local_folder(artifacts)
+        if folder is not None and folder.parent.name == identity:
+            shutil.rmtree(folder.parent, ignore_errors=True)
+
+
+def _about_journal(name: str) -> str:
+    return (
+        f"The journal of {name}, kept by lightning-app; no model. Each of its versions is an entry: who promoted or "
+        f"rolled back which version of {name}, when, and what the gates said. See `lightning-app models show {name}`."
+    )
 
 
 def _all_pages(search: Any) -> list[Any]:

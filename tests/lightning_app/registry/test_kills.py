@@ -121,7 +121,8 @@ def test_a_promotion_of_a_version_that_was_deleted_meanwhile_does_not_block_the_
     journal.write(entry)
     MlflowClient(registry.address.uri, registry.address.uri).delete_model_version("phase", "2")
     assert registry.resolve("phase").version == 1
-    assert registry.promote("phase@1", to="shadow").promoted
+    assert registry.register(folder / "package-3", "phase") == 3
+    assert registry.promote("phase@3", to="shadow").promoted
 
 
 def test_processes_that_promote_at_once_are_told_by_the_lock(start: Callable[..., Path]) -> None:
