@@ -55,6 +55,10 @@ def main(args: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         print(f"lightning-app {__version__}")  # noqa: T201
         return 0
+    if words[0].startswith(("-c", "--config")):
+        from lightning_app.word_order import verb_first
+
+        words = verb_first(words, VERBS)
     if words[0] not in VERBS:
         return _fail(f"unknown verb {words[0]!r}, allowed: {', '.join(VERBS)}", 2)
     # Both libraries talk too much by default; the settings must stand before they are imported.

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 import yaml
+from lightning.pytorch import LightningModule
 
 from lightning_app.errors import UsageError
 from lightning_app.run import latest_checkpoint, run_folder_of, sets_model
-from models import BaseModule
 from models.checkpoint_file import check_checkpoint
 
 _CONFIG = ("-c", "--config")
@@ -38,9 +38,14 @@ class CheckpointSource:
         Raises:
             UsageError: The checkpoint does not exist, or nothing says which model it belongs to.
         """
-        given = _values(args, "--ckpt_path")
+        given = _values(args, "--ckpt_path") or _ckpt_paths_of_configs(args)
         if not given or given[-1] in ("", "null"):
             return cls(args, None)
+        if "://" in given[-1]:
+            raise UsageError(
+                f"ckpt_path: {given[-1]!r} is a URL; download it first, as a checkpoint is checked, and the config "
+                "beside it is read"
+            )
         path = _newest(args, given[-1]) if given[-1] in ("last", "best") else Path(given[-1])
         if path is None:
             return cls(args, None)
@@ -63,7 +68,7 @@ class CheckpointSource:
         folder = run_folder_of(self.path) if self.path else None
         return yaml.safe_load(folder.config.read_text()) if folder else None
 
-    def check(self, model: BaseModule) -> None:
+    def check(self, model: LightningModule) -> None:
         """Refuses a checkpoint that cannot be read, or is of another class.
 
         Raises:
@@ -87,7 +92,7 @@ class CheckpointSource:
             )
 
 
-def _is_instance(model: BaseModule, class_path: str) -> bool:
+def _is_instance(model: LightningModule, class_path: str) -> bool:
     """Whether the model is of exactly the class at an import path, which may be a shorter one than its own."""
     module, name = class_path.rsplit(".", 1)
     return type(model).__name__ == name and getattr(sys.modules.get(module), name, None) in (type(model), None)
@@ -118,6 +123,13 @@ def _values(args: list[str], *options: str) -> list[str]:
         if name in options:
             found.append(value if equals else following)
     return found
+
+
+def _ckpt_paths_of_configs(args: list[str]) -> list[str]:
+    """`ckpt_path` of each config file that has one, as the command line would give it."""
+    configs = [path for path in map(Path, _values(args, *_CONFIG)) if path.is_file()]
+    sections = [yaml.safe_load(path.read_text()) for path in configs]
+    return [str(section["ckpt_path"]) for section in sections if isinstance(section, dict) and section.get("ckpt_path")]
 
 
 def _without_experiments(args: list[str]) -> list[str]:

@@ -2,23 +2,24 @@
 
 import logging
 import shutil
+import sys
+import tempfile
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import jsonargparse
 import yaml
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from typing_extensions import override
 
 import callbacks  # noqa: F401  # class names in configs need no path once their module is imported
 from callbacks import (
     BestCheckpoint,
-    DurableCheckpointIO,
     ExactResume,
     ForecastPicture,
     LastCheckpoint,
@@ -33,6 +34,8 @@ from lightning_app.errors import UsageError, simplify
 from lightning_app.evaluation.trajectory_report import TrajectoryReport
 from lightning_app.finished_fit import FinishedFit
 from lightning_app.history import History
+from lightning_app.merged_callbacks import merge_callbacks
+from lightning_app.model_facts import monitor_of, num_fitted_of, untrained_margin_of
 from lightning_app.parser import (
     LINKS,
     NETWORK_SLOTS,
@@ -40,16 +43,17 @@ from lightning_app.parser import (
     FreshArguments,
     Instantiator,
     keep_given_targets,
-    last_of_each_class,
 )
 from lightning_app.record import RunRecord
 from lightning_app.resume_overrides import ResumeOverrides
 from lightning_app.run import RunFolder, RunOptions, create_run_folder, run_folder_of, sets_model
 from lightning_app.shipped_configs import find_configs
 from lightning_app.tracking import finish_wandb, wandb_logger
+from lightning_app.trainer_parts import all_callbacks, all_loggers, all_plugins, as_list
 from lightning_app.trust import split_trust
+from lightning_app.word_order import configs_first
 from models import BaseModule
-from models.trusted_classes import TrustedClasses, trusted_classes
+from models.trusted_classes import TrustedClasses, imported, trusted_classes
 
 _PATHS = ("path", "root", "members", "teacher", "nodes", "edges", "graphs", "pairs")
 """Arguments that name files or folders of the user."""
@@ -133,21 +137,16 @@ class AppCLI(LightningCLI):
 
     def _run(self, args: list[str]) -> None:
         named, words = split_trust(args, data=self.data_configs)
-        with TrustedClasses(named):
-            self._run_trusted(words)
+        with TrustedClasses(named), tempfile.TemporaryDirectory() as folder:
+            self._run_trusted(configs_first(words, verbs=LightningCLI.subcommands(), folder=Path(folder)))
 
     def _run_trusted(self, args: list[str]) -> None:
         super().__init__(
-            BaseModule,
-            BaseDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
             auto_configure_optimizers=False,
             seed_everything_default=0,
             save_config_callback=None,  # RunRecord writes it, with the rest of the record
             parser_class=AppParser,
             trainer_defaults={
-                "use_distributed_sampler": False,  # our loaders deal out the samples themselves
                 "num_sanity_val_steps": 0,
                 "enable_model_summary": False,
             },
@@ -157,7 +156,7 @@ class AppCLI(LightningCLI):
     @staticmethod
     @override
     def subcommands() -> dict[str, set[str]]:
-        return {verb: {*skipped, "weights_only", "verbose"} for verb, skipped in LightningCLI.subcommands().items()}
+        return LightningCLI.subcommands()
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -184,13 +183,19 @@ class AppCLI(LightningCLI):
         with FreshArguments(), rule.explaining():
             self.config = parser.parse_args(self.source.args)
         config = self.config[self.config.subcommand]
-        config.trainer.callbacks = last_of_each_class(config.trainer.callbacks)
+        config.trainer.callbacks = merge_callbacks(config.trainer.callbacks)
+        if config.get("weights_only") is False:
+            raise UsageError("weights_only: false given; a checkpoint is data, and never unpickled: leave it out")
+        if config.trainer.default_root_dir is not None:
+            raise UsageError("trainer.default_root_dir: it is the run folder; give the folder of all runs as run.root")
+        if _is_own_data(config.get("data")):
+            config.trainer.use_distributed_sampler = False  # our loaders deal out the samples themselves
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: the stock method lets a checkpoint's hyper-parameters win over the command line."""
 
     def _add_instantiators(self) -> None:
-        for key, base in (("model", BaseModule), ("data", BaseDataModule)):
+        for key, base in (("model", LightningModule), ("data", LightningDataModule)):
             self.parser.add_instantiator(Instantiator(cli=self, key=key), base, subclasses=True)
 
     @override
@@ -214,16 +219,17 @@ class AppCLI(LightningCLI):
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         trainer = self._get(self.config_init, "trainer")
+        if trainer.barebones:
+            print("barebones: nothing is recorded, and no checkpoint is kept")  # noqa: T201
+            with suppress(OSError):  # one that is not empty is that of an earlier run
+                self.folder.path.rmdir()
+            return super().instantiate_trainer(**kwargs)
         self.history = History(self.folder)
         tracked = wandb_logger(self.folder, self.run_options, self.resolved, self.job or str(self.subcommand))
-        given = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
-        loggers = [self.history, tracked, *(logger for logger in given if isinstance(logger, Logger))]
-        kwargs["logger"] = [logger for logger in loggers if logger is not None]
-        kwargs["plugins"] = _with_durable_io(trainer.plugins, trainer.strategy)
-        # The last checkpoint is saved last: it must know of a best one saved at the same validation.
-        given_callbacks = trainer.callbacks or []
-        everything = [*given_callbacks, *self._callbacks(given_callbacks, trainer)]
-        kwargs["callbacks"] = sorted(everything, key=lambda callback: isinstance(callback, LastCheckpoint))
+        kwargs["logger"] = all_loggers(kwargs.get("logger", trainer.logger), [self.history, tracked])
+        kwargs["plugins"] = all_plugins(kwargs.get("plugins", trainer.plugins), trainer.strategy)
+        given_callbacks = as_list(kwargs.get("callbacks", trainer.callbacks))
+        kwargs["callbacks"] = all_callbacks(given_callbacks, self._callbacks(given_callbacks, trainer))
         kwargs["default_root_dir"] = str(self.folder.path)
         return super().instantiate_trainer(**kwargs)
 
@@ -242,13 +248,15 @@ class AppCLI(LightningCLI):
             RunRecord(self.folder, self.resolved, self.history, self.source.path),
         ]
         if trainer.enable_checkpointing is not False:
-            every_run += [BestCheckpoint(monitor=self.model.monitor), LastCheckpoint()]
+            monitor = monitor_of(self.model)
+            every_run += [BestCheckpoint(monitor=monitor)] if monitor else []
+            every_run += [LastCheckpoint()]
         added = [callback for callback in every_run if not any(type(callback) is type(other) for other in given)]
         for callback in (*given, *added):
             if isinstance(callback, BestCheckpoint):  # the config's own too
                 callback.inherit_from = callback.inherit_from or (str(resumed.parent) if resumed else None)
                 if callback.untrained_margin is None:
-                    callback.untrained_margin = self.model.untrained_margin
+                    callback.untrained_margin = untrained_margin_of(self.model)
         return added
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
@@ -256,10 +264,14 @@ class AppCLI(LightningCLI):
         kwargs["ckpt_path"] = str(self.source.path) if self.source.path else None
         if self.source.path:
             self.source.check(self.model)
-        elif subcommand != "fit" and self.model.num_fitted:
-            raise UsageError(f"ckpt_path: {subcommand} of a model that has to be fitted needs a checkpoint")
+        elif subcommand != "fit" and num_fitted_of(self.model):
+            if isinstance(self.model, BaseModule):
+                raise UsageError(f"ckpt_path: {subcommand} of a model that has to be fitted needs a checkpoint")
+            print(f"warning: no ckpt_path given: {subcommand} takes the weights as constructed", file=sys.stderr)  # noqa: T201
+        if isinstance(self.model, BaseModule) and self.datamodule is None:
+            raise UsageError(f"data: none given; a {type(self.model).__name__} needs a data module")
         if subcommand in ("validate", "test"):
-            kwargs["verbose"] = False
+            kwargs["verbose"] = False  # RunRecord prints the table
         return kwargs
 
 
@@ -267,8 +279,10 @@ def _resolved(parser: LightningArgumentParser, config: jsonargparse.Namespace) -
     """The whole config as plain data, without what belongs to one invocation only."""
     dumped = yaml.safe_load(parser.dump(config, skip_link_targets=True, skip_none=False, format="yaml"))
     resolved: dict[str, Any] = dumped[config.subcommand]
-    keep_given_targets(config[config.subcommand].model.init_args, resolved["model"]["init_args"])
-    for key in ("ckpt_path", "config", "return_predictions", "trust"):
+    given = config[config.subcommand].model.get("init_args")
+    if given is not None:
+        keep_given_targets(given, resolved["model"].setdefault("init_args", {}))
+    for key in ("ckpt_path", "config", "return_predictions", "trust", "weights_only", "verbose"):
         resolved.pop(key, None)
     return _with_absolute_paths(resolved)
 
@@ -291,10 +305,9 @@ def _name_of(config: jsonargparse.Namespace) -> str:
     return str(config.model.class_path).rsplit(".", 1)[-1].lower()
 
 
-def _with_durable_io(plugins: Any, strategy: Any) -> list[Any]:
-    given = plugins if isinstance(plugins, list) else [] if plugins is None else [plugins]
-    sharded = "fsdp" in str(strategy if isinstance(strategy, str) else type(strategy).__name__).lower()
-    return given if sharded else [*given, DurableCheckpointIO()]  # FSDP writes checkpoints its own way
+def _is_own_data(data: jsonargparse.Namespace | None) -> bool:
+    kind = None if data is None else imported(data.class_path)
+    return isinstance(kind, type) and issubclass(kind, BaseDataModule)
 
 
 def quiet() -> None:

@@ -19,6 +19,8 @@ _NOT_IN_MODULE = re.compile(
     r"module '(?P<module>[^']+)' has no attribute '(?P<name>[^']+)'"
     r"|cannot import name '(?P<imported>[^']+)' from '(?P<source>[^']+)'"
 )
+_OF_THE_MODEL = {"optimizer": "optimizer", "lr_scheduler": "scheduler"}
+"""Options that LightningCLI has beside the model."""
 _NOISE = (
     "- Expected a path but",
     "Given value",
@@ -68,7 +70,11 @@ def simplify(message: str, options: Iterable[str]) -> str:
     classes = [match.group(1) for line in branch for match in _CLASS.finditer(line)]
     reason = re.sub(r"^\s*-\s*", "", _KEY.sub("", branch[-1])).strip(" :") if branch else " ".join(message.split())
     if unknown := _UNKNOWN_OPTION.search(branch[-1] if branch else message):
-        name = next(group for group in unknown.groups() if group)
+        name = next(group for group in unknown.groups() if group).split("=")[0]
+        if not key and name.lstrip("-").split(".")[0] in _OF_THE_MODEL:
+            part = _OF_THE_MODEL[name.lstrip("-").split(".")[0]]
+            article = "an" if part[0] == "o" else "a"
+            return f"{_join(key, name)}: no such option; {article} {part} is an argument of the model: --model.{part}"
         return f"{_join(key, name)}: no such option{_allowed_options(name, classes, options)}"
     if unknown := _UNKNOWN_CLASS.search(branch[-1] if branch else message):
         name = next(group for group in unknown.groups() if group)

@@ -33,12 +33,12 @@ class History(Logger):
     @property
     @override
     def name(self) -> str:
-        return self.folder.path.parent.name
+        return ""  # callbacks write to save_dir/name/version, which is to be the run folder
 
     @property
     @override
     def version(self) -> str:
-        return self.folder.path.name
+        return ""
 
     @property
     @override

@@ -4,11 +4,17 @@ import inspect
 from typing import Any
 
 import jsonargparse
+import torch
 from jsonargparse import _typehints
+from jsonargparse._util import parse_value_or_config
+from jsonargparse.typing import register_type
 from lightning.pytorch.cli import LightningArgumentParser, _InstantiatorFn
 from typing_extensions import override
 
 from lightning_app.errors import UsageError, simplify
+
+# Without it a config that is saved holds "Unable to serialize instance cpu" for a device, and cannot be read again.
+register_type(torch.device, str, torch.device)
 
 NETWORK_SLOTS = ("network", "encoder")
 """Arguments of a model that hold the network which it trains."""
@@ -67,7 +73,7 @@ class Instantiator(_InstantiatorFn):
         self.cli._dump_config()
         given = self.cli.config_dump.get("model", {}).get("init_args") or {}
         chosen = self.cli.config[self.cli.subcommand].get("model")
-        if given and chosen is not None:
+        if given and chosen is not None and "init_args" in chosen:
             keep_given_targets(chosen.init_args, given)
         accepted = _defaults(class_type, "model.init_args")
         for slot in NETWORK_SLOTS:
@@ -115,18 +121,21 @@ def keep_given_targets(config: jsonargparse.Namespace, dumped: dict[str, Any]) -
 
 
 class FreshArguments:
-    """Drops all arguments of a class when a later file or option names another class in its place.
+    """Reads what was given as it was given.
 
-    jsonargparse keeps those that the new class also accepts: `--model.optimizer Adam` over a config with
-    `SGD(lr=0.3)` would give `Adam(lr=0.3)`.
+    Drops all arguments of a class when a later file or option names another class in its place: jsonargparse keeps
+    those that the new class also accepts, `--model.optimizer Adam` over a config with `SGD(lr=0.3)` would give
+    `Adam(lr=0.3)`. And it turns a nested option into text twice, so that `null` would become the text `None`.
     """
 
     def __enter__(self) -> None:
-        self._original = _typehints.discard_init_args_on_class_path_change
+        self._originals = (_typehints.discard_init_args_on_class_path_change, _typehints.parse_value_or_config)
         _typehints.discard_init_args_on_class_path_change = _discard_all
+        vars(_typehints)["parse_value_or_config"] = _parse_once
 
     def __exit__(self, *error: object) -> None:
-        _typehints.discard_init_args_on_class_path_change = self._original
+        _typehints.discard_init_args_on_class_path_change = self._originals[0]
+        vars(_typehints)["parse_value_or_config"] = self._originals[1]
 
 
 def _discard_all(parser_or_action: Any, prev_val: Any, value: Any) -> None:  # noqa: ARG001
@@ -134,6 +143,10 @@ def _discard_all(parser_or_action: Any, prev_val: Any, value: Any) -> None:  # n
         prev_val["init_args"] = jsonargparse.Namespace()
 
 
-def last_of_each_class(given: Any) -> Any:
-    """Merged lists may name a callback twice: in a preset, the experiment, a resumed run. The later one counts."""
-    return list({callback.class_path: callback for callback in given}.values()) if isinstance(given, list) else given
+def _parse_once(value: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+    """Keeps the word of a nested option where its value, made a word again, would be another one: null, 007, 1e3."""
+    parsed, path = parse_value_or_config(value, *args, **kwargs)
+    is_word = isinstance(value, _typehints.NestedArg) and isinstance(value.val, str)
+    if is_word and path is None and not isinstance(parsed.val, dict | list) and str(parsed.val) != value.val:
+        return value, None
+    return parsed, path

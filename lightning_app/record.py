@@ -16,9 +16,9 @@ from datamodules import BaseDataModule
 from lightning_app.evaluation.report import write_report
 from lightning_app.history import History
 from lightning_app.lineage import describe_lineage
+from lightning_app.model_facts import num_fitted_of
 from lightning_app.resume_overrides import config_changes
 from lightning_app.run import RunFolder, write_whole
-from models import BaseModule
 
 _ROWS = "history_rows"
 
@@ -56,7 +56,7 @@ class RunRecord(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update({"lineage": lineage})
-        fitted = pl_module.num_fitted if isinstance(pl_module, BaseModule) else 0
+        fitted = num_fitted_of(pl_module)
         print(f"run: {self.folder.path}\nmodel: {_name(pl_module)}, {fitted:,} parameters", flush=True)  # noqa: T201
 
     @override
@@ -145,8 +145,9 @@ class RunRecord(Callback):
 
 
 def _metrics(trainer: Trainer, prefix: str) -> dict[str, float]:
-    found = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
-    return dict(sorted(found.items()))
+    everything = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+    found = {name: value for name, value in everything.items() if name.startswith(prefix)}
+    return found or everything  # a LightningModule from elsewhere has names of its own
 
 
 def _fingerprint(trainer: Trainer) -> dict[str, Any]:

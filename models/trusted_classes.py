@@ -135,7 +135,7 @@ class TrustedClasses:
         return _is_ours(path) or top in _LIBRARIES or top in self._packages or top in _plugins()
 
     def _why_not_path(self, path: str) -> str | None:
-        if path in self.named or self._knows(path) or _is_kind(_imported(path)):
+        if path in self.named or self._knows(path) or _is_kind(imported(path)):
             return None
         module = path.rsplit(".", 1)[0]
         return (
@@ -148,7 +148,7 @@ class TrustedClasses:
             return None
         defined = sorted(canonical_import_paths(found))
         foreign = [place for place in defined if not self._knows(place)]
-        if foreign and not _is_kind(_imported(path)):
+        if foreign and not _is_kind(imported(path)):
             return f"{path} is {foreign[0]}, which is not trusted; --trust {path} allows it"
         if inspect.isclass(found) and (_is_kind(found) or not _LIBRARIES.intersection(map(_top, defined))):
             return None
@@ -209,7 +209,7 @@ def _plugins() -> frozenset[str]:
     return frozenset(_top(point.value.split(":")[0]) for group in groups for point in installed.select(group=group))
 
 
-def _imported(path: str) -> Any:
+def imported(path: str) -> Any:
     """What an import path names if its module is imported already, else None; imports nothing."""
     module, _, name = path.rpartition(".")
     return vars(sys.modules[module]).get(name) if module in sys.modules else None

@@ -1,0 +1,63 @@
+"""Parts of a trainer: what the user's config gives goes before ours, and takes its place where only one can be."""
+
+from typing import Any
+
+from lightning.fabric.plugins import CheckpointIO
+from lightning.pytorch.callbacks import Callback, ProgressBar
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins import AsyncCheckpointIO
+
+from callbacks import DurableCheckpointIO, LastCheckpoint
+
+
+def as_list(value: Any) -> list[Any]:
+    """One part, several or none, as the trainer takes them."""
+    return (
+        [] if value is None or isinstance(value, bool) else list(value) if isinstance(value, list | tuple) else [value]
+    )
+
+
+def all_loggers(given: Any, ours: list[Logger | None]) -> list[Logger]:
+    """The user's loggers first: the first one is `self.logger`, and its folder `trainer.log_dir`.
+
+    Args:
+        given: The trainer's `logger`.
+        ours: Those of every run; None is left out.
+    """
+    return [*as_list(given), *(logger for logger in ours if logger is not None)]
+
+
+def all_callbacks(given: list[Callback], ours: list[Callback]) -> list[Callback]:
+    """Those of every run but for what the config gives itself; the last checkpoint is saved last.
+
+    It must know of a best one that is saved at the same validation.
+
+    Args:
+        given: The config's.
+        ours: Those of every run.
+    """
+    everything = [*given, *(callback for callback in ours if not _is_among(callback, given))]
+    return sorted(everything, key=lambda callback: isinstance(callback, LastCheckpoint))
+
+
+def _is_among(callback: Callback, given: list[Callback]) -> bool:
+    if isinstance(callback, ProgressBar):
+        return any(isinstance(other, ProgressBar) for other in given)
+    return any(type(callback) is type(other) for other in given)
+
+
+def all_plugins(given: Any, strategy: Any) -> list[Any]:
+    """Plugins with ours that writes checkpoints whole, unless the user has one for checkpoints.
+
+    Args:
+        given: The trainer's `plugins`.
+        strategy: The trainer's `strategy`.
+    """
+    plugins = as_list(given)
+    for plugin in plugins:
+        if isinstance(plugin, AsyncCheckpointIO) and plugin._checkpoint_io is None:
+            plugin._checkpoint_io = DurableCheckpointIO()
+    sharded = "fsdp" in str(strategy if isinstance(strategy, str) else type(strategy).__name__).lower()
+    if sharded or any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+        return plugins  # FSDP writes checkpoints its own way
+    return [*plugins, DurableCheckpointIO()]
