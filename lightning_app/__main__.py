@@ -9,6 +9,7 @@ from importlib import import_module
 from lightning_app import __version__
 from lightning_app.module_search import working_folder
 from lightning_app.shipped_configs import find_configs
+from lightning_app.terminal import plain
 
 VERBS: dict[str, tuple[str, str]] = {
     "fit": ("lightning_app.cli:run", "Train a model; keeps the best and the last checkpoint in a run folder."),
@@ -116,7 +117,7 @@ def _help() -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)  # noqa: T201
+    print(plain(f"error: {message}"), file=sys.stderr)  # noqa: T201
     return code
 
 

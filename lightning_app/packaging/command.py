@@ -12,6 +12,7 @@ from lightning_app.packaging.errors import PackageError
 from lightning_app.packaging.package import Package
 from lightning_app.packaging.sample import answer_differences, read_sample
 from lightning_app.packaging.show import show_package
+from lightning_app.terminal import plain_console
 from lightning_app.verb_parser import VerbParser
 
 _COUNTS = {"show": (1, 1), "verify": (1, None), "diff": (2, 2)}
@@ -33,7 +34,7 @@ def run(args: list[str]) -> None:
     if not least <= len(given.folders) <= (most or len(given.folders)):
         wanted = f"{least}" if most else f"{least} or more"
         raise UsageError(f"package: {len(given.folders)} folders given, {given.action} takes {wanted}")
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    console = plain_console(width=None if sys.stdout.isatty() else _WIDTH)
     if given.action == "show":
         package = Package.load(given.folders[0], replay=False)
         if given.json:

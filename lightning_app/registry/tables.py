@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 from lightning_app.registry.gates import Verdict
+from lightning_app.terminal import plain_console
 
 
 def show(table: Table) -> None:
@@ -14,7 +14,7 @@ def show(table: Table) -> None:
     Args:
         table: What is printed.
     """
-    Console(soft_wrap=True).print(table)
+    plain_console(soft_wrap=True).print(table)
 
 
 def gates_table(verdicts: Sequence[Verdict]) -> Table:

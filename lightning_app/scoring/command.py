@@ -10,6 +10,7 @@ from lightning_app.errors import UsageError
 from lightning_app.scoring.engines import Engine, LocalEngine, num_cores
 from lightning_app.scoring.job import RejectionBound, ScoreJob
 from lightning_app.scoring.progress import RowProgress
+from lightning_app.terminal import plain
 from lightning_app.verb_parser import VerbParser
 
 _SHOWN = 3
@@ -53,13 +54,13 @@ def run(args: list[str]) -> None:
         overwrite=given.overwrite,
     )
     if job.left_out:
-        print(f"left out: {', '.join(job.left_out)} (the output gets its own)")  # noqa: T201
+        print(plain(f"left out: {', '.join(job.left_out)} (the output gets its own)"))  # noqa: T201
     progress = RowProgress(job.files.num_rows)
     result = job.run(_engine(given.engine, given.workers or num_cores()), on_progress=progress.update)
     if result.was_finished:
         print("this job was finished before; nothing was done (--overwrite scores anew)")  # noqa: T201
     with pl.Config(tbl_hide_dataframe_shape=True):
-        print(pl.scan_parquet(result.output).head(_SHOWN).collect())  # noqa: T201
+        print(plain(str(pl.scan_parquet(result.output).head(_SHOWN).collect())))  # noqa: T201
     print(f"predictions: {result.output} ({result.num_rows - result.num_rejected:,} rows)")  # noqa: T201
     if result.num_rejected:
         print(f"rejected: {result.rejected} ({result.num_rejected:,} rows)")  # noqa: T201
