@@ -201,7 +201,7 @@ class AppCLI(LightningCLI):
     @override
     def before_instantiate_classes(self) -> None:
         config = self.config[self.config.subcommand]
-        config.run.name = config.run.name or _name_of(config)
+        config.run.name = config.run.name or experiment_name(config)
         self.run_options = RunOptions(**config.run.as_dict())
         self.card = CardOptions(**config.card.as_dict())
         evaluated = run_folder_of(self.source.path) if self.source.path and self.subcommand != "fit" else None
@@ -297,7 +297,7 @@ def _with_absolute_paths(value: Any, key: str = "") -> Any:
     return str(Path(value).resolve()) if is_path else value
 
 
-def _name_of(config: jsonargparse.Namespace) -> str:
+def experiment_name(config: jsonargparse.Namespace) -> str:
     """The stem of the last config file that sets the model, else the model's class name."""
     for path in reversed(config.get("config") or []):
         if sets_model(str(path)):

@@ -52,18 +52,24 @@ def _explain(given: argparse.Namespace, trained: TrainedRun) -> None:
     table = pl.DataFrame({"source": source, "target": target, "importance": found.importance.numpy()})[order]
     stem = trained.folder.path / f"explanation_{''.join(c if c.isalnum() or c in '-_' else '_' for c in given.node)}"
     table.write_parquet(stem.with_suffix(".parquet"))
-    probability, predicted = found.logits.softmax(-1).max(-1)
-    classes = graph.get("class_names") or range(data.num_classes)
-    title = f"node {given.node}: {classes[int(predicted)]}, probability {float(probability):.3f}"
+    classes = [str(name) for name in graph.get("class_names") or range(data.num_classes)]
+    title = f"node {given.node}: {_answer(found.logits, classes)}"
+    alone = f"without any message: {_answer(found.logits_alone, classes)}"
     draw_explanation(
         found.edges.numpy(), found.importance.numpy(), found.hops.numpy(),
-        node=node, names=names, title=title, path=stem.with_suffix(".png"),
+        node=node, names=names, predicted=found.predicted.numpy(), class_names=classes, title=f"{title}; {alone}",
+        path=stem.with_suffix(".png"),
     )  # fmt: skip
     reach = "the whole graph" if found.num_hops is None else f"what is up to {found.num_hops} hops away"
-    print(f"{title}\nsearched {reach}, {len(table):,} edges; the most important:")  # noqa: T201
+    print(f"{title}\n{alone}\nsearched {reach}, {len(table):,} edges; the most important:")  # noqa: T201
     for row in table.head(10).iter_rows():
         print(f"  {row[0]} -> {row[1]}  {row[2]:.3f}")  # noqa: T201
     print(f"table: {stem.with_suffix('.parquet')}\npicture: {stem.with_suffix('.png')}")  # noqa: T201
+
+
+def _answer(logits: Any, classes: list[str]) -> str:
+    probability, predicted = logits.softmax(-1).max(-1)
+    return f"{classes[int(predicted)]}, probability {float(probability):.3f}"
 
 
 def _names(graph: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import optuna
 import yaml
@@ -11,13 +12,19 @@ from sweeps.ranking import ranked
 
 
 def write_best_config(
-    study: optuna.Study, metrics: Mapping[str, str], folder: Path, *, threads: str | None = None
+    study: optuna.Study,
+    metrics: Mapping[str, str],
+    folder: Path,
+    *,
+    run: Mapping[str, Any],
+    threads: str | None = None,
 ) -> None:
     """Writes the config of the best trial that keeps within its bounds: fit it, and the trial comes out again.
 
     Args:
         study: A study of one metric.
         metrics: Its name and direction.
+        run: The section `run` of the config: where it is fitted again, under which name.
         threads: Threads of a trial: sums come out in another order, and weights in other last digits, with others.
         folder: Folder of the study; without the trial's run in it, no file is left.
     """
@@ -30,7 +37,7 @@ def write_best_config(
         (folder / "best.yaml").unlink(missing_ok=True)  # it lies with the host that ran the best trial
         return
     config = yaml.safe_load(configs[-1].read_text())  # of the run that ended it
-    config.pop("run", None)
+    config["run"] = dict(run)  # its own has the folder of the trial
     (metric,) = metrics
     with_threads = f" OMP_NUM_THREADS={threads} gives the same weights, bit for bit." if threads else ""
     head = f"# Trial {best.number} of {study.study_name}: {metric} {best.value:.6g}.{with_threads}\n"

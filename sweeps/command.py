@@ -140,6 +140,7 @@ def _search(
         folder=folder,
         slots=make_slots(given.workers, given.devices_per_trial),
         num_trials=given.trials,
+        run_section={**search.base["run"], "name": processes.experiment},
         constraints=sweep.constraints,
         stop=sweep.stop,
         lease_seconds=given.lease,

@@ -38,6 +38,7 @@ class Coordinator:
         folder: Folder of the study.
         slots: Environment of each slot: its devices or threads.
         num_trials: Trials of the whole study, those of others and of earlier runs among them.
+        run_section: The section `run` of the best trial's config.
         constraints: The most that a trial may need.
         stop: When the study ends before it has all its trials.
         lease_seconds: How long a trial is nobody else's, from when this coordinator was last heard of.
@@ -55,6 +56,7 @@ class Coordinator:
         folder: Path,
         slots: list[dict[str, str]],
         num_trials: int,
+        run_section: Mapping[str, Any],
         constraints: Mapping[str, float] | None = None,
         stop: EarlyStop | None = None,
         lease_seconds: float = 30.0,
@@ -66,6 +68,7 @@ class Coordinator:
         self.fit = fit
         self.folder = folder
         self.slots = slots
+        self.run_section = run_section
         self.leases = Leases(study, seconds=lease_seconds)
         self.supply = Supply(study=study, space=space, leases=self.leases, num_trials=num_trials, stop=stop)
         self.constraints = constraints or {}
@@ -232,7 +235,13 @@ class Coordinator:
     def keep_best(self) -> None:
         """Writes `best.yaml`, where there is one metric."""
         if len(self.metrics) == 1:
-            write_best_config(self.study, self.metrics, self.folder, threads=self.slots[0].get("OMP_NUM_THREADS"))
+            write_best_config(
+                self.study,
+                self.metrics,
+                self.folder,
+                run=self.run_section,
+                threads=self.slots[0].get("OMP_NUM_THREADS"),
+            )
 
     def _stop_if_hopeless(self, num_trials: int) -> None:
         """Trials that all fail have one cause, which is not in what was drawn for them."""

@@ -180,21 +180,27 @@ def serve(space: str, fit: list[str], *, stop_seconds: float) -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever prints goes to the log, answers go to the coordinator
     try:
-        base, kept = _prepare(space, fit)
+        facts = _prepare(space, fit)
     except UsageError as error:
         answers.write(json.dumps({"refused": str(error)}) + "\n")
         return
     server = ForkServer(answers, stop_seconds=stop_seconds)
     die_with_parent(0)
     adopt_orphans()
-    server.say(base=base, kept=kept)
+    server.say(**facts)
     server.serve()
 
 
-def _prepare(space: str, fit: list[str]) -> tuple[dict[str, Any], tuple[str, str] | None]:
-    """Imports what trials need, builds their parser, and reads the config, which the next time is faster."""
+def _prepare(space: str, fit: list[str]) -> dict[str, Any]:
+    """Imports what trials need, builds their parser, and reads the config, which the next time is faster.
+
+    Returns:
+        What the coordinator wants to know: the resolved config (`base`), what its best checkpoint is kept by (`kept`),
+        and the name under which it would run (`experiment`).
+    """
     import torch
 
+    from lightning_app.cli import experiment_name
     from lightning_app.tracking import wandb_mode
     from sweeps import trial  # noqa: F401
     from sweeps.kept_checkpoint import kept_by
@@ -214,7 +220,7 @@ def _prepare(space: str, fit: list[str]) -> tuple[dict[str, Any], tuple[str, str
             if os.environ["WANDB_CACHE_DIR"] == folder:
                 del os.environ["WANDB_CACHE_DIR"]
     base = reader.resolve({})
-    return base, kept_by(base)
+    return {"base": base, "kept": kept_by(base), "experiment": experiment_name(reader.config.fit)}
 
 
 def _become_trial(order: dict[str, Any], imported: Path, *, printed: int, server: int) -> NoReturn:

@@ -77,6 +77,7 @@ class TrialProcesses:
 
     Attributes:
         kept_by: Metric and mode by which a fit keeps its best checkpoint, once the imports are done.
+        experiment: The name under which the config that is varied would run, once the imports are done.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class TrialProcesses:
         self._trials: dict[int, int | None] = {}  # number to process, once it is known
         self._early_deaths = 0
         self._base: dict[str, Any] = {}
+        self.experiment = ""
         self.kept_by: tuple[str, str] | None = None
         self._start_server()
 
@@ -198,6 +200,7 @@ class TrialProcesses:
                     raise UsageError(message["refused"])
                 else:
                     self._ready, self._base, kept = True, message["base"], message["kept"]
+                    self.experiment = message["experiment"]
                     self.kept_by = (kept[0], kept[1]) if kept else None
 
     def _order(self, message: dict[str, Any]) -> None:

@@ -1,8 +1,18 @@
 """A picture of the edges that a prediction for a node rests on."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+_COLORS = 10
+_OTHERS = "0.85"
+_FITS_INSIDE = 4
+"""So many letters of a name fit into a node's circle."""
+_SHARES = (1.0, 0.5, 0.1)
+"""Importances that the legend shows a line of."""
 
 
 def draw_explanation(
@@ -12,11 +22,15 @@ def draw_explanation(
     *,
     node: int,
     names: np.ndarray,
+    predicted: np.ndarray,
+    class_names: Sequence[Any],
     title: str,
     path: Path,
     max_edges: int = 40,
 ) -> None:
     """Draws the node in the middle, what is around it on a ring per hop, the edges the darker the more they count.
+
+    Nodes have the colour of the class that is predicted for them; a legend names it.
 
     Args:
         edges: int64 (2, E), sources and targets.
@@ -24,6 +38,8 @@ def draw_explanation(
         hops: int64 (2, E), hops from each end of an edge to the node; -1 where it does not reach it.
         node: The node.
         names: Of all nodes, (N,).
+        predicted: Number of the class of each node, (N,).
+        class_names: Names of the classes.
         title: Above the picture.
         path: The PNG to write.
         max_edges: Only so many are drawn, the most important ones.
@@ -34,7 +50,7 @@ def draw_explanation(
     strongest = np.argsort(-importance, kind="stable")[:max_edges][::-1]  # the strongest are drawn last, on top
     edges, importance, hops = edges[:, strongest], importance[strongest], hops[:, strongest]
     places = radial_layout(edges, hops, node)
-    figure = Figure(figsize=(7, 7), layout="constrained")
+    figure = Figure(figsize=(8.6, 7), layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
     for source, target, share in zip(*edges, importance, strict=True):
@@ -43,21 +59,64 @@ def draw_explanation(
             xy=places[target],
             xytext=places[source],
             arrowprops={
-                "arrowstyle": "-|>", "color": "tab:red", "alpha": 0.1 + 0.9 * float(share),
-                "linewidth": 0.5 + 2.5 * float(share), "shrinkA": 9, "shrinkB": 9, "connectionstyle": "arc3,rad=0.08",
+                "arrowstyle": "-|>", **_line(share), "shrinkA": 9, "shrinkB": 9, "connectionstyle": "arc3,rad=0.08",
             },
         )  # fmt: skip
     shown = list(places)
     points = np.array([places[number] for number in shown])
-    colors = ["gold" if number == node else "lightsteelblue" for number in shown]
-    axis.scatter(points[:, 0], points[:, 1], s=240, c=colors, edgecolors="0.3", zorder=3)
-    for number, point in zip(shown, points, strict=True):
-        axis.text(point[0], point[1], str(names[number]), fontsize=7, ha="center", va="center", zorder=4)
-    axis.set_title(f"{title}\nthe {len(importance)} edges that count most", fontsize=10)
+    colors = _colors_of_classes([int(predicted[number]) for number in shown], first=int(predicted[node]))
+    axis.scatter(
+        points[:, 0],
+        points[:, 1],
+        s=[380 if number == node else 240 for number in shown],
+        c=[colors.get(int(predicted[number]), _OTHERS) for number in shown],
+        edgecolors=["black" if number == node else "0.4" for number in shown],
+        linewidths=[2.5 if number == node else 1 for number in shown],
+        zorder=3,
+    )
+    for number, (right, up) in places.items():
+        name = str(names[number])
+        inside = len(name) <= _FITS_INSIDE
+        axis.annotate(
+            name, (right, up), (0, 0 if inside else -14), textcoords="offset points", fontsize=7, ha="center",
+            va="center", zorder=4,
+        )  # fmt: skip
+    _add_legends(axis, colors, class_names, has_others=any(int(predicted[number]) not in colors for number in shown))
+    axis.set_title(
+        f"{title}\nthe {len(importance)} edges that count most, in the direction of their messages", fontsize=10
+    )
     axis.set_aspect("equal")
     axis.margins(0.08)
     axis.axis("off")
     figure.savefig(path, dpi=110)
+
+
+def _line(share: float) -> dict[str, Any]:
+    return {"color": "black", "alpha": 0.08 + 0.82 * float(share), "linewidth": 0.5 + 2.5 * float(share)}
+
+
+def _colors_of_classes(classes: Sequence[int], *, first: int) -> dict[int, Any]:
+    """Colours of the classes that most nodes have, that of the explained node first."""
+    from matplotlib import colormaps
+
+    order = [first, *(number for number, _ in Counter(classes).most_common() if number != first)]
+    return dict(zip(order, colormaps["Set3"].colors[:_COLORS], strict=False))  # type: ignore[attr-defined]
+
+
+def _add_legends(axis: Any, colors: dict[int, Any], class_names: Sequence[Any], *, has_others: bool) -> None:
+    from matplotlib.lines import Line2D
+
+    dots = {str(class_names[number]): color for number, color in colors.items()}
+    dots |= {"other classes": _OTHERS} if has_others else {}
+    marks = [
+        Line2D([], [], linestyle="", marker="o", markersize=9, markeredgecolor="0.4", color=color, label=name)
+        for name, color in dots.items()
+    ]
+    lines = [Line2D([], [], **_line(share), label=f"{share:g}") for share in _SHARES]
+    place = {"fontsize": 8, "title_fontsize": 8, "frameon": False, "loc": "upper left"}
+    first = axis.legend(handles=marks, title="predicted class", bbox_to_anchor=(1.0, 1.0), **place)
+    axis.add_artist(first)
+    axis.legend(handles=lines, title="importance of an edge", bbox_to_anchor=(1.0, 0.2), **place)
 
 
 def radial_layout(edges: np.ndarray, hops: np.ndarray, node: int) -> dict[int, tuple[float, float]]:

@@ -47,6 +47,7 @@ def test_a_node_is_explained_by_a_table_and_a_picture_in_the_run_folder(
     assert {*run.iterdir()} - files == {run / "explanation_16.parquet", run / "explanation_16.png"}
     assert "node 16: " in printed.out
     assert "probability 0." in printed.out
+    assert "\nwithout any message: " in printed.out
     first = table.row(0)
     assert f"{first[0]} -> {first[1]}  {first[2]:.3f}" in printed.out
     assert printed.out.count(" -> ") == min(10, len(table))

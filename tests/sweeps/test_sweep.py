@@ -53,6 +53,7 @@ def test_a_sweep_goes_on_to_its_number_of_trials_and_its_best_can_be_fitted_agai
     assert main(["fit", "-c", str(folder / "best.yaml"), "--run.root", str(tmp_path / "again")]) == 0
     (trial,) = (folder / "trials" / f"trial-{study.best_trial.number:05d}").glob("*/checkpoints/best.ckpt")
     (again,) = (tmp_path / "again").glob("*/*/checkpoints/best.ckpt")
+    assert again.parts[-4] == "small"  # the stem of the config that was varied, as of any fit of it
     for name, weight in load_weights(trial).items():
         assert weight.equal(load_weights(again)[name]), name
 

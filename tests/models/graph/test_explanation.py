@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.datasets import ExplainerDataset
 from torch_geometric.datasets.graph_generator import BAGraph
+from torch_geometric.nn import SimpleConv
 from torch_geometric.nn import models as pyg_models
 from torch_geometric.seed import seed_everything
 from torchmetrics.functional.classification import binary_auroc
@@ -148,6 +149,33 @@ def test_hops_follow_the_edges_and_not_their_reverse() -> None:
     edge_index = torch.tensor([[1, 2, 3, 0, 5], [0, 1, 1, 4, 5]])
     assert hops_to(edge_index, 0, 6).tolist() == [0, 1, 2, 2, -1, -1]
     assert hops_to(edge_index, 0, 6, most=1).tolist() == [0, 1, -1, -1, -1, -1]
+
+
+class SumOfWalks(nn.Module):
+    """Adds the features of what is one hop away and of what is two hops away: which edges count is known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = SimpleConv("sum"), SimpleConv("sum")
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        near = self.first(x, edge_index)
+        return near + self.second(near, edge_index)
+
+
+def test_an_edge_counts_only_where_a_path_of_edges_that_count_joins_it_to_the_node() -> None:
+    # 4 -> 1 -> 0 speaks for class 1 and 2 -> 0 against it: the walk 3 -> 2 -> 0, for it too, is gone with that edge.
+    edge_index = torch.tensor([[1, 4, 2, 3, 5], [0, 1, 0, 2, 2]])
+    x = torch.tensor([[0, 0], [0, 3], [4, 0], [0, 1], [0, 3], [0, 0]], dtype=torch.float32)
+    for seed in range(3):
+        found = explain_node(SumOfWalks(), Data(x=x, edge_index=edge_index), 0, seed=seed)
+        share = dict(zip(map(tuple, found.edges.T.tolist()), found.importance.tolist(), strict=True))
+        assert min(share[1, 0], share[4, 1]) > 0.9
+        assert max(share[2, 0], share[3, 2], share[5, 2]) < 0.1
+        assert share[3, 2] <= share[2, 0]
+        assert found.edges[:, found.strongest(1)].squeeze().tolist() == [1, 0]
+        assert found.logits_alone.tolist() == [0, 0]
+        assert found.predicted.tolist() == [1, 1, 1, 0, 0, 0]
 
 
 def houses(num_base: int, num_motifs: int) -> Data:
