@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_app.errors import UsageError
+from lightning_app.packaging.export.onnx_notes import drop_unused_domains, write_notes
 from lightning_app.packaging.manifest import StateSpec, TensorSpec
 from models.onnx_exporter import quiet_exporter
 
@@ -73,7 +74,10 @@ def write_onnx(
                 )
         except Exception as error:  # whatever tracing met in the user's network
             raise UsageError(f"model: it cannot be written as ONNX: {_reason(error)}") from error
-        return _tidy(path, returned)
+        model = _tidy(path, returned)
+    write_notes(model, inputs=inputs, outputs=outputs, state=state)
+    drop_unused_domains(model)
+    return bytes(model.SerializeToString())
 
 
 class _Positional(nn.Module):
@@ -88,7 +92,7 @@ class _Positional(nn.Module):
         return self.network(*tensors)
 
 
-def _tidy(path: Path, returned: Sequence[tuple[str, tuple[int | str, ...]]]) -> bytes:
+def _tidy(path: Path, returned: Sequence[tuple[str, tuple[int | str, ...]]]) -> Any:
     """The file with outputs of the sizes of the signature, and without what the exporter noted about our source."""
     import onnx
     from onnx.inliner import inline_local_functions
@@ -107,7 +111,7 @@ def _tidy(path: Path, returned: Sequence[tuple[str, tuple[int | str, ...]]]) -> 
                 axis.dim_value = size
             else:
                 axis.dim_param = size
-    return bytes(model.SerializeToString())
+    return model
 
 
 def _forget(graph: Any) -> None:

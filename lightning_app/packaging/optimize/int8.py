@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lightning_app.errors import UsageError
+from lightning_app.packaging.export.onnx_notes import copy_notes, drop_unused_domains
 
 _OPERATIONS = ("MatMul", "LSTM")
 """Not Conv: its products of whole numbers are slower than its floats on CPUs."""
@@ -54,7 +55,8 @@ def quantize_weights(model: bytes) -> bytes:
             "(of a fixed graph the package holds the encoded nodes, a recursion is a loop); take fp16"
         )
     del found.graph.value_info[:]
-    del found.metadata_props[:]
+    copy_notes(onnx.load_from_string(model), found)
+    drop_unused_domains(found)
     return bytes(found.SerializeToString())
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import polars as pl
 import pytest
 import torch
@@ -47,6 +48,13 @@ def test_a_run_becomes_a_package_that_answers_and_scores_as_its_checkpoint(
     package = Package.load("package")
     manifest = package.manifest
     assert package.digest in printed.out
+
+    spec = manifest.inputs[0]
+    (past,) = [value for value in onnx.load("package/model.onnx").graph.input if value.name == "past"]
+    assert past.doc_string.startswith(f"unit: {spec.unit}; columns: {', '.join(spec.columns or ())}")
+    noted = json.loads(package.session.get_modelmeta().custom_metadata_map["lightning_app.signature"])
+    assert noted["past"] == {"unit": spec.unit, "columns": list(spec.columns or ()), "levels": None}
+    assert set(noted) == {spec.name for spec in (*manifest.inputs, *manifest.outputs)}
 
     model, data = checkpoint_of(run)
     batch = data.dataset("test").__getitems__(np.arange(len(data.dataset("test"))))

@@ -25,8 +25,13 @@ def test_int8_of_a_run_is_smaller_and_says_what_it_cost(
     assert optimization["kind"] == "int8"
     sizes = optimization["model_bytes"]
     assert sizes["after"] == Path("small/model.onnx").stat().st_size < sizes["before"] / 2
-    operations = {node.op_type for node in onnx.load("small/model.onnx").graph.node}
-    assert "MatMulInteger" in operations
+    model = onnx.load("small/model.onnx")
+    assert "MatMulInteger" in {node.op_type for node in model.graph.node}
+    assert {entry.domain for entry in model.opset_import} == {"", *(node.domain for node in model.graph.node)}
+    notes = [[value.doc_string for value in side] for side in (model.graph.input, model.graph.output)]
+    of_parent = onnx.load(trained / "package/model.onnx")
+    assert notes == [[value.doc_string for value in side] for side in (of_parent.graph.input, of_parent.graph.output)]
+    assert model.metadata_props == of_parent.metadata_props
 
     before = pl.read_parquet(trained / "package/evaluation.parquet")
     after = pl.read_parquet("small/evaluation.parquet")
