@@ -1,5 +1,6 @@
 """Predictions as a table, written by predict."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ class PredictionTable(Callback):
 
     A forecast of a table has a row per timestamp and channel, in raw units, with the columns `time`, `channel`, and
     `forecast`, or one column per quantile. Whatever else a model predicts is laid out by the data module's
-    `prediction_table`.
+    `prediction_table`. The file's metadata names the classes that `probabilities` are of, as JSON under `labels`.
     """
 
     def __init__(self) -> None:
@@ -53,8 +54,11 @@ class PredictionTable(Callback):
         if trainer.is_global_zero and self._tables:
             path = Path(trainer.default_root_dir) / "predictions.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
-            pl.concat(self._tables).write_parquet(path)
+            names = getattr(getattr(trainer, "datamodule", None), "class_names", None)
+            pl.concat(self._tables).write_parquet(path, metadata={"labels": json.dumps(names)} if names else None)
             print(f"predictions: {path}")  # noqa: T201
+            if names:
+                print(f"probabilities: of {', '.join(names)}, in this order")  # noqa: T201
         self._tables = []
 
 

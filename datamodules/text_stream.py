@@ -24,13 +24,18 @@ class TokenStream:
 
     Args:
         documents: Token indices of each document, int64.
+
+    Attributes:
+        tokens: All of them, and one more.
+        starts: Where each document starts, also one that is too short to predict anything in.
+        documents: First and last token that has one to predict, of the others.
     """
 
     def __init__(self, documents: Sequence[np.ndarray]) -> None:
         self.tokens = torch.from_numpy(np.concatenate([*documents, np.zeros(1, dtype=np.int64)]))
         ends = np.cumsum([len(document) for document in documents])
-        starts = np.concatenate([[0], ends[:-1]])
-        spans = np.stack([starts, ends - 1], axis=1)  # the last token has nothing to predict
+        self.starts = np.concatenate([[0], ends[:-1]])
+        spans = np.stack([self.starts, ends - 1], axis=1)  # the last token has nothing to predict
         self.documents = spans[spans[:, 1] > spans[:, 0]]
 
     def __getitems__(self, chunk: Chunk) -> dict[str, Tensor]:
@@ -135,7 +140,7 @@ class TextStreamDataModule(StreamDataModule):
             rows: Numbers of the tokens in the split, int64 (N,).
             split: Which one.
         """
-        starts = self.dataset(split).documents[:, 0]
+        starts = self.dataset(split).starts
         document = np.searchsorted(starts, rows, side="right") - 1
         return document, rows - starts[document]
 

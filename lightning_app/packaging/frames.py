@@ -96,13 +96,14 @@ def _read(series: "pl.Series", spec: TensorSpec, bad: dict[int, str]) -> Values:
     import polars as pl
 
     depth = len(spec.shape) - 1
-    if series.dtype == pl.Null and depth:  # no row has a list
-        series = series.cast(pl.List(pl.Float64))
-        for _ in range(depth - 1):
-            series = series.cast(pl.List(series.dtype))
     leaf, found = series.dtype, 0
     while (inner := getattr(leaf, "inner", None)) is not None:
         leaf, found = inner, found + 1
+    if leaf == pl.Null and found < depth:  # no row has a list so deep: all are missing, or empty
+        dtype: Any = pl.Float64
+        for _ in range(depth):
+            dtype = pl.List(dtype)
+        series, leaf, found = series.cast(dtype), pl.Float64(), depth
     _check_numbers(series.name, leaf, spec)
     if found != depth:
         wanted = ("numbers", "lists of numbers")[depth] if depth < 2 else f"lists of lists, {depth} deep, of numbers"

@@ -15,6 +15,7 @@ from lightning_app.packaging.requests import read_request
 from lightning_app.packaging.row_ids import as_array, bounded, node_inputs, passed_arrays, passed_columns
 from lightning_app.packaging.rows import RowLayout, State
 from lightning_app.packaging.session import open_session
+from lightning_app.packaging.signature import TensorSpec
 from lightning_app.packaging.tokenizer import TEXT, TOKENS, Tokenizer
 from lightning_app.packaging.values import Array, Values, check_values
 
@@ -62,6 +63,11 @@ class Predictor:
         self._shapes = {spec.name: spec.shape for spec in manifest.outputs}
         self._shapes.update((state.output, state.shape) for state in manifest.state)
         self._returned = [tensor.name for tensor in self.session.get_outputs()]
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What a row of a request has: of graphs, what one graph has."""
+        return self._layout.inputs
 
     def predict(self, request: Any) -> Any:
         """Answers every row of a request; a stream starts from its initial state.

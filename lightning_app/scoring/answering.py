@@ -148,7 +148,7 @@ def columns_read(package: Package, names: Sequence[str]) -> tuple[str, ...]:
         names: Columns of the table.
     """
     wanted: list[str] = []
-    for spec in package.manifest.inputs:
+    for spec in package.predictor.inputs:
         if spec.name in names or not spec.columns:
             wanted.append(spec.name)
         else:

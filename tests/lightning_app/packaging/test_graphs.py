@@ -3,10 +3,12 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from onnx import helper
 
+from lightning_app.__main__ import main
 from lightning_app.packaging import BadRowsError, Package, PackageError, Predictor, RequestError, TensorSpec
 from tests.packages import manifest_of, onnx_model, package_of
 
@@ -177,3 +179,64 @@ def test_an_output_along_an_unknown_axis_is_refused() -> None:
     manifest = manifest_of(inputs=INPUTS, outputs=outputs, layout="graphs")
     with pytest.raises(PackageError, match="weight: its first axis is neither 'graphs' nor one of the inputs"):
         Predictor(manifest=manifest, model=graph_model())
+
+
+NO_GRAPHS = {
+    "null": (None, "edge_index: missing"),
+    "a null edge": ([None], "edge_index: "),
+    "an edge without ends": ([[]], "edge_index: 1 x 0 given, edges x 2 needed"),
+    "a null end": ([[0, None]], "edge_index: a number is missing"),
+    "half a node": ([[0.5, 1]], "edge_index: 0.5 is no int64"),
+    "a node below 0": ([[-1, 0]], "edge_index: node -1 given"),
+    "a node that is not there": ([[0, 999_999]], "edge_index: node 999999 given"),
+}
+
+
+@pytest.mark.parametrize(("edges", "reason"), NO_GRAPHS.values(), ids=NO_GRAPHS)
+def test_edges_that_are_none_reject_their_row(package: Package, edges: Any, reason: str) -> None:
+    nodes = [[1.0, 2.0], [0.5, 1.0]]
+    rows = {"x": [nodes, nodes], "edge_index": [[[0, 1]], edges]}
+    requests = [rows, pd.DataFrame(rows)]
+    if edges != [[0.5, 1]]:  # polars itself makes whole numbers of them
+        requests += [pl.DataFrame(rows), pl.DataFrame(rows).to_arrow()]
+    for request in requests:
+        with pytest.raises(BadRowsError) as error:
+            package.predict(request)
+        assert list(error.value.rows) == [1]
+        assert error.value.rows[1].startswith(reason)
+    with pytest.raises(BadRowsError):
+        package.predict({name: values[1:] for name, values in rows.items()})
+
+
+@pytest.mark.parametrize("nodes", [None, [None], [[]], [[1.0, None]]])
+def test_nodes_that_are_none_reject_their_row(package: Package, nodes: Any) -> None:
+    rows = {"x": [[[1.0, 2.0]], nodes], "edge_index": [[], []]}
+    for request in (rows, pl.DataFrame(rows)):
+        with pytest.raises(BadRowsError) as error:
+            package.predict(request)
+        assert list(error.value.rows) == [1]
+
+
+def test_truth_values_are_no_nodes(package: Package) -> None:
+    nodes = [[1.0, 2.0], [0.5, 1.0]]
+    with pytest.raises(RequestError, match="edge_index: true or false given"):
+        package.predict({"x": [nodes, nodes], "edge_index": [[[0, 1]], [[True, False]]]})
+    table = pl.DataFrame({"x": [nodes], "edge_index": [[[True, False]]]})
+    with pytest.raises(RequestError, match="edge_index: a column of Boolean given"):
+        package.predict(table)
+
+
+def test_an_answer_has_the_id_of_its_graph(package: Package) -> None:
+    request = {"x": [[[1.0, 2.0]]], "edge_index": [[]], "graph_id": ["g7"]}
+    assert package.predict(request)["graph_id"].tolist() == ["g7"]
+    assert package.predict(pl.DataFrame(request)).columns[:2] == ["graph_id", "label"]
+
+
+def test_a_table_of_graphs_is_scored(package: Package) -> None:
+    table = pl.DataFrame({"graph_id": ["a", "b"], "x": [[[1.0, 2.0]]] * 2, "edge_index": [[[0, 0]], [[0, 3]]]})
+    table.write_parquet("graphs.parquet")
+    args = ("--output", "found.parquet", "--max-rejected", "1")
+    assert main(["score", str(package.path), "graphs.parquet", *args]) == 0
+    found = pl.read_parquet("found.parquet")
+    assert found.columns[:3] == ["graph_id", "label", "probability"]
+    assert found["graph_id"].to_list() == ["a"]

@@ -1,8 +1,10 @@
 """Packages that carry a state from chunk to chunk, of numbers and of text."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from onnx import helper
@@ -152,3 +154,28 @@ def test_the_tokenizer_reads_text_as_the_training_did(tmp_path: Path, level: str
 def test_a_tokenizer_that_is_not_as_it_must_be_is_refused(content: bytes) -> None:
     with pytest.raises(PackageError, match="tokenizer.json"):
         Tokenizer.from_json(content)
+
+
+PLACES = {
+    "below 0": ([-1], "tokens: -1 given, whole numbers from 0 to 9 are allowed"),
+    "beyond the vocabulary": ([1, 10], "tokens: 10 given, whole numbers from 0 to 9"),
+    "null": (None, "tokens: missing"),
+    "a null token": ([None], "tokens: a number is missing"),
+    "none at all": ([], "tokens: 0 given"),
+}
+
+
+@pytest.mark.parametrize(("tokens", "reason"), PLACES.values(), ids=PLACES)
+def test_tokens_that_are_none_reject_their_row(package: Package, tokens: Any, reason: str) -> None:
+    rows = {"tokens": [[1, 2], tokens]}
+    for request in (rows, pl.DataFrame(rows), pd.DataFrame(rows)):
+        with pytest.raises(BadRowsError) as error:
+            package.predict(request)
+        assert {row: why.startswith(reason) for row, why in error.value.rows.items()} == {1: True}
+
+
+def test_a_missing_text_rejects_its_row(package: Package) -> None:
+    for request in ({"text": ["ab", None, ""]}, pl.DataFrame({"text": ["ab", None, ""]})):
+        with pytest.raises(BadRowsError) as error:
+            package.predict(request)
+        assert error.value.rows == {1: "text: missing", 2: "text: empty"}

@@ -11,6 +11,7 @@ import pytest
 from lightning_app.__main__ import main
 from lightning_app.packaging import Package, TensorSpec
 from lightning_app.registry import Registry
+from lightning_app.registry.mlflow_model import write_mlflow_model
 from tests.packages import manifest_of, onnx_model, package_of, small_package
 from tests.registries import place_registry
 
@@ -190,3 +191,28 @@ def test_mlflow_asks_a_package_of_graphs_with_a_graph_per_row(tmp_path: Path, re
     mlflow.set_tracking_uri(registry.address.uri)
     answer = mlflow.pyfunc.load_model("models:/graphs/1").predict(pd.DataFrame({"x": nodes, "edge_index": edges}))
     assert [np.array(rows).tolist() for rows in answer["twice"]] == [[[2.0, 4.0], [6.0, 8.0]], [[10.0, 12.0]]]
+
+
+@pytest.mark.parametrize("labels", [None, ("low", "high")])
+def test_mlflow_asks_for_rows_of_any_length_by_arrays_and_by_tables(
+    labels: tuple[str, ...] | None, tmp_path: Path
+) -> None:
+    import mlflow
+    from onnx import helper
+
+    inputs = [TensorSpec(name="values", dtype="float32", shape=("batch", "seq_len"))]
+    name = "forecast" if labels is None else "probabilities"
+    outputs = [TensorSpec(name=name, dtype="float32", shape=("batch", 2))]
+    mean = helper.make_node("ReduceMean", ["values", "last"], ["mean"], keepdims=1)
+    pair = helper.make_node("Concat", ["mean", "mean"], [name], axis=1)
+    model = onnx_model([mean, pair], inputs, outputs, {"last": np.array([1])})
+    manifest = manifest_of(
+        inputs=inputs, outputs=outputs, family="recurrent", task="trajectory", layout="stream", labels=labels
+    )
+    package = package_of(tmp_path / "package", manifest, model, {"values": np.ones((3, 5), dtype=np.float32)})
+    write_mlflow_model(package, manifest, tmp_path / "model")
+    loaded = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    rows = [[1.0, 2.0], [3.0, 4.0, 5.0]]
+    for request in (pd.DataFrame({"values": rows}), {"values": rows}):
+        assert [list(row) for row in loaded.predict(request)[name]] == [[1.5, 1.5], [4.0, 4.0]]
+    assert list(loaded.predict({"values": np.ones((1, 4), dtype=np.float32)})[name][0]) == [1.0, 1.0]
