@@ -1,6 +1,7 @@
 """Text as streams of tokens."""
 
 import hashlib
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -143,6 +144,41 @@ class TextStreamDataModule(StreamDataModule):
         starts = self.dataset(split).starts
         document = np.searchsorted(starts, rows, side="right") - 1
         return document, rows - starts[document]
+
+    def encode(self, prompt: str) -> Tensor:
+        """Tokens of the beginning of a text, for `RecurrentLanguageModel.generate`.
+
+        Args:
+            prompt: A text; its last line goes on unless it ends with a line break.
+
+        Returns:
+            int64 (1, L). Tokens that the vocabulary does not hold are 0, and a warning names them.
+
+        Raises:
+            ValueError: The prompt is empty.
+        """
+        tokens = list(self._split(prompt))
+        if self.level == "word" and tokens and not prompt.endswith("\n"):
+            tokens.pop()  # the end of a line that is still being written
+        if not tokens:
+            raise ValueError(f"prompt: {prompt!r} given, at least one {self.level} is needed to go on from")
+        index = {token: place for place, token in enumerate(self.vocabulary)}
+        unknown = sorted({token for token in tokens if token not in index})
+        if unknown:
+            shown = ", ".join(map(repr, unknown[:10]))
+            warnings.warn(f"prompt: the model knows no {shown}; read as {UNKNOWN}", stacklevel=2)
+        return torch.tensor([[index.get(token, 0) for token in tokens]])
+
+    def decode(self, tokens: Tensor) -> str:
+        """The text of tokens; words are parted by one blank, and `<eos>` ends a line.
+
+        Args:
+            tokens: int (L,).
+        """
+        found = [self.vocabulary[int(token)] for token in tokens]
+        if self.level == "char":
+            return "".join(found)
+        return " ".join(found).replace(f"{END_OF_LINE} ", "\n").replace(END_OF_LINE, "\n").replace(" \n", "\n")
 
     @override
     def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:

@@ -136,7 +136,7 @@ class AppCLI(LightningCLI):
         self.folder, self.is_new = parent, False
 
     def _run(self, args: list[str]) -> None:
-        named, words = split_trust(args, data=self.data_configs)
+        named, words = split_trust(find_configs(args, tell=False), data=self.data_configs)
         with TrustedClasses(named), tempfile.TemporaryDirectory() as folder:
             self._run_trusted(configs_first(words, verbs=LightningCLI.subcommands(), folder=Path(folder)))
 
@@ -177,7 +177,7 @@ class AppCLI(LightningCLI):
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         rule = trusted_classes()
-        self.source = CheckpointSource.of(find_configs(args, tell=False))
+        self.source = CheckpointSource.of(args)
         for path in (*self.source.data_configs, *self.data_configs):
             rule.check_data(yaml.safe_load(path.read_text()), str(path))
         with FreshArguments(), rule.explaining():

@@ -1,13 +1,34 @@
-"""A checkpoint with its model and data, for verbs that need no trainer."""
+"""A trained model with its data, for verbs that need no trainer: of a checkpoint, or of a Python program."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
 from typing_extensions import override
 
+from datamodules import BaseDataModule
+from lightning_app.card_options import CardOptions
 from lightning_app.cli import AppCLI
 from lightning_app.errors import UsageError
+from models import BaseModule
+
+
+@dataclass(frozen=True)
+class TrainedObject:
+    """A module that a Python program has, with its data.
+
+    Attributes:
+        model: In evaluation, on the CPU.
+        datamodule: Its data.
+        resolved: As much of a config as is known of the two.
+        card: Sections of the model card.
+    """
+
+    model: BaseModule
+    datamodule: BaseDataModule
+    resolved: dict[str, Any]
+    card: CardOptions = field(default_factory=CardOptions)
 
 
 class TrainedRun(AppCLI):

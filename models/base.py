@@ -113,14 +113,25 @@ class BaseModule(LightningModule):
 
         Raises:
             ValueError: The file is damaged, see `models.checkpoint_file.check_checkpoint`; or its hyper-parameters name
-                a function, or code of a module that is not trusted, see `models.trusted_classes`.
+                a function, or code of a module that is not trusted, see `models.trusted_classes`; or it was saved by a
+                `Trainer` in code, without what is in `injected_arguments`.
         """
         if isinstance(checkpoint_path, str | Path) and Path(checkpoint_path).exists():
             check_checkpoint(checkpoint_path)
         with TrustedClasses() as rule, rule.explaining(str(checkpoint_path)):
-            return super().load_from_checkpoint(
-                checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs
-            )
+            try:
+                return super().load_from_checkpoint(
+                    checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs
+                )
+            except TypeError as error:
+                missing = [name for name in cls.injected_arguments if f"'{name}'" in str(error) and name not in kwargs]
+                if "required keyword-only argument" not in str(error) or not missing:
+                    raise
+                given = ", ".join(f"{name}=..." for name in missing)
+                raise ValueError(
+                    f"{checkpoint_path} was saved by a Trainer in code, which does not store {' and '.join(missing)}: "
+                    f"give them again, {cls.__name__}.load_from_checkpoint(path, {given})"
+                ) from error
 
     @property
     def num_fitted(self) -> int:

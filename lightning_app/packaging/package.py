@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_app.packaging.contents import GOLDEN, PackageContents
+from lightning_app.packaging.generation import generate
 from lightning_app.packaging.golden import replay as replay_golden
 from lightning_app.packaging.manifest import Manifest
 from lightning_app.packaging.predictor import Predictor
@@ -98,3 +99,20 @@ class Package:
             state: As the call before returned it; None starts all streams anew.
         """
         return self.predictor.advance(request, state)
+
+    def generate(self, prompt: str, num_tokens: int, *, temperature: float = 1.0, seed: int | None = None) -> str:
+        """Continues a text by sampling, where the package is a language model of text.
+
+        Args:
+            prompt: At least one token; its last line goes on unless it ends with a line break.
+            num_tokens: How many tokens to add.
+            temperature: Divides the logits; 0 takes the likeliest token.
+            seed: Of the draws; None draws otherwise each time.
+
+        Returns:
+            The prompt and what follows; tokens that the vocabulary does not hold are its unknown token.
+
+        Raises:
+            RequestError: The package is no language model of text, or the prompt is empty.
+        """
+        return generate(self, prompt, num_tokens, temperature=temperature, seed=seed)

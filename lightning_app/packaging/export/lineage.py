@@ -16,7 +16,7 @@ _VERSIONS = ("lightning-r2p", "python", "torch", "lightning", "torchmetrics", "n
 def package_lineage(
     *,
     run: RunFolder | None,
-    checkpoint: Path,
+    checkpoint: Path | None,
     config: bytes,
     data: dict[str, Any],
     seed: int | None,
@@ -26,7 +26,7 @@ def package_lineage(
 
     Args:
         run: The folder that the checkpoint lies in; None describes code and environment of the export instead.
-        checkpoint: What is exported.
+        checkpoint: What is exported; None for a module of a Python program.
         config: `config.yaml` of the package.
         data: Fingerprint of the data that the package was tested on.
         seed: Of the run.
@@ -37,7 +37,9 @@ def package_lineage(
         recorded = json.loads(run.lineage.read_text())
     known = recorded or describe_lineage(seed=seed, data=data, parent=None)
     environment = known["environment"]
-    parents = [{"kind": "checkpoint", "file": checkpoint.name, "sha256": file_sha256(checkpoint)}]
+    parents: list[dict[str, Any]] = [{"kind": "object"}]
+    if checkpoint is not None:
+        parents = [{"kind": "checkpoint", "file": checkpoint.name, "sha256": file_sha256(checkpoint)}]
     if run is not None:
         parents.append({"kind": "run", "name": run.path.parent.name, "id": run.path.name})
     parents += [{"kind": "member", "file": Path(path).name, "sha256": file_sha256(Path(path))} for path in members]

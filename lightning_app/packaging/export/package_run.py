@@ -26,7 +26,7 @@ from lightning_app.packaging.manifest import TOKENIZER, TensorSpec
 from lightning_app.packaging.node_ids import NODE_IDS
 from lightning_app.parser import NETWORK_SLOTS
 from lightning_app.run import run_folder_of
-from lightning_app.trained_run import TrainedRun
+from lightning_app.trained_run import TrainedObject, TrainedRun
 from models import BaseModule
 
 _REFERENCE_VALUES = 2**23
@@ -35,12 +35,12 @@ _REFERENCE_VALUES = 2**23
 
 @torch.no_grad()
 def export_package(
-    trained: TrainedRun, output: Path, *, name: str, sample: int = 2000, overwrite: bool = False
+    trained: TrainedRun | TrainedObject, output: Path, *, name: str, sample: int = 2000, overwrite: bool = False
 ) -> Package:
     """Makes a package of a checkpoint, and loads it again.
 
     Args:
-        trained: The checkpoint with its model and data.
+        trained: The checkpoint with its model and data, or a module and data of a Python program.
         output: Folder of the package.
         name: Of the package.
         sample: Most rows of the reference sample.
@@ -65,14 +65,14 @@ def export_package(
         state=exporter.state,
     )
     config = yaml.safe_dump(trained.resolved, sort_keys=False).encode()
-    assert trained.source.path is not None
+    checkpoint = trained.source.path if isinstance(trained, TrainedRun) else None
     manifest = _draft(
         exporter,
         name=name,
         protocol=data.protocol(),
         lineage=package_lineage(
-            run=run_folder_of(trained.source.path),
-            checkpoint=trained.source.path,
+            run=None if checkpoint is None else run_folder_of(checkpoint),
+            checkpoint=checkpoint,
             config=config,
             data=data.fingerprint(),
             seed=trained.resolved.get("seed_everything"),
