@@ -1,5 +1,6 @@
 """Checkpoint files that are either whole or not there."""
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -7,8 +8,11 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
+from torch.utils._pytree import tree_leaves
 from torch.utils.serialization import config
 from typing_extensions import override
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
@@ -31,11 +35,23 @@ class DurableCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-        except BaseException:
+        except BaseException as error:
             partial.unlink(missing_ok=True)
+            _name_full_disk(error, path, checkpoint)
             raise
         partial.replace(path)
         _sync_folder(path.parent)
+
+
+def _name_full_disk(error: BaseException, path: Path, checkpoint: dict[str, Any]) -> None:
+    """Raises one that names the file: torch tells of positions in it, and writing to an open file of no name."""
+    found: BaseException | None = error
+    while found is not None and not (isinstance(found, OSError) and found.errno in _FULL):
+        found = found.__cause__ or found.__context__
+    if isinstance(found, OSError) and found.errno is not None:
+        leaves = tree_leaves(checkpoint)
+        size = sum(leaf.nbytes for leaf in leaves if isinstance(leaf, torch.Tensor))
+        raise OSError(found.errno, f"{found.strerror}; its tensors need {size:,} bytes", str(path)) from error
 
 
 def _sync_folder(folder: Path) -> None:

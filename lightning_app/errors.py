@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from importlib import import_module
 
+from lightning_app.full_disk import describe_full_disk
 from lightning_app.module_search import advice_on_ambiguous
 
 _KEY = re.compile(r"""(?:Parser key|Validation failed: Parser key|Key) ["']([^"']+)["']""")
@@ -46,6 +47,8 @@ def exit_code(error: BaseException) -> int:
 
 def describe(error: BaseException) -> str:
     """An exception as one line."""
+    if (full := describe_full_disk(error)) is not None:
+        return full
     text = " ".join(str(error).split())
     return text if _is_usage(error) and text else f"{type(error).__name__}: {text}"
 

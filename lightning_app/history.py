@@ -10,6 +10,7 @@ from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
+from lightning_app.full_disk import names_full_disk
 from lightning_app.run import RunFolder
 
 _SAVE_SECONDS = 1.0
@@ -103,7 +104,7 @@ class History(Logger):
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         partial = self.folder.history.with_suffix(".part")
-        with partial.open("w", newline="") as file:
+        with names_full_disk(self.folder.history), partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
             writer.writerows(rows)

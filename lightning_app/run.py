@@ -10,6 +10,8 @@ from typing import Literal
 
 import yaml
 
+from lightning_app.full_disk import names_full_disk
+
 
 @dataclass
 class RunOptions:
@@ -133,5 +135,11 @@ def is_first_process() -> bool:
 def write_whole(path: Path, text: str) -> None:
     """Writes a text file so that a reader sees the old one or the new one, never a part."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    partial.write_text(text)
+    data = text.encode()
+    try:
+        with names_full_disk(path, len(data)):
+            partial.write_bytes(data)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     partial.replace(path)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lightning_app.full_disk import names_full_disk
 from sweeps.names import value_name
 from sweeps.space import Parameter
 
@@ -23,7 +24,8 @@ def new_figure(width: float, height: float) -> Any:
 def save(figure: Any, path: Path) -> Path:
     """Writes a figure so that a reader sees the old picture or the new one."""
     partial = path.with_suffix(".part.png")
-    figure.savefig(partial, dpi=110)
+    with names_full_disk(path):
+        figure.savefig(partial, dpi=110)
     partial.replace(path)
     return path
 

@@ -10,6 +10,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock
 from typing_extensions import override
 
+from lightning_app.full_disk import names_full_disk
+
 
 class FileLock(BaseJournalFileLock):
     """A lock that the kernel takes back from a process that dies.
@@ -63,7 +65,8 @@ class JournalFile(JournalFileBackend):
     @override
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        with self._own_lock, Path(self._file_path).open("rb+") as file:
+        path = Path(self._file_path)
+        with self._own_lock, names_full_disk(path, len(lines)), path.open("rb+") as file:
             _cut_half_line(file)
             file.write(lines.encode())
             file.flush()

@@ -25,7 +25,8 @@ def kept_by(config: Mapping[str, Any]) -> tuple[str, str] | None:
             given = callback.get("init_args", {})
             return str(given["monitor"]), str(given.get("mode", "min"))
     module, _, name = str(config["model"]["class_path"]).rpartition(".")
-    return str(getattr(import_module(module), name).monitor), "min"
+    monitor = getattr(getattr(import_module(module), name), "monitor", None)  # a plain LightningModule has none
+    return (monitor, "min") if isinstance(monitor, str) else None
 
 
 def words_to_keep_by(metrics: Mapping[str, str], config: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 from optuna.trial import FrozenTrial, TrialState
 
+from lightning_app.full_disk import names_full_disk
 from sweeps.outcome import measured, seconds_of, values_of, why
 from sweeps.ranking import is_feasible
 from sweeps.space import SearchSpace
@@ -64,7 +65,8 @@ def trial_table(
 def write_trials(table: pl.DataFrame, path: Path) -> None:
     """Writes the table so that a reader sees the old one or the new one."""
     partial = path.with_suffix(".part")
-    table.write_parquet(partial)
+    with names_full_disk(path):
+        table.write_parquet(partial)
     partial.replace(path)
 
 

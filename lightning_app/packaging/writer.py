@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lightning_app.errors import UsageError
+from lightning_app.full_disk import names_full_disk
 from lightning_app.packaging.errors import PackageError
 from lightning_app.packaging.folder import check_is_package, expected_files
 from lightning_app.packaging.manifest import MANIFEST, FileEntry, Manifest
@@ -47,7 +48,8 @@ def write_package(
         raise PackageError(f"files: {', '.join(sorted(files))} given, {', '.join(sorted(expected))} needed")
     check_place(target, overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _partial_folder(target) as partial:
+    size = sum(source.stat().st_size if isinstance(source, Path) else len(source) for source in files.values())
+    with _partial_folder(target) as partial, names_full_disk(target, size):
         entries = {name: _write(partial / name, source) for name, source in sorted(files.items())}
         content = replace(manifest, files=entries).to_json()
         Manifest.from_json(content)

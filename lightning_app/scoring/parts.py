@@ -16,6 +16,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from lightning_app.errors import UsageError
+from lightning_app.full_disk import names_full_disk
 from lightning_app.run import write_whole
 from lightning_app.scoring.answering import ReasonColumns
 from lightning_app.scoring.job_mark import JobMark, read_mark
@@ -101,9 +102,11 @@ class OutputParts:
         good = answer.drop_columns([self.reasons.reason, self.reasons.held])
         if num_bad:
             rows = pa.array(range(self.num_done, self.num_done + len(answer)), pa.int64())
-            self._write("rejected", pa.table([rows, why, held], names=_REJECTED.names).filter(is_bad))
+            with names_full_disk(self.rejected):
+                self._write("rejected", pa.table([rows, why, held], names=_REJECTED.names).filter(is_bad))
             good = good.filter(pa.compute.invert(is_bad))
-        self._write("part", good)
+        with names_full_disk(self.output):
+            self._write("part", good)
         self.num_done += len(answer)
         self.num_rejected += num_bad
         if time.monotonic() >= self._next_part:
@@ -113,9 +116,10 @@ class OutputParts:
         """Makes what was added since a part that stays."""
         if not self._writers:
             return
-        for writer in self._writers.values():
-            self._mark().write(writer)
-            writer.close()
+        with names_full_disk(self.output):
+            for writer in self._writers.values():
+                self._mark().write(writer)
+                writer.close()
         for kind in ("rejected", "part"):  # the part says that both are whole
             if kind in self._writers:
                 name = _NAME.format(first=self._first, after=self.num_done)
@@ -133,9 +137,11 @@ class OutputParts:
         """
         self.close_part()
         if self.num_rejected:
-            self._join("rejected", self.rejected, _REJECTED)
+            with names_full_disk(self.rejected, self._size("rejected")):
+                self._join("rejected", self.rejected, _REJECTED)
         names = [name for name in schema.names if name not in (self.reasons.reason, self.reasons.held)]
-        self._join("part", self.output, pa.schema([schema.field(name) for name in names]))
+        with names_full_disk(self.output, self._size("part")):
+            self._join("part", self.output, pa.schema([schema.field(name) for name in names]))
         if not self.num_rejected:
             self.rejected.unlink(missing_ok=True)  # of this job, or one that may be overwritten
         self._discard()
@@ -214,6 +220,9 @@ class OutputParts:
 
     def _mark(self) -> JobMark:
         return JobMark(self.key, self.started, self.num_done, self.num_rejected)
+
+    def _size(self, kind: str) -> int:
+        return sum(part.stat().st_size for part in self._parts(kind))
 
     def _join(self, kind: str, path: Path, schema: pa.Schema) -> None:
         """Leaves the parts where they are: a job that is killed here joins them again."""
