@@ -1,43 +1,58 @@
 """Every command and every example of the pages that users read is run."""
 
+import os
 import re
 import shlex
 import subprocess
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from lightning_app.__main__ import VERBS, main
-from tests.conftest import CONFIGS
+from tests.conftest import CONFIGS, needs_etth1
 
 ROOT = CONFIGS.parent
 README = (ROOT / "README.md").read_text()
-PAGES = {"README.md": 8, "docs/recurrent.md": 3, "docs/graph.md": 4}
+PAGES = {"README.md": 8, "docs/recurrent.md": 3, "docs/graph.md": 5}
 FEW = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "4"]
+COMMAND = re.compile(r"^(?:\$ |    )?(lightning-app [a-z].+)$", re.MULTILINE)
+"""A command in a block of code, with a prompt, indented, or alone on its line."""
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that looks like a checkout from where a user runs commands."""
-    (tmp_path / "configs").symlink_to(CONFIGS)
-    monkeypatch.syspath_prepend(str(tmp_path))
+def project(tmp_path: Path) -> Path:
+    """A user's folder: nothing of ours is in it, and folders of his own are called as ours are."""
+    for name in ("models", "callbacks", "datamodules", "sweeps"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('not ours')\n")
     return tmp_path
 
 
 def run_line(line: str) -> None:
     program, verb, *words = shlex.split(line)
     assert program.endswith("lightning-app")
-    short = FEW if verb == "fit" and not {"--print_config", "--model.network.help"} & set(words) else []
-    assert main([verb, *words, *short]) == 0, line
+    assert main([verb, *words, *short_of(verb, words)]) == 0, line
+
+
+def short_of(verb: str, words: list[str]) -> list[str]:
+    """What makes a command of a page cheap; it is documented, as all that a page says."""
+    if verb == "fit" and not {"--print_config", "--model.network.help"} & set(words):
+        return FEW
+    if verb == "sweep" or "--splits" in words:
+        return ["--", *FEW]
+    return []
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_and_the_notebook_of_a_page_run_in_their_order(page: str, project: Path) -> None:
     text = (ROOT / page).read_text()
-    lines = re.findall(r"^\$ (lightning-app .+)$", text, re.MULTILINE)
+    lines = COMMAND.findall(text)
     assert len(lines) == PAGES[page]
     for line in lines:
-        run_line(line)
+        if "--splits" not in line:  # ten folds: below
+            run_line(line)
     (notebook,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     exec(compile(notebook, page, "exec"), {})
 
@@ -71,7 +86,110 @@ def test_pages_and_pictures_that_are_linked_exist() -> None:
             assert (page.parent / target).exists(), f"{page.name} links {target}"
 
 
-def test_a_network_of_ones_own_trains_from_one_file(project: Path) -> None:
+def write_drift() -> None:
+    """The network of `extending.md`, in the file that its command names."""
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.DOTALL)
-    (project / "drift.py").write_text(code)
-    assert main(["fit", "-c", "configs/forecasting/co2_phase.yaml", "--model.network", "drift.Drift", *FEW]) == 0
+    Path("drift.py").write_text(code)
+
+
+def in_process_of_its_own(line: str) -> None:
+    """Runs a command as the installed script does: the working folder is not on the path."""
+    Path("bin").mkdir(exist_ok=True)
+    Path("bin/lightning-app").write_text("import sys\nfrom lightning_app.__main__ import main\nsys.exit(main())\n")
+    script = str(Path("bin/lightning-app").resolve())
+    words = shlex.split(line)[1:]
+    command = [sys.executable, script, *words, *short_of(words[0], words)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, f"{line}\n{answer.stdout[-2000:]}\n{answer.stderr[-2000:]}"
+
+
+def test_a_network_of_ones_own_trains_from_one_file(project: Path) -> None:
+    write_drift()
+    (line,) = COMMAND.findall((ROOT / "docs" / "extending.md").read_text())
+    in_process_of_its_own(line)
+
+
+@dataclass(frozen=True)
+class Page:
+    """How a page's commands are run.
+
+    Attributes:
+        words: What stands for a user's own names and for numbers that take hours.
+        before: Commands that a command needs before it, by the beginning of its line.
+    """
+
+    words: dict[str, str] = field(default_factory=dict)
+    before: dict[str, list[str]] = field(default_factory=dict)
+
+
+OWN_RUN = "lightning-app fit -c forecasting/co2_phase --model.network drift.Drift --run.name own"
+LINEAR = "lightning-app fit -c forecasting/etth1_linear --run.name "
+EVERY_PAGE = {
+    "README.md": Page(),
+    "docs/command-line.md": Page(
+        words={"runs/own/...": "runs/own/<run>", "my_networks": "drift", "--splits 10": "--splits 2"}
+        | {"lr 0.002": "lr 0.002 --trainer.accelerator cpu --trainer.devices 2"},
+        before={"lightning-app test --ckpt_path runs/own": [OWN_RUN]},
+    ),
+    "docs/extending.md": Page(),
+    "docs/forecasting.md": Page(
+        words={
+            "a/best.ckpt": "runs/a/<run>/checkpoints/best.ckpt",
+            "b/best.ckpt": "runs/b/<run>/checkpoints/best.ckpt",
+        },
+        before={"lightning-app fit -c configs/forecasting/etth1_ensemble": [LINEAR + "a", LINEAR + "b"]},
+    ),
+    "docs/graph.md": Page(words={"--splits 10": "--splits 2"}),
+    "docs/production.md": Page(
+        words={
+            "--optimize int8": "--optimize int8 --max-worse inf --allow-slower",
+            "--optimize fp16": "--optimize fp16 --max-worse inf --allow-slower",
+            "windows.parquet": "package/reference.parquet",
+        },
+        before={
+            "lightning-app rollback": [
+                "lightning-app register small --name co2",
+                "lightning-app promote co2@2 --to champion --force another",
+            ]
+        },
+    ),
+    "docs/recurrent.md": Page(),
+    "docs/sweeps.md": Page(words={"--trials 30": "--trials 2"}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@needs_etth1
+@pytest.mark.parametrize("page", EVERY_PAGE)
+def test_every_command_of_a_page_runs_as_a_process_from_a_users_folder(page: str, project: Path) -> None:
+    write_drift()
+    how = EVERY_PAGE[page]
+    for line in COMMAND.findall((ROOT / page).read_text()):
+        for beginning, commands in how.before.items():
+            for command in commands if line.startswith(beginning) else ():
+                in_process_of_its_own(command)
+        for word, other in how.words.items():
+            line = line.replace(word, other)
+        in_process_of_its_own(with_newest_run(line))
+
+
+def with_newest_run(line: str) -> str:
+    """The command with the newest run in place of `runs/<name>/<run>`."""
+    return re.sub(r"(runs/\w+)/<run>", lambda name: str(sorted(Path(name[1]).glob("*"))[-1]), line)
+
+
+def test_no_page_with_commands_is_left_out() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    assert {str(page.relative_to(ROOT)) for page in pages if COMMAND.search(page.read_text())} == set(EVERY_PAGE)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_page_of_notebooks_runs(project: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "notebook.md").read_text(), re.DOTALL)
+    Path("notebook.py").write_text("\n".join(blocks))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    answer = subprocess.run([sys.executable, "notebook.py"], env=environment, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr[-3000:]
