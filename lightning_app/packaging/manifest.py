@@ -10,7 +10,7 @@ from lightning_app.packaging.errors import PackageError
 from lightning_app.packaging.fields import exact_keys, is_number, is_whole, name_field, need, one_of, texts_field
 from lightning_app.packaging.node_ids import NODE_IDS, NodeIdSpec, read_node_id_spec
 from lightning_app.packaging.signature import StateSpec, TensorSpec, read_state, read_tensor
-from lightning_app.packaging.strict_json import read_json, write_json
+from lightning_app.packaging.strict_json import MAX_BYTES, read_json, write_json
 
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
@@ -103,7 +103,8 @@ class Manifest:
         file = file / MANIFEST if file.is_dir() else file
         if not file.is_file():
             raise PackageError(f"package: {path} has no {MANIFEST}")
-        return cls.from_json(file.read_bytes())
+        with file.open("rb") as opened:
+            return cls.from_json(opened.read(MAX_BYTES + 1))
 
     @classmethod
     def from_json(cls, content: bytes) -> "Manifest":

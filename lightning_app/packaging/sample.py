@@ -9,6 +9,7 @@ import numpy as np
 from lightning_app.packaging.errors import PackageError
 from lightning_app.packaging.golden import tolerance_of
 from lightning_app.packaging.package import Package
+from lightning_app.packaging.parquet_table import MAX_SAMPLE_VALUES, read_table
 from lightning_app.packaging.row_ids import id_columns
 
 if TYPE_CHECKING:
@@ -26,14 +27,9 @@ def read_sample(folder: Path) -> "pl.DataFrame":
         folder: Of the package.
 
     Raises:
-        PackageError: It is no parquet file.
+        PackageError: It is no parquet file, or holds more than a sample does.
     """
-    import polars as pl
-
-    try:
-        return pl.read_parquet(folder / REFERENCE)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise PackageError(f"{REFERENCE}: cannot be read: {error}") from error
+    return read_table(folder / REFERENCE, name=REFERENCE, nested=True, most=MAX_SAMPLE_VALUES)
 
 
 @dataclass(frozen=True)

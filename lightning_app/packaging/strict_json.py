@@ -8,6 +8,8 @@ from typing import Any
 from lightning_app.packaging.errors import PackageError
 
 MAX_BYTES = 64 * 2**20
+MAX_ITEMS = 2**23
+"""Most numbers, texts, lists and objects, as far as commas and brackets tell."""
 MAX_DEPTH = 32
 MAX_TEXT = 2**20
 """Longest text in characters."""
@@ -25,6 +27,9 @@ def read_json(content: bytes, *, name: str) -> Any:
     """
     if len(content) > MAX_BYTES:
         raise PackageError(f"{name}: {len(content):,} bytes, at most {MAX_BYTES:,} are allowed")
+    # Ten bytes of memory or more for each byte of `[],[],[],`: counted before there is any.
+    if (count := sum(content.count(mark) for mark in (b",", b"[", b"{"))) > MAX_ITEMS:
+        raise PackageError(f"{name}: {count:,} items, at most {MAX_ITEMS:,} are allowed")
     try:
         value = json.loads(content.decode("utf-8"), object_pairs_hook=_without_twins, parse_constant=_refuse_constant)
     except RecursionError as error:

@@ -9,6 +9,7 @@ import numpy as np
 
 from lightning_app.evaluation.bootstrap import ScoreRatio, bootstrap_ratio
 from lightning_app.packaging.manifest import Manifest
+from lightning_app.packaging.parquet_table import read_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,9 +42,7 @@ class Candidate:
 
     def errors(self) -> "pl.DataFrame":
         """One line per test row: `row`, `error`, and slices."""
-        import polars as pl
-
-        return pl.read_parquet(self.path / EVALUATION)
+        return read_table(self.path / EVALUATION, name=EVALUATION)
 
 
 def compare_errors(

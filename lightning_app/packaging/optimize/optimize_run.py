@@ -1,10 +1,8 @@
 """The way from a run or a package to a variant that passed its gates."""
 
-import io
 import tempfile
 from pathlib import Path
 
-import polars as pl
 import torch
 
 from lightning_app.errors import UsageError
@@ -26,6 +24,7 @@ from lightning_app.packaging.optimize.parent import (
 from lightning_app.packaging.optimize.record import Change
 from lightning_app.packaging.optimize.recovery import pruned_run
 from lightning_app.packaging.optimize.variant import Draft, draft_of, draft_with
+from lightning_app.packaging.parquet_table import read_table
 from lightning_app.trained_run import TrainedRun
 
 _TRANSFORMS = {"int8": quantize_weights, "fp16": halve_weights}
@@ -130,7 +129,7 @@ def _gated(
 ) -> Package:
     """Writes the variant if it passes."""
     evaluation = draft.files["evaluation.parquet"]
-    table = pl.read_parquet(evaluation if isinstance(evaluation, Path) else io.BytesIO(evaluation))
+    table = read_table(evaluation, name="evaluation.parquet")
     accuracy = compare_errors(read_evaluation(parent), table, block=exporter.block)
     accuracy.check(options.max_worse)
     tokenizer = parent.tokenizer

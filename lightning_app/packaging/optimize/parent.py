@@ -12,6 +12,7 @@ from lightning_app.packaging.export.exporter import Exporter
 from lightning_app.packaging.export.families import exporter_for
 from lightning_app.packaging.export.lineage import file_sha256
 from lightning_app.packaging.optimize.judgement import judge
+from lightning_app.packaging.parquet_table import read_table
 from lightning_app.trained_run import TrainedRun
 
 _APART = 1e-3
@@ -95,4 +96,4 @@ def check_same_test(parent: Package, trained: TrainedRun, exporter: Exporter) ->
 
 def read_evaluation(package: Package) -> pl.DataFrame:
     """`evaluation.parquet` of a package, rows ascending."""
-    return pl.read_parquet(package.path / "evaluation.parquet").sort("row")
+    return read_table(package.path / "evaluation.parquet", name="evaluation.parquet").sort("row")

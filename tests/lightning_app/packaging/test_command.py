@@ -5,7 +5,10 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from lightning_app.__main__ import main
@@ -48,6 +51,27 @@ def test_verify_asks_the_golden_request_and_the_sample_again(
     error = capsys.readouterr().err
     assert "package: reference.parquet has" in error
     assert "answers its sample differently from when it was written: price by" in error
+
+
+@pytest.mark.parametrize("kind", ["flat", "lists", "text"])
+def test_a_small_file_with_a_large_sample_is_refused_before_it_is_decoded(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zeros = pa.array(np.zeros(2**24, np.int8))
+    if kind == "flat":
+        table = pa.table({f"x{place}": zeros for place in range(5)})
+    elif kind == "lists":
+        table = pa.table({f"x{place}": pa.FixedSizeListArray.from_arrays(zeros, 2**12) for place in range(5)})
+    else:
+        table = pa.table({"x": pa.DictionaryArray.from_arrays(np.zeros(2**16, np.int8), ["word " * 1000])})
+    folder = small_package(tmp_path / "price")
+    reference = folder / "reference.parquet"
+    pyarrow.parquet.write_table(table, reference, compression="zstd")
+    assert reference.stat().st_size < 2**20
+    sign(folder)
+    assert main(["package", "verify", str(folder)]) == 2
+    assert "reference.parquet: " in (error := capsys.readouterr().err)
+    assert "are read" in error
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 and nothing more"])

@@ -158,6 +158,7 @@ def test_a_signature_that_cannot_be_is_refused(folder: Path, key: str, value: An
         ("null", "an object needed"),
         ("9" * 10_000, "no valid JSON"),
         ('"' + "a" * 2**21 + '"', "2,097,152 characters"),
+        ("[" + "[]," * 2**22 + "[]]", "8,388,610 items, at most 8,388,608"),
     ],
 )
 def test_json_that_hides_something_is_refused(text: str, message: str) -> None:
