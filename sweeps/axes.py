@@ -1,13 +1,14 @@
 """What the pictures of a study share: axes that suit a parameter, a view that outliers do not spoil."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lightning_app.full_disk import names_full_disk
-from sweeps.names import value_name
+from sweeps.names import shortened, value_name
 from sweeps.space import Parameter
 
 
@@ -31,8 +32,20 @@ def save(figure: Any, path: Path) -> Path:
 
 
 def labels(parameter: Parameter) -> list[str]:
-    """A word for each choice."""
-    return [value_name(choice, parameter) for choice in parameter.choices]
+    """A word for each choice, cut in the middle where it is long."""
+    words = [value_name(choice, parameter) for choice in parameter.choices]
+    cut = [shortened(word) for word in words]
+    return [word if cut.count(short) > 1 else short for word, short in zip(words, cut, strict=True)]
+
+
+def axis_name(parameter: Parameter, names: Mapping[str, str]) -> str:
+    """What is written at the axis of a parameter.
+
+    Args:
+        parameter: The parameter.
+        names: Short names by key.
+    """
+    return shortened(names[parameter.key], 26) + (" (log)" if parameter.log else "")
 
 
 def places(parameter: Parameter, drawn: Sequence[Any]) -> np.ndarray:
@@ -115,10 +128,14 @@ def mark_axis(axis: Any, parameter: Parameter) -> None:
 
 
 def marks(parameter: Parameter) -> list[float]:
-    """Both ends of a number's range and what lies in the middle."""
+    """Both ends of a number's range and what lies between: the middle, or of a long logarithmic one powers of ten."""
     assert parameter.low is not None
     assert parameter.high is not None
     low, high = float(parameter.low), float(parameter.high)
+    if parameter.log and high / low >= 100:
+        powers = [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
+        inner = [power for power in powers[:: -(-len(powers) // 4)] if low * 2 < power < high / 2]
+        return sorted({low, *inner, high})
     middle = float(np.sqrt(low * high)) if parameter.log else (low + high) / 2
     if parameter.kind == "int":
         middle = float(round(middle))

@@ -21,6 +21,11 @@ def short_names(keys: Iterable[str]) -> dict[str, str]:
     }
 
 
+def shortened(text: str, size: int = 16) -> str:
+    """A text of at most so many letters, cut in its middle: both ends tell names apart."""
+    return text if len(text) <= size else f"{text[: (size - 1) // 2]}…{text[-(size // 2) :]}"
+
+
 def value_name(value: Any, parameter: Parameter | None = None) -> str:
     """A value in a word: four digits of a number; of a class as much of its path as no other choice has.
 

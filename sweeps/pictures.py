@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps.axes import clip, mark_axis, new_figure, places, save, view
+from sweeps.axes import axis_name, clip, mark_axis, new_figure, places, save, view
 from sweeps.importance import Branch
 from sweeps.names import short_names
 from sweeps.ranking import best_so_far, counted, in_order_of_end
@@ -61,7 +61,7 @@ def draw_history(trials: Sequence[FrozenTrial], *, metric: str, direction: str, 
 def draw_slices(
     trials: Sequence[FrozenTrial], space: SearchSpace, *, metric: str, direction: str, position: int, path: Path
 ) -> Path:
-    """The metric over each parameter; the darker a point, the later its trial.
+    """The metric over each parameter; the darker a point, the later its trial; the best one is a red star.
 
     Args:
         trials: Of the study.
@@ -71,8 +71,16 @@ def draw_slices(
         position: Of the metric among the trials' values.
         path: The PNG to write.
     """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
     complete = counted(trials)
-    limits = view([(trial.values or [np.nan])[position] for trial in complete], direction)
+    metric_of = [(trial.values or [np.nan])[position] for trial in complete]
+    limits = view(metric_of, direction)
+    best = (
+        complete[int(np.argmax(metric_of) if direction == "maximize" else np.argmin(metric_of))] if complete else None
+    )
+    scale = Normalize(-0.4 * max(1, len(trials)), len(trials))
     names = short_names(parameter.key for parameter in space.parameters)
     columns = min(4, len(space.parameters))
     rows = -(-len(space.parameters) // columns)
@@ -86,17 +94,22 @@ def draw_slices(
         if parameter.choices:
             at = at + 0.25 * (np.random.default_rng(0).random(len(at)) - 0.5)  # points of one choice lie side by side
         mark_axis(axis, parameter)
-        style = {"c": numbers, "cmap": "Blues", "vmin": -0.4 * max(1, len(trials)), "vmax": len(trials)}
-        axis.scatter(at[~beyond], values[~beyond], s=18, edgecolors="0.4", linewidths=0.3, **{
-            **style, "c": numbers[~beyond]
-        })  # fmt: skip
+        axis.scatter(
+            at[~beyond], values[~beyond], s=18, edgecolors="0.4", linewidths=0.3, c=numbers[~beyond], cmap="Blues",
+            norm=scale,
+        )  # fmt: skip
         axis.scatter(at[beyond], values[beyond], s=24, c="0.6", marker="_")
-        axis.set_xlabel(names[parameter.key], fontsize=9)
+        if best in having:
+            place = having.index(best)
+            axis.scatter(at[place], values[place], s=110, c="tab:red", marker="*", zorder=4)
+        axis.set_xlabel(axis_name(parameter, names), fontsize=9)
         axis.set_ylim(*limits)
     for axis in grid[len(space.parameters) :]:
         axis.axis("off")
     for axis in grid[::columns]:
         axis.set_ylabel(metric, fontsize=9)
+    bar = figure.colorbar(ScalarMappable(scale, "Blues"), ax=grid.tolist(), label="trial", pad=0.01, aspect=40)
+    bar.ax.set_ylim(0, max(1, len(trials)))
     return save(figure, path)
 
 

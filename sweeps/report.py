@@ -125,7 +125,7 @@ def _draw(
         if counted(trials):
             drawn[f"Parallel coordinates{of}"] = draw_parallel_coordinates(
                 trials, search.space, metric=metric, direction=direction, position=position,
-                path=folder / f"parallel_coordinates{suffix}.png",
+                shares=_largest_shares(branches[metric]), path=folder / f"parallel_coordinates{suffix}.png",
             )  # fmt: skip
             drawn[f"Slices{of}"] = draw_slices(
                 trials, search.space, metric=metric, direction=direction, position=position,
@@ -134,6 +134,15 @@ def _draw(
         if any(len(trial.intermediate_values) > 1 for trial in trials):
             drawn["Curves"] = draw_curves(trials, metric=metric, direction=direction, path=folder / "curves.png")
     return drawn
+
+
+def _largest_shares(branches: Sequence[Branch]) -> dict[str, float]:
+    """The largest importance of each parameter in any branch."""
+    found: dict[str, float] = {}
+    for branch in branches:
+        for key, share in branch.shares.items():
+            found[key] = max(share, found.get(key, 0.0))
+    return found
 
 
 def _summary(trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial], search: Search) -> str:

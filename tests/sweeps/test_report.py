@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import optuna
@@ -8,9 +9,11 @@ import torch
 from optuna.trial import TrialState
 
 from sweeps.axes import view
+from sweeps.parallel_coordinates import draw_parallel_coordinates
 from sweeps.pictures import draw_curves
 from sweeps.ranking import best_so_far, ranked
 from sweeps.report import Search, report
+from sweeps.space import SearchSpace
 from sweeps.trial_table import trial_table
 from tests.sweeps.finished import SPACE, finished_study, suggest
 
@@ -207,3 +210,32 @@ def test_of_a_pruned_trial_that_ties_with_the_best_the_curve_is_not_the_best_one
     draw_curves(study.trials, metric="val/accuracy", direction="maximize", path=tmp_path / "curves.png")
     colors = {line.get_label(): line.get_color() for line in drawn[0].axes[0].lines if line.get_label()[0] != "_"}
     assert colors == {"pruned": "tab:orange", "best": "tab:green"}
+
+
+def test_of_many_parameters_the_most_important_have_an_axis_and_long_names_are_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices = ["relu", "gelu_with_tanh_approximation"]
+    section: dict[str, Any] = {f"model.size_{index}": {"type": "int", "low": 1, "high": 9} for index in range(10)}
+    section["model.lr"] = {"type": "float", "low": 1.0e-5, "high": 0.1, "log": True}
+    section["model.activation"] = {"type": "categorical", "choices": choices}
+    space = SearchSpace.read(section)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(90):
+        trial = study.ask()
+        drawn = [trial._suggest(parameter.key, parameter.distribution()) for parameter in space.parameters]
+        study.tell(trial, float(drawn[0]))
+    figures: list[Any] = []
+    monkeypatch.setattr("sweeps.parallel_coordinates.save", lambda figure, path: figures.append(figure) or path)
+    shares = {"model.lr": 0.5, "model.activation": 0.4, "model.size_9": 0.1}
+    draw_parallel_coordinates(
+        study.trials, space, metric="val/mse", direction="minimize", position=0, path=tmp_path / "x.png", shares=shares
+    )
+    axis = figures[0].axes[0]
+    names = [label.get_text() for label in axis.get_xticklabels()]
+    assert len(names) == 9
+    assert {"lr (log)", "activation", "size_9", "val/mse"} <= set(names)
+    assert "the best 10 in colour; the most important 8 of 12 parameters" in axis.get_title(loc="left")
+    words = {text.get_text() for text in axis.texts}
+    assert {"1e-05", "0.001", "0.1", "gelu_wi…ximation"} <= words
+    assert [len(lines.get_segments()) for lines in axis.collections] == [80, 10]
