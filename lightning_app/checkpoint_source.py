@@ -10,7 +10,7 @@ import yaml
 from lightning.pytorch import LightningModule
 
 from lightning_app.errors import UsageError
-from lightning_app.run import latest_checkpoint, run_folder_of, sets_model
+from lightning_app.run import RunFolder, latest_checkpoint, newest_runs, run_folder_of, sets_model
 from models.checkpoint_file import check_checkpoint
 
 _CONFIG = ("-c", "--config")
@@ -46,11 +46,13 @@ class CheckpointSource:
                 f"ckpt_path: {given[-1]!r} is a URL; download it first, as a checkpoint is checked, and the config "
                 "beside it is read"
             )
-        path = _newest(args, given[-1]) if given[-1] in ("last", "best") else Path(given[-1])
+        path = _newest(args, given[-1]) if given[-1] in ("last", "best") else _file_of(Path(given[-1]), verb=args[0])
         if path is None:
             return cls(args, None)
         if not path.exists():
-            raise UsageError(f"ckpt_path: {given[-1]!r} does not exist; give a file, or 'last' or 'best'")
+            raise UsageError(
+                f"ckpt_path: {given[-1]!r} does not exist; give a run folder, a checkpoint, or 'last' or 'best'"
+            )
         folder = run_folder_of(path)
         if folder is None:
             if not _values(args, *_CONFIG):
@@ -61,6 +63,8 @@ class CheckpointSource:
             return cls(args, path)
         # What is evaluated is the run as it was fitted: of the config files only presets still count then.
         rest = args[1:] if args[0] == "fit" else _without_experiments(args[1:])
+        for ignored in [config for config in _values(args, *_CONFIG) if config not in _values(rest, *_CONFIG)]:
+            print(f"config: {folder.config}, as the run was fitted; {ignored} is not read", flush=True)  # noqa: T201
         return cls([args[0], "--config", str(folder.config), *rest], path, (folder.config,))
 
     def previous_config(self) -> dict[str, Any] | None:
@@ -92,6 +96,18 @@ class CheckpointSource:
             )
 
 
+def _file_of(path: Path, *, verb: str) -> Path:
+    """The checkpoint that a path means: of a run folder the last one to train on, the best one for all else."""
+    folder = RunFolder(path)
+    if not folder.config.is_file():
+        return path
+    found = folder.checkpoint("last") if verb == "fit" else folder.checkpoint("best", "last")
+    if found is None:
+        raise UsageError(f"ckpt_path: {str(path)!r} has no checkpoint yet")
+    print(f"checkpoint: {found}", flush=True)  # noqa: T201
+    return found
+
+
 def _is_instance(model: LightningModule, class_path: str) -> bool:
     """Whether the model is of exactly the class at an import path, which may be a shorter one than its own."""
     module, name = class_path.rsplit(".", 1)
@@ -110,6 +126,11 @@ def _newest(args: list[str], kind: str) -> Path | None:
     where = Path(root) / name
     if path is None and kind == "best":
         raise UsageError(f"ckpt_path: no run in {where} has a checkpoint 'best.ckpt' yet")
+    left_out = [
+        run for run in newest_runs(root, name, kind) if path and run.created > RunFolder(path.parents[1]).created
+    ]
+    if left_out:
+        print(f"{kind}: {len(left_out)} newer runs on a part of the data are left out", flush=True)  # noqa: T201
     # A preempted job is started again with the same command: its first start has nothing to resume from.
     print(f"{kind}: {path or f'no run in {where} to resume, starting anew'}", flush=True)  # noqa: T201
     return path

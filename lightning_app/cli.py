@@ -1,6 +1,8 @@
 """fit, validate, test and predict: LightningCLI over any LightningModule and DataModule of the project."""
 
 import logging
+import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -30,6 +32,7 @@ from callbacks.checkpoints import SIGTERM_EXIT_CODE
 from datamodules import BaseDataModule
 from lightning_app.card_options import CardOptions
 from lightning_app.checkpoint_source import CheckpointSource
+from lightning_app.config_paths import with_absolute_paths
 from lightning_app.errors import UsageError, simplify
 from lightning_app.evaluation.trajectory_report import TrajectoryReport
 from lightning_app.finished_fit import FinishedFit
@@ -46,7 +49,15 @@ from lightning_app.parser import (
 )
 from lightning_app.record import RunRecord
 from lightning_app.resume_overrides import ResumeOverrides
-from lightning_app.run import RunFolder, RunOptions, create_run_folder, run_folder_of, sets_model
+from lightning_app.run import (
+    RunFolder,
+    RunOptions,
+    create_run_folder,
+    is_first_process,
+    output_folder,
+    run_folder_of,
+    sets_model,
+)
 from lightning_app.shipped_configs import find_configs
 from lightning_app.tracking import finish_wandb, wandb_logger
 from lightning_app.trainer_parts import all_callbacks, all_loggers, all_plugins, as_list
@@ -54,9 +65,6 @@ from lightning_app.trust import split_trust
 from lightning_app.word_order import configs_first
 from models import BaseModule
 from models.trusted_classes import TrustedClasses, imported, trusted_classes
-
-_PATHS = ("path", "root", "members", "teacher", "nodes", "edges", "graphs", "pairs")
-"""Arguments that name files or folders of the user."""
 
 
 def run(args: list[str], *, command: "Callable[[list[str]], AppCLI] | None" = None) -> "AppCLI":
@@ -168,6 +176,17 @@ class AppCLI(LightningCLI):
             help="Module whose code a run folder, checkpoint or package may name; your own -c needs none.",
         )
         parser.add_argument(
+            "--output",
+            type=str | None,
+            default=None,
+            help="New folder for what a test, validation or prediction writes; default: the run folder.",
+        )
+        parser.add_argument(
+            "--allow_changed_data",
+            action="store_true",
+            help="Use a checkpoint although its data have changed since it was trained.",
+        )
+        parser.add_argument(
             "--card", type=CardOptions, default=CardOptions(), help="What only a person can write on the model card."
         )
         for name in LINKS:
@@ -204,10 +223,30 @@ class AppCLI(LightningCLI):
         config.run.name = config.run.name or experiment_name(config)
         self.run_options = RunOptions(**config.run.as_dict())
         self.card = CardOptions(**config.card.as_dict())
-        evaluated = run_folder_of(self.source.path) if self.source.path and self.subcommand != "fit" else None
-        self.folder = evaluated or create_run_folder(config.run.root, config.run.name)
-        self.is_new = evaluated is None
+        self.folder, self.is_new = self._make_folder(config)
         self.resolved = _resolved(self.parser, self.config)
+
+    def _make_folder(self, config: jsonargparse.Namespace) -> tuple[RunFolder, bool]:
+        """Where this command writes, and whether it made the folder."""
+        run = run_folder_of(self.source.path) if self.source.path else None
+        if config.output is not None:
+            return output_folder(config.output, verb=str(self.subcommand)), True
+        if run is not None and self.subcommand != "fit":
+            return run, False
+        # A run goes on beside the one that it continues, wherever that was copied to, unless another root is given.
+        recorded = (self.source.previous_config() or {}).get("run", {})
+        same_place = (config.run.root, config.run.name) == (recorded.get("root"), recorded.get("name"))
+        beside = run.root_of(config.run.name) if run is not None and same_place else None
+        return create_run_folder(beside or config.run.root, config.run.name), True
+
+    @override
+    def _set_seed(self) -> None:
+        if self._get(self.config, "seed_everything") is True and is_first_process():
+            # Lightning takes the environment's seed or 0 for `true`; other processes are told this one by it.
+            seed = secrets.randbelow(2**32)
+            self.config[self.subcommand]["seed_everything"] = seed
+            print(f"seed: {seed}, drawn; --seed_everything {seed} repeats the run", flush=True)  # noqa: T201
+        super()._set_seed()
 
     @override
     def instantiate_classes(self) -> None:
@@ -224,6 +263,8 @@ class AppCLI(LightningCLI):
             with suppress(OSError):  # one that is not empty is that of an earlier run
                 self.folder.path.rmdir()
             return super().instantiate_trainer(**kwargs)
+        if not os.access(self.folder.path, os.W_OK) and is_first_process():
+            raise UsageError(f"output: {self.folder.path} cannot be written to; give a new folder as --output")
         self.history = History(self.folder)
         tracked = wandb_logger(self.folder, self.run_options, self.resolved, self.job or str(self.subcommand))
         kwargs["logger"] = all_loggers(kwargs.get("logger", trainer.logger), [self.history, tracked])
@@ -245,7 +286,13 @@ class AppCLI(LightningCLI):
             TrajectoryReport(),
             ResumeOverrides(before, self.resolved),
             FinishedFit(before, self.resolved),
-            RunRecord(self.folder, self.resolved, self.history, self.source.path),
+            RunRecord(
+                self.folder,
+                self.resolved,
+                self.history,
+                self.source.path,
+                allow_changed_data=self._get(self.config, "allow_changed_data"),
+            ),
         ]
         if trainer.enable_checkpointing is not False:
             monitor = monitor_of(self.model)
@@ -282,19 +329,18 @@ def _resolved(parser: LightningArgumentParser, config: jsonargparse.Namespace) -
     given = config[config.subcommand].model.get("init_args")
     if given is not None:
         keep_given_targets(given, resolved["model"].setdefault("init_args", {}))
-    for key in ("ckpt_path", "config", "return_predictions", "trust", "weights_only", "verbose"):
+    for key in (
+        "ckpt_path",
+        "config",
+        "return_predictions",
+        "trust",
+        "output",
+        "allow_changed_data",
+        "weights_only",
+        "verbose",
+    ):
         resolved.pop(key, None)
-    return _with_absolute_paths(resolved)
-
-
-def _with_absolute_paths(value: Any, key: str = "") -> Any:
-    """Makes paths to data, checkpoints and runs absolute, so that a config works from any folder."""
-    if isinstance(value, dict):
-        return {name: _with_absolute_paths(inner, name) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_with_absolute_paths(inner, key) for inner in value]
-    is_path = key in _PATHS and isinstance(value, str) and Path(value).exists()
-    return str(Path(value).resolve()) if is_path else value
+    return with_absolute_paths(resolved)
 
 
 def experiment_name(config: jsonargparse.Namespace) -> str:

@@ -34,7 +34,7 @@ def describe_lineage(*, seed: int | None, data: dict[str, Any], parent: str | No
         "command": sys.argv,
         "parent": parent,
         "seed": seed,
-        "code": _code(),
+        "code": project_code(),
         "data": data,
         "environment": {
             "lightning-r2p": __version__,
@@ -47,7 +47,8 @@ def describe_lineage(*, seed: int | None, data: dict[str, Any], parent: str | No
     }
 
 
-def _code() -> dict[str, str | None]:
+def project_code() -> dict[str, str | None]:
+    """Commit of this project's checkout and sha256 of its uncommitted changes; None each where there is none."""
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return {"commit": None, "dirty_diff": None}

@@ -1,6 +1,7 @@
 """Writes down what a run is and what came out of it."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from lightning_app.evaluation.report import write_report
 from lightning_app.history import History
 from lightning_app.lineage import describe_lineage
 from lightning_app.model_facts import num_fitted_of
+from lightning_app.repository import describe_repository
 from lightning_app.resume_overrides import config_changes
-from lightning_app.run import RunFolder, write_whole
+from lightning_app.run import RunFolder, run_folder_of, write_whole
+from lightning_app.trained_on import TrainedOn, training_files
 
 _ROWS = "history_rows"
 
@@ -31,19 +34,31 @@ class RunRecord(Callback):
         config: The resolved config.
         history: The logger behind `metrics.csv` and `metrics.json`.
         checkpoint: The checkpoint that was given, or None.
+        allow_changed_data: Whether data that have changed since the checkpoint was trained are meant.
     """
 
-    def __init__(self, folder: RunFolder, config: dict[str, Any], history: History, checkpoint: Path | None) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        config: dict[str, Any],
+        history: History,
+        checkpoint: Path | None,
+        *,
+        allow_changed_data: bool = False,
+    ) -> None:
         self.folder = folder
         self.config = config
         self.history = history
         self.checkpoint = checkpoint
+        self.allow_changed_data = allow_changed_data
+        self.differences: list[str] = []
         self.started = False
         self._inherited_rows = 0
         self._best_metrics: dict[str, float] = {}
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._compare(trainer, stage)
         if not trainer.is_global_zero or self.folder.config.exists():
             return
         lineage = describe_lineage(
@@ -51,6 +66,8 @@ class RunRecord(Callback):
             data=_fingerprint(trainer),
             parent=str(self.checkpoint) if self.checkpoint else None,
         )
+        lineage |= training_files(self.config)
+        lineage["repository"] = describe_repository(Path.cwd(), self.folder.path)
         write_whole(self.folder.config, yaml.safe_dump(self.config, sort_keys=False))
         write_whole(self.folder.lineage, json.dumps(lineage, indent=2) + "\n")
         for logger in trainer.loggers:
@@ -58,6 +75,18 @@ class RunRecord(Callback):
                 logger.experiment.config.update({"lineage": lineage})
         fitted = num_fitted_of(pl_module)
         print(f"run: {self.folder.path}\nmodel: {_name(pl_module)}, {fitted:,} parameters", flush=True)  # noqa: T201
+
+    def _compare(self, trainer: Trainer, stage: str) -> None:
+        """Compares data and own code with what the checkpoint's run was trained on."""
+        run = run_folder_of(self.checkpoint) if self.checkpoint is not None else None
+        if run is None:
+            return
+        before = yaml.safe_load(run.config.read_text())
+        trained = TrainedOn(run, before=before, now=self.config, fingerprint=_fingerprint(trainer))
+        self.differences = trained.check(verb=stage, allowed=self.allow_changed_data)
+        if trainer.is_global_zero:
+            for difference in self.differences:
+                print(f"warning: {difference}", file=sys.stderr, flush=True)  # noqa: T201
 
     @override
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -120,9 +149,11 @@ class RunRecord(Callback):
 
     def _remarks(self, trainer: Trainer) -> list[str]:
         """What makes this test another one than the run's config and the whole split stand for."""
-        recorded = yaml.safe_load(self.folder.config.read_text())
+        run = run_folder_of(self.checkpoint) if self.checkpoint is not None else None
+        recorded = yaml.safe_load((run or self.folder).config.read_text())
         changes = config_changes(recorded, self.config).items()
         remarks = [f"{key} was {now} instead of {before}" for key, (before, now) in changes]
+        remarks += [f"**{difference}**" for difference in self.differences]
         limit = trainer.limit_test_batches
         if limit not in (1.0, None):
             remarks.append(f"**only a part of the split was tested** (trainer.limit_test_batches: {limit})")

@@ -1,9 +1,11 @@
 """A trained model with its data, for verbs that need no trainer: of a checkpoint, or of a Python program."""
 
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import yaml
 from lightning.pytorch import Trainer
 from typing_extensions import override
 
@@ -11,6 +13,8 @@ from datamodules import BaseDataModule
 from lightning_app.card_options import CardOptions
 from lightning_app.cli import AppCLI
 from lightning_app.errors import UsageError
+from lightning_app.run import run_folder_of
+from lightning_app.trained_on import TrainedOn
 from models import BaseModule
 
 
@@ -47,6 +51,22 @@ class TrainedRun(AppCLI):
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         return Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+
+    def differences(self) -> list[str]:
+        """What is not as it was when the run was trained; printed too. The data module has been set up.
+
+        Raises:
+            UsageError: The data have changed, and nobody said that it is meant.
+        """
+        run = run_folder_of(self.source.path) if self.source.path is not None else None
+        if run is None:
+            return []
+        before = yaml.safe_load(run.config.read_text())
+        trained = TrainedOn(run, before=before, now=self.resolved, fingerprint=self.datamodule.fingerprint())
+        differences = trained.check(verb="export", allowed=self._get(self.config, "allow_changed_data"))
+        for difference in differences:
+            print(f"warning: {difference}", file=sys.stderr, flush=True)  # noqa: T201
+        return differences
 
     @override
     def _run_subcommand(self, subcommand: str) -> None:

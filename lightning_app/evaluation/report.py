@@ -29,7 +29,7 @@ def write_report(
         remarks: What was done otherwise than the config says.
     """
     lines = [
-        f"# {folder.path.parent.name}",
+        f"# {folder.name}",
         "",
         f"{model}, tested from `{_relative(checkpoint, folder)}`." if checkpoint else f"{model}, untrained.",
         "",

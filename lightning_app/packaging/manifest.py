@@ -89,6 +89,11 @@ class Manifest:
     files: Mapping[str, FileEntry] | None = None
     schema_version: int = SCHEMA_VERSION
 
+    @property
+    def evaluation_data(self) -> Any:
+        """Fingerprint of the data that it was tested on; packages from before it was kept apart have one for both."""
+        return self.lineage.get("evaluation_data", self.lineage.get("data"))
+
     @classmethod
     def read(cls, path: str | Path) -> "Manifest":
         """Reads and checks a manifest.

@@ -113,7 +113,7 @@ def shared_rows(first: Candidate, second: Candidate) -> "pl.DataFrame":
     mine, theirs = first.manifest, second.manifest
     if mine.task != theirs.task:
         raise NotComparableError(f"{first.name} is a {mine.task}, {second.name} a {theirs.task}")
-    if mine.lineage.get("data") != theirs.lineage.get("data"):
+    if mine.evaluation_data != theirs.evaluation_data:
         raise NotComparableError(
             f"{first.name} and {second.name} were tested on other data (their fingerprints differ)"
         )

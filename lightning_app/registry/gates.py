@@ -147,7 +147,8 @@ def _ratios_to_whole(candidate: Candidate, min_rows: int) -> Iterator[tuple[str,
 
 
 def _data(gate: DataGate, candidate: Candidate) -> Verdict:
-    fingerprint = candidate.manifest.lineage.get("data")
+    lineage = candidate.manifest.lineage
+    fingerprint = [lineage[key] for key in ("data", "evaluation_data") if lineage.get(key)]
     found = sorted(set(_digests(fingerprint)))
     short = ", ".join(digest[:12] for digest in found) or ("without sha256" if fingerprint else "none")
     if gate.known == "any":

@@ -11,7 +11,7 @@ from lightning_app.packaging.optimize.optimize_run import optimize_package, opti
 from lightning_app.packaging.optimize.options import add_optimize_options, read_optimize_options
 from lightning_app.packaging.optimize.record import print_change
 from lightning_app.packaging.writer import check_place
-from lightning_app.run import run_folder_of
+from lightning_app.run import RunFolder, run_folder_of
 from lightning_app.trained_run import TrainedRun
 from lightning_app.verb_parser import VerbParser
 
@@ -99,8 +99,7 @@ def checkpoint_of(source: str) -> Path:
         if not path.exists():
             raise UsageError(f"source: {source!r} does not exist; give a run folder or a checkpoint")
         return path
-    kept = [path / "checkpoints" / f"{kind}.ckpt" for kind in ("best", "last")]
-    found = next((checkpoint for checkpoint in kept if checkpoint.exists()), None)
+    found = RunFolder(path).checkpoint("best", "last")
     if found is None:
         raise UsageError(
             f"source: {source!r} has no checkpoints/best.ckpt or last.ckpt; give a run folder or a checkpoint"

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ def package_lineage(
     data: dict[str, Any],
     seed: int | None,
     members: Iterable[str],
+    differences: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Code, config, data, environment and parents, as plain data.
 
@@ -28,9 +29,11 @@ def package_lineage(
         run: The folder that the checkpoint lies in; None describes code and environment of the export instead.
         checkpoint: What is exported; None for a module of a Python program.
         config: `config.yaml` of the package.
-        data: Fingerprint of the data that the package was tested on.
+        data: Fingerprint of the data that the package was tested on; it becomes `evaluation_data`, beside `data`,
+            what the run was trained on, which is the same where the run recorded none.
         seed: Of the run.
         members: Checkpoints that the model is made of, beside its own.
+        differences: What is not as it was when the run was trained, in words.
     """
     recorded: dict[str, Any] = {}
     if run is not None and run.lineage.is_file():
@@ -41,7 +44,7 @@ def package_lineage(
     if checkpoint is not None:
         parents = [{"kind": "checkpoint", "file": checkpoint.name, "sha256": file_sha256(checkpoint)}]
     if run is not None:
-        parents.append({"kind": "run", "name": run.path.parent.name, "id": run.path.name})
+        parents.append({"kind": "run", "name": run.name, "id": run.path.name})
     parents += [{"kind": "member", "file": Path(path).name, "sha256": file_sha256(Path(path))} for path in members]
     if known.get("parent"):
         parents.append({"kind": "continued", "file": Path(known["parent"]).name})
@@ -49,7 +52,10 @@ def package_lineage(
         "commit": known["code"]["commit"],
         "dirty_diff_sha256": known["code"]["dirty_diff"],
         "config_sha256": hashlib.sha256(config).hexdigest(),
-        "data": data,
+        "data": recorded.get("data") or data,
+        "evaluation_data": data,
+        "differences": list(differences),
+        "own_code": {name: code["sha256"] for name, code in recorded.get("own_code", {}).items()},
         "seeds": [known.get("seed")],
         "lock_sha256": environment.get("lock"),
         "versions": {name: environment.get(name) for name in _VERSIONS},

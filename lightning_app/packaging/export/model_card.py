@@ -168,6 +168,7 @@ def _evaluation(manifest: Manifest, facts: CardFacts) -> str:
         f"On the {metrics['split']} split, {metrics['rows']:,} {facts.row_name}.",
         "",
         *_list(protocol).splitlines(),
+        *(f"- **{difference}**" for difference in manifest.lineage.get("differences", ())),
         "",
         "| metric | value | better |",
         "|---|---|---|",

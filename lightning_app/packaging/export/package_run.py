@@ -56,6 +56,7 @@ def export_package(
     module, data = trained.model, trained.datamodule
     data.prepare_data()
     data.setup("test")
+    differences = trained.differences() if isinstance(trained, TrainedRun) else []
     exporter = exporter_for(module, data)
     model = write_onnx(
         exporter.network().eval(),
@@ -77,6 +78,7 @@ def export_package(
             data=data.fingerprint(),
             seed=trained.resolved.get("seed_everything"),
             members=getattr(module, "members", ()),
+            differences=differences,
         ),
         missing=trained.card.missing,
     )

@@ -80,7 +80,7 @@ def check_same_test(parent: Package, trained: TrainedRun, exporter: Exporter) ->
         exporter: The model's family, with its test split.
     """
     hint = "say where it lies with an option of the data after --, or give the run instead of --optimize-from"
-    known, found = parent.manifest.lineage.get("data"), trained.datamodule.fingerprint()
+    known, found = parent.manifest.evaluation_data, trained.datamodule.fingerprint()
     digests = [side.get("sha256") if isinstance(side, dict) else None for side in (known, found)]
     if digests[0] != digests[1]:
         raise UsageError(f"optimize-from: the data here is not that of {parent.path} (another fingerprint); {hint}")

@@ -1,0 +1,66 @@
+"""The user's git repository: its commit, and a patch that restores what was not committed."""
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+PATCH = "code.patch"
+_SOURCES = (".py", ".yaml", ".yml", ".toml", ".cfg", ".sql", ".sh", ".ipynb")
+_MOST_BYTES = 5_000_000
+_MOST_NEW_FILES = 100
+
+
+def describe_repository(folder: Path, run: Path) -> dict[str, Any] | None:
+    """What the repository that a folder lies in holds, with `code.patch` written into the run folder.
+
+    `git apply code.patch` on the commit restores changed files and new source files. What is too large for it is named
+    in `left_out`, as are new files that are no source code.
+
+    Args:
+        folder: The working folder.
+        run: The run folder.
+
+    Returns:
+        `path`, `commit`, `patch` (its sha256, None if nothing differs or it is too large) and `left_out`; None outside
+        a repository with a commit.
+    """
+    top, commit = _git(folder, "rev-parse", "--show-toplevel"), _git(folder, "rev-parse", "HEAD")
+    if top is None or commit is None:
+        return None
+    root = Path(os.fsdecode(top.strip()))
+    patch = _git(root, "diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD") or b""
+    listed = _git(root, "ls-files", "--others", "--exclude-standard", "-z") or b""
+    new = [os.fsdecode(name) for name in listed.split(b"\0") if name and not (root / os.fsdecode(name)).is_dir()]
+    taken = [name for name in new if _is_source(root / name)][:_MOST_NEW_FILES]
+    for name in taken:
+        patch += (
+            _git(root, "diff", "--no-ext-diff", "--no-index", "--binary", "--", os.devnull, name, codes=(0, 1)) or b""
+        )
+    left_out = [name for name in new if name not in taken][:_MOST_NEW_FILES]
+    if len(patch) > _MOST_BYTES:
+        left_out = [f"{PATCH}: {len(patch):,} bytes, more than {_MOST_BYTES:,}", *left_out]
+        patch = b""
+    if patch:
+        (run / PATCH).write_bytes(patch)
+    return {
+        "path": str(root),
+        "commit": commit.decode().strip(),
+        "patch": hashlib.sha256(patch).hexdigest() if patch else None,
+        "left_out": left_out,
+    }
+
+
+def _is_source(path: Path) -> bool:
+    return path.suffix in _SOURCES and path.is_file() and path.stat().st_size <= _MOST_BYTES // 10
+
+
+def _git(folder: Path, *words: str, codes: tuple[int, ...] = (0,)) -> bytes | None:
+    # No monitor, no hooks of the repository: reading it must run nothing that lies in it.
+    command = ["git", "-c", "core.fsmonitor=false", "-C", str(folder), *words]
+    try:
+        answer = subprocess.run(command, capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout if answer.returncode in codes else None
