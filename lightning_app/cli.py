@@ -7,8 +7,8 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from callbacks.checkpoints import SIGTERM_EXIT_CODE
 from datamodules import BaseDataModule
 from lightning_app.card_options import CardOptions
 from lightning_app.checkpoint_source import CheckpointSource
+from lightning_app.config_errors import check_configs, check_yaml, with_place
 from lightning_app.config_paths import with_absolute_paths
 from lightning_app.errors import UsageError, simplify
 from lightning_app.evaluation.trajectory_report import TrajectoryReport
@@ -144,7 +145,9 @@ class AppCLI(LightningCLI):
         self.folder, self.is_new = parent, False
 
     def _run(self, args: list[str]) -> None:
-        named, words = split_trust(find_configs(args, tell=False), data=self.data_configs)
+        args = find_configs(args, tell=False)
+        check_yaml(args)
+        named, words = split_trust(args, data=self.data_configs)
         with TrustedClasses(named), tempfile.TemporaryDirectory() as folder:
             self._run_trusted(configs_first(words, verbs=LightningCLI.subcommands(), folder=Path(folder)))
 
@@ -199,7 +202,9 @@ class AppCLI(LightningCLI):
         self.source = CheckpointSource.of(args)
         for path in (*self.source.data_configs, *self.data_configs):
             rule.check_data(yaml.safe_load(path.read_text()), str(path))
-        with FreshArguments(), rule.explaining():
+        assert isinstance(parser, AppParser)
+        check_configs(self.source.args, parser.options())
+        with FreshArguments(), rule.explaining(), self._placing_errors():
             self.config = parser.parse_args(self.source.args)
         config = self.config[self.config.subcommand]
         config.trainer.callbacks = merge_callbacks(config.trainer.callbacks)
@@ -209,6 +214,14 @@ class AppCLI(LightningCLI):
             raise UsageError("trainer.default_root_dir: it is the run folder; give the folder of all runs as run.root")
         if _is_own_data(config.get("data")):
             config.trainer.use_distributed_sampler = False  # our loaders deal out the samples themselves
+
+    @contextmanager
+    def _placing_errors(self) -> Iterator[None]:
+        """Says which file and line a message about a key of a config is about."""
+        try:
+            yield
+        except UsageError as error:
+            raise UsageError(with_place(str(error), self.source.args)) from error
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: the stock method lets a checkpoint's hyper-parameters win over the command line."""
@@ -250,10 +263,11 @@ class AppCLI(LightningCLI):
 
     @override
     def instantiate_classes(self) -> None:
-        try:
-            super().instantiate_classes()
-        except ValueError as error:  # raised by a constructor; jsonargparse wraps it into its tree of reasons
-            raise UsageError(simplify(str(error), ())) from error
+        with self._placing_errors():
+            try:
+                super().instantiate_classes()
+            except ValueError as error:  # raised by a constructor; jsonargparse wraps it into its tree of reasons
+                raise UsageError(simplify(str(error), ())) from error
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

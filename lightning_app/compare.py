@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from datamodules import BaseDataModule
+from lightning_app.cli import quiet
 from lightning_app.cli import run as run_verb
+from lightning_app.config_check import check_config
 from lightning_app.data_section import read_data
 from lightning_app.errors import UsageError
 from lightning_app.evaluation.xu_selection import best_mean_epoch, is_xu_protocol
@@ -74,7 +76,7 @@ def run(args: list[str]) -> None:
     Args:
         args: The command line, verb first. Words after `--` go to each fit.
     """
-    parser = VerbParser("compare", description=__doc__)
+    parser = VerbParser("compare", description=__doc__, trusts=True)
     parser.add_argument("configs", nargs="+", help="config files, in the order of the table's rows")
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--seeds", nargs="+", type=int, default=[], help="repeat each fit; default: the config's seed")
@@ -87,6 +89,9 @@ def run(args: list[str]) -> None:
     repeats = [["--seed_everything", str(seed)] for seed in given.seeds]
     repeats += [["--data.split.init_args.index", str(index)] for index in range(given.splits)]
     repeats = repeats or [[]]
+    quiet()
+    for config in given.configs:
+        check_config(config, [*options, *repeats[-1]])
     # The last split: if there are fewer, it is said before hours of training, not after.
     protocol = one_protocol(given.configs, options=[*options, *repeats[-1]])
     if given.splits:

@@ -4,23 +4,34 @@ import difflib
 import importlib.util
 import inspect
 import re
+import sys
 from collections.abc import Iterable
 from importlib import import_module
 
 from lightning_app.full_disk import describe_full_disk
 from lightning_app.module_search import advice_on_ambiguous
+from lightning_app.wrong_value import wrong_value
 
 _KEY = re.compile(r"""(?:Parser key|Validation failed: Parser key|Key) ["']([^"']+)["']""")
 _CLASS = re.compile(r"Problem with given class_path '([^']+)'")
 _UNKNOWN_OPTION = re.compile(
     r"""(?:Option|Key|key) ["']([^"']+)["'] is not (?:accepted|expected)|unrecognized arguments: (\S+)"""
+    r"""|does not accept option ["']([^"']+)["']"""
 )
+_FACTORY = re.compile(r"^\s*-?\s*Type .* expects a function or a callable class: ")
+_FACTORY_CLASS = re.compile(r"Got value: Namespace\(class_path='([\w.]+)'")
+_REQUIRED = re.compile(r"the following arguments are required: (.+)")
+_GIVEN_TO_FACTORIES = ("params", "optimizer")
+"""First arguments of optimizers and schedulers, which no config gives."""
 _UNKNOWN_CLASS = re.compile(r"Expected a dot import path string: (\S+)|No module named '([^']+)'")
 _NOT_IN_MODULE = re.compile(
     r"module '(?P<module>[^']+)' has no attribute '(?P<name>[^']+)'"
     r"|cannot import name '(?P<imported>[^']+)' from '(?P<source>[^']+)'"
 )
-_OF_THE_MODEL = {"optimizer": "optimizer", "lr_scheduler": "scheduler"}
+OF_THE_MODEL = {
+    "optimizer": "an optimizer is an argument of the model: model.optimizer",
+    "lr_scheduler": "a scheduler is an argument of the model: model.scheduler",
+}
 """Options that LightningCLI has beside the model."""
 _NOISE = (
     "- Expected a path but",
@@ -71,13 +82,14 @@ def simplify(message: str, options: Iterable[str]) -> str:
     branch = _deepest_branch(message)
     key = ".".join(match.group(1) for line in branch for match in _KEY.finditer(line))
     classes = [match.group(1) for line in branch for match in _CLASS.finditer(line)]
+    if branch and _FACTORY.match(branch[-1]):
+        classes += _FACTORY_CLASS.findall(branch[-1])
+        branch[-1] = re.sub(r"\. Got value: Namespace\(.*", "", _FACTORY.sub("", branch[-1]))
     reason = re.sub(r"^\s*-\s*", "", _KEY.sub("", branch[-1])).strip(" :") if branch else " ".join(message.split())
     if unknown := _UNKNOWN_OPTION.search(branch[-1] if branch else message):
         name = next(group for group in unknown.groups() if group).split("=")[0]
-        if not key and name.lstrip("-").split(".")[0] in _OF_THE_MODEL:
-            part = _OF_THE_MODEL[name.lstrip("-").split(".")[0]]
-            article = "an" if part[0] == "o" else "a"
-            return f"{_join(key, name)}: no such option; {article} {part} is an argument of the model: --model.{part}"
+        if not key and (advice := OF_THE_MODEL.get(name.lstrip("-").split(".")[0])):
+            return f"{_join(key, name)}: no such option; {advice}"
         return f"{_join(key, name)}: no such option{_allowed_options(name, classes, options)}"
     if unknown := _UNKNOWN_CLASS.search(branch[-1] if branch else message):
         name = next(group for group in unknown.groups() if group)
@@ -86,6 +98,9 @@ def simplify(message: str, options: Iterable[str]) -> str:
         module, name = missing["module"] or missing["source"], missing["name"] or missing["imported"]
         advice = advice_on_ambiguous(f"{module}.{name}")
         reason = f"{reason}; {advice}" if advice else reason
+    if classes and (required := _REQUIRED.search(reason)):
+        return f"{key}: {classes[-1].rsplit('.', 1)[-1]} needs {required.group(1)}"
+    reason = wrong_value(message, re.sub(r"\. Got value: Namespace\(.*", "", reason))
     return f"{key}: {reason}" if key else reason
 
 
@@ -114,7 +129,10 @@ def _allowed_options(name: str, classes: list[str], options: Iterable[str]) -> s
     if not classes:
         return f"{nearest(name.split('=')[0], options)}; --help lists what is allowed"
     module, class_name = classes[-1].rsplit(".", 1)
-    allowed = list(inspect.signature(getattr(import_module(module), class_name)).parameters)
+    kind = getattr(sys.modules.get(module), class_name, None)
+    if kind is None:
+        return f" of {class_name}"
+    allowed = [parameter for parameter in inspect.signature(kind).parameters if parameter not in _GIVEN_TO_FACTORIES]
     return f" of {class_name}{nearest(name.rsplit('.', 1)[-1], allowed)}; allowed: {', '.join(allowed)}"
 
 
@@ -125,7 +143,9 @@ def _unknown_class(name: str) -> str:
     if name == "torch_geometric" or (name.startswith(("models.graph", "datamodules.graph")) and not _installed()):
         return "graphs need PyG, which is not installed: pip install 'lightning-r2p[graph]'"
     advice = advice_on_ambiguous(name) or "give the name of an imported class, or its full path package.module.Class"
-    return f"no class named {name!r}{nearest(name, known)}; {advice}"
+    libraries = [sys.modules.get(package) for package in ("torch.optim", "torch.optim.lr_scheduler")]
+    theirs = [known for library in libraries for known in getattr(library, "__all__", ())]
+    return f"no class named {name!r}{nearest(name, [*known, *theirs])}; {advice}"
 
 
 def _installed() -> bool:

@@ -19,7 +19,7 @@ def run(args: list[str]) -> None:
     Args:
         args: The command line, verb first. Words after `--` override the config.
     """
-    parser = VerbParser("explain", description=__doc__, epilog="Words after -- override the config.")
+    parser = VerbParser("explain", description=__doc__, trusts=True, epilog="Words after -- override the config.")
     parser.add_argument("--ckpt_path", required=True, help="a file, or 'best' or 'last' of the config given with -c")
     parser.add_argument("-c", "--config", action="append", default=[], help="config file; a run folder brings its own")
     parser.add_argument("--node", required=True, help="the node, as predictions.parquet names it")

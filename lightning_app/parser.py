@@ -50,9 +50,10 @@ class AppParser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
         if not self.exit_on_error:
             super().error(message, ex)
-        raise UsageError(simplify(message, self._known_options())) from ex
+        raise UsageError(simplify(message, self.options())) from ex
 
-    def _known_options(self) -> list[str]:
+    def options(self) -> list[str]:
+        """All options that it or one of its subcommands knows, `--trainer.max_epochs` and so on."""
         subcommands = self._subcommands_action.choices.values() if self._subcommands_action is not None else ()
         return [
             option for parser in (self, *subcommands) for action in parser._actions for option in action.option_strings

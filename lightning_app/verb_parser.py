@@ -15,11 +15,23 @@ class VerbParser(argparse.ArgumentParser):
         verb: Name of the verb.
         description: What it does.
         epilog: What words after `--` are for.
+        trusts: Whether it takes `--trust`, for the configs that it reads.
     """
 
-    def __init__(self, verb: str, *, description: str | None, epilog: str = "Words after -- go to each fit.") -> None:
+    def __init__(
+        self,
+        verb: str,
+        *,
+        description: str | None,
+        epilog: str = "Words after -- go to each fit.",
+        trusts: bool = False,
+    ) -> None:
         super().__init__(prog=f"lightning-app {verb}", description=description, epilog=epilog)
         self.verb = verb
+        self.set_defaults(trust=[])
+        if trusts:
+            help_text = "module whose code a run folder, checkpoint or package may name"
+            self.add_argument("--trust", action="append", default=[], metavar="MODULE", help=help_text)
 
     def split(self, args: list[str]) -> tuple[argparse.Namespace, list[str]]:
         """Its own arguments, and the words after `--`.
@@ -29,7 +41,8 @@ class VerbParser(argparse.ArgumentParser):
         """
         words = args[1:]
         end = words.index("--") if "--" in words else len(words)
-        return self.parse_args(words[:end]), words[end + 1 :]
+        given = self.parse_args(words[:end])
+        return given, [*(word for module in given.trust for word in ("--trust", module)), *words[end + 1 :]]
 
     @override
     def error(self, message: str) -> NoReturn:

@@ -25,7 +25,7 @@ def run(args: list[str]) -> None:
     Args:
         args: The command line, verb first. Words after `--` go to each fit.
     """
-    parser = VerbParser("walk-forward", description=__doc__)
+    parser = VerbParser("walk-forward", description=__doc__, trusts=True)
     parser.add_argument("config", help="config file of a trajectory forecaster, or of a forecaster with quantiles")
     parser.add_argument("--start", type=float, default=0.8, help="share of the rows before the first origin")
     parser.add_argument("--stride", type=int, default=21, help="rows between origins")

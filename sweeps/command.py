@@ -83,7 +83,7 @@ def run(args: list[str]) -> None:
 
 
 def _parser() -> VerbParser:
-    parser = VerbParser("sweep", description=__doc__)
+    parser = VerbParser("sweep", description=__doc__, trusts=True)
     parser.add_argument("-c", "--config", action="append", required=True, help="config of the fit; several are merged")
     parser.add_argument("--space", required=True, help="file with metrics, space, sampler and pruner")
     parser.add_argument("--trials", type=int, default=20, help="trials of the study in all")

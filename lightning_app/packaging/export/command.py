@@ -22,7 +22,7 @@ def run(args: list[str]) -> None:
     Args:
         args: The command line, verb first. Words after `--` override the config.
     """
-    parser = VerbParser("export", description=__doc__, epilog="Words after -- override the config.")
+    parser = VerbParser("export", description=__doc__, trusts=True, epilog="Words after -- override the config.")
     parser.add_argument(
         "source",
         metavar="RUN_OR_CKPT",
