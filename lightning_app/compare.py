@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from datamodules import BaseDataModule
@@ -19,6 +18,7 @@ from lightning_app.errors import UsageError
 from lightning_app.evaluation.xu_selection import best_mean_epoch, is_xu_protocol
 from lightning_app.run import RunFolder, create_run_folder, write_whole
 from lightning_app.shipped_configs import find_config
+from lightning_app.terminal import only_result, print_json, show
 from lightning_app.verb_parser import VerbParser
 
 
@@ -82,6 +82,7 @@ def run(args: list[str]) -> None:
     again.add_argument("--seeds", nargs="+", type=int, default=[], help="repeat each fit; default: the config's seed")
     again.add_argument("--splits", type=int, default=0, help="repeat each fit with data.split.index 0 to SPLITS - 1")
     parser.add_argument("--root", default="runs", help="folder of all runs")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON, and all else on stderr")
     given, options = parser.split(args)
     given.configs = [find_config(config, option="configs") for config in given.configs]
     if given.splits < 0:
@@ -99,11 +100,15 @@ def run(args: list[str]) -> None:
     if is_xu_protocol(protocol.name) and given.splits < 2:
         raise UsageError(f"splits: {protocol.name} is a mean curve over folds; give --splits, e.g. --splits 10")
     options = [*options, "--run.root", given.root]
-    rows = [compare_one(config, repeats=repeats, options=options, protocol=protocol) for config in given.configs]
+    with only_result(given.json):
+        rows = [compare_one(config, repeats=repeats, options=options, protocol=protocol) for config in given.configs]
     folder = create_run_folder(given.root, "compare").path
     write_whole(folder / "table.md", as_markdown(rows))
     write_whole(folder / "table.json", json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-    Console(soft_wrap=True).print(as_table(rows))
+    if given.json:
+        print_json({"rows": [asdict(row) for row in rows], "table": str(folder / "table.md")})
+        return
+    show(as_table(rows))
     pictures = [picture for row in rows for picture in [Path(row.folders[0]) / "forecast.png"] if picture.exists()]
     print(f"table: {folder / 'table.md'}", *(f"picture: {picture}" for picture in pictures), sep="\n")  # noqa: T201
 

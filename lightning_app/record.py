@@ -8,7 +8,6 @@ from typing import Any
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
-from rich.console import Console
 from rich.table import Table
 from typing_extensions import override
 
@@ -21,6 +20,7 @@ from lightning_app.model_facts import num_fitted_of
 from lightning_app.repository import describe_repository
 from lightning_app.resume_overrides import config_changes
 from lightning_app.run import RunFolder, run_folder_of, write_whole
+from lightning_app.terminal import show
 from lightning_app.trained_on import TrainedOn, training_files
 
 _ROWS = "history_rows"
@@ -172,7 +172,7 @@ class RunRecord(Callback):
         table = Table("metric", "value")
         for name, value in metrics.items():
             table.add_row(name, f"{value:.4f}")
-        Console().print(table)
+        show(table)
 
 
 def _metrics(trainer: Trainer, prefix: str) -> dict[str, float]:

@@ -1,14 +1,13 @@
 """What the first trials of a sweep would change in the config, without running them."""
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lightning_app import terminal
 from sweeps.draws import Draws
 from sweeps.seeded_sampler import SeededSampler
 from sweeps.space import SearchSpace
@@ -46,7 +45,7 @@ def show(
     for key in dict.fromkeys(key for one in changed for key in one):
         cells = (_cell(one[key]) if key in one else Text("") for one in changed)
         table.add_row(Text(key, overflow="fold"), _cell(base.get(key, _ABSENT)), *cells)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    terminal.show(table)
 
 
 def flat(config: Any, key: str = "") -> dict[str, Any]:

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from lightning_app.terminal import plain_console
 from sweeps.clock import clock
 from sweeps.names import short_names, value_name
 from sweeps.outcome import causes, seconds_of, values_of, why
@@ -50,7 +51,7 @@ class LiveTable:
         self.metrics = metrics
         self.num_trials = num_trials
         self.workers = workers
-        self.console = console or Console()
+        self.console = console or plain_console()
         self._running: dict[int, RunningTrial] = {}
         self._since: dict[int, float] = {}
         self._finished: list[FrozenTrial] = []
@@ -167,7 +168,7 @@ def print_result(study: optuna.Study, search: Search, folder: Path, console: Con
         folder: Its folder.
         console: Where it is shown.
     """
-    console = console or Console()
+    console = console or plain_console()
     trials = study.get_trials(deepcopy=False)
     states = Counter(trial.state.name.lower() for trial in trials)
     lines = [", ".join(f"{count} {state}" for state, count in sorted(states.items()))]

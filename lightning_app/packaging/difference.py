@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.table import Column, Table
+from rich.table import Table
 
 from lightning_app.packaging.errors import RequestError
 from lightning_app.packaging.manifest import Manifest
@@ -13,29 +13,46 @@ from lightning_app.packaging.package import Package
 from lightning_app.packaging.sample import answer_differences, read_sample
 
 
-def compare_packages(one: Package, other: Package) -> tuple[Table, str]:
-    """Fields of the manifests that differ, and how far the answers are apart.
+@dataclass(frozen=True)
+class PackageDifference:
+    """Fields of two manifests that differ, and how far the answers are apart.
+
+    Attributes:
+        fields: Of each field that differs, what the first and the second have; empty where one has none.
+        answers: In words; numbers are in units of the largest, see `Difference`.
+        by_output: How far the answers are apart, by name of the output; empty where the second cannot answer.
+    """
+
+    fields: Mapping[str, tuple[str, str]]
+    answers: str
+    by_output: Mapping[str, float]
+
+    def as_table(self) -> Table:
+        """A row per field."""
+        table = Table("field", "first", "second", box=None)
+        for field, values in self.fields.items():
+            table.add_row(field, *values)
+        return table
+
+
+def compare_packages(one: Package, other: Package) -> PackageDifference:
+    """Compares the manifests of two packages, and their answers.
 
     Args:
         one: The first package; its sample is what both are asked.
         other: The second.
-
-    Returns:
-        fields: A row per field that differs.
-        answers: In words; numbers are in units of the largest, see `Difference`.
     """
-    table = Table(*(Column(name, overflow="fold") for name in ("field", "first", "second")), box=None)
     fields, others = flat_fields(one.manifest), flat_fields(other.manifest)
-    for key in sorted({*fields, *others}):
-        if fields.get(key, "") != others.get(key, ""):
-            table.add_row(key, fields.get(key, ""), others.get(key, ""))
+    pairs = {key: (fields.get(key, ""), others.get(key, "")) for key in sorted({*fields, *others})}
+    differing = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
     sample = read_sample(one.path)
     try:
         differences = answer_differences(other, sample)
     except RequestError as error:
-        return table, f"the second cannot answer the sample of the first: {error}"
+        return PackageDifference(differing, f"the second cannot answer the sample of the first: {error}", {})
     shown = ", ".join(f"{name} {difference}" for name, difference in differences.items())
-    return table, f"answers to the {len(sample):,} rows of the sample of the first differ by: {shown}"
+    answers = f"answers to the {len(sample):,} rows of the sample of the first differ by: {shown}"
+    return PackageDifference(differing, answers, {name: found.value for name, found in differences.items()})
 
 
 def flat_fields(manifest: Manifest) -> dict[str, str]:

@@ -3,7 +3,8 @@
 from lightning_app.registry.gate_file import GateFile
 from lightning_app.registry.reference import PROMOTABLE
 from lightning_app.registry.registry import Registry
-from lightning_app.registry.tables import gates_table, show
+from lightning_app.registry.tables import gates_table
+from lightning_app.terminal import show
 from lightning_app.verb_parser import VerbParser
 
 REGISTRY_HELP = "address of the registry; default: $MLFLOW_TRACKING_URI, else sqlite:///mlflow.db"

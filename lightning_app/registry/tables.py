@@ -5,16 +5,6 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from lightning_app.registry.gates import Verdict
-from lightning_app.terminal import plain_console
-
-
-def show(table: Table) -> None:
-    """Prints a table; where the terminal is narrow, its lines are, and no word is cut.
-
-    Args:
-        table: What is printed.
-    """
-    plain_console(soft_wrap=True).print(table)
 
 
 def gates_table(verdicts: Sequence[Verdict]) -> Table:

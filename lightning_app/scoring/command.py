@@ -1,6 +1,7 @@
 """`lightning-app score`: predictions for every row of a table, by a package or a registered model."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypedDict
 
@@ -10,7 +11,7 @@ from lightning_app.errors import UsageError
 from lightning_app.scoring.engines import Engine, LocalEngine, num_cores
 from lightning_app.scoring.job import RejectionBound, ScoreJob
 from lightning_app.scoring.progress import RowProgress
-from lightning_app.terminal import plain
+from lightning_app.terminal import plain, print_json
 from lightning_app.verb_parser import VerbParser
 
 _SHOWN = 3
@@ -40,6 +41,7 @@ def run(args: list[str]) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an output, rejected rows or parts that another job left"
     )
+    parser.add_argument("--json", action="store_true", help="print what came of it as JSON")
     given, rest = parser.split(args)
     if rest:
         raise UsageError(f"score: {rest[0]!r}: nothing is run that takes options")
@@ -53,10 +55,13 @@ def run(args: list[str]) -> None:
         bound=given.max_rejected,
         overwrite=given.overwrite,
     )
-    if job.left_out:
+    if job.left_out and not given.json:
         print(plain(f"left out: {', '.join(job.left_out)} (the output gets its own)"))  # noqa: T201
     progress = RowProgress(job.files.num_rows)
     result = job.run(_engine(given.engine, given.workers or num_cores()), on_progress=progress.update)
+    if given.json:
+        print_json({**asdict(result), "left_out": list(job.left_out)})
+        return
     if result.was_finished:
         print("this job was finished before; nothing was done (--overwrite scores anew)")  # noqa: T201
     with pl.Config(tbl_hide_dataframe_shape=True):

@@ -4,6 +4,8 @@ import time
 
 from rich.console import Console
 
+from lightning_app.terminal import plain_console
+
 _SECONDS = 5.0
 
 
@@ -17,7 +19,7 @@ class RowProgress:
 
     def __init__(self, num_rows: int | None, *, console: Console | None = None) -> None:
         self.num_rows = num_rows
-        self.console = console or Console(stderr=True)
+        self.console = console or plain_console(stderr=True)
         self._start: tuple[float, int] | None = None
         self._next = 0.0
 
