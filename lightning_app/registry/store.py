@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "lightning-app"
 """The MLflow experiment whose runs hold the files of the versions."""
 MODEL_FOLDER = "model"
+_STALE_SECONDS = 24 * 3600
 KIND, JOURNAL = "lightning_app.kind", "journal"
 """Tag of what looks like a model in MLflow and is none."""
 # No usage reports to MLflow's makers, no minutes of retries, no bars and addresses between our lines.
@@ -312,7 +314,11 @@ class MlflowStore:
     def _remove_unfinished(self, experiment: str, name: str) -> None:
         """Uploads of this user and machine that were killed: only one process registers a name at a time."""
         query = f"attributes.status = 'RUNNING' and tags.`{NAME}` = '{name}' and tags.`{REGISTERED_BY}` = '{WHO}'"
+        # The lock of a file is beside it; elsewhere another cache of this user has another lock, and may be uploading.
+        before = time.time() - (0 if self.address.database is not None else _STALE_SECONDS)
         for run in self._client.search_runs([experiment], query):
+            if run.info.start_time > 1000 * before:
+                continue
             self._client.set_terminated(run.info.run_id, "KILLED")
             self._remove_run(run.info.run_id, run.info.artifact_uri)
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from lightning_app.packaging import BadRowsError, Package
 from lightning_app.packaging.contents import PackageContents
+from lightning_app.scoring.answer_types import list_types, with_types
 
 VERSION = "model_version"
 SCORED_AT = "scored_at"
@@ -73,6 +74,7 @@ class Answerer:
     def __init__(self, plan: AnswerPlan) -> None:
         self.plan = plan
         self.package = Package.of(plan.package, num_threads=1)
+        self._types = list_types(self.package)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Answers rows.
@@ -90,7 +92,7 @@ class Answerer:
         frame = frame.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
         reasons: dict[int, str] = {}
         inputs = self._inputs(frame, reasons)
-        answer = self._predict(inputs, reasons)
+        answer = with_types(self._predict(inputs, reasons), self._types)
         scored_at = datetime.fromisoformat(self.plan.scored_at)
         found = frame.select(self.plan.keys).hstack(answer) if self.plan.keys else answer
         found = found.with_columns(pl.lit(self.plan.version).alias(VERSION), pl.lit(scored_at).alias(SCORED_AT))

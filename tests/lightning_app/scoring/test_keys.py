@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from onnx import helper
 from polars.testing import assert_frame_equal
 
 from lightning_app.__main__ import main
+from lightning_app.packaging import TensorSpec
+from lightning_app.scoring.engines import PART_ROWS
 from tests.lightning_app.scoring.test_score import table, write
-from tests.packages import COLUMNS, LABELS, small_package
+from tests.packages import COLUMNS, LABELS, manifest_of, onnx_model, package_of, small_package
 
 WRITTEN = ["01234", "NA", "null", "123456789012345678901234567890", "1e5", "true", "2024-01-01", " x ", "1.10"]
 
@@ -66,3 +69,20 @@ def test_a_column_that_stands_twice_is_refused(
     (tmp_path / "data.csv").write_text(f"key,key,{','.join(COLUMNS)}\n1,2,1,2,3,4\n")
     assert main(["score", str(package), "data.csv", "--output", "found.parquet"]) == 2
     assert "data.csv: column 'key' stands there twice" in capsys.readouterr().err
+
+
+def test_answers_whose_rows_differ_in_size_are_one_column_over_all_parts(tmp_path: Path) -> None:
+    inputs, outputs = ([TensorSpec(name, "float32", ("batch", "length"))] for name in "xy")
+    model = onnx_model([helper.make_node("Mul", ["x", "two"], ["y"])], inputs, outputs, {"two": np.float32([2])})
+    manifest = manifest_of(inputs=inputs, outputs=outputs)
+    package = str(package_of(tmp_path / "twice", manifest, model, {"x": np.ones((3, 2), np.float32)}))
+    rows = [[1.0, 2.0]] * PART_ROWS + [[1.0], [2.0, 3.0]] * 10 + [None] * PART_ROWS + [[4.0]] * 10
+    pl.DataFrame({"x": rows, "key": range(len(rows))}, schema_overrides={"x": pl.List(pl.Float32)}).write_parquet(
+        "x.parquet"
+    )
+    assert main(["score", package, "x.parquet", "--output", "found.parquet", "--max-rejected", "100%"]) == 0
+    found = pl.read_parquet("found.parquet")
+    assert found["y"].to_list() == [[2 * number for number in row] for row in rows if row is not None]
+    assert pl.read_parquet("found.rejected.parquet")["row"].to_list() == [
+        row for row, numbers in enumerate(rows) if numbers is None
+    ]

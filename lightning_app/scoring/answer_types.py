@@ -1,0 +1,48 @@
+"""Types of answer columns: the same in every part of a table, however long its rows are."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from lightning_app.packaging import Package
+from lightning_app.packaging.graphs import GRAPH_AXES
+from lightning_app.packaging.labels import LABEL, PROBABILITY
+from lightning_app.packaging.manifest import PROBABILITIES
+
+
+def list_types(package: Package) -> dict[str, Any]:
+    """Types of the columns whose rows may differ in size.
+
+    A predictor gives arrays where all rows of a call are of one size and lists where they are not; a file has one type.
+
+    Args:
+        package: What answers.
+    """
+    manifest = package.manifest
+    found: dict[str, Any] = {}
+    for spec in manifest.outputs:
+        is_packed = manifest.layout == "graphs" and spec.shape[0] not in GRAPH_AXES
+        sizes = spec.shape if is_packed else spec.shape[1:]
+        leaf = getattr(pl, {"bool": "Boolean", "uint8": "UInt8"}.get(spec.dtype, spec.dtype.capitalize()))
+        columns = [(spec.name, leaf, sizes)]
+        if spec.name == PROBABILITIES and manifest.labels is not None:
+            columns += [(LABEL, pl.String, sizes[:-1]), (PROBABILITY, leaf, sizes[:-1])]
+        for name, dtype, axes in columns:
+            if any(isinstance(size, str) for size in axes):
+                for _ in axes:
+                    dtype = pl.List(dtype)
+                found[name] = dtype
+    return found
+
+
+def with_types(answer: pl.DataFrame, types: Mapping[str, Any]) -> pl.DataFrame:
+    """An answer whose columns have these types.
+
+    Args:
+        answer: Of a predictor.
+        types: By name of a column.
+    """
+    return answer.with_columns(
+        answer[name].cast(dtype) for name, dtype in types.items() if answer.schema[name] != dtype
+    )
