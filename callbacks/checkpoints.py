@@ -186,6 +186,10 @@ class LastCheckpoint(Checkpoint):
         if terminating or due:
             self._save(trainer)
         if terminating:
+            if trainer.training:  # the end of an epoch, whose means Lightning logs after this hook
+                trainer._logger_connector.on_epoch_end()
+                trainer.fit_loop.epoch_loop._batches_that_stepped -= 1
+                trainer._logger_connector.update_train_epoch_metrics()
             raise SystemExit(SIGTERM_EXIT_CODE)
 
     @override

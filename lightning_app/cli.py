@@ -138,7 +138,7 @@ class AppCLI(LightningCLI):
         if self.source.path is None or parent is None or self._is_worth_keeping():
             return
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, FinishedFit):
+            if isinstance(callback, FinishedFit) and is_first_process():
                 callback.say(self.trainer, self.source.path)
         finish_wandb(exit_code=0)
         shutil.rmtree(self.folder.path, ignore_errors=True)

@@ -88,7 +88,7 @@ class RunFolder:
         return f"{name[:4]}-{name[4:6]}-{name[6:8]}T{name[9:11]}:{name[11:13]}:{name[13:15]}"
 
     @property
-    def is_trial_run(self) -> bool:
+    def is_partial(self) -> bool:
         """Whether it was fitted on a part of its data, as with `trainer/debug.yaml`."""
         trainer = self._section("trainer")
         parts = (trainer.get("limit_train_batches"), trainer.get("limit_val_batches"))
@@ -168,10 +168,11 @@ def output_folder(path: str, *, verb: str) -> RunFolder:
     folder = Path(path)
     if verb == "fit":
         raise ValueError(f"output: {path!r} given; a fit makes its folder below run.root, give --run.root")
+    if not is_first_process():
+        return RunFolder(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"output: {path!r} exists; give a new folder")
-    if is_first_process():
-        folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return RunFolder(folder)
 
 
@@ -215,7 +216,7 @@ def latest_checkpoint(root: str, name: str, kind: str) -> Path | None:
     runs = newest_runs(root, name, kind)
     if not runs:
         return None
-    whole = (run for run in reversed(runs) if kind == "last" or not run.is_trial_run)
+    whole = (run for run in reversed(runs) if kind == "last" or not run.is_partial)
     return next(whole, runs[-1]).checkpoint(kind)
 
 

@@ -47,6 +47,7 @@ VARIANTS = {
     ),
 }
 INTERRUPTS: dict[str, list[list[Any]]] = {
+    "no validation": [[3, "train", KILL], [5, "train", KILL], [4, "train", TERM]],
     "overfitting": [[3, "train", KILL]],
     "double precision": [[3, "train", KILL]],
     # between the save after the validation and that of the epoch's end; in the validation
