@@ -28,10 +28,30 @@ def as_frame(request: Any) -> "pl.DataFrame | None":
     import polars as pl
 
     try:
-        return pl.DataFrame(request)
+        return _of_cells(request) if _has_matrices(request) else pl.DataFrame(request)
     except Exception as error:  # of whoever wrote the table: pandas, Arrow, or polars
         why = (str(error).strip() or type(error).__name__).splitlines()[0][:500]
         raise RequestError(f"request: a column of the table cannot be read: {why}") from error
+
+
+def _has_matrices(table: Any) -> bool:
+    """Whether a pandas table holds arrays of two or more axes, which Arrow takes for no column."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not isinstance(table, pandas.DataFrame):
+        return False
+    of_objects = (column for _, column in table.items() if column.dtype.kind == "O")
+    firsts = (next((cell for cell in column if cell is not None), None) for column in of_objects)
+    return any(isinstance(cell, np.ndarray) and cell.ndim > 1 for cell in firsts)
+
+
+def _of_cells(table: Any) -> "pl.DataFrame":
+    import polars as pl
+
+    plain = {
+        str(name): [cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in column]
+        for name, column in table.items()
+    }
+    return pl.DataFrame(plain)
 
 
 def read_frame(frame: "pl.DataFrame", inputs: Sequence[TensorSpec]) -> tuple[dict[str, Values], dict[int, str]]:

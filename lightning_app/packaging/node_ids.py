@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lightning_app.errors import UsageError
 from lightning_app.packaging.errors import PackageError, RequestError
 from lightning_app.packaging.fields import exact_keys, is_whole, need, one_of, texts_field
 from lightning_app.packaging.signature import MAX_VALUES
@@ -71,12 +72,18 @@ class NodeIds:
 
         Args:
             names: Integers or texts (N,), all different; None where the graph has none.
+
+        Raises:
+            UsageError: One is missing, or there twice.
         """
         import polars as pl
 
         if names is None:
             return None
         ids = pl.Series(_COLUMN, names)
+        if ids.null_count() or ids.n_unique() < len(ids):
+            wrong = ids.filter(ids.is_null() | ids.is_duplicated())[0]
+            raise UsageError(f"data.graph: {wrong!r} among its node_names; every node needs an id of its own")
         if ids.dtype.is_integer():
             ids = ids.cast(pl.Int64)
             return None if (ids.to_numpy() == np.arange(len(ids))).all() else cls(ids)

@@ -43,6 +43,8 @@ def read_request(request: Mapping[str, Any], inputs: Sequence[TensorSpec], bad: 
 
 def _values(spec: TensorSpec, given: Any, bad: dict[int, str]) -> Values:
     name = spec.name
+    if isinstance(given, np.ndarray) and given.dtype.kind == "O":  # a column of lists, taken out of a table
+        given = list(given)
     is_list = isinstance(given, list | tuple)
     if is_list and len(spec.shape) > 1 and any(row is None for row in given):
         bad.update((place, f"{name}: missing") for place, row in enumerate(given) if row is None)

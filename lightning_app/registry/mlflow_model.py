@@ -93,12 +93,11 @@ def signature(manifest: Manifest) -> "ModelSignature":
 
     if manifest.tokenizer is not None:
         return ModelSignature(inputs=Schema([ColSpec(DataType.string, "text")]))
-    if manifest.node_ids is not None and manifest.node_ids.dtype == "text":
-        return ModelSignature(inputs=Schema([ColSpec(DataType.string, name) for name in manifest.node_ids.inputs]))
     if manifest.layout == "graphs":  # as a table: a graph per row
         return ModelSignature(inputs=Schema([_column(spec) for spec in GraphLayout(manifest).inputs]))
-    if any(isinstance(size, str) for spec in manifest.inputs for size in spec.shape[1:]):
-        # Of rows of any length MLflow takes arrays or a table, whichever the schema is of; without one it takes both.
+    by_text = manifest.node_ids is not None and manifest.node_ids.dtype == "text"
+    if by_text or any(isinstance(size, str) for spec in manifest.inputs for size in spec.shape[1:]):
+        # Texts, and rows of any length: MLflow takes arrays or tables of them, as the schema says; without one both.
         return ModelSignature(outputs=_schema(manifest.outputs))
     outputs = None if manifest.labels is not None else _schema(manifest.outputs)
     return ModelSignature(inputs=_schema(manifest.inputs), outputs=outputs)

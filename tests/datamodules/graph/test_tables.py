@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from jsonargparse import ArgumentParser
 from torch_geometric.data import HeteroData
 
@@ -269,3 +271,43 @@ def test_sources_are_made_from_a_config(typed: dict, write) -> None:
     plain = {"nodes": {kind: vars(table) for kind, table in typed["nodes"].items()}, "target_type": "paper"}
     assert made("HeteroGraphTable", edges=[vars(table) for table in typed["edges"]], **plain).read().num_nodes == 5
     assert made("DigitsGraph", num_neighbors=3).name == "digits_3_neighbors"
+
+
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    ids=st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 5), min_size=4, max_size=4, unique=True)
+    | st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8")), min_size=4, max_size=4, unique=True),
+    data=st.data(),
+)
+def test_the_order_of_rows_changes_no_graph(ids: list, data: st.DataObject, tmp_path: Path) -> None:
+    nodes = pl.DataFrame(NODES).with_columns(id=pl.Series(ids))
+    edges = pl.DataFrame({"source": [ids[1], ids[2], ids[3]], "target": [ids[2], ids[0], ids[1]]})
+    found = []
+    for order, edge_order in ((range(4), range(3)), (data.draw(st.permutations(range(4))), [2, 0, 1])):
+        nodes[list(order)].write_parquet(tmp_path / "nodes.parquet")
+        edges[list(edge_order)].write_parquet(tmp_path / "edges.parquet")
+        paths = {"nodes": str(tmp_path / "nodes.parquet"), "edges": str(tmp_path / "edges.parquet")}
+        graph = GraphTable(**paths, label="kind").read()
+        names = graph.node_names.tolist()
+        described = dict(zip(names, zip(graph.x.tolist(), graph.y.tolist(), strict=True), strict=True))
+        found.append((described, {(names[a], names[b]) for a, b in graph.edge_index.T.tolist()}))
+    assert found[0] == found[1]
+    assert set(found[0][0]) == set(ids)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ([1.0, 2.0, 3.0, 4.0], "'id' holds Float64; ids are whole numbers or texts"),
+        ([True, False, None, None], "'id' holds Boolean"),
+        (pl.Series([1, 2, 3, 2**64 - 1], dtype=pl.UInt64), "'id' has 18446744073709551615 in row 3"),
+        (["a", "b\0", "c", "d"], "a NUL character in row 1"),
+        (["a", None, "c", "d"], "'id' is empty in row 1"),
+        ([7, 3, 7, 1], "has 7 more than once"),
+    ],
+)
+def test_what_is_no_id_is_refused_with_its_row(ids: list | pl.Series, message: str) -> None:
+    pl.DataFrame(NODES).with_columns(id=pl.Series(ids)).write_parquet("nodes.parquet")
+    pl.DataFrame({"source": [1], "target": [2]}).write_parquet("edges.parquet")
+    with pytest.raises(ValueError, match=message):
+        GraphTable(nodes="nodes.parquet", edges="edges.parquet").read()

@@ -240,3 +240,13 @@ def test_a_table_of_graphs_is_scored(package: Package) -> None:
     found = pl.read_parquet("found.parquet")
     assert found.columns[:3] == ["graph_id", "label", "probability"]
     assert found["graph_id"].to_list() == ["a"]
+
+
+def test_a_pandas_table_may_hold_arrays_or_lists(package: Package) -> None:
+    graphs = random_graphs(4)
+    expected = package.predict(graphs)["probabilities"]
+    lists = {name: [array.tolist() for array in arrays] for name, arrays in graphs.items()}
+    objects = {name: np.array([*arrays, None], dtype=object)[:-1] for name, arrays in graphs.items()}
+    for request in (pd.DataFrame(graphs), pd.DataFrame(lists), pl.DataFrame(lists).to_pandas(), objects):
+        found = np.stack(list(package.predict(request)["probabilities"]))
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
