@@ -84,33 +84,45 @@ def _how_to_fit(trials: Sequence[FrozenTrial], configs: Sequence[Path | None], f
 
 
 def _how_to_test(best: FrozenTrial, metric: str, run: Path) -> str:
-    """A command where `best.ckpt` has the value that counts: its callback may watch another metric."""
+    """A command where `best.ckpt` is of the validation that counts: its callback may watch another metric."""
     path = run / "checkpoints" / "best.ckpt"
     steps = [step for step in sorted(best.intermediate_values) if best.intermediate_values[step] == best.value]
     text = f"Its run is `{run}`" + (f", its value that of validation {steps[0]}, the first being 0" if steps else "")
-    kept = _kept(path)
-    if kept.get(metric) == best.value:
+    kept, step = _kept(path)
+    if kept.get(metric) == best.value or (kept and _validated(run, metric, step) == best.value):
         return f"{text}; to test it:\n\n```sh\nlightning-app test --ckpt_path {path}\n```"
     watched = ", ".join(f"{name} {value:.6g}" for name, value in kept.items())
     return text + (f"; `best.ckpt` is not of that one, it has the best {watched}." if watched else ".")
 
 
-def _kept(checkpoint: Path) -> dict[str, float]:
-    """What a checkpoint is the best of, by the metric: what the callbacks that keep the best one wrote into it."""
+def _kept(checkpoint: Path) -> tuple[dict[str, float], int]:
+    """What a checkpoint is the best of, by the metric, and the step that metrics were logged with when it was saved."""
     if not checkpoint.is_file():
-        return {}
+        return {}, -1
     import torch  # takes a second or two, for which only the end of a study waits
 
     try:
         held = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError):  # not whole, or with what only its own code can read
-        return {}
+        return {}, -1
     states = [state for state in held["callbacks"].values() if isinstance(state, Mapping)]
-    return {
+    kept = {
         state["monitor"]: float(state["best_model_score"])
         for state in states
         if state.get("monitor") and state.get("best_model_score") is not None
     }
+    loop = held.get("loops", {}).get("fit_loop", {}).get("epoch_loop.state_dict", {})
+    return kept, int(loop.get("_batches_that_stepped", 0)) - 1
+
+
+def _validated(run: Path, metric: str, step: int) -> float | None:
+    """The value of a metric at the validation of a step, as the run's history has it."""
+    from lightning_app.history import read_history  # imports torch too
+
+    for row in read_history(run / "metrics.csv"):
+        if row.get(metric) and int(row["step"]) == step:
+            return float(row[metric])
+    return None
 
 
 def _as_given(trial: FrozenTrial, space: SearchSpace) -> dict[str, Any]:

@@ -247,8 +247,8 @@ def _become_trial(order: dict[str, Any], imported: Path, *, printed: int, server
 
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
         # Lightning starts the other ranks of a trial by the command of this process.
-        sys.modules["__main__"].__spec__ = find_spec("lightning_app.start")
-        sys.argv = ["lightning-app", "sweeps.trial", *order["args"]]
+        sys.modules["__main__"].__spec__ = find_spec("lightning_app.start_trial")
+        sys.argv = ["lightning-app", *order["args"]]
         code = main(order["args"])
         (imported / str(os.getpid())).write_text("\n".join(set(sys.modules) - known))
     finally:

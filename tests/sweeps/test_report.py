@@ -195,6 +195,20 @@ def test_a_checkpoint_is_to_be_tested_only_where_it_has_the_value_that_counts(mo
     assert ("`best.ckpt` is not of that one, it has the best val/loss 0.25." in text) != holds
 
 
+def test_a_checkpoint_by_another_metric_that_is_of_the_best_validation_is_to_be_tested(tmp_path: Path) -> None:
+    study = finished_study(6)
+    run = run_folder(tmp_path, study.best_trial.number)
+    (run / "checkpoints").mkdir()
+    (run / "metrics.csv").write_text(f"step,val/accuracy,val/loss\n5,0.1,0.5\n11,{study.best_value!r},0.25\n")
+    callbacks = {"best": {"monitor": "val/loss", "best_model_score": torch.tensor(0.25)}}
+    for batches, is_tested in ((12, True), (6, False)):
+        loops = {"fit_loop": {"epoch_loop.state_dict": {"_batches_that_stepped": batches}}}
+        torch.save({"callbacks": callbacks, "loops": loops}, run / "checkpoints" / "best.ckpt")
+        text = report(study, ONE, tmp_path).path.read_text()
+        assert (f"lightning-app test --ckpt_path {run}/checkpoints/best.ckpt" in text) == is_tested
+        assert ("`best.ckpt` is not of that one" in text) != is_tested
+
+
 def test_of_a_pruned_trial_that_ties_with_the_best_the_curve_is_not_the_best_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
