@@ -27,6 +27,13 @@ class LiveLine:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_live": None}  # a terminal is of one process
 
+    def __enter__(self) -> "LiveLine":
+        self.begin()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
     def begin(self) -> None:
         """Starts the line in a terminal, if it is not there yet; elsewhere the time to the next line begins."""
         console = Console(file=sys.stdout)

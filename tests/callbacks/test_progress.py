@@ -58,6 +58,8 @@ def test_in_a_pipe_lines_come_within_epochs_and_of_every_verb(
     for verb, label in (("validate", "validation"), ("test", "test"), ("predict", "predict")):
         assert main(fit_args("--ckpt_path", "best", verb=verb)) == 0
         assert re.search(rf"^{label}  1/\d+  0:00 left$", capsys.readouterr().out, re.MULTILINE)
+    assert main(["export", "best", *fit_args()[1:3], "--output", "package", "--", *fit_args()[3:]]) == 0
+    assert re.search(r"^export: rows compared with the checkpoint  \d+$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_it_can_be_copied_and_pickled_while_it_is_shown() -> None:

@@ -1,10 +1,13 @@
 """All that is measured of a package before it is written: parity, metrics, errors by row and slice."""
 
+import math
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from callbacks.live_line import LiveLine
 from lightning_app.errors import UsageError
 from lightning_app.packaging import Predictor
 from lightning_app.packaging.export.evaluation import evaluation_table
@@ -50,17 +53,21 @@ def measure(exporter: Exporter, predictor: Predictor) -> Measurements:
     gate = ParityGate(exporter.outputs)
     checkpoint, package = (TestMetrics(exporter.metrics(), with_loss=exporter.scores_loss) for _ in range(2))
     rows, judgements, num_compared = [], [], 0
-    for tested in exporter.walk():
-        answer = exporter.ask(predictor, tested)
-        if not len(tested.rows):  # the warm-up of all streams, or their padded end
-            continue
-        gate.compare(answer, tested.answer, tested.rows)
-        judged = exporter.judge(answer, tested)
-        checkpoint.add(tested.step)
-        package.add(judged.step)
-        rows.append(tested.rows if judged.rows is None else judged.rows)
-        judgements.append(judged)
-        num_compared += len(tested.rows)
+    start = time.perf_counter()
+    with LiveLine() as line:
+        for tested in exporter.walk():
+            answer = exporter.ask(predictor, tested)
+            if not len(tested.rows):  # the warm-up of all streams, or their padded end
+                continue
+            gate.compare(answer, tested.answer, tested.rows)
+            judged = exporter.judge(answer, tested)
+            checkpoint.add(tested.step)
+            package.add(judged.step)
+            rows.append(tested.rows if judged.rows is None else judged.rows)
+            judgements.append(judged)
+            num_compared += len(tested.rows)
+            if line.is_due(now := time.perf_counter()):
+                line.show("export: rows compared with the checkpoint", num_compared, math.inf, seconds=now - start)
     if not rows:
         raise UsageError("data: the test split holds nothing to compare the package with its checkpoint on")
     compare_metrics(checkpoint.values(), package.values())

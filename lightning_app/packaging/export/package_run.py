@@ -58,6 +58,7 @@ def export_package(
     data.setup("test")
     differences = trained.differences() if isinstance(trained, TrainedRun) else []
     exporter = exporter_for(module, data)
+    print(f"export: {describe_model(module)} to ONNX", flush=True)  # noqa: T201
     model = write_onnx(
         exporter.network().eval(),
         exporter.example(),
