@@ -110,7 +110,16 @@ class TableFiles:
         Args:
             path: The file.
             num_rows: Rows of a part at most.
+
+        Raises:
+            UsageError: The file is damaged, or a line has another number of cells.
         """
+        try:
+            yield from self._read(path, num_rows)
+        except pa.ArrowInvalid as error:
+            raise UsageError(f"{path}: cannot be read: {error}") from error
+
+    def _read(self, path: Path, num_rows: int) -> Iterator[pa.Table]:
         if path.suffix in _PARQUET:
             with pa.parquet.ParquetFile(path) as file:
                 for batch in file.iter_batches(num_rows):
@@ -142,6 +151,7 @@ class TableFiles:
         return pa.csv.open_csv(
             path,
             read_options=pa.csv.ReadOptions(block_size=8 << 20),
+            parse_options=pa.csv.ParseOptions(newlines_in_values=True),
             convert_options=pa.csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
                 null_values=[""],

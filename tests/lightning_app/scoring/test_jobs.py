@@ -204,3 +204,73 @@ def test_three_scorers_that_are_killed_at_random_make_one_whole_output(package: 
     assert finished >= 10
     assert refused >= 5
     assert not list(tmp_path.glob(".*done*"))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lightning_app.scoring import RejectionBound, ScoreJob
+from lightning_app.scoring.engines import LocalEngine
+package, data, step = sys.argv[1], sys.argv[2], int(sys.argv[3])
+job = ScoreJob(package=Path(package), data=[data], output=Path("found.parquet"),
+    bound=RejectionBound(rows=9), overwrite=True, part_seconds=0.0)
+passed = 0
+def on_call(name, arguments):
+    global passed
+    writes = name == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wxa+")
+    if name in ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.truncate") or writes:
+        if passed == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        passed += 1
+sys.addaudithook(on_call)
+job.run(LocalEngine(workers=1))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("before", [False, True], ids=["no output before", "an output before"])
+def test_a_kill_before_any_change_of_a_file_leaves_nothing_that_another_job_takes_for_its_own(
+    before: bool, package: Path, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(CONFIGS.parent)}
+    monday, tuesday = (
+        table(20_000, seed=seed).with_columns(
+            pl.when(pl.col("id") == seed).then(None).otherwise(pl.col("width")).alias("width")
+        )
+        for seed in (3, 4)
+    )
+    data = {name: write(frame, tmp_path / f"{name}.parquet") for name, frame in (("mon", monday), ("tue", tuesday))}
+    wanted = {
+        name: Package.load(package).predict(frame.drop_nulls()) for name, frame in (("mon", monday), ("tue", tuesday))
+    }
+
+    def whole(name: str, folder: Path) -> bool:
+        found = pl.read_parquet(folder / "found.parquet")
+        rejected = pl.read_parquet(folder / "found.rejected.parquet")
+        seed = 3 if name == "mon" else 4
+        assert rejected["row"].to_list() == [20_000 - 1 - seed]
+        return bool(found["id"].len() == 19_999) and found["probability"].equals(wanted[name]["probability"])
+
+    step, killed = 0, True
+    while killed:
+        folder = tmp_path / f"step-{step}"
+        folder.mkdir()
+
+        def run(name: str, at: int, *, where: Path = folder) -> int:
+            words = [sys.executable, "-c", KILLED, str(package), str(data[name]), str(at)]
+            return subprocess.run(words, env=environment, cwd=where, capture_output=True).returncode
+
+        if before:
+            assert run("tue", -1) == 0
+        killed = run("mon", step) == -signal.SIGKILL
+        copy = tmp_path / f"copy-{step}"
+        shutil.copytree(folder, copy)
+        assert run("mon", -1) == 0
+        assert whole("mon", folder), step
+        assert run("tue", -1, where=copy) == 0
+        assert whole("tue", copy), step
+        for place in (folder, copy):
+            assert sorted(path.name for path in place.iterdir()) == ["found.parquet", "found.rejected.parquet"], step
+            shutil.rmtree(place)
+        step += 1
+    assert step > 15

@@ -63,6 +63,20 @@ def test_keys_may_be_categories_and_have_the_names_of_our_own_columns(
     assert '"row": "row"' in rejected["input"][0]
 
 
+def test_texts_of_a_csv_file_may_have_lines_and_a_broken_line_names_its_file(
+    package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note = "many words\n" * 30
+    text = f"note,{','.join(COLUMNS)}\n" + f'"{note}",1,2,3,4\n' * 30_000  # more than is read at a time
+    (tmp_path / "data.csv").write_text(text)
+    assert main(["score", str(package), "data.csv", "--output", "found.parquet"]) == 0
+    assert pl.read_parquet("found.parquet")["note"].to_list() == [note] * 30_000
+    (tmp_path / "data.csv").write_text(text + "1,2\n")
+    assert main(["score", str(package), "data.csv", "--output", "other.parquet"]) == 2
+    assert "data.csv: cannot be read: CSV parse error: Row #30002: Expected 5 columns, got 2" in capsys.readouterr().err
+    assert not Path("other.parquet").exists()
+
+
 def test_a_column_that_stands_twice_is_refused(
     package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
