@@ -22,6 +22,10 @@ class RequestError(UsageError):
         super().__init__(message if len(message) <= _LONGEST else f"{message[:_LONGEST]}...")
 
 
+class RunError(RequestError):
+    """The model fails on what it was given, though the signature allows it."""
+
+
 class BadRowsError(RequestError):
     """Some rows of a request cannot be answered; without them it can.
 

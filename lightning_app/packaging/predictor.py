@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lightning_app.packaging.errors import BadRowsError, PackageError, RequestError
+from lightning_app.packaging.errors import BadRowsError, PackageError, RequestError, RunError
 from lightning_app.packaging.frames import as_frame, read_frame, write_frame
 from lightning_app.packaging.graphs import GraphLayout
 from lightning_app.packaging.labels import LABEL, named, named_column, with_likeliest
@@ -18,6 +18,9 @@ from lightning_app.packaging.session import open_session
 from lightning_app.packaging.signature import TensorSpec
 from lightning_app.packaging.tokenizer import TEXT, TOKENS, Tokenizer
 from lightning_app.packaging.values import Array, Values, check_values
+
+_MOST_CALLS = 4096
+"""Of the search for the rows that a model fails on."""
 
 
 class Predictor:
@@ -54,11 +57,11 @@ class Predictor:
             raise PackageError("tokenizer: the manifest names one that is not there, or none where there is one")
         if (node_ids is None) != (manifest.node_ids is None):
             raise PackageError("node_ids: the manifest names ids that are not there, or none where there are some")
-        self.manifest = manifest = bounded(manifest)
+        self.manifest = manifest
         self.tokenizer = tokenizer
         self.node_ids = node_ids
         self.session = open_session(model, manifest, num_threads=num_threads)
-        self._layout = GraphLayout(manifest) if manifest.layout == "graphs" else RowLayout(manifest)
+        self._layout = GraphLayout(manifest) if manifest.layout == "graphs" else RowLayout(bounded(manifest))
         self._taken = [tensor.name for tensor in self.session.get_inputs()]
         self._shapes = {spec.name: spec.shape for spec in manifest.outputs}
         self._shapes.update((state.output, state.shape) for state in manifest.state)
@@ -109,7 +112,13 @@ class Predictor:
         names = request if frame is None else frame.columns
         passed = passed_columns(names, self.manifest, self._layout.inputs)
         values = self._read(given, passed, is_frame=frame is not None)
-        answer, after = self._layout.answer(values, state, self._run)
+        try:
+            answer, after = self._layout.answer(values, state, self._run)
+        except RunError as error:
+            if state:
+                raise
+            reasons = self._failing(values, error)
+            raise BadRowsError(reasons, num_rows=len(next(iter(values.values())))) from error
         ids: dict[str, Any] = {name: self._ids(values[name], frame is not None) for name in node_inputs(self.manifest)}
         if frame is None:
             ids |= passed_arrays(given, passed, len(next(iter(values.values()))))
@@ -143,6 +152,29 @@ class Predictor:
             raise BadRowsError(reasons, num_rows=len(next(iter(checked.values()))))
         return checked
 
+    def _failing(self, values: Mapping[str, Values], error: RunError) -> dict[int, str]:
+        """Rows that the model fails on, by halves, with the reason; raises the error where it is no few rows' fault."""
+        reasons: dict[int, str] = {}
+        calls = 0
+        parts = [(0, len(next(iter(values.values()))), error)]
+        while parts:
+            start, stop, why = parts.pop()
+            if stop - start == 1:
+                reasons[start] = str(why)
+                continue
+            middle = (start + stop) // 2
+            for half in ((start, middle), (middle, stop)):
+                calls += 1
+                try:
+                    self._layout.answer({name: value[slice(*half)] for name, value in values.items()}, None, self._run)
+                except RunError as found:
+                    parts.append((*half, found))
+            if calls > _MOST_CALLS:
+                raise error
+        if not reasons:
+            raise error
+        return reasons
+
     def _ids(self, numbers: Values, is_frame: bool) -> Any:
         """What nodes are called; by number where the package has no ids."""
         assert isinstance(numbers, np.ndarray)
@@ -164,7 +196,7 @@ class Predictor:
         try:
             found = self.session.run(self._returned, {name: feed[name] for name in self._taken})
         except Exception as error:  # of ONNX Runtime, which has no class for them
-            raise RequestError(f"request: the model cannot answer it: {str(error).strip()[:500]}") from error
+            raise RunError(f"the model cannot answer it: {str(error).strip()[:500]}") from error
         answer = dict(zip(self._returned, found, strict=True))
         for name, shape in self._shapes.items():
             sizes = answer[name].shape

@@ -179,8 +179,13 @@ def test_a_package_of_the_first_schema_answers_by_number(tmp_path: Path) -> None
     answer = Package.load(folder).predict(pl.DataFrame({"node_id": [5, 0]}))
     assert answer["node_id"].to_list() == [5, 0]
     np.testing.assert_allclose(answer["probabilities"].to_numpy(), table_of(6)[[5, 0]])
-    with pytest.raises(BadRowsError, match="-1 given"):
-        Package.load(folder).predict({"node_id": [-1]})
+    with pytest.raises(BadRowsError) as error:
+        Package.load(folder).predict({"node_id": [-1, 0]})
+    assert list(error.value.rows) == [0]
+    with pytest.raises(BadRowsError) as error:  # the manifest does not say how many nodes there are
+        Package.load(folder).predict({"node_id": [0, 999_999, *range(6), 6]})
+    assert list(error.value.rows) == [1, 8]
+    assert "the model cannot answer it" in error.value.rows[1]
 
 
 @pytest.mark.parametrize(
