@@ -44,6 +44,7 @@ def _explain(given: argparse.Namespace, trained: TrainedRun) -> None:
             f"{type(data).__name__}"
         )
     graph = data.graph
+    trained.differences()  # the answers of a graph that has changed are not explained
     names = _names(graph)
     node = _number(given.node, names)
     found = explain_node(module.encoder, graph, node, num_epochs=given.epochs, seed=given.seed)

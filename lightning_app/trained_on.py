@@ -54,12 +54,13 @@ class TrainedOn:
             others = []
         if others:
             self.remarks.append(f"data: {', '.join(others)}, trained on {', '.join(files)}")
-        asked = any(not key.startswith("model.") for key in config_changes(before, now))
         parts = _differences(self.data, json.loads(json.dumps(fingerprint, default=str)))
-        if self.changed or others or asked or not parts:
+        if self.changed or others or not parts:
             return
         said = f"the data as read: {', '.join(parts)}"
-        if _same_software(recorded):
+        if any(not key.startswith("model.") for key in config_changes(before, now)):
+            self.remarks.append(said)  # another option of the data or seed was asked for
+        elif _same_software(recorded):
             self.changed.append(said)
         else:
             self.remarks.append(f"{said}; maybe because another version of the software reads it")

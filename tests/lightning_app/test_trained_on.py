@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
 from lightning_app.__main__ import main
 from lightning_app.packaging import Package
@@ -16,11 +17,19 @@ from tests.conftest import only_run, run_folders
 FitArgs = Callable[..., list[str]]
 
 OWN = """
+from pathlib import Path
+
+from datamodules import TableFile
 from models import PhaseTransformer
 
 
 class OwnNetwork(PhaseTransformer):
     pass
+
+
+class OwnTable(TableFile):
+    def __init__(self, *, file: Path | None = None) -> None:
+        super().__init__(path=str(file), time_column="time", frequency="1h")
 """
 
 
@@ -109,11 +118,14 @@ def test_own_code_its_repository_and_the_working_folder_are_recorded_and_changes
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "own_network", raising=False)
     network = ("--model.network", "own_network.OwnNetwork", "--model.network.period", "24")
-    assert main(fit_args(*network)) == 0
+    assert main(fit_args(*network, "--data.series", "own_network.OwnTable", "--data.series.file", "waves.csv")) == 0
     folder = only_run(tmp_path / "runs")
     lineage = json.loads((folder / "lineage.json").read_text())
     assert list(lineage["own_code"]) == ["own_network"]
     assert lineage["folder"] == str(tmp_path)
+    assert list(lineage["files"]) == [str(tmp_path / "waves.csv")]
+    series = yaml.safe_load((folder / "config.yaml").read_text())["data"]["init_args"]["series"]
+    assert series["init_args"]["file"] == str(tmp_path / "waves.csv")
     assert lineage["repository"]["left_out"] == [".gitignore", "waves.csv"]
     restored = tmp_path / "restored"
     subprocess.run(["git", "clone", "-q", str(tmp_path), str(restored)], check=True)
