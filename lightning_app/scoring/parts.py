@@ -1,12 +1,11 @@
 """The output as it grows: parts that are whole or not there, joined at the end by one rename."""
 
+import contextlib
 import hashlib
 import json
 import os
-import secrets
-import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,14 +16,12 @@ import pyarrow.parquet
 
 from lightning_app.errors import UsageError
 from lightning_app.full_disk import names_full_disk
-from lightning_app.run import write_whole
 from lightning_app.scoring.answering import ReasonColumns
 from lightning_app.scoring.job_mark import JobMark, read_mark
-from lightning_app.scoring.output_lock import OutputLock
+from lightning_app.scoring.parts_folder import PartsFolder
 
 _PART_SECONDS = 10.0
 _REJECTED = pa.schema([("row", pa.int64()), ("reason", pa.large_string()), ("input", pa.large_string())])
-_NAME = "part-{first:012d}-{after:012d}.parquet"
 _FORMAT = 2
 """Of parts; a job does not go on with those of another format."""
 
@@ -67,15 +64,14 @@ class OutputParts:
         self.reasons = reasons
         self.overwrite = overwrite
         self.part_seconds = part_seconds
-        self.folder = output.with_name(f".{output.name}.parts")
         self.job: dict[str, Any] = json.loads(json.dumps({"format": _FORMAT, **job}))
         self.key = hashlib.sha256(json.dumps(self.job, sort_keys=True).encode()).hexdigest()
-        self._lock = OutputLock(self.folder / "lock", output=output)
+        self._folder = PartsFolder(output)
         self._writers: dict[str, pa.parquet.ParquetWriter] = {}
         try:
             self._start()
         except BaseException:
-            self._leave()
+            self._folder.leave()
             raise
         self._first = self.num_done
         self._next_part = time.monotonic() + part_seconds
@@ -87,8 +83,9 @@ class OutputParts:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for writer in self._writers.values():
-            writer.close()
-        self._leave()
+            with contextlib.suppress(OSError):  # a full disk was reported where it was met
+                writer.close()
+        self._folder.leave()
 
     def add(self, answer: pa.Table) -> None:
         """Appends answers.
@@ -122,9 +119,9 @@ class OutputParts:
                 writer.close()
         for kind in ("rejected", "part"):  # the part says that both are whole
             if kind in self._writers:
-                name = _NAME.format(first=self._first, after=self.num_done)
-                _sync(self._partial(kind))
-                self._partial(kind).replace(self.folder / (name if kind == "part" else f"{kind}-{name}"))
+                _sync(self._folder.partial(kind))
+                place = self._folder.place(kind, first=self._first, after=self.num_done)
+                self._folder.partial(kind).replace(place)
         self._writers = {}
         self._first = self.num_done
         self._next_part = time.monotonic() + self.part_seconds
@@ -142,9 +139,8 @@ class OutputParts:
         names = [name for name in schema.names if name not in (self.reasons.reason, self.reasons.held)]
         with names_full_disk(self.output, self._size("part")):
             self._join("part", self.output, pa.schema([schema.field(name) for name in names]))
-        if not self.num_rejected:
-            self.rejected.unlink(missing_ok=True)  # of this job, or one that may be overwritten
-        self._discard()
+        self._remove_earlier_rejected()
+        self._folder.discard()
 
     def show_rejected(self) -> None:
         """Puts the rejected rows in their place; what was answered stays, and a job that allows more goes on."""
@@ -152,17 +148,14 @@ class OutputParts:
         self._join("rejected", self.rejected, _REJECTED)
 
     def _start(self) -> None:
-        for left in self.folder.parent.glob(f"{self.folder.name}.done-*"):  # of a job that was killed at its end
-            shutil.rmtree(left, ignore_errors=True)
-        kept = self._kept_job()
+        kept = self._folder.kept_job()
         started = None if kept is None else kept.pop("started", None)
-        mark = read_mark(self.output)
-        own = mark if mark is not None and mark.job == self.key else None
-        if own is not None and (not self.overwrite or own.started == started):
+        if own := self._finished(started):
             self.started, self.num_done, self.num_rejected = own.started, own.num_rows, own.num_rejected
             self.is_finished = True
-            if kept == self.job:  # killed after the output was put in its place, and before its parts were removed
-                self._discard()
+            if kept == self.job:  # killed after the output was put in its place, and before all else was removed
+                self._remove_earlier_rejected()
+                self._folder.discard()
             return
         self.is_finished = False
         self._check_place()
@@ -170,22 +163,27 @@ class OutputParts:
             if kept is not None and not self.overwrite:
                 different = next(key for key in self.job if kept.get(key) != self.job[key])
                 raise UsageError(
-                    f"output: {self.folder} holds parts of a job with another {different}; --overwrite discards them, "
-                    "or give another output"
+                    f"output: {self._folder.path} holds parts of a job with another {different}; --overwrite discards "
+                    "them, or give another output"
                 )
-            _remove(path for path in self.folder.iterdir() if path.name != "lock")
             started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            write_whole(self.folder / "job.json", json.dumps({**self.job, "started": started}))
+            self._folder.begin({**self.job, "started": started})
         self.started = str(started)
-        self.num_done = self._num_done()
-        _remove(path for path in self._parts("rejected") if _rows_of(path)[1] > self.num_done)
-        self.num_rejected = sum(int(pa.parquet.read_metadata(path).num_rows) for path in self._parts("rejected"))
+        self.num_done = self._folder.num_done()
+        rejected = self._folder.parts("rejected")
+        self.num_rejected = sum(int(pa.parquet.read_metadata(path).num_rows) for path in rejected)
 
-    def _kept_job(self) -> dict[str, Any] | None:
-        try:
-            return dict(json.loads((self.folder / "job.json").read_text()))
-        except FileNotFoundError:
+    def _finished(self, started: str | None) -> JobMark | None:
+        """What this job wrote into the output, if that is in its place and stays there."""
+        own = read_mark(self.output)
+        if own is None or own.job != self.key or (self.overwrite and own.started != started):
             return None
+        rejected = read_mark(self.rejected)
+        return own if not own.num_rejected or (rejected is not None and rejected.job == self.key) else None
+
+    def _remove_earlier_rejected(self) -> None:
+        if not self.num_rejected:
+            self.rejected.unlink(missing_ok=True)  # of this job, or one that may be overwritten
 
     def _check_place(self) -> None:
         if self.overwrite:
@@ -195,40 +193,22 @@ class OutputParts:
             if os.path.lexists(path) and (mark is None or mark.job != self.key):
                 raise UsageError(f"output: {path} {what}; give another output, or --overwrite to replace it")
 
-    def _num_done(self) -> int:
-        """Rows of the parts that follow each other without a gap; others, and what is half written, are removed."""
-        _remove(self.folder.glob(".*"))
-        done = 0
-        for path in self._parts("part"):
-            first, after = _rows_of(path)
-            if first == done:
-                done = after
-            else:
-                path.unlink()
-        return done
-
-    def _parts(self, kind: str) -> list[Path]:
-        return sorted(self.folder.glob("part-*.parquet" if kind == "part" else "rejected-part-*.parquet"))
-
-    def _partial(self, kind: str) -> Path:
-        return self.folder / f".{kind}.parquet"
-
     def _write(self, kind: str, table: pa.Table) -> None:
         if kind not in self._writers:
-            self._writers[kind] = _writer(self._partial(kind), table.schema)
+            self._writers[kind] = _writer(self._folder.partial(kind), table.schema)
         self._writers[kind].write_table(table)
 
     def _mark(self) -> JobMark:
         return JobMark(self.key, self.started, self.num_done, self.num_rejected)
 
     def _size(self, kind: str) -> int:
-        return sum(part.stat().st_size for part in self._parts(kind))
+        return sum(part.stat().st_size for part in self._folder.parts(kind))
 
     def _join(self, kind: str, path: Path, schema: pa.Schema) -> None:
         """Leaves the parts where they are: a job that is killed here joins them again."""
-        parts = self._parts(kind)
+        parts = self._folder.parts(kind)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f".{kind}-joined.parquet"
+        partial = self._folder.partial(f"{kind}-joined")
         if len(parts) == 1 and read_mark(parts[0]) == self._mark():
             os.link(parts[0], partial)
         else:
@@ -241,32 +221,6 @@ class OutputParts:
             _sync(partial)
         self._check_place()  # again: the work took its time
         partial.replace(path)
-
-    def _discard(self) -> None:
-        """Takes the folder away at once: what is left of one that is removed bit by bit could pass for another job's.
-
-        The lock stays ours until `_leave`, in the folder that has another name now.
-        """
-        done = self.folder.with_name(f"{self.folder.name}.done-{secrets.token_hex(4)}")
-        self.folder.rename(done)
-        shutil.rmtree(done, ignore_errors=True)
-
-    def _leave(self) -> None:
-        """Releases the lock, and takes it away where nothing else is in the folder."""
-        lock = self.folder / "lock"
-        if lock.exists() and self._lock.is_at(lock) and [path.name for path in self.folder.iterdir()] == ["lock"]:
-            self._discard()
-        self._lock.release()
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    for path in list(paths):
-        path.unlink()
-
-
-def _rows_of(part: Path) -> tuple[int, int]:
-    first, after = part.stem.split("-")[-2:]
-    return int(first), int(after)
 
 
 def _writer(path: Path, schema: pa.Schema) -> pa.parquet.ParquetWriter:
