@@ -323,6 +323,7 @@ class AppCLI(LightningCLI):
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
         kwargs["ckpt_path"] = str(self.source.path) if self.source.path else None
+        kwargs["weights_only"] = True
         if self.source.path:
             self.source.check(self.model)
         elif subcommand != "fit" and num_fitted_of(self.model):

@@ -98,8 +98,11 @@ def simplify(message: str, options: Iterable[str]) -> str:
         module, name = missing["module"] or missing["source"], missing["name"] or missing["imported"]
         advice = advice_on_ambiguous(f"{module}.{name}")
         reason = f"{reason}; {advice}" if advice else reason
-    if classes and (required := _REQUIRED.search(reason)):
-        return f"{key}: {classes[-1].rsplit('.', 1)[-1]} needs {required.group(1)}"
+    if required := _REQUIRED.search(reason):
+        if classes:
+            return f"{key}: {classes[-1].rsplit('.', 1)[-1]} needs {required.group(1)}"
+        names = [name.strip().partition(".")[2] or name.strip() for name in required.group(1).split(",")]
+        return f"{names[0]}: none given; give a config file with -c, or --{names[0]}"
     reason = wrong_value(message, re.sub(r"\. Got value: Namespace\(.*", "", reason))
     return f"{key}: {reason}" if key else reason
 

@@ -76,6 +76,7 @@ def load(source: str | Path) -> BaseModule:
         rule.check_path(class_path)
         module, name = class_path.rsplit(".", 1)
         kind: type[BaseModule] = getattr(import_module(module), name)
+        rule.check_object(class_path, kind)
         loaded: BaseModule = kind.load_from_checkpoint(path, map_location="cpu")
     return loaded.eval()
 

@@ -76,6 +76,11 @@ def test_what_an_option_gives_is_no_files(fit_args: FitArgs, capsys: pytest.Capt
     assert capsys.readouterr().err.strip() == "error: trainer.max_epochs: 'many' given; allowed: int, null"
 
 
+def test_a_command_line_without_a_model_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--trainer.max_epochs=1"]) == 2
+    assert capsys.readouterr().err.strip() == "error: model: none given; give a config file with -c, or --model"
+
+
 def test_compare_reads_all_configs_before_it_trains_the_first(
     fit_args: FitArgs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -212,7 +212,7 @@ def test_a_subclass_adds_links_and_callbacks_of_its_own() -> None:
         (["--ckpt_path=https://example.org/a.ckpt"], "is a URL; download it first"),
         (
             ["--optimizer=Adam"],
-            "optimizer: no such option; an optimizer is an argument of the model: --model.optimizer",
+            "optimizer: no such option; an optimizer is an argument of the model: model.optimizer",
         ),
     ],
 )

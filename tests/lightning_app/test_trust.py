@@ -119,6 +119,19 @@ def test_parts_of_the_trainer_in_a_run_folder_are_data_too(
     assert not Path("ran").exists()
 
 
+def test_export_and_packages_are_no_way_around(fit_args: FitArgs, capsys: pytest.CaptureFixture[str]) -> None:
+    from lightning_app.packaging.optimize.parent import PackageConfig
+
+    config = yaml.safe_load(Path(fit_args()[2]).read_text())
+    config["model"]["init_args"]["optimizer"] = command("os.system")
+    _run_folder(config)
+    assert main(["export", "run", "--output", "package"]) == 2
+    assert "run/config.yaml: model.optimizer: os.system is code of 'os'" in capsys.readouterr().err
+    with pytest.raises(UntrustedClassError, match="os.system"):
+        PackageConfig(Path("run"), Path("runs"), [])
+    assert not Path("ran").exists()
+
+
 @pytest.mark.parametrize("key", ["teacher", "members"])
 def test_a_checkpoint_that_a_config_names_is_data_too(
     key: str, fit_args: FitArgs, capsys: pytest.CaptureFixture[str]
