@@ -42,6 +42,9 @@ def _tensors(manifest: Manifest) -> Table:
 def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
     if manifest.labels is not None:
         yield "labels", _some(manifest.labels)
+    if manifest.node_ids is not None:
+        kind = "texts" if manifest.node_ids.dtype == "text" else "whole numbers"
+        yield "node ids", f"{manifest.node_ids.num_nodes:,} {kind}, for {', '.join(manifest.node_ids.inputs)}"
     split = manifest.metrics.get("split", "test")
     for name, value in manifest.metrics["values"].items():
         yield name, f"{value:.6g} ({manifest.metrics['better'][name]} is better)"

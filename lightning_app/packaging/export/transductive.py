@@ -51,9 +51,10 @@ class TransductiveExporter(Exporter):
 
     def input_of(self, name: str) -> TensorSpec:
         """The signature of an input that names a node."""
-        unit = (
-            "number of the node in the graph, from 0" if self.node_ids is None else "id of the node, as the user has it"
-        )
+        unit = "number of the node in the graph, from 0"
+        if self.node_ids is not None:
+            kind = "a text" if self.node_ids.spec((name,)).dtype == "text" else "a whole number"
+            unit = f"id of the node, {kind}, of which the package looks up the number"
         return TensorSpec(name, "int64", ("batch",), unit=unit, num_values=self.num_nodes)
 
     def named(self, nodes: np.ndarray) -> np.ndarray:

@@ -79,6 +79,7 @@ def check_same_test(parent: Package, trained: TrainedRun, exporter: Exporter) ->
         trained: Model and data of its config.
         exporter: The model's family, with its test split.
     """
+    check_same_ids(parent, exporter)
     hint = "say where it lies with an option of the data after --, or give the run instead of --optimize-from"
     known, found = parent.manifest.evaluation_data, trained.datamodule.fingerprint()
     digests = [side.get("sha256") if isinstance(side, dict) else None for side in (known, found)]
@@ -91,6 +92,20 @@ def check_same_test(parent: Package, trained: TrainedRun, exporter: Exporter) ->
         raise UsageError(
             f"optimize-from: {parent.path} has a mean test error of {means[0]:.6g} over {len(before):,} rows, and "
             f"{means[1]:.6g} over {len(after):,} with the data of its config here; {hint}"
+        )
+
+
+def check_same_ids(parent: Package, exporter: Exporter) -> None:
+    """Raises `UsageError` unless nodes are asked alike of a package and of what would be exported now.
+
+    Args:
+        parent: The package.
+        exporter: The model's family, with its test split.
+    """
+    if exporter.node_ids is not None and parent.manifest.node_ids is None:
+        raise UsageError(
+            f"optimize-from: {parent.path} is asked for nodes by number, as it was written before ids travelled with "
+            "packages; export the run anew"
         )
 
 

@@ -15,6 +15,7 @@ from lightning_app.packaging.export.package_run import describe_model
 from lightning_app.packaging.export.parity import ROWS
 from lightning_app.packaging.golden import TOLERANCE, make_golden
 from lightning_app.packaging.optimize.judgement import BATCH_SIZES, judge, measure_distance
+from lightning_app.packaging.optimize.parent import check_same_ids
 from lightning_app.packaging.sample import read_sample
 from lightning_app.trained_run import TrainedRun
 
@@ -68,6 +69,7 @@ def draft_with(
         exporter: Of the model's family, with its test split.
         trained: The model, for the card; its weights are not used.
     """
+    check_same_ids(parent, exporter)
     manifest = replace(parent.manifest, name=name, files=None)
     predictor = Predictor(
         manifest=manifest, model=model, tokenizer=parent.tokenizer, node_ids=parent.predictor.node_ids

@@ -79,7 +79,7 @@ def graph_tables(kind: str) -> np.ndarray:
 @pytest.mark.parametrize(
     "kind", ["texts", pytest.param("numbers", marks=pytest.mark.slow), pytest.param("gaps", marks=pytest.mark.slow)]
 )
-def test_nodes(kind: str) -> None:
+def test_nodes(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     ids = graph_tables(kind)
     predicted, score = answers(*fit(HEAD + NODES.replace("datamodules.graph.KarateClub", TABLE)))
     assert predicted.columns == ["node_id", "label", "probability", "probabilities"]
@@ -89,6 +89,9 @@ def test_nodes(kind: str) -> None:
     reference = pl.read_parquet("package/reference.parquet")
     same(reference.drop("target"), reference.select("node_id").join(predicted, on="node_id", maintain_order="left"))
     assert "by their ids there" in Path("package/MODEL_CARD.md").read_text()
+    capsys.readouterr()
+    assert main(["package", "show", "package"]) == 0
+    assert ("60 texts, for node_id" if kind == "texts" else "60 whole numbers") in capsys.readouterr().out
 
 
 @pytest.mark.slow
