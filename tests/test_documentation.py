@@ -99,7 +99,7 @@ def in_process_of_its_own(line: str) -> None:
     script = str(Path("bin/lightning-app").resolve())
     words = shlex.split(line)[1:]
     command = [sys.executable, script, *words, *short_of(words[0], words)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LIGHTNING_APP_CACHE": str(Path("cache").resolve())}
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, f"{line}\n{answer.stdout[-2000:]}\n{answer.stderr[-2000:]}"
 
