@@ -184,6 +184,9 @@ class Manifest:
     def _check_node_ids(self) -> None:
         if self.node_ids is None:
             return
+        if (model := (self.files or {}).get("model.onnx")) is not None:
+            most = model.bytes  # it holds a number or more of each node
+            need(self.node_ids.num_nodes <= most, "node_ids.num_nodes", f"at most {most:,}", self.node_ids.num_nodes)
         specs = {spec.name: spec for spec in self.inputs}
         for name in self.node_ids.inputs:
             spec = specs.get(name)

@@ -10,6 +10,7 @@ import numpy as np
 from lightning_app.errors import UsageError
 from lightning_app.packaging.errors import PackageError, RequestError
 from lightning_app.packaging.fields import exact_keys, is_whole, need, one_of, texts_field
+from lightning_app.packaging.parquet_table import read_table
 from lightning_app.packaging.signature import MAX_VALUES
 from lightning_app.packaging.values import Array
 
@@ -103,17 +104,12 @@ class NodeIds:
         import polars as pl
 
         dtype = pl.Int64 if spec.dtype == "int64" else pl.String
-        try:
-            lazy = pl.scan_parquet(io.BytesIO(content))
-            if (schema := lazy.collect_schema()) != {_COLUMN: dtype}:
-                raise PackageError(f"{NODE_IDS}: columns {dict(schema)} given, {_COLUMN!r} of {spec.dtype} needed")
-            # The number stands in the file's last bytes: nothing is decoded that could be too large.
-            count = lazy.select(pl.len()).collect().item()
-            if count != spec.num_nodes:
-                raise PackageError(f"{NODE_IDS}: {count:,} rows given, the manifest says {spec.num_nodes:,}")
-            ids = lazy.collect()[_COLUMN]
-        except pl.exceptions.PolarsError as error:
-            raise PackageError(f"{NODE_IDS}: cannot be read: {str(error)[:500]}") from error
+        table = read_table(content, name=NODE_IDS, most=spec.num_nodes)
+        if table.schema != {_COLUMN: dtype}:
+            raise PackageError(f"{NODE_IDS}: columns {dict(table.schema)} given, {_COLUMN!r} of {spec.dtype} needed")
+        if len(table) != spec.num_nodes:
+            raise PackageError(f"{NODE_IDS}: {len(table):,} rows given, the manifest says {spec.num_nodes:,}")
+        ids = table[_COLUMN]
         if ids.null_count() or ids.n_unique() < len(ids):
             raise PackageError(f"{NODE_IDS}: an id is missing, or stands there twice")
         return cls(ids)

@@ -209,6 +209,17 @@ def test_ids_that_are_not_as_the_manifest_says_are_refused(
         Package.load(folder)
 
 
+def test_more_ids_than_the_model_can_know_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    folder = written(tmp_path / "package", TEXTS)
+
+    def many(manifest: dict[str, Any]) -> None:
+        manifest["node_ids"]["num_nodes"] = manifest["inputs"][0]["num_values"] = 10**8
+
+    sign(folder, many)
+    with pytest.raises(PackageError, match="node_ids.num_nodes: 100000000 given, at most"):
+        Package.load(folder)
+
+
 def test_rows_are_called_what_the_request_calls_them() -> None:
     manifest, model = model_of(table_of(6))
     inputs = [TensorSpec("place", "int64", ("batch",), num_values=6)]
