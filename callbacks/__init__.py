@@ -4,6 +4,7 @@ from callbacks.checkpoint_io import DurableCheckpointIO
 from callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from callbacks.compile import Compile
 from callbacks.exact_resume import ExactResume
+from callbacks.finite_check import DivergedError, FiniteCheck
 from callbacks.forecast_picture import ForecastPicture
 from callbacks.gradient_flow import GradientFlow
 from callbacks.prediction_table import PredictionTable
@@ -13,8 +14,10 @@ from callbacks.weight_average import WeightAverage
 __all__ = [
     "BestCheckpoint",
     "Compile",
+    "DivergedError",
     "DurableCheckpointIO",
     "ExactResume",
+    "FiniteCheck",
     "ForecastPicture",
     "GradientFlow",
     "LastCheckpoint",

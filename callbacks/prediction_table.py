@@ -38,8 +38,8 @@ class PredictionTable(Callback):
     ) -> None:
         data = getattr(trainer, "datamodule", None)
         if isinstance(pl_module, Forecaster) and isinstance(data, ForecastingDataModule):
-            quantiles = getattr(pl_module.network, "quantiles", None)
-            names = [f"q{level:g}" for level in quantiles] if quantiles else ["forecast"]
+            quantiles = pl_module.quantiles
+            names = ["forecast"] if quantiles is None else [f"q{level:g}" for level in quantiles]
             for forecast, origin in zip(outputs["forecast"].float().cpu(), outputs["origin"].tolist(), strict=True):
                 self._tables.append(_table(forecast, origin, data, names))
         elif isinstance(data, BaseDataModule) and isinstance(outputs, dict) and len(next(iter(outputs.values()))):

@@ -170,6 +170,10 @@ class BaseDataModule(LightningDataModule):
     def protocol(self) -> dict[str, Any]:
         """How a test on this data is done, in words and numbers, for the report."""
 
+    def notes(self) -> list[str]:
+        """What was dropped, inserted or filled when the data was read, a line each; called after `setup`."""
+        return []
+
     @abstractmethod
     def dataset(self, split: Split) -> BatchedDataset:
         """The samples of one split; called after `setup`."""

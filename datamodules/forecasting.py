@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from datamodules.calendar import CalendarFeature, calendar_features, extend
 from datamodules.regularize import MissingPolicy
 from datamodules.series import Boundary, Series, SeriesSource
 from datamodules.windows import Windows
+
+_MOST_DEVIATIONS = 1e16
 
 
 class ForecastingDataModule(BaseDataModule):
@@ -30,6 +33,8 @@ class ForecastingDataModule(BaseDataModule):
         batch_size: Windows per training batch and process.
         eval_batch_size: Most windows per batch elsewhere; None takes `batch_size`.
         missing: What to do with gaps, duplicated or unsorted timestamps, NaN and inf: `error`, `fill` or `mask`.
+        max_missing: With `fill` and `mask`, refuse a table of which a larger share of rows would be dropped for their
+            timestamp, or of some column's values filled.
         split: Where train, validation and test end, as row counts or shares; None takes the series' own.
         calendar: Features of the timestamp to add to the known-future covariates.
         root: Folder of raw files; None takes `$LIGHTNING_APP_DATA`, else `./data`.
@@ -48,6 +53,7 @@ class ForecastingDataModule(BaseDataModule):
         batch_size: int = 128,
         eval_batch_size: int | None = None,
         missing: MissingPolicy = "error",
+        max_missing: float = 0.1,
         split: tuple[Boundary, Boundary, Boundary] | None = None,
         calendar: Sequence[CalendarFeature] = (),
         root: str | None = None,
@@ -60,10 +66,13 @@ class ForecastingDataModule(BaseDataModule):
         for name, value in (("look_back", look_back), ("horizon", horizon)):
             if value < 1:
                 raise ValueError(f"data.{name}: {value} given, at least 1 is needed")
+        if not 0 <= max_missing <= 1:
+            raise ValueError(f"data.max_missing: {max_missing} given, a share from 0 to 1 is needed")
         self.source = series
         self.look_back = look_back
         self.horizon = horizon
         self.missing = missing
+        self.max_missing = max_missing
         self.split = split or series.split
         self.calendar = tuple(calendar)
         self.root = root
@@ -98,7 +107,14 @@ class ForecastingDataModule(BaseDataModule):
     def series(self) -> Series:
         """The series; read at first use."""
         if self._series is None:
-            self._series = self._with_calendar(self.source.read(root=self.root, missing=self.missing))
+            series = self.source.read(root=self.root, missing=self.missing)
+            if series.repairs is not None and series.repairs.share > self.max_missing:
+                raise ValueError(
+                    f"data.max_missing: {series.repairs.share:.1%} of the data would be dropped or made up, more than "
+                    f"{self.max_missing:.1%} ({series.repairs.describe()}); check the time column, its format and the "
+                    "frequency, or raise data.max_missing"
+                )
+            self._series = self._with_calendar(series)
         return self._series
 
     @property
@@ -139,8 +155,21 @@ class ForecastingDataModule(BaseDataModule):
 
     def setup(self, stage: str) -> None:
         """Reads the series and checks that the splits of this stage hold windows."""
+        if stage != "predict":
+            self._check_spikes()
         for split in {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(stage, ()):
             self.dataset(split)  # type: ignore[arg-type]
+
+    def _check_spikes(self) -> None:
+        """Refuses values so far from those of training that their squared error is more than float32 can hold."""
+        series, (mean, std) = self.series, self.statistics["target"]
+        apart = np.abs(series.values - mean.double().numpy()) / std.double().numpy()  # (T, C)
+        row, channel = np.unravel_index(apart.argmax(), apart.shape)
+        if apart[row, channel] > _MOST_DEVIATIONS:
+            raise ValueError(
+                f"channel {self.channels[channel]!r} holds {series.values[row, channel]:g} at {series.times[row]}, "
+                f"{apart[row, channel]:.1e} standard deviations from the mean of its training rows; mend the value"
+            )
 
     @override
     def dataset(self, split: Split) -> Windows:
@@ -172,6 +201,11 @@ class ForecastingDataModule(BaseDataModule):
             future_known=split != "predict",
         )
 
+    @override
+    def notes(self) -> list[str]:
+        repairs = self.series.repairs
+        return [repairs.describe()] if repairs else []
+
     def fingerprint(self) -> dict[str, Any]:
         """Source, size, period and the checksum of what was read, after missing values were settled."""
         series = self.series
@@ -184,16 +218,19 @@ class ForecastingDataModule(BaseDataModule):
             "rows": len(series),
             "period": [str(series.times[0]), str(series.times[len(series) - 1])],
             "sha256": digest.hexdigest(),
+            **({"repairs": series.repairs.as_dict()} if series.repairs else {}),
         }
 
     def protocol(self) -> dict[str, Any]:
         """Split, windows and scale of the test."""
+        repairs = self.series.repairs
         train, val, test = self.boundaries
         return {
             "data": f"{type(self.source).__name__}, {self.num_channels} channels, {len(self.series):,} rows",
+            "missing values": f"{self.missing}; {repairs.describe() if repairs is not None else 'not counted'}",
             "split": f"rows 0-{train:,} train, to {val:,} validation, to {test:,} test",
             "windows": f"look-back {self.look_back}, horizon {self.horizon}, stride 1; "
-            f"{len(self.dataset('test')):,} in test, none dropped",
+            f"{len(self.dataset('test')):,} in test, no window dropped",
             "scale": "each channel standardised with the mean and deviation of its training rows",
             "selection": "on the validation split only",
         }
@@ -212,14 +249,10 @@ class ForecastingDataModule(BaseDataModule):
             length = min(length, len(series.future_covariates))
         times = extend(series.times, self.source.frequency, length)
         features = calendar_features(times, self.calendar)
-        return Series(
+        return replace(
+            series,
             times=times,
-            values=series.values,
-            observed=series.observed,
-            past_covariates=series.past_covariates,
             future_covariates=np.concatenate([_first_rows(series.future_covariates, length), features], axis=1),
-            static_covariates=series.static_covariates,
-            channels=series.channels,
         )
 
 

@@ -34,6 +34,7 @@ class PanelDataModule(StreamDataModule):
         test_stride: Steps between test origins.
         context: Steps streamed before the first origin of a split.
         positive: Refuse values at or below zero, which have no logarithm; for models in units of log returns.
+        max_missing: Refuse a ticker with a larger share of rows without a number, which are left out.
         batch_size: Lanes per process in training.
         chunk_size: New steps per batch, k1.
         window: Steps that the gradient reaches back, k2; None takes `chunk_size`.
@@ -58,6 +59,7 @@ class PanelDataModule(StreamDataModule):
         test_stride: int = 21,
         context: int = 512,
         positive: bool = True,
+        max_missing: float = 0.1,
         batch_size: int = 4,
         chunk_size: int = 64,
         window: int | None = None,
@@ -92,6 +94,7 @@ class PanelDataModule(StreamDataModule):
         self.test_stride = test_stride
         self.context = context
         self.positive = positive
+        self.max_missing = max_missing
         self.root = root
         self._tickers: list[Ticker] | None = None
 
@@ -195,6 +198,12 @@ class PanelDataModule(StreamDataModule):
         return days, np.stack(columns, axis=1)
 
     def _check(self, ticker: Ticker) -> None:
+        rows = len(ticker.values) + ticker.dropped
+        if ticker.dropped > self.max_missing * rows:
+            raise ValueError(
+                f"data.panel: {ticker.dropped:,} of the {rows:,} rows of {ticker.name} hold no number and would be "
+                f"left out, more than data.max_missing {self.max_missing:g} allows; clean the file, or raise it"
+            )
         needed = 2 * self.horizon + 2
         if len(ticker.values) < needed:
             raise ValueError(
@@ -241,7 +250,14 @@ class PanelDataModule(StreamDataModule):
         return table.with_columns(pl.Series(f"q{level:g}", forecast[:, index]) for index, level in enumerate(levels))
 
     @override
+    def notes(self) -> list[str]:
+        dropped = {ticker.name: ticker.dropped for ticker in self.tickers if ticker.dropped}
+        counts = ", ".join(f"{name} {count:,}" for name, count in dropped.items())
+        return [f"rows without a number left out: {counts}"] if dropped else []
+
+    @override
     def fingerprint(self) -> dict[str, Any]:
+        dropped = {ticker.name: ticker.dropped for ticker in self.tickers if ticker.dropped}
         digest = hashlib.sha256()
         for ticker in self.tickers:
             digest.update(ticker.name.encode() + ticker.times.tobytes() + ticker.values.tobytes())
@@ -249,6 +265,7 @@ class PanelDataModule(StreamDataModule):
             "source": type(self.panel).__name__,
             "tickers": {ticker.name: len(ticker.values) for ticker in self.tickers},
             "sha256": digest.hexdigest(),
+            **({"dropped": dropped} if dropped else {}),
         }
 
     @override

@@ -3,13 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 from typing_extensions import override
 
 from datamodules.published import DailyMarket
+from datamodules.regularize import timestamps
+from datamodules.table_reader import as_numbers, read_table, row_name, table_path
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,13 @@ class Ticker:
         name: What it is called.
         times: Ascending timestamps, `datetime64[us]` (T,).
         values: Raw values, float64 (T,).
+        dropped: Rows that were left out, because they hold no number.
     """
 
     name: str
     times: np.ndarray
     values: np.ndarray
+    dropped: int = 0
 
 
 class PanelSource(ABC):
@@ -32,7 +35,7 @@ class PanelSource(ABC):
 
     @abstractmethod
     def read(self, *, root: str | None) -> list[Ticker]:
-        """Reads all tickers; rows without a number are left out, since nothing was traded there."""
+        """Reads all tickers; rows without a number are left out and counted, since nothing was traded there."""
 
 
 class MarketPanel(PanelSource):
@@ -58,7 +61,7 @@ class PanelFile(PanelSource):
     """A parquet or CSV file with a row per ticker and day.
 
     Args:
-        path: The file.
+        path: The file; looked for as given, then below the data root.
         value_column: What is forecast.
         time_column: Dates or timestamps.
         ticker_column: What tells the series apart; null or empty for a file with one series.
@@ -83,38 +86,44 @@ class PanelFile(PanelSource):
 
     @override
     def read(self, *, root: str | None) -> list[Ticker]:
-        frame = self._table()
-        ticker = pl.lit(self.value_column) if self.ticker_column is None else pl.col(self.ticker_column).cast(pl.String)
-        time, value = pl.col(self.time_column), pl.col(self.value_column).cast(pl.Float64, strict=False)
-        if frame.schema[self.time_column] == pl.String:
-            time = time.str.to_datetime(self.time_format, time_unit="us")
-        frame = frame.select(ticker=ticker, time=time.cast(pl.Datetime("us")), value=value, raw=self.value_column)
-        for name, column in (("ticker", self.ticker_column), ("time", self.time_column)):
-            if frame[name].null_count():
-                raise ValueError(f"{self.path}: {column!r} is empty in row {frame[name].is_null().arg_max()}")
-        unread = frame.filter(pl.col("value").is_null() & pl.col("raw").is_not_null())
-        if len(unread):
-            raise ValueError(f"{self.path}: {self.value_column!r} holds {unread['raw'][0]!r}, which is no number")
+        file = table_path(self.path, root=root, key="data.panel.path")
+        wanted = [self.time_column, self.value_column, self.ticker_column]
+        frame = read_table(file, texts=[self.ticker_column] if self.ticker_column else [], needed=wanted)
+        if not len(frame):
+            raise ValueError(f"{file} has no rows")
+        name = str(file)
+        ticker = (
+            pl.Series([self.value_column]).new_from_index(0, len(frame))
+            if self.ticker_column is None
+            else frame[self.ticker_column].cast(pl.String)
+        )
+        if ticker.null_count():
+            first = row_name(name, ticker.is_null().arg_max() or 0)
+            raise ValueError(f"{name}: {self.ticker_column!r} is empty in {first}; name the ticker of every row")
+        frame = pl.DataFrame(
+            [
+                ticker.alias("ticker"),
+                timestamps(frame, name=name, column=self.time_column, time_format=self.time_format),
+                as_numbers(frame[self.value_column], place=name).alias("value"),
+            ]
+        )
         twice = frame.filter(pl.struct("ticker", "time").is_duplicated())
         if len(twice):
-            raise ValueError(f"{self.path}: {twice['ticker'][0]} has more than one row for {twice['time'][0]}")
+            raise ValueError(
+                f"{name}: {len(twice)} rows repeat a day of their ticker (first: {twice['ticker'][0]} on "
+                f"{twice['time'][0]}); leave one row for each"
+            )
         tickers = []
-        for (name,), part in frame.sort("time").group_by("ticker", maintain_order=True):
+        for (key,), part in frame.sort("time").group_by("ticker", maintain_order=True):
             found = part.filter(pl.col("value").is_finite())
             if not len(found):
-                raise ValueError(f"{self.path}: {name} has no number in {self.value_column!r}; leave it out")
-            tickers.append(Ticker(name=str(name), times=found["time"].to_numpy(), values=found["value"].to_numpy()))
+                raise ValueError(f"{name}: {key} has no number in {self.value_column!r}; leave it out")
+            tickers.append(
+                Ticker(
+                    name=str(key),
+                    times=found["time"].to_numpy(),
+                    values=found["value"].to_numpy(),
+                    dropped=len(part) - len(found),
+                )
+            )
         return sorted(tickers, key=lambda ticker: ticker.name)
-
-    def _table(self) -> pl.DataFrame:
-        path = Path(self.path).expanduser()
-        if not path.exists():
-            raise FileNotFoundError(f"data.panel.path: {path} does not exist")
-        frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema_length=None)
-        wanted = [self.time_column, self.value_column, *((self.ticker_column,) if self.ticker_column else ())]
-        missing = [name for name in wanted if name not in frame.columns]
-        if missing:
-            raise ValueError(f"{path}: no column {missing[0]!r}; it has {', '.join(frame.columns)}")
-        if not len(frame):
-            raise ValueError(f"{path} has no rows")
-        return frame

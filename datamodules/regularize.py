@@ -1,10 +1,14 @@
 """From a raw table to evenly ordered numbers: one stated policy for everything that can be wrong with it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal
 
 import numpy as np
 import polars as pl
+
+from datamodules.repairs import Repairs
+from datamodules.table_reader import as_numbers, row_name
 
 MissingPolicy = Literal["error", "fill", "mask"]
 """What to do with gaps, duplicated or unsorted timestamps, NaN and inf.
@@ -25,12 +29,12 @@ def regularize(
     columns: Sequence[str],
     num_channels: int,
     missing: MissingPolicy,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Repairs]:
     """Orders a table by time and settles its missing values.
 
     Args:
         frame: The table.
-        name: What messages call it.
+        name: What messages call it; the file, where there is one.
         time_column: Name of the time column.
         time_format: Format of a text time column; None recognises ISO 8601.
         frequency: Time between rows as a polars duration; None leaves gaps alone.
@@ -42,23 +46,23 @@ def regularize(
         times: `datetime64[us]` (T + F,), where F trailing rows have no target at all.
         table: float64 (T + F, len(columns)), complete.
         observed: bool (T, len(columns)), False where a value was filled.
+        repairs: How much was sorted, dropped, inserted and filled.
 
     Raises:
-        ValueError: A column is absent or not numeric, no row is left, or the policy is `error` and is broken.
+        ValueError: A column is absent or empty, a cell is no number or too large for float32, no row is left, or the
+            policy is `error` and is broken.
     """
     absent = [column for column in (time_column, *columns) if column not in frame.columns]
     if absent:
         raise ValueError(f"{name}: no column named {absent[0]!r}; its columns are {frame.columns}")
     if frame.is_empty():
         raise ValueError(f"{name} has no rows")
-    text = [column for column in columns if not frame.schema[column].is_numeric() and frame[column].count()]
-    if text:
-        raise ValueError(f"{name}: column {text[0]!r} holds {frame.schema[text[0]]}, expected numbers")
-    frame = frame.select(
-        _timestamps(frame, name, time_column, time_format),
-        *(pl.col(column).cast(pl.Float64) for column in columns),
-    )
+    numbers = [as_numbers(frame[column], place=name) for column in columns]
+    frame = pl.DataFrame([timestamps(frame, name=name, column=time_column, time_format=time_format), *numbers])
+    rows_read = len(frame)
+    unsorted = int((np.diff(frame["time"].to_numpy()).astype(np.int64) < 0).sum())
     frame = _in_order(frame, name, missing)
+    rows_apart = len(frame)
     if frequency is not None:
         frame = _without_gaps(frame, name, frequency, missing)
     table = frame.select(columns).to_numpy().astype(np.float64)  # null becomes NaN
@@ -66,26 +70,84 @@ def regularize(
     length = _observed_length(known[:, :num_channels])
     if length == 0:
         raise ValueError(f"{name}: the columns {list(columns[:num_channels])} hold no number at all")
-    _check_complete(known, length, num_channels, name, columns, frame["time"], missing)
-    return frame["time"].to_numpy(), _carried_forward(table, known), known[:length]
+    empty = [column for column, some in zip(columns, known.any(axis=0), strict=True) if not some]
+    if empty:
+        raise ValueError(f"{name}: column {empty[0]!r} holds no number at all; leave it out")
+    unknown = ~known
+    unknown[length:, :num_channels] = False
+    _check_complete(unknown, name, columns, frame["time"], missing)
+    counts = dict(zip(columns, unknown.sum(axis=0).tolist(), strict=True))
+    repairs = Repairs(
+        rows_read=rows_read,
+        rows=len(frame),
+        unsorted=unsorted,
+        repeated=rows_read - rows_apart,
+        inserted=len(frame) - rows_apart,
+        filled={column: count for column, count in counts.items() if count},
+    )
+    return frame["time"].to_numpy(), _carried_forward(table, known), known[:length], repairs
 
 
-def _timestamps(frame: pl.DataFrame, name: str, column: str, time_format: str | None) -> pl.Series:
+def check_frequency(frequency: str | None, *, key: str) -> None:
+    """Refuses what is no duration of polars' notation.
+
+    Raises:
+        ValueError: With `key`, which gave it, and examples of what is allowed.
+    """
+    if frequency is None:
+        return
+    start = pl.Series([datetime(2000, 1, 1)])
+    try:
+        forward = start.dt.offset_by(frequency)[0] > start[0]
+    except (pl.exceptions.PolarsError, OverflowError):
+        forward = False
+    if not forward:
+        raise ValueError(
+            f"{key}: {frequency!r} is no time between rows; allowed are a number and a unit such as 30s, 15m, 1h, 1d, "
+            "1w, 1mo, 1y, or null for uneven steps"
+        )
+
+
+def timestamps(frame: pl.DataFrame, *, name: str, column: str, time_format: str | None) -> pl.Series:
+    """A column as timestamps `Datetime("us")` with the name `time`.
+
+    Args:
+        frame: The table, its rows in the order of the file.
+        name: What messages call it; the file, where there is one.
+        column: Name of the column.
+        time_format: Format of a text column; None recognises ISO 8601.
+
+    Raises:
+        ValueError: A cell is empty, or no timestamp.
+    """
     times = frame[column]
     if times.dtype == pl.String:
+        texts = times
         try:
-            times = times.str.to_datetime(time_format, time_unit="us")
+            times = texts.str.to_datetime(time_format, time_unit="us")
         except pl.exceptions.PolarsError as error:
-            example = times.drop_nulls().head(1).to_list()
+            first = _first_unread(texts, time_format)
             raise ValueError(
-                f"{name}: {column!r} does not read as {time_format or 'ISO 8601'} (first value: {example}); "
-                "state its format as series.time_format, e.g. '%d/%m/%Y %H:%M'"
+                f"{name}: {column!r} does not read as {time_format or 'ISO 8601'} ({texts[first]!r} in "
+                f"{row_name(name, first)}); state its format as time_format, e.g. '%d/%m/%Y %H:%M'"
             ) from error
     elif not times.dtype.is_temporal():
         raise ValueError(f"{name}: the time column {column!r} holds {times.dtype}, expected text or timestamps")
     if times.null_count():
-        raise ValueError(f"{name}: {times.null_count()} rows have no timestamp in {column!r}")
+        first = times.is_null().arg_max() or 0
+        raise ValueError(
+            f"{name}: {times.null_count()} rows have no timestamp in {column!r} (first: {row_name(name, first)})"
+        )
     return times.cast(pl.Datetime("us")).alias("time")
+
+
+def _first_unread(texts: pl.Series, time_format: str | None) -> int:
+    """Row of the first text that is no timestamp; 0 where the format is unknown."""
+    try:
+        read = texts.str.to_datetime(time_format, time_unit="us", strict=False)
+    except pl.exceptions.PolarsError:
+        return texts.is_not_null().arg_max() or 0
+    return (read.is_null() & texts.is_not_null()).arg_max() or 0
 
 
 def _in_order(frame: pl.DataFrame, name: str, missing: MissingPolicy) -> pl.DataFrame:
@@ -96,7 +158,7 @@ def _in_order(frame: pl.DataFrame, name: str, missing: MissingPolicy) -> pl.Data
             before = int(backwards[0])
             raise ValueError(
                 f"{name}: timestamps are not sorted ({frame['time'][before + 1]} stands after "
-                f"{frame['time'][before]} in row {before + 2}); {_ADVICE}"
+                f"{frame['time'][before]} in {row_name(name, before + 1)}); {_ADVICE}"
             )
         repeated = np.flatnonzero(steps == 0)
         if len(repeated):
@@ -108,6 +170,7 @@ def _in_order(frame: pl.DataFrame, name: str, missing: MissingPolicy) -> pl.Data
 
 
 def _without_gaps(frame: pl.DataFrame, name: str, frequency: str, missing: MissingPolicy) -> pl.DataFrame:
+    check_frequency(frequency, key=f"{name}: frequency")
     first, last = frame["time"][0], frame["time"][-1]
     even = pl.select(pl.datetime_range(first, last, frequency, time_unit="us").alias("time"))
     off_grid = frame.join(even, on="time", how="anti")
@@ -129,24 +192,15 @@ def _observed_length(known: np.ndarray) -> int:
 
 
 def _check_complete(
-    known: np.ndarray,
-    length: int,
-    num_channels: int,
-    name: str,
-    columns: Sequence[str],
-    times: pl.Series,
-    missing: MissingPolicy,
+    unknown: np.ndarray, name: str, columns: Sequence[str], times: pl.Series, missing: MissingPolicy
 ) -> None:
-    if missing != "error":
+    if missing != "error" or not unknown.any():
         return
-    incomplete = ~known
-    incomplete[length:, :num_channels] = False
-    if incomplete.any():
-        row, column = np.argwhere(incomplete)[0]
-        raise ValueError(
-            f"{name}: {int(incomplete.sum())} values are NaN, infinite or empty "
-            f"(first: column {columns[column]!r} at {times[int(row)]}); {_ADVICE}"
-        )
+    row, column = (int(place) for place in np.argwhere(unknown)[0])
+    raise ValueError(
+        f"{name}: {int(unknown.sum())} values are NaN, infinite or empty "
+        f"(first: column {columns[column]!r} at {times[row]}, {row_name(name, row)}); {_ADVICE}"
+    )
 
 
 def _carried_forward(table: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from datamodules.regularize import MissingPolicy, regularize
+from datamodules.repairs import Repairs
 
 Boundary = int | float
 """A row count (int), or a share of all rows (float in (0, 1])."""
@@ -25,6 +26,7 @@ class Series:
         future_covariates: Columns known over the horizon too, float64 (T + F, K).
         static_covariates: Attributes of each channel, float64 (C, S).
         channels: Names of the target channels.
+        repairs: How much of the table was sorted, dropped, inserted and filled; None where nobody counted.
     """
 
     times: np.ndarray
@@ -34,6 +36,7 @@ class Series:
     future_covariates: np.ndarray
     static_covariates: np.ndarray
     channels: tuple[str, ...]
+    repairs: Repairs | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -91,7 +94,7 @@ def build_series(
 
     Args:
         frame: The table.
-        name: What messages call it.
+        name: What messages call it; the file, where there is one.
         time_column: Name of the time column.
         frequency: Time between rows, see `TableFile`.
         missing: What to do with irregular rows and values.
@@ -106,7 +109,7 @@ def build_series(
     """
     num_channels = len(columns) if num_channels is None else num_channels
     first_future = num_channels + num_past_covariates
-    times, table, observed = regularize(
+    times, table, observed, repairs = regularize(
         frame,
         name=name,
         time_column=time_column,
@@ -125,4 +128,5 @@ def build_series(
         future_covariates=table[:, first_future:],
         static_covariates=np.zeros((num_channels, 0)) if static_covariates is None else static_covariates,
         channels=tuple(columns[:num_channels]),
+        repairs=repairs,
     )

@@ -7,11 +7,9 @@ import numpy as np
 import polars as pl
 from typing_extensions import override
 
-from datamodules.regularize import MissingPolicy
+from datamodules.regularize import MissingPolicy, check_frequency
 from datamodules.series import Boundary, Series, SeriesSource, build_series
-from datamodules.sources import data_root
-
-_NULL_VALUES = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "-")
+from datamodules.table_reader import NULL_WORDS, number_columns, read_table, table_path
 
 
 class TableFile(SeriesSource):
@@ -23,7 +21,8 @@ class TableFile(SeriesSource):
     Args:
         path: The file; looked for as given, then below the data root.
         time_column: Name of the time column.
-        channels: Names of the target columns; None takes every other numeric column.
+        channels: Names of the target columns; None takes every column that has no other role, and refuses one that
+            holds anything but numbers unless `exclude` names it.
         frequency: Time between rows as a polars duration (`15m`, `1h`, `1d`, `1w`); None accepts uneven steps
             (trading days), so that gaps cannot be seen.
         time_format: Format of the time column in chrono's notation, e.g. `%Y-%m-%d %H:%M`; None recognises ISO 8601.
@@ -31,6 +30,7 @@ class TableFile(SeriesSource):
         past_covariates: Columns that are known up to the forecast origin.
         future_covariates: Columns that are known over the horizon too.
         static_covariates: For each channel a list of numbers that describe it.
+        exclude: Columns that are left out where `channels` is None.
     """
 
     def __init__(
@@ -45,7 +45,14 @@ class TableFile(SeriesSource):
         past_covariates: Sequence[str] = (),
         future_covariates: Sequence[str] = (),
         static_covariates: dict[str, list[float]] | None = None,
+        exclude: Sequence[str] = (),
     ) -> None:
+        check_frequency(frequency, key="series.frequency")
+        if channels is not None and exclude:
+            raise ValueError(
+                f"series.exclude: {list(exclude)} given beside series.channels {list(channels)}, which name what is "
+                "taken; give one of the two"
+            )
         self.path = path
         self.time_column = time_column
         self.frequency = frequency
@@ -55,17 +62,21 @@ class TableFile(SeriesSource):
         self.past_covariates = tuple(past_covariates)
         self.future_covariates = tuple(future_covariates)
         self.static_covariates = static_covariates or {}
+        self.exclude = tuple(exclude)
 
     @override
     def channels(self, *, root: str | None) -> tuple[str, ...]:
-        if self._channels is not None:
-            return self._channels
-        schema = self._scan(root).collect_schema()
-        taken = {self.time_column, *self.past_covariates, *self.future_covariates}
-        numeric = tuple(name for name, dtype in schema.items() if dtype.is_numeric() and name not in taken)
-        if not numeric:
-            raise ValueError(f"{self.path} has no numeric column besides {sorted(taken)}; its columns: {list(schema)}")
-        return numeric
+        if self._channels is None:
+            self._channels = tuple(
+                number_columns(
+                    self._table(root),
+                    place=str(self._file(root)),
+                    taken=[self.time_column, *self.past_covariates, *self.future_covariates],
+                    exclude=self.exclude,
+                    key="series.exclude",
+                )
+            )
+        return self._channels
 
     @property
     @override
@@ -84,14 +95,11 @@ class TableFile(SeriesSource):
 
     @override
     def read(self, *, root: str | None, missing: MissingPolicy) -> Series:
-        try:
-            frame = self._scan(root).collect()
-        except pl.exceptions.PolarsError as error:
-            raise ValueError(f"{self.path} is no readable table: {error}") from error
+        frame = self._table(root)
         channels = self.channels(root=root)
         return build_series(
             frame,
-            name=self.path,
+            name=str(self._file(root)),
             time_column=self.time_column,
             time_format=self.time_format,
             frequency=self.frequency,
@@ -102,21 +110,11 @@ class TableFile(SeriesSource):
             static_covariates=self._static_table(channels),
         )
 
-    def _scan(self, root: str | None) -> pl.LazyFrame:
-        candidates = [Path(self.path).expanduser(), data_root(root) / self.path]
-        path = next((candidate for candidate in candidates if candidate.is_file()), None)
-        if path is None:
-            raise FileNotFoundError(
-                f"series.path: {self.path!r} does not exist; looked for {' and '.join(map(str, candidates))}"
-            )
-        if path.stat().st_size == 0:
-            raise ValueError(f"{path} is empty")
-        name = path.name.removesuffix(".gz")
-        if name.endswith(".csv"):
-            return pl.scan_csv(path, infer_schema_length=None, null_values=list(_NULL_VALUES))
-        if name.endswith((".parquet", ".pq")):
-            return pl.scan_parquet(path)
-        raise ValueError(f"series.path: {path} ends with {path.suffix!r}; allowed: .csv, .csv.gz, .parquet, .pq")
+    def _file(self, root: str | None) -> Path:
+        return table_path(self.path, root=root, key="series.path")
+
+    def _table(self, root: str | None) -> pl.DataFrame:
+        return read_table(self._file(root), null_values=NULL_WORDS, needed=[self.time_column])
 
     def _static_table(self, channels: tuple[str, ...]) -> np.ndarray:
         if not self.static_covariates:

@@ -23,6 +23,7 @@ import callbacks  # noqa: F401  # class names in configs need no path once their
 from callbacks import (
     BestCheckpoint,
     ExactResume,
+    FiniteCheck,
     ForecastPicture,
     LastCheckpoint,
     PredictionTable,
@@ -294,6 +295,7 @@ class AppCLI(LightningCLI):
         before = self.source.previous_config() if resumed else None
         every_run: list[Any] = [
             ExactResume(),
+            FiniteCheck(),
             *((Progress(),) if trainer.enable_progress_bar is not False else ()),
             ForecastPicture(),
             PredictionTable(),

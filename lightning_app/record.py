@@ -73,6 +73,8 @@ class RunRecord(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update({"lineage": lineage})
+        for note in _notes(trainer):
+            print(f"data: {note}", flush=True)  # noqa: T201
         fitted = num_fitted_of(pl_module)
         print(f"run: {self.folder.path}\nmodel: {_name(pl_module)}, {fitted:,} parameters", flush=True)  # noqa: T201
 
@@ -184,6 +186,12 @@ def _metrics(trainer: Trainer, prefix: str) -> dict[str, float]:
 def _fingerprint(trainer: Trainer) -> dict[str, Any]:
     data = getattr(trainer, "datamodule", None)
     return data.fingerprint() if isinstance(data, BaseDataModule) else {}
+
+
+def _notes(trainer: Trainer) -> list[str]:
+    """What was dropped, inserted or filled when the data was read."""
+    data = getattr(trainer, "datamodule", None)
+    return data.notes() if isinstance(data, BaseDataModule) else []
 
 
 def _name(pl_module: LightningModule) -> str:

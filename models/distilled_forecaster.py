@@ -96,7 +96,7 @@ class DistilledForecaster(Forecaster):
                 "given; give the data section those of the teacher and choose a network that takes them, or choose a "
                 "teacher without"
             )
-        levels, wanted = (getattr(part.network, "quantiles", None) for part in (self, teacher))
+        levels, wanted = self.quantiles, teacher.quantiles
         if levels and levels != wanted:
             raise ValueError(f"model.teacher: {file} forecasts {wanted or 'no quantiles'}, the student {levels}")
         return teacher.eval().requires_grad_(False)

@@ -172,7 +172,7 @@ def _load(path: str, *, look_back: int, horizon: int, num_channels: int) -> Fore
     if not Path(path).is_file():
         raise FileNotFoundError(f"model.members: the checkpoint {path} does not exist")
     member = Forecaster.load_from_checkpoint(path, map_location="cpu", weights_only=True)
-    if member.covariate_scales or member.num_static_covariates or getattr(member.network, "quantiles", None):
+    if member.covariate_scales or member.num_static_covariates or member.quantiles:
         raise ValueError(f"model.members: {path} takes covariates or gives quantiles, which an ensemble does not")
     if member.num_channels != num_channels:
         raise ValueError(f"model.members: {path} has {member.num_channels} channels, the data has {num_channels}")

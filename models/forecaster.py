@@ -9,6 +9,8 @@ from typing_extensions import override
 
 from models.base import BaseModule, Batch, OptimizerFactory, SchedulerFactory, StepOutput
 from models.layers import Standardize
+from models.output_shape import check_output, naming
+from models.quantile_levels import forecast_levels
 
 COVARIATES = ("past_covariates", "future_covariates", "static_covariates")
 
@@ -18,12 +20,13 @@ class Forecaster(BaseModule):
 
     `forward` takes and gives raw units; the network, the loss and the metrics see every channel standardised with
     the statistics of the training rows, as the long-horizon literature reports them. With quantiles the metrics
-    judge the middle one.
+    judge the level 0.5.
 
     Args:
         network: Takes `past`, and by these names what it wants of `past_covariates`, `future_covariates` and
-            `static_covariates`.
-        loss: Takes (forecast, future), gives their mean loss.
+            `static_covariates`. One that gives quantiles names their levels in an attribute `quantiles`, or leaves
+            that to the loss.
+        loss: Takes (forecast, future), gives their mean loss. Levels in its `quantiles` must be those of the network.
         num_channels: Target channels C.
         look_back: Rows seen, L.
         horizon: Rows forecast, H.
@@ -53,6 +56,8 @@ class Forecaster(BaseModule):
         scheduler: SchedulerFactory | None = None,
     ) -> None:
         super().__init__(optimizer=optimizer, scheduler=scheduler)
+        self.quantiles = forecast_levels(network=network, loss=loss)
+        """Levels of the forecast, ascending; None for one value per step."""
         self.network = network
         self.loss = loss
         self.num_channels = num_channels
@@ -73,6 +78,11 @@ class Forecaster(BaseModule):
         self.register_buffer("has_statistics", torch.tensor(False))
 
         accepted = inspect.signature(network.forward).parameters
+        if "past" not in accepted and not any(item.kind is item.VAR_KEYWORD for item in accepted.values()):
+            raise ValueError(
+                f"model.network: {type(network).__name__}.forward takes ({', '.join(accepted)}), expected is an "
+                "argument `past` (batch, look_back, num_channels)"
+            )
         self._network_inputs = tuple(name for name in COVARIATES if name in accepted)
         given = {*self.covariate_scales, *(("static_covariates",) if num_static_covariates else ())}
         unused = sorted(given - set(self._network_inputs))
@@ -120,8 +130,8 @@ class Forecaster(BaseModule):
             "future_covariates": future_covariates,
             "static_covariates": static_covariates,
         }
-        forecast = self.network(
-            **self.network_inputs({name: value for name, value in batch.items() if value is not None})
+        forecast = self.network_forecast(
+            self.network_inputs({name: value for name, value in batch.items() if value is not None})
         )
         if forecast.ndim == past.ndim:
             return self.target_scale.invert(forecast)
@@ -135,6 +145,34 @@ class Forecaster(BaseModule):
                 scaled = name in self.covariate_scales
                 inputs[name] = self.covariate_scales[name](batch[name]) if scaled else batch[name]
         return inputs
+
+    def network_forecast(self, inputs: Batch) -> Tensor:
+        """What the network forecasts, in standard units, its shape checked.
+
+        Args:
+            inputs: See `network_inputs`.
+
+        Returns:
+            (B, H, C), or (B, H, C, Q) with quantiles.
+
+        Raises:
+            ValueError: The network gives another shape, which a loss would broadcast, or fails over its inputs'.
+        """
+        levels = self.quantiles
+        meaning = "(batch, horizon, num_channels)"
+        if levels is not None:
+            meaning = f"(batch, horizon, num_channels, quantiles {', '.join(f'{level:g}' for level in levels)})"
+        with naming(self.network, key="model.network", inputs=inputs, meaning=meaning):
+            forecast: Tensor = self.network(**inputs)
+        if levels is None and isinstance(forecast, Tensor) and forecast.ndim == 4:
+            raise ValueError(
+                f"model.network: {type(self.network).__name__} gives {tuple(forecast.shape)}, quantiles in the last "
+                "place, and nobody says at which levels: give the network an attribute `quantiles`, or take PinballLoss"
+            )
+        # Of the batch anything: where the model is exported, its size is no number.
+        expected = (None, self.horizon, self.num_channels, *(() if levels is None else (len(levels),)))
+        check_output(forecast, expected, part=self.network, key="model.network", meaning=meaning)
+        return forecast
 
     @override
     def step(self, batch: Batch) -> StepOutput:
@@ -161,7 +199,9 @@ class Forecaster(BaseModule):
             loss: Scalar.
             forecast: (B, H, C) or (B, H, C, Q) in standard units.
         """
-        forecast = self.network(**inputs)
+        forecast = self.network_forecast(inputs)
+        expected = (len(future), *forecast.shape[1:])
+        check_output(forecast, expected, part=self.network, key="model.network", meaning="(batch, ...)")
         return self.masked_loss(forecast, future, mask), forecast
 
     def masked_loss(self, forecast: Tensor, future: Tensor, mask: Tensor | None) -> Tensor:
@@ -171,8 +211,8 @@ class Forecaster(BaseModule):
         return self.loss(forecast[mask], future[mask]) if mask.any() else forecast.sum() * 0.0
 
     def point_forecast(self, forecast: Tensor) -> Tensor:
-        """(B, H, C) as it is; of (B, H, C, Q) the middle quantile."""
-        return forecast if forecast.ndim == 3 else forecast[..., forecast.shape[-1] // 2]
+        """(B, H, C) as it is; of (B, H, C, Q) the level 0.5."""
+        return forecast if self.quantiles is None else forecast[..., self.quantiles.index(0.5)]
 
     @override
     def predict_step(self, batch: Batch, batch_idx: int) -> Batch:

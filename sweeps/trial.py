@@ -17,6 +17,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from typing_extensions import override
 
+from callbacks import FiniteCheck
 from lightning_app.cli import run
 from lightning_app.errors import UsageError, describe, exit_code
 from sweeps.address import ADDRESS
@@ -126,7 +127,9 @@ class TrialCLI(FitParser):
 
     @override
     def _callbacks(self, given: list[Any], trainer: Any) -> list[Any]:
-        return [self.measurements, self.report, *super()._callbacks(given, trainer)]
+        # A trial that diverges reports it, and the study keeps it as one that did.
+        ours = [callback for callback in super()._callbacks(given, trainer) if not isinstance(callback, FiniteCheck)]
+        return [self.measurements, self.report, *ours]
 
 
 def _tag(state: str) -> None:

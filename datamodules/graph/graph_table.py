@@ -39,7 +39,8 @@ class GraphTable(GraphSource):
         nodes: File of nodes; files are looked for as given, then below the data root.
         edges: File of edges.
         label: Node column to predict, integers or texts; None where there is none, as links need no labels.
-        features: Node columns that describe the nodes; None takes all columns of numbers that have no other role.
+        features: Node columns that describe the nodes; None takes every column that has no other role, and refuses one
+            that holds anything but numbers unless `exclude` names it.
         id: Node column of ids.
         source: Edge column of the ids that edges start from.
         target: Edge column of the ids that edges lead to.
@@ -48,6 +49,7 @@ class GraphTable(GraphSource):
         split: Node column of `train`, `val`, `test` or nothing, for `PublicSplit`.
         directed: Keep the direction of edges; otherwise each edge gets its reverse.
         root: The data root, see `data_root`.
+        exclude: Node columns that are left out where `features` is None.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class GraphTable(GraphSource):
         split: str | None = None,
         directed: bool = False,
         root: str | None = None,
+        exclude: Sequence[str] = (),
     ) -> None:
         self.nodes = nodes
         self.edges = edges
@@ -79,6 +82,7 @@ class GraphTable(GraphSource):
         self.split = split or None
         self.undirected = not directed
         self.root = root
+        self.exclude = tuple(exclude)
 
     @property
     @override
@@ -95,12 +99,12 @@ class GraphTable(GraphSource):
         ends = [self.source, self.target]
         edges = read_table(self.edges, root=self.root, needed=[*ends, self.weight], ids=ends)
         taken = [self.id, self.label, self.time, self.split]
-        self.feature_names = feature_columns(nodes, self.features, taken=taken, place=self.nodes)
+        self.feature_names = feature_columns(nodes, self.features, taken=taken, exclude=self.exclude, place=self.nodes)
         ids = id_column(nodes[self.id], place=self.nodes)
         numbers = node_numbers(ids, place=self.nodes)
         y, class_names = node_classes(nodes, self.label, place=self.nodes)
         data = Data(
-            x=feature_matrix(nodes, self.feature_names),
+            x=feature_matrix(nodes, self.feature_names, place=self.nodes),
             edge_index=edge_columns(
                 edges, ends, (numbers, numbers), place=self.edges, where=f"the ids of {self.nodes}"
             ),
@@ -109,7 +113,7 @@ class GraphTable(GraphSource):
             node_names=ids.to_numpy(),
         )
         if self.weight is not None:
-            data.edge_weight = feature_matrix(edges, [self.weight])[:, 0]
+            data.edge_weight = feature_matrix(edges, [self.weight], place=self.edges)[:, 0]
         if self.time is not None:
             timed = [kind for kind, frame in (("node", nodes), ("edge", edges)) if self.time in frame.columns]
             if not timed:
@@ -136,7 +140,8 @@ class GraphSetTable(GraphSetSource):
         graphs: File of graphs.
         label: Graph column to predict: integers or texts are classes, other numbers a target of regression; an empty
             one is a graph without label.
-        features: Node columns that describe the nodes; None takes all columns of numbers that have no other role.
+        features: Node columns that describe the nodes; None takes every column that has no other role, and refuses one
+            that holds anything but numbers unless `exclude` names it.
         graph: Column of the graph's id, in all three files.
         id: Node column of ids.
         source: Edge column of the ids that edges start from.
@@ -144,6 +149,7 @@ class GraphSetTable(GraphSetSource):
         weight: Edge column of weights.
         directed: Keep the direction of edges; otherwise each edge gets its reverse.
         root: The data root, see `data_root`.
+        exclude: Node columns that are left out where `features` is None.
     """
 
     def __init__(
@@ -161,6 +167,7 @@ class GraphSetTable(GraphSetSource):
         weight: str | None = None,
         directed: bool = False,
         root: str | None = None,
+        exclude: Sequence[str] = (),
     ) -> None:
         self.nodes = nodes
         self.edges = edges
@@ -174,6 +181,7 @@ class GraphSetTable(GraphSetSource):
         self.weight = weight or None
         self.undirected = not directed
         self.root = root
+        self.exclude = tuple(exclude)
 
     @property
     @override
@@ -190,7 +198,10 @@ class GraphSetTable(GraphSetSource):
         graphs = read_table(self.graphs, root=self.root, needed=[self.graph, self.label], ids=[self.graph])
         nodes = read_table(self.nodes, root=self.root, needed=[self.graph, self.id], ids=[self.graph, self.id])
         edges = read_table(self.edges, root=self.root, needed=[self.graph, *ends, self.weight], ids=[self.graph, *ends])
-        self.feature_names = feature_columns(nodes, self.features, taken=[self.graph, self.id], place=self.nodes)
+        taken = [self.graph, self.id]
+        self.feature_names = feature_columns(nodes, self.features, taken=taken, exclude=self.exclude, place=self.nodes)
+        x = feature_matrix(nodes, self.feature_names, place=self.nodes)
+        weight = None if self.weight is None else feature_matrix(edges, [self.weight], place=self.edges)[:, 0]
         graph_ids = id_column(graphs[self.graph], place=self.graphs)
         graph_numbers = node_numbers(graph_ids, place=self.graphs)
         node_graph = numbers_of(
@@ -207,31 +218,40 @@ class GraphSetTable(GraphSetSource):
         numbers = node_numbers(_ids_within(nodes[self.id], node_graph), place=self.nodes)
         sides = pl.DataFrame([_ids_within(edges[end], edge_graph) for end in ends])
         where = f"the ids of {self.nodes} (graphs counted from 0)"
-        edge_index = edge_columns(sides, ends, (numbers, numbers), place=self.edges, where=where)
+        edge_index = edge_columns(sides, ends, (numbers, numbers), place=self.edges, where=where, rows=order)
         y, class_names = self._targets(graphs[self.label])
         return FlatGraphs(
-            x=feature_matrix(nodes, self.feature_names),
+            x=x[torch.from_numpy(by_graph)],
             edge_index=edge_index - torch.from_numpy(node_ptr[edge_graph]),
             node_ptr=torch.from_numpy(node_ptr),
             edge_ptr=torch.from_numpy(np.searchsorted(edge_graph, np.arange(len(graphs) + 1))),
             y=y,
-            edge_weight=None if self.weight is None else feature_matrix(edges, [self.weight])[:, 0],
+            edge_weight=None if weight is None else weight[torch.from_numpy(order)],
             class_names=class_names,
             graph_names=graph_ids.to_numpy(),
         )
 
     def _targets(self, label: pl.Series) -> tuple[Tensor, list[str] | None]:
         if label.dtype.is_float():
-            return feature_matrix(label.to_frame(), [label.name]), None
+            return feature_matrix(label.to_frame(), [label.name], place=self.graphs, complete=False), None
         return class_labels(label, place=self.graphs)
 
 
 def edge_columns(
-    edges: pl.DataFrame, ends: Sequence[str], numbers: tuple[pl.DataFrame, pl.DataFrame], *, place: str, where: str
+    edges: pl.DataFrame,
+    ends: Sequence[str],
+    numbers: tuple[pl.DataFrame, pl.DataFrame],
+    *,
+    place: str,
+    where: str,
+    rows: np.ndarray | None = None,
 ) -> Tensor:
     """`edge_index` int64 (2, E) of two columns of ids, by the tables of `node_numbers` of either end."""
-    rows = [numbers_of(edges[end], table, place=place, where=where) for end, table in zip(ends, numbers, strict=True)]
-    return torch.from_numpy(np.stack(rows))
+    sides = [
+        numbers_of(edges[end], table, place=place, where=where, rows=rows)
+        for end, table in zip(ends, numbers, strict=True)
+    ]
+    return torch.from_numpy(np.stack(sides))
 
 
 def _ids_within(ids: pl.Series, graph: np.ndarray) -> pl.Series:

@@ -31,10 +31,12 @@ class NodeTable:
     Attributes:
         path: Parquet or CSV file.
         id: Column of ids.
-        features: Columns that describe the nodes; None takes all columns of numbers that have no other role.
+        features: Columns that describe the nodes; None takes every column that has no other role, and refuses one that
+            holds anything but numbers unless `exclude` names it.
         label: Column to predict, integers or texts.
         split: Column of `train`, `val`, `test` or nothing, for `PublicSplit`.
         time: Column of times.
+        exclude: Columns that are left out where `features` is None.
     """
 
     path: str
@@ -43,6 +45,7 @@ class NodeTable:
     label: str | None = None
     split: str | None = None
     time: str | None = None
+    exclude: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -121,8 +124,10 @@ class HeteroGraphTable(GraphSource):
             ids = id_column(frame[table.id], place=table.path)
             numbers[kind] = node_numbers(ids, place=table.path)
             store = data[kind]
-            features = feature_columns(frame, table.features, taken=roles, place=table.path)
-            store.x = feature_matrix(frame, features)
+            key = f"data.graph.nodes.{kind}.exclude"
+            exclude = table.exclude or ()
+            features = feature_columns(frame, table.features, taken=roles, exclude=exclude, place=table.path, key=key)
+            store.x = feature_matrix(frame, features, place=table.path)
             store.node_names = ids.to_numpy()
             if table.label or kind == self.target_type:
                 store.y, store.class_names = node_classes(frame, table.label or None, place=table.path)
@@ -140,7 +145,7 @@ class HeteroGraphTable(GraphSource):
             store = data[edges.source_type, edges.relation, edges.target_type]
             store.edge_index = edge_columns(frame, ends, sides, place=edges.path, where=where)
             if edges.weight:
-                store.edge_weight = feature_matrix(frame, [edges.weight])[:, 0]
+                store.edge_weight = feature_matrix(frame, [edges.weight], place=edges.path)[:, 0]
             if edges.time:
                 store.edge_time = times(frame[edges.time], place=edges.path)
         return data

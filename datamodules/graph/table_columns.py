@@ -8,20 +8,15 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from datamodules.sources import data_root
+from datamodules import table_reader
+from datamodules.table_reader import as_numbers, number_columns, row_name
 
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 def table_path(path: str, *, root: str | None) -> Path:
     """A table's path, looked for as given, then below the data root."""
-    candidates = [Path(path).expanduser(), data_root(root) / path]
-    found = next((candidate for candidate in candidates if candidate.is_file()), None)
-    if found is None:
-        raise FileNotFoundError(f"data.graph: {path!r} does not exist; looked for {' and '.join(map(str, candidates))}")
-    if found.suffix not in (".csv", ".parquet"):
-        raise ValueError(f"data.graph: {found} ends with {found.suffix!r}; allowed are .csv and .parquet")
-    return found
+    return table_reader.table_path(path, root=root, key="data.graph")
 
 
 def read_table(path: str, *, root: str | None, needed: Sequence[str | None], ids: Sequence[str | None]) -> pl.DataFrame:
@@ -33,19 +28,8 @@ def read_table(path: str, *, root: str | None, needed: Sequence[str | None], ids
         needed: Columns that must be there; None is left out.
         ids: Columns that hold ids: text in a CSV file, so that `007` stays what it is.
     """
-    file = table_path(path, root=root)
-    if file.suffix == ".parquet":
-        frame = pl.read_parquet(file)
-    else:
-        texts = {name: pl.String for name in ids if name is not None}
-        try:
-            frame = pl.read_csv(file, infer_schema_length=None, schema_overrides=texts)
-        except pl.exceptions.NoDataError as error:
-            raise ValueError(f"{file} is empty") from error
-    missing = [name for name in needed if name is not None and name not in frame.columns]
-    if missing:
-        raise ValueError(f"{file}: no column {missing[0]!r}; it has {', '.join(frame.columns)}")
-    return frame
+    texts = [name for name in ids if name is not None]
+    return table_reader.read_table(table_path(path, root=root), texts=texts, needed=needed)
 
 
 def id_column(ids: pl.Series, *, place: str) -> pl.Series:
@@ -69,15 +53,24 @@ def id_column(ids: pl.Series, *, place: str) -> pl.Series:
 def node_numbers(ids: pl.Series, *, place: str) -> pl.DataFrame:
     """Ids in the order of their rows, as a table of `id` and `number` (0 to N - 1)."""
     if ids.null_count():
-        raise ValueError(f"{place}: {ids.name!r} is empty in row {ids.is_null().arg_max()} (from 0)")
+        raise ValueError(f"{place}: {ids.name!r} is empty in {row_name(place, ids.is_null().arg_max() or 0)}")
     if ids.is_duplicated().any():
         twice = ids.filter(ids.is_duplicated())[0]
         raise ValueError(f"{place}: {ids.name!r} has {twice!r} more than once; ids must differ")
     return pl.DataFrame({"id": ids, "number": np.arange(len(ids))})
 
 
-def numbers_of(ids: pl.Series, numbers: pl.DataFrame, *, place: str, where: str) -> np.ndarray:
+def numbers_of(
+    ids: pl.Series, numbers: pl.DataFrame, *, place: str, where: str, rows: np.ndarray | None = None
+) -> np.ndarray:
     """The numbers int64 (E,) of ids, by the table of `node_numbers`.
+
+    Args:
+        ids: What to look up.
+        numbers: See `node_numbers`.
+        place: The file, for messages.
+        where: What the table is, for messages.
+        rows: Rows of the file that the ids stood in, int64 (E,), if they were put in another order.
 
     Raises:
         ValueError: An id is not in the table; `where` says what that table is.
@@ -90,38 +83,65 @@ def numbers_of(ids: pl.Series, numbers: pl.DataFrame, *, place: str, where: str)
     if found.null_count():
         row = found.is_null().arg_max()
         assert row is not None
+        stands = row_name(place, row if rows is None else int(rows[row]))
         raise ValueError(
-            f"{place}: {ids.name!r} has {ids[row]!r} in row {row} (from 0), which is not among {where}; "
-            "remove the row or add the id"
+            f"{place}: {ids.name!r} has {ids[row]!r} in {stands}, which is not among {where}; remove the row or add "
+            "the id"
         )
     return found.to_numpy().astype(np.int64)
 
 
 def feature_columns(
-    frame: pl.DataFrame, features: Sequence[str] | None, *, taken: Sequence[str | None], place: str
+    frame: pl.DataFrame,
+    features: Sequence[str] | None,
+    *,
+    taken: Sequence[str | None],
+    exclude: Sequence[str],
+    place: str,
+    key: str = "data.graph.exclude",
 ) -> list[str]:
-    """The wanted feature columns; None takes every column of numbers or truth values that is not taken."""
+    """The wanted feature columns; None takes every column without another role, and leaves none out but by name.
+
+    Args:
+        frame: The table.
+        features: Names of the features, or None.
+        taken: Columns with another role.
+        exclude: Columns that are left out where `features` is None.
+        place: The file, for messages.
+        key: The option that leaves columns out.
+    """
     if features is None:
-        features = [
-            name
-            for name, dtype in frame.schema.items()
-            if (dtype.is_numeric() or dtype == pl.Boolean) and name not in taken
-        ]
-        if not features:
-            raise ValueError(f"{place} has no column of numbers besides {[name for name in taken if name]}; add one")
+        return number_columns(frame, place=place, taken=taken, exclude=exclude, key=key, booleans=True)
+    if exclude:
+        raise ValueError(f"{key}: {list(exclude)} given beside the features {list(features)}; give one of the two")
     for name in features:
         if name not in frame.columns:
             raise ValueError(f"{place}: no column {name!r}; it has {', '.join(frame.columns)}")
-        if not (frame.schema[name].is_numeric() or frame.schema[name] == pl.Boolean):
-            raise ValueError(f"{place}: feature {name!r} holds {frame.schema[name]}, not numbers; encode it first")
     return list(features)
 
 
-def feature_matrix(frame: pl.DataFrame, features: Sequence[str]) -> Tensor:
-    """Columns as float32 (N, F), with NaN where a value is missing."""
+def feature_matrix(frame: pl.DataFrame, features: Sequence[str], *, place: str, complete: bool = True) -> Tensor:
+    """Columns of numbers or truth values as float32 (N, F).
+
+    Args:
+        frame: Its rows in the order of the file.
+        features: Names of the columns.
+        place: The file, for messages.
+        complete: Refuse missing and infinite values; otherwise they are NaN, or infinite.
+    """
     table = np.empty((len(frame), len(features)), dtype=np.float32)
     for index, name in enumerate(features):
-        table[:, index] = frame[name].cast(pl.Float32).to_numpy()
+        column = frame[name]
+        if column.dtype != pl.Boolean:
+            column = as_numbers(column, place=place, advice="encode it, or mend it")
+        table[:, index] = column.cast(pl.Float32).to_numpy()
+    unknown = ~np.isfinite(table)
+    if complete and unknown.any():
+        row, position = (int(place) for place in np.argwhere(unknown)[0])
+        raise ValueError(
+            f"{place}: column {features[position]!r} holds {frame[features[position]][row]} in {row_name(place, row)} "
+            f"({int(unknown.sum()):,} such values); fill or drop missing values before the graph is read"
+        )
     return torch.from_numpy(table)
 
 
@@ -153,7 +173,7 @@ def class_labels(labels: pl.Series, *, place: str) -> tuple[Tensor, list[str]]:
 def times(column: pl.Series, *, place: str) -> Tensor:
     """Times int64 (N,): integers as they are, dates and timestamps as microseconds since 1970."""
     if column.null_count():
-        raise ValueError(f"{place}: {column.name!r} is empty in row {column.is_null().arg_max()} (from 0)")
+        raise ValueError(f"{place}: {column.name!r} is empty in {row_name(place, column.is_null().arg_max() or 0)}")
     if column.dtype == pl.String:
         try:
             column = column.str.to_datetime(time_unit="us")

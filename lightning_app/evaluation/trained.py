@@ -68,10 +68,7 @@ class TrainedForecaster:
     @property
     def levels(self) -> tuple[float, ...]:
         """Quantile levels (Q,); known after the first fit."""
-        if isinstance(self._model, TrajectoryForecaster):
-            return self._model.quantiles
-        network = getattr(self._model, "network", None)
-        return tuple(getattr(network, "quantiles", None) or ())
+        return tuple(getattr(self._model, "quantiles", None) or ())
 
     @property
     def units(self) -> Units:

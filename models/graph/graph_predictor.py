@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from models.base import BaseModule, OptimizerFactory, SchedulerFactory, StepOutput
 from models.graph.whole_graph import encode
+from models.output_shape import check_output
 
 
 class ReadoutHead(nn.Sequential):
@@ -139,7 +140,11 @@ class GraphPredictor(BaseModule):
 
     def _read_out(self, nodes: Tensor, batch: Tensor, graph_id: Tensor) -> Tensor:
         """What the head makes of nodes (N, D): logits (G, C), or standardised values (G, T)."""
-        return self.head(self.pooling(nodes, batch, dim_size=graph_id.size(0)))
+        outputs = self.head(self.pooling(nodes, batch, dim_size=graph_id.size(0)))
+        meaning = "(graphs, num_classes)" if self.num_classes else "(graphs, num_targets)"
+        width = self.num_classes or len(self.target_mean)
+        check_output(outputs, (None, width), part=self.head, key="model.head", meaning=meaning)
+        return outputs
 
     def _raw(self, outputs: Tensor) -> Tensor:
         return outputs if self.num_classes else outputs * self.target_std + self.target_mean

@@ -13,6 +13,7 @@ from typing_extensions import override
 from models.base import BaseModule, OptimizerFactory, SchedulerFactory, StepOutput
 from models.graph.ranking_metrics import HitsAt, MeanReciprocalRank
 from models.graph.whole_graph import PreparedGraphs, encode
+from models.output_shape import check_output
 from models.parameter_groups import decay_by_prefix
 
 _PAIRS_AT_ONCE = 1 << 17
@@ -100,7 +101,13 @@ class LinkPredictor(BaseModule):
         if "non_edges" in batch:
             pairs = torch.cat([pairs, batch.non_edges.draw(pairs.shape[1])], dim=1)
             labels = torch.cat([labels, torch.zeros_like(labels)])
-        return self.judged(self.decoder(encode(self.encoder, batch, self.prepared), pairs), labels)
+        return self.judged(self._scored(encode(self.encoder, batch, self.prepared), pairs), labels)
+
+    def _scored(self, nodes: Tensor, pairs: Tensor) -> Tensor:
+        """Logits (P,) of pairs (2, P)."""
+        logits = self.decoder(nodes, pairs)
+        check_output(logits, (pairs.shape[1],), part=self.decoder, key="model.decoder", meaning="(pairs,)")
+        return logits
 
     def judged(self, logits: Tensor, labels: Tensor) -> StepOutput:
         """Loss and scores of pairs as one set.
@@ -114,8 +121,7 @@ class LinkPredictor(BaseModule):
 
     def logits(self, batch: Data) -> Tensor:
         """Logits (P,) of the pairs of a batch."""
-        found: Tensor = self.decoder(encode(self.encoder, batch, self.prepared), batch.edge_label_index)
-        return found
+        return self._scored(encode(self.encoder, batch, self.prepared), batch.edge_label_index)
 
     @override
     def predict_step(self, batch: Data, batch_idx: int) -> dict[str, Tensor]:
@@ -168,8 +174,8 @@ class LinkRanker(LinkPredictor):
         """Scores (P, 1 + K) of each link, in column 0, and its negatives."""
         nodes = encode(self.encoder, batch, self.prepared)
         negatives = batch.negative_index.flatten(1)  # (2, P K)
-        positive = self.decoder(nodes, batch.edge_label_index)
-        parts = [self.decoder(nodes, part.long()) for part in negatives.split(_PAIRS_AT_ONCE, dim=1)]
+        positive = self._scored(nodes, batch.edge_label_index)
+        parts = [self._scored(nodes, part.long()) for part in negatives.split(_PAIRS_AT_ONCE, dim=1)]
         return self.ranked(positive, torch.cat(parts).view(batch.negative_index.shape[1:]))
 
     def ranked(self, positive: Tensor, negative: Tensor) -> StepOutput:

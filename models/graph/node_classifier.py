@@ -91,16 +91,20 @@ class NodeClassifier(BaseModule):
             return self.encoder(x, edge_index)
         return self.encoder(x, edge_index, edge_weight)
 
+    def _logits(self, batch: Data) -> Tensor:
+        meaning = "(nodes, num_classes)"
+        return encode(self.encoder, batch, self.prepared, width=self.num_classes, meaning=meaning)
+
     @override
     def step(self, batch: Data) -> StepOutput:
-        logits = encode(self.encoder, batch, self.prepared)[batch.target_index]
+        logits = self._logits(batch)[batch.target_index]
         targets = batch.y[batch.target_index]
         loss = F.cross_entropy(logits, targets)
         return StepOutput(loss=loss, predictions=logits, targets=targets, weight=len(targets))
 
     @override
     def predict_step(self, batch: Data, batch_idx: int) -> dict[str, Tensor]:
-        logits = encode(self.encoder, batch, self.prepared)[batch.target_index]
+        logits = self._logits(batch)[batch.target_index]
         return {"node_id": batch.node_id[batch.target_index], "probabilities": logits.softmax(-1)}
 
     @override

@@ -10,6 +10,7 @@ from torch_geometric.data import Data, HeteroData
 from models.graph.encoder import GraphEncoder, refuse_weights
 from models.graph.hetero import edge_type_name
 from models.graph.sparse_matrix import as_dense, as_features
+from models.output_shape import check_output
 
 
 class PreparedGraphs:
@@ -36,17 +37,37 @@ class PreparedGraphs:
         return known[2]
 
 
-def encode(encoder: nn.Module, batch: Data | HeteroData, prepared: PreparedGraphs | None = None) -> Tensor:
+def encode(
+    encoder: nn.Module,
+    batch: Data | HeteroData,
+    prepared: PreparedGraphs | None = None,
+    *,
+    width: int | None = None,
+    meaning: str = "(nodes, numbers per node)",
+) -> Tensor:
     """A vector for each node of a batch; of a graph with types, for each node of the type that the encoder is for.
 
     Args:
         encoder: The encoder.
         batch: A graph, or a sampled part of one; `whole_graph` is True if the same object comes again.
         prepared: Where what is made of whole graphs is kept.
+        width: Numbers per node that the encoder has to give, D; None takes what it says itself, or any.
+        meaning: The shape of what it has to give, in words.
 
     Returns:
         (N, D).
+
+    Raises:
+        ValueError: The encoder gives another shape.
     """
+    encoded = _encoded(encoder, batch, prepared)
+    size: Any = width if width is not None else getattr(encoder, "output_size", None)
+    num_nodes = None if isinstance(batch, HeteroData) else batch.x.shape[0]
+    check_output(encoded, (num_nodes, size), part=encoder, key="model.encoder", meaning=meaning)
+    return encoded
+
+
+def _encoded(encoder: nn.Module, batch: Data | HeteroData, prepared: PreparedGraphs | None) -> Any:
     if isinstance(batch, HeteroData):
         for store in batch.edge_stores:
             refuse_weights(encoder, store.get("edge_weight"))

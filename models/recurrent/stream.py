@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from models.base import BaseModule, Batch, OptimizerFactory, SchedulerFactory, StepOutput
+from models.output_shape import check_output
 from models.recurrent.encoder import Encoder
 from models.recurrent.state import State, detach, fill, leaves, map_state
 
@@ -166,6 +167,13 @@ def unroll(encoder: Encoder, chunk: Tensor, state: State, reset: Tensor, stride:
         state: Where the next window starts.
     """
     output, kept = encoder.encode_documents(chunk[:, :stride], state, reset[:, :stride])
+    check_output(
+        output,
+        (len(chunk), min(stride, chunk.shape[1]), encoder.output_size),
+        part=encoder,
+        key="model.encoder",
+        meaning="(lanes, steps, output_size)",
+    )
     if chunk.shape[1] <= stride:
         return output, kept
     newest, _ = encoder.encode_documents(chunk[:, stride:], kept, reset[:, stride:])

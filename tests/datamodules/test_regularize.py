@@ -36,7 +36,7 @@ def unsorted(frame: pl.DataFrame) -> pl.DataFrame:
     ("broken", "message"),
     [
         (with_gap, "3 steps of 1h are absent (first: 2024-01-01 10:00:00)"),
-        (with_nan, "3 values are NaN, infinite or empty (first: column 'c0' at 2024-01-01 10:00:00)"),
+        (with_nan, "3 values are NaN, infinite or empty (first: column 'c0' at 2024-01-01 10:00:00, row 11)"),
         (with_duplicates, "1 rows repeat a timestamp (first: 2024-01-01 10:00:00)"),
         (unsorted, "timestamps are not sorted (2024-01-01 05:00:00 stands after 2024-01-17 15:00:00"),
     ],
@@ -94,7 +94,10 @@ def test_a_timestamp_off_the_grid_names_the_frequency() -> None:
     [
         (waves().clear(), "has no rows"),
         (waves().drop("c1"), "no column named 'c1'"),
-        (waves().with_columns(pl.lit("x").alias("c1")), "'c1' holds String, expected numbers"),
+        (
+            waves().with_columns(pl.lit("x").alias("c1")),
+            "column 'c1' holds 'x' in row 1 and 399 more cells like it, expected a number",
+        ),
         (waves().with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in ("c0", "c1")), "hold no number"),
         (waves().with_columns(pl.lit("soon").alias("time")), "does not read as ISO 8601"),
         (waves().with_columns(pl.lit(3).alias("time")), "expected text or timestamps"),

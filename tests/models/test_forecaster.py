@@ -92,6 +92,100 @@ def test_quantile_forecasts_are_judged_by_the_middle_one() -> None:
     torch.testing.assert_close(module.step(windows).predictions, module.target_scale(forecast[..., 1]).flatten())
 
 
+class OwnQuantiles(nn.Module):
+    """Three quantiles per step, of which nothing but the loss knows the levels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offset = nn.Parameter(torch.tensor([-1.0, 0.0, 1.0]))
+
+    def forward(self, past: torch.Tensor) -> torch.Tensor:
+        return past[:, -1:].unsqueeze(-1) + self.offset.expand(len(past), H, C, 3)
+
+
+class Own(nn.Module):
+    """Gives a tensor of any shape."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(shape))
+
+    def forward(self, past: torch.Tensor) -> torch.Tensor:
+        return self.weight + past.mean() * 0
+
+
+class Confused(nn.Module):
+    def forward(self, past: torch.Tensor) -> torch.Tensor:
+        return past @ torch.ones(7, 7)
+
+
+def own(network: nn.Module, loss: nn.Module | None = None) -> Forecaster:
+    return Forecaster(network=network, loss=loss or nn.L1Loss(), num_channels=C, look_back=L, horizon=H).eval()
+
+
+def patches(quantiles: list[float] | None) -> PatchTransformer:
+    norm = ReversibleNorm(mode="std")
+    return PatchTransformer(look_back=L, horizon=H, quantiles=quantiles, patch_size=8, stride=8, norm=norm)
+
+
+def test_levels_of_an_own_network_are_those_of_the_loss() -> None:
+    module = own(OwnQuantiles(), PinballLoss(quantiles=[0.2, 0.5, 0.8]))
+    assert module.quantiles == (0.2, 0.5, 0.8)
+    windows = {"past": batch()["past"], "future": batch()["future"]}
+    torch.testing.assert_close(module.step(windows).predictions, module(windows["past"])[..., 1].flatten())
+
+
+@pytest.mark.parametrize(
+    ("network", "loss", "message"),
+    [
+        (
+            patches([0.1, 0.5, 0.9]),
+            PinballLoss(quantiles=[0.3, 0.5, 0.7]),
+            r"PinballLoss has \[0.3, 0.5, 0.7\], but PatchTransformer forecasts \[0.1, 0.5, 0.9\]",
+        ),
+        (patches(None), PinballLoss(quantiles=[0.1, 0.5, 0.9]), "PatchTransformer forecasts none, but PinballLoss has"),
+        (patches([0.1, 0.5, 0.9]), nn.MSELoss(), "MSELoss compares one value per step, but PatchTransformer forecasts"),
+        (OwnQuantiles(), PinballLoss(quantiles=[0.1, 0.9]), "0.5 is needed too: it is the point forecast"),
+        (nn.Linear(L, H), nn.L1Loss(), r"Linear.forward takes \(input\), expected is an argument `past`"),
+    ],
+)
+def test_a_network_and_a_loss_that_do_not_fit_are_refused(network: nn.Module, loss: nn.Module, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        own(network, loss)
+
+
+@pytest.mark.parametrize(
+    ("network", "loss", "message"),
+    [
+        (
+            Own(4, 1, C),
+            None,
+            r"model.network: Own gives \(4, 1, 2\), expected is a tensor \(any, 6, 2\) = \(batch, horizon",
+        ),
+        (Own(1, H, C), None, r"Own gives \(1, 6, 2\), expected is a tensor \(4, 6, 2\)"),
+        (OwnQuantiles(), None, "OwnQuantiles gives .* quantiles in the last place, and nobody says at which levels"),
+        (
+            OwnQuantiles(),
+            PinballLoss(quantiles=[0.1, 0.3, 0.5, 0.9]),
+            r"gives \(4, 6, 2, 3\), expected .* \(any, 6, 2, 4\)",
+        ),
+        (Own(4, H, C), PinballLoss(quantiles=[0.1, 0.5]), r"Own gives \(4, 6, 2\), expected .* quantiles 0.1, 0.5\)"),
+        (
+            Confused(),
+            None,
+            r"Confused fails on past \(4, 24, 2\): .*; expected of it is \(batch, horizon, num_channels\)",
+        ),
+    ],
+)
+def test_a_forecast_of_another_shape_names_the_network(
+    network: nn.Module, loss: nn.Module | None, message: str
+) -> None:
+    module = own(network, loss)
+    windows = {"past": batch()["past"], "future": batch()["future"]}
+    with pytest.raises(ValueError, match=message):
+        module.step(windows)
+
+
 def test_every_kind_of_covariate_and_a_mask_work_from_a_table_to_a_prediction(
     fit_args: Callable[..., list[str]], tmp_path: Path
 ) -> None:

@@ -1,7 +1,6 @@
 """Forecasters: a window in raw units to a horizon in raw units."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -63,15 +62,11 @@ class ForecastExporter(Exporter):
     @override
     def outputs(self) -> tuple[TensorSpec, ...]:
         module = self.module
-        levels = self._levels()
+        levels = module.quantiles
         shape = ("batch", module.horizon, module.num_channels, *((len(levels),) if levels else ()))
         return (
             TensorSpec("forecast", "float32", shape, unit="as given", columns=tuple(self.data.channels), levels=levels),
         )
-
-    def _levels(self) -> tuple[float, ...] | None:
-        levels: Any = getattr(self.module.network, "quantiles", None)
-        return tuple(levels) if levels else None
 
     @override
     def network(self) -> nn.Module:

@@ -62,7 +62,8 @@ def test_a_graph_is_read_from_two_tables(write) -> None:
 
 
 def test_a_directed_graph_stays_directed(write) -> None:
-    source = GraphTable(nodes=write("nodes", NODES), edges=write("edges", EDGES), label="kind", directed=True)
+    nodes, edges = write("nodes", NODES), write("edges", EDGES)
+    source = GraphTable(nodes=nodes, edges=edges, label="kind", directed=True, exclude=["part"])
     assert source.read().edge_index.tolist() == [[1, 2], [2, 0]]
 
 
@@ -94,23 +95,34 @@ def test_times_of_nodes_and_edges_are_integers(write) -> None:
 @pytest.mark.parametrize(
     ("nodes", "edges", "options", "message"),
     [
-        ({}, {"target": ["b", "zz", "b"]}, {}, "'target' has 'zz' in row 1 .from 0., which is not among the ids of"),
+        ({}, {"target": ["b", "zz", "b"]}, {}, "'target' has 'zz' in (line 3|row 2), which is not among the ids of"),
         ({"id": ["a", "a", "b", "c"]}, {}, {}, "'id' has 'a' more than once"),
-        ({"id": ["a", None, "b", "c"]}, {}, {}, "'id' is empty in row 1"),
-        ({"age": [1.0, None, 2.0, 3.0]}, {}, {}, "node 1 has nan in feature column 'age'"),
+        ({"id": ["a", None, "b", "c"]}, {}, {}, "'id' is empty in (line 3|row 2)"),
+        ({"age": [1.0, None, 2.0, 3.0]}, {}, {}, "column 'age' holds None in (line 3|row 2)"),
         ({"part": ["train", "dev", "val", "test"]}, {}, {"split": "part"}, "'part' holds 'dev'; allowed are train"),
         ({"kind": [0.5, 1.5, 2.5, 3.5]}, {}, {}, "label 'kind' holds Float64; classes are integers or texts"),
         ({"kind": pl.Series([None] * 4, dtype=pl.String)}, {}, {}, "label 'kind' is empty in every row"),
         ({}, {}, {"label": "species"}, "no column 'species'; it has id, age"),
-        ({}, {}, {"features": ["part"]}, "feature 'part' holds String, not numbers"),
+        ({}, {}, {"features": ["part"]}, "column 'part' holds 'train' in (line 2|row 1)"),
         ({}, {}, {"features": ["size"]}, "no column 'size'"),
         ({}, {}, {"weight": "w"}, "no column 'w'; it has source, target, weight"),
         ({}, {}, {"time": "when"}, "data.graph.time: neither .* nor .* has a column 'when'"),
-        ({}, {"weight": [1.0, None, 1.0]}, {"weight": "weight"}, "edge 1 has weight nan"),
+        ({}, {"weight": [1.0, None, 1.0]}, {"weight": "weight"}, "column 'weight' holds None in (line 3|row 2)"),
+        (
+            {},
+            {},
+            {"exclude": []},
+            "column 'part' holds 'train' in .*; mend it, or leave .*: data.graph.exclude: .part.",
+        ),
+        ({"age": ["1", "2", "oops", "4"]}, {}, {}, "column 'age' holds 'oops' in (line 4|row 3), expected a number"),
+        ({"age": [1.0, 2.0, 1e300, 4.0]}, {}, {}, r"'age' holds 1e\+300 in (line 4|row 3), more than float32 can hold"),
+        ({"age": [None] * 4}, {}, {}, "column 'age' is empty in every row"),
+        ({}, {}, {"exclude": ["size"]}, "data.graph.exclude: .* has no column 'size'"),
     ],
 )
 def test_a_table_that_cannot_be_right_is_refused(write, nodes: dict, edges: dict, options: dict, message: str) -> None:
-    options = {"label": "kind"} | options
+    roles = {"label": "kind"} if "features" in options else {"label": "kind", "exclude": ["part"]}
+    options = roles | options
     with pytest.raises(ValueError, match=message):
         GraphTable(nodes=write("nodes", NODES | nodes), edges=write("edges", EDGES | edges), **options).read()
 
@@ -119,7 +131,7 @@ def test_a_table_that_is_not_there_says_where_it_was_looked_for(tmp_path: Path) 
     with pytest.raises(FileNotFoundError, match=r"'no.csv' does not exist; looked for no.csv and elsewhere/no.csv"):
         GraphTable(nodes="no.csv", edges="no.csv", label="y", root="elsewhere").read()
     (tmp_path / "nodes.txt").write_text("a")
-    with pytest.raises(ValueError, match=r"ends with '.txt'; allowed are .csv and .parquet"):
+    with pytest.raises(ValueError, match=r"ends with '.txt'; allowed: .csv, .csv.gz, .parquet, .pq"):
         GraphTable(nodes="nodes.txt", edges="nodes.txt", label="y").read()
 
 
@@ -183,10 +195,10 @@ def test_a_label_with_decimals_is_regression(write) -> None:
 @pytest.mark.parametrize(
     ("nodes", "edges", "message"),
     [
-        ({"graph": ["g2", "g9", "g2", "g1", "g1"]}, {}, "'graph' has 'g9' in row 1 .from 0., which is not among"),
+        ({"graph": ["g2", "g9", "g2", "g1", "g1"]}, {}, "'graph' has 'g9' in (line 3|row 2), which is not among"),
         ({"id": ["a", "b", "b", "b", "c"]}, {}, "'id' has 'b of graph 0' more than once"),
-        ({}, {"target": ["c", "a", "c"]}, "'target' has 'c of graph 2' in row"),
-        ({"f": [1.0, float("inf"), 3.0, 4.0, 5.0]}, {}, "node 0 has inf in feature column 'f'"),
+        ({}, {"target": ["c", "a", "c"]}, "'target' has 'c of graph 2' in (line 2|row 1),"),
+        ({"f": [1.0, float("inf"), 3.0, 4.0, 5.0]}, {}, "column 'f' holds inf in (line 3|row 2)"),
     ],
 )
 def test_a_set_that_cannot_be_right_is_refused(write, nodes: dict, edges: dict, message: str) -> None:
@@ -266,7 +278,7 @@ def test_sources_are_made_from_a_config(typed: dict, write) -> None:
         given = {"class_path": f"datamodules.graph.{class_name}", "init_args": arguments}
         return parser.instantiate(parser.parse_object({"graph": given})).graph
 
-    table = made("GraphTable", nodes=write("nodes", NODES), edges=write("edges", EDGES), label="kind")
+    table = made("GraphTable", nodes=write("nodes", NODES), edges=write("edges", EDGES), label="kind", split="part")
     assert table.read().x.shape == (4, 2)
     plain = {"nodes": {kind: vars(table) for kind, table in typed["nodes"].items()}, "target_type": "paper"}
     assert made("HeteroGraphTable", edges=[vars(table) for table in typed["edges"]], **plain).read().num_nodes == 5

@@ -1,0 +1,63 @@
+"""Repairs of a table: how much was dropped, inserted and filled to make it regular."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Repairs:
+    """What was done to a table, in numbers.
+
+    Attributes:
+        rows_read: Rows of the table.
+        rows: Rows of the series that was made of it.
+        unsorted: How often time went backwards from a row to the next; the rows were sorted.
+        repeated: Rows dropped, because a later row has the same timestamp.
+        inserted: Rows inserted where the frequency has a gap.
+        filled: Values filled by column, those of inserted rows included; columns without any are left out.
+    """
+
+    rows_read: int
+    rows: int
+    unsorted: int
+    repeated: int
+    inserted: int
+    filled: Mapping[str, int]
+
+    def __bool__(self) -> bool:
+        """Whether anything was done at all."""
+        return bool(self.unsorted or self.repeated or self.inserted or self.filled)
+
+    @property
+    def share(self) -> float:
+        """The largest share: of the rows read that were dropped, or of a column's values that were filled."""
+        filled = max(self.filled.values(), default=0)
+        return max(self.repeated / max(self.rows_read, 1), filled / max(self.rows, 1))
+
+    def describe(self) -> str:
+        """All counts in one line."""
+        if not self:
+            return f"{self.rows:,} rows, none dropped, inserted or filled"
+        columns = [f"{name} {count:,} ({count / self.rows:.1%})" for name, count in self.filled.items()]
+        if len(columns) > 8:
+            columns = [*columns[:8], f"{len(columns) - 8} more columns"]
+        parts = (
+            (self.unsorted, f"sorted, as time went backwards {self.unsorted:,} times"),
+            (self.repeated, f"{self.repeated:,} rows dropped because a later row has their timestamp"),
+            (self.inserted, f"{self.inserted:,} rows inserted in gaps"),
+            (len(self.filled), f"values filled: {', '.join(columns)}"),
+        )
+        done = "; ".join(text for count, text in parts if count)
+        return f"{self.rows_read:,} rows read, {self.rows:,} used: {done}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The counts as plain data."""
+        return {
+            "rows_read": self.rows_read,
+            "rows": self.rows,
+            "unsorted": self.unsorted,
+            "repeated": self.repeated,
+            "inserted": self.inserted,
+            "filled": dict(self.filled),
+        }

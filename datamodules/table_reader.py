@@ -1,0 +1,192 @@
+"""Tables of a user's own: the file, its rows as a person counts them, and its columns of numbers."""
+
+import gzip
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from datamodules.sources import data_root
+
+NULL_WORDS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "-")
+"""What stands for a missing number."""
+_SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
+_WITH_COMMA = re.compile(r"[+-]?[\d.]*,[\d.,]*")
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def table_path(path: str, *, root: str | None, key: str) -> Path:
+    """A table's path, looked for as given, then below the data root.
+
+    Args:
+        path: What the user gave.
+        root: The data root, see `data_root`.
+        key: The config key that gave it, for messages.
+
+    Raises:
+        FileNotFoundError: It is in neither place.
+        ValueError: It is no CSV or parquet file.
+    """
+    candidates = [Path(path).expanduser(), data_root(root) / path]
+    file = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if file is None:
+        raise FileNotFoundError(f"{key}: {path!r} does not exist; looked for {' and '.join(map(str, candidates))}")
+    if not file.name.endswith(_SUFFIXES):
+        raise ValueError(f"{key}: {file} ends with {file.suffix!r}; allowed: {', '.join(_SUFFIXES)}")
+    return file
+
+
+def read_table(
+    file: Path, *, null_values: Sequence[str] = (), texts: Sequence[str] = (), needed: Sequence[str | None] = ()
+) -> pl.DataFrame:
+    """Reads a CSV or parquet file whole.
+
+    Args:
+        file: See `table_path`.
+        null_values: Words of a CSV file that stand for nothing, in every column.
+        texts: Columns of a CSV file that are text whatever they look like, so that `007` stays what it is.
+        needed: Columns that must be there; None is left out.
+
+    Raises:
+        ValueError: The file is empty or no table, or lacks a column.
+    """
+    if file.stat().st_size == 0:
+        raise ValueError(f"{file} is empty")
+    try:
+        if file.name.endswith((".parquet", ".pq")):
+            frame = pl.read_parquet(file)
+        else:
+            frame = pl.read_csv(
+                file,
+                infer_schema_length=None,
+                null_values=list(null_values) or None,
+                schema_overrides=dict.fromkeys(texts, pl.String),
+            )
+    except pl.exceptions.NoDataError as error:
+        raise ValueError(f"{file} is empty") from error
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"{file} is no readable table: {str(error).strip().splitlines()[0]}") from error
+    absent = [name for name in needed if name is not None and name not in frame.columns]
+    if absent:
+        raise ValueError(f"{file}: no column {absent[0]!r}; it has {', '.join(frame.columns)}{_separator(frame)}")
+    return frame
+
+
+def _separator(frame: pl.DataFrame) -> str:
+    if frame.width == 1 and (found := next((mark for mark in ";\t|" if mark in frame.columns[0]), None)):
+        return f"; its columns seem to be separated by {found!r}, save it with commas"
+    return ""
+
+
+def row_name(place: str, index: int) -> str:
+    """A row as the user counts it: `line 18` of a CSV file with its header, else `row 17`.
+
+    Args:
+        place: The file.
+        index: Place of the row in the table as it was read, from 0.
+    """
+    if not place.endswith((".csv", ".csv.gz")):
+        return f"row {index + 1}"
+    return f"line {index + 2}" if _one_line_per_row(place) else f"row {index + 1} after the header"
+
+
+def _one_line_per_row(place: str) -> bool:
+    """Whether no cell of a CSV file may hold a line break; unknown, and taken as so, where the file is not there."""
+    path = Path(place).expanduser()
+    if not path.is_file():
+        return True
+    opener = gzip.open if place.endswith(".gz") else open
+    with opener(path, "rb") as file:
+        return all(line.count(b'"') % 2 == 0 for line in file)
+
+
+def number_columns(
+    frame: pl.DataFrame,
+    *,
+    place: str,
+    taken: Sequence[str | None],
+    exclude: Sequence[str],
+    key: str,
+    booleans: bool = False,
+) -> list[str]:
+    """Every column without another role; none is left out but by name.
+
+    Args:
+        frame: The table.
+        place: The file, for messages.
+        taken: Columns with another role.
+        exclude: Columns that the user leaves out.
+        key: The option that leaves columns out.
+        booleans: Take truth values for numbers.
+
+    Raises:
+        ValueError: A column is empty or holds something else than numbers, or none is left.
+    """
+    unknown = [name for name in exclude if name not in frame.columns]
+    if unknown:
+        raise ValueError(f"{key}: {place} has no column {unknown[0]!r}; it has {', '.join(frame.columns)}")
+    names = [name for name in frame.columns if name not in taken and name not in exclude]
+    for name in names:
+        if frame.height and not frame[name].count():
+            raise ValueError(f"{place}: column {name!r} is empty in every row; {_leave_out(name, key)}")
+        if not (booleans and frame.schema[name] == pl.Boolean):
+            as_numbers(frame[name], place=place, advice=_leave_out(name, key))
+    if not names:
+        roles = [name for name in (*taken, *exclude) if name]
+        raise ValueError(f"{place} has no column of numbers besides {roles}; it has {', '.join(frame.columns)}")
+    return names
+
+
+def _leave_out(name: str, key: str) -> str:
+    return f"mend it, or leave the column out by name: {key}: [{name}]"
+
+
+def as_numbers(column: pl.Series, *, place: str, advice: str = "mend the file") -> pl.Series:
+    """A column as float64, null where a cell is empty.
+
+    Args:
+        column: Its rows in the order of the file.
+        place: The file, for messages.
+        advice: What the message tells the user to do.
+
+    Raises:
+        ValueError: A cell is no number, or too large for float32.
+    """
+    if column.dtype == pl.String:
+        texts = column.str.strip_chars()
+        texts = texts.set(texts.is_in(list(NULL_WORDS)), None)
+        numbers = texts.cast(pl.Float64, strict=False)
+        wrong = numbers.is_null() & texts.is_not_null()
+        if (first := wrong.arg_max()) is not None and wrong.any():
+            value = str(column[first])
+            more = f" and {int(wrong.sum()) - 1:,} more cells like it" if wrong.sum() > 1 else ""
+            comma = "; write 1234.5: a decimal point, no decimal comma, no separator of thousands"
+            hint = comma if _WITH_COMMA.fullmatch(value.strip()) else ""
+            raise ValueError(
+                f"{place}: column {column.name!r} holds {value!r} in {row_name(place, first)}{more}, expected a "
+                f"number{hint}; {advice}"
+            )
+    elif column.dtype.is_numeric() or column.dtype in (pl.Null, pl.Boolean):
+        if column.dtype == pl.Boolean and column.count():
+            raise ValueError(f"{place}: column {column.name!r} holds truth values, expected numbers; {advice}")
+        numbers = column.cast(pl.Float64)
+    else:
+        raise ValueError(f"{place}: column {column.name!r} holds {column.dtype}, expected numbers; {advice}")
+    check_float32(numbers, place=place)
+    return numbers
+
+
+def check_float32(numbers: pl.Series, *, place: str) -> None:
+    """Refuses finite numbers that float32 cannot hold, which would become infinite without a word.
+
+    Raises:
+        ValueError: With column, row and value of the first one.
+    """
+    too_large = (numbers.is_finite() & (numbers.abs() > _LARGEST)).fill_null(value=False)
+    if (first := too_large.arg_max()) is not None and too_large.any():
+        raise ValueError(
+            f"{place}: column {numbers.name!r} holds {numbers[first]:g} in {row_name(place, first)}, more than float32 "
+            f"can hold ({_LARGEST:.3g}); mend the value, or rescale the column"
+        )

@@ -1,0 +1,63 @@
+"""Shapes of what injected networks give: said by name where they are not what the model needs."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+_SHAPE_WORDS = ("shape", "size", "dimension", "must match", "broadcast")
+
+
+def check_output(output: Any, expected: Sequence[int | None], *, part: nn.Module, key: str, meaning: str) -> None:
+    """Refuses an output that would be broadcast against something else, or fail further on.
+
+    Args:
+        output: What the network gave.
+        expected: Its shape; None for any size.
+        part: The network.
+        key: Where it is given in a config, e.g. `model.network`.
+        meaning: The shape in words, e.g. `(batch, horizon, num_channels)`.
+
+    Raises:
+        ValueError: With the class of the network, the shape that it gave and the one that is expected.
+    """
+    if isinstance(output, Tensor):
+        if output.ndim == len(expected) and all(
+            size is None or given == size for given, size in zip(output.shape, expected, strict=True)
+        ):
+            return
+        gave = _written(output.shape)
+    else:
+        gave = f"a {type(output).__name__}"
+    raise ValueError(
+        f"{key}: {type(part).__name__} gives {gave}, expected is a tensor {_written(expected)} = {meaning}; change its "
+        "forward"
+    )
+
+
+@contextmanager
+def naming(part: nn.Module, *, key: str, inputs: dict[str, Tensor], meaning: str) -> Iterator[None]:
+    """Names the network where it fails over the shape of its inputs.
+
+    Args:
+        part: The network.
+        key: Where it is given in a config.
+        inputs: What it is given, by name.
+        meaning: What it is expected to give, in words.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if not any(word in text.lower() for word in _SHAPE_WORDS):
+            raise
+        given = ", ".join(f"{name} {_written(value.shape)}" for name, value in inputs.items())
+        raise ValueError(
+            f"{key}: {type(part).__name__} fails on {given}: {text.splitlines()[0]}; expected of it is {meaning}"
+        ) from error
+
+
+def _written(shape: Sequence[int | None]) -> str:
+    sizes = ["any" if size is None else str(int(size)) for size in shape]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
