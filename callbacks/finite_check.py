@@ -32,7 +32,7 @@ class FiniteCheck(Callback):
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if not isinstance(loss, Tensor) or getattr(trainer.precision_plugin, "scaler", None) is not None:
             return
-        if loss.device.type != "cpu" and (batch_idx + 1) % max(trainer.log_every_n_steps, 1):
+        if loss.device.type != "cpu" and (batch_idx + 1) % max(trainer.log_every_n_steps, 1):  # type: ignore[attr-defined]
             return
         if not bool(loss.isfinite().all()):
             raise DivergedError(

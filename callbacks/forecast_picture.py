@@ -37,23 +37,30 @@ class ForecastPicture(Callback):
             return
         path = Path(trainer.default_root_dir) / "forecast.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        draw_forecasts(batch, forecast, data, path, max_channels=self.max_channels)
+        draw_forecasts(batch, forecast, data, path, max_channels=self.max_channels, quantiles=pl_module.quantiles)
         for logger in trainer.loggers:
             if hasattr(logger, "log_image"):
                 logger.log_image(key="forecast", images=[str(path)])
 
 
 def draw_forecasts(
-    batch: dict[str, Tensor], forecast: Tensor, data: ForecastingDataModule, path: Path, *, max_channels: int
+    batch: dict[str, Tensor],
+    forecast: Tensor,
+    data: ForecastingDataModule,
+    path: Path,
+    *,
+    max_channels: int,
+    quantiles: tuple[float, ...] | None = None,
 ) -> None:
     """Writes a grid of forecasts: a row per channel, a column per window.
 
     Args:
         batch: Windows with `past` (B, L, C), `future` (B, H, C) and `origin` (B,).
-        forecast: (B, H, C), or (B, H, C, Q) whose outer quantiles are shaded.
-        data: Names the channels and gives the timestamps.
+        forecast: (B, H, C), or (B, H, C, Q) with quantiles.
+        data: Names the channels, gives the timestamps, and knows which values were observed.
         path: The PNG to write.
         max_channels: Most rows.
+        quantiles: Levels of the forecast, (Q,).
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
@@ -61,20 +68,23 @@ def draw_forecasts(
 
     num_windows = len(forecast)
     channels = data.channels[-max_channels:]  # benchmarks put the variable of interest last
-    figure = Figure(figsize=(4.6 * num_windows, 2.5 * len(channels) + 0.7), layout="constrained")
+    figure = Figure(figsize=(4.6 * num_windows, 2.5 * len(channels) + 1.0), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(channels), num_windows, squeeze=False)
     shown_past = min(data.look_back, 3 * data.horizon)
     for column in range(num_windows):
         origin = int(batch["origin"][column])
-        past_times = data.series.times[origin - shown_past : origin]
-        future_times = data.forecast_times(origin)
+        rows = slice(origin - shown_past, origin + data.horizon)
+        times = np.concatenate([data.series.times[rows.start : origin], data.forecast_times(origin)])
         for row, channel in enumerate(channels):
             index = data.channels.index(channel)
             axis = axes[row, column]
-            axis.plot(past_times, batch["past"][column, -shown_past:, index], color="0.45", linewidth=1)
-            axis.plot(future_times, batch["future"][column, :, index], color="black", linewidth=1.2, label="actual")
-            _draw_one(axis, future_times, forecast[column, :, index])
+            _draw_truth(axis, times, data.series.values[rows, index], data.series.observed[rows, index], shown_past)
+            # From the last value of the window on, so that no step is left blank between history and forecast.
+            last = batch["past"][column, -1, index]
+            levels = forecast[column, :, index] if forecast.ndim == 4 else forecast[column, :, index].unsqueeze(-1)
+            joined = torch.cat([last.expand(1, levels.shape[-1]), levels])
+            _draw_forecast(axis, times[shown_past - 1 :], joined.numpy(), quantiles)
             axis.xaxis.set_major_formatter(ConciseDateFormatter(locator := AutoDateLocator(minticks=3, maxticks=7)))
             axis.xaxis.set_major_locator(locator)
             axis.spines[["top", "right"]].set_visible(False)
@@ -83,20 +93,49 @@ def draw_forecasts(
                 axis.set_ylabel(channel)
             if row == 0:
                 axis.set_title(f"test window {origin - data.boundaries[1] + 1:,}", fontsize=9)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False)
+    which = "the last " * (len(channels) < data.num_channels)
+    figure.supxlabel(f"{which}{len(channels)} of {data.num_channels} channels, in raw units", fontsize=8, color="0.35")
+    drawn = {
+        label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(drawn.values(), drawn.keys(), loc="outside upper right", ncols=len(drawn), frameon=False, fontsize=8)
     figure.savefig(path, dpi=110)
 
 
-def _draw_one(axis: Any, times: np.ndarray, forecast: Tensor) -> None:
+def _draw_truth(axis: Any, times: np.ndarray, values: np.ndarray, observed: np.ndarray, shown_past: int) -> None:
+    """Observed values, history grey and future black; what was filled is dotted, and has a colour of its own."""
+    known = np.where(observed, values, np.nan)
+    axis.plot(times[:shown_past], known[:shown_past], color="0.45", linewidth=1, label="history")
+    axis.plot(times[shown_past - 1 :], known[shown_past - 1 :], color="black", linewidth=1.2, label="actual")
+    alone = observed & ~np.roll(observed, 1) & ~np.roll(observed, -1)  # a line needs two neighbours
+    axis.plot(times[alone], values[alone], ".", color="0.3", markersize=3)
+    if not observed.all():
+        beside = ~observed | ~np.roll(observed, -1) | ~np.roll(observed, 1)
+        filled = np.where(beside, values, np.nan)
+        axis.plot(times, filled, color="tab:purple", linewidth=1, linestyle=":", label="missing, filled")
+    axis.axvline(times[shown_past - 1], color="0.8", linewidth=0.8, zorder=0)
+
+
+def _draw_forecast(axis: Any, times: np.ndarray, levels: np.ndarray, quantiles: tuple[float, ...] | None) -> None:
+    """The forecast and its intervals, outer ones paler.
+
+    Args:
+        axis: What to draw on.
+        times: (H + 1,).
+        levels: (H + 1, Q).
+        quantiles: The levels; None for one value per step.
+    """
     color = "tab:orange"
-    if forecast.ndim == 1:
-        axis.plot(times, forecast, color=color, linewidth=1.5, label="forecast")
+    if quantiles is None:
+        axis.plot(times, levels[:, 0], color=color, linewidth=1.5, label="forecast")
         return
-    middle = forecast.shape[-1] // 2
-    axis.plot(times, forecast[:, middle], color=color, linewidth=1.5, label="median forecast")
-    axis.fill_between(
-        times, forecast[:, 0], forecast[:, -1], color=color, alpha=0.2, linewidth=0, label="outer quantiles"
-    )
+    middle = quantiles.index(0.5)
+    axis.plot(times, levels[:, middle], color=color, linewidth=1.5, label="median forecast")
+    for low, high in zip(range(middle), reversed(range(middle + 1, len(quantiles))), strict=False):
+        axis.fill_between(
+            times, levels[:, low], levels[:, high], color=color, alpha=0.15 + 0.25 * low / middle, linewidth=0,
+            label=f"quantiles {quantiles[low]:g} to {quantiles[high]:g}",
+        )  # fmt: skip
 
 
 @torch.no_grad()

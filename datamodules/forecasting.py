@@ -226,7 +226,7 @@ class ForecastingDataModule(BaseDataModule):
         repairs = self.series.repairs
         train, val, test = self.boundaries
         return {
-            "data": f"{type(self.source).__name__}, {self.num_channels} channels, {len(self.series):,} rows",
+            "data": f"{self.source.describe()}, {self.num_channels} channels, {len(self.series):,} rows",
             "missing values": f"{self.missing}; {repairs.describe() if repairs is not None else 'not counted'}",
             "split": f"rows 0-{train:,} train, to {val:,} validation, to {test:,} test",
             "windows": f"look-back {self.look_back}, horizon {self.horizon}, stride 1; "
@@ -239,6 +239,14 @@ class ForecastingDataModule(BaseDataModule):
         """Timestamps `datetime64[us]` (H,) of the horizon after row `origin - 1`."""
         times = extend(self.series.times, self.source.frequency, origin + self.horizon)
         return times[origin : origin + self.horizon]
+
+    def observed_horizons(self, origins: np.ndarray) -> np.ndarray:
+        """Which values of horizons were in the data, bool (B, H, C).
+
+        Args:
+            origins: Rows of the first step of each horizon, int64 (B,).
+        """
+        return self.series.observed[origins[:, None] + np.arange(self.horizon)]
 
     def _with_calendar(self, series: Series) -> Series:
         """Adds calendar features, and the rows beyond the end that `predict` needs them for."""

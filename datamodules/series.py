@@ -61,6 +61,10 @@ class SeriesSource(ABC):
             missing: What to do with gaps, duplicated or unsorted timestamps, NaN and inf.
         """
 
+    def describe(self) -> str:
+        """What the report calls the source."""
+        return type(self).__name__
+
     @property
     def num_past_covariates(self) -> int:
         """Number of columns known up to the origin, P."""

@@ -78,6 +78,10 @@ class TableFile(SeriesSource):
             )
         return self._channels
 
+    @override
+    def describe(self) -> str:
+        return f"TableFile `{self.path}`"
+
     @property
     @override
     def num_past_covariates(self) -> int:

@@ -36,6 +36,8 @@ from lightning_app.checkpoint_source import CheckpointSource
 from lightning_app.config_errors import check_configs, check_yaml, with_place
 from lightning_app.config_paths import with_absolute_paths
 from lightning_app.errors import UsageError, simplify
+from lightning_app.evaluation.confusion import ConfusionMatrix
+from lightning_app.evaluation.forecast_errors import ForecastErrors
 from lightning_app.evaluation.trajectory_report import TrajectoryReport
 from lightning_app.finished_fit import FinishedFit
 from lightning_app.history import History
@@ -299,6 +301,8 @@ class AppCLI(LightningCLI):
             *((Progress(),) if trainer.enable_progress_bar is not False else ()),
             ForecastPicture(),
             PredictionTable(),
+            ForecastErrors(),
+            ConfusionMatrix(),
             TrajectoryReport(),
             ResumeOverrides(before, self.resolved),
             FinishedFit(before, self.resolved),

@@ -143,6 +143,7 @@ class RunRecord(Callback):
                 checkpoint=self.checkpoint,
                 metrics=_metrics(trainer, "test/"),
                 remarks=self._remarks(trainer),
+                monitor=getattr(pl_module, "monitor", None),
             )
             print(f"report: {self.folder.report}")  # noqa: T201
             picture = self.folder.path / "forecast.png"

@@ -40,12 +40,14 @@ class StepOutput:
         predictions: What the metrics compare, any shape.
         targets: The same shape as `predictions`, or what the metrics take beside them.
         weight: How many samples the loss is a mean of.
+        network_output: All that the network gave, where `predictions` are a part of it.
     """
 
     loss: Tensor
     predictions: Tensor
     targets: Tensor
     weight: int
+    network_output: Tensor | None = None
 
 
 class BaseModule(LightningModule):
@@ -184,10 +186,11 @@ class BaseModule(LightningModule):
         self._evaluate(batch, "val/loss", self.val_loss, self.val_metrics)
 
     @override
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        self._evaluate(batch, "test/loss", self.test_loss, self.test_metrics)
+    def test_step(self, batch: Any, batch_idx: int) -> dict[str, StepOutput]:
+        """Returns `step`, for callbacks that report on it."""
+        return {"step": self._evaluate(batch, "test/loss", self.test_loss, self.test_metrics)}
 
-    def _evaluate(self, batch: Any, loss_name: str, mean_loss: WeightedMean, metrics: MetricCollection) -> None:
+    def _evaluate(self, batch: Any, loss_name: str, mean_loss: WeightedMean, metrics: MetricCollection) -> StepOutput:
         # Sums and counts are kept, and reduced over the ranks: means are exact however the batches fell.
         output = self.step(batch)
         mean_loss.update(output.loss, output.weight)
@@ -195,6 +198,7 @@ class BaseModule(LightningModule):
             metrics.update(output.predictions, output.targets)
         self.log(loss_name, mean_loss, on_step=False, on_epoch=True)
         self.log_dict(metrics, on_step=False, on_epoch=True)
+        return output
 
     def on_validation_epoch_end(self) -> None:
         """Steps plateau schedulers, before the checkpoints of this validation are saved.

@@ -119,6 +119,7 @@ class EnsembleForecaster(Forecaster):
             predictions=forecast[mask],
             targets=future[mask],
             weight=int(mask.sum()),
+            network_output=forecast,
         )
 
     def forward(

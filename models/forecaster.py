@@ -133,7 +133,11 @@ class Forecaster(BaseModule):
         forecast = self.network_forecast(
             self.network_inputs({name: value for name, value in batch.items() if value is not None})
         )
-        if forecast.ndim == past.ndim:
+        return self.to_raw_units(forecast)
+
+    def to_raw_units(self, forecast: Tensor) -> Tensor:
+        """A forecast (B, H, C) or (B, H, C, Q) in standard units, in raw ones."""
+        if forecast.ndim == 3:
             return self.target_scale.invert(forecast)
         return self.target_scale.invert(forecast.transpose(2, 3)).transpose(2, 3)
 
@@ -183,9 +187,13 @@ class Forecaster(BaseModule):
         if self.training:
             return StepOutput(loss=loss, predictions=forecast, targets=future, weight=weight)
         point = self.point_forecast(forecast)
-        if mask is not None:
-            return StepOutput(loss=loss, predictions=point[mask], targets=future[mask], weight=weight)
-        return StepOutput(loss=loss, predictions=point.flatten(), targets=future.flatten(), weight=weight)
+        return StepOutput(
+            loss=loss,
+            predictions=point.flatten() if mask is None else point[mask],
+            targets=future.flatten() if mask is None else future[mask],
+            weight=weight,
+            network_output=forecast,
+        )
 
     def training_loss(self, inputs: Batch, future: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """The loss to descend and the forecast; a subclass may supervise more than the final forecast.

@@ -27,7 +27,7 @@ def draw_fan_chart(
 
     shown = sorted({0, len(model.origins) // 2, len(model.origins) - 1})
     count = min(max_series, len(names))
-    figure = Figure(figsize=(4.6 * len(shown), 2.7 * count + 0.7), layout="constrained")
+    figure = Figure(figsize=(4.6 * len(shown), 2.7 * count + 1.0), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(count, len(shown), squeeze=False)
     steps = np.arange(1, model.horizon + 1)
@@ -38,7 +38,7 @@ def draw_fan_chart(
             axis, forecast = axes[row, column], model.forecasts[origin, row]
             axis.fill_between(
                 steps, forecast[:, lowest], forecast[:, highest], color="tab:orange", alpha=0.15, linewidth=0,
-                label="95 % and 80 % of each step",
+                label="95 % (0.025 to 0.975) and 80 % (0.1 to 0.9) of each step",
             )  # fmt: skip
             axis.fill_between(steps, forecast[:, low], forecast[:, high], color="tab:orange", alpha=0.25, linewidth=0)
             paths = sample_paths(
@@ -61,6 +61,8 @@ def draw_fan_chart(
                 axis.set_title(f"origin {origin + 1} of {len(model.origins)}", fontsize=9)
             if row == count - 1:
                 axis.set_xlabel("step")
+    which = "the first " * (count < len(names))
+    figure.supxlabel(f"{which}{count} of {len(names)} series", fontsize=8, color="0.35")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=5, frameon=False, fontsize=8)
     figure.savefig(path, dpi=110)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from lightning_app.evaluation.training_curve import draw_training_curve
 from lightning_app.run import RunFolder, write_whole
 
 
@@ -16,8 +17,9 @@ def write_report(
     checkpoint: Path | None,
     metrics: dict[str, float],
     remarks: list[str],
+    monitor: str | None = None,
 ) -> None:
-    """Writes `report.md`: result, protocol, how it was made.
+    """Writes `report.md`: result, protocol, errors by channel or class, pictures, how it was made.
 
     Args:
         folder: The run folder.
@@ -27,6 +29,7 @@ def write_report(
         checkpoint: What was tested; None for a model that needs no training.
         metrics: Name to value.
         remarks: What was done otherwise than the config says.
+        monitor: The metric that picked the checkpoint, lower is better.
     """
     lines = [
         f"# {folder.name}",
@@ -35,7 +38,7 @@ def write_report(
         "",
         "| metric | value |",
         "|---|---|",
-        *(f"| {name} | {value:.4f} |" for name, value in metrics.items()),
+        *(f"| {name} | {_short(value)} |" for name, value in metrics.items()),
         "",
         "## Protocol",
         "",
@@ -45,19 +48,54 @@ def write_report(
     ]
     if (folder.path / "forecast.png").exists():
         lines += ["![Forecasts from the first, middle and last test window](forecast.png)", ""]
-    trajectories = folder.path / "trajectories.md"
-    if trajectories.exists():
-        lines += [re.sub(r"^#", "##", line) for line in trajectories.read_text().splitlines()] + [""]
+    for page in ("channels.md", "confusion.md", "trajectories.md"):
+        path = folder.path / page
+        if path.exists():
+            lines += [re.sub(r"^#", "##", line) for line in path.read_text().splitlines()] + [""]
+    if (folder.path / "confusion.png").exists():
+        lines += ["![Which classes were taken for which](confusion.png)", ""]
+    curve = folder.path / "training_curve.png"
+    if draw_training_curve(folder.history, curve, monitor=monitor):
+        lines += ["## Training", "", "![Losses by step](training_curve.png)", ""]
     lines += [
         "## How it was made",
         "",
         f"- seed: {config.get('seed_everything')}",
+        *(f"- data file: `{path}`" for path in _files(config.get("data"))),
         "- config: [config.yaml](config.yaml), resolved",
         "- lineage: [lineage.json](lineage.json): code, data fingerprint, versions",
         "- history: [metrics.csv](metrics.csv)",
         "",
+        "The same again, from this folder:",
+        "",
+        *_commands(folder, checkpoint),
+        "",
     ]
     write_whole(folder.report, "\n".join(lines))
+
+
+def _short(value: float) -> str:
+    return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.3g}"
+
+
+def _files(config: Any) -> list[str]:
+    """Files that a section of a config names."""
+    if isinstance(config, dict):
+        return [path for value in config.values() for path in _files(value)]
+    if isinstance(config, list):
+        return [path for value in config for path in _files(value)]
+    is_file = isinstance(config, str) and len(config) < 1000 and "\n" not in config and Path(config).is_file()
+    return [config] if is_file else []
+
+
+def _commands(folder: RunFolder, checkpoint: Path | None) -> list[str]:
+    """What to type to fit and test once more, as lines of code."""
+    if checkpoint is None:
+        return ["    lightning-app test -c config.yaml"]
+    return [
+        "    lightning-app fit -c config.yaml",
+        f"    lightning-app test --ckpt_path {_relative(checkpoint, folder)}",
+    ]
 
 
 def _protocol(data: Any) -> dict[str, Any]:

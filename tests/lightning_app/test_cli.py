@@ -70,7 +70,7 @@ def test_a_checkpoint_alone_is_enough_to_test(fitted: Path, capsys: pytest.Captu
     assert metrics.keys() >= {"train/loss", "val/mse", "test/mse", "test/mae"}
     report = (fitted / "report.md").read_text()
     assert f"| test/mse | {metrics['test/mse']:.4f} |" in report
-    assert "69 in test, none dropped" in report
+    assert "69 in test, no window dropped" in report
     assert "Forecaster(PhaseTransformer)" in report
     assert (fitted / "forecast.png").read_bytes()[:4] == b"\x89PNG"
     assert "test/mse" in capsys.readouterr().out

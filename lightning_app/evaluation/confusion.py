@@ -1,0 +1,125 @@
+"""Which classes a test took for which: a table and a picture."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from typing_extensions import override
+
+from models import StepOutput
+
+_MOST_CLASSES = 30
+_MOST_PAIRS = 10
+
+
+class ConfusionMatrix(Callback):
+    """After test of a model with one class per row: `confusion.md` and `confusion.png` in the run folder."""
+
+    def __init__(self) -> None:
+        self._counts: Tensor | None = None
+
+    @override
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._counts = None
+
+    @override
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        num_classes = getattr(pl_module, "num_classes", 0)
+        step = outputs.get("step") if isinstance(outputs, dict) else None
+        if not isinstance(step, StepOutput) or not isinstance(num_classes, int) or num_classes < 2:
+            return
+        logits, targets = step.predictions, step.targets
+        if targets.is_floating_point() or logits.shape != (len(targets), num_classes):
+            return
+        places = targets * num_classes + logits.argmax(dim=-1)
+        counts = torch.bincount(places, minlength=num_classes**2).view(num_classes, num_classes)
+        self._counts = counts if self._counts is None else self._counts + counts
+
+    @override
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        folder = Path(trainer.default_root_dir)
+        if trainer.is_global_zero:
+            for name in ("confusion.md", "confusion.png"):
+                (folder / name).unlink(missing_ok=True)  # of an earlier test
+        if self._counts is None:
+            return
+        counts = self._counts
+        if trainer.world_size > 1:
+            counts = trainer.strategy.reduce(counts, reduce_op="sum")  # type: ignore[assignment]
+        if not trainer.is_global_zero:
+            return
+        names = getattr(getattr(trainer, "datamodule", None), "class_names", None)
+        table = counts.cpu().numpy().astype(np.int64)
+        texts = [str(name) for name in names or range(len(table))]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "confusion.md").write_text("\n".join(_page(table, texts)) + "\n")
+        if len(table) <= _MOST_CLASSES:
+            draw_confusion(table, texts, folder / "confusion.png")
+
+
+def _page(table: np.ndarray, names: list[str]) -> list[str]:
+    """Recall and precision of each class, and the commonest mistakes."""
+    right, truth, said = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
+    lines = [
+        "# Classes",
+        "",
+        "| class | in the test | found (recall) | right where said (precision) |",
+        "|---|---:|---:|---:|",
+    ]
+    for index, name in enumerate(names):
+        recall = f"{right[index] / truth[index]:.1%}" if truth[index] else "-"
+        precision = f"{right[index] / said[index]:.1%}" if said[index] else "-"
+        lines.append(f"| {name} | {truth[index]:,} | {recall} | {precision} |")
+    wrong = table - np.diag(right)
+    order = [place for place in np.argsort(-wrong, axis=None, kind="stable")[:_MOST_PAIRS] if wrong.flat[place]]
+    if order:
+        lines += ["", "| true class | taken for | times |", "|---|---|---:|"]
+    for place in order:
+        row, column = divmod(int(place), len(names))
+        lines.append(f"| {names[row]} | {names[column]} | {wrong[row, column]:,} |")
+    return [*lines, ""]
+
+
+def draw_confusion(table: np.ndarray, names: list[str], path: Path) -> None:
+    """Draws a confusion matrix: shares of each true class in color, counts as numbers.
+
+    Args:
+        table: Rows are true classes, columns predicted ones, int64 (C, C).
+        names: Of the classes.
+        path: The PNG to write.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    side = 2.2 + 0.42 * len(names)
+    figure = Figure(figsize=(side + 0.9, side), layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    short = [name if len(name) <= 18 else f"{name[:17]}…" for name in names]
+    upright = len(names) > 6
+    axis.set_xticks(
+        range(len(names)), short, rotation=90 if upright else 30, ha="center" if upright else "right", fontsize=8
+    )
+    axis.set_yticks(range(len(names)), short, fontsize=8)
+    for row in range(len(names)):
+        for column in range(len(names)):
+            if table[row, column]:
+                color = "white" if shares[row, column] > 0.55 else "black"
+                axis.text(column, row, f"{table[row, column]:,}", ha="center", va="center", color=color, fontsize=7)
+    axis.set_xlabel("predicted")
+    axis.set_ylabel("true")
+    figure.colorbar(image, ax=axis, shrink=0.8, label="share of the true class")
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,151 @@
+"""What a test of forecasts came to by channel and in raw units, and how often the truth lay below each quantile."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from typing_extensions import override
+
+from datamodules import ForecastingDataModule
+from models import Forecaster, StepOutput
+
+_MOST_ROWS = 20
+
+
+class ForecastErrors(Callback):
+    """After test of a `Forecaster`: `channels.csv` and `channels.md` in the run folder.
+
+    The mean absolute error is also given relative to that of repeating the last value one step ahead in the training
+    rows (MASE; Hyndman & Koehler, 2006). Values that were missing in the data are left out.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+
+    @override
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._sums = {}
+
+    @override
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        step = outputs.get("step") if isinstance(outputs, dict) else None
+        data = getattr(trainer, "datamodule", None)
+        if not (isinstance(pl_module, Forecaster) and isinstance(data, ForecastingDataModule)):
+            return
+        if not isinstance(step, StepOutput) or step.network_output is None:
+            return
+        forecast = pl_module.to_raw_units(step.network_output.detach().float()).double().cpu()
+        future = batch["future"].double().cpu()
+        observed = torch.from_numpy(data.observed_horizons(batch["origin"].cpu().numpy()))  # (B, H, C)
+        error = (pl_module.point_forecast(forecast) - future) * observed
+        found = {
+            "count": observed.double().sum(dim=(0, 1)),
+            "absolute": error.abs().sum(dim=(0, 1)),
+            "squared": error.square().sum(dim=(0, 1)),
+        }
+        if pl_module.quantiles is not None:
+            below = (future.unsqueeze(-1) <= forecast) & observed.unsqueeze(-1)
+            found["below"] = below.double().sum(dim=(0, 1))  # (C, Q)
+        for name, value in found.items():
+            self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value
+
+    @override
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        folder = Path(trainer.default_root_dir)
+        if trainer.is_global_zero:
+            for name in ("channels.md", "channels.csv"):
+                (folder / name).unlink(missing_ok=True)  # of an earlier test
+        if not (isinstance(pl_module, Forecaster) and self._sums):
+            return
+        sums = {
+            name: trainer.strategy.reduce(value.float().to(pl_module.device), reduce_op="sum").double().cpu()
+            if trainer.world_size > 1
+            else value
+            for name, value in self._sums.items()
+        }
+        if not trainer.is_global_zero:
+            return
+        data: ForecastingDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        table = channel_errors({name: value.numpy() for name, value in sums.items()}, data)
+        page = _page(table)
+        if pl_module.quantiles is not None:
+            share = sums["below"].sum(dim=0) / sums["count"].sum().clamp_min(1)
+            page += coverage_page(pl_module.quantiles, share.tolist())
+        folder.mkdir(parents=True, exist_ok=True)
+        table.write_csv(folder / "channels.csv")
+        (folder / "channels.md").write_text("\n".join(page) + "\n")
+
+
+def channel_errors(sums: dict[str, np.ndarray], data: ForecastingDataModule) -> pl.DataFrame:
+    """A row per channel with `mae`, `rmse` and `mase`, in raw units.
+
+    Args:
+        sums: `count`, `absolute` and `squared` errors of each channel, (C,).
+        data: Gives the channels and the training rows.
+    """
+    count = np.maximum(sums["count"], 1)
+    end = data.boundaries[0]
+    values, observed = data.series.values[:end], data.series.observed[:end]
+    both = observed[1:] & observed[:-1]
+    naive = (np.abs(np.diff(values, axis=0)) * both).sum(axis=0) / np.maximum(both.sum(axis=0), 1)
+    absolute = sums["absolute"] / count
+    return pl.DataFrame(
+        {
+            "channel": list(data.channels),
+            "values": sums["count"].astype(np.int64),
+            "mae": absolute,
+            "rmse": np.sqrt(sums["squared"] / count),
+            "mase": np.divide(absolute, naive, out=np.full_like(absolute, np.nan), where=naive > 0),
+        }
+    )
+
+
+def _page(table: pl.DataFrame) -> list[str]:
+    lines = [
+        "# Errors by channel, in raw units",
+        "",
+        "| channel | values | mean absolute error | root mean squared error | MASE |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for row in table.head(_MOST_ROWS).iter_rows(named=True):
+        mase = "-" if np.isnan(row["mase"]) else f"{row['mase']:.4g}"
+        lines.append(f"| {row['channel']} | {row['values']:,} | {row['mae']:.5g} | {row['rmse']:.5g} | {mase} |")
+    lines.append("")
+    if len(table) > _MOST_ROWS:
+        lines += [f"The first {_MOST_ROWS} of {len(table)} channels; all are in [channels.csv](channels.csv).", ""]
+    what = "the mean absolute error over that of repeating the last value one step ahead in the training rows"
+    return [*lines, f"MASE is {what}; errors further ahead than one step make it larger than 1 easily.", ""]
+
+
+def coverage_page(levels: tuple[float, ...], below: list[float]) -> list[str]:
+    """How often the truth lay below each level and inside each interval.
+
+    Args:
+        levels: Ascending (Q,).
+        below: Share of values at or below each quantile (Q,).
+    """
+    lines = ["# Coverage of the quantiles", "", "| level | values at or below it |", "|---:|---:|"]
+    lines += [f"| {level:g} | {share:.1%} |" for level, share in zip(levels, below, strict=True)]
+    pairs = [
+        (low, high)
+        for low, high in zip(range(len(levels)), reversed(range(len(levels))), strict=True)
+        if low < high and abs(levels[low] + levels[high] - 1) < 1e-6
+    ]
+    if pairs:
+        lines += ["", "| interval | should hold | holds |", "|---|---:|---:|"]
+    for low, high in pairs:
+        wanted, found = levels[high] - levels[low], below[high] - below[low]
+        lines.append(f"| {levels[low]:g} to {levels[high]:g} | {wanted:.1%} | {found:.1%} |")
+    return [*lines, ""]
