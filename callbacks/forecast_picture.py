@@ -79,7 +79,7 @@ def draw_forecasts(
         for row, channel in enumerate(channels):
             index = data.channels.index(channel)
             axis = axes[row, column]
-            _draw_truth(axis, times, data.series.values[rows, index], data.series.observed[rows, index], shown_past)
+            draw_truth(axis, times, data.series.values[rows, index], data.series.observed[rows, index], shown_past)
             # From the last value of the window on, so that no step is left blank between history and forecast.
             last = batch["past"][column, -1, index]
             levels = forecast[column, :, index] if forecast.ndim == 4 else forecast[column, :, index].unsqueeze(-1)
@@ -102,7 +102,7 @@ def draw_forecasts(
     figure.savefig(path, dpi=110)
 
 
-def _draw_truth(axis: Any, times: np.ndarray, values: np.ndarray, observed: np.ndarray, shown_past: int) -> None:
+def draw_truth(axis: Any, times: np.ndarray, values: np.ndarray, observed: np.ndarray, shown_past: int) -> None:
     """Observed values, history grey and future black; what was filled is dotted, and has a colour of its own."""
     known = np.where(observed, values, np.nan)
     axis.plot(times[:shown_past], known[:shown_past], color="0.45", linewidth=1, label="history")

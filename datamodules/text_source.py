@@ -85,7 +85,7 @@ class TextFiles(TextSource):
             path = Path(name).expanduser()
             if not path.exists():
                 raise FileNotFoundError(f"data.text.{split}: {path} does not exist")
-            text = path.read_text(encoding="utf-8")
+            text = _read_utf8(path, key=f"data.text.{split}")
             parts = text.split(self.separator) if self.separator else [text]
             found[split] = [part for part in parts if part.strip()]
             if not found[split]:
@@ -96,3 +96,13 @@ class TextFiles(TextSource):
     def protocol(self) -> str:
         same = self.paths["test"] == self.paths["val"]
         return "a file per split" + ("; test is the validation file again" if same else "")
+
+
+def _read_utf8(path: Path, *, key: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"{key}: {path} is not UTF-8, byte {error.object[error.start]:#04x} in line {line}; save it as UTF-8"
+        ) from error

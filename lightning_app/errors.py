@@ -10,6 +10,7 @@ from importlib import import_module
 
 from lightning_app.full_disk import describe_full_disk
 from lightning_app.module_search import advice_on_ambiguous
+from lightning_app.other_class import other_class
 from lightning_app.wrong_value import wrong_value
 
 _KEY = re.compile(r"""(?:Parser key|Validation failed: Parser key|Key) ["']([^"']+)["']""")
@@ -90,7 +91,7 @@ def simplify(message: str, options: Iterable[str]) -> str:
         name = next(group for group in unknown.groups() if group).split("=")[0]
         if not key and (advice := OF_THE_MODEL.get(name.lstrip("-").split(".")[0])):
             return f"{_join(key, name)}: no such option; {advice}"
-        return f"{_join(key, name)}: no such option{_allowed_options(name, classes, options)}"
+        return f"{_join(key, name)}: no such option{_allowed_options(_join(key, name), classes, options)}"
     if unknown := _UNKNOWN_CLASS.search(branch[-1] if branch else message):
         name = next(group for group in unknown.groups() if group)
         return f"{key or 'class'}: {_unknown_class(name)}"
@@ -136,7 +137,8 @@ def _allowed_options(name: str, classes: list[str], options: Iterable[str]) -> s
     if kind is None:
         return f" of {class_name}"
     allowed = [parameter for parameter in inspect.signature(kind).parameters if parameter not in _GIVEN_TO_FACTORIES]
-    return f" of {class_name}{nearest(name.rsplit('.', 1)[-1], allowed)}; allowed: {', '.join(allowed)}"
+    listed = f"allowed: {', '.join(allowed)}" if allowed else "it takes none"
+    return f" of {class_name}{nearest(name.rsplit('.', 1)[-1], allowed)}; {listed}{other_class(kind, name)}"
 
 
 def _unknown_class(name: str) -> str:

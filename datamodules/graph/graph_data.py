@@ -147,6 +147,10 @@ class GraphDataModule(BaseDataModule):
         return super().test_dataloader()
 
     @override
+    def notes(self) -> list[str]:
+        return self.source.notes()
+
+    @override
     def fingerprint(self) -> dict[str, Any]:
         source = self.source.fingerprint()
         return source | {"sha256": source["sha256"] | self.split.checksums(self.graphs)}

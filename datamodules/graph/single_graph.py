@@ -118,6 +118,10 @@ class SingleGraphDataModule(BaseDataModule):
         return self._on_device[key][1]
 
     @override
+    def notes(self) -> list[str]:
+        return self.source.notes()
+
+    @override
     def fingerprint(self) -> dict[str, Any]:
         return self.source.fingerprint()
 

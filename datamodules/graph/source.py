@@ -4,7 +4,7 @@ import copy
 import hashlib
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -76,6 +76,10 @@ class GraphSource(ABC):
             "num_edges_with_reverse": self._checked[0].num_edges,
         }
 
+    def notes(self) -> list[str]:
+        """What was merged or left out when the graph was read, a line each."""
+        return notes_of(self._checked[1])
+
     @cached_property
     def _checked(self) -> tuple[Data | HeteroData, dict[str, Any]]:
         graph = self.load()
@@ -131,10 +135,27 @@ class GraphSetSource(ABC):
             "num_edges_with_reverse": self._checked[0].edge_index.shape[1],
         }
 
+    def notes(self) -> list[str]:
+        """What was merged or left out when the graphs were read, a line each."""
+        return notes_of(self._checked[1])
+
     @cached_property
     def _checked(self) -> tuple[FlatGraphs, dict[str, int]]:
         graphs = self.load()  # first, as it may set the feature names
         return check_graphs(graphs, name=self.name, undirected=self.undirected, feature_names=self.feature_names)
+
+
+def notes_of(counts: Mapping[str, Any]) -> list[str]:
+    """Lines on the counts of `check_graph`, `check_typed_graph` or `check_graphs` that a person should know."""
+    merged = counts.get("num_merged_edges", 0)
+    merged += sum(edges["num_merged_edges"] for edges in counts.get("edges", {}).values())
+    unlabelled = counts.get("num_unlabelled", 0)
+    if unlabelled == counts.get("num_graphs", counts.get("num_nodes")):
+        unlabelled = 0  # a graph that has no labels at all, as links need none
+    return [
+        *([f"{merged:,} rows of edges repeat another one and were merged with it"] if merged else []),
+        *([f"{unlabelled:,} without a label, which are in no split"] if unlabelled else []),
+    ]
 
 
 def file_checksums(files: Iterable[RawFile], *, root: str | None) -> dict[str, str]:

@@ -38,7 +38,7 @@ def id_column(ids: pl.Series, *, place: str) -> pl.Series:
         return ids.cast(pl.String)
     if ids.dtype == pl.String:
         if (wrong := ids.str.contains("\0", literal=True).fill_null(value=False)).any():
-            raise ValueError(f"{place}: {ids.name!r} holds a NUL character in row {wrong.arg_max()} (from 0)")
+            raise ValueError(f"{place}: {ids.name!r} holds a NUL character in {row_name(place, wrong.arg_max() or 0)}")
         return ids
     if not ids.dtype.is_integer():
         raise ValueError(f"{place}: {ids.name!r} holds {ids.dtype}; ids are whole numbers or texts")
@@ -46,7 +46,8 @@ def id_column(ids: pl.Series, *, place: str) -> pl.Series:
     if whole.null_count() > ids.null_count():
         row = (whole.is_null() & ids.is_not_null()).arg_max()
         assert row is not None
-        raise ValueError(f"{place}: {ids.name!r} has {ids[row]} in row {row} (from 0); give ids of 63 bits, or texts")
+        stands = row_name(place, row)
+        raise ValueError(f"{place}: {ids.name!r} has {ids[row]} in {stands}; give ids of 63 bits, or texts")
     return whole
 
 

@@ -144,3 +144,11 @@ def test_a_file_that_is_no_table_is_named(
     said = refused(args[reader], capsys)
     assert f"{path}" in said
     assert message in said
+
+
+def test_a_path_on_a_named_series_says_which_class_takes_one(
+    fit_args: FitArgs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(fit_args("--data.series=WeeklyCO2", "--data.series.path=mine.csv"), capsys)
+    assert "no such option of WeeklyCO2; it takes none; TableFile takes path: name the class too, " in said
+    assert "--data.series=TableFile --data.series.path=..." in said
