@@ -22,6 +22,7 @@ from sweeps.samplers import make_sampler, settle
 from sweeps.seeded_sampler import SeededSampler
 from sweeps.slots import make_slots
 from sweeps.study import open_study, storage_to_resume
+from sweeps.study_inputs import check_inputs
 from sweeps.study_run import StudyRun
 from sweeps.sweep_file import SweepFile
 from sweeps.trial_processes import TrialProcesses
@@ -73,6 +74,9 @@ def run(args: list[str]) -> None:
             print(f"warning: {said}", file=sys.stderr)  # noqa: T201
         print(f"sampler: {choice}" + (f", as of: {rule}" if rule else ""))  # noqa: T201
         study = open_study(sweep, sampler, pruner, folder, given.storage, base=base, storage=storage)
+        check_inputs(study, processes.inputs, allow_changed_data=given.allow_changed_data)
+        if given.allow_changed_data:
+            fit.append("--allow_changed_data=true")
         settings = _settings(sweep, choice, given, fit)
         search = Search(space=sweep.space, metrics=sweep.metrics, settings=settings, base=base)
         stopped_by = _search(study, sweep, search, processes, fit=fit, folder=folder, given=given)
@@ -99,6 +103,9 @@ def _parser() -> VerbParser:
     parser.add_argument("--lease", type=float, default=30.0, help="seconds after which a lost trial is taken up again")
     parser.add_argument(
         "--checkpoint-by-metric", action="store_true", help="trials keep best.ckpt by the metric of the sweep"
+    )
+    parser.add_argument(
+        "--allow-changed-data", action="store_true", help="go on though files of the data have changed since the begin"
     )
     parser.add_argument("--resume", action="store_true", help="go on with a study that is there")
     parser.add_argument("--dry-run", action="store_true", help="show what the first trials would change, and stop")

@@ -16,7 +16,7 @@ from sweeps.best_config import write_best_config
 from sweeps.constraints import WHY, violations, write_constraints
 from sweeps.early_stop import EarlyStop
 from sweeps.leases import Leases
-from sweeps.outcome import why
+from sweeps.outcome import last_error, why
 from sweeps.running_trial import RunningTrial
 from sweeps.space import SearchSpace
 from sweeps.supply import Supply
@@ -223,6 +223,8 @@ class Coordinator:
         write_constraints(trial, self.constraints, running.measured)
         if code or not (running.values() or running.pruned_by):
             trial.set_user_attr("exit_code", code)
+            if error := last_error(self.folder / "logs" / f"trial-{trial.number:05d}.log"):
+                trial.set_user_attr(WHY, error)
             self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
             self._stop_if_hopeless(3)
         elif running.pruned_by:
@@ -248,6 +250,5 @@ class Coordinator:
         done = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()]
         if len(done) >= num_trials and all(trial.state == TrialState.FAIL for trial in done):
             log = self.folder / "logs" / f"trial-{done[-1].number:05d}.log"
-            text = log.read_text(errors="replace") if log.exists() else ""  # it may be another host's
-            lines = [line.removeprefix("error: ") for line in text.splitlines() if line.startswith("error: ")]
-            raise UsageError(f"all of {len(done)} trials have failed: {why(done[-1]) or (lines or [f'see {log}'])[-1]}")
+            said = why(done[-1]) or last_error(log) or f"see {log}"
+            raise UsageError(f"all of {len(done)} trials have failed: {said}")

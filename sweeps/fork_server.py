@@ -196,7 +196,7 @@ def _prepare(space: str, fit: list[str]) -> dict[str, Any]:
 
     Returns:
         What the coordinator wants to know: the resolved config (`base`), what its best checkpoint is kept by (`kept`),
-        and the name under which it would run (`experiment`).
+        the name under which it would run (`experiment`), and digests of its data and own code (`inputs`).
     """
     import torch
 
@@ -204,12 +204,14 @@ def _prepare(space: str, fit: list[str]) -> dict[str, Any]:
     from lightning_app.tracking import wandb_mode
     from sweeps import trial  # noqa: F401
     from sweeps.kept_checkpoint import kept_by
+    from sweeps.study_inputs import inputs_of
     from sweeps.sweep_file import SweepFile
     from sweeps.trial_config import ConfigReader, check_space
 
     torch.save({}, io.BytesIO())  # imports what the first checkpoint of a process needs
     reader = ConfigReader(fit)
-    check_space(SweepFile.read(space).space, reader)
+    search_space = SweepFile.read(space).space
+    check_space(search_space, reader)
     if wandb_mode(reader.config.fit.run) != "disabled":
         import wandb
 
@@ -220,7 +222,12 @@ def _prepare(space: str, fit: list[str]) -> dict[str, Any]:
             if os.environ["WANDB_CACHE_DIR"] == folder:
                 del os.environ["WANDB_CACHE_DIR"]
     base = reader.resolve({})
-    return {"base": base, "kept": kept_by(base), "experiment": experiment_name(reader.config.fit)}
+    return {
+        "base": base,
+        "kept": kept_by(base),
+        "experiment": experiment_name(reader.config.fit),
+        "inputs": inputs_of(base, search_space),
+    }
 
 
 def _become_trial(order: dict[str, Any], imported: Path, *, printed: int, server: int) -> NoReturn:

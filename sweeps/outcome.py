@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
 _BOUND = "bound: "
+_SHOWN_CAUSES = 5
 _CAUSES = {"pruner": "by the pruner"}
 
 
@@ -52,8 +54,23 @@ def causes(trials: Iterable[FrozenTrial], state: TrialState) -> str:
     found = Counter(why(trial) for trial in trials if trial.state == state)
     if not any(found):
         return ""
-    words = (f"{count} {cause or 'for a cause that was not noted'}" for cause, count in found.most_common())
+    words = [
+        f"{count} {cause or 'for a cause that was not noted'}" for cause, count in found.most_common(_SHOWN_CAUSES)
+    ]
+    if others := found.total() - sum(count for _, count in found.most_common(_SHOWN_CAUSES)):
+        words.append(f"{others} for others")
     return f"{found.total()} {state.name.lower()}: {', '.join(words)}"
+
+
+def last_error(log: Path) -> str:
+    """The reason that a trial's log ends with, without its `error:`; empty if there is none.
+
+    Args:
+        log: The file; it may be another host's, and not be here.
+    """
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    errors = [line.strip().removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return errors[-1][:300] if errors else ""
 
 
 def measured(trial: FrozenTrial) -> dict[str, float]:

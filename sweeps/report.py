@@ -17,7 +17,7 @@ from sweeps.clock import clock
 from sweeps.condition import Condition
 from sweeps.importance import Branch, importances
 from sweeps.markdown import cell, table
-from sweeps.outcome import causes, seconds_of, why
+from sweeps.outcome import causes, last_error, seconds_of, why
 from sweeps.parallel_coordinates import draw_parallel_coordinates
 from sweeps.pictures import draw_curves, draw_history, draw_importances, draw_pareto, draw_slices
 from sweeps.ranking import counted, is_feasible, ranked
@@ -96,7 +96,7 @@ def report(study: optuna.Study, search: Search, folder: Path) -> Report:
     return Report(folder / "report.md", pictures, branches)
 
 
-def last_error(log: Path) -> str:
+def last_line(log: Path) -> str:
     """The line of a log that says why a trial failed, or its last one."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()] if log.exists() else []
     errors = [line for line in lines if line.startswith("error: ")]
@@ -209,7 +209,9 @@ def _failures(trials: Sequence[FrozenTrial], folder: Path) -> str:
 
 def _cause(trial: FrozenTrial, log: Path) -> str:
     noted = why(trial)
-    error = f"`{last_error(log)}`" if log.exists() or not noted else ""
+    if noted and noted == last_error(log):
+        return f"`{noted}`"
+    error = f"`{last_line(log)}`" if log.exists() or not noted else ""
     return ": ".join(text for text in (noted, error) if text)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -125,7 +126,7 @@ def _check_config(study: optuna.Study, base: Mapping[str, Any]) -> None:
     if found is None:
         study.set_user_attr(_CONFIG, digest)
     elif found != digest:
-        print("warning: the study was begun with another config; values of its trials may not compare")  # noqa: T201
+        _warn("the study was begun with another config; values of its trials may not compare")
 
 
 def _check_bounds(study: optuna.Study, sweep: SweepFile) -> None:
@@ -133,4 +134,8 @@ def _check_bounds(study: optuna.Study, sweep: SweepFile) -> None:
     if found is None:
         study.set_user_attr("constraints", dict(sweep.constraints))
     elif found != dict(sweep.constraints):
-        print(f"warning: the study was begun with the bounds {found}; its trials were judged by those")  # noqa: T201
+        _warn(f"the study was begun with the bounds {found}; its trials were judged by those")
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)  # noqa: T201

@@ -61,7 +61,7 @@ class ConfigReader(FitParser):
         with FreshArguments(), contextlib.redirect_stderr(io.StringIO()):
             config = self.parser.parse_args(["fit", *self.given, *words])
         dumped = yaml.safe_load(self.parser.dump(config, skip_link_targets=True, skip_none=False))["fit"]
-        for name in ("config", "ckpt_path", "weights_only", "verbose", "trust"):
+        for name in ("config", "ckpt_path", "weights_only", "verbose", "trust", "allow_changed_data"):
             dumped.pop(name, None)
         return dict(dumped)
 

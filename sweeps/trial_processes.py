@@ -78,6 +78,7 @@ class TrialProcesses:
     Attributes:
         kept_by: Metric and mode by which a fit keeps its best checkpoint, once the imports are done.
         experiment: The name under which the config that is varied would run, once the imports are done.
+        inputs: Digests of its data files and own code, once the imports are done.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class TrialProcesses:
         self._early_deaths = 0
         self._base: dict[str, Any] = {}
         self.experiment = ""
+        self.inputs: dict[str, Any] = {}
         self.kept_by: tuple[str, str] | None = None
         self._start_server()
 
@@ -200,7 +202,7 @@ class TrialProcesses:
                     raise UsageError(message["refused"])
                 else:
                     self._ready, self._base, kept = True, message["base"], message["kept"]
-                    self.experiment = message["experiment"]
+                    self.experiment, self.inputs = message["experiment"], message["inputs"]
                     self.kept_by = (kept[0], kept[1]) if kept else None
 
     def _order(self, message: dict[str, Any]) -> None:

@@ -79,6 +79,21 @@ def test_a_metric_that_does_not_pick_the_checkpoint_is_said_and_can_be_made_to(
     assert any(callback["init_args"].get("monitor") == "val/mae" for callback in config["trainer"]["callbacks"])
 
 
+@pytest.mark.slow
+def test_a_study_does_not_go_on_over_other_data_in_the_same_file_unless_told_to(
+    sweep_args: Callable[..., list[str]], table_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit = ("--trainer.max_epochs", "1")
+    assert main(sweep_args("--trials", "1", fit=fit)) == 0
+    table = pl.read_csv(table_file)
+    table.with_columns(pl.col(pl.Float64) * 2).write_csv(table_file)
+    assert main(sweep_args("--trials", "2", "--resume", fit=fit)) == 2
+    assert f"data: changed since study 'small_space' was begun: {table_file} (sha256 " in capsys.readouterr().err
+    assert len(study_of(tmp_path).trials) == 1
+    assert main(sweep_args("--trials", "2", "--resume", "--allow-changed-data", fit=fit)) == 0
+    assert "has changed since the study was begun; values of its trials may not compare" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("storage", "study", "message"),
     [
