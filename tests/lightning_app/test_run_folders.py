@@ -15,15 +15,13 @@ from tests.conftest import only_run, run_folders
 FitArgs = Callable[..., list[str]]
 
 
-@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a/../../x", "a\x1b[31m"])
-def test_a_name_that_leads_out_of_the_root_is_refused(
-    name: str, fit_args: FitArgs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("options", [("--run.name", "../../x"), ("--run.name", "a\x1b[31m", "--ckpt_path", "last")])
+def test_a_name_that_leads_out_of_the_root_or_cannot_be_printed_is_refused(
+    options: tuple[str, ...], fit_args: FitArgs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = {*tmp_path.iterdir()}
-    for options in ((), ("--ckpt_path", "last")):
-        assert main(fit_args("--run.name", name, *options)) == 2
-        assert f"run.name: {name!r} given" in capsys.readouterr().err
-    assert {*tmp_path.iterdir()} - before <= {tmp_path / "runs"}
+    assert main(fit_args(*options)) == 2
+    assert f"run.name: {options[1]!r} given" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_last_is_the_run_that_was_started_last_whatever_clock_named_it(
@@ -60,10 +58,10 @@ def test_best_is_of_the_newest_run_on_all_data_and_says_which(
 def test_a_run_folder_that_was_copied_elsewhere_is_tested_written_beside_and_resumed(
     fit_args: FitArgs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Path("runs").mkdir()
     assert main(fit_args("--run.root", "runs", "--trainer.max_epochs", "1")) == 0
-    assert main(fit_args("--run.root", "runs", "--trainer.max_epochs", "1")) == 0  # the root exists by now
-    first, second = run_folders(tmp_path / "runs")
-    assert yaml.safe_load((second / "config.yaml").read_text())["run"]["root"] == "runs"
+    first = only_run(tmp_path / "runs")
+    assert yaml.safe_load((first / "config.yaml").read_text())["run"]["root"] == "runs"
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(first, elsewhere / "copy")
     monkeypatch.chdir(elsewhere)

@@ -44,16 +44,14 @@ def test_changed_training_data_are_refused_until_they_are_meant(
     fitted: Path, table_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoint = str(fitted / "checkpoints" / "last.ckpt")
-    assert main(["test", "--ckpt_path", checkpoint]) == 0
-    report = (fitted / "report.md").read_text()
     pl.read_csv(table_file).with_columns(pl.col("c0") * 3).write_csv(table_file)
     capsys.readouterr()
-    for command in (["test"], ["validate"], ["fit", "--trainer.max_epochs", "3"]):
+    for command in (["test"], ["fit", "--trainer.max_epochs", "3"]):
         assert main([*command, "--ckpt_path", checkpoint]) == 2
         assert f"data: changed since the run was trained: {table_file} (sha256 " in capsys.readouterr().err
     assert main(["export", str(fitted), "--output", "package"]) == 2
     assert f"data: changed since the run was trained: {table_file} (sha256 " in capsys.readouterr().err
-    assert (fitted / "report.md").read_text() == report
+    assert not (fitted / "report.md").exists()
     assert run_folders(tmp_path / "runs") == [fitted]
     assert main(["predict", "--ckpt_path", checkpoint]) == 0  # the newest rows are what a forecast is made from
     assert "warning: data: changed since the run was trained" in capsys.readouterr().err
