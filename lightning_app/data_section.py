@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from datamodules import BaseDataModule
+from lightning_app.config_errors import check_yaml, with_place
 from lightning_app.errors import UsageError, simplify
 from lightning_app.parser import AppParser, FreshArguments
 
@@ -25,6 +26,8 @@ def read_data(config: str, options: Sequence[str]) -> BaseDataModule:
     pairs = list(zip(["", *options], options, strict=False))
     words = [word for before, word in pairs if _is_data(word) or (_is_data(before) and "=" not in before)]
     files = [config, *(word for before, word in pairs if before in ("-c", "--config"))]
+    given_files = [word for file in files for word in ("--config", file)]
+    check_yaml(given_files)
     sections = [{"data": section} for file in files if (section := _data_section(file)) is not None]
     if not sections and not words:
         raise UsageError(f"config: {config} has no data section")
@@ -37,12 +40,13 @@ def read_data(config: str, options: Sequence[str]) -> BaseDataModule:
             path = Path(folder) / f"{number}.yaml"
             path.write_text(yaml.safe_dump(section))
             given += ["--config", str(path)]
-        with FreshArguments():
-            parsed = parser.parse_args([*given, *words])
-    try:
-        data: BaseDataModule = parser.instantiate_classes(parsed).data
-    except ValueError as error:  # raised by a constructor; jsonargparse wraps it into its tree of reasons
-        raise UsageError(simplify(str(error), ())) from error
+        try:
+            with FreshArguments():
+                parsed = parser.parse_args([*given, *words])
+            data: BaseDataModule = parser.instantiate_classes(parsed).data
+        except ValueError as error:  # raised by a constructor; jsonargparse wraps it into its tree of reasons
+            message = str(error) if isinstance(error, UsageError) else simplify(str(error), ())
+            raise UsageError(with_place(message, [*given_files, *words])) from error
     return data
 
 

@@ -64,7 +64,7 @@ class TrustedClasses:
     def __init__(self, named: Iterable[str] = ()) -> None:
         outer: TrustedClasses | None = _active.get()
         self.named: frozenset[str] = frozenset(named) | (outer.named if outer is not None else frozenset())
-        self._packages = frozenset(_top(path) for path in self.named) - _LIBRARIES
+        self._packages = frozenset(_top(path) for path in self.named) - _LIBRARIES - _OURS
         self._refused: list[str] = []
 
     def __enter__(self) -> "TrustedClasses":
@@ -132,7 +132,9 @@ class TrustedClasses:
 
     def _knows(self, path: str) -> bool:
         top = _top(path)
-        return _is_ours(path) or top in _LIBRARIES or top in self._packages or top in _plugins()
+        if top in _OURS:  # a folder of the user's that is called as ours is trusted file by file
+            return _is_ours(path) or any(path == name or path.startswith(f"{name}.") for name in self.named)
+        return top in _LIBRARIES or top in self._packages or top in _plugins()
 
     def _why_not_path(self, path: str) -> str | None:
         if path in self.named or self._knows(path) or _is_kind(imported(path)):

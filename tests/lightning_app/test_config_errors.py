@@ -76,6 +76,24 @@ def test_what_an_option_gives_is_no_files(fit_args: FitArgs, capsys: pytest.Capt
     assert capsys.readouterr().err.strip() == "error: trainer.max_epochs: 'many' given; allowed: int, null"
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "data:\n  class_path: ForecastingDataModule\n  init_args: {horizn: 3}\n",
+            "wrong.yaml:3: data.horizn: ",
+        ),
+        ("data:\n  a: 1\n   b: 2\n", "wrong.yaml:3: no YAML"),
+    ],
+)
+def test_verbs_that_read_the_data_alone_name_file_and_line_too(
+    text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("wrong.yaml").write_text(text)
+    assert main(["walk-forward", "wrong.yaml"]) == 2
+    assert f"error: {message}" in capsys.readouterr().err
+
+
 def test_a_command_line_without_a_model_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "--trainer.max_epochs=1"]) == 2
     assert capsys.readouterr().err.strip() == "error: model: none given; give a config file with -c, or --model"

@@ -187,6 +187,22 @@ def test_an_own_network_fits_from_ones_own_config_and_its_run_folder_asks_for_tr
     assert main(["validate", "--ckpt_path", checkpoint, "--trust", "own_drift"]) == 0
 
 
+def test_a_file_below_a_folder_called_as_ours_is_trusted_by_its_own_name_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fit_args: FitArgs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("models").mkdir()
+    Path("models/own_net.py").write_text(OWN_NETWORK)
+    config = yaml.safe_load(Path(fit_args()[2]).read_text())
+    config["model"]["init_args"]["network"] = {"class_path": "models.own_net.Drift"}
+    _run_folder(config)
+    words = ["test", "--ckpt_path", "run/checkpoints/best.ckpt"]
+    for named in ([], ["--model.loss=models.losses.QuantileLoss"]):
+        assert main([*words, *named]) == 2
+        assert "models.own_net.Drift is code of 'models.own_net', which is not trusted" in capsys.readouterr().err
+        assert not Path("models/own_net.imported").exists()
+
+
 def test_what_the_user_names_is_what_stands_in_his_words_and_files() -> None:
     Path("net.yaml").write_text("class_path: acme.nets.Net\n")
     Path("own.yaml").write_text("model: {network: net.yaml, loss: {class_path: other.Loss}}\ntrust: [third]\n")
