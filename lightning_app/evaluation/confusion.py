@@ -109,10 +109,8 @@ def draw_confusion(table: np.ndarray, names: list[str], path: Path) -> None:
     axis = figure.subplots()
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     short = [name if len(name) <= 18 else f"{name[:17]}…" for name in names]
-    upright = len(names) > 6
-    axis.set_xticks(
-        range(len(names)), short, rotation=90 if upright else 30, ha="center" if upright else "right", fontsize=8
-    )
+    rotation = 0 if max(map(len, short)) <= 3 else 90
+    axis.set_xticks(range(len(names)), short, rotation=rotation, fontsize=8)
     axis.set_yticks(range(len(names)), short, fontsize=8)
     for row in range(len(names)):
         for column in range(len(names)):
