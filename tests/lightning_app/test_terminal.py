@@ -22,6 +22,7 @@ def check(text: str) -> str:
 def test_texts_of_packages_tables_and_registries_reach_no_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("LIGHTNING_APP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "300")
     place_registry(tmp_path, request.config)
