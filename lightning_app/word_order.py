@@ -50,7 +50,48 @@ def configs_first(args: list[str], *, verbs: Collection[str], folder: Path) -> l
             configs += [word] if path is None else ["--config", _section(path, verb, verbs, folder / str(len(configs)))]
         else:
             options.append(word)
-    return [verb, *configs, *options]
+    return [verb, *_presets_behind_class(configs, folder), *options]
+
+
+def _presets_behind_class(configs: list[str], folder: Path) -> list[str]:
+    """Lets `data` of a preset count that stands before the file which names the class of the data.
+
+    jsonargparse takes `data: {init_args: {...}}` for the base class, and drops it when a later file names the class.
+    Here that part of the preset comes behind the later file, without what the later file says itself.
+    """
+    contents = [_read(Path(word)) if word not in _CONFIG else None for word in configs]
+    files = [content if isinstance(content, dict) else {} for content in contents]
+    sections = [file.get("data") for file in files]
+    named = next((place for place, section in enumerate(sections) if _names_class(section)), 0)
+    ordered, parts = list(configs), []
+    for place, section in enumerate(sections[:named]):
+        if isinstance(section, dict) and isinstance(section.get("init_args"), dict):
+            rest = _without(section["init_args"], (sections[named] or {}).get("init_args") or {})
+            others = {key: value for key, value in files[place].items() if key != "data"}
+            ordered[place] = _write(folder / f"{place}-preset", configs[place], others)
+            parts += ["--config", _write(folder / f"{place}-data", configs[place], {"data": {"init_args": rest}})]
+    return [*ordered[: named + 1], *parts, *ordered[named + 1 :]]
+
+
+def _names_class(section: Any) -> bool:
+    return isinstance(section, dict) and "class_path" in section
+
+
+def _without(values: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
+    """Values that the others do not hold."""
+    kept: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in others:
+            kept[name] = value
+        elif isinstance(value, dict) and isinstance(others[name], dict):
+            kept[name] = _without(value, others[name])
+    return kept
+
+
+def _write(folder: Path, path: str, config: dict[str, Any]) -> str:
+    folder.mkdir()
+    (folder / Path(path).name).write_text(yaml.safe_dump(config))
+    return str(folder / Path(path).name)
 
 
 def _section(path: str, verb: str, verbs: Collection[str], folder: Path) -> str:
@@ -59,10 +100,7 @@ def _section(path: str, verb: str, verbs: Collection[str], folder: Path) -> str:
         return path
     if verb not in config:
         raise UsageError(f"config: {path} has sections for {', '.join(config)}, none for {verb}")
-    folder.mkdir()
-    section = folder / Path(path).name
-    section.write_text(yaml.safe_dump(config[verb]))
-    return str(section)
+    return _write(folder, path, config[verb])
 
 
 def _read(path: Path) -> Any:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from lightning_app.__main__ import main
 from lightning_app.cli import run
@@ -63,3 +64,5 @@ def test_every_preset_combines_with_an_experiment(preset: Path) -> None:
     options = [] if preset.stem == "fsdp" and torch.cuda.is_available() else cpu
     cli = run(["fit", "-c", order[0], "-c", order[1], *FEW, *options])
     assert cli.trainer.global_step == 4
+    given = yaml.safe_load(preset.read_text()).get("data", {}).get("init_args", {})
+    assert given.items() <= cli.resolved["data"]["init_args"].items()

@@ -75,7 +75,7 @@ def test_a_run_becomes_a_package_that_answers_and_scores_as_its_checkpoint(
     assert sum(part["rows"] for part in manifest.slices["volatility"].values()) == len(evaluation)
 
     reference = pl.read_parquet("package/reference.parquet")
-    assert reference.columns == ["past", "target", "forecast"]
+    assert reference.columns == ["origin", "past", "target", "forecast"]
     assert len(reference) == 20
     np.testing.assert_allclose(
         package.predict(reference)["forecast"].to_numpy(), reference["forecast"].to_numpy(), rtol=1e-5
