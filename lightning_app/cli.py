@@ -203,6 +203,7 @@ class AppCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         rule = trusted_classes()
         self.source = CheckpointSource.of(args)
+        check_yaml(self.source.args)
         for path in (*self.source.data_configs, *self.data_configs):
             rule.check_data(yaml.safe_load(path.read_text()), str(path))
         assert isinstance(parser, AppParser)

@@ -96,7 +96,9 @@ def _as_option(name: str) -> str:
 
 def _compose(path: Path) -> yaml.Node | None:
     try:
-        return yaml.compose(path.read_text(), Loader=yaml.SafeLoader)
+        text = path.read_text()
+        yaml.safe_load(text)  # a tag that names code is found where values are made
+        return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = "" if mark is None else f":{mark.line + 1}"

@@ -113,8 +113,21 @@ class History(Logger):
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """Rows of a `metrics.csv`; an empty list if there is none."""
+    """Rows of a `metrics.csv`; an empty list if there is none.
+
+    Raises:
+        ValueError: The file holds something else.
+    """
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        known = all(None not in row and (row["step"] or "").isdecimal() for row in rows)
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError):
+        known = False
+    if not known:
+        raise ValueError(
+            f"{path} is damaged: no table of metrics by step; restore it from a copy of the run, or remove it"
+        )
+    return rows

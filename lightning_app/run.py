@@ -83,7 +83,7 @@ class RunFolder:
     def created(self) -> str:
         """When the run was started: UTC, sorts as text. A folder without a lineage counts by its name."""
         if self.lineage.is_file():
-            return str(json.loads(self.lineage.read_text()).get("created", ""))
+            return str(self.read_lineage().get("created", ""))
         name = self.path.name
         return f"{name[:4]}-{name[4:6]}-{name[6:8]}T{name[9:11]}:{name[11:13]}:{name[13:15]}"
 
@@ -116,16 +116,39 @@ class RunFolder:
         return next((path for path in paths if path.exists()), None)
 
     def _section(self, key: str) -> dict[str, Any]:
-        config = yaml.safe_load(self.config.read_text()) if self.config.is_file() else {}
-        return config.get(key) or {}
+        try:
+            config = yaml.safe_load(self.config.read_text()) if self.config.is_file() else {}
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{self.config} is damaged: {error}; restore it from a copy of the run") from error
+        section = config.get(key) if isinstance(config, dict) else None
+        return section if isinstance(section, dict) else {}
 
     def read_metrics(self) -> dict[str, float]:
         """Last value of each metric by its name; empty before there is any."""
-        return json.loads(self.metrics.read_text()) if self.metrics.exists() else {}
+        return _read_object(self.metrics) if self.metrics.exists() else {}
+
+    def read_lineage(self) -> dict[str, Any]:
+        """What the run was made from; empty where that was not recorded."""
+        return _read_object(self.lineage) if self.lineage.is_file() else {}
 
     def update_metrics(self, values: Mapping[str, float]) -> None:
         """Sets the last value of metrics, and leaves the others as they are."""
         write_whole(self.metrics, json.dumps({**self.read_metrics(), **values}, indent=2, sort_keys=True) + "\n")
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """A JSON object of a run folder.
+
+    Raises:
+        ValueError: The file holds something else.
+    """
+    try:
+        found = json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} is damaged: {error}; restore it from a copy of the run, or remove it") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is damaged: a JSON object is needed; restore it from a copy of the run, or remove it")
+    return found
 
 
 def create_run_folder(root: str, name: str) -> RunFolder:

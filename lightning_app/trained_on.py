@@ -35,7 +35,7 @@ class TrainedOn:
     def __init__(
         self, run: RunFolder, *, before: Mapping[str, Any], now: Mapping[str, Any], fingerprint: Mapping[str, Any]
     ) -> None:
-        recorded = json.loads(run.lineage.read_text()) if run.lineage.is_file() else {}
+        recorded = run.read_lineage()
         self.data: dict[str, Any] | None = recorded.get("data") or None
         self.changed: list[str] = []
         self.remarks: list[str] = []

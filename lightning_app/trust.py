@@ -12,6 +12,9 @@ from models.trusted_classes import dotted_names
 _OPTION = "--trust"
 _CONFIG = ("-c", "--config")
 _SUFFIXES = (".yaml", ".yml", ".json")
+_FILES = (*_SUFFIXES, ".ckpt", ".csv", ".parquet", ".txt", ".npz", ".onnx")
+_PLACES = ("--ckpt_path", "--output")
+"""Options that name a file or folder, which may be called like a module: `--ckpt_path subprocess.run`."""
 
 
 def split_trust(args: list[str], *, data: Collection[Path] = ()) -> tuple[set[str], list[str]]:
@@ -41,7 +44,9 @@ def split_trust(args: list[str], *, data: Collection[Path] = ()) -> tuple[set[st
             named.update(modules)
             continue
         rest.append(word)
-        if option in _CONFIG:
+        if option in _PLACES:
+            rest += [] if equals else [place for place in (next(words, None),) if place is not None]
+        elif option in _CONFIG:
             if not equals:
                 value = next(words, "")
                 rest.append(value)
@@ -74,9 +79,10 @@ def _named_in_file(path: Path) -> set[str]:
 
 
 def _named_in(config: Any, folder: Path) -> set[str]:
-    """Import paths in plain data, and in the config files that its values name."""
-    named = dotted_names(config)
-    files = {folder / text for text in named if text.endswith(_SUFFIXES)}
+    """Import paths in plain data, and in the config files that its values name; what is a file or folder is none."""
+    texts = dotted_names(config)
+    named = {text for text in texts if not text.endswith(_FILES) and not Path(text).exists()}
+    files = {folder / text for text in texts if text.endswith(_SUFFIXES)}
     if isinstance(config, str) and config.endswith(_SUFFIXES):
         files.add(folder / config)
     for file in files:

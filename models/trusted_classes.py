@@ -39,7 +39,7 @@ _KINDS = (
     Profiler, FabricPrecision, ClusterEnvironment, CheckpointIO, LayerSync,
 )  # fmt: skip
 _FACTORIES = (Optimizer, LRScheduler, ReduceLROnPlateau)
-_FUNCTIONS = ("torch.nn.functional.", "torch._C._nn.")
+_FUNCTIONS = ("torch.nn.functional", "torch._C._nn")
 """Where functions of tensors lie, which an own network may take as its activation."""
 _PLUGIN_GROUP = "lightning_app"
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
@@ -146,7 +146,7 @@ class TrustedClasses:
         )
 
     def _why_not_object(self, path: str, found: Any) -> str | None:
-        if path in self.named or path.startswith(_FUNCTIONS):
+        if path in self.named or path.rpartition(".")[0] in _FUNCTIONS:
             return None
         defined = sorted(canonical_import_paths(found))
         foreign = [place for place in defined if not self._knows(place)]

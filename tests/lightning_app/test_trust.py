@@ -1,5 +1,6 @@
 """Configs that are data name no code of their choice: hyper-parameters, run folders, packages."""
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ import torch
 import yaml
 
 from lightning_app.__main__ import main
+from lightning_app.history import read_history
+from lightning_app.run import RunFolder
 from lightning_app.trust import split_trust
 from models import Forecaster
 from models.trusted_classes import UntrustedClassError
@@ -209,8 +212,57 @@ def test_what_the_user_names_is_what_stands_in_his_words_and_files() -> None:
     Path("data.yaml").write_text("model: {network: {class_path: evil.Net}}\n")
     words = ["fit", "-c", "own.yaml", "--config=data.yaml", "--trust", "a,b.c", "--model.x={class_path: my.X}", "my.Y"]
     named, rest = split_trust(words, data={Path("data.yaml")})
-    assert named == {"acme.nets.Net", "other.Loss", "third", "a", "b.c", "my.X", "my.Y", "net.yaml"}
+    assert named == {"acme.nets.Net", "other.Loss", "third", "a", "b.c", "my.X", "my.Y"}
     assert rest == [word for word in words if word not in ("--trust", "a,b.c")]
+
+
+def test_a_run_folder_called_like_a_module_is_no_trust_in_that_module(
+    fit_args: FitArgs, own_network: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = yaml.safe_load(Path(fit_args()[2]).read_text())
+    config["model"]["init_args"]["network"] = {"class_path": "own_drift.Drift"}
+    _run_folder(config)
+    Path("run").rename("own_drift.run")
+    Path("own.yaml").write_text("ckpt_path: own_drift.run\n")
+    for words in (["--ckpt_path", "own_drift.run"], ["-c", "own.yaml", "--output=own_drift.out"]):
+        assert main(["test", *words]) == 2
+        assert "own_drift.Drift is code of 'own_drift', which is not trusted" in capsys.readouterr().err
+        assert not own_network.exists()
+
+
+def test_what_a_module_of_functions_of_tensors_imports_is_none_of_them(
+    fit_args: FitArgs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = yaml.safe_load(Path(fit_args()[2]).read_text())
+    called = {"on_test_start": "torch.nn.functional.importlib.import_module"}
+    config["trainer"]["callbacks"] = [{"class_path": "lightning.pytorch.callbacks.LambdaCallback", "init_args": called}]
+    _run_folder(config)
+    assert main(["test", "--ckpt_path", "run"]) == 2
+    assert "importlib.import_module, which is not trusted" in capsys.readouterr().err
+
+
+def test_damaged_files_of_a_run_folder_are_named(fit_args: FitArgs, capsys: pytest.CaptureFixture[str]) -> None:
+    _run_folder(yaml.safe_load(Path(fit_args()[2]).read_text()))
+    Path("run/checkpoints/last.ckpt").touch()
+    Path("runs/own").mkdir(parents=True)
+    Path("run").rename("runs/own/1")
+    last = ["test", "--run.name", "own", "--ckpt_path", "last", "--run.root", "runs"]
+    for text in ("", "[]"):
+        Path("runs/own/1/lineage.json").write_text(text)
+        assert main(last) == 2
+        assert "runs/own/1/lineage.json is damaged" in capsys.readouterr().err
+    Path("runs/own/1/lineage.json").unlink()
+    with Path("runs/own/1/config.yaml").open("a") as file:
+        file.write("x: !!python/name:os.system\n")
+    assert main(last) == 2
+    assert re.search(r"runs/own/1/config.yaml:\d+: no YAML: .*python/name:os.system", capsys.readouterr().err)
+    for name, read in (
+        ("metrics.csv", lambda run: read_history(run.history)),
+        ("metrics.json", RunFolder.read_metrics),
+    ):
+        Path(name).write_text("root:x:0,0\n1,2,3\n")
+        with pytest.raises(ValueError, match=f"{name} is damaged"):
+            read(RunFolder(Path()))
 
 
 def _run_folder(config: dict[str, Any]) -> None:

@@ -1,7 +1,6 @@
 """What the model in a package was made from."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,9 +34,7 @@ def package_lineage(
         members: Checkpoints that the model is made of, beside its own.
         differences: What is not as it was when the run was trained, in words.
     """
-    recorded: dict[str, Any] = {}
-    if run is not None and run.lineage.is_file():
-        recorded = json.loads(run.lineage.read_text())
+    recorded = {} if run is None else run.read_lineage()
     known = recorded or describe_lineage(seed=seed, data=data, parent=None)
     environment = known["environment"]
     parents: list[dict[str, Any]] = [{"kind": "object"}]
