@@ -69,6 +69,8 @@ def _plain(value: Tensor) -> Tensor:
 def _table(forecast: Tensor, origin: int, data: ForecastingDataModule, names: list[str]) -> pl.DataFrame:
     """Rows of one window; forecast (H, C) or (H, C, Q)."""
     times = pl.Series("time", data.forecast_times(origin))
+    if data.series.time_zone is not None:
+        times = times.dt.replace_time_zone("UTC").dt.convert_time_zone(data.series.time_zone)
     values = forecast.unsqueeze(-1) if forecast.ndim == 2 else forecast
     return pl.concat(
         pl.DataFrame(

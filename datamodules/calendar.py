@@ -1,6 +1,7 @@
 """Features of a timestamp, known however far ahead."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal
 
 import numpy as np
@@ -42,6 +43,12 @@ def calendar_features(times: np.ndarray, features: Sequence[CalendarFeature]) ->
     return table
 
 
+def calendar_name(feature: CalendarFeature) -> str:
+    """A feature with its range, which -0.5 to 0.5 stands for."""
+    low, high = _RANGES[feature]
+    return f"{feature} ({low} to {high} as -0.5 to 0.5)"
+
+
 def extend(times: np.ndarray, frequency: str | None, length: int) -> np.ndarray:
     """Timestamps continued to `length` rows.
 
@@ -59,7 +66,28 @@ def extend(times: np.ndarray, frequency: str | None, length: int) -> np.ndarray:
     if frequency is None:
         step = np.median(np.diff(times).astype(np.int64)).astype("timedelta64[us]")
         return np.concatenate([times, times[-1] + step * np.arange(1, missing + 1)])
-    following = [pl.Series(times[-1:])]
-    for _ in range(missing):
-        following.append(following[-1].dt.offset_by(frequency))
-    return np.concatenate([times, pl.concat(following[1:]).to_numpy()])
+    last = pl.Series(times[-1:])
+    for _ in range(missing + 1):  # one more, as a step from 28 February ends before one from 31 January
+        last = last.dt.offset_by(frequency)
+    even = even_times(pl.Series(times), first=times[0].item(), last=last[0], frequency=frequency).to_numpy()
+    return np.concatenate([times, even[even > times[-1]][:missing]])
+
+
+def even_times(times: pl.Series, *, first: datetime, last: datetime, frequency: str) -> pl.Series:
+    """Even timestamps, counted from the first: 31 January, 29 February, 31 March are steps of `1mo`.
+
+    Args:
+        times: Those that are there: where all are ends of months, steps of months go from end to end.
+        first: The first timestamp.
+        last: The last one at most.
+        frequency: Step as a polars duration.
+
+    Returns:
+        `Datetime("us")`, named `time`.
+    """
+    stamps = times.cast(pl.Datetime("us"))
+    even = pl.datetime_range(first, last, frequency, time_unit="us", eager=True)
+    if frequency.endswith(("mo", "q", "y")) and (stamps == stamps.dt.month_end()).all():
+        even = pl.datetime_range(first.replace(day=1), last, frequency, time_unit="us", eager=True).dt.month_end()
+        even = even.filter(even <= last)
+    return even.alias("time")

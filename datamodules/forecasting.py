@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from datamodules.base import BaseDataModule, Split
-from datamodules.calendar import CalendarFeature, calendar_features, extend
+from datamodules.calendar import CalendarFeature, calendar_features, calendar_name, extend
 from datamodules.regularize import MissingPolicy
 from datamodules.series import Boundary, Series, SeriesSource
 from datamodules.windows import Windows
@@ -99,6 +99,14 @@ class ForecastingDataModule(BaseDataModule):
         return self.source.num_future_covariates + len(self.calendar)
 
     @property
+    def covariate_columns(self) -> dict[str, tuple[str, ...]]:
+        """Names of the columns of `past_covariates` and `future_covariates`, as far as they are known."""
+        columns = dict(self.source.covariate_columns)
+        if self.calendar and len(columns.get("future_covariates", ())) == self.source.num_future_covariates:
+            columns["future_covariates"] = (*columns.get("future_covariates", ()), *map(calendar_name, self.calendar))
+        return {name: names for name, names in columns.items() if names and len(set(names)) == len(names)}
+
+    @property
     def num_static_covariates(self) -> int:
         """Number of attributes of a channel, S."""
         return self.source.num_static_covariates
@@ -112,7 +120,7 @@ class ForecastingDataModule(BaseDataModule):
                 raise ValueError(
                     f"data.max_missing: {series.repairs.share:.1%} of the data would be dropped or made up, more than "
                     f"{self.max_missing:.1%} ({series.repairs.describe()}); check the time column, its format and the "
-                    "frequency, or raise data.max_missing"
+                    "frequency, or raise data.max_missing; of several series in one long table make a column each"
                 )
             self._series = self._with_calendar(series)
         return self._series
@@ -203,8 +211,10 @@ class ForecastingDataModule(BaseDataModule):
 
     @override
     def notes(self) -> list[str]:
-        repairs = self.series.repairs
-        return [repairs.describe()] if repairs else []
+        series, zone = self.series, self.series.time_zone
+        features = ", features of the calendar too" if self.calendar else ""
+        utc = [f"timestamps of {zone}: read as UTC{features}"] if zone is not None else []
+        return [*utc, *([series.repairs.describe()] if series.repairs else [])]
 
     def fingerprint(self) -> dict[str, Any]:
         """Source, size, period and the checksum of what was read, after missing values were settled."""
@@ -231,6 +241,7 @@ class ForecastingDataModule(BaseDataModule):
             "split": f"rows 0-{train:,} train, to {val:,} validation, to {test:,} test",
             "windows": f"look-back {self.look_back}, horizon {self.horizon}, stride 1; "
             f"{len(self.dataset('test')):,} in test, no window dropped",
+            **({"time": f"given in {self.series.time_zone}, read as UTC"} if self.series.time_zone else {}),
             "scale": "each channel standardised with the mean and deviation of its training rows",
             "selection": "on the validation split only",
         }

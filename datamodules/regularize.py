@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from datamodules.calendar import even_times
 from datamodules.repairs import Repairs
 from datamodules.table_reader import as_numbers, row_name
 
@@ -29,6 +30,7 @@ def regularize(
     columns: Sequence[str],
     num_channels: int,
     missing: MissingPolicy,
+    num_past_covariates: int = 0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Repairs]:
     """Orders a table by time and settles its missing values.
 
@@ -38,9 +40,10 @@ def regularize(
         time_column: Name of the time column.
         time_format: Format of a text time column; None recognises ISO 8601.
         frequency: Time between rows as a polars duration; None leaves gaps alone.
-        columns: The columns to keep; the first `num_channels` are the targets.
+        columns: The columns to keep: targets, past covariates, known-future covariates.
         num_channels: Number of target columns.
         missing: The policy.
+        num_past_covariates: Number of past covariates, which nobody reads beyond the last target.
 
     Returns:
         times: `datetime64[us]` (T + F,), where F trailing rows have no target at all.
@@ -57,7 +60,17 @@ def regularize(
         raise ValueError(f"{name}: no column named {absent[0]!r}; its columns are {frame.columns}")
     if frame.is_empty():
         raise ValueError(f"{name} has no rows")
-    numbers = [as_numbers(frame[column], place=name) for column in columns]
+    twice = [column for place, column in enumerate(columns) if column in (time_column, *columns[:place])]
+    if twice:
+        raise ValueError(f"{name}: column {twice[0]!r} is named for two roles (time, channel, covariate); give it one")
+    doubled = [column for column in columns if f"{column}_duplicated_0" in frame.columns]  # polars' name for it
+    if doubled:
+        raise ValueError(f"{name}: column {doubled[0]!r} stands twice in the header; rename one of them")
+    # Their places for names: a column of numbers may be called `time` too.
+    numbers = [
+        as_numbers(frame[column], place=name, booleans=place >= num_channels).alias(str(place))
+        for place, column in enumerate(columns)
+    ]
     frame = pl.DataFrame([timestamps(frame, name=name, column=time_column, time_format=time_format), *numbers])
     rows_read = len(frame)
     unsorted = int((np.diff(frame["time"].to_numpy()).astype(np.int64) < 0).sum())
@@ -65,7 +78,7 @@ def regularize(
     rows_apart = len(frame)
     if frequency is not None:
         frame = _without_gaps(frame, name, frequency, missing)
-    table = frame.select(columns).to_numpy().astype(np.float64)  # null becomes NaN
+    table = frame.drop("time").to_numpy().astype(np.float64)  # null becomes NaN
     known = np.isfinite(table)
     length = _observed_length(known[:, :num_channels])
     if length == 0:
@@ -74,7 +87,7 @@ def regularize(
     if empty:
         raise ValueError(f"{name}: column {empty[0]!r} holds no number at all; leave it out")
     unknown = ~known
-    unknown[length:, :num_channels] = False
+    unknown[length:, : num_channels + num_past_covariates] = False
     _check_complete(unknown, name, columns, frame["time"], missing)
     counts = dict(zip(columns, unknown.sum(axis=0).tolist(), strict=True))
     repairs = Repairs(
@@ -120,7 +133,19 @@ def timestamps(frame: pl.DataFrame, *, name: str, column: str, time_format: str 
     Raises:
         ValueError: A cell is empty, or no timestamp.
     """
+    return _read_times(frame, name=name, column=column, time_format=time_format).cast(pl.Datetime("us")).alias("time")
+
+
+def time_zone(frame: pl.DataFrame, *, name: str, column: str, time_format: str | None) -> str | None:
+    """The zone that timestamps are given in, which `timestamps` turns into UTC; None where they have none."""
+    first = _read_times(frame.head(1), name=name, column=column, time_format=time_format)
+    return first.dtype.time_zone if isinstance(first.dtype, pl.Datetime) else None
+
+
+def _read_times(frame: pl.DataFrame, *, name: str, column: str, time_format: str | None) -> pl.Series:
     times = frame[column]
+    if times.dtype.is_integer() and time_format is not None:
+        times = times.cast(pl.String)  # 20240131, which a CSV reader takes for a number
     if times.dtype == pl.String:
         texts = times
         try:
@@ -132,13 +157,17 @@ def timestamps(frame: pl.DataFrame, *, name: str, column: str, time_format: str 
                 f"{row_name(name, first)}); state its format as time_format, e.g. '%d/%m/%Y %H:%M'"
             ) from error
     elif not times.dtype.is_temporal():
-        raise ValueError(f"{name}: the time column {column!r} holds {times.dtype}, expected text or timestamps")
+        raise ValueError(
+            f"{name}: the time column {column!r} holds {times.dtype} ({times[0]}), expected text or "
+            "timestamps; of whole numbers state the time_format, e.g. '%Y%m%d' for 20240131, '%s' for seconds "
+            "since 1970"
+        )
     if times.null_count():
         first = times.is_null().arg_max() or 0
         raise ValueError(
             f"{name}: {times.null_count()} rows have no timestamp in {column!r} (first: {row_name(name, first)})"
         )
-    return times.cast(pl.Datetime("us")).alias("time")
+    return times
 
 
 def _first_unread(texts: pl.Series, time_format: str | None) -> int:
@@ -158,12 +187,13 @@ def _in_order(frame: pl.DataFrame, name: str, missing: MissingPolicy) -> pl.Data
             before = int(backwards[0])
             raise ValueError(
                 f"{name}: timestamps are not sorted ({frame['time'][before + 1]} stands after "
-                f"{frame['time'][before]} in {row_name(name, before + 1)}); {_ADVICE}"
+                f"{frame['time'][before]} in {row_name(name, before + 1)}); {_ADVICE}; {_SEVERAL}"
             )
         repeated = np.flatnonzero(steps == 0)
         if len(repeated):
             raise ValueError(
-                f"{name}: {len(repeated)} rows repeat a timestamp (first: {frame['time'][int(repeated[0])]}); {_ADVICE}"
+                f"{name}: {len(repeated)} rows repeat a timestamp (first: {frame['time'][int(repeated[0])]}); "
+                f"{_ADVICE}; {_SEVERAL}"
             )
         return frame
     return frame.sort("time", maintain_order=True).unique("time", keep="last", maintain_order=True)
@@ -172,7 +202,7 @@ def _in_order(frame: pl.DataFrame, name: str, missing: MissingPolicy) -> pl.Data
 def _without_gaps(frame: pl.DataFrame, name: str, frequency: str, missing: MissingPolicy) -> pl.DataFrame:
     check_frequency(frequency, key=f"{name}: frequency")
     first, last = frame["time"][0], frame["time"][-1]
-    even = pl.select(pl.datetime_range(first, last, frequency, time_unit="us").alias("time"))
+    even = even_times(frame["time"], first=first, last=last, frequency=frequency).to_frame()
     off_grid = frame.join(even, on="time", how="anti")
     if len(off_grid):
         raise ValueError(
@@ -213,3 +243,4 @@ def _carried_forward(table: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 _ADVICE = "clean the file, or set data.missing to 'fill' or 'mask'"
+_SEVERAL = "of several series in one long table make a column each, or take PanelDataModule"

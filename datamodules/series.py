@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from datamodules.regularize import MissingPolicy, regularize
+from datamodules.regularize import MissingPolicy, regularize, time_zone
 from datamodules.repairs import Repairs
 
 Boundary = int | float
@@ -27,6 +27,7 @@ class Series:
         static_covariates: Attributes of each channel, float64 (C, S).
         channels: Names of the target channels.
         repairs: How much of the table was sorted, dropped, inserted and filled; None where nobody counted.
+        time_zone: The zone that the timestamps were given in; `times` is UTC then. None where they have none.
     """
 
     times: np.ndarray
@@ -37,6 +38,7 @@ class Series:
     static_covariates: np.ndarray
     channels: tuple[str, ...]
     repairs: Repairs | None = None
+    time_zone: str | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -64,6 +66,11 @@ class SeriesSource(ABC):
     def describe(self) -> str:
         """What the report calls the source."""
         return type(self).__name__
+
+    @property
+    def covariate_columns(self) -> dict[str, tuple[str, ...]]:
+        """Names of the columns of `past_covariates` and `future_covariates`, where the source knows them."""
+        return {}
 
     @property
     def num_past_covariates(self) -> int:
@@ -122,6 +129,7 @@ def build_series(
         columns=columns,
         num_channels=num_channels,
         missing=missing,
+        num_past_covariates=num_past_covariates,
     )
     length = len(observed)
     return Series(
@@ -133,4 +141,5 @@ def build_series(
         static_covariates=np.zeros((num_channels, 0)) if static_covariates is None else static_covariates,
         channels=tuple(columns[:num_channels]),
         repairs=repairs,
+        time_zone=time_zone(frame, name=name, column=time_column, time_format=time_format),
     )

@@ -84,6 +84,11 @@ class TableFile(SeriesSource):
 
     @property
     @override
+    def covariate_columns(self) -> dict[str, tuple[str, ...]]:
+        return {"past_covariates": self.past_covariates, "future_covariates": self.future_covariates}
+
+    @property
+    @override
     def num_past_covariates(self) -> int:
         return len(self.past_covariates)
 

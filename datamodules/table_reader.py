@@ -1,5 +1,6 @@
 """Tables of a user's own: the file, its rows as a person counts them, and its columns of numbers."""
 
+import csv
 import gzip
 import re
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ NULL_WORDS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "-")
 """What stands for a missing number."""
 _SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
 _WITH_COMMA = re.compile(r"[+-]?[\d.]*,[\d.,]*")
+_TWICE = re.compile(r"(.+)_duplicated_\d+")  # polars' name for it
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -67,11 +69,32 @@ def read_table(
     except pl.exceptions.NoDataError as error:
         raise ValueError(f"{file} is empty") from error
     except pl.exceptions.PolarsError as error:
-        raise ValueError(f"{file} is no readable table: {str(error).strip().splitlines()[0]}") from error
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"{file} is no readable table: {reason}{_broken_line(file)}") from error
+    if any("\ufffd" in name for name in frame.columns):
+        raise ValueError(f"{file}: its header is no UTF-8 ({', '.join(frame.columns)}); save the file as UTF-8")
     absent = [name for name in needed if name is not None and name not in frame.columns]
     if absent:
         raise ValueError(f"{file}: no column {absent[0]!r}; it has {', '.join(frame.columns)}{_separator(frame)}")
     return frame
+
+
+def _broken_line(file: Path) -> str:
+    """The first line of a CSV file that has more cells than its header, as the end of a message."""
+    if not file.name.endswith(".csv"):
+        return ""
+    with file.open(encoding="utf-8", errors="replace", newline="") as lines:
+        rows = csv.reader(lines)
+        try:
+            header = next(rows)
+            longer = next((row for row in rows if len(row) > len(header)), None)
+        except (csv.Error, StopIteration):
+            return ""
+    if longer is None:
+        return ""
+    mark = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
+    advice = f"; its columns seem to be separated by {mark!r}, save it with commas" if mark else ""
+    return f" (line {rows.line_num} has {len(longer)} cells, the header {len(header)}{advice})"
 
 
 def _separator(frame: pl.DataFrame) -> str:
@@ -129,6 +152,11 @@ def number_columns(
         raise ValueError(f"{key}: {place} has no column {unknown[0]!r}; it has {', '.join(frame.columns)}")
     names = [name for name in frame.columns if name not in taken and name not in exclude]
     for name in names:
+        if (twice := _TWICE.fullmatch(name)) and twice[1] in frame.columns and place.endswith((".csv", ".csv.gz")):
+            raise ValueError(
+                f"{place}: column {twice[1]!r} stands twice in the header, the second is read as {name!r}; "
+                f"{_leave_out(name, key)}"
+            )
         if frame.height and not frame[name].count():
             raise ValueError(f"{place}: column {name!r} is empty in every row; {_leave_out(name, key)}")
         if not (booleans and frame.schema[name] == pl.Boolean):
@@ -143,13 +171,14 @@ def _leave_out(name: str, key: str) -> str:
     return f"mend it, or leave the column out by name: {key}: [{name}]"
 
 
-def as_numbers(column: pl.Series, *, place: str, advice: str = "mend the file") -> pl.Series:
+def as_numbers(column: pl.Series, *, place: str, advice: str = "mend the file", booleans: bool = False) -> pl.Series:
     """A column as float64, null where a cell is empty.
 
     Args:
         column: Its rows in the order of the file.
         place: The file, for messages.
         advice: What the message tells the user to do.
+        booleans: Take truth values for 0 and 1.
 
     Raises:
         ValueError: A cell is no number, or too large for float32.
@@ -169,7 +198,7 @@ def as_numbers(column: pl.Series, *, place: str, advice: str = "mend the file") 
                 f"number{hint}; {advice}"
             )
     elif column.dtype.is_numeric() or column.dtype in (pl.Null, pl.Boolean):
-        if column.dtype == pl.Boolean and column.count():
+        if column.dtype == pl.Boolean and column.count() and not booleans:
             raise ValueError(f"{place}: column {column.name!r} holds truth values, expected numbers; {advice}")
         numbers = column.cast(pl.Float64)
     else:

@@ -1,9 +1,10 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
+from datamodules.calendar import extend
 from datamodules.series import Series, build_series
 from tests.conftest import waves
 
@@ -106,3 +107,57 @@ def test_a_timestamp_off_the_grid_names_the_frequency() -> None:
 def test_tables_that_cannot_be_used_say_why(frame: pl.DataFrame, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build(frame)
+
+
+MONTH_ENDS = ["2019-11-30", "2019-12-31", "2020-01-31", "2020-02-29", "2020-03-31", "2020-04-30", "2020-05-31"]
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [(MONTH_ENDS, ["2020-06-30", "2020-07-31"]), (["2020-01-30", "2020-02-29", "2020-03-30"], ["2020-04-30"])],
+)
+def test_months_are_counted_from_the_first_or_from_end_to_end(first: list[str], later: list[str]) -> None:
+    frame = pl.DataFrame({"time": first, "c0": range(len(first)), "c1": range(len(first))})
+    times = build(frame, frequency="1mo").times
+    assert extend(times, "1mo", len(first) + len(later)).astype("datetime64[D]").astype(str).tolist() == first + later
+
+
+def test_a_column_may_be_called_time_but_has_one_role_and_one_place() -> None:
+    frame = waves().rename({"time": "when", "c0": "time"})
+    arguments = {"name": "table", "time_column": "when", "frequency": "1h", "missing": "error"}
+    series = build_series(frame, columns=["time", "c1"], **arguments)
+    assert np.array_equal(series.values[:, 0], frame["time"].to_numpy())
+    with pytest.raises(ValueError, match="'c1' is named for two roles"):
+        build_series(frame, columns=["c1", "c1"], num_channels=1, **arguments)
+    with pytest.raises(ValueError, match="'c1' stands twice in the header"):
+        build_series(frame.with_columns(c1_duplicated_0=0), columns=["c1"], **arguments)
+
+
+def test_past_covariates_may_be_empty_beyond_the_last_target_and_truth_values() -> None:
+    frame = waves().with_columns(pl.when(pl.int_range(pl.len()) < 40).then(pl.col("c0")), holiday=pl.col("c1") > 0)
+    frame = frame.with_columns(pl.when(pl.int_range(pl.len()) < 40).then(pl.col("c1")))
+    series = build_series(
+        frame,
+        name="table",
+        time_column="time",
+        frequency="1h",
+        missing="error",
+        columns=["c0", "c1", "holiday"],
+        num_channels=1,
+        num_past_covariates=1,
+    )
+    assert len(series) == 40
+    assert np.array_equal(series.future_covariates[:, 0], frame["holiday"].to_numpy())
+
+
+@pytest.mark.parametrize(("time_format", "pattern"), [("%Y%m%d", "%Y%m%d"), ("%s", "%s")])
+def test_whole_numbers_are_times_where_their_format_is_stated(time_format: str, pattern: str) -> None:
+    days = waves().with_columns(
+        pl.Series("time", [datetime(2020, 1, 1) + timedelta(days=i) for i in range(len(waves()))])
+    )
+    numbers = days.with_columns(pl.col("time").dt.strftime(pattern).cast(pl.Int64))
+    arguments = {"name": "table", "time_column": "time", "frequency": "1d", "missing": "error", "columns": ["c0"]}
+    series = build_series(numbers, time_format=time_format, **arguments)
+    assert np.array_equal(series.times, days["time"].to_numpy())
+    with pytest.raises(ValueError, match="of whole numbers state the time_format"):
+        build_series(numbers, **arguments)

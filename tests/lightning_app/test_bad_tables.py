@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -111,6 +112,21 @@ def test_what_was_repaired_is_printed_and_kept(
     assert (repairs["repeated"], repairs["inserted"], repairs["filled"]) == (1, 3, {"c0": 3, "c1": 5})
     assert main(["test", "--ckpt_path", str(folder / "checkpoints" / "last.ckpt")]) == 0
     assert f"missing values: mask; {line}" in (folder / "report.md").read_text()
+
+
+def test_times_with_a_zone_are_said_to_be_read_as_utc_and_come_back_in_it(
+    fit_args: FitArgs, table_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zone = "Asia/Kolkata"
+    path = table_file.with_suffix(".parquet")
+    waves().with_columns(pl.col("time").dt.replace_time_zone(zone)).write_parquet(path)
+    assert main(fit_args(f"--data.series.path={path}", "--trainer.max_epochs=1")) == 0
+    assert f"data: timestamps of {zone}: read as UTC" in capsys.readouterr().out
+    folder = only_run(tmp_path / "runs")
+    assert main(["predict", "--ckpt_path", str(folder)]) == 0
+    times = pl.read_parquet(folder / "predictions.parquet")["time"]
+    assert times.dtype == pl.Datetime("us", zone)
+    assert times[0].replace(tzinfo=None) == waves()["time"][-1] + timedelta(hours=1)
 
 
 @pytest.mark.parametrize("frequency", ["1 hour", "0h"])

@@ -49,13 +49,13 @@ class ForecastExporter(Exporter):
     @property
     @override
     def inputs(self) -> tuple[TensorSpec, ...]:
-        module, columns = self.module, tuple(self.data.channels)
+        module = self.module
+        columns = {"past": tuple(self.data.channels), **self.data.covariate_columns}
         rows: dict[str, tuple[int | str, ...]] = {
             name: ("batch", *tensor.shape[1:]) for name, tensor in module.example_inputs().items()
         }
         return tuple(
-            TensorSpec(name, "float32", rows[name], unit="as given", columns=columns if name == "past" else None)
-            for name in self._given
+            TensorSpec(name, "float32", rows[name], unit="as given", columns=columns.get(name)) for name in self._given
         )
 
     @property

@@ -190,6 +190,7 @@ def test_quantiles_and_covariates_are_in_the_signature(table_file: Path) -> None
     assert shapes["past"] == ("batch", 48, 1)
     assert shapes["past_covariates"] == ("batch", 48, 1)
     assert shapes["future_covariates"][:2] == ("batch", 54)
+    assert [spec.columns for spec in package.manifest.inputs] == [("c0",), ("c1",), ("hour (0 to 23 as -0.5 to 0.5)",)]
     (output,) = package.manifest.outputs
     assert output.shape == ("batch", 6, 1, 3)
     assert output.levels == (0.1, 0.5, 0.9)
