@@ -1,11 +1,14 @@
 """A loss or a metric that is NaN or infinite ends the run."""
 
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from typing_extensions import override
+
+from models.base import BaseModule
 
 
 class DivergedError(RuntimeError):
@@ -44,16 +47,30 @@ class FiniteCheck(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.sanity_checking:
             at = f" after step {trainer.global_step} (epoch {trainer.current_epoch})" * (trainer.state.fn == "fit")
-            self._check_metrics(trainer, f"{at}; {_ADVICE}")
+            if not _is_empty(pl_module, "validation"):
+                self._check_metrics(trainer, f"{at}; {_ADVICE}")
 
     @override
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._check_metrics(trainer, ", so that the test has no result; look at the data of the split and at the fit")
+        if not _is_empty(pl_module, "test"):
+            advice = "look at the data of the split and at the fit"
+            self._check_metrics(trainer, f", so that the test has no result; {advice}")
 
     def _check_metrics(self, trainer: Trainer, what_to_do: str) -> None:
         for name, value in sorted(trainer.callback_metrics.items()):
             if name not in self.allowed and not bool(value.isfinite().all()):
                 raise DivergedError(f"{name} is {float(value):g}{what_to_do}")
+
+
+def _is_empty(pl_module: LightningModule, stage: Literal["validation", "test"]) -> bool:
+    """Whether no value counted, which makes metrics NaN; few batches of a stream may all be its warm-up."""
+    if not isinstance(pl_module, BaseModule):
+        return False
+    mean_loss = pl_module.val_loss if stage == "validation" else pl_module.test_loss
+    if mean_loss.weight:
+        return False
+    print(f"warning: the {stage} held no value that counts (padding or warm-up alone): no metrics", file=sys.stderr)  # noqa: T201
+    return True
 
 
 _ADVICE = (

@@ -22,6 +22,7 @@ def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setenv("LIGHTNING_APP_DATA", str(DATA))
     monkeypatch.setattr("sys.argv", ["lightning-app"])
+    monkeypatch.delenv("COLUMNS", raising=False)  # the test runner gives its own to parallel workers
 
 
 def needs(file: str) -> pytest.MarkDecorator:

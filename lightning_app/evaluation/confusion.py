@@ -74,7 +74,7 @@ def _page(table: np.ndarray, names: list[str]) -> list[str]:
     lines = [
         "# Classes",
         "",
-        "| class | in the test | found (recall) | right where said (precision) |",
+        "| class | in the test | recall | precision |",
         "|---|---:|---:|---:|",
     ]
     for index, name in enumerate(names):

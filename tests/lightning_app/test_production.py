@@ -4,7 +4,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from polars.testing import assert_frame_equal
 
 from lightning_app.__main__ import main
 from lightning_app.packaging import Package
@@ -40,4 +39,5 @@ def test_a_fit_becomes_a_champion_that_scores_a_table(
     assert main(["score", "model@champion", "rows.parquet", "--output", "scored.parquet"]) == 0
     scored, wanted = pl.read_parquet("scored.parquet"), Package.load("package").predict(rows)
     assert scored["model_version"].unique().to_list() == ["model@1"]
-    assert_frame_equal(scored.select(wanted.columns), wanted)
+    answered = scored.select(wanted.columns)
+    assert answered.rows() == wanted.cast(dict(answered.schema)).rows()  # rows that differ in size are lists in a file
