@@ -52,15 +52,15 @@ class ConfusionMatrix(Callback):
         if trainer.is_global_zero:
             for name in ("confusion.md", "confusion.png"):
                 (folder / name).unlink(missing_ok=True)  # of an earlier test
-        if self._counts is None:
-            return
-        counts = self._counts
+        everyone = [self._counts]
         if trainer.world_size > 1:
-            counts = trainer.strategy.reduce(counts, reduce_op="sum")  # type: ignore[assignment]
-        if not trainer.is_global_zero:
+            everyone *= trainer.world_size
+            torch.distributed.all_gather_object(everyone, None if self._counts is None else self._counts.cpu())
+        counts = [one for one in everyone if one is not None]  # a process may have had no batch
+        if not counts or not trainer.is_global_zero:
             return
         names = getattr(getattr(trainer, "datamodule", None), "class_names", None)
-        table = counts.cpu().numpy().astype(np.int64)
+        table = torch.stack(counts).sum(dim=0).cpu().numpy().astype(np.int64)
         texts = [str(name) for name in names or range(len(table))]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "confusion.md").write_text("\n".join(_page(table, texts)) + "\n")

@@ -67,16 +67,14 @@ class ForecastErrors(Callback):
         if trainer.is_global_zero:
             for name in ("channels.md", "channels.csv"):
                 (folder / name).unlink(missing_ok=True)  # of an earlier test
-        if not (isinstance(pl_module, Forecaster) and self._sums):
+        everyone = [self._sums]
+        if trainer.world_size > 1:
+            everyone *= trainer.world_size
+            torch.distributed.all_gather_object(everyone, self._sums)
+        parts = [part for part in everyone if part]  # a process may have had no batch
+        if not (isinstance(pl_module, Forecaster) and parts and trainer.is_global_zero):
             return
-        sums = {
-            name: trainer.strategy.reduce(value.float().to(pl_module.device), reduce_op="sum").double().cpu()
-            if trainer.world_size > 1
-            else value
-            for name, value in self._sums.items()
-        }
-        if not trainer.is_global_zero:
-            return
+        sums = {name: torch.stack([part[name] for part in parts]).sum(dim=0) for name in parts[0]}
         data: ForecastingDataModule = trainer.datamodule  # type: ignore[attr-defined]
         table = channel_errors({name: value.numpy() for name, value in sums.items()}, data)
         page = _page(table)

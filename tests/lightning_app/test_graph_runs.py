@@ -1,5 +1,6 @@
 """Fits on graphs through the command line: what is learned, resumed, and refused."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +71,12 @@ def test_digits_are_learned_and_predicted_node_by_node(graph_args: Callable[...,
     assert table.height == 1797
     assert table["node_id"].n_unique() == 1797
     assert "name: random_10_10_80" in (folder / "report.md").read_text()
+    assert (folder / "confusion.png").exists()
+    rows = [line.split("|")[2:4] for line in (folder / "confusion.md").read_text().splitlines() if "%" in line]
+    right = sum(int(count.replace(",", "")) * float(recall.strip(" %")) / 100 for count, recall in rows)
+    tested = sum(int(count.replace(",", "")) for count, _ in rows)
+    accuracy = json.loads((folder / "metrics.json").read_text())["test/accuracy"]
+    assert right / tested == pytest.approx(accuracy, abs=1e-3)
 
 
 def test_the_last_checkpoint_of_a_fit_is_saved_whatever_the_interval(
