@@ -124,8 +124,8 @@ def _newest(args: list[str], kind: str) -> Path | None:
         raise UsageError(f"ckpt_path: {kind!r} of which experiment? Give its config with -c, or its name as --run.name")
     path = latest_checkpoint(root, name, kind)
     where = Path(root) / name
-    if path is None and kind == "best":
-        raise UsageError(f"ckpt_path: no run in {where} has a checkpoint 'best.ckpt' yet")
+    if path is None and (kind == "best" or args[0] != "fit"):
+        raise UsageError(f"ckpt_path: no run in {where} has a checkpoint '{kind}.ckpt' yet")
     left_out = [
         run for run in newest_runs(root, name, kind) if path and run.created > RunFolder(path.parents[1]).created
     ]

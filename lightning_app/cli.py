@@ -39,6 +39,7 @@ from lightning_app.errors import UsageError, simplify
 from lightning_app.evaluation.confusion import ConfusionMatrix
 from lightning_app.evaluation.forecast_errors import ForecastErrors
 from lightning_app.evaluation.trajectory_report import TrajectoryReport
+from lightning_app.failed_part import with_failed_part
 from lightning_app.finished_fit import FinishedFit
 from lightning_app.history import History
 from lightning_app.merged_callbacks import merge_callbacks
@@ -263,7 +264,11 @@ class AppCLI(LightningCLI):
             seed = secrets.randbelow(2**32)
             self.config[self.subcommand]["seed_everything"] = seed
             print(f"seed: {seed}, drawn; --seed_everything {seed} repeats the run", flush=True)  # noqa: T201
-        super()._set_seed()
+        with self._placing_errors():
+            try:
+                super()._set_seed()
+            except ValueError as error:
+                raise UsageError(f"seed_everything: {error}") from error
 
     @override
     def instantiate_classes(self) -> None:
@@ -271,7 +276,8 @@ class AppCLI(LightningCLI):
             try:
                 super().instantiate_classes()
             except ValueError as error:  # raised by a constructor; jsonargparse wraps it into its tree of reasons
-                raise UsageError(simplify(str(error), ())) from error
+                message = simplify(str(error), ())
+                raise UsageError(with_failed_part(message, error, self.config[self.subcommand].as_dict())) from error
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

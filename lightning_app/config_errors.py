@@ -30,20 +30,35 @@ def check_configs(args: Sequence[str], options: Iterable[str]) -> None:
     for path in configs_of(args):
         root = _compose(path)
         if root is None:
-            continue
+            raise UsageError(f"{path}: is empty; a mapping with keys such as model, data and trainer is needed")
         if not isinstance(root, yaml.MappingNode):
             raise UsageError(f"{_place(path, root)}: a mapping with keys such as model, data and trainer is needed")
-        seen: dict[str, yaml.Node] = {}
+        _refuse_repeated_keys(path, root, set())
         for key, _ in root.value:
             name = str(key.value)
-            if name in seen:
-                raise UsageError(f"{_place(path, key)}: {name}: stands twice, first in line {_line(seen[name])}")
-            seen[name] = key
             if name.rstrip("+") not in known:
                 near = nearest(name, known)
                 where = _place(path, key)
                 advice = f"; {OF_THE_MODEL[name]}" if name in OF_THE_MODEL else near
                 raise UsageError(f"{where}: {name}: no such key{advice or '; allowed: ' + ', '.join(known)}")
+
+
+def _refuse_repeated_keys(path: Path, node: yaml.Node, visited: set[int]) -> None:
+    """YAML readers keep the last of several equal keys, without a word of the others."""
+    if id(node) in visited or isinstance(node, yaml.ScalarNode):
+        return
+    visited.add(id(node))  # an anchor may stand in many places
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_repeated_keys(path, item, visited)
+        return
+    seen: dict[str, yaml.Node] = {}
+    for key, value in node.value:
+        name = str(key.value)
+        if name in seen and name != "<<":
+            raise UsageError(f"{_place(path, key)}: {name}: stands twice, first in line {_line(seen[name])}")
+        seen[name] = key
+        _refuse_repeated_keys(path, value, visited)
 
 
 def check_yaml(args: Sequence[str]) -> None:
@@ -85,6 +100,8 @@ def configs_of(args: Sequence[str]) -> list[Path]:
     found = []
     for word, following in zip(args, [*args[1:], ""], strict=True):
         option, equals, value = word.partition("=")
+        if option in _CONFIG and not (value if equals else following):
+            raise UsageError(f"config: {option} stands without a file")
         if option in _CONFIG and Path(path := value if equals else following).is_file():
             found.append(Path(path))
     return found

@@ -29,6 +29,10 @@ _NOT_IN_MODULE = re.compile(
     r"module '(?P<module>[^']+)' has no attribute '(?P<name>[^']+)'"
     r"|cannot import name '(?P<imported>[^']+)' from '(?P<source>[^']+)'"
 )
+_LIBRARIES = (
+    "torch.optim", "torch.optim.lr_scheduler", "lightning.pytorch.callbacks", "lightning.pytorch.loggers",
+)  # fmt: skip
+"""Where classes lie whose names need no path."""
 OF_THE_MODEL = {
     "optimizer": "an optimizer is an argument of the model: model.optimizer",
     "lr_scheduler": "a scheduler is an argument of the model: model.scheduler",
@@ -148,8 +152,10 @@ def _unknown_class(name: str) -> str:
     if name == "torch_geometric" or (name.startswith(("models.graph", "datamodules.graph")) and not _installed()):
         return "graphs need PyG, which is not installed: pip install 'lightning-r2p[graph]'"
     advice = advice_on_ambiguous(name) or "give the name of an imported class, or its full path package.module.Class"
-    libraries = [sys.modules.get(package) for package in ("torch.optim", "torch.optim.lr_scheduler")]
+    libraries = [sys.modules.get(package) for package in _LIBRARIES]
     theirs = [known for library in libraries for known in getattr(library, "__all__", ())]
+    if name in theirs:
+        return f"{name} is not of the kind that is wanted here"
     return f"no class named {name!r}{nearest(name, [*known, *theirs])}; {advice}"
 
 

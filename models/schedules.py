@@ -25,7 +25,7 @@ class OneCycle(LambdaLR):
         div_factor: float = 25.0,
         final_div_factor: float = 1e4,
     ) -> None:
-        total_steps = _required(total_steps)
+        total_steps = _required(total_steps, warmup)
         peak_step = max(1.0, warmup * total_steps - 1)
         last_step = max(peak_step + 1, total_steps - 1)
         start, end = 1 / div_factor, 1 / (div_factor * final_div_factor)
@@ -51,7 +51,7 @@ class WarmupCosine(LambdaLR):
     def __init__(
         self, optimizer: Optimizer, total_steps: int | None = None, warmup: float = 0.1, floor: float = 0.0
     ) -> None:
-        total_steps = _required(total_steps)
+        total_steps = _required(total_steps, warmup)
         warmup_steps = max(1, round(warmup * total_steps))
 
         def factor(step: int) -> float:
@@ -62,7 +62,9 @@ class WarmupCosine(LambdaLR):
         super().__init__(optimizer, factor)
 
 
-def _required(total_steps: int | None) -> int:
+def _required(total_steps: int | None, warmup: float) -> int:
+    if not 0 <= warmup <= 1:
+        raise ValueError(f"model.scheduler.warmup: {warmup} given, a share of the steps from 0 to 1 is needed")
     if total_steps is None or total_steps < 1:
         raise ValueError(f"total_steps: {total_steps} given, at least 1 is needed (the trainer fills it in at fit)")
     return total_steps

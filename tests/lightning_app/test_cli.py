@@ -147,6 +147,8 @@ def test_best_without_an_experiment_or_a_run_says_what_is_missing(
     assert "'best' of which experiment?" in capsys.readouterr().err
     assert main(fit_args("--ckpt_path", "best", verb="test")) == 2
     assert "has a checkpoint 'best.ckpt' yet" in capsys.readouterr().err
+    assert main(fit_args("--ckpt_path", "last", verb="test")) == 2  # also of a model with nothing to fit
+    assert "has a checkpoint 'last.ckpt' yet" in capsys.readouterr().err
 
 
 def test_a_checkpoint_works_from_another_folder(

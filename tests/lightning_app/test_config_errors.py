@@ -22,6 +22,7 @@ def changed(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
 
 
 OPTIMIZER = "model.init_args.optimizer"
+PHASE = {"class_path": "PhaseTransformer", "init_args": {"period": 4, "hidden_size": -3}}
 STOP = {"class_path": "EarlyStopping", "init_args": {"monitr": "x"}}
 
 
@@ -39,6 +40,10 @@ STOP = {"class_path": "EarlyStopping", "init_args": {"monitr": "x"}}
         ("optimizer", {"lr": 1}, "optimizer: no such key; an optimizer is an argument of the model: model.optimizer"),
         ("run", {"nam": "x"}, "run.nam: no such option, did you mean '--run.name'?"),
         ("data.init_args.missing", "ignore", "data.missing: 'ignore' given; allowed: error, fill, mask"),
+        ("model.init_args.network", PHASE, "model.network: PhaseTransformer: Trying to create tensor with negative"),
+        ("seed_everything", -1, "seed_everything: -1 is not in bounds"),
+        (f"{OPTIMIZER}.class_path", "ReduceLROnPlateau", "ReduceLROnPlateau is not of the kind that is wanted here"),
+        ("trainer.callbacks", ["EarlyStoping"], "no class named 'EarlyStoping', did you mean 'EarlyStopping'?"),
         ("data.init_args.batch_size", 0, "data.batch_size: 0 given, at least 1 is needed"),
     ],
 )  # fmt: skip
@@ -63,6 +68,8 @@ def test_a_message_about_a_config_starts_with_file_and_line(
         ("model:\n  a: 1\n   b: 2\n", "wrong.yaml:3: no YAML: mapping values are not allowed here"),
         ("- a\n- b\n", "wrong.yaml:1: a mapping with keys such as model, data and trainer is needed"),
         ("seed_everything: 1\nseed_everything: 2\n", "wrong.yaml:2: seed_everything: stands twice, first in line 1"),
+        ("model:\n  init_args: {a: 1}\n  init_args: {}\n", "wrong.yaml:3: init_args: stands twice, first in line 2"),
+        ("# later\n", "wrong.yaml: is empty; a mapping with keys such as model, data and trainer is needed"),
     ],
 )
 def test_a_file_that_is_no_config_is_named(text: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:

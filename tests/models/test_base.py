@@ -22,6 +22,12 @@ def rates(scheduler: torch.optim.lr_scheduler.LRScheduler, steps: int) -> list[f
     return found
 
 
+@pytest.mark.parametrize("schedule", [OneCycle, WarmupCosine])
+def test_a_warmup_is_a_share_of_the_steps(schedule: type[OneCycle]) -> None:
+    with pytest.raises(ValueError, match=r"model.scheduler.warmup: 500 given, a share of the steps from 0 to 1"):
+        schedule(torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0), total_steps=1000, warmup=500)
+
+
 @pytest.mark.parametrize("factory", [OneCycle, WarmupCosine, partial(OneCycleLR, max_lr=0.1)])
 def test_a_scheduler_that_wants_the_number_of_steps_gets_it(factory) -> None:
     found = rates(make_scheduler(factory, optimizer(), lambda: 50), 50)
