@@ -22,6 +22,7 @@ from lightning_app.resume_overrides import config_changes
 from lightning_app.run import RunFolder, run_folder_of, write_whole
 from lightning_app.terminal import show
 from lightning_app.trained_on import TrainedOn, training_files
+from lightning_app.trust import trust_words
 
 _ROWS = "history_rows"
 
@@ -128,8 +129,10 @@ class RunRecord(Callback):
     @override
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         best = self.folder.checkpoints / "best.ckpt"
-        if trainer.is_global_zero and best.exists():
-            print(f"best checkpoint: {best}\ntest it: lightning-app test --ckpt_path {best}")  # noqa: T201
+        goes_on = self.started or self.checkpoint is None  # a fit that was at its end already leaves no folder
+        if trainer.is_global_zero and best.exists() and goes_on:
+            trust = trust_words(self.config)
+            print(f"best checkpoint: {best}\ntest it: lightning-app test --ckpt_path {best}{trust}")  # noqa: T201
 
     @override
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from lightning_app.errors import UsageError
-from models.trusted_classes import dotted_names
+from models.trusted_classes import dotted_names, modules_to_trust
 
 _OPTION = "--trust"
 _CONFIG = ("-c", "--config")
@@ -15,6 +15,12 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 _FILES = (*_SUFFIXES, ".ckpt", ".csv", ".parquet", ".txt", ".npz", ".onnx")
 _PLACES = ("--ckpt_path", "--output")
 """Options that name a file or folder, which may be called like a module: `--ckpt_path subprocess.run`."""
+
+
+def trust_words(config: Any) -> str:
+    """What `test --ckpt_path FILE` needs besides, ` --trust my_networks`; nothing without classes of the user's own."""
+    modules = modules_to_trust(config)
+    return f" {_OPTION} {','.join(modules)}" if modules else ""
 
 
 def split_trust(args: list[str], *, data: Collection[Path] = ()) -> tuple[set[str], list[str]]:

@@ -107,16 +107,11 @@ class TrustedClasses:
         Raises:
             UntrustedClassError: It does.
         """
-        if isinstance(config, dict):
-            for name, value in config.items():
-                is_path = name in ("class_path", "_class_path") and isinstance(value, str) and "." in value
-                if is_path and (reason := self._why_not_path(value)):
-                    raise UntrustedClassError(f"{source}: {key.lstrip('.') or name}: {reason}")
-                inner = key if name == "init_args" else f"{key}.{name}"
-                self.check_data(value, source, inner)
-        elif isinstance(config, list | tuple):
-            for index, value in enumerate(config):
-                self.check_data(value, source, f"{key}[{index}]")
+        refused = [(place, path) for place, path in _class_paths(config, key) if self._why_not_path(path)]
+        if refused:
+            place, path = refused[0]
+            modules = dict.fromkeys(_module(path) for _, path in refused)
+            raise UntrustedClassError(f"{source}: {place}: {_not_trusted(path, modules)}")
 
     def check_path(self, path: str) -> None:
         """Raises `ImportError` unless a path may be imported."""
@@ -130,26 +125,23 @@ class TrustedClasses:
             self._refused.append(reason)
             raise ImportError(reason)
 
-    def _knows(self, path: str) -> bool:
+    def knows(self, path: str) -> bool:
+        """Whether a path is of this project, a library, a plug-in or a package that the user named."""
         top = _top(path)
         if top in _OURS:  # a folder of the user's that is called as ours is trusted file by file
             return _is_ours(path) or any(path == name or path.startswith(f"{name}.") for name in self.named)
         return top in _LIBRARIES or top in self._packages or top in _plugins()
 
     def _why_not_path(self, path: str) -> str | None:
-        if path in self.named or self._knows(path) or _is_kind(imported(path)):
+        if path in self.named or self.knows(path) or _is_kind(imported(path)):
             return None
-        module = path.rsplit(".", 1)[0]
-        return (
-            f"{path} is code of {module!r}, which is not trusted here: a checkpoint, run folder or package is data. If "
-            f"you know that module, add --trust {module} (in Python: import it first)"
-        )
+        return _not_trusted(path, [_module(path)])
 
     def _why_not_object(self, path: str, found: Any) -> str | None:
         if path in self.named or path.rpartition(".")[0] in _FUNCTIONS:
             return None
         defined = sorted(canonical_import_paths(found))
-        foreign = [place for place in defined if not self._knows(place)]
+        foreign = [place for place in defined if not self.knows(place)]
         if foreign and not _is_kind(imported(path)):
             return f"{path} is {foreign[0]}, which is not trusted; --trust {path} allows it"
         if inspect.isclass(found) and (_is_kind(found) or not _LIBRARIES.intersection(map(_top, defined))):
@@ -165,6 +157,39 @@ class TrustedClasses:
 def trusted_classes() -> "TrustedClasses":
     """The rule that is active, or one that knows of no user."""
     return _active.get() or TrustedClasses()
+
+
+def modules_to_trust(config: Any) -> list[str]:
+    """Modules of the classes in plain data that a user has to trust by name, whom he trusts now left aside."""
+    token = _active.set(None)
+    try:
+        nobody = TrustedClasses()
+    finally:
+        _active.reset(token)
+    return list(dict.fromkeys(_module(path) for _, path in _class_paths(config) if not nobody.knows(path)))
+
+
+def _class_paths(config: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Place and import path of each class that plain data name."""
+    if isinstance(config, dict):
+        for name, value in config.items():
+            if name in ("class_path", "_class_path") and isinstance(value, str) and "." in value:
+                yield key.lstrip(".") or name, value
+            yield from _class_paths(value, key if name == "init_args" else f"{key}.{name}")
+    elif isinstance(config, list | tuple):
+        for index, value in enumerate(config):
+            yield from _class_paths(value, f"{key}[{index}]")
+
+
+def _not_trusted(path: str, modules: Iterable[str]) -> str:
+    return (
+        f"{path} is code of {_module(path)!r}, which is not trusted here: a checkpoint, run folder or package is data. "
+        f"If you know what it names, add --trust {','.join(modules)} (in Python: import it first)"
+    )
+
+
+def _module(path: str) -> str:
+    return path.rsplit(".", 1)[0]
 
 
 def dotted_names(value: Any) -> set[str]:

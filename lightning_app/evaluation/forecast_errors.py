@@ -119,7 +119,8 @@ def _page(table: pl.DataFrame) -> list[str]:
     ]
     for row in table.head(_MOST_ROWS).iter_rows(named=True):
         mase = "-" if np.isnan(row["mase"]) else f"{row['mase']:.4g}"
-        lines.append(f"| {row['channel']} | {row['values']:,} | {row['mae']:.5g} | {row['rmse']:.5g} | {mase} |")
+        channel = row["channel"].replace("|", "\\|")
+        lines.append(f"| {channel} | {row['values']:,} | {row['mae']:.5g} | {row['rmse']:.5g} | {mase} |")
     lines.append("")
     if len(table) > _MOST_ROWS:
         lines += [f"The first {_MOST_ROWS} of {len(table)} channels; all are in [channels.csv](channels.csv).", ""]

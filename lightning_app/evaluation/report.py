@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning_app.evaluation.training_curve import draw_training_curve
 from lightning_app.run import RunFolder, write_whole
+from lightning_app.trust import trust_words
 
 
 def write_report(
@@ -66,9 +67,7 @@ def write_report(
         "- lineage: [lineage.json](lineage.json): code, data fingerprint, versions",
         "- history: [metrics.csv](metrics.csv)",
         "",
-        "The same again, from this folder:",
-        "",
-        *_commands(folder, checkpoint),
+        *_commands(folder, checkpoint, trust_words(config)),
         "",
     ]
     write_whole(folder.report, "\n".join(lines))
@@ -88,14 +87,17 @@ def _files(config: Any) -> list[str]:
     return [config] if is_file else []
 
 
-def _commands(folder: RunFolder, checkpoint: Path | None) -> list[str]:
+def _commands(folder: RunFolder, checkpoint: Path | None, trust: str) -> list[str]:
     """What to type to fit and test once more, as lines of code."""
-    if checkpoint is None:
-        return ["    lightning-app test -c config.yaml"]
-    return [
-        "    lightning-app fit -c config.yaml",
-        f"    lightning-app test --ckpt_path {_relative(checkpoint, folder)}",
-    ]
+    if trust:  # modules of the user's are found in the folder that he works in
+        start, config = f"The same again, from `{Path.cwd()}`, where own modules were found:", folder.config.resolve()
+        tested = checkpoint.resolve() if checkpoint is not None else None
+    else:
+        start, config = "The same again, from this folder:", Path("config.yaml")
+        tested = Path(_relative(checkpoint, folder)) if checkpoint is not None else None
+    if tested is None:
+        return [start, "", f"    lightning-app test -c {config}"]
+    return [start, "", f"    lightning-app fit -c {config}", f"    lightning-app test --ckpt_path {tested}{trust}"]
 
 
 def _protocol(data: Any) -> dict[str, Any]:

@@ -117,7 +117,10 @@ class TableFiles:
         try:
             yield from self._read(path, num_rows)
         except pa.ArrowInvalid as error:
-            raise UsageError(f"{path}: cannot be read: {error}") from error
+            # PyArrow reads no missing array from parquet.
+            arrays = "; a row has nothing in a column of arrays: save that column as lists"
+            advice = arrays if "Expected all lists to be of size" in str(error) else ""
+            raise UsageError(f"{path}: cannot be read: {error}{advice}") from error
 
     def _read(self, path: Path, num_rows: int) -> Iterator[pa.Table]:
         if path.suffix in _PARQUET:

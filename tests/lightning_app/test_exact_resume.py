@@ -378,7 +378,9 @@ def test_repeating_the_command_of_a_finished_fit_trains_nothing_and_leaves_its_r
         files = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         capsys.readouterr()
         again = run([*args, "--ckpt_path", "last"])
-        assert f"nothing left to train from {folder / 'checkpoints' / 'last.ckpt'}: {why}" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert f"nothing left to train from {folder / 'checkpoints' / 'last.ckpt'}: {why}" in said
+        assert "test it:" not in said  # of a folder that is gone
         assert again.folder.path.resolve() == folder
         assert list((tmp_path / why).glob("*/*")) == [folder]
         assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == files

@@ -88,6 +88,7 @@ def test_every_verb_finds_it(door: str, network: str, folder: Path, fit_args: Ca
         answer = lightning_app(door, *command)
         assert answer.returncode == 0, (command, answer.stdout, answer.stderr)
     run = str(only_run(folder / "ddp"))
+    assert f"/best.ckpt --trust {network.removesuffix('.Drift')}\n" in answer.stdout
     test = ["test", "--ckpt_path", f"{run}/checkpoints/best.ckpt"]
     refused = lightning_app(door, *test)  # a run folder is data: it may not choose what is imported from here
     assert refused.returncode == 2
