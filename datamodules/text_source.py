@@ -20,6 +20,10 @@ class TextSource(ABC):
     def protocol(self) -> str:
         """How the text is split, in words."""
 
+    def notes(self) -> list[str]:
+        """What a person should know of how the text was read, a line each; called after `read`."""
+        return []
+
 
 class TinyShakespeare(TextSource):
     """1.1 million characters of Shakespeare's plays (Karpathy, char-rnn, 2015), one document.
@@ -65,7 +69,7 @@ class EnglishTopics(TextSource):
 
 
 class TextFiles(TextSource):
-    """Plain text files in UTF-8, one per split.
+    """Plain text files in UTF-8, one per split; a byte order mark is no part of the text.
 
     Args:
         train: Path of the training text.
@@ -77,19 +81,23 @@ class TextFiles(TextSource):
     def __init__(self, *, train: str, val: str, test: str | None = None, separator: str | None = None) -> None:
         self.paths = {"train": train, "val": val, "test": test or val}
         self.separator = separator
+        self._is_parted = True
 
     @override
     def read(self, *, root: str | None) -> dict[str, list[str]]:
-        found = {}
+        found, texts = {}, {}
         for split, name in self.paths.items():
             path = Path(name).expanduser()
             if not path.exists():
                 raise FileNotFoundError(f"data.text.{split}: {path} does not exist")
-            text = _read_utf8(path, key=f"data.text.{split}")
+            if not path.is_file():
+                raise ValueError(f"data.text.{split}: {path} is a folder; give a file, and a separator of documents")
+            text = texts[split] = _read_utf8(path, key=f"data.text.{split}")
             parts = text.split(self.separator) if self.separator else [text]
             found[split] = [part for part in parts if part.strip()]
             if not found[split]:
                 raise ValueError(f"data.text.{split}: {path} is empty")
+        self._is_parted = self.separator is None or any(self.separator in text for text in texts.values())
         return found
 
     @override
@@ -97,10 +105,16 @@ class TextFiles(TextSource):
         same = self.paths["test"] == self.paths["val"]
         return "a file per split" + ("; test is the validation file again" if same else "")
 
+    @override
+    def notes(self) -> list[str]:
+        if self._is_parted:
+            return []
+        return [f"the separator {self.separator!r} stands in no file, so that each is one document"]
+
 
 def _read_utf8(path: Path, *, key: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise ValueError(

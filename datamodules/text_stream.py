@@ -108,6 +108,7 @@ class TextStreamDataModule(StreamDataModule):
         self.root = root
         self._vocabulary: tuple[str, ...] | None = None
         self._streams: dict[str, TokenStream] = {}
+        self._unknown: dict[str, Counter[str]] = {}
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -206,6 +207,19 @@ class TextStreamDataModule(StreamDataModule):
         }
 
     @override
+    def notes(self) -> list[str]:
+        notes = self.text.notes()
+        for split, unknown in self._unknown.items():
+            if unknown:
+                shown = ", ".join(repr(token[:20]) for token, _ in unknown.most_common(5))
+                total = len(self._streams[split].tokens) - 1
+                notes.append(
+                    f"{split}: {unknown.total():,} of {total:,} {self.level}s are not in the vocabulary and are read "
+                    f"as {UNKNOWN}: {shown}{', ...' if len(unknown) > 5 else ''}"
+                )
+        return notes
+
+    @override
     def protocol(self) -> dict[str, Any]:
         stream = self.dataset("test")
         return {
@@ -226,6 +240,8 @@ class TextStreamDataModule(StreamDataModule):
         kept = counts.most_common(self.max_vocab_size - 1 if self.max_vocab_size else None)
         self._vocabulary = (UNKNOWN, *sorted(token for token, _ in kept))
         index = {token: place for place, token in enumerate(self._vocabulary)}
+        for split, documents in tokens.items():
+            self._unknown[split] = Counter(token for document in documents for token in document if token not in index)
         self._streams = {
             split: TokenStream([np.array([index.get(token, 0) for token in document]) for document in documents])
             for split, documents in tokens.items()

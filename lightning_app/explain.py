@@ -35,6 +35,8 @@ def _explain(given: argparse.Namespace, trained: TrainedRun) -> None:
     module, data = trained.model, trained.datamodule
     if type(module).__module__.split(".")[:2] != ["models", "graph"]:  # PyG need not be installed to say so
         raise UsageError(f"ckpt_path: explain is for models that classify nodes, this one is a {type(module).__name__}")
+    from torch_geometric.data import Data
+
     from datamodules.graph import NodeDataModule
     from models.graph import NodeClassifier, explain_node
 
@@ -44,6 +46,8 @@ def _explain(given: argparse.Namespace, trained: TrainedRun) -> None:
             f"{type(data).__name__}"
         )
     graph = data.graph
+    if not isinstance(graph, Data):
+        raise UsageError("data.graph: the graph has types of nodes; explanations are for graphs of one type")
     trained.differences()  # the answers of a graph that has changed are not explained
     names = _names(graph)
     node = _number(given.node, names)

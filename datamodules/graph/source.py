@@ -149,9 +149,11 @@ def notes_of(counts: Mapping[str, Any]) -> list[str]:
     """Lines on the counts of `check_graph`, `check_typed_graph` or `check_graphs` that a person should know."""
     merged = counts.get("num_merged_edges", 0)
     merged += sum(edges["num_merged_edges"] for edges in counts.get("edges", {}).values())
-    unlabelled = counts.get("num_unlabelled", 0)
-    if unlabelled == counts.get("num_graphs", counts.get("num_nodes")):
-        unlabelled = 0  # a graph that has no labels at all, as links need none
+    unlabelled = 0
+    for labels in (counts, *counts.get("nodes", {}).values()):
+        missing = labels.get("num_unlabelled", 0)
+        if missing != labels.get("num_graphs", labels.get("num_nodes")):  # all: a graph without labels, as for links
+            unlabelled += missing
     return [
         *([f"{merged:,} rows of edges repeat another one and were merged with it"] if merged else []),
         *([f"{unlabelled:,} without a label, which are in no split"] if unlabelled else []),

@@ -161,7 +161,9 @@ def class_labels(labels: pl.Series, *, place: str) -> tuple[Tensor, list[str]]:
         labels = labels.cast(pl.String)
     if labels.dtype.is_integer():
         labels = labels.set(labels < 0, None)
-    elif labels.dtype != pl.String:
+    elif labels.dtype == pl.String:
+        labels = labels.set(labels.str.strip_chars() == "", None)  # parquet tells an empty text from none
+    else:
         raise ValueError(f"{place}: label {labels.name!r} holds {labels.dtype}; classes are integers or texts")
     names = labels.drop_nulls().unique().sort()
     if not len(names):
@@ -190,6 +192,7 @@ def times(column: pl.Series, *, place: str) -> Tensor:
 def split_masks(column: pl.Series, *, place: str) -> dict[str, Tensor]:
     """`train_mask`, `val_mask` and `test_mask`, bool (N,), of a column of `train`, `val` (`validation`), `test`."""
     texts = column.cast(pl.String).str.to_lowercase()
+    texts = texts.set(texts.str.strip_chars() == "", None)
     wrong = texts.is_not_null() & ~texts.is_in(list(_SPLITS))
     if wrong.any():
         raise ValueError(

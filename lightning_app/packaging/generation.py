@@ -1,5 +1,6 @@
 """Generation: a language model's package continues texts, token by token, without torch."""
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,11 +26,16 @@ def generate(package: "Package", prompt: str, num_tokens: int, *, temperature: f
         raise RequestError(f"num_tokens: {num_tokens} given, at least 1 is needed")
     if not 0 <= temperature < np.inf:
         raise RequestError(f"temperature: {temperature} given, a number from 0 is needed")
+    if not isinstance(prompt, str):
+        raise RequestError(f"prompt: {type(prompt).__name__} given, a text is needed")
     tokens = tokenizer.encode(prompt)
     if tokenizer.end_of_line is not None and not prompt.endswith("\n"):
         tokens = tokens[:-1]  # the end of a line that is still being written
     if not len(tokens):
         raise RequestError(f"prompt: {prompt!r} given, at least one {tokenizer.level} is needed to go on from")
+    if unknown := tokenizer.unknown(prompt):
+        shown = ", ".join(map(repr, unknown[:10]))
+        warnings.warn(f"prompt: the model knows no {shown}; read as {tokenizer.vocabulary[0]}", stacklevel=3)
     drawn, chunk, state = [*tokens], tokens[None], None
     generator = np.random.default_rng(seed)
     for _ in range(num_tokens):

@@ -110,7 +110,8 @@ class Package:
             seed: Of the draws; None draws otherwise each time.
 
         Returns:
-            The prompt and what follows; tokens that the vocabulary does not hold are its unknown token.
+            The prompt and what follows; tokens that the vocabulary does not hold are its unknown token, and a warning
+            names them.
 
         Raises:
             RequestError: The package is no language model of text, or the prompt is empty.

@@ -72,6 +72,10 @@ class Tokenizer:
         """
         return np.array([self._index.get(token, 0) for token in self._split(text)], dtype=np.int64)
 
+    def unknown(self, text: str) -> list[str]:
+        """Characters or words of a text that the vocabulary does not hold, sorted."""
+        return sorted({token for token in self._split(text) if token not in self._index})
+
     def decode(self, tokens: Sequence[int] | Array) -> str:
         """The text of tokens; blanks between words are one blank.
 

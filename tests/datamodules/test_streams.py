@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,21 @@ def test_words_end_lines_and_rare_ones_are_unknown(tmp_path: Path) -> None:
     assert data.protocol()["split"] == "a file per split; test is the validation file again"
 
 
+def test_what_the_vocabulary_lacks_and_a_separator_that_stands_nowhere_are_said(
+    stream_args: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("odd.txt").write_text("\ufeffab☃ab☃äb\n", encoding="utf-8")
+    data = TextStreamDataModule(text=TextFiles(train="odd.txt", val="odd.txt"), batch_size=1, chunk_size=8)
+    assert data.vocabulary == ("<unk>", "\n", "a", "b", "ä", "☃")  # and no byte order mark
+    assert data.notes() == []
+    assert main(stream_args("--trainer.fast_dev_run", "1", "--data.text.val", "odd.txt")) == 0
+    assert (
+        "data: val: 3 of 8 chars are not in the vocabulary and are read as <unk>: '☃', 'ä'" in capsys.readouterr().out
+    )
+    assert main(stream_args("--data.text.separator", r"\n\n", "--trainer.max_epochs", "1")) == 0
+    assert r"data: the separator '\\n\\n' stands in no file, so that each is one document" in capsys.readouterr().out
+
+
 @needs("tinyshakespeare/input.txt")
 def test_shakespeare_is_split_as_published() -> None:
     from datamodules import TinyShakespeare
@@ -138,6 +154,7 @@ BAD = [
     (("--data.batch_size", "900", "--data.arrangement", "aligned"), "documents; use fewer, or arrangement: packed"),
     (("--data.text.train", "nowhere.txt"), "data.text.train: nowhere.txt does not exist"),
     (("--data.text.val", "empty.txt"), "data.text.val: empty.txt is empty"),
+    (("--data.text.val", "."), "data.text.val: . is a folder; give a file"),
     (("--data.text.val", "one.txt"), "data.text: the val text holds no two chars in a row"),
     (("--model.encoder.hidden_size", "0"), "encoder.hidden_size: 0 given, at least 1 is needed"),
 ]  # fmt: skip

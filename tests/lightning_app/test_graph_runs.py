@@ -152,19 +152,23 @@ data:
 """
 
 
-def test_a_graph_with_types_is_learned_from_tables() -> None:
+def test_a_graph_with_types_is_learned_from_tables(capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     camp, wrote = rng.integers(0, 2, 40), rng.integers(0, 40, 240)
     pl.DataFrame({"id": [f"a{i}" for i in range(40)], "f": camp + 0.1 * rng.random(40)}).write_parquet(
         "authors.parquet"
     )
     labels = ["wet" if camp[author] else "dry" for author in wrote]  # the paper itself tells nothing
+    labels[:3] = ["", "", ""]
     pl.DataFrame({"id": range(240), "g": rng.random(240), "label": labels}).write_parquet("papers.parquet")
     pl.DataFrame({"source": [f"a{i}" for i in wrote], "target": range(240)}).write_parquet("wrote.parquet")
     Path("typed.yaml").write_text(TYPED)
     finished = run(["fit", "-c", "typed.yaml"])
     assert finished.trainer.callback_metrics["val/accuracy"] > 0.95
+    assert "data: 3 without a label, which are in no split" in capsys.readouterr().out
     checkpoint = str(finished.folder.checkpoints / "best.ckpt")
+    assert main(["explain", "--ckpt_path", checkpoint, "--node", "7"]) == 2
+    assert "the graph has types of nodes; explanations are for graphs of one type" in capsys.readouterr().err
     assert main(["predict", "--ckpt_path", checkpoint]) == 0
     assert pl.read_parquet(finished.folder.path / "predictions.parquet")["label"].to_list().count("wet") > 50
 

@@ -84,6 +84,8 @@ def test_a_run_is_loaded_and_text_goes_to_tokens_and_back(stream_args: Callable[
     assert package.generate(prompt, 10, seed=1) == package.generate(prompt, 10, seed=1)
     with pytest.warns(UserWarning, match="the model knows no 'Q'"):
         assert np.array_equal(data.encode("aQ")[0], [data.encode("a")[0, 0], 0])
+    with pytest.warns(UserWarning, match="the model knows no 'Q'; read as <unk>"):
+        package.generate("aQ", 1, seed=1)
     for wrong in (data.encode, lambda text: package.generate(text, 3)):
         with pytest.raises(ValueError, match="at least one char is needed"):
             wrong("")

@@ -135,6 +135,15 @@ def test_a_table_that_is_not_there_says_where_it_was_looked_for(tmp_path: Path) 
         GraphTable(nodes="nodes.txt", edges="nodes.txt", label="y").read()
 
 
+def test_empty_texts_are_no_labels_and_in_no_split(write) -> None:
+    nodes = {"id": ["a", "b", "c"], "x": [0.0, 1.0, 2.0], "kind": ["", "ill", " "], "part": ["train", "", "test"]}
+    edges = write("edges", {"source": ["a"], "target": ["b"]})
+    graph = GraphTable(nodes=write("nodes", nodes), edges=edges, label="kind", split="part").read()
+    assert graph.class_names == ["ill"]
+    assert graph.y.tolist() == [-1, 0, -1]
+    assert (graph.train_mask.tolist(), graph.test_mask.tolist()) == ([True, False, False], [False, False, True])
+
+
 def test_negative_labels_are_no_labels(write) -> None:
     nodes = write("nodes", {"id": list(range(20)), "f": [1.0] * 20, "y": [-1, 3, 8, 8] * 5})
     data = GraphTable(nodes=nodes, edges=write("edges", {"source": [0], "target": [1]}), label="y").read()
