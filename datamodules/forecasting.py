@@ -213,7 +213,7 @@ class ForecastingDataModule(BaseDataModule):
     def notes(self) -> list[str]:
         series, zone = self.series, self.series.time_zone
         features = ", features of the calendar too" if self.calendar else ""
-        utc = [f"timestamps of {zone}: read as UTC{features}"] if zone is not None else []
+        utc = [f"timestamps with a zone ({zone}): read as UTC{features}"] if zone is not None else []
         return [*utc, *([series.repairs.describe()] if series.repairs else [])]
 
     def fingerprint(self) -> dict[str, Any]:

@@ -253,7 +253,13 @@ class PanelDataModule(StreamDataModule):
     def notes(self) -> list[str]:
         dropped = {ticker.name: ticker.dropped for ticker in self.tickers if ticker.dropped}
         counts = ", ".join(f"{name} {count:,}" for name, count in dropped.items())
-        return [f"rows without a number left out: {counts}"] if dropped else []
+        zone = self.panel.time_zone
+        utc = (
+            [f"timestamps with a zone ({zone}): read as UTC, where a day may be another one"]
+            if zone is not None
+            else []
+        )
+        return [*utc, *([f"rows without a number left out: {counts}"] if dropped else [])]
 
     @override
     def fingerprint(self) -> dict[str, Any]:

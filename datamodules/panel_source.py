@@ -9,7 +9,7 @@ import polars as pl
 from typing_extensions import override
 
 from datamodules.published import DailyMarket
-from datamodules.regularize import timestamps
+from datamodules.regularize import time_zone, timestamps
 from datamodules.table_reader import as_numbers, read_table, row_name, table_path
 
 
@@ -32,6 +32,9 @@ class Ticker:
 
 class PanelSource(ABC):
     """A place that a panel is read from."""
+
+    time_zone: str | None = None
+    """The zone that the timestamps were given in, known once they are read; those of tickers are UTC then."""
 
     @abstractmethod
     def read(self, *, root: str | None) -> list[Ticker]:
@@ -92,6 +95,7 @@ class PanelFile(PanelSource):
         if not len(frame):
             raise ValueError(f"{file} has no rows")
         name = str(file)
+        self.time_zone = time_zone(frame, name=name, column=self.time_column, time_format=self.time_format)
         ticker = (
             pl.Series([self.value_column]).new_from_index(0, len(frame))
             if self.ticker_column is None

@@ -256,3 +256,11 @@ def test_a_file_with_one_series_needs_no_tickers() -> None:
     panel = ("--data.panel=PanelFile", "--data.panel.path=one.csv", "--data.panel.ticker_column=", "--data.horizon=10")
     few = ("--trainer.max_epochs=1", "--model.warm_up=8", "--data.batch_size=1")
     assert main(["fit", "-c", str(CONFIGS / "recurrent/market_lstm63.yaml"), *panel, *few]) == 0
+
+
+def test_days_with_a_zone_are_said_to_be_read_as_utc() -> None:
+    table = panel_table().with_columns(pl.col("date").cast(pl.Datetime("us")).dt.replace_time_zone("Europe/Berlin"))
+    assert module(table).notes() == [
+        "timestamps with a zone (Europe/Berlin): read as UTC, where a day may be another one"
+    ]
+    assert module().notes() == []

@@ -121,7 +121,7 @@ def test_times_with_a_zone_are_said_to_be_read_as_utc_and_come_back_in_it(
     path = table_file.with_suffix(".parquet")
     waves().with_columns(pl.col("time").dt.replace_time_zone(zone)).write_parquet(path)
     assert main(fit_args(f"--data.series.path={path}", "--trainer.max_epochs=1")) == 0
-    assert f"data: timestamps of {zone}: read as UTC" in capsys.readouterr().out
+    assert f"data: timestamps with a zone ({zone}): read as UTC" in capsys.readouterr().out
     folder = only_run(tmp_path / "runs")
     assert main(["predict", "--ckpt_path", str(folder)]) == 0
     times = pl.read_parquet(folder / "predictions.parquet")["time"]
