@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.graph.flat_graphs import FlatGraphs
+from datamodules.graph.node_names import names_of
 from datamodules.graph.source import GraphSetSource, GraphSource
 from datamodules.graph.table_columns import (
     class_labels,
@@ -110,7 +111,7 @@ class GraphTable(GraphSource):
             ),
             y=y,
             class_names=class_names,
-            node_names=ids.to_numpy(),
+            node_names=names_of(ids),
         )
         if self.weight is not None:
             data.edge_weight = feature_matrix(edges, [self.weight], place=self.edges)[:, 0]

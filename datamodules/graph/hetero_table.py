@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from datamodules.graph.graph_check import add_reverse_edges
 from datamodules.graph.graph_table import edge_columns
+from datamodules.graph.node_names import names_of
 from datamodules.graph.source import GraphSource
 from datamodules.graph.table_columns import (
     feature_columns,
@@ -128,7 +129,7 @@ class HeteroGraphTable(GraphSource):
             exclude = table.exclude or ()
             features = feature_columns(frame, table.features, taken=roles, exclude=exclude, place=table.path, key=key)
             store.x = feature_matrix(frame, features, place=table.path)
-            store.node_names = ids.to_numpy()
+            store.node_names = names_of(ids)
             if table.label or kind == self.target_type:
                 store.y, store.class_names = node_classes(frame, table.label or None, place=table.path)
             if table.time:

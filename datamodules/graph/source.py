@@ -28,7 +28,8 @@ class GraphSource(ABC):
     What `read` returns has `x` float32 (N, F) dense or `torch.sparse_csr`, `edge_index` int64 (2, E) from source to
     target, `y` int64 (N,) with -1 for nodes without a label, and `source_name`; maybe `edge_weight` float32 (E,),
     `train_mask`, `val_mask`, `test_mask` bool (N,) or (N, num_splits) with `split_name` (their protocol),
-    `node_time` int64 (N,), `edge_time` int64 (E,), `class_names` (list of C texts) and `node_names` (array of N ids).
+    `node_time` int64 (N,), `edge_time` int64 (E,), `class_names` (list of C texts) and `node_names` (N ids, an array or
+    `TextNames`).
     A graph with types is a `HeteroData` whose `target_type` says which nodes have labels.
 
     Attributes:

@@ -1,3 +1,5 @@
+import numpy as np
+import polars as pl
 import pytest
 import torch
 import torch_geometric.typing
@@ -14,6 +16,7 @@ from torch_geometric.sampler import (
 )
 
 import datamodules.graph.neighbor_sampler as module
+from datamodules.graph import GraphTable
 from datamodules.graph.neighbor_sampler import CompiledNeighborSampler, NeighborSampler, neighbor_sampler
 from datamodules.graph.typed_sampler import TypedNeighborSampler
 from tests.datamodules.graph.graphs_to_sample import random_graph
@@ -51,6 +54,17 @@ def test_a_node_loader_reads_features_of_what_was_sampled():
         assert torch.equal(batch.n_id[batch.edge_index], data.edge_index[:, batch.e_id])
         seen.append(batch.n_id[: batch.batch_size])
     assert torch.equal(torch.cat(seen), torch.arange(90))
+
+
+def test_loaders_take_a_table_whose_ids_are_texts() -> None:
+    ids = [f"n{i}" for i in range(20)]
+    pl.DataFrame({"id": ids, "x": np.arange(20.0)}).write_csv("nodes.csv")
+    pl.DataFrame({"source": ids, "target": ids[1:] + ids[:1], "when": range(20)}).write_csv("edges.csv")
+    graph = GraphTable(nodes="nodes.csv", edges="edges.csv", time="when").read()
+    sampler = neighbor_sampler(graph, fan_out=[2, 2], time_attr="edge_time")
+    for batch in NodeLoader(graph, sampler, input_nodes=None, batch_size=8, input_time=torch.full((20,), 9)):
+        assert graph.node_names[batch.n_id].tolist() == [f"n{int(x)}" for x in batch.x[:, 0]]
+        assert not batch.edge_time.numel() or batch.edge_time.max() <= 9
 
 
 def test_a_link_loader_reads_ends_and_negatives():
