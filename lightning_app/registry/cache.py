@@ -99,7 +99,14 @@ class Cache:
         try:
             yield partial
             fetched = next((path.parent for path in partial.rglob("manifest.json")), partial)
-            _, found, _ = read_folder(fetched, keep=())
+            try:
+                _, found, _ = read_folder(fetched, keep=())
+            except PackageError as error:
+                said = str(error).removeprefix("package: ").removeprefix(f"{fetched} ")
+                raise PackageError(
+                    f"package: what the registry keeps is damaged: {said}; where files are missing, register the "
+                    "package again"
+                ) from error
             if found != digest:
                 raise PackageError(f"package: digest {found} was fetched, the registry promised {digest}")
             target = self._packages / digest
