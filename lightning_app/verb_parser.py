@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from typing_extensions import override
 
-from lightning_app.errors import UsageError
+from lightning_app.errors import UsageError, nearest
 
 
 class VerbParser(argparse.ArgumentParser):
@@ -26,7 +26,8 @@ class VerbParser(argparse.ArgumentParser):
         epilog: str = "Words after -- go to each fit.",
         trusts: bool = False,
     ) -> None:
-        super().__init__(prog=f"lightning-app {verb}", description=description, epilog=epilog)
+        # argparse would take --overwrit for --overwrite: a typo must not be a guess.
+        super().__init__(prog=f"lightning-app {verb}", description=description, epilog=epilog, allow_abbrev=False)
         self.verb = verb
         self.set_defaults(trust=[])
         if trusts:
@@ -46,4 +47,7 @@ class VerbParser(argparse.ArgumentParser):
 
     @override
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{self.verb}: {message}")
+        unknown = message.removeprefix("unrecognized arguments: ").split()
+        known = [option for action in self._actions for option in action.option_strings]
+        near = nearest(unknown[0].partition("=")[0], known) if unknown != message.split() else ""
+        raise UsageError(f"{self.verb}: {message}{near}")

@@ -115,3 +115,9 @@ def test_compare_reads_all_configs_before_it_trains_the_first(
     assert main(["compare", "right.yaml", "wrong.yaml"]) == 2
     assert "wrong.yaml: look_back: 48 given, at least one period of 100 rows is needed" in capsys.readouterr().err
     assert not Path("runs").exists()
+
+
+def test_a_part_of_an_option_is_no_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "package", "table.parquet", "--output", "answers.parquet", "--overwrit"]) == 2
+    message = "error: score: unrecognized arguments: --overwrit, did you mean '--overwrite'?"
+    assert capsys.readouterr().err.strip() == message
