@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 from typing_extensions import override
 
@@ -59,7 +60,14 @@ class PredictionTable(Callback):
             print(f"predictions: {path}")  # noqa: T201
             if names:
                 print(f"probabilities: of {', '.join(names)}, in this order")  # noqa: T201
+        elif trainer.is_global_zero and not any(isinstance(other, BasePredictionWriter) for other in _others(trainer)):
+            why = "no predictions.parquet: nothing was predicted, or the data module is none of this project's"
+            print(f"predictions: {why}; a BasePredictionWriter of Lightning writes them as you like")  # noqa: T201
         self._tables = []
+
+
+def _others(trainer: Trainer) -> list[Callback]:
+    return trainer.callbacks  # type: ignore[attr-defined,no-any-return]
 
 
 def _plain(value: Tensor) -> Tensor:

@@ -61,6 +61,9 @@ class TrainedRun(AppCLI):
         run = run_folder_of(self.source.path) if self.source.path is not None else None
         if run is None:
             return []
+        if not isinstance(self.datamodule, BaseDataModule):
+            kind = type(self.datamodule).__name__
+            raise UsageError(f"data: {kind} is no BaseDataModule of this project, of which packages are made")
         before = yaml.safe_load(run.config.read_text())
         trained = TrainedOn(run, before=before, now=self.resolved, fingerprint=self.datamodule.fingerprint())
         differences = trained.check(verb="export", allowed=self._get(self.config, "allow_changed_data"))

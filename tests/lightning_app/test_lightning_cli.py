@@ -44,6 +44,9 @@ def test_any_module_and_data_module_go_through_all_verbs(capsys: pytest.CaptureF
     assert json.loads((folder / "metrics.json").read_text()).keys() >= {"loss", "valid_loss"}
     for verb in ("validate", "test", "predict"):
         assert main([verb, "--ckpt_path", checkpoint, "--trust", "tests"]) == 0
+    assert "no predictions.parquet" in capsys.readouterr().out
+    assert main(["export", checkpoint, "--output", "package", "--", "--trust", "tests"]) == 2
+    assert "data: PlainData is no BaseDataModule" in capsys.readouterr().err
     assert "test_loss" in (folder / "report.md").read_text()
     assert Plain.load_from_checkpoint(checkpoint).hparams["width"] == 4
     assert main(["fit", "-c", str(folder / "config.yaml"), "--ckpt_path", checkpoint, "--trainer.max_epochs=2"]) == 0
