@@ -166,7 +166,9 @@ class LinkDataModule(SingleGraphDataModule):
 
     def _pairs(self, path: str) -> Tensor:
         """The pairs of a file, int64 (2, P)."""
-        table = read_table(path, root=self.root, needed=("source", "target"), ids=("source", "target"))
+        table = read_table(
+            path, root=self.root, needed=("source", "target"), ids=("source", "target"), key="data.pairs"
+        )
         names = self.node_names
         ids = pl.Series("id", range(len(self.graph.x)) if names is None else names)
         known = node_numbers(ids, place=self.source.name)

@@ -14,12 +14,19 @@ from datamodules.table_reader import as_numbers, number_columns, row_name
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
-def table_path(path: str, *, root: str | None) -> Path:
+def table_path(path: str, *, root: str | None, key: str = "data.graph") -> Path:
     """A table's path, looked for as given, then below the data root."""
-    return table_reader.table_path(path, root=root, key="data.graph")
+    return table_reader.table_path(path, root=root, key=key)
 
 
-def read_table(path: str, *, root: str | None, needed: Sequence[str | None], ids: Sequence[str | None]) -> pl.DataFrame:
+def read_table(
+    path: str,
+    *,
+    root: str | None,
+    needed: Sequence[str | None],
+    ids: Sequence[str | None],
+    key: str = "data.graph",
+) -> pl.DataFrame:
     """Reads a parquet or CSV file.
 
     Args:
@@ -27,9 +34,10 @@ def read_table(path: str, *, root: str | None, needed: Sequence[str | None], ids
         root: The data root.
         needed: Columns that must be there; None is left out.
         ids: Columns that hold ids: text in a CSV file, so that `007` stays what it is.
+        key: What the config calls it, for messages.
     """
     texts = [name for name in ids if name is not None]
-    return table_reader.read_table(table_path(path, root=root), texts=texts, needed=needed)
+    return table_reader.read_table(table_path(path, root=root, key=key), texts=texts, needed=needed)
 
 
 def id_column(ids: pl.Series, *, place: str) -> pl.Series:

@@ -81,12 +81,16 @@ def test_links_are_ranked_among_hard_negatives(link_args: Callable[..., list[str
         assert name in report
 
 
-def test_given_pairs_are_predicted(link_args: Callable[..., list[str]], tmp_path: Path) -> None:
+def test_given_pairs_are_predicted(
+    link_args: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pl.DataFrame({"source": [0, 33], "target": [5, 2]}).write_csv(tmp_path / "pairs.csv")
     assert main(link_args("--trainer.max_epochs=1")) == 0
     assert main(["predict", "--ckpt_path", checkpoint(tmp_path), "--data.pairs", str(tmp_path / "pairs.csv")]) == 0
     links = pl.read_parquet(only_run(tmp_path / "runs") / "predictions.parquet")
     assert links.select("source", "target").rows() == [(0, 5), (33, 2)]
+    assert main(["predict", "--ckpt_path", checkpoint(tmp_path), "--data.pairs", "nowhere.csv"]) == 2
+    assert "data.pairs: 'nowhere.csv' does not exist" in capsys.readouterr().err
 
 
 def test_a_checkpoint_is_not_tested_on_links_it_was_trained_on(
