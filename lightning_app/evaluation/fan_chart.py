@@ -61,6 +61,7 @@ def draw_fan_chart(
                 axis.set_title(f"origin {origin + 1} of {len(model.origins)}", fontsize=9)
             if row == count - 1:
                 axis.set_xlabel("step")
+            axis.xaxis.get_major_locator().set_params(integer=True)
     which = "the first " * (count < len(names))
     figure.supxlabel(f"{which}{count} of {len(names)} series", fontsize=8, color="0.35")
     handles, labels = axes[0, 0].get_legend_handles_labels()
