@@ -62,7 +62,11 @@ def show(*tables: "Table") -> None:
     for table in tables:
         for column in table.columns:
             column.overflow = "fold"
-        plain_console().print(table)
+        console = plain_console()
+        with console.capture() as captured:
+            console.print(table)
+        for line in captured.get().splitlines():
+            print(line.rstrip())  # noqa: T201  # Rich pads each line to the longest
 
 
 def print_json(value: Any) -> None:

@@ -35,7 +35,7 @@ def run(args: list[str]) -> None:
         if given.json:
             print_json({"digest": package.digest, **asdict(package.manifest)})
         else:
-            show_package(package, console)
+            show_package(package)
     elif given.action == "verify":
         verified = [_verify(folder) for folder in given.folders]
         if given.json:

@@ -3,30 +3,29 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.table import Column, Table
 
 from lightning_app.packaging.manifest import Manifest
 from lightning_app.packaging.package import Package
 from lightning_app.packaging.signature import TensorSpec
+from lightning_app.terminal import plain_console, show
 
 
-def show_package(package: Package, console: Console) -> None:
+def show_package(package: Package) -> None:
     """Prints what a package is, takes, answers, and was made from.
 
     Args:
         package: The package.
-        console: Where.
     """
+    console = plain_console()
     manifest = package.manifest
     size = sum(entry.bytes for entry in (manifest.files or {}).values())
     console.print(f"{manifest.name}: {manifest.task.replace('_', ' ')} ({manifest.family}), layout {manifest.layout}")
     console.print(f"digest {package.digest}, {size / 2**20:.2f} MiB in {len(manifest.files or {}) + 1} files")
-    console.print(_tensors(manifest))
     rows = Table("", Column("", overflow="fold"), box=None, show_header=False)
     for key, value in _facts(manifest):
         rows.add_row(key, value)
-    console.print(rows)
+    show(_tensors(manifest), rows)
 
 
 def _tensors(manifest: Manifest) -> Table:
