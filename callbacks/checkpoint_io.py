@@ -46,9 +46,11 @@ class DurableCheckpointIO(TorchCheckpointIO):
 def _name_full_disk(error: BaseException, path: Path, checkpoint: dict[str, Any]) -> None:
     """Raises one that names the file: torch tells of positions in it, and writing to an open file of no name."""
     found: BaseException | None = error
-    while found is not None and not (isinstance(found, OSError) and found.errno in _FULL):
+    seen: set[int] = set()  # a library may make an error its own cause
+    while found is not None and id(found) not in seen and not (isinstance(found, OSError) and found.errno in _FULL):
+        seen.add(id(found))
         found = found.__cause__ or found.__context__
-    if isinstance(found, OSError) and found.errno is not None:
+    if isinstance(found, OSError) and found.errno in _FULL:
         leaves = tree_leaves(checkpoint)
         size = sum(leaf.nbytes for leaf in leaves if isinstance(leaf, torch.Tensor))
         raise OSError(found.errno, f"{found.strerror}; its tensors need {size:,} bytes", str(path)) from error

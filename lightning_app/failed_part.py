@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lightning_app.error_chain import causes
+
 _KEY = re.compile(r"[A-Za-z_][\w.]*: ")
 
 
@@ -38,9 +40,8 @@ def _parts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 def _constructed(error: BaseException) -> list[str]:
     """Classes whose constructors were running when the first exception was raised, outermost first."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    names, traceback = [], error.__traceback__
+    *_, first = causes(error, implicit=False)
+    names, traceback = [], first.__traceback__
     while traceback is not None:
         frame = traceback.tb_frame
         if frame.f_code.co_name == "__init__":

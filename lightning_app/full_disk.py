@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from lightning_app.error_chain import causes
+
 _ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OF_RUST = re.compile(r"\(os error (\d+)\)")
 
@@ -42,15 +44,13 @@ def describe_full_disk(error: BaseException) -> str | None:
     Args:
         error: Anything that was raised.
     """
-    found: BaseException | None = error
     number, path, text = _errno_of(error), None, ""
     if number is None:
         return None
-    while found is not None:  # the first that names a file
+    for found in causes(error, implicit=True):  # the first that names a file
         if isinstance(found, OSError) and found.errno in _ERRNOS and (path := found.filename2 or found.filename):
             text = str(found.strerror)
             break
-        found = found.__cause__ or found.__context__
     place = Path(os.fsdecode(path)) if path else Path.cwd()
     said = f"{text or os.strerror(number)}: {path or 'a file that the error does not name'}"
     if number == errno.EFBIG:
@@ -64,12 +64,10 @@ def describe_full_disk(error: BaseException) -> str | None:
 
 def _errno_of(error: BaseException) -> int | None:
     """That of a full disk, a used up quota or a limit on files, wherever in the chain of causes it stands."""
-    found: BaseException | None = error
-    while found is not None:
+    for found in causes(error, implicit=True):
         if isinstance(found, OSError) and found.errno in _ERRNOS:
             return found.errno
         for number in map(int, _OF_RUST.findall(str(found))):
             if number in _ERRNOS:
                 return number
-        found = found.__cause__ or found.__context__
     return None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -113,7 +113,7 @@ def shared_rows(first: Candidate, second: Candidate) -> "pl.DataFrame":
     mine, theirs = first.manifest, second.manifest
     if mine.task != theirs.task:
         raise NotComparableError(f"{first.name} is a {mine.task}, {second.name} a {theirs.task}")
-    if mine.evaluation_data != theirs.evaluation_data:
+    if not _is_same_data(mine.evaluation_data, theirs.evaluation_data):
         raise NotComparableError(
             f"{first.name} and {second.name} were tested on other data (their fingerprints differ)"
         )
@@ -125,6 +125,13 @@ def shared_rows(first: Candidate, second: Candidate) -> "pl.DataFrame":
             f"{right.height:,}"
         )
     return joined
+
+
+def _is_same_data(first: Any, second: Any) -> bool:
+    """Whether two fingerprints are of the same data; an older package has fewer keys in its own."""
+    if isinstance(first, Mapping) and isinstance(second, Mapping) and "sha256" in first and "sha256" in second:
+        return all(first[key] == second[key] for key in first.keys() & second.keys())
+    return bool(first == second)
 
 
 def _auto_block(manifest: Manifest) -> int:

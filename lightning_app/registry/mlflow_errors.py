@@ -33,11 +33,14 @@ def translated(address: RegistryAddress) -> Iterator[None]:
                 f"registry: {address.title} was made by an older MLflow; make a copy of it, then run: "
                 f"mlflow db upgrade {address.title}"
             ) from error
-        raise _of_database(text, address) or error from error
+        if (found := _of_database(text, address)) is not None:
+            raise found from error
+        raise
     except Exception as error:
-        if not type(error).__module__.startswith("sqlalchemy."):
-            raise
-        raise _of_database(str(error), address) or error from error
+        is_of_database = type(error).__module__.startswith("sqlalchemy.")
+        if is_of_database and (found := _of_database(str(error), address)) is not None:
+            raise found from error
+        raise
 
 
 def _of_database(text: str, address: RegistryAddress) -> Exception | None:

@@ -114,13 +114,14 @@ class Answerer:
         return inputs
 
     def _predict(self, inputs: pl.DataFrame, reasons: dict[int, str]) -> pl.DataFrame:
-        good = inputs if not reasons else inputs.filter(_others(inputs, reasons))
-        try:
-            answer = self.package.predict(good)
-        except BadRowsError as error:
-            rows = _others(inputs, reasons).arg_true()
-            reasons.update({int(rows[place]): reason for place, reason in error.rows.items()})
-            answer = self.package.predict(inputs.filter(_others(inputs, reasons)))
+        while True:  # rows are rejected when they are read, and others when the model fails on them
+            good = inputs if not reasons else inputs.filter(_others(inputs, reasons))
+            try:
+                answer = self.package.predict(good)
+                break
+            except BadRowsError as error:
+                rows = _others(inputs, reasons).arg_true()
+                reasons.update({int(rows[place]): reason for place, reason in error.rows.items()})
         if not reasons:
             return answer  # type: ignore[no-any-return]
         is_good = _others(inputs, reasons)

@@ -81,3 +81,9 @@ def test_what_is_free_on_the_disk_is_said(tmp_path: Path) -> None:
     assert f" bytes are free in {tmp_path}" in said
     with pytest.raises(ValueError, match="other"), names_full_disk(tmp_path):
         raise ValueError("other")
+
+
+def test_an_error_that_is_its_own_cause_is_described() -> None:
+    error = RuntimeError("nothing about disks")
+    error.__cause__ = error
+    assert "nothing about disks" in describe(error)

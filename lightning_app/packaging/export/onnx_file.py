@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_app.error_chain import causes
 from lightning_app.errors import UsageError
 from lightning_app.packaging.export.onnx_notes import drop_unused_domains, write_notes
 from lightning_app.packaging.manifest import StateSpec, TensorSpec
@@ -127,7 +128,6 @@ def _forget(graph: Any) -> None:
 
 def _reason(error: BaseException) -> str:
     """The innermost cause of what the exporter raises, in one line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
+    *_, first = causes(error, implicit=False)
+    lines = [line.strip() for line in str(first).splitlines() if line.strip()]
+    return f"{type(first).__name__}: {lines[0][:300] if lines else ''}"

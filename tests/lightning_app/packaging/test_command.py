@@ -12,7 +12,8 @@ import pyarrow.parquet
 import pytest
 
 from lightning_app.__main__ import main
-from lightning_app.packaging import Package
+from lightning_app.packaging import Package, PackageError
+from lightning_app.packaging.sample import read_sample
 from tests.lightning_app.packaging.test_refusals import sign
 from tests.packages import LABELS, small_package
 
@@ -72,6 +73,28 @@ def test_a_small_file_with_a_large_sample_is_refused_before_it_is_decoded(
     assert main(["package", "verify", str(folder)]) == 2
     assert "reference.parquet: " in (error := capsys.readouterr().err)
     assert "are read" in error
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (pa.array(["a" * 10**7] * 30), "the text has 300,0"),
+        (pa.array([b"bytes"]), "'x' is of Binary, which no package holds"),
+        (pa.array([["text"]]), "'x' is of List(String), which no package holds"),
+        (pa.array([{"inner": "text"}]), "which no package holds"),
+    ],
+    ids=["text", "bytes", "text in lists", "records"],
+)
+def test_text_that_no_package_holds_is_refused_before_it_is_decoded(
+    column: pa.Array, message: str, tmp_path: Path
+) -> None:
+    pyarrow.parquet.write_table(
+        pa.table({"x": column}), tmp_path / "reference.parquet", compression="zstd", use_dictionary=False
+    )
+    assert (tmp_path / "reference.parquet").stat().st_size < 2**17
+    with pytest.raises(PackageError) as error:
+        read_sample(tmp_path)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 and nothing more"])

@@ -126,6 +126,15 @@ def test_versions_that_were_tested_on_other_data_are_not_compared(register: Regi
     assert refused(registry, model="phase@3", to="challenger") == set()  # is not compared
 
 
+def test_a_fingerprint_with_fewer_keys_is_of_the_same_data(register: Register, registry: Registry) -> None:
+    before: dict[str, Any] = {"sha256": "9" * 64, "source": "drawn"}
+    for data in (before, {**before, "repairs": {}, "dropped": 0}, {**before, "source": "another"}):
+        register(0.1 if data is before else 0.01, changes={"lineage": {"data": data}})
+    assert refused(registry) == set()
+    assert refused(registry, model="phase@2") == set()
+    assert refused(registry, model="phase@3") == {"champion"}
+
+
 def test_a_slice_that_got_much_worse_refuses_what_is_better_on_the_whole(
     register: Register, registry: Registry, tmp_path: Path
 ) -> None:

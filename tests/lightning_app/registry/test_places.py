@@ -12,10 +12,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from lightning_app.__main__ import main
+from lightning_app.errors import describe
 from lightning_app.packaging import Package
 from lightning_app.registry import Registry
+from lightning_app.registry.address import RegistryAddress
+from lightning_app.registry.mlflow_errors import translated
 from lightning_app.registry.mlflow_model import own_requirement, write_mlflow_model
 from lightning_app.registry.store import MlflowStore
 from tests.conftest import CONFIGS
@@ -194,6 +199,15 @@ def test_a_file_that_is_no_database_is_told_without_sql(tmp_path: Path, capsys: 
     (tmp_path / "mlflow.db").write_text("not a database at all, but long enough to be read as one" * 10)
     assert main(["models", "list"]) == 2
     assert "is no database of a registry: file is not a database" in capsys.readouterr().err
+
+
+def test_an_error_that_says_nothing_of_ours_passes_as_it_is() -> None:
+    error = MlflowException("something else", error_code=INVALID_PARAMETER_VALUE)
+    with pytest.raises(MlflowException) as raised, translated(RegistryAddress.find("sqlite:///mlflow.db")):
+        raise error
+    assert raised.value is error
+    assert error.__cause__ is None
+    assert "something else" in describe(error)
 
 
 @pytest.mark.slow
