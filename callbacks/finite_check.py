@@ -67,7 +67,7 @@ def _is_empty(pl_module: LightningModule, stage: Literal["validation", "test"]) 
     if not isinstance(pl_module, BaseModule):
         return False
     mean_loss = pl_module.val_loss if stage == "validation" else pl_module.test_loss
-    if mean_loss.weight:
+    if mean_loss.weight or not mean_loss.update_called:  # a model that logs its own loss never updates it
         return False
     print(f"warning: the {stage} held no value that counts (padding or warm-up alone): no metrics", file=sys.stderr)  # noqa: T201
     return True

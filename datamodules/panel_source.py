@@ -83,7 +83,6 @@ class PanelFile(PanelSource):
         self.path = path
         self.value_column = value_column
         self.time_column = time_column
-        # Empty as well: on a command line null inside a nested class becomes the text None (jsonargparse 4.53).
         self.ticker_column = ticker_column or None
         self.time_format = time_format
 

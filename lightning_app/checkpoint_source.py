@@ -72,6 +72,12 @@ class CheckpointSource:
         folder = run_folder_of(self.path) if self.path else None
         return yaml.safe_load(folder.config.read_text()) if folder else None
 
+    def is_from_before(self, argument: str) -> bool:
+        """Whether the run was made before the data had an argument, and the command line does not give it either."""
+        recorded = ((self.previous_config() or {}).get("data") or {}).get("init_args")
+        given = any(word.startswith(f"--data.{argument}") for word in self.args)
+        return isinstance(recorded, dict) and argument not in recorded and not given
+
     def check(self, model: LightningModule) -> None:
         """Refuses a checkpoint that cannot be read, or is of another class.
 

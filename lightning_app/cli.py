@@ -67,7 +67,7 @@ from lightning_app.shipped_configs import find_configs
 from lightning_app.tracking import finish_wandb, wandb_logger
 from lightning_app.trainer_parts import all_callbacks, all_loggers, all_plugins, as_list
 from lightning_app.trust import split_trust
-from lightning_app.word_order import configs_first
+from lightning_app.word_order import configs_first, with_given_paths
 from models import BaseModule
 from models.trusted_classes import TrustedClasses, imported, trusted_classes
 
@@ -153,7 +153,10 @@ class AppCLI(LightningCLI):
         check_yaml(args)
         named, words = split_trust(args, data=self.data_configs)
         with TrustedClasses(named), tempfile.TemporaryDirectory() as folder:
-            self._run_trusted(configs_first(words, verbs=LightningCLI.subcommands(), folder=Path(folder)))
+            try:
+                self._run_trusted(configs_first(words, verbs=LightningCLI.subcommands(), folder=Path(folder)))
+            except UsageError as error:
+                raise UsageError(with_given_paths(str(error), words, folder=Path(folder))) from error
 
     def _run_trusted(self, args: list[str]) -> None:
         super().__init__(
@@ -212,6 +215,8 @@ class AppCLI(LightningCLI):
         with FreshArguments(), rule.explaining(), self._placing_errors():
             self.config = parser.parse_args(self.source.args)
         config = self.config[self.config.subcommand]
+        if self.source.is_from_before("max_missing") and "max_missing" in config.data.init_args:
+            config.data.init_args.max_missing = 1.0  # there was no limit when the run was trained
         config.trainer.callbacks = merge_callbacks(config.trainer.callbacks)
         if config.get("weights_only") is False:
             raise UsageError("weights_only: false given; a checkpoint is data, and never unpickled: leave it out")

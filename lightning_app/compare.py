@@ -19,7 +19,9 @@ from lightning_app.evaluation.xu_selection import best_mean_epoch, is_xu_protoco
 from lightning_app.run import RunFolder, create_run_folder, write_whole
 from lightning_app.shipped_configs import find_config
 from lightning_app.terminal import only_result, print_json, show
+from lightning_app.trust import split_trust
 from lightning_app.verb_parser import VerbParser
+from models.trusted_classes import TrustedClasses
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,9 @@ def compare_one(config: str, *, repeats: Sequence[Sequence[str]], options: Seque
         parameters = fitted.model.num_fitted
         folders.append(fitted.folder)
         if not is_xu_protocol(protocol.name):
-            run_verb(["test", "--ckpt_path", str(fitted.folder.checkpoints / "best.ckpt")])
+            named, _ = split_trust(["fit", "-c", config, *options, *repeat])
+            with TrustedClasses(named):  # what the user named for the fit holds for its test
+                run_verb(["test", "--ckpt_path", str(fitted.folder.checkpoints / "best.ckpt")])
     metrics, spread, epoch = _mean_curve(folders) if is_xu_protocol(protocol.name) else _mean_of_tests(folders)
     return Row(
         name=Path(config).stem,

@@ -66,7 +66,7 @@ class History(Logger):
             self._columns = list(dict.fromkeys([*(rows[0] if rows else ()), *self._columns, *new]))
             self._write([*rows, row])
         else:
-            with self.folder.history.open("a", newline="") as file:
+            with names_full_disk(self.folder.history), self.folder.history.open("a", newline="") as file:
                 csv.DictWriter(file, self._columns).writerow(row)
             self.num_rows += 1
         self._last.update({name: float(value) for name, value in metrics.items() if name != "epoch"})

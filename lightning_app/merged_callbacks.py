@@ -9,10 +9,8 @@ import jsonargparse
 
 _STATE_KEYS = {
     "EarlyStopping": ("monitor", "mode"),
-    "ModelCheckpoint": (
-        "monitor", "mode", "every_n_train_steps", "every_n_epochs", "train_time_interval", "dirpath", "filename",
-    ),
-}  # fmt: skip
+    "ModelCheckpoint": ("monitor", "mode", "every_n_train_steps", "every_n_epochs", "train_time_interval"),
+}
 """Arguments by which Lightning tells apart two callbacks of one class when it saves their state."""
 _OURS = ("callbacks.", "lightning_app.")
 

@@ -10,6 +10,9 @@ PATCH = "code.patch"
 _SOURCES = (".py", ".yaml", ".yml", ".toml", ".cfg", ".sql", ".sh", ".ipynb")
 _MOST_BYTES = 5_000_000
 _MOST_NEW_FILES = 100
+_SECONDS = 10
+_DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--binary")
+"""Without the user's programs, which show a file as something that it is not."""
 
 
 def describe_repository(folder: Path, run: Path) -> dict[str, Any] | None:
@@ -30,15 +33,16 @@ def describe_repository(folder: Path, run: Path) -> dict[str, Any] | None:
     if top is None or commit is None:
         return None
     root = Path(os.fsdecode(top.strip()))
-    patch = _git(root, "diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD") or b""
-    listed = _git(root, "ls-files", "--others", "--exclude-standard", "-z") or b""
+    changes = _git(root, *_DIFF, "HEAD")
+    untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z")
+    unread = [what for what, read in (("changed files", changes), ("new files", untracked)) if read is None]
+    patch, listed = changes or b"", untracked or b""
     new = [os.fsdecode(name) for name in listed.split(b"\0") if name and not (root / os.fsdecode(name)).is_dir()]
     taken = [name for name in new if _is_source(root / name)][:_MOST_NEW_FILES]
     for name in taken:
-        patch += (
-            _git(root, "diff", "--no-ext-diff", "--no-index", "--binary", "--", os.devnull, name, codes=(0, 1)) or b""
-        )
+        patch += _git(root, *_DIFF, "--no-index", "--", os.devnull, name, codes=(0, 1)) or b""
     left_out = [name for name in new if name not in taken][:_MOST_NEW_FILES]
+    left_out += [f"{what}: git failed, or took more than {_SECONDS} seconds" for what in unread]
     if len(patch) > _MOST_BYTES:
         left_out = [f"{PATCH}: {len(patch):,} bytes, more than {_MOST_BYTES:,}", *left_out]
         patch = b""
@@ -60,7 +64,7 @@ def _git(folder: Path, *words: str, codes: tuple[int, ...] = (0,)) -> bytes | No
     # No monitor, no hooks of the repository: reading it must run nothing that lies in it.
     command = ["git", "-c", "core.fsmonitor=false", "-C", str(folder), *words]
     try:
-        answer = subprocess.run(command, capture_output=True, timeout=10, check=False)
+        answer = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout if answer.returncode in codes else None

@@ -80,7 +80,7 @@ def _named_in_file(path: Path) -> set[str]:
     except (OSError, UnicodeDecodeError):
         return set()
     given = config.get("trust") if isinstance(config, dict) else None
-    modules = {given} if isinstance(given, str) else set(given or ())
+    modules = [given] if isinstance(given, str) else given if isinstance(given, list) else []
     return {module for module in modules if isinstance(module, str)} | _named_in(config, path.parent)
 
 

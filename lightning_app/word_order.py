@@ -1,5 +1,6 @@
 """Words of a command line in the order in which they count: the verb, config files, options."""
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,21 @@ def _write(folder: Path, path: str, config: dict[str, Any]) -> str:
     folder.mkdir()
     (folder / Path(path).name).write_text(yaml.safe_dump(config))
     return str(folder / Path(path).name)
+
+
+def with_given_paths(message: str, args: list[str], *, folder: Path) -> str:
+    """Names the user's config in a message about what was written anew from it; its lines are not the same.
+
+    Args:
+        message: An error.
+        args: The command line, as it was given.
+        folder: As of `configs_first`.
+    """
+
+    def given(match: re.Match[str]) -> str:
+        return next((word for word in args if Path(word).name == match.group(1)), match.group(1))
+
+    return re.sub(rf"{re.escape(str(folder))}/[^/]+/([^:]+):\d+", given, message)
 
 
 def _section(path: str, verb: str, verbs: Collection[str], folder: Path) -> str:

@@ -41,6 +41,8 @@ _KINDS = (
 _FACTORIES = (Optimizer, LRScheduler, ReduceLROnPlateau)
 _FUNCTIONS = ("torch.nn.functional", "torch._C._nn")
 """Where functions of tensors lie, which an own network may take as its activation."""
+_EVALUATING = frozenset({"torch_geometric.nn.sequential.Sequential"})
+"""Classes of libraries that run text of their arguments as Python."""
 _PLUGIN_GROUP = "lightning_app"
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
@@ -138,8 +140,10 @@ class TrustedClasses:
         return _not_trusted(path, [_module(path)])
 
     def _why_not_object(self, path: str, found: Any) -> str | None:
-        if path in self.named or path.rpartition(".")[0] in _FUNCTIONS:
+        if path in self.named or (path.rpartition(".")[0] in _FUNCTIONS and inspect.isroutine(found)):
             return None
+        if _evaluates(found):
+            return f"{path} runs text of its arguments as code; --trust {path} allows it"
         defined = sorted(canonical_import_paths(found))
         foreign = [place for place in defined if not self.knows(place)]
         if foreign and not _is_kind(imported(path)):
@@ -152,6 +156,11 @@ class TrustedClasses:
             f"{path} is no class of a kind that a checkpoint, run folder or package may name (a network, an "
             f"optimizer, a scheduler, a callback, ...); --trust {path} allows it"
         )
+
+
+def _evaluates(found: Any) -> bool:
+    bases = found.__mro__ if inspect.isclass(found) else ()
+    return any(f"{base.__module__}.{base.__qualname__}" in _EVALUATING for base in bases)
 
 
 def trusted_classes() -> "TrustedClasses":

@@ -72,7 +72,6 @@ class GraphTable(GraphSource):
     ) -> None:
         self.nodes = nodes
         self.edges = edges
-        # Empty as well: on a command line null inside a nested class becomes the text None (jsonargparse 4.53).
         self.label = label or None
         self.features = features
         self.id = id

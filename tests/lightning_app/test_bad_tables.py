@@ -114,6 +114,20 @@ def test_what_was_repaired_is_printed_and_kept(
     assert f"missing values: mask; {line}" in (folder / "report.md").read_text()
 
 
+def test_a_run_from_before_the_limit_is_tested_as_it_was_trained(
+    fit_args: FitArgs, table_file: Path, tmp_path: Path
+) -> None:
+    with_cells(dict.fromkeys(range(0, 400, 5)), pl.Float64).write_csv(table_file)  # 20 % of a column
+    unlimited = fit_args("--data.missing=fill", "--data.max_missing=1", "--trainer.max_epochs=1")
+    assert main(unlimited) == 0
+    folder = only_run(tmp_path / "runs")
+    config = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(config.replace("    max_missing: 1.0\n", ""))
+    assert "max_missing" not in (folder / "config.yaml").read_text()
+    assert main(["test", "--ckpt_path", str(folder)]) == 0
+    assert main(["test", "--ckpt_path", str(folder), "--data.max_missing", "0.1"]) == 2
+
+
 def test_times_with_a_zone_are_said_to_be_read_as_utc_and_come_back_in_it(
     fit_args: FitArgs, table_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,15 @@ def test_sections_of_verbs_configs_before_the_verb_and_options_in_any_order() ->
     assert only_run(Path("a")).parent.name == "both"
     cli = run(["fit", "--model.width=4", "--trainer.max_epochs=1", *words, "-c", "preset.yaml"])
     assert cli.trainer.max_epochs == 1
+
+
+def test_a_message_about_a_preset_before_the_experiment_names_the_users_file(
+    fit_args: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("preset.yaml").write_text("data: {init_args: {pin_memry: true}}")
+    verb, *rest = fit_args()
+    assert main([verb, "-c", "preset.yaml", *rest]) == 2
+    assert re.search(r"^error: preset.yaml: data.pin_memry: no such option", capsys.readouterr().err, re.MULTILINE)
 
 
 def test_sections_without_the_verb_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 
 from lightning_app.__main__ import main
+from models import RidgeForecaster
 from tests.conftest import only_run
 
 FitArgs = Callable[..., list[str]]
@@ -41,3 +43,16 @@ def test_a_fit_whose_loss_is_no_number_fails_and_says_the_step(
     assert "DivergedError: the training loss is nan in step" in said
     assert "the model has diverged: lower the learning rate" in said
     assert not (only_run(tmp_path / "runs") / "checkpoints" / "best.ckpt").exists()
+
+
+def test_a_model_that_logs_its_own_validation_loss_is_checked_and_not_called_empty(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = ["fit", "-c", "forecasting/co2_ridge"]
+    assert main(fit) == 0
+    assert "held no value" not in capsys.readouterr().err
+    log_dict, nan = RidgeForecaster.log_dict, torch.tensor(float("nan"))
+    all_nan = lambda self, values, **options: log_dict(self, dict.fromkeys(values, nan), **options)  # noqa: E731
+    monkeypatch.setattr(RidgeForecaster, "log_dict", all_nan)
+    assert main(fit) == 1
+    assert "DivergedError: val/loss is nan" in capsys.readouterr().err

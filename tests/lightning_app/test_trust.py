@@ -64,6 +64,7 @@ MODEL = {
     "horizon": 2,
 }
 
+EVALUATED = {"input_args": "x: __import__('pathlib').Path('ran').touch()", "modules": ["torch.nn.ReLU"]}
 ATTACKS: list[dict[str, Any]] = [
     {"optimizer": command("os.system")},
     {"scheduler": command("os.system")},
@@ -75,6 +76,7 @@ ATTACKS: list[dict[str, Any]] = [
     {"network": {"class_path": "lightning_app.cli.shutil.rmtree", "init_args": {"path": "."}}},
     {"network": {"class_path": "torch.hub.load", "init_args": {"repo_or_dir": ".", "source": "local"}}},
     {"loss": {"class_path": "torch.nn.Sequential", "dict_kwargs": {"arg": command("subprocess.Popen")}}},
+    {"network": {"class_path": "torch_geometric.nn.Sequential", "init_args": EVALUATED}},
     {"network": {"class_path": "PhaseTransformer", "init_args": {"norm": command("subprocess.Popen")}}},
 ]
 
