@@ -57,7 +57,7 @@ def read_table(source: Path | bytes, *, name: str, nested: bool = False, most: i
             _check_text(name, "the text", _text_bytes(source, texts))
         table = lazy.collect()
         for series in table.select(pl.col(texts).cast(pl.String)):  # one that is repeated stands in the file once
-            _check_text(name, repr(series.name), series.str.len_bytes().sum())
+            _check_text(name, repr(series.name), int(series.str.len_bytes().sum()))
     except (OSError, pl.exceptions.PolarsError) as error:
         raise PackageError(f"{name}: cannot be read: {str(error)[:_LONGEST]}") from error
     return table

@@ -14,7 +14,8 @@ from lightning_app.registry.errors import RegistryUnreachableError
 
 DEFAULT = "sqlite:///mlflow.db"
 _SQLITE = "sqlite:///"
-_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_DATABASES = ("postgresql", "mysql", "mssql")
+_PORTS = {"postgresql": 5432, "mysql": 3306}
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class RegistryAddress:
                 )
             return cls(_SQLITE + path)
         scheme = urlsplit(given).scheme
-        if scheme in ("http", "https", "databricks") or scheme.split("+")[0] in _PORTS:
+        if scheme in ("http", "https", "databricks") or scheme.split("+")[0] in _DATABASES:
             return cls(given)
         raise UsageError(
             f"registry: {given!r} given; sqlite:///FILE, http(s)://HOST:PORT or postgresql://... is needed "
@@ -98,10 +99,10 @@ class RegistryAddress:
                 reason = getattr(error, "reason", error)
                 raise RegistryUnreachableError(f"the registry at {self.title} does not answer: {reason}") from error
         elif port := _PORTS.get(urlsplit(self.uri).scheme.split("+")[0]):
-            # MLflow would try for two minutes, in many words.
             parts = urlsplit(self.uri)
-            try:
-                if parts.hostname and not parts.hostname.startswith("/"):
-                    socket.create_connection((parts.hostname, parts.port or port), timeout).close()
+            if not parts.hostname or parts.query or "," in parts.netloc:
+                return  # a socket, many hosts, or one that the query names: only the driver knows where it is
+            try:  # MLflow would try for two minutes, in many words
+                socket.create_connection((parts.hostname, parts.port or port), timeout).close()
             except OSError as error:
                 raise RegistryUnreachableError(f"the registry at {self.title} does not answer: {error}") from error

@@ -155,7 +155,10 @@ class Journal:
             is_first=entry.follows == 0,
         )
         state = self.repair()
-        self.store.describe_journal(self.name)
+        try:
+            self.store.describe_journal(self.name)
+        except Exception as error:  # the change holds
+            _log.warning("%s: its journal cannot be described in MLflow: %s", self.name, error)
         for number, written in state.entries.items():
             if written.token == entry.token:
                 return number

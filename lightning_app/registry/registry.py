@@ -99,6 +99,7 @@ class Registry:
             store.ensure_root(artifacts)
             known = next((record for record in store.versions(name) if record.digest == package.digest), None)
             sizes = {file: entry.bytes for file, entry in (package.manifest.files or {}).items()}
+            sizes[MANIFEST] = (package.path / MANIFEST).stat().st_size
             if known is not None and not store.lacks_files(known, sizes):
                 return known.number
             with tempfile.TemporaryDirectory() as scratch:

@@ -1,12 +1,16 @@
 """Lock of an output: one job at a time writes it, on this machine and on others that share the folder."""
 
+import errno
 import fcntl
 import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lightning_app.errors import UsageError
 from lightning_app.who import WHO
+
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class OutputLock:
@@ -38,6 +42,15 @@ class OutputLock:
                     f"output: {output} is being written by another job ({holder or 'just started'}); wait for it, or "
                     "give another output"
                 ) from error
+            except OSError as error:
+                if error.errno not in _WITHOUT_LOCKS:
+                    os.close(self._descriptor)
+                    raise
+                print(  # noqa: T201
+                    f"warning: {path.parent} is on a file system without locks ({error.strerror}): nothing keeps "
+                    "another job from this output",
+                    file=sys.stderr,
+                )
             if self.is_at(path):
                 break
             os.close(self._descriptor)  # of a folder that was taken away meanwhile

@@ -22,7 +22,7 @@ _ROOT = str(Path(lightning_app.__file__).resolve().parent.parent)
 class RayEngine:
     """A pool of Ray actors, each with a session of one thread, on this machine or on the cluster at `RAY_ADDRESS`.
 
-    Package and table must lie under the same paths on every machine of the cluster.
+    Tables must lie under the same paths on every machine of the cluster; the package is sent there.
 
     Args:
         workers: Actors.

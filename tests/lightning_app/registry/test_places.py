@@ -51,8 +51,8 @@ def test_files_that_are_gone_are_put_back_by_registering_again(
     register: Register, registry: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     register()
-    for gone in ("mlartifacts", next((tmp_path / "mlartifacts").rglob("model.onnx"))):
-        path = tmp_path / gone
+    for gone in ("mlartifacts", "model.onnx", "manifest.json"):
+        path = tmp_path / gone if gone == "mlartifacts" else next((tmp_path / "mlartifacts").rglob(gone))
         shutil.rmtree(path) if path.is_dir() else path.unlink()
         shutil.rmtree(tmp_path / "cache")
         with pytest.raises(Exception, match=r"model|package|artifact"):
@@ -161,6 +161,19 @@ def test_a_database_that_does_not_answer_is_told_at_once_and_without_its_passwor
     error = capsys.readouterr().err
     assert "the registry at postgresql://me:***@127.0.0.1:1/models does not answer" in error
     assert "secret" not in error
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "postgresql://me@127.0.0.1:1,127.0.0.1:2/models",
+        "postgresql://me@127.0.0.1:1/models?host=/run/postgresql",
+        "postgresql:///models",
+        "mssql+pyodbc://127.0.0.1:1/models",
+    ],
+)
+def test_a_database_whose_place_only_its_driver_knows_is_left_to_it(uri: str) -> None:
+    RegistryAddress.find(uri).check()
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs users")
