@@ -102,7 +102,10 @@ def _in_own_schema(backend: RDBStorage) -> BaseStorage:
         # Two that make it, or its tables, at once get in each other's way; the lock ends with the connection.
         connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(hashtext(:name))"), {"name": schema})
         try:
-            connection.execute(sqlalchemy.text(f"CREATE SCHEMA IF NOT EXISTS {quoted}"))
+            # Where it exists already, nobody needs the right to make one.
+            known = sqlalchemy.text("SELECT count(*) FROM pg_namespace WHERE nspname = :name")
+            if not connection.execute(known, {"name": schema}).scalar_one():
+                connection.execute(sqlalchemy.text(f"CREATE SCHEMA {quoted}"))
             connection.commit()
         except sqlalchemy.exc.ProgrammingError as error:
             url = backend.engine.url

@@ -27,6 +27,8 @@ from sweeps.trial_log import TrialLog
 
 _KILL_SECONDS = 5.0
 """How long processes that were killed may take to go; those that wait for a dead disk or server never do."""
+_LAST_READS = 16
+"""Of 64 KiB: what the pipe of a trial may hold when it has ended."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +114,23 @@ class ForkServer:
                     _signal(process, order["signal"])
             return
         log = Path(order["log"])
-        log.touch()  # it is the lock of the trial's folder too
-        output, printed = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(output, False)
+        opened: tuple[int, ...] = ()
         server = os.getpid()
-        process = os.fork()
+        try:
+            log.touch()  # it is the lock of the trial's folder too
+            opened = output, printed = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(output, False)
+            process = os.fork()
+        except OSError as error:  # this trial fails, and not the process that all are forked from
+            for descriptor in opened:
+                os.close(descriptor)
+            line = f"error: trial {order['trial']} cannot be started: {error}"
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
+            trial_log = TrialLog(log)
+            trial_log.write(f"{line}\n".encode())
+            trial_log.close()
+            self.say(trial=order["trial"], code=1)
+            return
         if process == 0:
             self.answers.close()
             for held in (output, *(running.output for running in self._running.values())):
@@ -155,7 +169,9 @@ class ForkServer:
     def _close(self, running: _Running) -> None:
         """Writes down the rest of what a trial printed, without waiting for others that hold its output."""
         with suppress(BlockingIOError):
-            while read := os.read(running.output, 1 << 16):
+            for _ in range(_LAST_READS):  # others may write for ever
+                if not (read := os.read(running.output, 1 << 16)):
+                    break
                 running.log.write(read)
         if running.output in self._selector.get_map():
             self._selector.unregister(running.output)

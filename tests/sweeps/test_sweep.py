@@ -58,6 +58,16 @@ def test_a_sweep_goes_on_to_its_number_of_trials_and_its_best_can_be_fitted_agai
         assert weight.equal(load_weights(again)[name]), name
 
 
+@pytest.mark.slow
+def test_a_trial_that_cannot_be_started_fails_alone(sweep_args: Callable[..., list[str]], tmp_path: Path) -> None:
+    assert main(sweep_args("--trials", "1")) == 0
+    logs = tmp_path / "runs" / "sweeps" / "small_space" / "logs"
+    (logs / "trial-00001.log").symlink_to(tmp_path / "nowhere" / "trial.log")
+    main(sweep_args("--trials", "3", "--resume"))
+    trials = study_of(tmp_path).trials
+    assert [trial.state for trial in trials[:3]] == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
+
+
 def test_a_metric_that_does_not_pick_the_checkpoint_is_said_and_can_be_made_to(
     sweep_args: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
