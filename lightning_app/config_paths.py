@@ -10,6 +10,7 @@ from datamodules.sources import data_root, sha256_of
 
 _NAMES = ("path", "members", "teacher", "nodes", "edges", "graphs", "pairs", "train", "val", "test", "root")
 """Arguments of our own classes that name files or folders as text."""
+_OURS = ("models.", "datamodules.", "callbacks.")
 
 
 def with_absolute_paths(config: dict[str, Any]) -> dict[str, Any]:
@@ -55,8 +56,8 @@ def _places(value: str, root: str | None) -> Iterator[Path]:
 def _map_paths(value: Any, change: Any, *, is_path: bool = False) -> Any:
     """Plain data with its paths changed."""
     if isinstance(value, dict):
-        declared = _declared_paths(value.get("class_path"))
-        names = (*_NAMES, *declared)
+        class_path = str(value.get("class_path", ""))
+        names = (*_declared_paths(class_path), *(_NAMES if class_path.startswith(_OURS) else ()))
         if "class_path" in value and isinstance(value.get("init_args"), dict):
             inner = {name: _map_paths(of, change, is_path=name in names) for name, of in value["init_args"].items()}
             return {**value, "init_args": inner}

@@ -30,7 +30,7 @@ def describe_lineage(*, seed: int | None, data: dict[str, Any], parent: str | No
         the uncommitted changes, new files included, None if there are none.
     """
     return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "command": sys.argv,
         "parent": parent,
         "seed": seed,
