@@ -176,7 +176,7 @@ def test_a_database_whose_place_only_its_driver_knows_is_left_to_it(uri: str) ->
     RegistryAddress.find(uri).check()
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs users")
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs POSIX user ids to take the right to write away")
 def test_a_registry_that_cannot_be_written_says_so_without_sql(
     register: Register, registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
