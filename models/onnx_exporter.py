@@ -1,4 +1,4 @@
-"""What every export to ONNX needs to know of torch's exporter."""
+"""Silence for torch's ONNX exporter and ONNX Runtime's quantizer."""
 
 import contextlib
 import io
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet_exporter() -> Iterator[None]:
-    """Silences the exporter, which reports its progress on stdout, and what it thinks of other packages in its log."""
+    """Silences stdout, stderr, warnings and logs: progress, a line per node, remarks on other installed packages."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -8,6 +8,7 @@ import numpy as np
 
 from lightning_app.packaging.errors import PackageError, RequestError
 from lightning_app.packaging.predictor import Predictor
+from lightning_app.packaging.relative_difference import relative_difference
 from lightning_app.packaging.row_ids import id_columns
 from lightning_app.packaging.strict_json import read_json, write_json
 
@@ -98,7 +99,7 @@ def _difference(name: str, answer: Any, expected: Any) -> float:
         return 0.0
     if answer.dtype.kind != "f":
         return 0.0 if (answer == wanted).all() else float("inf")
-    return float(np.abs(answer - wanted).max() / (np.abs(wanted).max() or 1.0))
+    return relative_difference(answer, wanted)
 
 
 def _plain(value: Any) -> Any:

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from lightning_app.packaging.errors import PackageError
 from lightning_app.packaging.golden import tolerance_of
 from lightning_app.packaging.package import Package
 from lightning_app.packaging.parquet_table import MAX_SAMPLE_VALUES, read_table
+from lightning_app.packaging.relative_difference import relative_difference
 from lightning_app.packaging.row_ids import id_columns
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def _difference(answer: "pl.Series", wanted: "pl.Series", tolerance: float) -> D
         differs = flat.cast(pl.String).ne_missing(wanted_flat.cast(pl.String)).to_numpy()
         return Difference(float(differs.mean()), allowed)
     numbers, wanted_numbers = (side.cast(pl.Float64).to_numpy() for side in (flat, wanted_flat))
-    return Difference(float(np.abs(numbers - wanted_numbers).max() / (np.abs(wanted_numbers).max() or 1.0)), allowed)
+    return Difference(relative_difference(numbers, wanted_numbers), allowed)
 
 
 def _flat(series: "pl.Series") -> "pl.Series":

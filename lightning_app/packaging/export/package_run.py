@@ -16,7 +16,7 @@ from lightning_app.packaging.export.evaluation import (
 )
 from lightning_app.packaging.export.exporter import Exporter
 from lightning_app.packaging.export.families import exporter_for
-from lightning_app.packaging.export.latency import measure_latency
+from lightning_app.packaging.export.latency import latency_entry, measure_latency
 from lightning_app.packaging.export.lineage import package_lineage
 from lightning_app.packaging.export.measurements import measure
 from lightning_app.packaging.export.model_card import CardFacts, write_card
@@ -86,12 +86,13 @@ def export_package(
     predictor = Predictor(manifest=manifest, model=model, tokenizer=exporter.tokenizer, node_ids=exporter.node_ids)
 
     measured = measure(exporter, predictor)
+    (p50_ms,) = measure_latency([predictor], measured.sample.request)
     manifest = replace(
         manifest,
         metrics={**manifest.metrics, **measured.metrics},
         slices=slice_errors(measured.table),
         parity=measured.parity,
-        latency=measure_latency(predictor, measured.sample.request),
+        latency=latency_entry(p50_ms),
     )
     reference = exporter.sample(_reference_rows(exporter, sample))
     facts = CardFacts(

@@ -9,6 +9,7 @@ from torchmetrics import MetricCollection
 
 from lightning_app.packaging.export.exporter import Arrays, Sample
 from lightning_app.packaging.manifest import TensorSpec
+from lightning_app.packaging.relative_difference import largest_magnitude, relative_differences
 from models import StepOutput
 from models.metrics import WeightedMean
 
@@ -50,14 +51,13 @@ class Scale:
         axis = None
         if spec.columns is not None:
             axis = tuple(place for place in range(expected.ndim) if place != _column_axis(spec, expected.ndim))
-        return cls(spec, np.maximum(np.abs(expected).max(axis=axis, keepdims=True), _NOTHING))
+        return cls(spec, largest_magnitude(expected, axis=axis, if_zero=_NOTHING))
 
     def difference(self, found: np.ndarray, expected: np.ndarray) -> np.ndarray:
         """By row, (B,): the largest difference, or the share of whole numbers that differ."""
         if expected.dtype.kind != "f":
             return (found != expected).reshape(len(expected), -1).mean(axis=1)
-        apart = np.abs(found.astype(np.float64) - expected.astype(np.float64)) / self.largest
-        return np.where(np.isnan(apart), np.inf, apart).reshape(len(expected), -1).max(axis=1)
+        return relative_differences(found, expected, self.largest).reshape(len(expected), -1).max(axis=1)
 
 
 def _column_axis(spec: TensorSpec, ndim: int) -> int:

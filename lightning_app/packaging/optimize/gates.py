@@ -1,7 +1,6 @@
 """What a variant of a package must hold: its accuracy, and its time."""
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,14 +9,15 @@ import polars as pl
 
 from lightning_app.evaluation.bootstrap import bootstrap_ratio
 from lightning_app.packaging.errors import PackageError
-from lightning_app.packaging.export.exporter import Arrays, take
+from lightning_app.packaging.export.exporter import Arrays
+from lightning_app.packaging.export.latency import measure_latency
 from lightning_app.packaging.predictor import Predictor
 
-BATCH_SIZES = (1, 8)
 NOISE = 0.1
 """Share by which two measurements of one thing differ; what is slower by less is not called slower."""
+ATTEMPTS = 3
 _SECONDS = 2.0
-_FEWEST, _MOST = 31, 400
+_MIN_CALLS, _MAX_CALLS = 31, 400
 _DRAWS = 2**25
 _RESAMPLES = (200, 2000)
 
@@ -85,15 +85,17 @@ def compare_errors(parent: pl.DataFrame, variant: pl.DataFrame, *, block: int) -
 
 @dataclass(frozen=True)
 class Latency:
-    """Median milliseconds of a call by batch size, before and after, measured in turns.
+    """Median milliseconds of a call by batch size, of parent and variant asked in turns.
 
     Attributes:
         before: Of the parent.
         after: Of the variant.
+        attempts: How many times it was measured; the last one counts.
     """
 
     before: Mapping[str, float]
     after: Mapping[str, float]
+    attempts: int = 1
 
     @property
     def slower(self) -> list[str]:
@@ -110,36 +112,20 @@ class Latency:
             raise OptimizationError(f"latency: the variant takes {sizes}; --allow-slower writes it nevertheless")
 
 
-def compare_latency(parent: Predictor, variant: Predictor, request: Arrays, *, attempts: int = 3) -> Latency:
-    """Asks both in turns, so that whatever else the machine does slows both.
+def compare_latency(parent: Predictor, variant: Predictor, request: Arrays, *, attempts: int = ATTEMPTS) -> Latency:
+    """Measures parent and variant in turns, in one process.
 
     Args:
         parent: With one thread.
         variant: With one thread.
         request: Rows; they are repeated where there are too few.
-        attempts: Measure as often until the variant is not slower.
+        attempts: Measure again, up to this many times in all, while the variant appears slower.
     """
-    measured = _measure(parent, variant, request)
-    for _ in range(attempts - 1):
+    for attempt in range(1, attempts + 1):
+        before, after = measure_latency(
+            [parent, variant], request, seconds=_SECONDS, min_calls=_MIN_CALLS, max_calls=_MAX_CALLS
+        )
+        measured = Latency(before, after, attempt)
         if not measured.slower:
             break
-        measured = _measure(parent, variant, request)
     return measured
-
-
-def _measure(parent: Predictor, variant: Predictor, request: Arrays) -> Latency:
-    before, after = {}, {}
-    total = len(next(iter(request.values())))
-    for size in BATCH_SIZES:
-        asked = take(request, np.arange(size) % total)
-        times: tuple[list[float], list[float]] = ([], [])
-        for predictor in (parent, variant):
-            predictor.predict(asked)
-        end = time.perf_counter() + _SECONDS
-        while len(times[0]) < _FEWEST or (time.perf_counter() < end and len(times[0]) < _MOST):
-            for place, predictor in enumerate((parent, variant)):
-                start = time.perf_counter()
-                predictor.predict(asked)
-                times[place].append(1e3 * (time.perf_counter() - start))
-        before[str(size)], after[str(size)] = (round(float(np.median(found)), 4) for found in times)
-    return Latency(before, after)

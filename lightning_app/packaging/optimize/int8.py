@@ -1,15 +1,11 @@
 """8-bit weights: matrix products and LSTMs with whole numbers, activations scaled as they come."""
 
-import contextlib
-import io
-import logging
 import tempfile
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 from lightning_app.errors import UsageError
 from lightning_app.packaging.export.onnx_notes import copy_notes, drop_unused_domains
+from models.onnx_exporter import quiet_exporter
 
 _OPERATIONS = ("MatMul", "LSTM")
 """Not Conv: its products of whole numbers are slower than its floats on CPUs."""
@@ -35,7 +31,7 @@ def quantize_weights(model: bytes) -> bytes:
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with tempfile.TemporaryDirectory() as folder, _silence():
+    with tempfile.TemporaryDirectory() as folder, quiet_exporter():
         paths = [Path(folder) / name for name in ("model.onnx", "prepared.onnx", "int8.onnx")]
         paths[0].write_bytes(model)
         # Without it the quantizer stops at the first product of a graph of the dynamo exporter: "ShapeInferenceError".
@@ -63,16 +59,3 @@ def quantize_weights(model: bytes) -> bytes:
 def _has_loops(graph: object) -> bool:
     nodes = getattr(graph, "node", ())
     return any(node.op_type in ("Loop", "Scan", "If") for node in nodes)
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """The quantizer reports on each node in the root's log."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -12,6 +12,7 @@ from lightning_app.packaging.export.evaluation import evaluation_table
 from lightning_app.packaging.export.exporter import Exporter, Sample
 from lightning_app.packaging.export.parity import TestMetrics
 from lightning_app.packaging.predictor import Predictor
+from lightning_app.packaging.relative_difference import largest_magnitude, relative_differences
 
 BATCH_SIZES = (1, 7, 64)
 
@@ -79,7 +80,7 @@ def measure_distance(parent: Predictor, variant: Predictor, sample: Sample) -> D
     expected = parent.predict(sample.request)
     names = [spec.name for spec in parent.manifest.outputs if spec.dtype.startswith("float")]
     wanted = {name: _flat([expected[name]]) for name in names}
-    largest = {name: max(float(np.abs(wanted[name]).max()), 1e-9) for name in names}
+    units = {name: largest_magnitude(wanted[name], if_zero=1e-9) for name in names}
     first: dict[str, np.ndarray] = {}
     to_parent = among_batches = 0.0
     for size in BATCH_SIZES:
@@ -89,9 +90,9 @@ def measure_distance(parent: Predictor, variant: Predictor, sample: Sample) -> D
         ]
         for name in names:
             answer = _flat([part[name] for part in parts])
-            to_parent = max(to_parent, float(np.abs(answer - wanted[name]).max()) / largest[name])
-            among = float(np.abs(answer - first.setdefault(name, answer)).max()) / largest[name]
-            among_batches = max(among_batches, among)
+            before = first.setdefault(name, answer)
+            to_parent = max(to_parent, float(relative_differences(answer, wanted[name], units[name]).max()))
+            among_batches = max(among_batches, float(relative_differences(answer, before, units[name]).max()))
     return Distance(to_parent, among_batches, len(sample.rows))
 
 

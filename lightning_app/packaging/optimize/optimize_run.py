@@ -11,7 +11,7 @@ from lightning_app.packaging.export.exporter import Exporter
 from lightning_app.packaging.export.package_run import export_package
 from lightning_app.packaging.export.parity import ROWS
 from lightning_app.packaging.optimize.fp16 import halve_weights
-from lightning_app.packaging.optimize.gates import compare_errors, compare_latency
+from lightning_app.packaging.optimize.gates import ATTEMPTS, compare_errors, compare_latency
 from lightning_app.packaging.optimize.int8 import quantize_weights
 from lightning_app.packaging.optimize.options import FROM_PACKAGE, OptimizeOptions
 from lightning_app.packaging.optimize.parent import (
@@ -135,7 +135,7 @@ def _gated(
     tokenizer = parent.tokenizer
     node_ids = parent.predictor.node_ids
     variant = Predictor(manifest=draft.manifest, model=draft.model, tokenizer=tokenizer, node_ids=node_ids)
-    attempts = 1 if options.allow_slower else 3
+    attempts = 1 if options.allow_slower else ATTEMPTS
     latency = compare_latency(parent.predictor, variant, exporter.sample(ROWS).request, attempts=attempts)
     if not options.allow_slower:
         latency.check()
@@ -148,7 +148,7 @@ def _gated(
         model_bytes=len(draft.model),
         settings=draft.settings,
     )
-    return draft.write(
+    return draft.with_latency(latency.after).write(
         output,
         optimization=change.record(draft.manifest),
         section=change.section(draft.manifest),

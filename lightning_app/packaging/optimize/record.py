@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning_app.packaging import Package
 from lightning_app.packaging.manifest import Manifest
-from lightning_app.packaging.optimize.gates import Accuracy, Latency
+from lightning_app.packaging.optimize.gates import NOISE, Accuracy, Latency
 
 _WHAT = {
     "int8": "8-bit weights, activations scaled call by call",
@@ -57,7 +57,12 @@ class Change:
             "parent": self.parent.digest,
             "parent_name": self.parent.manifest.name,
             "accuracy": {**accuracy, "confidence": 0.95, "max_worse": _finite(self.max_worse)},
-            "latency_p50_ms": {"before": dict(self.latency.before), "after": dict(self.latency.after)},
+            "latency_p50_ms": {
+                "before": dict(self.latency.before),
+                "after": dict(self.latency.after),
+                "max_slower": NOISE,
+                "attempts": self.latency.attempts,
+            },
             "model_bytes": {"before": self.model_bytes_before, "after": self.model_bytes},
             "metrics": {
                 "before": dict(self.parent.manifest.metrics["values"]),
@@ -89,7 +94,8 @@ class Change:
             f"{self.parent.digest}\n{settings}\n| | before | after |\n|---|---|---|\n{table}\n\n"
             f"The test error changed by {accuracy.worse:+.2%}, 95 % interval {accuracy.low:+.2%} to "
             f"{accuracy.high:+.2%} over {accuracy.rows:,} rows; at most {self.max_worse:+.2%} was allowed. "
-            "Times are of one thread, both packages asked in turns.\n"
+            f"Times are of one thread, both packages asked in turns, from measurement {self.latency.attempts} (what "
+            f"looks slower is measured again); up to {NOISE:.0%} more does not count as slower.\n"
         )
 
 

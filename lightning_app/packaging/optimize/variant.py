@@ -1,7 +1,9 @@
 """A package with another ONNX file: asked, measured and described anew."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import torch
 from lightning_app.packaging import Manifest, Package, Predictor, write_package
 from lightning_app.packaging.export.evaluation import as_parquet, mean_interval, slice_errors
 from lightning_app.packaging.export.exporter import Exporter
+from lightning_app.packaging.export.latency import latency_entry
 from lightning_app.packaging.export.model_card import CardFacts, write_card
 from lightning_app.packaging.export.package_run import describe_model
 from lightning_app.packaging.export.parity import ROWS
@@ -29,19 +32,33 @@ class Draft:
 
     Attributes:
         manifest: Without `optimization`.
-        files: Every file but the manifest.
+        files: Every file but the manifest, and the card where `write_card` is set.
         settings: What else is known of the change.
+        write_card: Writes the card once the variant's own latency is in its manifest; None where the variant was
+            exported like any package, latency and card included.
     """
 
     manifest: Manifest
     files: dict[str, bytes | Path]
     settings: dict[str, Any]
+    write_card: Callable[[Manifest], bytes] | None = None
 
     @property
     def model(self) -> bytes:
         """Content of the ONNX file."""
         model = self.files["model.onnx"]
         return model.read_bytes() if isinstance(model, Path) else model
+
+    def with_latency(self, p50_ms: Mapping[str, float]) -> "Draft":
+        """The draft with the variant's own latency in its manifest and on its card.
+
+        Args:
+            p50_ms: Of the variant, by batch size.
+        """
+        if self.write_card is None:
+            return self
+        manifest = replace(self.manifest, latency=latency_entry(p50_ms))
+        return replace(self, manifest=manifest, files={**self.files, "MODEL_CARD.md": self.write_card(manifest)})
 
     def write(self, output: Path, *, optimization: dict[str, Any], section: str, overwrite: bool) -> Package:
         """Writes the package, with what was done to it, and loads it again."""
@@ -78,6 +95,7 @@ def draft_with(
     distance = measure_distance(parent.predictor, predictor, exporter.sample(ROWS))
     manifest = replace(
         manifest,
+        latency={},
         metrics={**manifest.metrics, "rows": len(judged.table), "values": judged.values},
         slices=slice_errors(judged.table),
         parity={
@@ -109,13 +127,13 @@ def draft_with(
         "golden.json": make_golden(
             predictor, request, tolerance=_WHOLE_NUMBER_TOLERANCE if kind == "int8" else TOLERANCE
         ),
-        "MODEL_CARD.md": write_card(manifest, facts, trained.card),
     }
+    del files["MODEL_CARD.md"]
     settings = {
         "answers_apart": distance.to_parent,
         "answers_apart_among_batches": distance.among_batches,
     }
-    return Draft(manifest, files, settings)
+    return Draft(manifest, files, settings, partial(write_card, facts=facts, written=trained.card))
 
 
 def draft_of(package: Package, parent: Package, settings: dict[str, Any]) -> Draft:
