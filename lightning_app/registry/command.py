@@ -45,7 +45,7 @@ def promote(args: list[str]) -> None:
     parser = VerbParser("promote", description="Makes a version champion, challenger or shadow.", epilog="")
     parser.add_argument("model", help="NAME@VERSION, or NAME@challenger")
     parser.add_argument("--to", required=True, choices=PROMOTABLE, help="what it becomes")
-    parser.add_argument("--gates", default=None, help="YAML of bounds; default: as configs/gates/default.yaml")
+    parser.add_argument("--gates", default=None, help="YAML of bounds; default: gates/default")
     parser.add_argument("--force", default=None, metavar="REASON", help="overrule the gates; the reason is recorded")
     parser.add_argument("--registry", default=None, help=REGISTRY_HELP)
     given = parser.parse_args(args[1:])

@@ -1,14 +1,18 @@
-"""What a version must pass before it is promoted, as a file."""
+"""Gate file: the bounds that a version must keep to be promoted."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
 from lightning_app.errors import UsageError
+from lightning_app.shipped_configs import SHIPPED
+
+DEFAULT = SHIPPED / "gates" / "default.yaml"
+"""What holds without a file, and for what a file leaves out."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,9 @@ class ChampionGate:
         block: Test rows per block of the bootstrap; `auto` is twice the horizon of a forecast, else 1.
     """
 
-    max_worse: float = 0.02
-    confidence: float = 0.95
-    block: int | Literal["auto"] = "auto"
+    max_worse: float
+    confidence: float
+    block: int | Literal["auto"]
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,9 @@ class ParityGate:
         min_rows: Test rows that it was measured on.
     """
 
-    max_relative_error: float = 1e-4
-    max_relative_error_optimized: float = 0.05
-    min_rows: int = 256
+    max_relative_error: float
+    max_relative_error_optimized: float
+    min_rows: int
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class LatencyGate:
         max_p50_ms: Median of a request of one row, milliseconds.
     """
 
-    max_p50_ms: float = 100.0
+    max_p50_ms: float
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class SizeGate:
         max_megabytes: Sum of its files, in 10^6 bytes.
     """
 
-    max_megabytes: float = 500.0
+    max_megabytes: float
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class CardGate:
         complete: No mandatory section is empty.
     """
 
-    complete: bool = True
+    complete: bool
 
 
 @dataclass(frozen=True)
@@ -97,9 +101,9 @@ class SlicesGate:
         min_rows: Smaller parts are left out.
     """
 
-    max_ratio: float = 10.0
-    max_worse: float = 0.25
-    min_rows: int = 100
+    max_ratio: float
+    max_worse: float
+    min_rows: int
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ class DataGate:
         known: `any` wants a fingerprint; a list of sha256 allows these alone.
     """
 
-    known: Literal["any"] | tuple[str, ...] = "any"
+    known: Literal["any"] | tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -128,35 +132,35 @@ class GateFile:
         data: Training data.
     """
 
-    metrics: Mapping[str, MetricBound] = field(default_factory=dict)
-    champion: ChampionGate | None = ChampionGate()
-    parity: ParityGate | None = ParityGate()
-    latency: LatencyGate | None = LatencyGate()
-    size: SizeGate | None = SizeGate()
-    card: CardGate | None = CardGate()
-    slices: SlicesGate | None = SlicesGate()
-    data: DataGate | None = DataGate()
+    metrics: Mapping[str, MetricBound]
+    champion: ChampionGate | None
+    parity: ParityGate | None
+    latency: LatencyGate | None
+    size: SizeGate | None
+    card: CardGate | None
+    slices: SlicesGate | None
+    data: DataGate | None
 
     @classmethod
-    def read(cls, path: str | Path) -> "GateFile":
+    def read(cls, path: str | Path | None = None) -> "GateFile":
         """Reads a YAML file; what it leaves out is as in `configs/gates/default.yaml`.
 
         Args:
-            path: The file.
+            path: The file; None reads `configs/gates/default.yaml` itself.
 
         Raises:
             UsageError: It is not there, or a key or value in it is wrong.
         """
-        if not Path(path).is_file():
-            raise UsageError(f"gates: {str(path)!r} does not exist")
-        try:
-            given = yaml.safe_load(Path(path).read_text())
-        except yaml.YAMLError as error:
-            raise UsageError(f"gates: {path} is no YAML: {' '.join(str(error).split())}") from error
-        given = {} if given is None else given
-        _check_keys(given, ("metrics", *_SECTIONS), "gates")
-        sections = {key: _section(type_, given[key], key) for key, type_ in _SECTIONS.items() if key in given}
-        metrics = given.get("metrics") or {}
+        default = _read_sections(DEFAULT)
+        for key in ("metrics", *_SECTIONS):
+            if key not in default:
+                raise UsageError(f"gates: {DEFAULT} has no section {key}, write `{key}: null` for no gate")
+        given = default if path is None else _read_sections(path)
+        sections = {
+            key: _section(type_, given.get(key, default[key]), key, default=default[key])
+            for key, type_ in _SECTIONS.items()
+        }
+        metrics = given.get("metrics", default["metrics"]) or {}
         if not isinstance(metrics, Mapping):
             raise UsageError(f"metrics: {metrics!r} given, bounds by name are needed, e.g. test/mse: {{max: 0.4}}")
         return cls(metrics={str(name): _metric(str(name), bound) for name, bound in metrics.items()}, **sections)
@@ -173,33 +177,51 @@ _SECTIONS: dict[str, type] = {
 }
 
 
+def _read_sections(path: str | Path) -> Mapping[str, Any]:
+    """What a file says by section, values not checked yet."""
+    if not Path(path).is_file():
+        raise UsageError(f"gates: {str(path)!r} does not exist")
+    try:
+        given = yaml.safe_load(Path(path).read_text())
+    except yaml.YAMLError as error:
+        raise UsageError(f"gates: {path} is no YAML: {' '.join(str(error).split())}") from error
+    given = {} if given is None else given
+    _check_keys(given, ("metrics", *_SECTIONS), "gates")
+    return given
+
+
 def _metric(name: str, given: Any) -> MetricBound:
-    bound = _section(MetricBound, given, f"metrics.{name}")
-    if not isinstance(bound, MetricBound) or (bound.min is None and bound.max is None):
+    if given is not None:
+        _check_keys(given, ("min", "max"), f"metrics.{name}")
+    if not given:
         raise UsageError(f"metrics.{name}: {given!r} given, min, max or both are needed")
-    return bound
+    return MetricBound(**{side: _value(bound, f"metrics.{name}.{side}") for side, bound in given.items()})
 
 
-def _section(type_: type, given: Any, key: str) -> Any:
+def _section(type_: type, given: Any, key: str, *, default: Any) -> Any:
+    """A gate, with the values of the default file for keys that are left out; None where it is switched off."""
     if given is None:
         return None
-    allowed = fields(type_)
-    _check_keys(given, tuple(entry.name for entry in allowed), key)
-    return type_(**{entry.name: _value(entry, given[entry.name], key) for entry in allowed if entry.name in given})
+    names = tuple(entry.name for entry in fields(type_))
+    _check_keys(given, names, key)
+    values = {**(default or {}), **given}
+    for name in names:
+        if name not in values:
+            raise UsageError(f"{key}.{name}: missing, and {DEFAULT} has no value for it")
+    return type_(**{name: _value(values[name], f"{key}.{name}") for name in names})
 
 
-def _value(entry: Any, given: Any, key: str) -> Any:
-    """A value of the kind that the default has."""
-    name, default = f"{key}.{entry.name}", None if entry.default is MISSING else entry.default
+def _value(given: Any, name: str) -> Any:
+    """A checked value of a key."""
     if name == "champion.block":
         fits, wanted = given == "auto" or (type(given) is int and given >= 1), "'auto' or a number of rows"
     elif name == "data.known":
         listed = isinstance(given, list) and all(isinstance(digest, str) for digest in given)
         given, fits, wanted = tuple(given) if listed else given, given == "any" or listed, "'any' or a list of sha256"
-    elif isinstance(default, bool):
+    elif name == "card.complete":
         fits, wanted = isinstance(given, bool), "true or false"
     else:
-        fits, given, wanted = _read_number(given, positive=not key.startswith("metrics."))
+        fits, given, wanted = _read_number(given, positive=not name.startswith("metrics."))
         if name == "champion.confidence":
             fits, wanted = fits and 0 < given < 1, "a number between 0 and 1"
     if not fits:

@@ -222,7 +222,7 @@ class Registry:
                 lambda number: self._candidate(name, number, snapshot),
                 reference=reference,
                 to=to,
-                gates=GateFile() if gates is None else gates,
+                gates=GateFile.read() if gates is None else gates,
                 force=force,
             )
             if promotion.promoted:

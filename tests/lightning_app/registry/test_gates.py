@@ -1,15 +1,18 @@
 """What lets a version through, and what does not."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 
 from lightning_app.__main__ import main
 from lightning_app.packaging import Manifest, write_package
 from lightning_app.registry import GateFile, Registry
+from lightning_app.registry.gate_file import LatencyGate
 from tests.conftest import CONFIGS
 
 Register = Callable[..., int]
@@ -151,8 +154,15 @@ def test_a_slice_that_got_much_worse_refuses_what_is_better_on_the_whole(
     assert refused(registry, "slices: {min_rows: 50, max_worse: 0.6}", model="phase@2") == set()
 
 
-def test_the_file_that_is_shipped_says_what_holds_without_a_file() -> None:
-    assert GateFile.read(CONFIGS / "gates" / "default.yaml") == GateFile()
+def test_the_shipped_file_holds_without_a_file_and_for_what_a_file_leaves_out(tmp_path: Path) -> None:
+    default = GateFile.read()
+    assert asdict(default) == yaml.safe_load((CONFIGS / "gates" / "default.yaml").read_text())
+    own = tmp_path / "own.yaml"
+    own.write_text("latency: {max_p50_ms: 3}\ncard: null\nslices: {min_rows: 50}")
+    assert default.slices is not None
+    assert GateFile.read(own) == replace(
+        default, latency=LatencyGate(max_p50_ms=3), card=None, slices=replace(default.slices, min_rows=50)
+    )
 
 
 @pytest.mark.parametrize(
