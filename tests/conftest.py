@@ -2,14 +2,23 @@ import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
 
+if TYPE_CHECKING:
+    from tests.families import TrainedFamily
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record-results", action="store_true", help="Store what tests/test_results.py compares.")
+
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 DATA = Path(os.environ.get("LIGHTNING_APP_DATA", Path(__file__).parent.parent / "data")).resolve()
@@ -23,6 +32,16 @@ def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIGHTNING_APP_DATA", str(DATA))
     monkeypatch.setattr("sys.argv", ["lightning-app"])
     monkeypatch.delenv("COLUMNS", raising=False)  # the test runner gives its own to parallel workers
+
+
+@pytest.fixture(scope="session")
+def family(tmp_path_factory: pytest.TempPathFactory) -> "Callable[[str], TrainedFamily]":
+    """Trained families by name: each is trained once per test run, whatever the number of processes."""
+    from tests.families import trained_family
+
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    return lambda name: trained_family(name, shared)
 
 
 def needs(file: str) -> pytest.MarkDecorator:
