@@ -1,10 +1,11 @@
-"""What a run was made from."""
+"""Lineage of a run: framework, data, environment and parent that it was made from."""
 
 import hashlib
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,7 +19,7 @@ _LOCK = _ROOT / "requirements.lock"
 
 
 def describe_lineage(*, seed: int | None, data: dict[str, Any], parent: str | None) -> dict[str, Any]:
-    """Collects code, data, environment and parent of a run.
+    """Collects framework, data, environment and parent of a run.
 
     Args:
         seed: Seed of the run.
@@ -26,15 +27,15 @@ def describe_lineage(*, seed: int | None, data: dict[str, Any], parent: str | No
         parent: Checkpoint that the run continues, or None.
 
     Returns:
-        Plain data, ready for JSON. `code.commit` is None outside a git checkout; `code.dirty_diff` is the sha256 of
-        the uncommitted changes, new files included, None if there are none.
+        Plain data, ready for JSON. `framework` is this project, not the user's code: its version and, where it runs
+        from a git checkout, its commit and the sha256 of its uncommitted changes (`dirty_diff`, None without any).
     """
     return {
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "command": sys.argv,
         "parent": parent,
         "seed": seed,
-        "code": project_code(),
+        "framework": {"name": "lightning-r2p", "version": __version__, **framework_checkout()},
         "data": data,
         "environment": {
             "lightning-r2p": __version__,
@@ -47,7 +48,18 @@ def describe_lineage(*, seed: int | None, data: dict[str, Any], parent: str | No
     }
 
 
-def project_code() -> dict[str, str | None]:
+def framework_of(lineage: Mapping[str, Any]) -> dict[str, Any]:
+    """`framework` of a lineage: `version`, `commit` and `dirty_diff`, None each where it is unknown.
+
+    Args:
+        lineage: Of a run, also of one that was recorded when this was called `code`.
+    """
+    recorded = lineage.get("environment", {}).get("lightning-r2p")
+    found = {"version": recorded, **lineage.get("code", {}), **lineage.get("framework", {})}
+    return {key: found.get(key) for key in ("version", "commit", "dirty_diff")}
+
+
+def framework_checkout() -> dict[str, str | None]:
     """Commit of this project's checkout and sha256 of its uncommitted changes; None each where there is none."""
     commit = _git("rev-parse", "HEAD")
     if commit is None:

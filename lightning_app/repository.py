@@ -15,7 +15,7 @@ _DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--binary")
 """Without the user's programs, which show a file as something that it is not."""
 
 
-def describe_repository(folder: Path, run: Path) -> dict[str, Any] | None:
+def describe_repository(folder: Path, run: Path | None) -> dict[str, Any] | None:
     """What the repository that a folder lies in holds, with `code.patch` written into the run folder.
 
     `git apply code.patch` on the commit restores changed files and new source files. What is too large for it is named
@@ -23,7 +23,7 @@ def describe_repository(folder: Path, run: Path) -> dict[str, Any] | None:
 
     Args:
         folder: The working folder.
-        run: The run folder.
+        run: The run folder; None writes no patch.
 
     Returns:
         `path`, `commit`, `patch` (its sha256, None if nothing differs or it is too large) and `left_out`; None outside
@@ -46,7 +46,7 @@ def describe_repository(folder: Path, run: Path) -> dict[str, Any] | None:
     if len(patch) > _MOST_BYTES:
         left_out = [f"{PATCH}: {len(patch):,} bytes, more than {_MOST_BYTES:,}", *left_out]
         patch = b""
-    if patch:
+    if patch and run is not None:
         (run / PATCH).write_bytes(patch)
     return {
         "path": str(root),

@@ -8,7 +8,7 @@ from typing import Any
 from lightning_app import __version__
 from lightning_app.config_paths import data_files
 from lightning_app.errors import UsageError
-from lightning_app.lineage import project_code
+from lightning_app.lineage import framework_checkout, framework_of
 from lightning_app.own_code import changed_modules, describe_own_code
 from lightning_app.resume_overrides import config_changes
 from lightning_app.run import RunFolder
@@ -97,9 +97,8 @@ def _differences(before: Any, now: Any, key: str = "") -> list[str]:
 
 
 def _same_software(recorded: Mapping[str, Any]) -> bool:
-    code: Any = recorded.get("code", {})
-    same_version = recorded.get("environment", {}).get("lightning-r2p") == __version__
-    return bool(same_version and code.get("commit") == project_code()["commit"])
+    framework = framework_of(recorded)
+    return framework["version"] == __version__ and framework["commit"] == framework_checkout()["commit"]
 
 
 def training_files(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from models.distilled_forecaster import DistilledForecaster
 from models.ensemble import EnsembleForecaster
 from models.forecaster import Forecaster
 from models.layers import ReversibleNorm
-from models.losses import FocalLoss, InfoNCELoss, PinballLoss, SupervisedContrastiveLoss
+from models.losses import FocalLoss, PinballLoss
 from models.recurrent import (
     DeltaMemory,
     GRUEncoder,
@@ -38,7 +38,6 @@ __all__ = [
     "FocalLoss",
     "Forecaster",
     "GRUEncoder",
-    "InfoNCELoss",
     "LSTMEncoder",
     "OneCycle",
     "PatchTransformer",
@@ -53,7 +52,6 @@ __all__ = [
     "StackedEncoder",
     "StepOutput",
     "StreamModule",
-    "SupervisedContrastiveLoss",
     "TinyRecursiveModel",
     "TrajectoryForecaster",
     "WarmupCosine",

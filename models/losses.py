@@ -1,4 +1,4 @@
-"""Losses that know no task: regression, quantile, focal, contrastive. All reduce to a mean."""
+"""Losses that know no task: quantile and focal. All reduce to a mean."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -96,67 +96,3 @@ class FocalLoss(nn.Module):
     def _focus(self, log_p: Tensor) -> Tensor:
         # 1 - p from log p without cancellation; the clamp keeps the gradient of x^gamma finite at p = 1.
         return (-torch.expm1(log_p)).clamp_min(torch.finfo(log_p.dtype).tiny) ** self.gamma
-
-
-class InfoNCELoss(nn.Module):
-    """Cross-entropy of picking each sample's pair among all candidates (van den Oord et al., 2018).
-
-    Args:
-        temperature: Divides the cosine similarities.
-        symmetric: Average both directions (as in CLIP).
-    """
-
-    def __init__(self, *, temperature: float = 0.07, symmetric: bool = True) -> None:
-        super().__init__()
-        self.temperature = _positive(temperature)
-        self.symmetric = symmetric
-
-    def forward(self, query: Tensor, key: Tensor) -> Tensor:
-        """Mean loss of B pairs.
-
-        Args:
-            query: (B, D).
-            key: (B, D), row i belongs to row i of `query`; the other rows are its negatives.
-        """
-        logits = _cosine_similarity(query, key) / self.temperature  # (B, B)
-        pairs = torch.arange(len(logits), device=logits.device)
-        loss = F.cross_entropy(logits, pairs)
-        return (loss + F.cross_entropy(logits.T, pairs)) / 2 if self.symmetric else loss
-
-
-class SupervisedContrastiveLoss(nn.Module):
-    """Pulls together embeddings of one class, apart from all others (Khosla et al., NeurIPS 2020, L_out).
-
-    Args:
-        temperature: Divides the cosine similarities.
-    """
-
-    def __init__(self, *, temperature: float = 0.1) -> None:
-        super().__init__()
-        self.temperature = _positive(temperature)
-
-    def forward(self, embedding: Tensor, target: Tensor) -> Tensor:
-        """Mean over the samples that have a partner of their class; zero, with a gradient, if none has.
-
-        Args:
-            embedding: (B, D).
-            target: int64 (B,), class indices.
-        """
-        similarity = _cosine_similarity(embedding, embedding) / self.temperature  # (B, B)
-        itself = torch.eye(len(target), dtype=torch.bool, device=target.device)
-        partners = (target[:, None] == target[None, :]) & ~itself
-        log_p = similarity - similarity.masked_fill(itself, -torch.inf).logsumexp(dim=1, keepdim=True)
-        num_partners = partners.sum(dim=1)
-        loss = -(log_p.masked_fill(~partners, 0.0)).sum(dim=1) / num_partners.clamp_min(1)
-        anchors = num_partners > 0
-        return (loss * anchors).sum() / anchors.sum().clamp_min(1)
-
-
-def _cosine_similarity(a: Tensor, b: Tensor) -> Tensor:
-    return F.normalize(a.float(), dim=-1) @ F.normalize(b.float(), dim=-1).T
-
-
-def _positive(temperature: float) -> float:
-    if temperature <= 0:
-        raise ValueError(f"temperature: {temperature} given, it must be above 0")
-    return temperature

@@ -180,8 +180,8 @@ def _manifest(name: str, labels: Sequence[str] | None, columns: Sequence[str] | 
         metrics={"split": "test", "protocol": {}, "rows": 0, "values": {}, "better": {}},
         slices={},
         lineage={
-            "commit": "0" * 40,
-            "dirty_diff_sha256": None,
+            "repository": {"commit": "0" * 40, "patch_sha256": None},
+            "framework": {"version": "0.1.0", "commit": None, "dirty_diff": None},
             "config_sha256": "1" * 64,
             "data": {"source": "drawn", "sha256": "2" * 64},
             "seeds": [0],

@@ -40,7 +40,7 @@ def open_session(content: bytes, manifest: Manifest, *, num_threads: int) -> "In
     try:
         from onnxruntime import InferenceSession
     except ModuleNotFoundError as error:
-        raise UsageError("onnxruntime: not installed; pip install 'lightning-r2p[serve]'") from error
+        raise UsageError("onnxruntime: not installed; pip install 'lightning-r2p[score]'") from error
     check_onnx(content)
     try:
         # Its fallback is another attempt with the same provider, announced on stdout.

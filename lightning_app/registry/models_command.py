@@ -9,6 +9,7 @@ from rich.table import Table
 
 from lightning_app.errors import UsageError
 from lightning_app.packaging.manifest import Manifest
+from lightning_app.packaging.provenance import framework_text, repository_text
 from lightning_app.registry.command import REGISTRY_HELP
 from lightning_app.registry.comparison import Candidate, NotComparableError, compare_errors
 from lightning_app.registry.registry import Registry, Version
@@ -106,7 +107,8 @@ def _show_version(registry: Registry, model: str) -> Shown:
     table = Table("", f"{found.name}@{found.version}{aliases}")
     for label, value in _facts(Candidate(model, found.path, manifest)).items():
         table.add_row(label, value)
-    table.add_row("commit", str(manifest.lineage.get("commit")))
+    table.add_row("repository", repository_text(manifest.lineage))
+    table.add_row("lightning-r2p", framework_text(manifest.lineage))
     table.add_row("created", str(manifest.lineage.get("created")))
     table.add_row("package", str(found.path))
     known = {"model": found.name, "version": found.version, "aliases": list(found.aliases), "package": str(found.path)}

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_app import lineage
+from lightning_app import __version__, lineage
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def code() -> dict[str, str | None]:
-    found: dict[str, str | None] = lineage.describe_lineage(seed=0, data={}, parent=None)["code"]
+    found: dict[str, str | None] = lineage.describe_lineage(seed=0, data={}, parent=None)["framework"]
     return found
 
 
@@ -41,4 +41,10 @@ def test_changed_and_new_files_are_seen_whatever_their_bytes(checkout: Path, fil
 def test_outside_a_checkout_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lineage, "_ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert code() == {"commit": None, "dirty_diff": None}
+    assert code() == {"name": "lightning-r2p", "version": __version__, "commit": None, "dirty_diff": None}
+
+
+def test_a_lineage_that_calls_the_framework_code_is_read() -> None:
+    older = {"code": {"commit": "abc", "dirty_diff": None}, "environment": {"lightning-r2p": "0.0.9"}}
+    assert lineage.framework_of(older) == {"version": "0.0.9", "commit": "abc", "dirty_diff": None}
+    assert lineage.framework_of({}) == {"version": None, "commit": None, "dirty_diff": None}

@@ -10,8 +10,11 @@ import polars as pl
 import pytest
 import yaml
 
+from lightning_app import __version__
 from lightning_app.__main__ import main
 from lightning_app.packaging import Package
+from lightning_app.packaging.export.lineage import package_lineage
+from lightning_app.run import RunFolder
 from tests.conftest import only_run, run_folders
 
 FitArgs = Callable[..., list[str]]
@@ -89,7 +92,9 @@ def test_a_run_of_an_earlier_version_is_compared_by_the_fingerprint_of_its_data(
     fitted: Path, table_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lineage = json.loads((fitted / "lineage.json").read_text())
-    earlier = {key: value for key, value in lineage.items() if key not in ("files", "own_code", "repository", "folder")}
+    added_later = ("files", "own_code", "repository", "folder", "framework")
+    earlier = {key: value for key, value in lineage.items() if key not in added_later}
+    earlier["code"] = {key: lineage["framework"][key] for key in ("commit", "dirty_diff")}
     (fitted / "lineage.json").write_text(json.dumps(earlier))
     checkpoint = str(fitted / "checkpoints" / "best.ckpt")
     assert main(["test", "--ckpt_path", checkpoint]) == 0
@@ -125,6 +130,13 @@ def test_own_code_its_repository_and_the_working_folder_are_recorded_and_changes
     series = yaml.safe_load((folder / "config.yaml").read_text())["data"]["init_args"]["series"]
     assert series["init_args"]["file"] == str(tmp_path / "waves.csv")
     assert lineage["repository"]["left_out"] == [".gitignore", "waves.csv"]
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert lineage["repository"]["commit"] == head.strip() != lineage["framework"]["commit"]
+    packed = package_lineage(
+        run=RunFolder(folder), checkpoint=None, config=b"", data={}, seed=None, members=(), differences=()
+    )
+    assert packed["repository"] == {"commit": head.strip(), "patch_sha256": lineage["repository"]["patch"]}
+    assert packed["framework"]["version"] == __version__
     restored = tmp_path / "restored"
     subprocess.run(["git", "clone", "-q", str(tmp_path), str(restored)], check=True)
     subprocess.run(["git", "apply", str(folder / "code.patch")], cwd=restored, check=True)

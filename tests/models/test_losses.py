@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import FocalLoss, InfoNCELoss, PinballLoss, SupervisedContrastiveLoss
+from models import FocalLoss, PinballLoss
 
 
 def test_pinball_at_the_median_is_half_the_absolute_error() -> None:
@@ -75,47 +75,3 @@ def test_focal_loss_and_its_gradient_are_finite_in_bfloat16(task: str, scale: fl
     assert loss.isfinite()
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
-
-
-def test_info_nce_of_orthogonal_pairs_has_a_closed_form() -> None:
-    pairs = torch.eye(8)
-    expected = torch.log(1 + 7 * torch.exp(torch.tensor(-1 / 0.5)))
-    torch.testing.assert_close(InfoNCELoss(temperature=0.5)(pairs, pairs), expected)
-
-
-def test_info_nce_of_identical_embeddings_is_the_log_of_the_batch() -> None:
-    same = torch.ones(16, 4)
-    torch.testing.assert_close(InfoNCELoss()(same, same), torch.tensor(16.0).log())
-
-
-def test_info_nce_does_not_depend_on_the_order_of_pairs() -> None:
-    query, key, order = torch.randn(10, 4), torch.randn(10, 4), torch.randperm(10)
-    loss = InfoNCELoss()
-    torch.testing.assert_close(loss(query, key), loss(query[order], key[order]))
-
-
-def test_supervised_contrastive_loss_matches_a_loop() -> None:
-    embedding, target = F.normalize(torch.randn(12, 5), dim=1), torch.randint(3, (12,))
-    terms = []
-    for i in range(12):
-        others = [j for j in range(12) if j != i]
-        scores = torch.stack([embedding[i] @ embedding[j] / 0.1 for j in others])
-        partners = [k for k, j in enumerate(others) if target[j] == target[i]]
-        if partners:
-            terms.append(-(scores[partners] - scores.logsumexp(0)).mean())
-    torch.testing.assert_close(SupervisedContrastiveLoss()(embedding, target), torch.stack(terms).mean())
-
-
-def test_supervised_contrastive_loss_without_partners_is_zero_with_a_gradient() -> None:
-    embedding = torch.randn(4, 3, requires_grad=True)
-    loss = SupervisedContrastiveLoss()(embedding, torch.arange(4))
-    loss.backward()
-    assert loss == 0
-    assert embedding.grad is not None
-    assert embedding.grad.isfinite().all()
-
-
-@pytest.mark.parametrize("loss", [InfoNCELoss, SupervisedContrastiveLoss])
-def test_temperature_must_be_positive(loss: type) -> None:
-    with pytest.raises(ValueError, match="temperature: 0"):
-        loss(temperature=0)

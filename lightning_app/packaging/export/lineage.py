@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lightning_app.lineage import describe_lineage
+from lightning_app.lineage import describe_lineage, framework_of
+from lightning_app.repository import describe_repository
 from lightning_app.run import RunFolder
 
 _VERSIONS = ("lightning-r2p", "python", "torch", "lightning", "torchmetrics", "numpy", "polars")
@@ -22,7 +23,9 @@ def package_lineage(
     members: Iterable[str],
     differences: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Code, config, data, environment and parents, as plain data.
+    """Repository, framework, config, data, environment and parents, as plain data.
+
+    `repository` is the git repository that the user's run started in, None outside one; `framework` is this project.
 
     Args:
         run: The folder that the checkpoint lies in; None describes code and environment of the export instead.
@@ -35,8 +38,11 @@ def package_lineage(
         differences: What is not as it was when the run was trained, in words.
     """
     recorded = {} if run is None else run.read_lineage()
-    known = recorded or describe_lineage(seed=seed, data=data, parent=None)
-    environment = known["environment"]
+    known = recorded or {
+        **describe_lineage(seed=seed, data=data, parent=None),
+        "repository": describe_repository(Path.cwd(), None),
+    }
+    environment, framework, repository = known["environment"], framework_of(known), known.get("repository")
     parents: list[dict[str, Any]] = [{"kind": "object"}]
     if checkpoint is not None:
         parents = [{"kind": "checkpoint", "file": checkpoint.name, "sha256": file_sha256(checkpoint)}]
@@ -46,8 +52,8 @@ def package_lineage(
     if known.get("parent"):
         parents.append({"kind": "continued", "file": Path(known["parent"]).name})
     return {
-        "commit": known["code"]["commit"],
-        "dirty_diff_sha256": known["code"]["dirty_diff"],
+        "repository": repository and {"commit": repository["commit"], "patch_sha256": repository["patch"]},
+        "framework": framework,
         "config_sha256": hashlib.sha256(config).hexdigest(),
         "data": recorded.get("data") or data,
         "evaluation_data": data,

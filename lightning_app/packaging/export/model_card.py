@@ -10,6 +10,7 @@ import yaml
 from lightning_app.card_options import CardOptions
 from lightning_app.packaging.export.evaluation import Interval
 from lightning_app.packaging.manifest import Manifest, TensorSpec
+from lightning_app.packaging.provenance import framework_text, repository_text
 
 _PIPELINES = {
     "forecast": "time-series-forecasting",
@@ -129,7 +130,8 @@ def _details(manifest: Manifest, facts: CardFacts) -> str:
             + f" (median, {manifest.latency['threads']} thread, {manifest.latency['machine']})",
             "trained": lineage.get("trained") or "unknown",
             "exported": lineage["created"],
-            "code": _code(lineage),
+            "repository": repository_text(lineage),
+            "lightning-r2p": framework_text(lineage),
             "seed": ", ".join(map(str, lineage["seeds"])),
         }
     )
@@ -140,12 +142,6 @@ def _signature(spec: TensorSpec) -> str:
     columns = f", of {', '.join(spec.columns[:12])}{' ...' if len(spec.columns) > 12 else ''}" if spec.columns else ""
     levels = f", quantiles {', '.join(f'{level:g}' for level in spec.levels)}" if spec.levels else ""
     return f"`{spec.name}` {spec.dtype} ({', '.join(map(str, spec.shape))}){unit}{columns}{levels}"
-
-
-def _code(lineage: Mapping[str, Any]) -> str:
-    if lineage["commit"] is None:
-        return "unknown commit"
-    return f"commit {lineage['commit']}" + (" with uncommitted changes" if lineage["dirty_diff_sha256"] else "")
 
 
 def _data(manifest: Manifest) -> dict[str, Any]:

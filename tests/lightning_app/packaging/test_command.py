@@ -150,4 +150,4 @@ def test_without_onnx_runtime_the_extra_is_named(
     folder = small_package(tmp_path / "price")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert main(["package", "verify", str(folder)]) == 2
-    assert capsys.readouterr().err == "error: onnxruntime: not installed; pip install 'lightning-r2p[serve]'\n"
+    assert capsys.readouterr().err == "error: onnxruntime: not installed; pip install 'lightning-r2p[score]'\n"
