@@ -8,7 +8,7 @@ REGISTRY := sqlite:///runs/demo/mlflow.db
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format bench lock clean
+.PHONY: help demo test test-slow lint format bench bench-list lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -47,8 +47,11 @@ format: $(STAMP) ## format the code
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
-bench: $(STAMP) ## measure against the peers; writes benchmarks/results.md (about an hour)
-	$(RUN)/python -m benchmarks
+bench: $(STAMP) ## measure against the peers; writes benchmarks/results.md; hours, see bench-list; SECTIONS="a b" for some
+	$(RUN)/python -m benchmarks $(SECTIONS)
+
+bench-list: $(STAMP) ## sections of the benchmarks, and how long each takes
+	$(RUN)/python -m benchmarks --list
 
 lock: ## resolve every version anew into requirements.lock
 	$(PYTHON) -m venv --clear .venv-lock

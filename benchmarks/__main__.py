@@ -1,20 +1,19 @@
 """`make bench`: every number that the project claims, measured here; writes benchmarks/results.md.
 
 usage: python -m benchmarks [SECTION ...]   (default: all of them)
+       python -m benchmarks --list          sections, what each measures, and how long it took
+       python -m benchmarks --page          writes the page anew around what was measured
 """
 
 import os
-import platform
-import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 
 from benchmarks import forecasting, graph, optimize, production, recurrent, registry, scoring, sweeps
-from benchmarks.measure import ROOT
+from benchmarks.durations import ESTIMATES
+from benchmarks.results_page import RESULTS, Measured, read_page, render_page, stamp
 
-RESULTS = ROOT / "benchmarks" / "results.md"
 SECTIONS: dict[str, Callable[[], str]] = (
     forecasting.SECTIONS
     | recurrent.SECTIONS
@@ -25,35 +24,72 @@ SECTIONS: dict[str, Callable[[], str]] = (
     | scoring.SECTIONS
     | optimize.SECTIONS
 )
-HEAD = """# Results
-
-What this project measured of itself, misses included. `make bench` writes this page; each section says when and
-with which versions it was measured. One thread of a shared CPU: quote ratios and CPU seconds rather than wall time.
-Protocol of the long-horizon literature: standardised scale, all test windows of stride 1, none dropped, whatever is
-chosen is chosen on validation.
-"""
 
 
-def main(names: list[str]) -> None:
-    text = RESULTS.read_text() if RESULTS.exists() else ""
-    for name in names or SECTIONS:
-        started = datetime.now(UTC)
+def main(names: Sequence[str]) -> None:
+    """Measures sections one after the other; the page is written after each."""
+    print(f"{len(names)} sections, {_total(names)}", flush=True)
+    for name in names:
+        print(f"\n{name}: {_duration(name)}", flush=True)
+        started, load = datetime.now(UTC), os.getloadavg()[0]
         body = SECTIONS[name]()
-        stamp = (
-            f"Measured {started:%Y-%m-%d}: {platform.machine()}, {os.cpu_count()} cores, Python "
-            f"{platform.python_version()}, torch {version('torch')}, lightning {version('lightning')}."
-        )
-        title = name.replace("_", " ").capitalize()
-        section = f"<!-- {name} -->\n## {title}\n\n{body}\n\n{stamp}\n"
-        old = re.findall(r"<!-- (\w+) -->\n(.*?)(?=<!-- |\Z)", text, re.DOTALL)
-        sections = {key: f"<!-- {key} -->\n{value.rstrip()}\n" for key, value in old} | {name: section}
-        text = "\n".join([HEAD, *(sections[key] for key in SECTIONS if key in sections)])
-        RESULTS.write_text(text)
-        print(body, flush=True)
+        measured = Measured(body, stamp(started, load))
+        RESULTS.write_text(render_page(read_page() | {name: measured}, SECTIONS))
+        print(f"{body}\n\n{measured.stamp}", flush=True)
+
+
+def show_list() -> None:
+    """Prints every section with how long it takes."""
+    for name, measure in SECTIONS.items():
+        what = (measure.__doc__ or "").strip().splitlines()[0]
+        print(f"{name:22} {_duration(name):>28}  {what}")
+    print(f"{len(SECTIONS)} sections, {_total(list(SECTIONS))}")
+
+
+def _recorded(name: str) -> float | None:
+    measured = read_page().get(name)
+    return measured.seconds if measured else None
+
+
+def _seconds(name: str) -> float:
+    recorded = _recorded(name)
+    return ESTIMATES.get(name, 0.0) if recorded is None else recorded
+
+
+def _duration(name: str) -> str:
+    recorded = _recorded(name)
+    if recorded is not None:
+        return f"{_time(recorded)} last time"
+    return f"about {_time(ESTIMATES[name])}, estimated" if name in ESTIMATES else "never timed"
+
+
+def _total(names: Sequence[str]) -> str:
+    never = [name for name in names if _recorded(name) is None]
+    known = [name for name in never if name in ESTIMATES]
+    text = f"about {_time(sum(_seconds(name) for name in names))} in all on a machine as the page names it"
+    if known:
+        text += f", of which {_time(sum(ESTIMATES[name] for name in known))} are estimates for {len(known)} sections"
+    unknown = [name for name in never if name not in ESTIMATES]
+    return text + (f", without {', '.join(unknown)}, never timed" if unknown else "")
+
+
+def _time(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 if __name__ == "__main__":
-    unknown = [name for name in sys.argv[1:] if name not in SECTIONS]
-    if unknown:
+    words = sys.argv[1:]
+    unknown = [word for word in words if word not in SECTIONS]
+    if words in (["--help"], ["-h"]):
+        print(__doc__)
+    elif words == ["--list"]:
+        show_list()
+    elif words == ["--page"]:
+        RESULTS.write_text(render_page(read_page(), SECTIONS))
+    elif unknown:
         sys.exit(f"unknown section {unknown[0]!r}, allowed: {', '.join(SECTIONS)}")
-    main(sys.argv[1:])
+    else:
+        main(words or list(SECTIONS))

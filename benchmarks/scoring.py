@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks.measure import alternate, median, median_peak, run
+from benchmarks.measure import Cost, alternate, median, median_peak, run
 from benchmarks.page import table, verdict
 
 _ROWS = 1_000_000
@@ -19,33 +19,47 @@ def score_table() -> str:
         run("score_table", "make", place, str(_ROWS), "8", "1")
         bare, ours = alternate(5, ("score_table", "bare", place, "1"), ("score_table", "local", place, "1"))
         same = _column(place, "bare").equals(_column(place, "local"))
-    speeds = [_ROWS / median(costs, "wall_s") for costs in (bare, ours)]
     cpu = [1e6 * median(costs, "cpu_s") / _ROWS for costs in (bare, ours)]
-    ratio = statistics.median(b.answer["wall_s"] / o.answer["wall_s"] for b, o in zip(bare, ours, strict=True))
     peak = median_peak(ours)
+    rows = []
+    for counted, key in (("imports counted", "wall_with_imports_s"), ("imports not counted", "wall_s")):
+        ratio = _ratio(bare, ours, key)
+        speeds = [_ROWS / median(costs, key) for costs in (bare, ours)]
+        rows.append(
+            f"pyarrow and ONNX Runtime by hand, {counted}|{speeds[0]:,.0f}|{cpu[0]:.2f}|{median_peak(bare):.0f}|||"
+        )
+        rows.append(
+            f"lightning-app score, {counted}|{speeds[1]:,.0f}|{cpu[1]:.2f}|{peak:.0f}|{ratio:.2f}x|"
+            f"0.9x, 700 MiB: {verdict(ratio >= 0.9 and peak <= 700)}|"
+        )
     return (
         f"1,000,000 rows of 32 float32 (parquet, row groups of 131,072) through a perceptron with 8 hidden units, one "
         f"session; medians of 5 processes in turn. The loop reads, asks and writes by hand, with no check of a row, no "
-        f"version, no timestamp and nothing that survives a kill; imports count for neither. Answers equal to the bit: {same}.\n\n"
-    ) + table(
-        "|rows per s|CPU us per row|MiB|to the loop|aim|",
-        f"pyarrow and ONNX Runtime by hand|{speeds[0]:,.0f}|{cpu[0]:.2f}|{median_peak(bare):.0f}|||",
-        f"lightning-app score|{speeds[1]:,.0f}|{cpu[1]:.2f}|{peak:.0f}|{ratio:.2f}x|"
-        f"0.9x, 700 MiB: {verdict(ratio >= 0.9 and peak <= 700)}|",
-    )
+        f"version, no timestamp and nothing that survives a kill. Imports take {median(bare, 'import_s'):.2f} s of the loop "
+        f"and {median(ours, 'import_s'):.2f} s of ours, however many rows there are; CPU time is without them. Answers equal "
+        f"to the bit: {same}.\n\n"
+    ) + table("|rows per s|CPU us per row|MiB|to the loop|aim|", *rows)
 
 
 def score_cores() -> str:
-    """A model that takes longer than reading and writing."""
-    rows = 60_000
-    with tempfile.TemporaryDirectory() as place:
-        run("score_table", "make", place, str(rows), "1536", "2")
-        one, two = alternate(3, ("score_table", "local", place, "1"), ("score_table", "local", place, "2"))
-    seconds = [median(costs, "wall_s") for costs in (one, two)]
-    ratio = statistics.median(o.answer["wall_s"] / t.answer["wall_s"] for o, t in zip(one, two, strict=True))
-    return f"60,000 rows, two hidden layers of 1,536: {1e6 * seconds[0] / rows:.0f} us per row.\n\n" + table(
-        "|1 session|2 sessions|ratio|aim|",
-        f"wall s|{seconds[0]:.1f}|{seconds[1]:.1f}|{ratio:.2f}x|1.6x: {verdict(ratio >= 1.6)}|",
+    """Two sessions on two cores, on two models that take longer than reading and writing."""
+    num_rows = 60_000
+    rows = []
+    for name, hidden, layers in (
+        ("one hidden layer of 32,768", "32768", "1"),
+        ("two hidden layers of 1,536", "1536", "2"),
+    ):
+        with tempfile.TemporaryDirectory() as place:
+            run("score_table", "make", place, str(num_rows), hidden, layers)
+            one, two = alternate(3, ("score_table", "local", place, "1"), ("score_table", "local", place, "2"))
+        seconds = [median(costs, "wall_s") for costs in (one, two)]
+        ratio = _ratio(one, two, "wall_s")
+        rows.append(
+            f"{name}|{1e6 * seconds[0] / num_rows:.0f}|{seconds[0]:.1f}|{seconds[1]:.1f}|{ratio:.2f}x|"
+            f"1.6x: {verdict(ratio >= 1.6)}|"
+        )
+    return "60,000 rows, medians of 3 processes in turn; imports do not count.\n\n" + table(
+        "|us per row|1 session, wall s|2 sessions, wall s|ratio|aim|", *rows
     )
 
 
@@ -57,7 +71,7 @@ def score_ray() -> str:
         local = run("score_table", "local", place, "2")
         bare, ours = alternate(3, ("score_table", "ray-bare", place, "2"), ("score_table", "ray", place, "2"))
         same = _column(place, "local").equals(_column(place, "ray"))
-    ratio = statistics.median(b.answer["wall_s"] / o.answer["wall_s"] for b, o in zip(bare, ours, strict=True))
+    ratio = _ratio(bare, ours, "wall_s")
     return (
         f"200,000 rows, 1,024 hidden units, two actors on one machine that runs Ray already, medians of 3. The bare way is "
         f"an actor pool over a table that Ray reads and writes itself. Answers equal to those of the local engine, bit for "
@@ -68,6 +82,11 @@ def score_ray() -> str:
         f"--engine ray|{rows / median(ours, 'wall_s'):,.0f}|{ratio:.2f}x|0.9x: {verdict(ratio >= 0.9 and same)}|",
         f"--engine local|{rows / local.answer['wall_s']:,.0f}|||",
     )
+
+
+def _ratio(slow: list[Cost], fast: list[Cost], key: str) -> float:
+    """Median over the rounds, in each of which both ran one after the other."""
+    return statistics.median(one.answer[key] / other.answer[key] for one, other in zip(slow, fast, strict=True))
 
 
 def _column(place: str, kind: str) -> pl.Series:

@@ -52,7 +52,7 @@ def sweep_kills() -> str:
     return (
         f"60 trials of ten epochs on Cora, two workers, random sampler with a seed per trial; SIGKILLs: {victims}, at random "
         f"moments that are spread over the study. Values of all trials equal: {peace['values'] == kills['values']}. "
-        f"60 completed, none running, none repeated, same best: {verdict(good and answer['same best'])}.\n\n"
+        f"None failed, none running, none repeated, same best: {verdict(good and answer['same best'])}.\n\n"
     ) + table("|states|repeated parameters|best validation accuracy|s|", *rows)
 
 
