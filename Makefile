@@ -8,10 +8,10 @@ REGISTRY := sqlite:///runs/demo/mlflow.db
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format bench bench-list lock clean
+.PHONY: help demo test test-fast test-slow test-slow-share lint format bench bench-list lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
@@ -31,11 +31,18 @@ demo: $(STAMP) ## train and test on bundled series, beside the rows to beat; exp
 	$(RUN)/lightning-app promote co2@1 --to champion --registry $(REGISTRY)
 	$(RUN)/lightning-app score co2@champion runs/demo/package/reference.parquet --output runs/demo/predictions.parquet --registry $(REGISTRY)
 
-test: $(STAMP) ## run the tests
+test: $(STAMP) ## run the tests but the slow ones
 	$(RUN)/python -m pytest -n 2 --dist worksteal
 
-test-slow: $(STAMP) ## run the long proofs
+test-fast: $(STAMP) ## run the tests that neither fit nor start processes: the inner loop
+	$(RUN)/python -m pytest -n 2 --dist worksteal --fast
+
+test-slow: $(STAMP) ## run all slow tests, those of Ray included
+	$(RUN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,scale]'
 	$(RUN)/python -m pytest -m slow
+
+test-slow-share: $(STAMP) ## run the slow tests that are due today: one in twelve, another one each day
+	$(RUN)/python -m pytest -n 2 --dist worksteal -m slow --slow-share $(or $(SHARE),$$(date -u +%j)/12)
 
 lint: $(STAMP) ## check style, types and import directions
 	$(RUN)/ruff check .

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
 
+pytest_plugins = ["tests.selection"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record-results", action="store_true", help="Store what tests/test_results.py compares.")
