@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from datamodules.forecasting import ForecastingDataModule
-from models.forecaster import Forecaster
+from models.forecasting.forecaster import Forecaster
 
 
 class ForecastPicture(Callback):

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from datamodules.base import BaseDataModule
 from datamodules.forecasting import ForecastingDataModule
-from models.forecaster import Forecaster
+from models.forecasting.forecaster import Forecaster
 
 
 class PredictionTable(Callback):

@@ -2,16 +2,16 @@
 
 from datamodules.base import BaseDataModule
 from datamodules.forecasting import ForecastingDataModule
-from datamodules.panel import PanelDataModule
-from datamodules.panel_source import MarketPanel, PanelFile, PanelSource
-from datamodules.published import ETT, DailyMarket, ExchangeRate, WeeklyCO2
-from datamodules.recall import RecallDataModule
-from datamodules.series import Series, SeriesSource
+from datamodules.forecasting.published import ETT, DailyMarket, ExchangeRate, WeeklyCO2
+from datamodules.forecasting.series import Series, SeriesSource
+from datamodules.forecasting.table_file import TableFile
+from datamodules.puzzles.recall import RecallDataModule
+from datamodules.puzzles.sudoku import SudokuDataModule
 from datamodules.streams import StreamDataModule
-from datamodules.sudoku import SudokuDataModule
-from datamodules.table_file import TableFile
-from datamodules.text_source import EnglishTopics, TextFiles, TextSource, TinyShakespeare
-from datamodules.text_stream import TextStreamDataModule
+from datamodules.streams.panel import PanelDataModule
+from datamodules.streams.panel_source import MarketPanel, PanelFile, PanelSource
+from datamodules.streams.text_source import EnglishTopics, TextFiles, TextSource, TinyShakespeare
+from datamodules.streams.text_stream import TextStreamDataModule
 
 __all__ = [
     "ETT",

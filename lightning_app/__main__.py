@@ -7,8 +7,8 @@ from contextlib import nullcontext
 from importlib import import_module
 
 from lightning_app import __version__
+from lightning_app.config.shipped_configs import find_configs
 from lightning_app.module_search import working_folder
-from lightning_app.shipped_configs import find_configs
 from lightning_app.terminal import plain
 
 VERBS: dict[str, tuple[str, str]] = {
@@ -16,22 +16,34 @@ VERBS: dict[str, tuple[str, str]] = {
     "validate": ("lightning_app.cli:run", "Evaluate a checkpoint on the validation split."),
     "test": ("lightning_app.cli:run", "Evaluate a checkpoint on the test split; writes a report and a picture."),
     "predict": ("lightning_app.cli:run", "Forecast with a checkpoint; writes a table."),
-    "compare": ("lightning_app.compare:run", "Fit and test several configs; writes one table."),
+    "compare": ("lightning_app.commands.compare:run", "Fit and test several configs; writes one table."),
     "sweep": ("sweeps.command:run", "Search hyper-parameters of any config, trial by trial."),
     "walk-forward": (
-        "lightning_app.walk_forward:run",
+        "lightning_app.commands.walk_forward:run",
         "Forecast from rolling origins, refitting on the way.",
     ),
-    "explain": ("lightning_app.explain:run", "Show which edges the prediction for a node of a graph rests on."),
+    "explain": (
+        "lightning_app.commands.explain:run",
+        "Show which edges the prediction for a node of a graph rests on.",
+    ),
     "export": (
-        "lightning_app.packaging.export.command:run",
+        "lightning_app.packaging.commands.export_command:run",
         "Make a package of a checkpoint: ONNX, manifest, model card.",
     ),
-    "package": ("lightning_app.packaging.command:run", "Show packages, verify them, compare two."),
-    "register": ("lightning_app.registry.command:register", "Make a version of a package in the registry."),
-    "promote": ("lightning_app.registry.command:promote", "Make a version champion, if its gates let it."),
-    "rollback": ("lightning_app.registry.command:rollback", "Make the champion before the present one champion again."),
-    "models": ("lightning_app.registry.models_command:run", "List, show or compare what the registry holds."),
+    "package": ("lightning_app.packaging.commands.package_command:run", "Show packages, verify them, compare two."),
+    "register": (
+        "lightning_app.registry.commands.promotion_commands:register",
+        "Make a version of a package in the registry.",
+    ),
+    "promote": (
+        "lightning_app.registry.commands.promotion_commands:promote",
+        "Make a version champion, if its gates let it.",
+    ),
+    "rollback": (
+        "lightning_app.registry.commands.promotion_commands:rollback",
+        "Make the champion before the present one champion again.",
+    ),
+    "models": ("lightning_app.registry.commands.models_command:run", "List, show or compare what the registry holds."),
     "score": ("lightning_app.scoring.command:run", "Predict every row of a table; goes on where it was killed."),
 }
 _WITHOUT_USER_CODE = ("package", "register", "promote", "rollback", "models", "score")

@@ -2,7 +2,7 @@
 
 `models`, `datamodules`, `callbacks` and `sweeps` are top-level packages of this distribution. A user's own folder of
 such a name, earlier on `sys.path`, would be imported in their place. Here ours are found first, and a submodule that
-ours lack (`models.mynet`) is looked for in the user's folder.
+ours lack (`models.mynet`) is looked for in the user's folder, then among ours that have moved.
 """
 
 import os
@@ -13,6 +13,8 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
+
+from lightning_app.moved_modules import moved_spec
 
 OWN_PACKAGES = ("models", "datamodules", "callbacks", "sweeps")
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +38,7 @@ class OwnPackagesFirst(MetaPathFinder):
             return None
         if not inner:
             return PathFinder.find_spec(fullname, [str(ROOT)])
-        return PathFinder.find_spec(fullname, path) or self._of_user(fullname)
+        return PathFinder.find_spec(fullname, path) or self._of_user(fullname) or moved_spec(fullname)
 
     def _of_user(self, fullname: str) -> ModuleSpec | None:
         parents = fullname.split(".")[:-1]

@@ -13,13 +13,13 @@ from typing_extensions import override
 from datamodules import BaseDataModule
 from lightning_app.card_options import CardOptions
 from lightning_app.cli import AppCLI, quiet
+from lightning_app.cli.trained_run import TrainedObject, TrainedRun
 from lightning_app.errors import UsageError
 from lightning_app.packaging import Package
-from lightning_app.packaging.export.command import checkpoint_of
+from lightning_app.packaging.commands.export_command import checkpoint_of
 from lightning_app.packaging.export.package_run import export_package
-from lightning_app.packaging.writer import check_place
-from lightning_app.run import run_folder_of
-from lightning_app.trained_run import TrainedObject, TrainedRun
+from lightning_app.packaging.format.writer import check_place
+from lightning_app.runs.run_folder import run_folder_of
 from models import BaseModule
 from models.checkpoint_file import check_checkpoint
 from models.trusted_classes import TrustedClasses

@@ -3,7 +3,7 @@
 import textwrap
 from itertools import groupby
 
-from lightning_app.shipped_configs import shipped_names
+from lightning_app.config.shipped_configs import shipped_names
 
 TRAINS = {
     "fit": "-c forecasting/co2_phase --trainer.max_epochs 5",

@@ -1,7 +1,7 @@
 """`python -m lightning_app.start MODULE ...`: runs a module of ours as a program, from any folder.
 
-`python -m sweeps.fork_server` would take a folder `sweeps` of the user for ours: `-m` looks in the working folder
-before any module of ours can say where to look.
+`python -m sweeps.execution.fork_server` would take a folder `sweeps` of the user for ours: `-m` looks in the working
+folder before any module of ours can say where to look.
 """
 
 import runpy

@@ -6,4 +6,4 @@ A module of its own beside `lightning_app.start`, so that the command of a run i
 import runpy
 
 if __name__ == "__main__":
-    runpy.run_module("sweeps.trial", run_name="__main__")
+    runpy.run_module("sweeps.execution.trial", run_name="__main__")

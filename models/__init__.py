@@ -9,9 +9,9 @@ from models.baselines import (
     SeasonalNaive,
     WindowLinear,
 )
-from models.distilled_forecaster import DistilledForecaster
-from models.ensemble import EnsembleForecaster
-from models.forecaster import Forecaster
+from models.forecasting.distilled_forecaster import DistilledForecaster
+from models.forecasting.ensemble import EnsembleForecaster
+from models.forecasting.forecaster import Forecaster
 from models.layers import ReversibleNorm
 from models.losses import FocalLoss, PinballLoss
 from models.recurrent import (

@@ -9,23 +9,23 @@ import optuna
 from optuna.trial import TrialState
 
 from lightning_app.errors import UsageError
-from lightning_app.run import RunOptions
-from lightning_app.tracking import wandb_mode
+from lightning_app.runs.run_folder import RunOptions
+from lightning_app.runs.tracking import wandb_mode
 from lightning_app.verb_parser import VerbParser
-from sweeps.choice import Choice
-from sweeps.coordinator import Coordinator
-from sweeps.kept_checkpoint import mismatch, words_to_keep_by
-from sweeps.live_table import LiveTable, print_result
-from sweeps.pruners import make_pruner
-from sweeps.report import Search, report
-from sweeps.samplers import make_sampler, settle
-from sweeps.seeded_sampler import SeededSampler
-from sweeps.slots import make_slots
-from sweeps.study import open_study, storage_to_resume
-from sweeps.study_inputs import check_inputs
-from sweeps.study_run import StudyRun
-from sweeps.sweep_file import SweepFile
-from sweeps.trial_processes import TrialProcesses
+from sweeps.execution.coordinator import Coordinator
+from sweeps.execution.devices import make_slots
+from sweeps.execution.kept_checkpoint import mismatch, words_to_keep_by
+from sweeps.execution.live_table import LiveTable, print_result
+from sweeps.execution.trial_processes import TrialProcesses
+from sweeps.reporting.study_report import Search, report
+from sweeps.reporting.study_run import StudyRun
+from sweeps.sampling.component_spec import Choice
+from sweeps.sampling.pruners import make_pruner
+from sweeps.sampling.samplers import make_sampler, settle
+from sweeps.sampling.seeded_sampler import SeededSampler
+from sweeps.storage.study import open_study, storage_to_resume
+from sweeps.storage.study_inputs import check_inputs
+from sweeps.storage.sweep_file import SweepFile
 
 _STOP_SECONDS = 30.0
 
@@ -113,8 +113,8 @@ def _parser() -> VerbParser:
 
 
 def _dry_run(sweep: SweepFile, sampler: SeededSampler, fit: list[str]) -> None:
-    from sweeps.dry_run import show
-    from sweeps.trial_config import ConfigReader, check_space
+    from sweeps.execution.dry_run import show
+    from sweeps.execution.trial_config import ConfigReader, check_space
 
     reader = ConfigReader(fit)
     check_space(sweep.space, reader)

@@ -16,8 +16,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 
 from lightning_app.errors import describe, exit_code
-from sweeps.claims import METADATA, storage_beside
-from sweeps.storage import open_storage
+from sweeps.storage.claims import METADATA, storage_beside
+from sweeps.storage.study_storage import open_storage
 
 
 def main(args: list[str]) -> int:

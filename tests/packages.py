@@ -12,8 +12,8 @@ import polars as pl
 from onnx import helper, numpy_helper
 
 from lightning_app.packaging import Manifest, Predictor, TensorSpec, Tokenizer, write_package
-from lightning_app.packaging.golden import make_golden
-from lightning_app.packaging.node_ids import NODE_IDS, NodeIds
+from lightning_app.packaging.format.node_ids import NODE_IDS, NodeIds
+from lightning_app.packaging.runtime.golden import make_golden
 
 LABELS = ("low", "middle", "high")
 COLUMNS = ("length", "width", "height", "weight")

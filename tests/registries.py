@@ -14,7 +14,7 @@ def place_registry(folder: Path, config: pytest.Config) -> Path:
         folder: Where to.
         config: Of pytest, whose cache keeps the outcome.
     """
-    from lightning_app.registry.database import create_database
+    from lightning_app.registry.storage.database import create_database
 
     template = config.cache.mkdir("lightning_app_registry") / f"mlflow-{version('mlflow-skinny')}.db"
     create_database(template)

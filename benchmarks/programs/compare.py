@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lightning_app.compare import run
+from lightning_app.commands.compare import run
 
 if __name__ == "__main__":
     root = tempfile.mkdtemp() if "--root" not in sys.argv else sys.argv[sys.argv.index("--root") + 1]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch_geometric.sampler import NodeSamplerInput
 
-from datamodules.graph.neighbor_sampler import NeighborSampler
+from datamodules.graph.sampling.neighbor_sampler import NeighborSampler
 
 torch.set_num_threads(1)
 SEEDS = 512

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import GCNConv
 
 from datamodules.graph import Planetoid
-from datamodules.graph.features import prepare_features
+from datamodules.graph.sources.features import prepare_features
 
 torch.set_num_threads(1)
 EPOCHS = 200

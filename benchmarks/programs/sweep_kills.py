@@ -21,7 +21,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps.storage import open_storage
+from sweeps.storage.study_storage import open_storage
 
 VICTIMS = ("trial", "fork server", "coordinator")
 STUDY = "kills"

@@ -10,7 +10,7 @@ import tempfile
 import torch
 
 from lightning_app.cli import run
-from lightning_app.evaluation.trajectory_report import test_forecasts
+from lightning_app.evaluation.trajectories.trajectory_report import test_forecasts
 
 torch.set_num_threads(1)
 

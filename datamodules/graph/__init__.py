@@ -1,34 +1,34 @@
 """Graphs: where they come from, and how they are split; needs PyG (the extra `graph`)."""
 
-from datamodules.graph.bundled import DigitsGraph, KarateClub
-from datamodules.graph.flat_graphs import FlatGraphs
 from datamodules.graph.graph_data import GraphDataModule
-from datamodules.graph.graph_split import (
+from datamodules.graph.link_data import LinkDataModule
+from datamodules.graph.node_data import NodeDataModule
+from datamodules.graph.sampling.neighbor_sampler import NeighborSampler
+from datamodules.graph.sources.bundled import DigitsGraph, KarateClub
+from datamodules.graph.sources.flat_graphs import FlatGraphs
+from datamodules.graph.sources.graph_table import GraphSetTable, GraphTable
+from datamodules.graph.sources.hetero_table import EdgeTable, HeteroGraphTable, NodeTable
+from datamodules.graph.sources.planetoid import Planetoid
+from datamodules.graph.sources.published_npz import Amazon, Coauthor, Heterophilous
+from datamodules.graph.sources.source import GraphSetSource, GraphSource
+from datamodules.graph.sources.tudataset import TUDataset
+from datamodules.graph.splits.graph_split import (
     GraphIndices,
     GraphShareSplit,
     GraphSplit,
     StratifiedFolds,
     XuFolds,
 )
-from datamodules.graph.graph_table import GraphSetTable, GraphTable
-from datamodules.graph.hard_negatives import HardNegatives
-from datamodules.graph.hetero_table import EdgeTable, HeteroGraphTable, NodeTable
-from datamodules.graph.link_data import LinkDataModule
-from datamodules.graph.link_split import Links, LinkShares, LinkSplit, SplitLinks
-from datamodules.graph.neighbor_sampler import NeighborSampler
-from datamodules.graph.node_data import NodeDataModule
-from datamodules.graph.node_split import (
+from datamodules.graph.splits.hard_negatives import HardNegatives
+from datamodules.graph.splits.link_split import Links, LinkShares, LinkSplit, SplitLinks
+from datamodules.graph.splits.node_split import (
     GivenSplit,
     NodeIndices,
     NodeSplit,
     PublicSplit,
     ShareSplit,
 )
-from datamodules.graph.planetoid import Planetoid
-from datamodules.graph.published_npz import Amazon, Coauthor, Heterophilous
-from datamodules.graph.published_split import ErricaFolds, GeomGCNSplit, LuoSplit
-from datamodules.graph.source import GraphSetSource, GraphSource
-from datamodules.graph.tudataset import TUDataset
+from datamodules.graph.splits.published_split import ErricaFolds, GeomGCNSplit, LuoSplit
 
 __all__ = [
     "Amazon",

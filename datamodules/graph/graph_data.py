@@ -11,9 +11,9 @@ from typing_extensions import override
 
 from datamodules.base import BaseDataModule, LazyLoader, Split
 from datamodules.graph.class_columns import class_columns
-from datamodules.graph.flat_graphs import FlatGraphs
-from datamodules.graph.graph_split import GraphIndices, GraphSplit
-from datamodules.graph.source import GraphSetSource
+from datamodules.graph.sources.flat_graphs import FlatGraphs
+from datamodules.graph.sources.source import GraphSetSource
+from datamodules.graph.splits.graph_split import GraphIndices, GraphSplit
 
 
 class ChosenGraphs:

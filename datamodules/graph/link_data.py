@@ -14,15 +14,15 @@ from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.base import BatchedDataset, Split
-from datamodules.graph.keyed_sampler import KeyedSampler
-from datamodules.graph.link_batches import SampledLinks, SampledPairs, WholeGraphPairs
-from datamodules.graph.link_split import Links, LinkSplit, SplitLinks
-from datamodules.graph.neighbor_sampler import neighbor_sampler
-from datamodules.graph.non_edges import NonEdges
+from datamodules.graph.sampling.keyed_sampler import KeyedSampler
+from datamodules.graph.sampling.link_batches import SampledLinks, SampledPairs, WholeGraphPairs
+from datamodules.graph.sampling.neighbor_sampler import neighbor_sampler
+from datamodules.graph.sampling.whole_graph import WholeGraph
 from datamodules.graph.single_graph import SingleGraphDataModule
-from datamodules.graph.source import GraphSource
-from datamodules.graph.table_columns import node_numbers, numbers_of, read_table
-from datamodules.graph.whole_graph import WholeGraph
+from datamodules.graph.sources.source import GraphSource
+from datamodules.graph.sources.table_columns import node_numbers, numbers_of, read_table
+from datamodules.graph.splits.link_split import Links, LinkSplit, SplitLinks
+from datamodules.graph.splits.non_edges import NonEdges
 
 _ALL = 1 << 62
 _LINKS = "links_sha256"

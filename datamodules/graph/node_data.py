@@ -14,13 +14,13 @@ from typing_extensions import override
 
 from datamodules.base import Split
 from datamodules.graph.class_columns import class_columns
-from datamodules.graph.keyed_sampler import KeyedSampler
-from datamodules.graph.neighbor_sampler import neighbor_sampler
-from datamodules.graph.neighborhoods import Neighborhoods
-from datamodules.graph.node_split import NodeIndices, NodeSplit
+from datamodules.graph.sampling.keyed_sampler import KeyedSampler
+from datamodules.graph.sampling.neighbor_sampler import neighbor_sampler
+from datamodules.graph.sampling.neighborhoods import Neighborhoods
+from datamodules.graph.sampling.whole_graph import WholeGraph
 from datamodules.graph.single_graph import SingleGraphDataModule
-from datamodules.graph.source import GraphSource
-from datamodules.graph.whole_graph import WholeGraph
+from datamodules.graph.sources.source import GraphSource
+from datamodules.graph.splits.node_split import NodeIndices, NodeSplit
 
 
 class NodeDataModule(SingleGraphDataModule):

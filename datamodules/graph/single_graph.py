@@ -13,10 +13,10 @@ from torch_geometric.data import Data, HeteroData
 from typing_extensions import override
 
 from datamodules.base import BaseDataModule, BatchedDataset, LazyLoader
-from datamodules.graph.features import prepare_features
-from datamodules.graph.neighborhoods import KeyedBatches
-from datamodules.graph.source import GraphSource
-from datamodules.graph.whole_graph import WholeGraph
+from datamodules.graph.sampling.neighborhoods import KeyedBatches
+from datamodules.graph.sampling.whole_graph import WholeGraph
+from datamodules.graph.sources.features import prepare_features
+from datamodules.graph.sources.source import GraphSource
 
 
 class SingleGraphDataModule(BaseDataModule):

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
-from datamodules.lanes import LaneBatches
+from datamodules.streams.lanes import LaneBatches
 
 LENGTHS = [13, 5, 9, 7, 4, 10]
 CHUNK, WINDOW, LANES = 4, 6, 3

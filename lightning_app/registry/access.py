@@ -6,12 +6,12 @@ from itertools import groupby
 from pathlib import Path
 
 from lightning_app.errors import UsageError
-from lightning_app.registry.address import RegistryAddress
-from lightning_app.registry.cache import Cache, Snapshot
-from lightning_app.registry.errors import PromotionConflictError, RegistryUnreachableError
-from lightning_app.registry.journal import Journal
-from lightning_app.registry.rollback import tell_rollbacks
-from lightning_app.registry.store import MlflowStore
+from lightning_app.registry.promotion.journal import Journal
+from lightning_app.registry.promotion.rollback import tell_rollbacks
+from lightning_app.registry.storage.address import RegistryAddress
+from lightning_app.registry.storage.cache import Cache, Snapshot
+from lightning_app.registry.storage.errors import PromotionConflictError, RegistryUnreachableError
+from lightning_app.registry.storage.store import MlflowStore
 
 _log = logging.getLogger("lightning_app.registry")
 _ANSWERS_FOR = 1.0

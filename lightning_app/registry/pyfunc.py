@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from lightning_app.packaging.package import Package
+from lightning_app.packaging.runtime.package import Package
 
 if TYPE_CHECKING:
     import pandas as pd

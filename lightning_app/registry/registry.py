@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_app.errors import UsageError
-from lightning_app.packaging.errors import PackageError
-from lightning_app.packaging.folder import read_folder
-from lightning_app.packaging.manifest import MANIFEST, Manifest
-from lightning_app.packaging.package import Package
+from lightning_app.packaging.format.errors import PackageError
+from lightning_app.packaging.format.folder import read_folder
+from lightning_app.packaging.format.manifest import MANIFEST, Manifest
+from lightning_app.packaging.runtime.package import Package
 from lightning_app.registry.access import RegistryAccess, what_is
-from lightning_app.registry.address import RegistryAddress
-from lightning_app.registry.cache import Cache, Snapshot
-from lightning_app.registry.comparison import Candidate
-from lightning_app.registry.errors import RegistryUnreachableError
-from lightning_app.registry.gate_file import GateFile
-from lightning_app.registry.journal import Journal, State
-from lightning_app.registry.lock import changing
-from lightning_app.registry.mlflow_model import PACKAGE_FOLDER, write_mlflow_model
-from lightning_app.registry.promotion import Promotion, promote_version
-from lightning_app.registry.reference import check_name, read_reference
-from lightning_app.registry.rollback import Rollback, roll_back, roll_back_here
-from lightning_app.registry.version_record import VersionRecord
+from lightning_app.registry.promotion.comparison import Candidate
+from lightning_app.registry.promotion.gate_file import GateFile
+from lightning_app.registry.promotion.journal import Journal, State
+from lightning_app.registry.promotion.promote import Promotion, promote_version
+from lightning_app.registry.promotion.rollback import Rollback, roll_back, roll_back_here
+from lightning_app.registry.storage.address import RegistryAddress
+from lightning_app.registry.storage.cache import Cache, Snapshot
+from lightning_app.registry.storage.errors import RegistryUnreachableError
+from lightning_app.registry.storage.lock import changing
+from lightning_app.registry.storage.mlflow_model import PACKAGE_FOLDER, write_mlflow_model
+from lightning_app.registry.storage.reference import check_name, read_reference
+from lightning_app.registry.storage.version_record import VersionRecord
 
 _log = logging.getLogger("lightning_app.registry")
 _REGISTER_WAIT = 600.0

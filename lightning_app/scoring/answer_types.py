@@ -6,9 +6,9 @@ from typing import Any
 import polars as pl
 
 from lightning_app.packaging import Package
-from lightning_app.packaging.graphs import GRAPH_AXES
-from lightning_app.packaging.labels import LABEL, PROBABILITY
-from lightning_app.packaging.manifest import PROBABILITIES
+from lightning_app.packaging.format.manifest import PROBABILITIES
+from lightning_app.packaging.runtime.graphs import GRAPH_AXES
+from lightning_app.packaging.runtime.labels import LABEL, PROBABILITY
 
 
 def list_types(package: Package) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from lightning_app.packaging import BadRowsError, Package
-from lightning_app.packaging.contents import PackageContents
+from lightning_app.packaging.runtime.contents import PackageContents
 from lightning_app.scoring.answer_types import list_types, with_types
 
 VERSION = "model_version"

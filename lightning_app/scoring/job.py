@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lightning_app.errors import UsageError
 from lightning_app.packaging import Package, PackageError
-from lightning_app.packaging.contents import PackageContents
-from lightning_app.packaging.row_ids import answer_columns, node_inputs
+from lightning_app.packaging.runtime.contents import PackageContents
+from lightning_app.packaging.runtime.row_ids import answer_columns, node_inputs
 from lightning_app.scoring.answering import SCORED_AT, VERSION, Answerer, AnswerPlan, ReasonColumns, columns_read
 from lightning_app.scoring.engines import Engine
 from lightning_app.scoring.output_place import check_apart

@@ -15,7 +15,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from lightning_app.errors import UsageError
-from lightning_app.full_disk import names_full_disk
+from lightning_app.errors.full_disk import names_full_disk
 from lightning_app.scoring.answering import ReasonColumns
 from lightning_app.scoring.job_mark import JobMark, read_mark
 from lightning_app.scoring.parts_folder import PartsFolder

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning_app.run import write_whole
+from lightning_app.atomic_write import write_whole
 from lightning_app.scoring.output_lock import OutputLock
 
 _NAME = "part-{first:012d}-{after:012d}.parquet"

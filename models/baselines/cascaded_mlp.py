@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from models.forecaster import Forecaster
+from models.forecasting.forecaster import Forecaster
 from models.layers import ReversibleNorm
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from models.base import Batch
-from models.forecaster import Forecaster
+from models.forecasting.forecaster import Forecaster
 from models.layers import ReversibleNorm
 
 

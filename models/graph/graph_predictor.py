@@ -11,7 +11,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 from typing_extensions import override
 
 from models.base import BaseModule, OptimizerFactory, SchedulerFactory, StepOutput
-from models.graph.whole_graph import encode
+from models.graph.encoders.whole_graph import encode
 from models.output_shape import check_output
 
 

@@ -11,8 +11,8 @@ from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
 from typing_extensions import override
 
 from models.base import BaseModule, OptimizerFactory, SchedulerFactory, StepOutput
+from models.graph.encoders.whole_graph import PreparedGraphs, encode
 from models.graph.ranking_metrics import HitsAt, MeanReciprocalRank
-from models.graph.whole_graph import PreparedGraphs, encode
 from models.output_shape import check_output
 from models.parameter_groups import decay_by_prefix
 

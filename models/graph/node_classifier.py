@@ -11,8 +11,8 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 from typing_extensions import override
 
 from models.base import BaseModule, OptimizerFactory, SchedulerFactory, StepOutput
-from models.graph.hetero import edge_type_name
-from models.graph.whole_graph import PreparedGraphs, encode
+from models.graph.encoders.hetero import edge_type_name
+from models.graph.encoders.whole_graph import PreparedGraphs, encode
 from models.parameter_groups import decay_by_prefix
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch._higher_order_ops import scan
 
 from models.layers.chunk_scan import chunk_scan, in_chunks
-from models.layers.write_shares import write_shares
+from models.layers.decayed_writes import write_shares
 
 
 @dataclass(frozen=True)

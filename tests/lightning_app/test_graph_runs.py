@@ -11,7 +11,7 @@ import pytest
 from lightning_app.__main__ import main
 from lightning_app.cli import run
 from tests.conftest import only_run, run_folders
-from tests.lightning_app.test_exact_resume import KILL, kill_and_resume, same_checkpoint
+from tests.lightning_app.cli.test_exact_resume import KILL, kill_and_resume, same_checkpoint
 
 GRAPH = """
 seed_everything: 3

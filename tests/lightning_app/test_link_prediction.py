@@ -14,7 +14,7 @@ from lightning_app.__main__ import main
 from lightning_app.cli import run
 from models.graph import GCN, GraphSAGE, InnerProductDecoder, LinkPredictor, LinkRanker
 from tests.conftest import only_run
-from tests.lightning_app.test_exact_resume import same_checkpoint
+from tests.lightning_app.cli.test_exact_resume import same_checkpoint
 
 CONFIG = """
 seed_everything: 3

@@ -13,7 +13,7 @@ from lightning_app.__main__ import main
 from lightning_app.cli import run
 from models import RidgeForecaster
 from models.baselines.ridge import FixedLinear, GramMatrices
-from models.ensemble import best_subset
+from models.forecasting.ensemble import best_subset
 from models.layers import ReversibleNorm
 from tests.conftest import only_run, run_folders
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import optuna
 
-from sweeps.leases import Leases
-from sweeps.storage import open_storage
+from sweeps.execution.leases import Leases
+from sweeps.storage.study_storage import open_storage
 
 
 def main(url: str, name: str, trials: int) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from sweeps.space import SearchSpace
+from sweeps.space.search_space import SearchSpace
 
 SPACE = SearchSpace.read(
     {

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sweeps.choice import Choice
-from sweeps.samplers import SAMPLERS, make_sampler
-from sweeps.seeded_sampler import SeededSampler
-from sweeps.space import SearchSpace
+from sweeps.sampling.component_spec import Choice
+from sweeps.sampling.samplers import SAMPLERS, make_sampler
+from sweeps.sampling.seeded_sampler import SeededSampler
+from sweeps.space.search_space import SearchSpace
 
 
 def sampler_of(given: Any, space: SearchSpace, *, seed: int = 0, num_metrics: int = 1) -> SeededSampler:

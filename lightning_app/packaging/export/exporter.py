@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from lightning_app.packaging.manifest import Layout, StateSpec, TensorSpec
-from lightning_app.packaging.node_ids import NodeIds
-from lightning_app.packaging.predictor import Predictor
-from lightning_app.packaging.tokenizer import Tokenizer
+from lightning_app.packaging.format.manifest import Layout, StateSpec, TensorSpec
+from lightning_app.packaging.format.node_ids import NodeIds
+from lightning_app.packaging.runtime.predictor import Predictor
+from lightning_app.packaging.runtime.tokenizer import Tokenizer
 from models import BaseModule, StepOutput
 
 Arrays = Mapping[str, np.ndarray | list[np.ndarray]]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lightning_app.packaging.export.exporter import Arrays, take
-from lightning_app.packaging.predictor import Predictor
+from lightning_app.packaging.runtime.predictor import Predictor
 
 BATCH_SIZES = (1, 8)
 

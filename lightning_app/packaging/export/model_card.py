@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from lightning_app.card_options import CardOptions
-from lightning_app.packaging.export.evaluation import Interval
-from lightning_app.packaging.manifest import Manifest, TensorSpec
-from lightning_app.packaging.provenance import framework_text, repository_text
+from lightning_app.packaging.export.evaluation_table import Interval
+from lightning_app.packaging.format.manifest import Manifest, TensorSpec
+from lightning_app.packaging.format.provenance import framework_text, repository_text
 
 _PIPELINES = {
     "forecast": "time-series-forecasting",

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_app.error_chain import causes
 from lightning_app.errors import UsageError
+from lightning_app.errors.error_chain import causes
 from lightning_app.packaging.export.onnx_notes import drop_unused_domains, write_notes
-from lightning_app.packaging.manifest import StateSpec, TensorSpec
+from lightning_app.packaging.format.manifest import StateSpec, TensorSpec
 from models.onnx_exporter import quiet_exporter
 
 OPSET = 20

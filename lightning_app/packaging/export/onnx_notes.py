@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lightning_app.packaging.signature import StateSpec, TensorSpec
+from lightning_app.packaging.format.signature import StateSpec, TensorSpec
 
 if TYPE_CHECKING:
     from onnx import ModelProto

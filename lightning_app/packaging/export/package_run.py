@@ -7,26 +7,26 @@ from typing import Any
 import torch
 import yaml
 
+from lightning_app.cli.parser import NETWORK_SLOTS
+from lightning_app.cli.trained_run import TrainedObject, TrainedRun
 from lightning_app.packaging import Manifest, Package, Predictor, write_package
-from lightning_app.packaging.export.evaluation import (
+from lightning_app.packaging.export.evaluation_table import (
     as_parquet,
     mean_interval,
     reference_table,
     slice_errors,
 )
 from lightning_app.packaging.export.exporter import Exporter
-from lightning_app.packaging.export.families import exporter_for
+from lightning_app.packaging.export.find_exporter import exporter_for
 from lightning_app.packaging.export.latency import latency_entry, measure_latency
-from lightning_app.packaging.export.lineage import package_lineage
 from lightning_app.packaging.export.measurements import measure
 from lightning_app.packaging.export.model_card import CardFacts, write_card
 from lightning_app.packaging.export.onnx_file import write_onnx
-from lightning_app.packaging.golden import make_golden
-from lightning_app.packaging.manifest import TOKENIZER, TensorSpec
-from lightning_app.packaging.node_ids import NODE_IDS
-from lightning_app.parser import NETWORK_SLOTS
-from lightning_app.run import run_folder_of
-from lightning_app.trained_run import TrainedObject, TrainedRun
+from lightning_app.packaging.export.package_lineage import package_lineage
+from lightning_app.packaging.format.manifest import TOKENIZER, TensorSpec
+from lightning_app.packaging.format.node_ids import NODE_IDS
+from lightning_app.packaging.runtime.golden import make_golden
+from lightning_app.runs.run_folder import run_folder_of
 from models import BaseModule
 
 _REFERENCE_VALUES = 2**23

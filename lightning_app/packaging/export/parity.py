@@ -8,8 +8,8 @@ import numpy as np
 from torchmetrics import MetricCollection
 
 from lightning_app.packaging.export.exporter import Arrays, Sample
-from lightning_app.packaging.manifest import TensorSpec
-from lightning_app.packaging.relative_difference import largest_magnitude, relative_differences
+from lightning_app.packaging.format.manifest import TensorSpec
+from lightning_app.packaging.runtime.relative_difference import largest_magnitude, relative_differences
 from models import StepOutput
 from models.metrics import WeightedMean
 

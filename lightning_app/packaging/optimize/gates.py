@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 
 from lightning_app.evaluation.bootstrap import bootstrap_ratio
-from lightning_app.packaging.errors import PackageError
 from lightning_app.packaging.export.exporter import Arrays
 from lightning_app.packaging.export.latency import measure_latency
-from lightning_app.packaging.predictor import Predictor
+from lightning_app.packaging.format.errors import PackageError
+from lightning_app.packaging.runtime.predictor import Predictor
 
 NOISE = 0.1
 """Share by which two measurements of one thing differ; what is slower by less is not called slower."""

@@ -8,11 +8,11 @@ import polars as pl
 import torch
 
 from lightning_app.errors import UsageError
-from lightning_app.packaging.export.evaluation import evaluation_table
+from lightning_app.packaging.export.evaluation_table import evaluation_table
 from lightning_app.packaging.export.exporter import Exporter, Sample
 from lightning_app.packaging.export.parity import TestMetrics
-from lightning_app.packaging.predictor import Predictor
-from lightning_app.packaging.relative_difference import largest_magnitude, relative_differences
+from lightning_app.packaging.runtime.predictor import Predictor
+from lightning_app.packaging.runtime.relative_difference import largest_magnitude, relative_differences
 
 BATCH_SIZES = (1, 7, 64)
 

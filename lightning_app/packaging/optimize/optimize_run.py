@@ -5,11 +5,13 @@ from pathlib import Path
 
 import torch
 
+from lightning_app.cli.trained_run import TrainedRun
 from lightning_app.errors import UsageError
 from lightning_app.packaging import Package, Predictor
 from lightning_app.packaging.export.exporter import Exporter
 from lightning_app.packaging.export.package_run import export_package
 from lightning_app.packaging.export.parity import ROWS
+from lightning_app.packaging.format.parquet_table import read_table
 from lightning_app.packaging.optimize.fp16 import halve_weights
 from lightning_app.packaging.optimize.gates import ATTEMPTS, compare_errors, compare_latency
 from lightning_app.packaging.optimize.int8 import quantize_weights
@@ -24,8 +26,6 @@ from lightning_app.packaging.optimize.parent import (
 from lightning_app.packaging.optimize.record import Change
 from lightning_app.packaging.optimize.recovery import pruned_run
 from lightning_app.packaging.optimize.variant import Draft, draft_of, draft_with
-from lightning_app.packaging.parquet_table import read_table
-from lightning_app.trained_run import TrainedRun
 
 _TRANSFORMS = {"int8": quantize_weights, "fp16": halve_weights}
 

@@ -6,14 +6,14 @@ from typing import Any
 import polars as pl
 from typing_extensions import override
 
+from lightning_app.cli.trained_run import TrainedRun
 from lightning_app.errors import UsageError
 from lightning_app.packaging import Package
 from lightning_app.packaging.export.exporter import Exporter
-from lightning_app.packaging.export.families import exporter_for
-from lightning_app.packaging.export.lineage import file_sha256
+from lightning_app.packaging.export.find_exporter import exporter_for
+from lightning_app.packaging.export.package_lineage import file_sha256
+from lightning_app.packaging.format.parquet_table import read_table
 from lightning_app.packaging.optimize.judgement import judge
-from lightning_app.packaging.parquet_table import read_table
-from lightning_app.trained_run import TrainedRun
 
 _APART = 1e-3
 """Largest difference between a package's mean error now and at its export, as a share."""

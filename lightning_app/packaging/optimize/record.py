@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lightning_app.packaging import Package
-from lightning_app.packaging.manifest import Manifest
+from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.optimize.gates import NOISE, Accuracy, Latency
 
 _WHAT = {

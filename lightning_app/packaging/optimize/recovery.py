@@ -10,9 +10,9 @@ from torch import Tensor
 
 from lightning_app.cli import AppCLI
 from lightning_app.cli import run as run_cli
+from lightning_app.cli.trained_run import TrainedRun
 from lightning_app.errors import UsageError
 from lightning_app.packaging.optimize.pruning import Pruned, prune, pruned_config, sites_of
-from lightning_app.trained_run import TrainedRun
 from models import Forecaster
 
 _BATCHES = 32

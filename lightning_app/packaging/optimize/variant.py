@@ -9,18 +9,18 @@ from typing import Any
 
 import torch
 
+from lightning_app.cli.trained_run import TrainedRun
 from lightning_app.packaging import Manifest, Package, Predictor, write_package
-from lightning_app.packaging.export.evaluation import as_parquet, mean_interval, slice_errors
+from lightning_app.packaging.export.evaluation_table import as_parquet, mean_interval, slice_errors
 from lightning_app.packaging.export.exporter import Exporter
 from lightning_app.packaging.export.latency import latency_entry
 from lightning_app.packaging.export.model_card import CardFacts, write_card
 from lightning_app.packaging.export.package_run import describe_model
 from lightning_app.packaging.export.parity import ROWS
-from lightning_app.packaging.golden import TOLERANCE, make_golden
 from lightning_app.packaging.optimize.judgement import BATCH_SIZES, judge, measure_distance
 from lightning_app.packaging.optimize.parent import check_same_ids
-from lightning_app.packaging.sample import read_sample
-from lightning_app.trained_run import TrainedRun
+from lightning_app.packaging.runtime.golden import TOLERANCE, make_golden
+from lightning_app.packaging.runtime.sample import read_sample
 
 _WHOLE_NUMBER_TOLERANCE = 0.02
 """Of the golden replay of int8: an activation that is rounded the other way on another machine moves the answer."""

@@ -17,9 +17,9 @@ from datamodules.graph import (
     NodeTable,
     ShareSplit,
 )
-from datamodules.graph.features import feature_rows, prepare_features
+from datamodules.graph.sources.features import feature_rows, prepare_features
 from models.graph import GCN, GraphSAGE, HeteroSAGE
-from models.graph.whole_graph import PreparedGraphs, encode
+from models.graph.encoders.whole_graph import PreparedGraphs, encode
 
 
 def karate(**options) -> NodeDataModule:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lightning_app.packaging.test_streams import stream_package
+from tests.lightning_app.packaging.runtime.test_streams import stream_package
 from tests.packages import small_package
 
 PAGE = (Path(__file__).parents[3] / "docs" / "production.md").read_text()

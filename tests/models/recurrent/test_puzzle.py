@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from lightning_app.__main__ import main
-from lightning_app.history import read_history
+from lightning_app.runs.history import read_history
 from models.recurrent import PuzzleSolver, TinyRecursiveModel
 from models.recurrent.puzzle import PuzzleCarry
 from models.recurrent.puzzle_metrics import CellAccuracy, ExactAccuracy, QAccuracy
 from tests.conftest import CONFIGS, run_folders
-from tests.lightning_app.test_exact_resume import CALLBACKS, KILL, run_jobs, same_checkpoint
+from tests.lightning_app.cli.test_exact_resume import CALLBACKS, KILL, run_jobs, same_checkpoint
 
 LANES, CELLS = 4, 16
 

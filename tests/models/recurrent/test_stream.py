@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from datamodules.lanes import LaneBatches
-from datamodules.text_stream import TokenStream
+from datamodules.streams.lanes import LaneBatches
+from datamodules.streams.text_stream import TokenStream
 from models.recurrent import Encoder, GRUEncoder, LSTMEncoder, RecurrentLanguageModel, State
 from models.recurrent.state import detach, fill, leaves, map_state, where_reset
 

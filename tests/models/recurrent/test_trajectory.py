@@ -187,7 +187,7 @@ def test_a_history_no_longer_than_the_warm_up_is_refused() -> None:
 
 
 def test_levels_are_those_of_the_evaluation() -> None:
-    from lightning_app.evaluation.levels import LEVELS as EVALUATED
+    from lightning_app.evaluation.trajectories.levels import LEVELS as EVALUATED
     from models.recurrent.trajectory import LEVELS as FORECAST
 
     assert FORECAST == EVALUATED

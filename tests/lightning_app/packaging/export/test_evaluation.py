@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from lightning_app.packaging import TensorSpec
-from lightning_app.packaging.export.evaluation import evaluation_table, mean_interval, slice_errors
+from lightning_app.packaging.export.evaluation_table import evaluation_table, mean_interval, slice_errors
 from lightning_app.packaging.export.exporter import Judged
 from lightning_app.packaging.export.parity import ParityError, ParityGate, compare_metrics
 from models import StepOutput

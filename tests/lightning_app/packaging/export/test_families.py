@@ -3,7 +3,7 @@ from torch import nn
 
 from datamodules import ForecastingDataModule, SudokuDataModule, WeeklyCO2
 from lightning_app.errors import UsageError
-from lightning_app.packaging.export.families import exporter_for
+from lightning_app.packaging.export.find_exporter import exporter_for
 from models import Forecaster, RepeatLast
 
 

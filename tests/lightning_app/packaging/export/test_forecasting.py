@@ -14,8 +14,8 @@ import yaml
 from torch import Tensor, nn
 
 from lightning_app.__main__ import main
+from lightning_app.cli.trained_run import TrainedRun
 from lightning_app.packaging import Manifest, Package
-from lightning_app.trained_run import TrainedRun
 from tests.conftest import only_run
 
 WRITTEN = {

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lightning_app.packaging.errors import PackageError
+from lightning_app.packaging.format.errors import PackageError
 from lightning_app.packaging.optimize.gates import Latency, OptimizationError, compare_errors
 
 

@@ -1,0 +1,17 @@
+"""Forecasting data: series from tables and published sets, regularised, cut into windows."""
+
+from datamodules.forecasting.data_module import ForecastingDataModule
+from datamodules.forecasting.published import ETT, DailyMarket, ExchangeRate, WeeklyCO2
+from datamodules.forecasting.series import Series, SeriesSource
+from datamodules.forecasting.table_file import TableFile
+
+__all__ = [
+    "ETT",
+    "DailyMarket",
+    "ExchangeRate",
+    "ForecastingDataModule",
+    "Series",
+    "SeriesSource",
+    "TableFile",
+    "WeeklyCO2",
+]

@@ -1,0 +1,285 @@
+"""Series to windows for forecasting, under the protocol of the long-horizon literature."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from datamodules.base import BaseDataModule, Split
+from datamodules.forecasting.calendar import CalendarFeature, calendar_features, calendar_name, extend
+from datamodules.forecasting.regularize import MissingPolicy
+from datamodules.forecasting.series import Boundary, Series, SeriesSource
+from datamodules.forecasting.windows import Windows
+
+_MOST_DEVIATIONS = 1e16
+
+
+class ForecastingDataModule(BaseDataModule):
+    """Windows (look-back, horizon) of a multivariate series.
+
+    A split owns the rows that its windows forecast; the look-back may reach into the split before it. Every window
+    of stride 1 is used, in validation and test none is dropped: a split of R rows has R - horizon + 1 windows.
+    Statistics for scaling come from the training rows alone. `predict` forecasts once, from the end of the series.
+
+    Args:
+        series: Where the series comes from.
+        look_back: Rows that the model sees.
+        horizon: Rows that it forecasts.
+        batch_size: Windows per training batch and process.
+        eval_batch_size: Most windows per batch elsewhere; None takes `batch_size`.
+        missing: What to do with gaps, duplicated or unsorted timestamps, NaN and inf: `error`, `fill` or `mask`.
+        max_missing: With `fill` and `mask`, refuse a table of which a larger share of rows would be dropped for their
+            timestamp, or of some column's values filled.
+        split: Where train, validation and test end, as row counts or shares; None takes the series' own.
+        calendar: Features of the timestamp to add to the known-future covariates.
+        root: Folder of raw files; None takes `$LIGHTNING_APP_DATA`, else `./data`.
+        num_workers: Processes that gather batches.
+        pin_memory: Put batches in page-locked memory.
+    """
+
+    sample_name = "windows"
+
+    def __init__(
+        self,
+        *,
+        series: SeriesSource,
+        look_back: int,
+        horizon: int,
+        batch_size: int = 128,
+        eval_batch_size: int | None = None,
+        missing: MissingPolicy = "error",
+        max_missing: float = 0.1,
+        split: tuple[Boundary, Boundary, Boundary] | None = None,
+        calendar: Sequence[CalendarFeature] = (),
+        root: str | None = None,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        super().__init__(
+            batch_size=batch_size, eval_batch_size=eval_batch_size, num_workers=num_workers, pin_memory=pin_memory
+        )
+        for name, value in (("look_back", look_back), ("horizon", horizon)):
+            if value < 1:
+                raise ValueError(f"data.{name}: {value} given, at least 1 is needed")
+        if not 0 <= max_missing <= 1:
+            raise ValueError(f"data.max_missing: {max_missing} given, a share from 0 to 1 is needed")
+        self.source = series
+        self.look_back = look_back
+        self.horizon = horizon
+        self.missing = missing
+        self.max_missing = max_missing
+        self.split = split or series.split
+        self.calendar = tuple(calendar)
+        self.root = root
+        self._series: Series | None = None
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the target channels."""
+        return self.source.channels(root=self.root)
+
+    @property
+    def num_channels(self) -> int:
+        """Number of target channels C."""
+        return len(self.channels)
+
+    @property
+    def num_past_covariates(self) -> int:
+        """Number of columns known up to the origin, P."""
+        return self.source.num_past_covariates
+
+    @property
+    def num_future_covariates(self) -> int:
+        """Number of columns known over the horizon, calendar features included, K."""
+        return self.source.num_future_covariates + len(self.calendar)
+
+    @property
+    def covariate_columns(self) -> dict[str, tuple[str, ...]]:
+        """Names of the columns of `past_covariates` and `future_covariates`, as far as they are known."""
+        columns = dict(self.source.covariate_columns)
+        if self.calendar and len(columns.get("future_covariates", ())) == self.source.num_future_covariates:
+            columns["future_covariates"] = (*columns.get("future_covariates", ()), *map(calendar_name, self.calendar))
+        return {name: names for name, names in columns.items() if names and len(set(names)) == len(names)}
+
+    @property
+    def num_static_covariates(self) -> int:
+        """Number of attributes of a channel, S."""
+        return self.source.num_static_covariates
+
+    @property
+    def series(self) -> Series:
+        """The series; read at first use."""
+        if self._series is None:
+            series = self.source.read(root=self.root, missing=self.missing)
+            if series.repairs is not None and series.repairs.share > self.max_missing:
+                raise ValueError(
+                    f"data.max_missing: {series.repairs.share:.1%} of the data would be dropped or made up, more than "
+                    f"{self.max_missing:.1%} ({series.repairs.describe()}); check the time column, its format and the "
+                    "frequency, or raise data.max_missing; of several series in one long table make a column each"
+                )
+            self._series = self._with_calendar(series)
+        return self._series
+
+    @property
+    def boundaries(self) -> tuple[int, int, int]:
+        """Rows at which train, validation and test end."""
+        total = len(self.series)
+        train, val, test = (int(end * total) if isinstance(end, float) else end for end in self.split)
+        if not 0 < train <= val <= test <= total:
+            raise ValueError(f"data.split: {list(self.split)} does not ascend within the {total} rows of the series")
+        return train, val, test
+
+    @property
+    def statistics(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Mean and standard deviation of the training rows' observed values.
+
+        Returns:
+            `target` (C,), and, where the series has them, `past_covariates` (P,) and `future_covariates` (K,).
+        """
+        series, end = self.series, self.boundaries[0]
+        tables = {
+            "target": np.where(series.observed[:end], series.values[:end], np.nan),
+            "past_covariates": series.past_covariates[:end],
+            "future_covariates": series.future_covariates[:end],
+        }
+        found = {name: _mean_and_std(table) for name, table in tables.items() if table.shape[1]}
+        mean, std = found["target"]
+        flat = (std < mean.abs() * 8 * torch.finfo(torch.float32).eps).nonzero()
+        if len(flat):
+            raise ValueError(
+                f"channel {self.channels[int(flat[0])]!r} varies by {std[flat[0]].item():.3g} around "
+                f"{mean[flat[0]].item():.3g}, which float32 cannot tell apart: subtract a constant from it"
+            )
+        return found
+
+    def prepare_data(self) -> None:
+        """Downloads what is not there yet, on one process of each machine."""
+        self.source.read(root=self.root, missing=self.missing)
+
+    def setup(self, stage: str) -> None:
+        """Reads the series and checks that the splits of this stage hold windows."""
+        if stage != "predict":
+            self._check_spikes()
+        for split in {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(stage, ()):
+            self.dataset(split)  # type: ignore[arg-type]
+
+    def _check_spikes(self) -> None:
+        """Refuses values so far from those of training that their squared error is more than float32 can hold."""
+        series, (mean, std) = self.series, self.statistics["target"]
+        apart = np.abs(series.values - mean.double().numpy()) / std.double().numpy()  # (T, C)
+        row, channel = np.unravel_index(apart.argmax(), apart.shape)
+        if apart[row, channel] > _MOST_DEVIATIONS:
+            raise ValueError(
+                f"channel {self.channels[channel]!r} holds {series.values[row, channel]:g} at {series.times[row]}, "
+                f"{apart[row, channel]:.1e} standard deviations from the mean of its training rows; mend the value"
+            )
+
+    @override
+    def dataset(self, split: Split) -> Windows:
+        series = self.series
+        train, val, test = self.boundaries
+        rows = {"train": (0, train), "val": (train, val), "test": (val, test)}
+        if split == "predict":
+            origins = (len(series), len(series) + 1)
+        else:
+            first, last = rows[split]
+            origins = (max(first, self.look_back), last - self.horizon + 1)
+        if origins[1] <= origins[0] or origins[0] < self.look_back:
+            raise ValueError(
+                f"the {split} split holds no window: its rows are {rows.get(split, (0, len(series)))}, "
+                f"a window needs look_back {self.look_back} + horizon {self.horizon}"
+            )
+        if split == "predict" and len(series.future_covariates) < len(series) + self.horizon:
+            raise ValueError(
+                f"predict needs the known-future covariates of {self.horizon} rows after "
+                f"{series.times[len(series) - 1]}; "
+                f"the file has {len(series.future_covariates) - len(series)}: add rows with an empty target"
+            )
+        return Windows(
+            series,
+            look_back=self.look_back,
+            horizon=self.horizon,
+            origins=origins,
+            masked=self.missing == "mask",
+            future_known=split != "predict",
+        )
+
+    @override
+    def notes(self) -> list[str]:
+        series, zone = self.series, self.series.time_zone
+        features = ", features of the calendar too" if self.calendar else ""
+        utc = [f"timestamps with a zone ({zone}): read as UTC{features}"] if zone is not None else []
+        return [*utc, *([series.repairs.describe()] if series.repairs else [])]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Source, size, period and the checksum of what was read, after missing values were settled."""
+        series = self.series
+        digest = hashlib.sha256()
+        for table in (series.times, series.values, series.observed, series.past_covariates, series.future_covariates):
+            digest.update(np.ascontiguousarray(table).tobytes())
+        return {
+            "source": type(self.source).__name__,
+            "channels": list(self.channels),
+            "rows": len(series),
+            "period": [str(series.times[0]), str(series.times[len(series) - 1])],
+            "sha256": digest.hexdigest(),
+            **({"repairs": series.repairs.as_dict()} if series.repairs else {}),
+        }
+
+    def protocol(self) -> dict[str, Any]:
+        """Split, windows and scale of the test."""
+        repairs = self.series.repairs
+        train, val, test = self.boundaries
+        return {
+            "data": f"{self.source.describe()}, {self.num_channels} channels, {len(self.series):,} rows",
+            "missing values": f"{self.missing}; {repairs.describe() if repairs is not None else 'not counted'}",
+            "split": f"rows 0-{train:,} train, to {val:,} validation, to {test:,} test",
+            "windows": f"look-back {self.look_back}, horizon {self.horizon}, stride 1; "
+            f"{len(self.dataset('test')):,} in test, no window dropped",
+            **({"time": f"given in {self.series.time_zone}, read as UTC"} if self.series.time_zone else {}),
+            "scale": "each channel standardised with the mean and deviation of its training rows",
+            "selection": "on the validation split only",
+        }
+
+    def forecast_times(self, origin: int) -> np.ndarray:
+        """Timestamps `datetime64[us]` (H,) of the horizon after row `origin - 1`."""
+        times = extend(self.series.times, self.source.frequency, origin + self.horizon)
+        return times[origin : origin + self.horizon]
+
+    def observed_horizons(self, origins: np.ndarray) -> np.ndarray:
+        """Which values of horizons were in the data, bool (B, H, C).
+
+        Args:
+            origins: Rows of the first step of each horizon, int64 (B,).
+        """
+        return self.series.observed[origins[:, None] + np.arange(self.horizon)]
+
+    def _with_calendar(self, series: Series) -> Series:
+        """Adds calendar features, and the rows beyond the end that `predict` needs them for."""
+        if not self.calendar and series.future_covariates.shape[1]:
+            return series
+        length = len(series) + self.horizon
+        if series.future_covariates.shape[1]:
+            length = min(length, len(series.future_covariates))
+        times = extend(series.times, self.source.frequency, length)
+        features = calendar_features(times, self.calendar)
+        return replace(
+            series,
+            times=times,
+            future_covariates=np.concatenate([_first_rows(series.future_covariates, length), features], axis=1),
+        )
+
+
+def _first_rows(table: np.ndarray, length: int) -> np.ndarray:
+    return table[:length] if table.shape[1] else np.zeros((length, 0))
+
+
+def _mean_and_std(table: np.ndarray) -> tuple[Tensor, Tensor]:
+    mean, std = np.nanmean(table, axis=0), np.nanstd(table, axis=0)
+    std = np.where(std > 0, std, 1.0)  # a constant column is centred, not blown up
+    return torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)

@@ -1,0 +1,135 @@
+"""A series from a table of one's own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from typing_extensions import override
+
+from datamodules.forecasting.regularize import MissingPolicy, check_frequency
+from datamodules.forecasting.series import Boundary, Series, SeriesSource, build_series
+from datamodules.table_reader import NULL_WORDS, number_columns, read_table, table_path
+
+
+class TableFile(SeriesSource):
+    """Any CSV or parquet file with a time column.
+
+    Rows at the end whose target channels are all empty are the future: they carry the known-future covariates
+    that `predict` needs, and nothing else reads them.
+
+    Args:
+        path: The file; looked for as given, then below the data root.
+        time_column: Name of the time column.
+        channels: Names of the target columns; None takes every column that has no other role, and refuses one that
+            holds anything but numbers unless `exclude` names it.
+        frequency: Time between rows as a polars duration (`15m`, `1h`, `1d`, `1w`); None accepts uneven steps
+            (trading days), so that gaps cannot be seen.
+        time_format: Format of the time column in chrono's notation, e.g. `%Y-%m-%d %H:%M`; None recognises ISO 8601.
+        split: Where train, validation and test end, as row counts or shares of all rows.
+        past_covariates: Columns that are known up to the forecast origin.
+        future_covariates: Columns that are known over the horizon too.
+        static_covariates: For each channel a list of numbers that describe it.
+        exclude: Columns that are left out where `channels` is None.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        time_column: str,
+        channels: Sequence[str] | None = None,
+        frequency: str | None = None,
+        time_format: str | None = None,
+        split: tuple[Boundary, Boundary, Boundary] = (0.7, 0.8, 1.0),
+        past_covariates: Sequence[str] = (),
+        future_covariates: Sequence[str] = (),
+        static_covariates: dict[str, list[float]] | None = None,
+        exclude: Sequence[str] = (),
+    ) -> None:
+        check_frequency(frequency, key="series.frequency")
+        if channels is not None and exclude:
+            raise ValueError(
+                f"series.exclude: {list(exclude)} given beside series.channels {list(channels)}, which name what is "
+                "taken; give one of the two"
+            )
+        self.path = path
+        self.time_column = time_column
+        self.frequency = frequency
+        self.time_format = time_format
+        self.split = split
+        self._channels = tuple(channels) if channels is not None else None
+        self.past_covariates = tuple(past_covariates)
+        self.future_covariates = tuple(future_covariates)
+        self.static_covariates = static_covariates or {}
+        self.exclude = tuple(exclude)
+
+    @override
+    def channels(self, *, root: str | None) -> tuple[str, ...]:
+        if self._channels is None:
+            self._channels = tuple(
+                number_columns(
+                    self._table(root),
+                    place=str(self._file(root)),
+                    taken=[self.time_column, *self.past_covariates, *self.future_covariates],
+                    exclude=self.exclude,
+                    key="series.exclude",
+                )
+            )
+        return self._channels
+
+    @override
+    def describe(self) -> str:
+        return f"TableFile `{self.path}`"
+
+    @property
+    @override
+    def covariate_columns(self) -> dict[str, tuple[str, ...]]:
+        return {"past_covariates": self.past_covariates, "future_covariates": self.future_covariates}
+
+    @property
+    @override
+    def num_past_covariates(self) -> int:
+        return len(self.past_covariates)
+
+    @property
+    @override
+    def num_future_covariates(self) -> int:
+        return len(self.future_covariates)
+
+    @property
+    @override
+    def num_static_covariates(self) -> int:
+        return len(next(iter(self.static_covariates.values()), ()))
+
+    @override
+    def read(self, *, root: str | None, missing: MissingPolicy) -> Series:
+        frame = self._table(root)
+        channels = self.channels(root=root)
+        return build_series(
+            frame,
+            name=str(self._file(root)),
+            time_column=self.time_column,
+            time_format=self.time_format,
+            frequency=self.frequency,
+            missing=missing,
+            columns=(*channels, *self.past_covariates, *self.future_covariates),
+            num_channels=len(channels),
+            num_past_covariates=len(self.past_covariates),
+            static_covariates=self._static_table(channels),
+        )
+
+    def _file(self, root: str | None) -> Path:
+        return table_path(self.path, root=root, key="series.path")
+
+    def _table(self, root: str | None) -> pl.DataFrame:
+        return read_table(self._file(root), null_values=NULL_WORDS, needed=[self.time_column])
+
+    def _static_table(self, channels: tuple[str, ...]) -> np.ndarray:
+        if not self.static_covariates:
+            return np.zeros((len(channels), 0))
+        if set(self.static_covariates) != set(channels):
+            raise ValueError(
+                f"series.static_covariates has channels {sorted(self.static_covariates)}, the series {list(channels)}"
+            )
+        return np.array([self.static_covariates[channel] for channel in channels], dtype=np.float64)

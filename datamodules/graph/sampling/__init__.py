@@ -1,0 +1,1 @@
+"""Sampling: neighbourhoods and links of large graphs as batches."""

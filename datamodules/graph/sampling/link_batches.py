@@ -1,0 +1,124 @@
+"""Links as batches: pairs of a whole graph, or links with a sample of what is around them."""
+
+import copy
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+from torch_geometric.sampler import NodeSamplerInput
+from typing_extensions import override
+
+from datamodules.graph.sampling.keyed_sampler import KeyedSampler
+from datamodules.graph.sampling.neighborhoods import Drawn, part
+from datamodules.graph.sampling.whole_graph import WholeGraph
+from datamodules.graph.splits.non_edges import NonEdges
+
+_NEGATIVES = 3  # a stream of their own, beside that of the neighbours
+
+
+class WholeGraphPairs(WholeGraph):
+    """Pairs to score on one graph, all at once or some at a time.
+
+    Args:
+        batch: All pairs, see `LinkDataModule`.
+    """
+
+    shareable = True
+
+    def __init__(self, batch: Data) -> None:
+        super().__init__(batch)
+        self.batch = batch
+
+    def __len__(self) -> int:
+        return int(self.batch.edge_label_index.shape[1])
+
+    def __getitems__(self, indices: np.ndarray) -> Data:
+        """The graph with the pairs at these places."""
+        if len(indices) == len(self):
+            return self.batch
+        places = torch.from_numpy(indices)
+        some = copy.copy(self.batch)
+        some.whole_graph = False  # this object does not come again
+        some.edge_label_index, some.edge_label = some.edge_label_index[:, places], some.edge_label[places]
+        if "negative_index" in some:
+            some.negative_index = some.negative_index[:, places]
+        return some
+
+
+class SampledPairs(WholeGraphPairs):
+    """Pairs to score, some at a time, each with what is sampled around its nodes.
+
+    Args:
+        batch: All pairs on the whole graph.
+        sampler: Draws neighbours; a batch's follow from the place of its first pair.
+    """
+
+    def __init__(self, batch: Data, *, sampler: KeyedSampler) -> None:
+        super().__init__(batch)
+        self.sampler = sampler
+
+    @override
+    def __getitems__(self, indices: np.ndarray) -> Data:
+        """Pairs and the nodes around them; `edge_label_index` and `negative_index` count the batch's own nodes."""
+        whole = super().__getitems__(indices)
+        pairs = [whole[name] for name in ("edge_label_index", "negative_index") if name in whole]
+        seeds, places = torch.cat([pair.flatten(1) for pair in pairs], dim=1).unique(return_inverse=True)
+        self.sampler.reseed([0, *indices[:1].tolist()])
+        batch = part(self.batch, self.sampler.sample_from_nodes(NodeSamplerInput(None, seeds)))
+        batch.edge_label = whole.edge_label
+        batch.edge_label_index = places[:, : len(indices)]
+        if "negative_index" in whole:
+            batch.negative_index = places[:, len(indices) :].view(whole.negative_index.shape)
+        return batch
+
+
+class SampledLinks:
+    """Links, as many negatives drawn for each batch, and what the nodes of both can see within some hops.
+
+    A batch's own links are taken out of its message edges, in both directions: a link that messages went along would
+    give itself away, and in a small neighbourhood more so than among all edges. They count towards the fan-out before
+    they are taken out.
+
+    Args:
+        graph: `x` float32 (N, F), message edges `edge_index` int64 (2, E), `y`, maybe `edge_weight` float32 (E,).
+        links: int64 (2, P), links among the message edges.
+        non_edges: What negatives are drawn from.
+        sampler: Draws neighbours.
+    """
+
+    def __init__(self, graph: Data, links: Tensor, non_edges: NonEdges, *, sampler: KeyedSampler) -> None:
+        self.graph = graph
+        self.links = links
+        self.non_edges = non_edges
+        self.sampler = sampler
+
+    def __len__(self) -> int:
+        return self.links.shape[1]
+
+    def __getitems__(self, drawn: Drawn) -> Data:
+        """Pairs and the nodes around them; `edge_label_index` counts the batch's own nodes.
+
+        Args:
+            drawn: Places of links, and the key to draw negatives and neighbours with.
+        """
+        indices, key = drawn
+        links = self.links[:, torch.from_numpy(indices)]
+        numbers = np.random.default_rng([_NEGATIVES, *key]).integers(self.non_edges.count, size=len(indices))
+        pairs = torch.cat([links, self.non_edges.pairs(torch.from_numpy(numbers))], dim=1)
+        seeds, edge_label_index = pairs.unique(return_inverse=True)
+        self.sampler.reseed(key)
+        batch = part(self.graph, self.sampler.sample_from_nodes(NodeSamplerInput(None, seeds)))
+        allowed = ~self._joins(links, batch.node_id[batch.edge_index])
+        batch.edge_index = batch.edge_index[:, allowed]
+        if "edge_weight" in batch:
+            batch.edge_weight = batch.edge_weight[allowed]
+        batch.edge_label_index = edge_label_index
+        batch.edge_label = torch.cat([torch.ones(len(indices)), torch.zeros(len(indices))])
+        return batch
+
+    def _joins(self, links: Tensor, edge_index: Tensor) -> Tensor:
+        """Whether an edge joins the nodes of one of the links, in either direction, bool (E,)."""
+        size = len(self.graph.x)
+        low, high = edge_index.amin(0), edge_index.amax(0)
+        return torch.isin(low * size + high, links.amin(0) * size + links.amax(0))

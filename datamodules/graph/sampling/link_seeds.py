@@ -1,0 +1,131 @@
+"""Links as seeds: negatives drawn beside them, and where their ends stand in the sampled subgraph."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.sampler import EdgeSamplerInput, NegativeSampling
+
+from datamodules.graph.sampling.neighbor_columns import checked_times
+
+
+class NodePool:
+    """Nodes that negatives are drawn from: all nodes of a type, or those that exist at a time.
+
+    Args:
+        num_nodes: Nodes of the type.
+        node_time: Time from which each node exists, (N,); None where all always do.
+    """
+
+    def __init__(self, num_nodes: int, node_time: Tensor | None = None) -> None:
+        self.num_nodes = num_nodes
+        self._times: np.ndarray | None = None
+        self._order = np.arange(num_nodes)
+        if node_time is not None:
+            times, order = torch.sort(checked_times(node_time, num_nodes, "times of nodes"), stable=True)
+            self._times, self._order = times.numpy(), order.numpy()
+
+    def draw(
+        self, size: int, times: np.ndarray | None, weight: Tensor | None, generator: np.random.Generator
+    ) -> np.ndarray:
+        """Draws nodes with replacement, int64 (size,).
+
+        Args:
+            size: Number of nodes.
+            times: Time at which each of them must exist, (size,); has no effect on nodes without times.
+            weight: Relative probability of each node, (N,); None for equal ones.
+            generator: Where the randomness comes from.
+
+        Raises:
+            ValueError: There is no node to draw, or weights do not fit.
+        """
+        exist = np.full(size, self.num_nodes)
+        if self._times is not None and times is not None:
+            exist = np.searchsorted(self._times, times, side="right")  # nodes are sorted by time
+        if weight is None:
+            mass = exist
+        else:
+            if weight.shape != (self.num_nodes,) or bool((weight < 0).any()):
+                raise ValueError(f"neg_sampling: weights {tuple(weight.shape)}; give {self.num_nodes}, none below 0")
+            sums = np.concatenate([[0.0], weight.double().numpy()[self._order].cumsum()])
+            mass = sums[exist]
+        if size and mass.min() <= 0:
+            when = "" if times is None else f" at time {times[mass.argmin()]}"
+            raise ValueError(f"neg_sampling: no node to draw as a negative{when}; all have weight 0 or come later")
+        drawn = generator.random(size) * mass
+        index = drawn.astype(np.int64) if weight is None else np.searchsorted(sums, drawn, side="right") - 1
+        return self._order[index]
+
+
+@dataclass(frozen=True)
+class LinkSeeds:
+    """Ends of positive links, followed by those of negatives.
+
+    Negatives are pairs (binary), or targets for the positives' sources (triplet). They are drawn from all nodes that
+    exist, so a few of them may be links of the graph, as in PyG. Negative j goes with positive j modulo P: it takes
+    its time, and its subgraph's number.
+
+    Attributes:
+        source: Sources, int64 (S,).
+        target: Targets, int64 (T,).
+        source_time: Times of the sources, (S,).
+        target_time: Times of the targets, (T,).
+        num_positive: Positive links, P.
+        label: Labels of all links; None if they have none.
+        triplet: True if only targets are drawn.
+    """
+
+    source: np.ndarray
+    target: np.ndarray
+    source_time: np.ndarray | None
+    target_time: np.ndarray | None
+    num_positive: int
+    label: Tensor | None
+    triplet: bool
+
+    def positions(self, source: np.ndarray, target: np.ndarray) -> tuple[Tensor | None, ...]:
+        """What PyG's loaders read from the metadata between input and time, from local numbers of the ends."""
+        count = self.num_positive
+        rows, columns = torch.from_numpy(source), torch.from_numpy(target)
+        if not self.triplet:
+            return torch.stack([rows, columns]), self.label
+        # max: without positives there is nothing to infer the number of negatives from.
+        negatives = columns[count:].view(max(len(columns) // max(count, 1) - 1, 1), count).T
+        return rows, columns[:count], negatives.squeeze(-1).contiguous()
+
+
+def draw_link_seeds(
+    inputs: EdgeSamplerInput,
+    negatives: NegativeSampling | None,
+    sources: NodePool,
+    targets: NodePool,
+    generator: np.random.Generator,
+) -> LinkSeeds:
+    """Adds negatives to links.
+
+    Args:
+        inputs: Positive links.
+        negatives: How many negatives, and of which kind.
+        sources: Nodes of the sources' type.
+        targets: Nodes of the targets' type.
+        generator: Where the randomness comes from.
+    """
+    source, target = (x.to(torch.int64).numpy() for x in (inputs.row, inputs.col))
+    time = None if inputs.time is None else inputs.time.numpy()
+    label, count = inputs.label, len(source)
+    if negatives is None:
+        return LinkSeeds(source, target, time, time, count, label, triplet=False)
+    size = math.ceil(count * negatives.amount)
+    going_with = np.arange(size) % max(count, 1)
+    drawn_time = None if time is None else time[going_with]
+    all_times = None if time is None or drawn_time is None else np.concatenate([time, drawn_time])
+    source_time = time
+    if negatives.is_binary():
+        source = np.concatenate([source, sources.draw(size, drawn_time, negatives.src_weight, generator)])
+        source_time = all_times
+        label = torch.ones(count) if label is None else label
+        label = torch.cat([label, label.new_zeros(size, *label.shape[1:])])
+    target = np.concatenate([target, targets.draw(size, drawn_time, negatives.dst_weight, generator)])
+    return LinkSeeds(source, target, source_time, all_times, count, label, triplet=negatives.is_triplet())

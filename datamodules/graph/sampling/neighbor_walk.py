@@ -1,0 +1,148 @@
+"""The walk from seeds along sampled incoming edges, hop by hop, over nodes and edges of several types."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch_geometric.typing import EdgeType, NodeType
+
+from datamodules.graph.sampling.neighbor_columns import NeighborColumns
+from datamodules.graph.sampling.sampled_nodes import DisjointNodes, JoinedNodes, SampledNodes
+
+FanOut = Sequence[int] | Mapping[EdgeType, Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Walked:
+    """A sampled subgraph; nodes stand in the order of their hops, seeds first, and so do edges.
+
+    Attributes:
+        nodes: Nodes of each type, int64 (N,).
+        owners: Number of the seed that each node was reached from, seeds numbered through all types; empty if joined.
+        num_nodes: Seeds, then new nodes of each hop.
+        rows: Local number of each edge's source, int64 (E,).
+        columns: Local number of each edge's target, int64 (E,), ascending within a hop.
+        edges: Number of each edge in the graph, int64 (E,).
+        num_edges: Edges of each hop.
+    """
+
+    nodes: dict[NodeType, np.ndarray]
+    owners: dict[NodeType, np.ndarray]
+    num_nodes: dict[NodeType, list[int]]
+    rows: dict[EdgeType, np.ndarray]
+    columns: dict[EdgeType, np.ndarray]
+    edges: dict[EdgeType, np.ndarray]
+    num_edges: dict[EdgeType, list[int]]
+
+
+class NeighborWalk:
+    """Samples subgraphs around seeds.
+
+    Args:
+        columns: Incoming edges of each type.
+        num_nodes: Nodes of each type.
+        fan_out: Edges drawn per node in each hop, -1 for all; one list for all edge types, or one for each.
+        disjoint: Gives each seed a subgraph of its own.
+
+    Raises:
+        ValueError: A fan-out that cannot be walked.
+    """
+
+    def __init__(
+        self,
+        *,
+        columns: dict[EdgeType, NeighborColumns],
+        num_nodes: dict[NodeType, int],
+        fan_out: FanOut,
+        disjoint: bool,
+    ) -> None:
+        self.columns = columns
+        self.num_nodes = num_nodes
+        self.fan_out = checked_fan_out(fan_out, list(columns))
+        self.disjoint = disjoint
+        self._places = {} if disjoint else {name: np.full(count, -1) for name, count in num_nodes.items()}
+
+    def __call__(
+        self, seeds: dict[NodeType, np.ndarray], times: np.ndarray | None, generator: np.random.Generator
+    ) -> Walked:
+        """Walks once.
+
+        Args:
+            seeds: Seeds of each type, int64; types without seeds may be left out.
+            times: Time of each seed, in the order of `seeds`; None where edges are timeless.
+            generator: Where the randomness comes from.
+        """
+        nodes = self._numbered(seeds)
+        try:
+            return self._walk(nodes, times, generator)
+        finally:
+            for table in nodes.values():
+                if isinstance(table, JoinedNodes):
+                    table.clear()
+
+    def _numbered(self, seeds: dict[NodeType, np.ndarray]) -> dict[NodeType, SampledNodes]:
+        tables: dict[NodeType, SampledNodes] = {}
+        first = 0
+        for name in [*seeds, *(name for name in self.num_nodes if name not in seeds)]:
+            seed = seeds.get(name, np.empty(0, np.int64))
+            owner = np.arange(first, first + len(seed))
+            first += len(seed)
+            if self.disjoint:
+                tables[name] = DisjointNodes(seed, owner, self.num_nodes[name])
+            else:
+                tables[name] = JoinedNodes(seed, owner, self._places[name])
+        return tables
+
+    def _walk(
+        self, nodes: dict[NodeType, SampledNodes], times: np.ndarray | None, generator: np.random.Generator
+    ) -> Walked:
+        found: dict[EdgeType, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {name: [] for name in self.columns}
+        for hop in range(len(next(iter(self.fan_out.values()), ()))):
+            for name, columns in self.columns.items():
+                source, target = nodes[name[0]], nodes[name[2]]
+                limit = self.fan_out[name][hop]
+                position, index = columns.sample(target.frontier, limit, generator, times=times, owner=target.owner)
+                owner = target.owner.take(index) if self.disjoint else target.owner
+                row = source.add(columns.source.take(position), owner)
+                found[name].append((row, index + target.frontier_start, columns.edge.take(position)))
+            for table in nodes.values():
+                table.close_hop()
+        rows, ends, edges = (
+            {name: np.concatenate([hop[part] for hop in hops]) for name, hops in found.items()} for part in range(3)
+        )
+        return Walked(
+            nodes={name: nodes[name].all() for name in self.num_nodes},
+            owners={name: nodes[name].owners() for name in self.num_nodes},
+            num_nodes={name: nodes[name].sizes for name in self.num_nodes},
+            rows=rows,
+            columns=ends,
+            edges=edges,
+            num_edges={name: [len(hop[0]) for hop in hops] for name, hops in found.items()},
+        )
+
+
+def checked_fan_out(fan_out: FanOut, edge_types: list[EdgeType]) -> dict[EdgeType, list[int]]:
+    """Fan-out of each edge type.
+
+    Raises:
+        ValueError: No hop, a hop that draws nothing, a negative number other than -1, or edge types that do not fit.
+    """
+    if not isinstance(fan_out, Mapping):
+        wanted = {name: list(fan_out) for name in edge_types}
+        hops = list(fan_out)
+    else:
+        wanted = {name: list(limits) for name, limits in fan_out.items()}
+        if set(wanted) != set(edge_types):
+            raise ValueError(f"data.fan_out: given for {sorted(wanted)}, but edge types are {sorted(edge_types)}")
+        if len({len(limits) for limits in wanted.values()}) != 1:
+            raise ValueError(f"data.fan_out: edge types have different numbers of hops ({wanted}); write 0 to skip one")
+        # A type may be left out of a hop, but not all of them.
+        hops = [max(hop, key=abs) for hop in zip(*wanted.values(), strict=True)]
+    if not hops:
+        raise ValueError("data.fan_out: empty; give the number of neighbours of each hop, such as [15, 10]")
+    if 0 in hops:
+        raise ValueError(f"data.fan_out: hop {hops.index(0) + 1} of {fan_out} draws nothing; leave it out")
+    lowest = min(limit for limits in [*wanted.values(), hops] for limit in limits)
+    if lowest < -1:
+        raise ValueError(f"data.fan_out: {lowest} in {fan_out}; give positive numbers, or -1 for all neighbours")
+    return wanted

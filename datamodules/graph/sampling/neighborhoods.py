@@ -1,0 +1,101 @@
+"""Sampled neighbourhoods of nodes as batches."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data, HeteroData
+from torch_geometric.sampler import HeteroSamplerOutput, NodeSamplerInput, SamplerOutput
+from typing_extensions import override
+
+from datamodules.base import TrainBatches
+from datamodules.graph.sampling.keyed_sampler import KeyedSampler
+from datamodules.graph.sources.features import feature_rows
+
+Drawn = tuple[np.ndarray, list[int]]
+
+# What a key is for comes first: numpy fills short keys with zeros, so that [3] and [3, 0] would draw the same.
+_TRAINING, _EVALUATION = 1, 2
+
+
+class KeyedBatches(TrainBatches):
+    """Pairs of indices and a key (1, seed, epoch, batch within the epoch, rank); arguments as of `TrainBatches`.
+
+    What is sampled for a batch follows from its key alone, so a run that is resumed samples what the interrupted one
+    would have sampled.
+    """
+
+    @override
+    def __iter__(self) -> Iterator[Drawn]:  # type: ignore[override]
+        epoch, first = self.position()
+        for index, indices in enumerate(super().__iter__(), start=first):
+            yield indices, [_TRAINING, self.seed, epoch, index, self.rank]
+
+
+class Neighborhoods:
+    """Nodes, each with a sample of what is around it.
+
+    Args:
+        graph: The whole graph.
+        nodes: The nodes that count, int64 (S,); of the target type where the graph has types.
+        sampler: Draws neighbours.
+        time: Time of each node of the graph, (N,), if seeds have one.
+    """
+
+    def __init__(
+        self, graph: Data | HeteroData, *, nodes: Tensor, sampler: KeyedSampler, time: Tensor | None = None
+    ) -> None:
+        self.graph = graph
+        self.nodes = nodes
+        self.sampler = sampler
+        self.time = time
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __getitems__(self, drawn: Drawn | np.ndarray) -> Data | HeteroData:
+        """The neighbourhoods of a batch of nodes, which come first and count.
+
+        Args:
+            drawn: Places in `nodes` and the key to draw neighbours with; without a key they follow from the places.
+        """
+        indices, key = drawn if isinstance(drawn, tuple) else (drawn, [_EVALUATION, *drawn[:1].tolist()])
+        seeds = self.nodes[torch.from_numpy(indices)]
+        self.sampler.reseed(key)
+        input_type = self.graph.target_type if isinstance(self.graph, HeteroData) else None
+        time = None if self.time is None else self.time[seeds]
+        sampled = self.sampler.sample_from_nodes(NodeSamplerInput(None, seeds, time, input_type))
+        batch = typed_part(self.graph, sampled) if isinstance(self.graph, HeteroData) else part(self.graph, sampled)
+        batch.target_index = torch.arange(len(seeds))
+        return batch
+
+
+def part(graph: Data, sampled: SamplerOutput) -> Data:
+    """The sampled part of a graph.
+
+    Args:
+        graph: The whole graph.
+        sampled: Its nodes and edges.
+    """
+    batch = Data(
+        x=feature_rows(graph.x, sampled.node),
+        edge_index=torch.stack([sampled.row, sampled.col]),
+        y=graph.y[sampled.node],
+        node_id=sampled.node,
+    )
+    if "edge_weight" in graph:
+        batch.edge_weight = graph.edge_weight[sampled.edge]
+    return batch
+
+
+def typed_part(graph: HeteroData, sampled: HeteroSamplerOutput) -> HeteroData:
+    """The sampled part of a graph with types; `y` and `node_id` are those of its target type."""
+    batch = HeteroData()
+    for name in graph.node_types:
+        batch[name].x = feature_rows(graph[name].x, sampled.node[name])
+    for name in graph.edge_types:
+        batch[name].edge_index = torch.stack([sampled.row[name], sampled.col[name]])
+    batch.node_id = sampled.node[graph.target_type]
+    batch.y = graph[graph.target_type].y[batch.node_id]
+    return batch

@@ -1,0 +1,260 @@
+"""Graphs from tables of one's own: a row per node, a row per edge, and for many graphs a row per graph."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+from typing_extensions import override
+
+from datamodules.graph.sources.flat_graphs import FlatGraphs
+from datamodules.graph.sources.node_names import names_of
+from datamodules.graph.sources.source import GraphSetSource, GraphSource
+from datamodules.graph.sources.table_columns import (
+    class_labels,
+    feature_columns,
+    feature_matrix,
+    id_column,
+    node_classes,
+    node_numbers,
+    numbers_of,
+    read_table,
+    split_masks,
+    table_path,
+    times,
+)
+from datamodules.sources import sha256_of
+
+
+class GraphTable(GraphSource):
+    """One graph from two parquet or CSV files, one of nodes and one of edges.
+
+    Node ids are integers or texts; nodes are numbered by their rows, and `node_names` of the graph holds the ids.
+    Classes are numbered by their sorted labels; nodes with an empty or negative label have none. Rows that repeat an
+    edge (at the same time) are merged, their weights added up.
+
+    Args:
+        nodes: File of nodes; files are looked for as given, then below the data root.
+        edges: File of edges.
+        label: Node column to predict, integers or texts; None where there is none, as links need no labels.
+        features: Node columns that describe the nodes; None takes every column that has no other role, and refuses one
+            that holds anything but numbers unless `exclude` names it.
+        id: Node column of ids.
+        source: Edge column of the ids that edges start from.
+        target: Edge column of the ids that edges lead to.
+        weight: Edge column of weights.
+        time: Column of times: integers, dates or timestamps (microseconds since 1970), in one file or both.
+        split: Node column of `train`, `val`, `test` or nothing, for `PublicSplit`.
+        directed: Keep the direction of edges; otherwise each edge gets its reverse.
+        root: The data root, see `data_root`.
+        exclude: Node columns that are left out where `features` is None.
+    """
+
+    def __init__(
+        self,
+        *,
+        nodes: str,
+        edges: str,
+        label: str | None = None,
+        features: Sequence[str] | None = None,
+        id: str = "id",  # noqa: A002
+        source: str = "source",
+        target: str = "target",
+        weight: str | None = None,
+        time: str | None = None,
+        split: str | None = None,
+        directed: bool = False,
+        root: str | None = None,
+        exclude: Sequence[str] = (),
+    ) -> None:
+        self.nodes = nodes
+        self.edges = edges
+        self.label = label or None
+        self.features = features
+        self.id = id
+        self.source = source
+        self.target = target
+        self.weight = weight or None
+        self.time = time or None
+        self.split = split or None
+        self.undirected = not directed
+        self.root = root
+        self.exclude = tuple(exclude)
+
+    @property
+    @override
+    def name(self) -> str:
+        return Path(self.nodes).stem
+
+    @override
+    def checksums(self) -> dict[str, str]:
+        return {path: sha256_of(table_path(path, root=self.root)) for path in (self.nodes, self.edges)}
+
+    @override
+    def load(self) -> Data:
+        nodes = read_table(self.nodes, root=self.root, needed=[self.id, self.label, self.split], ids=[self.id])
+        ends = [self.source, self.target]
+        edges = read_table(self.edges, root=self.root, needed=[*ends, self.weight], ids=ends)
+        taken = [self.id, self.label, self.time, self.split]
+        self.feature_names = feature_columns(nodes, self.features, taken=taken, exclude=self.exclude, place=self.nodes)
+        ids = id_column(nodes[self.id], place=self.nodes)
+        numbers = node_numbers(ids, place=self.nodes)
+        y, class_names = node_classes(nodes, self.label, place=self.nodes)
+        data = Data(
+            x=feature_matrix(nodes, self.feature_names, place=self.nodes),
+            edge_index=edge_columns(
+                edges, ends, (numbers, numbers), place=self.edges, where=f"the ids of {self.nodes}"
+            ),
+            y=y,
+            class_names=class_names,
+            node_names=names_of(ids),
+        )
+        if self.weight is not None:
+            data.edge_weight = feature_matrix(edges, [self.weight], place=self.edges)[:, 0]
+        if self.time is not None:
+            timed = [kind for kind, frame in (("node", nodes), ("edge", edges)) if self.time in frame.columns]
+            if not timed:
+                raise ValueError(f"data.graph.time: neither {self.nodes} nor {self.edges} has a column {self.time!r}")
+            if "node" in timed:
+                data.node_time = times(nodes[self.time], place=self.nodes)
+            if "edge" in timed:
+                data.edge_time = times(edges[self.time], place=self.edges)
+        if self.split is not None:
+            for mask, members in split_masks(nodes[self.split], place=self.nodes).items():
+                data[mask] = members
+            data.split_name = "split_column"
+        return data
+
+
+class GraphSetTable(GraphSetSource):
+    """Many graphs from three parquet or CSV files: of nodes, of edges and of graphs.
+
+    Node ids need to differ only within a graph. A graph that has no rows of nodes has no nodes, and stays.
+
+    Args:
+        nodes: File of nodes; files are looked for as given, then below the data root.
+        edges: File of edges.
+        graphs: File of graphs.
+        label: Graph column to predict: integers or texts are classes, other numbers a target of regression; an empty
+            one is a graph without label.
+        features: Node columns that describe the nodes; None takes every column that has no other role, and refuses one
+            that holds anything but numbers unless `exclude` names it.
+        graph: Column of the graph's id, in all three files.
+        id: Node column of ids.
+        source: Edge column of the ids that edges start from.
+        target: Edge column of the ids that edges lead to.
+        weight: Edge column of weights.
+        directed: Keep the direction of edges; otherwise each edge gets its reverse.
+        root: The data root, see `data_root`.
+        exclude: Node columns that are left out where `features` is None.
+    """
+
+    def __init__(
+        self,
+        *,
+        nodes: str,
+        edges: str,
+        graphs: str,
+        label: str,
+        features: Sequence[str] | None = None,
+        graph: str = "graph",
+        id: str = "id",  # noqa: A002
+        source: str = "source",
+        target: str = "target",
+        weight: str | None = None,
+        directed: bool = False,
+        root: str | None = None,
+        exclude: Sequence[str] = (),
+    ) -> None:
+        self.nodes = nodes
+        self.edges = edges
+        self.graphs = graphs
+        self.label = label
+        self.features = features
+        self.graph = graph
+        self.id = id
+        self.source = source
+        self.target = target
+        self.weight = weight or None
+        self.undirected = not directed
+        self.root = root
+        self.exclude = tuple(exclude)
+
+    @property
+    @override
+    def name(self) -> str:
+        return Path(self.graphs).stem
+
+    @override
+    def checksums(self) -> dict[str, str]:
+        return {path: sha256_of(table_path(path, root=self.root)) for path in (self.nodes, self.edges, self.graphs)}
+
+    @override
+    def load(self) -> FlatGraphs:
+        ends = [self.source, self.target]
+        graphs = read_table(self.graphs, root=self.root, needed=[self.graph, self.label], ids=[self.graph])
+        nodes = read_table(self.nodes, root=self.root, needed=[self.graph, self.id], ids=[self.graph, self.id])
+        edges = read_table(self.edges, root=self.root, needed=[self.graph, *ends, self.weight], ids=[self.graph, *ends])
+        taken = [self.graph, self.id]
+        self.feature_names = feature_columns(nodes, self.features, taken=taken, exclude=self.exclude, place=self.nodes)
+        x = feature_matrix(nodes, self.feature_names, place=self.nodes)
+        weight = None if self.weight is None else feature_matrix(edges, [self.weight], place=self.edges)[:, 0]
+        graph_ids = id_column(graphs[self.graph], place=self.graphs)
+        graph_numbers = node_numbers(graph_ids, place=self.graphs)
+        node_graph = numbers_of(
+            nodes[self.graph], graph_numbers, place=self.nodes, where=f"the graphs of {self.graphs}"
+        )
+        by_graph = np.argsort(node_graph, kind="stable")
+        nodes, node_graph = nodes[by_graph], node_graph[by_graph]
+        node_ptr = np.searchsorted(node_graph, np.arange(len(graphs) + 1))
+        edge_graph = numbers_of(
+            edges[self.graph], graph_numbers, place=self.edges, where=f"the graphs of {self.graphs}"
+        )
+        order = np.argsort(edge_graph, kind="stable")
+        edges, edge_graph = edges[order], edge_graph[order]
+        numbers = node_numbers(_ids_within(nodes[self.id], node_graph), place=self.nodes)
+        sides = pl.DataFrame([_ids_within(edges[end], edge_graph) for end in ends])
+        where = f"the ids of {self.nodes} (graphs counted from 0)"
+        edge_index = edge_columns(sides, ends, (numbers, numbers), place=self.edges, where=where, rows=order)
+        y, class_names = self._targets(graphs[self.label])
+        return FlatGraphs(
+            x=x[torch.from_numpy(by_graph)],
+            edge_index=edge_index - torch.from_numpy(node_ptr[edge_graph]),
+            node_ptr=torch.from_numpy(node_ptr),
+            edge_ptr=torch.from_numpy(np.searchsorted(edge_graph, np.arange(len(graphs) + 1))),
+            y=y,
+            edge_weight=None if weight is None else weight[torch.from_numpy(order)],
+            class_names=class_names,
+            graph_names=graph_ids.to_numpy(),
+        )
+
+    def _targets(self, label: pl.Series) -> tuple[Tensor, list[str] | None]:
+        if label.dtype.is_float():
+            return feature_matrix(label.to_frame(), [label.name], place=self.graphs, complete=False), None
+        return class_labels(label, place=self.graphs)
+
+
+def edge_columns(
+    edges: pl.DataFrame,
+    ends: Sequence[str],
+    numbers: tuple[pl.DataFrame, pl.DataFrame],
+    *,
+    place: str,
+    where: str,
+    rows: np.ndarray | None = None,
+) -> Tensor:
+    """`edge_index` int64 (2, E) of two columns of ids, by the tables of `node_numbers` of either end."""
+    sides = [
+        numbers_of(edges[end], table, place=place, where=where, rows=rows)
+        for end, table in zip(ends, numbers, strict=True)
+    ]
+    return torch.from_numpy(np.stack(sides))
+
+
+def _ids_within(ids: pl.Series, graph: np.ndarray) -> pl.Series:
+    """Ids that differ between graphs: the graph's number stands last, so that no two pairs read the same."""
+    frame = pl.DataFrame({"id": ids, "graph": graph})
+    return frame.select(pl.format("{} of graph {}", "id", "graph").alias(ids.name)).to_series()

@@ -1,0 +1,185 @@
+"""Published graphs that lie in npz files.
+
+Their checksums are not known to this project, so they are not downloaded: see `RawFile`. Arrays of Python objects
+inside them are pickles, and are never opened.
+"""
+
+import zipfile
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor
+from torch_geometric.data import Data
+from torch_geometric.utils import remove_self_loops
+from typing_extensions import override
+
+from datamodules.graph.sources.source import GraphSource, file_checksums
+from datamodules.sources import RawFile, fetch
+
+
+def read_arrays(raw: RawFile, keys: Sequence[str], *, root: str | None) -> dict[str, np.ndarray]:
+    """Reads some arrays of an npz file, never a pickled one.
+
+    Raises:
+        ValueError: The file is no npz file, lacks an array, or holds Python objects where numbers should be.
+        FileNotFoundError: The file is not there.
+    """
+    path = fetch(raw, root=root)
+    advice = f"Put the original there: {raw.url}"
+    arrays = {}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            for key in keys:
+                arrays[key] = archive[key]
+    except KeyError as error:
+        raise ValueError(f"{path} has no array {error}. {advice}") from error
+    except (ValueError, TypeError, zipfile.BadZipFile, EOFError) as error:
+        # numpy refuses an array of objects, and takes a file that is no npz file for a pickle, which it refuses too.
+        raise ValueError(
+            f"{path} is not read: {error}. Pickled Python objects can run any code, and are never opened. {advice}"
+        ) from error
+    return arrays
+
+
+class _PublishedNpz(GraphSource):
+    """One npz file; `name` and `root` as in the subclasses."""
+
+    raw_file: RawFile
+    undirected = True
+
+    def __init__(self, *, name: str, root: str | None, allowed: Sequence[str]) -> None:
+        if name not in allowed:
+            raise ValueError(f"data.graph.name: {name!r} given, allowed are {', '.join(allowed)}")
+        self._name = name
+        self.root = root
+
+    @property
+    @override
+    def name(self) -> str:
+        return self._name
+
+    @override
+    def checksums(self) -> dict[str, str]:
+        return file_checksums([self.raw_file], root=self.root)
+
+
+class _BenchmarkNpz(_PublishedNpz):
+    """Graphs of Shchur et al. (Pitfalls of graph neural network evaluation, 2018), which have no split of their own.
+
+    Read as PyG reads them, so that results compare: undirected, without self loops, words present or absent (0 or 1).
+    Features stay sparse.
+    """
+
+    file_names: dict[str, str]
+
+    def __init__(self, *, name: str, root: str | None) -> None:
+        super().__init__(name=name, root=root, allowed=list(self.file_names))
+        file = self.file_names[name]
+        self.raw_file = RawFile(
+            path=f"npz/{file}", url=f"https://github.com/shchur/gnn-benchmark/raw/master/data/npz/{file}", sha256=None
+        )
+
+    @override
+    def load(self) -> Data:
+        parts = ("data", "indices", "indptr", "shape")
+        keys = [f"{table}_{part}" for table in ("adj", "attr") for part in parts]
+        arrays = read_arrays(self.raw_file, [*keys, "labels"], root=self.root)
+        tables = {}
+        for table in ("adj", "attr"):
+            data, indices, indptr, shape = (arrays[f"{table}_{part}"] for part in parts)
+            try:
+                tables[table] = csr_matrix((data, indices, indptr), shape=tuple(shape))
+                tables[table].check_format(full_check=True)  # an index out of bounds would be read out of memory
+            except ValueError as error:
+                raise ValueError(f"{self.raw_file.path}: {table} is no sparse table ({error})") from error
+            tables[table].sum_duplicates()
+        adjacency, words = tables["adj"].tocoo(), tables["attr"]
+        words.eliminate_zeros()
+        edge_index = torch.from_numpy(np.stack([adjacency.row, adjacency.col]).astype(np.int64))
+        return Data(
+            x=_presence(words),
+            edge_index=remove_self_loops(edge_index)[0],
+            y=torch.from_numpy(arrays["labels"].astype(np.int64)),
+        )
+
+
+def _presence(counts: csr_matrix) -> Tensor:
+    """Counts of words as a CSR tensor (N, F), 1 where a word is there."""
+    values = torch.from_numpy(counts.data).float()
+    return torch.sparse_csr_tensor(
+        torch.from_numpy(counts.indptr.astype(np.int64)),
+        torch.from_numpy(counts.indices.astype(np.int64)),
+        torch.where(values > 0, 1.0, values),
+        counts.shape,
+        check_invariants=True,  # saying neither yes nor no is warned of as well
+    )
+
+
+class Amazon(_BenchmarkNpz):
+    """Goods bought together: Photo (7,650 nodes, 8 classes) or Computers (13,752, 10).
+
+    Args:
+        name: Which graph.
+        root: The data root, see `data_root`; the file lies in `npz/` below it.
+    """
+
+    file_names = {"Photo": "amazon_electronics_photo.npz", "Computers": "amazon_electronics_computers.npz"}  # noqa: RUF012
+
+    def __init__(self, *, name: Literal["Photo", "Computers"], root: str | None = None) -> None:
+        super().__init__(name=name, root=root)
+
+
+class Coauthor(_BenchmarkNpz):
+    """Authors who wrote together: CS (18,333 nodes, 15 classes) or Physics (34,493, 5).
+
+    Args:
+        name: Which graph.
+        root: The data root, see `data_root`; the file lies in `npz/` below it.
+    """
+
+    file_names = {"CS": "ms_academic_cs.npz", "Physics": "ms_academic_phy.npz"}  # noqa: RUF012
+
+    def __init__(self, *, name: Literal["CS", "Physics"], root: str | None = None) -> None:
+        super().__init__(name=name, root=root)
+
+
+class Heterophilous(_PublishedNpz):
+    """Graphs whose neighbours differ in class, with ten splits (Platonov et al., ICLR 2023); see `GivenSplit`.
+
+    Args:
+        name: Which graph.
+        root: The data root, see `data_root`; the file lies in `heterophilous/` below it.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: Literal["minesweeper", "tolokers", "roman_empire", "amazon_ratings", "questions"],
+        root: str | None = None,
+    ) -> None:
+        allowed = ("minesweeper", "tolokers", "roman_empire", "amazon_ratings", "questions")
+        super().__init__(name=name, root=root, allowed=allowed)
+        self.raw_file = RawFile(
+            path=f"heterophilous/{name}.npz",
+            url=f"https://github.com/yandex-research/heterophilous-graphs/raw/main/data/{name}.npz",
+            sha256=None,
+        )
+
+    @override
+    def load(self) -> Data:
+        masks = ("train_masks", "val_masks", "test_masks")
+        arrays = read_arrays(self.raw_file, ["node_features", "node_labels", "edges", *masks], root=self.root)
+        # Published as (10, N); here a column per split.
+        train, val, test = (torch.from_numpy(arrays[key].astype(bool).T.copy()) for key in masks)
+        return Data(
+            x=torch.from_numpy(arrays["node_features"].astype(np.float32)),
+            edge_index=torch.from_numpy(arrays["edges"].astype(np.int64).T.copy()),
+            y=torch.from_numpy(arrays["node_labels"].astype(np.int64)),
+            train_mask=train,
+            val_mask=val,
+            test_mask=test,
+            split_name="heterophilous_10_splits",
+        )

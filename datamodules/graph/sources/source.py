@@ -1,0 +1,174 @@
+"""Graphs and sets of graphs, and where they are read from."""
+
+import copy
+import hashlib
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data, HeteroData
+
+from datamodules.graph.sources.flat_graphs import FlatGraphs, check_graphs
+from datamodules.graph.sources.graph_check import add_reverse_edges, check_graph, check_typed_graph
+from datamodules.sources import RawFile, fetch, sha256_of
+
+with warnings.catch_warnings():
+    # torch says once per process that CSR tensors are in beta; its first one is made here, where nobody hears it.
+    warnings.simplefilter("ignore", UserWarning)
+    torch.sparse_csr_tensor([0, 0], [], torch.empty(0), (1, 1))
+
+
+class GraphSource(ABC):
+    """A place that one graph is read from.
+
+    What `read` returns has `x` float32 (N, F) dense or `torch.sparse_csr`, `edge_index` int64 (2, E) from source to
+    target, `y` int64 (N,) with -1 for nodes without a label, and `source_name`; maybe `edge_weight` float32 (E,),
+    `train_mask`, `val_mask`, `test_mask` bool (N,) or (N, num_splits) with `split_name` (their protocol),
+    `node_time` int64 (N,), `edge_time` int64 (E,), `class_names` (list of C texts) and `node_names` (N ids, an array or
+    `TextNames`).
+    A graph with types is a `HeteroData` whose `target_type` says which nodes have labels.
+
+    Attributes:
+        undirected: The edges are listed in one direction only; `read` adds the reverse ones.
+        feature_names: Names of the feature columns where they have some, for messages.
+    """
+
+    undirected: bool = False
+    feature_names: list[str] | None = None
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What the graph is called."""
+
+    @abstractmethod
+    def load(self) -> Data | HeteroData:
+        """Reads the graph as it was published, unchecked."""
+
+    @abstractmethod
+    def checksums(self) -> dict[str, str]:
+        """The sha256 of each file, or of the tensors of a graph that was not read from a file."""
+
+    def add_reverse(self, graph: Any) -> None:
+        """Adds the reverse of edges that are listed in one direction only, in place; called after the checks."""
+        if self.undirected:
+            add_reverse_edges(graph)
+
+    def read(self) -> Data | HeteroData:
+        """Reads the graph once, checks it (see `check_graph`), and returns a shallow copy.
+
+        Raises:
+            ValueError: The graph cannot be right, or a file is not the published one.
+            FileNotFoundError: A file is not there and cannot be downloaded.
+        """
+        return copy.copy(self._checked[0])
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Name, checksums and counts, as plain data."""
+        return {
+            "source": type(self).__name__,
+            "name": self.name,
+            "sha256": self.checksums(),
+            **self._checked[1],
+            "num_edges_with_reverse": self._checked[0].num_edges,
+        }
+
+    def notes(self) -> list[str]:
+        """What was merged or left out when the graph was read, a line each."""
+        return notes_of(self._checked[1])
+
+    @cached_property
+    def _checked(self) -> tuple[Data | HeteroData, dict[str, Any]]:
+        graph = self.load()
+        if isinstance(graph, HeteroData):
+            counts = check_typed_graph(graph, name=self.name)
+        else:
+            counts = check_graph(graph, name=self.name, feature_names=self.feature_names)
+        self.add_reverse(graph)
+        graph.source_name = self.name
+        return graph, counts
+
+
+class GraphSetSource(ABC):
+    """A place that many graphs are read from.
+
+    Attributes:
+        undirected: The edges are listed in one direction only; `read` adds the reverse ones.
+        feature_names: Names of the feature columns where they have some, for messages.
+    """
+
+    undirected: bool = False
+    feature_names: list[str] | None = None
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What the set is called."""
+
+    @abstractmethod
+    def load(self) -> FlatGraphs:
+        """Reads the graphs as they were published, unchecked."""
+
+    @abstractmethod
+    def checksums(self) -> dict[str, str]:
+        """The sha256 of each file."""
+
+    def read(self) -> FlatGraphs:
+        """Reads the graphs once and checks them, see `check_graphs`.
+
+        Raises:
+            ValueError: A graph cannot be right, or a file is not the published one.
+            FileNotFoundError: A file is not there and cannot be downloaded.
+        """
+        return self._checked[0]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Name, checksums and counts, as plain data."""
+        return {
+            "source": type(self).__name__,
+            "name": self.name,
+            "sha256": self.checksums(),
+            **self._checked[1],
+            "num_edges_with_reverse": self._checked[0].edge_index.shape[1],
+        }
+
+    def notes(self) -> list[str]:
+        """What was merged or left out when the graphs were read, a line each."""
+        return notes_of(self._checked[1])
+
+    @cached_property
+    def _checked(self) -> tuple[FlatGraphs, dict[str, int]]:
+        graphs = self.load()  # first, as it may set the feature names
+        return check_graphs(graphs, name=self.name, undirected=self.undirected, feature_names=self.feature_names)
+
+
+def notes_of(counts: Mapping[str, Any]) -> list[str]:
+    """Lines on the counts of `check_graph`, `check_typed_graph` or `check_graphs` that a person should know."""
+    merged = counts.get("num_merged_edges", 0)
+    merged += sum(edges["num_merged_edges"] for edges in counts.get("edges", {}).values())
+    unlabelled = 0
+    for labels in (counts, *counts.get("nodes", {}).values()):
+        missing = labels.get("num_unlabelled", 0)
+        if missing != labels.get("num_graphs", labels.get("num_nodes")):  # all: a graph without labels, as for links
+            unlabelled += missing
+    return [
+        *([f"{merged:,} rows of edges repeat another one and were merged with it"] if merged else []),
+        *([f"{unlabelled:,} without a label, which are in no split"] if unlabelled else []),
+    ]
+
+
+def file_checksums(files: Iterable[RawFile], *, root: str | None) -> dict[str, str]:
+    """The sha256 of published files: the known one, or that of the file that lies there."""
+    return {raw.path: raw.sha256 or sha256_of(fetch(raw, root=root)) for raw in files}
+
+
+def tensor_checksum(tensors: Iterable[Tensor]) -> str:
+    """The sha256 of the bytes of dense tensors, in order."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,177 @@
+"""Protocols of papers whose splits are published, or drawn in a way that is."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data, HeteroData
+from typing_extensions import override
+
+from datamodules.graph.sources.flat_graphs import FlatGraphs
+from datamodules.graph.sources.published_npz import read_arrays
+from datamodules.graph.sources.source import file_checksums
+from datamodules.graph.splits.graph_split import GraphSplit
+from datamodules.graph.splits.node_split import MASKS, NodeSplit, as_mask, check_index, class_text
+from datamodules.sources import RawFile, data_root, sha256_of
+
+
+class GeomGCNSplit(NodeSplit):
+    """One of ten splits of Cora, CiteSeer or PubMed with most nodes for training (Pei et al., Geom-GCN, ICLR 2020).
+
+    The names of its files say 60 and 20 %; what they hold is nearer to 48/32/20. Nodes of CiteSeer without edges may
+    be in no part.
+
+    Args:
+        index: Which one, 0 to 9.
+        root: The data root, see `data_root`; the files lie in `planetoid/<name>/geom-gcn/raw/` below it.
+    """
+
+    name = "geom_gcn"
+
+    def __init__(self, *, index: int = 0, root: str | None = None) -> None:
+        check_index(index, 10, what="splits")
+        self.index = index
+        self.root = root
+
+    @override
+    def describe(self) -> str:
+        return f"split {self.index} of the ten of Geom-GCN"
+
+    @override
+    def checksums(self, data: Data | HeteroData) -> dict[str, str]:
+        return file_checksums([self._file(data)], root=self.root)
+
+    @override
+    def draw(self, store: Any) -> tuple[Tensor, Tensor, Tensor]:
+        raw = self._file(store)
+        masks = read_arrays(raw, MASKS, root=self.root)
+        for name, mask in masks.items():
+            if mask.shape != tuple(store.y.shape):
+                raise ValueError(
+                    f"{raw.path}: {name} has shape {mask.shape}, but {store.source_name} has {len(store.y)} nodes"
+                )
+        train, val, test = (torch.from_numpy(masks[name].astype(bool)) for name in MASKS)
+        return train, val, test
+
+    def _file(self, store: Any) -> RawFile:
+        graph = store.source_name if "source_name" in store else None
+        if graph not in ("Cora", "CiteSeer", "PubMed"):
+            raise ValueError(f"data.split: GeomGCNSplit splits Cora, CiteSeer and PubMed, not {graph}; take ShareSplit")
+        file = f"{graph.lower()}_split_0.6_0.2_{self.index}.npz"
+        return RawFile(
+            path=f"planetoid/{graph}/geom-gcn/raw/{file}",
+            url=f"https://raw.githubusercontent.com/graphdml-uiuc-jlu/geom-gcn/master/splits/{file}",
+            sha256=None,
+        )
+
+
+class LuoSplit(NodeSplit):
+    """The random split of Luo et al. (Classic GNNs are strong baselines, NeurIPS 2024): 20 per class, 500, 1,000.
+
+    Its results are several points above those on the public split, with which they are often compared. The way to
+    draw and the seed are theirs. Whether torch's generator still gives the same nodes was not checked, so that the
+    drawn nodes need not be theirs; those of numpy or of a GPU certainly would not be.
+
+    Args:
+        seed: Seed of the draw; theirs is 123.
+    """
+
+    name = "luo_random"
+
+    def __init__(self, *, seed: int = 123) -> None:
+        self.seed = seed
+
+    @override
+    def describe(self) -> str:
+        return f"20 nodes per class to train, 500 to validate, 1,000 to test, drawn with seed {self.seed}"
+
+    @override
+    def draw(self, store: Any) -> tuple[Tensor, Tensor, Tensor]:
+        y = store.y
+        generator = torch.Generator().manual_seed(self.seed)
+        train, rest = [], []
+        for label in y[y >= 0].unique():
+            members = (y == label).nonzero()[:, 0]
+            if len(members) < 20:
+                raise ValueError(
+                    f"data.split: {class_text(store, int(label))} has {len(members)} nodes, LuoSplit needs 20 of each; "
+                    "take ShareSplit"
+                )
+            members = members[torch.randperm(len(members), generator=generator)]
+            train.append(members[:20])
+            rest.append(members[20:])
+        others = torch.cat(rest)
+        if len(others) < 1500:
+            raise ValueError(
+                f"data.split: LuoSplit needs 1,500 labelled nodes besides those for training, there are {len(others)}; "
+                "take ShareSplit"
+            )
+        others = others[torch.randperm(len(others), generator=generator)]
+        return as_mask(torch.cat(train), y), as_mask(others[:500], y), as_mask(others[500:1500], y)
+
+
+class ErricaFolds(GraphSplit):
+    """The published folds of Errica et al. (A fair comparison of graph neural networks, ICLR 2020).
+
+    Their files, one for each set, are in github.com/diningphil/gnn-comparison under `data_splits`.
+
+    Args:
+        index: The outer fold, from 0.
+        path: The JSON file, looked for as given, then below the data root; None is
+            `tudataset/splits/<name of the set>_splits.json`.
+        root: The data root, see `data_root`.
+    """
+
+    name = "errica_folds"
+
+    def __init__(self, *, index: int = 0, path: str | None = None, root: str | None = None) -> None:
+        self.index = index
+        self.path = path or None
+        self.root = root
+
+    @override
+    def describe(self) -> str:
+        return f"outer fold {self.index} of the published folds of Errica et al., model chosen on its inner hold-out"
+
+    @override
+    def checksums(self, graphs: FlatGraphs) -> dict[str, str]:
+        path = self._file(graphs)
+        return {path.name: sha256_of(path)}
+
+    @override
+    def draw(self, graphs: FlatGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        path = self._file(graphs)
+        try:
+            folds = json.loads(path.read_text(encoding="utf-8"))
+            check_index(self.index, len(folds), what="folds")
+            fold = folds[self.index]
+            inner = fold["model_selection"][0]
+            parts = [np.array(part, dtype=np.int64) for part in (inner["train"], inner["validation"], fold["test"])]
+        except (json.JSONDecodeError, KeyError, IndexError, TypeError) as error:
+            raise ValueError(
+                f"{path} does not hold published folds ({error!r}): a list with, for each fold, `test` and "
+                "`model_selection`, a list whose first entry has `train` and `validation`"
+            ) from error
+        together = np.concatenate(parts)
+        if len(np.unique(together)) != len(together):
+            raise ValueError(f"{path}: fold {self.index} has a graph in two parts")
+        if not np.isin(together, graphs.labelled).all():
+            wrong = together[~np.isin(together, graphs.labelled)][0]
+            raise ValueError(f"{path}: fold {self.index} names graph {wrong}, which {graphs.source_name} does not have")
+        return parts[0], parts[1], parts[2]
+
+    def _file(self, graphs: FlatGraphs) -> Path:
+        path = self.path or f"tudataset/splits/{graphs.source_name}_splits.json"
+        candidates = [data_root(self.root) / path]
+        if self.path is not None:
+            candidates.insert(0, Path(self.path).expanduser())
+        found = next((candidate for candidate in candidates if candidate.is_file()), None)
+        if found is None:
+            raise FileNotFoundError(
+                f"data.split.path: {path!r} does not exist; looked for {' and '.join(map(str, candidates))}. "
+                "Get it from https://github.com/diningphil/gnn-comparison (data_splits)"
+            )
+        return found

@@ -1,0 +1,135 @@
+"""Streams: chunks of documents on lanes, for models that carry a state."""
+
+import os
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+from typing_extensions import override
+
+from datamodules.base import BaseDataModule, LazyLoader, Split
+from datamodules.streams.lanes import Arrangement, Chunk, LaneBatches
+
+
+class StreamedDataset(Protocol):
+    """Rows of data in documents, gathered for a whole chunk of lanes at once."""
+
+    documents: np.ndarray
+    """First row and end of each document, int64 (D, 2)."""
+
+    def __getitems__(self, chunk: Chunk) -> dict[str, Tensor]: ...
+
+
+class StreamDataModule(BaseDataModule):
+    """Chunks of B lanes instead of shuffled samples; a subclass says what the documents of a split are.
+
+    Batches carry `reset` bool (B, L), True at the first step of a document, and `valid` bool (B, L), True where a
+    step counts in the loss. One batch is one optimizer step. With `window` > `chunk_size` the gradient reaches
+    `window` steps back, over steps that were already read once and are recomputed.
+
+    Args:
+        batch_size: Lanes per process in training.
+        chunk_size: New steps per batch, k1 of truncated backpropagation.
+        window: Steps that the gradient reaches back, k2; None takes `chunk_size`.
+        arrangement: `packed` cuts documents into lanes of equal length; `aligned` keeps each whole, see `LaneBatches`.
+        shuffle: Lay the training documents out anew in each epoch.
+        eval_batch_size: Lanes of all processes elsewhere; None takes `batch_size`. Each lane starts without memory,
+            so that fewer lanes make slightly better scores.
+        num_workers: Processes that gather batches.
+        pin_memory: Put batches in page-locked memory.
+    """
+
+    def __init__(
+        self,
+        *,
+        batch_size: int,
+        chunk_size: int,
+        window: int | None = None,
+        arrangement: Arrangement = "packed",
+        shuffle: bool = False,
+        eval_batch_size: int | None = None,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        super().__init__(
+            batch_size=batch_size, eval_batch_size=eval_batch_size, num_workers=num_workers, pin_memory=pin_memory
+        )
+        if chunk_size < 1:
+            raise ValueError(f"data.chunk_size: {chunk_size} given, at least 1 is needed")
+        if window is not None and window < chunk_size:
+            raise ValueError(
+                f"data.window: {window} given, at least chunk_size {chunk_size} is needed: "
+                "the gradient cannot reach back less than the steps that are new"
+            )
+        if arrangement not in ("packed", "aligned"):
+            raise ValueError(f"data.arrangement: {arrangement!r} given, allowed are 'packed' and 'aligned'")
+        self.chunk_size = chunk_size
+        self.window = window or chunk_size
+        self.arrangement = arrangement
+        self.shuffle = shuffle
+
+    @override
+    @abstractmethod
+    def dataset(self, split: Split) -> StreamedDataset:  # type: ignore[override]
+        """The documents of one split; called after `setup`."""
+
+    eval_arrangement: Arrangement | None = None
+    """Arrangement outside training; None takes that of training."""
+
+    @override
+    def num_samples(self, batch: dict[str, Tensor]) -> int:
+        return len(batch["reset"]) * self.chunk_size
+
+    @override
+    def train_dataloader(self) -> LazyLoader:
+        dataset = self.dataset("train")
+        _, world_size = self._rank_and_world_size()
+        num_lanes = self.batch_size * world_size
+        available = len(dataset.documents) if self.arrangement == "aligned" else _num_rows(dataset.documents)
+        if available < num_lanes:
+            raise ValueError(
+                f"data.batch_size: {num_lanes} lanes cannot be filled with {available} "
+                + ("documents; use fewer, or arrangement: packed" if self.arrangement == "aligned" else "steps")
+            )
+        seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if self.shuffle else None
+        return self._lane_loader(dataset, num_lanes, self.window, self.arrangement, seed, self._position)
+
+    @override
+    def _eval_loader(self, split: Split) -> LazyLoader:
+        dataset = self.dataset(split)
+        _, world_size = self._rank_and_world_size()
+        arrangement = self.eval_arrangement or self.arrangement
+        available = len(dataset.documents) if arrangement == "aligned" else _num_rows(dataset.documents)
+        # As many lanes in all on any number of processes: each starts without memory, which the score shows.
+        lanes_each = min(-(-self.eval_batch_size // world_size), -(-available // world_size))
+        num_lanes = lanes_each * world_size
+        return self._lane_loader(dataset, num_lanes, self.chunk_size, arrangement, None, lambda: (0, 0))
+
+    def _lane_loader(
+        self,
+        dataset: StreamedDataset,
+        num_lanes: int,
+        window: int,
+        arrangement: Arrangement,
+        seed: int | None,
+        position: Callable[[], tuple[int, int]],
+    ) -> LazyLoader:
+        rank, world_size = self._rank_and_world_size()
+        batches = LaneBatches(
+            documents=dataset.documents,
+            num_lanes=num_lanes,
+            chunk_size=self.chunk_size,
+            window=window,
+            arrangement=arrangement,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+            position=position,
+        )
+        return self._loader(dataset, batches)  # type: ignore[arg-type]
+
+
+def _num_rows(documents: np.ndarray) -> int:
+    return int((documents[:, 1] - documents[:, 0]).sum())

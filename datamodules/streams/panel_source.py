@@ -1,0 +1,132 @@
+"""Panels: daily series of many tickers, and where they are read from."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from typing_extensions import override
+
+from datamodules.forecasting.published import DailyMarket
+from datamodules.forecasting.regularize import time_zone, timestamps
+from datamodules.table_reader import as_numbers, read_table, row_name, table_path
+
+
+@dataclass(frozen=True)
+class Ticker:
+    """One series of a panel, with nothing missing.
+
+    Attributes:
+        name: What it is called.
+        times: Ascending timestamps, `datetime64[us]` (T,).
+        values: Raw values, float64 (T,).
+        dropped: Rows that were left out, because they hold no number.
+    """
+
+    name: str
+    times: np.ndarray
+    values: np.ndarray
+    dropped: int = 0
+
+
+class PanelSource(ABC):
+    """A place that a panel is read from."""
+
+    time_zone: str | None = None
+    """The zone that the timestamps were given in, known once they are read; those of tickers are UTC then."""
+
+    @abstractmethod
+    def read(self, *, root: str | None) -> list[Ticker]:
+        """Reads all tickers; rows without a number are left out and counted, since nothing was traded there."""
+
+
+class MarketPanel(PanelSource):
+    """Daily closes of market indices and crude oil (bundled with arch).
+
+    Args:
+        symbols: Some of `sp500`, `nasdaq` (1999-2018), `wti` (1986 on), `vix` (2014 on).
+    """
+
+    def __init__(self, *, symbols: Sequence[str] = ("sp500", "nasdaq", "wti")) -> None:
+        self.sources = {symbol: DailyMarket(symbol=symbol, log=False) for symbol in symbols}  # type: ignore[arg-type]
+
+    @override
+    def read(self, *, root: str | None) -> list[Ticker]:
+        tickers = []
+        for name, source in self.sources.items():
+            series = source.read(root=root, missing="error")
+            tickers.append(Ticker(name=name, times=series.times, values=series.values[:, 0]))
+        return tickers
+
+
+class PanelFile(PanelSource):
+    """A parquet or CSV file with a row per ticker and day.
+
+    Args:
+        path: The file; looked for as given, then below the data root.
+        value_column: What is forecast.
+        time_column: Dates or timestamps.
+        ticker_column: What tells the series apart; null or empty for a file with one series.
+        time_format: Format of a text time column; null recognises ISO 8601.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        value_column: str = "close",
+        time_column: str = "date",
+        ticker_column: str | None = "ticker",
+        time_format: str | None = None,
+    ) -> None:
+        self.path = path
+        self.value_column = value_column
+        self.time_column = time_column
+        self.ticker_column = ticker_column or None
+        self.time_format = time_format
+
+    @override
+    def read(self, *, root: str | None) -> list[Ticker]:
+        file = table_path(self.path, root=root, key="data.panel.path")
+        wanted = [self.time_column, self.value_column, self.ticker_column]
+        frame = read_table(file, texts=[self.ticker_column] if self.ticker_column else [], needed=wanted)
+        if not len(frame):
+            raise ValueError(f"{file} has no rows")
+        name = str(file)
+        self.time_zone = time_zone(frame, name=name, column=self.time_column, time_format=self.time_format)
+        ticker = (
+            pl.Series([self.value_column]).new_from_index(0, len(frame))
+            if self.ticker_column is None
+            else frame[self.ticker_column].cast(pl.String)
+        )
+        if ticker.null_count():
+            first = row_name(name, ticker.is_null().arg_max() or 0)
+            raise ValueError(f"{name}: {self.ticker_column!r} is empty in {first}; name the ticker of every row")
+        frame = pl.DataFrame(
+            [
+                ticker.alias("ticker"),
+                timestamps(frame, name=name, column=self.time_column, time_format=self.time_format),
+                as_numbers(frame[self.value_column], place=name).alias("value"),
+            ]
+        )
+        twice = frame.filter(pl.struct("ticker", "time").is_duplicated())
+        if len(twice):
+            raise ValueError(
+                f"{name}: {len(twice)} rows repeat a day of their ticker (first: {twice['ticker'][0]} on "
+                f"{twice['time'][0]}); leave one row for each"
+            )
+        tickers = []
+        for (key,), part in frame.sort("time").group_by("ticker", maintain_order=True):
+            found = part.filter(pl.col("value").is_finite())
+            if not len(found):
+                raise ValueError(f"{name}: {key} has no number in {self.value_column!r}; leave it out")
+            tickers.append(
+                Ticker(
+                    name=str(key),
+                    times=found["time"].to_numpy(),
+                    values=found["value"].to_numpy(),
+                    dropped=len(part) - len(found),
+                )
+            )
+        return sorted(tickers, key=lambda ticker: ticker.name)

@@ -1,0 +1,35 @@
+"""Steps of many tickers, each with what follows it."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.streams.lanes import Chunk
+
+
+class PanelStream:
+    """Steps of many tickers one behind another, each with the values that follow it.
+
+    Args:
+        values: Raw values of all tickers (T,).
+        documents: First row and end of what is streamed of each ticker, int64 (D, 2).
+        origins: True where a forecast counts, bool (T,).
+        horizon: Values that follow, H; beyond the end of a ticker they mean nothing.
+    """
+
+    def __init__(self, *, values: np.ndarray, documents: np.ndarray, origins: np.ndarray, horizon: int) -> None:
+        self.values = torch.from_numpy(values).float()
+        self.documents = documents
+        self.origins = torch.from_numpy(origins)
+        self.steps = torch.arange(1, horizon + 1)
+
+    def __getitems__(self, chunk: Chunk) -> dict[str, Tensor]:
+        rows = torch.from_numpy(chunk.rows)
+        following = (rows.unsqueeze(-1) + self.steps).clamp_max(len(self.values) - 1)
+        return {
+            "values": self.values[rows],
+            "future": self.values[following],
+            "row": rows,
+            "valid": torch.from_numpy(chunk.read & chunk.newest) & self.origins[rows],
+            "reset": torch.from_numpy(chunk.reset),
+        }

@@ -1,0 +1,20 @@
+"""Command line of the four training verbs: fit, validate, test and predict.
+
+`lightning_app.cli.run` is the command line as a function. Names of this package are imported when they are first used,
+so that its modules which need no torch start without it.
+"""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
+from typing import Any as _Any
+
+if TYPE_CHECKING:
+    from lightning_app.cli.app_cli import AppCLI, experiment_name, quiet, run
+
+__all__ = ["AppCLI", "experiment_name", "quiet", "run"]
+
+
+def __getattr__(name: str) -> _Any:
+    if name in __all__:
+        return getattr(_import_module("lightning_app.cli.app_cli"), name)
+    raise AttributeError(f"module 'lightning_app.cli' has no attribute {name!r}")

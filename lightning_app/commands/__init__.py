@@ -1,0 +1,1 @@
+"""Commands over several runs or one trained model: compare, walk-forward, explain."""

@@ -1,0 +1,64 @@
+"""Moved modules: class paths of old configs, run folders and packages that name a module where it was before."""
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+_MOVED: Mapping[str, Mapping[str, str]] = {
+    "models": {
+        "forecasting": "forecaster ensemble distilled_forecaster quantile_levels",
+    },
+    "models.graph": {
+        "encoders": "encoder appnp classic gat gcn gcnii gin hetero node_mlp sage adjacency sparse_matrix whole_graph",
+        "export": "onnx_export random_inputs",
+    },
+    "datamodules": {
+        "forecasting": "calendar published regularize repairs series table_file windows",
+        "streams": "lanes panel panel_source panel_stream text_source text_stream",
+        "puzzles": "recall sudoku sudoku_generator",
+    },
+    "datamodules.graph": {
+        "sources": (
+            "source bundled planetoid published_npz tudataset graph_table hetero_table table_columns node_names "
+            "features flat_graphs graph_check"
+        ),
+        "splits": "node_split link_split graph_split published_split hard_negatives non_edges",
+        "sampling": (
+            "neighbor_sampler typed_sampler keyed_sampler walk_sampler neighbor_walk neighbor_columns sampled_nodes "
+            "link_seeds neighborhoods link_batches whole_graph"
+        ),
+    },
+}
+"""By package: the folder that its modules went to."""
+
+
+def moved_spec(name: str) -> ModuleSpec | None:
+    """The spec of a module that has moved; it loads the module where it is now. None for any other name.
+
+    Args:
+        name: Import path of a module, `models.forecaster`.
+    """
+    package, _, module = name.rpartition(".")
+    for folder, modules in _MOVED.get(package, {}).items():
+        if module in modules.split():
+            return ModuleSpec(name, _MovedModule(f"{package}.{folder}.{module}"))
+    return None
+
+
+class _MovedModule(Loader):
+    """Loads the module of another name, once: classes are the same by either name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:  # noqa: ARG002
+        module = import_module(self.name)
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec  # Python has put that of the old name in its place
+        sys.modules[self.name] = module

@@ -1,0 +1,1 @@
+"""Commands of packages: export, and package show, verify and diff."""

@@ -1,0 +1,95 @@
+"""`lightning-app package show|verify|diff`: what packages are, whether they are whole, what they differ in."""
+
+from dataclasses import asdict, dataclass
+
+from lightning_app.errors import UsageError
+from lightning_app.packaging.commands.difference import compare_packages
+from lightning_app.packaging.commands.show import show_package
+from lightning_app.packaging.format.errors import PackageError
+from lightning_app.packaging.runtime.package import Package
+from lightning_app.packaging.runtime.sample import answer_differences, read_sample
+from lightning_app.terminal import plain_console, print_json, show
+from lightning_app.verb_parser import VerbParser
+
+_COUNTS = {"show": (1, 1), "verify": (1, None), "diff": (2, 2)}
+
+
+def run(args: list[str]) -> None:
+    """Runs the verb; see `--help`.
+
+    Args:
+        args: The command line, verb first.
+    """
+    parser = VerbParser("package", description=__doc__, epilog="verify also asks the sample of the test split again.")
+    parser.add_argument("action", choices=tuple(_COUNTS), help="show one, verify one or more, compare two")
+    parser.add_argument("folders", nargs="+", metavar="PACKAGE", help="folder of a package")
+    parser.add_argument("--json", action="store_true", help="print JSON: of show the manifest and the digest")
+    given = parser.parse_args(args[1:])
+    least, most = _COUNTS[given.action]
+    if not least <= len(given.folders) <= (most or len(given.folders)):
+        wanted = f"{least}" if most else f"{least} or more"
+        raise UsageError(f"package: {len(given.folders)} folders given, {given.action} takes {wanted}")
+    console = plain_console()
+    if given.action == "show":
+        package = Package.load(given.folders[0], replay=False)
+        if given.json:
+            print_json({"digest": package.digest, **asdict(package.manifest)})
+        else:
+            show_package(package)
+    elif given.action == "verify":
+        verified = [_verify(folder) for folder in given.folders]
+        if given.json:
+            print_json([asdict(found) for found in verified])
+            return
+        for found in verified:
+            console.print(f"{found.package}: {found}")
+    else:
+        one, other = (Package.load(folder, replay=False) for folder in given.folders)
+        if one.digest == other.digest and not given.json:
+            console.print(f"the same package: digest {one.digest}")
+            return
+        difference = compare_packages(one, other)
+        if given.json:
+            digests = {"first": one.digest, "second": other.digest}
+            print_json({**digests, **asdict(difference)})
+            return
+        console.print(f"first {one.path}\nsecond {other.path}")
+        show(difference.as_table())
+        console.print(difference.answers)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was found to be right.
+
+    Attributes:
+        package: The folder.
+        digest: Of the package.
+        rows: Rows of the sample that are answered as before.
+        largest_difference: Between the answers then and now.
+    """
+
+    package: str
+    digest: str
+    rows: int
+    largest_difference: float
+
+    def __str__(self) -> str:
+        return (
+            f"every file is as it was written, and the golden request and {self.rows:,} rows of the test split are "
+            f"answered as before (largest difference {self.largest_difference:.1g}); digest {self.digest}"
+        )
+
+
+def _verify(folder: str) -> Verified:
+    package = Package.load(folder)
+    sample = read_sample(package.path)
+    differences = answer_differences(package, sample)
+    for name, difference in differences.items():
+        if not difference.value <= difference.allowed:
+            raise PackageError(
+                f"reference.parquet: {folder} answers its sample differently from when it was written: {name} by "
+                f"{difference}, {difference.allowed:g} is allowed"
+            )
+    largest = max(difference.value for difference in differences.values())
+    return Verified(folder, package.digest, len(sample), largest)

@@ -1,0 +1,84 @@
+"""A package on one page."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.table import Column, Table
+
+from lightning_app.packaging.format.manifest import Manifest
+from lightning_app.packaging.format.signature import TensorSpec
+from lightning_app.packaging.runtime.package import Package
+from lightning_app.terminal import plain_console, show
+
+
+def show_package(package: Package) -> None:
+    """Prints what a package is, takes, answers, and was made from.
+
+    Args:
+        package: The package.
+    """
+    console = plain_console()
+    manifest = package.manifest
+    size = sum(entry.bytes for entry in (manifest.files or {}).values())
+    console.print(f"{manifest.name}: {manifest.task.replace('_', ' ')} ({manifest.family}), layout {manifest.layout}")
+    console.print(f"digest {package.digest}, {size / 2**20:.2f} MiB in {len(manifest.files or {}) + 1} files")
+    rows = Table("", Column("", overflow="fold"), box=None, show_header=False)
+    for key, value in _facts(manifest):
+        rows.add_row(key, value)
+    show(_tensors(manifest), rows)
+
+
+def _tensors(manifest: Manifest) -> Table:
+    table = Table("", "name", "shape", "dtype", "unit", "along the last axes", box=None)
+    for side, specs in (("in", manifest.inputs), ("out", manifest.outputs)):
+        for spec in specs:
+            table.add_row(side, spec.name, _shape(spec.shape), spec.dtype, spec.unit or "", _axes(spec))
+    for state in manifest.state:
+        table.add_row("state", state.input, _shape(state.shape), state.dtype, "", f"starts at {state.initial:g}")
+    return table
+
+
+def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    if manifest.labels is not None:
+        yield "labels", _some(manifest.labels)
+    if manifest.node_ids is not None:
+        kind = "texts" if manifest.node_ids.dtype == "text" else "whole numbers"
+        yield "node ids", f"{manifest.node_ids.num_nodes:,} {kind}, for {', '.join(manifest.node_ids.inputs)}"
+    split = manifest.metrics.get("split", "test")
+    for name, value in manifest.metrics["values"].items():
+        yield name, f"{value:.6g} ({manifest.metrics['better'][name]} is better)"
+    yield "measured on", f"{manifest.metrics.get('rows', 0):,} rows of {split}"
+    for name, slices in manifest.slices.items():
+        yield f"error by {name}", ", ".join(f"{value} {slice_['error']:.4g}" for value, slice_ in slices.items())
+    if error := manifest.parity.get("max_relative_error"):
+        yield "parity", f"{error:.2g} of the largest output from the checkpoint"
+    for key, value in manifest.latency.get("p50_ms", {}).items():
+        yield f"latency of {key} rows", f"{value:.3g} ms (median)"
+    if manifest.optimization is not None:
+        yield "optimization", _words(manifest.optimization)
+    for key, value in manifest.lineage.items():
+        if value not in (None, [], {}):
+            yield key, _words(value)
+    missing = manifest.card.get("missing") or ()
+    yield "model card", "complete" if manifest.card["complete"] else f"lacks {', '.join(missing)}"
+
+
+def _shape(shape: tuple[int | str, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _axes(spec: TensorSpec) -> str:
+    parts = [_some(spec.columns)] if spec.columns is not None else []
+    if spec.levels is not None:
+        parts.append("levels " + ", ".join(f"{level:g}" for level in spec.levels))
+    return "; ".join(parts)
+
+
+def _some(names: tuple[str, ...], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_words(inner)}" for key, inner in value.items() if inner is not None)
+    return ", ".join(map(_words, value)) if isinstance(value, list | tuple) else str(value)

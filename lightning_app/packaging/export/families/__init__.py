@@ -1,0 +1,1 @@
+"""Exporters of the families of models that come with the project."""

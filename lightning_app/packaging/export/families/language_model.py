@@ -1,0 +1,161 @@
+"""Language models: tokens to the logarithm of the probability of each next token."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from typing_extensions import override
+
+from datamodules import TextStreamDataModule
+from datamodules.streams.text_stream import END_OF_LINE
+from lightning_app.packaging.export.exporter import Arrays, Judged, Sample, Tested, as_tensor
+from lightning_app.packaging.export.families.streams import StreamExporter
+from lightning_app.packaging.format.manifest import TensorSpec
+from lightning_app.packaging.runtime.predictor import Predictor
+from lightning_app.packaging.runtime.tokenizer import TOKENS, Tokenizer
+from models import RecurrentLanguageModel, StepOutput
+from models.recurrent.state import State
+
+_STRETCH = 64
+"""Tokens of one line of `evaluation.parquet`."""
+_OUTPUT = "log_probabilities"
+_EARLY = 128
+
+
+class LanguageModelExporter(StreamExporter):
+    """`RecurrentLanguageModel` on any data module with `tokens` and `targets`; see `StreamExporter`."""
+
+    task = "language_model"
+    input_name = TOKENS
+    module: RecurrentLanguageModel
+    error_name = "negative log-likelihood per token, in nats"
+
+    @property
+    @override
+    def row_name(self) -> str:  # type: ignore[override]
+        return f"stretches of {_STRETCH} tokens" if self._is_text else "sequences"
+
+    @property
+    def _is_text(self) -> bool:
+        return isinstance(self.data, TextStreamDataModule)
+
+    @property
+    @override
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        size = self.module.vocab_size
+        return (TensorSpec(TOKENS, "int64", ("batch", "seq_len"), unit="index in the vocabulary", num_values=size),)
+
+    @property
+    @override
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        shape = ("batch", "seq_len", self.module.vocab_size)
+        return (TensorSpec(_OUTPUT, "float32", shape, unit="nats, of the token after each"),)
+
+    @property
+    @override
+    def tokenizer(self) -> Tokenizer | None:
+        data = self.data
+        if not isinstance(data, TextStreamDataModule):
+            return None
+        return Tokenizer(data.level, data.vocabulary, END_OF_LINE if data.level == "word" else None)
+
+    @property
+    @override
+    def limitations(self) -> Sequence[str]:
+        return (f"knows {self.module.vocab_size:,} tokens; what is not among them is read as the unknown token",)
+
+    @property
+    @override
+    def values_per_row(self) -> int:
+        return 8 * self._sample_length * self.module.vocab_size  # a sample need not be larger than the model
+
+    @property
+    def _sample_length(self) -> int:
+        return self.module.chunk_size // 2 + 3  # no length that the export or the walk has
+
+    @override
+    def read(self, chunk: Tensor, state: State) -> tuple[tuple[Tensor, ...], State]:
+        logits, after = self.module.advance(chunk, state)
+        return (logits.float().log_softmax(dim=-1),), after
+
+    @override
+    def example_chunk(self) -> Tensor:
+        return self.module.example_inputs()["tokens"]
+
+    @override
+    def walk(self) -> Iterator[Tested]:
+        module, seen = self.module, 0
+        for batch in self.batches():
+            valid, tokens = batch["valid"], batch["tokens"]
+            hidden, _ = module.hidden(batch, module.state_for(batch))
+            expected = module.output(module.projection(hidden[valid])).float().log_softmax(dim=-1)
+            rows = batch["row"] // _STRETCH if "row" in batch else seen + torch.arange(len(tokens))[:, None]
+            seen += len(tokens)
+            step = module.step(batch)
+            yield Tested(
+                rows=rows.expand(tokens.shape)[valid].numpy(),
+                request={TOKENS: tokens.numpy()},
+                answer={_OUTPUT: expected.numpy()},
+                step=step,
+                batch=batch,
+            )
+
+    @override
+    def ask(self, predictor: Predictor, tested: Tested) -> Mapping[str, np.ndarray]:
+        tokens = np.asarray(tested.request[TOKENS])
+        valid = tested.batch["valid"].numpy()
+        found = np.empty((*tokens.shape, self.module.vocab_size), dtype=np.float32)
+        for steps, (_, answer) in self.advance(predictor, tokens, tested.batch["reset"].numpy()):
+            found[:, steps] = answer[_OUTPUT]
+        return {_OUTPUT: found[valid]}
+
+    @override
+    def judge(self, answer: Mapping[str, np.ndarray], tested: Tested) -> Judged:
+        batch = tested.batch
+        valid = batch["valid"]
+        targets = batch["targets"][valid]
+        log_p = as_tensor(answer[_OUTPUT])
+        weight = len(targets)
+        loss = F.nll_loss(log_p, targets) if weight else log_p.sum() * 0.0
+        return Judged(
+            step=StepOutput(loss=loss, predictions=log_p.argmax(dim=-1), targets=targets, weight=weight),
+            errors=-log_p.gather(1, targets.unsqueeze(1)).squeeze(1).double().numpy(),
+            slices=self._slices(batch, valid),
+        )
+
+    def _slices(self, batch: Mapping[str, Tensor], valid: Tensor) -> dict[str, np.ndarray]:
+        data: Any = self.data
+        if not isinstance(data, TextStreamDataModule):
+            return {}
+        rows = (batch["row"][valid] // _STRETCH * _STRETCH).numpy()
+        starts = data.dataset("test").documents[:, 0]
+        document = np.searchsorted(starts, rows, side="right") - 1
+        early = rows - starts[np.maximum(document, 0)] < _EARLY
+        return {"place": np.where(early, f"first {_EARLY} tokens of a document", "later")}
+
+    @override
+    def sample(self, count: int) -> Sample:
+        batch = self.histories(count, self._sample_length)
+        tokens = batch["tokens"]
+        rows = batch["row"][:, 0] if "row" in batch else torch.arange(len(tokens))
+        (expected,) = self.fresh(tokens)
+        data = self.data
+        ids = {"document": data.places(rows.numpy(), split="test")[0]} if isinstance(data, TextStreamDataModule) else {}
+        return Sample(
+            rows=rows.numpy(),
+            request={TOKENS: tokens.numpy()},
+            answer={_OUTPUT: expected},
+            targets={"target": batch["targets"].numpy()},
+            ids=ids,
+        )
+
+    @override
+    def golden_request(self, sample: Sample) -> Arrays:
+        return {TOKENS: np.asarray(sample.request[TOKENS])[:1, :4]}  # an answer has a number per token and word
+
+    @override
+    def derived_metrics(self, values: Mapping[str, float]) -> Mapping[str, float]:
+        return {"test/perplexity": float(np.exp(values["test/loss"]))}

@@ -1,0 +1,156 @@
+"""Trajectories: values of a series, chunk by chunk, to quantiles of what follows the last of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from datamodules import PanelDataModule
+from lightning_app.packaging.export.exporter import Judged, Sample, Tested, as_tensor
+from lightning_app.packaging.export.families.streams import StreamExporter
+from lightning_app.packaging.format.manifest import TensorSpec
+from lightning_app.packaging.runtime.predictor import Predictor
+from models import StepOutput, TrajectoryForecaster
+from models.recurrent.state import State
+
+_INPUT, _OUTPUT, _VOLATILITY = "values", "forecast", "volatility"
+
+
+class TrajectoryExporter(StreamExporter):
+    """`TrajectoryForecaster` on a panel; see `StreamExporter`."""
+
+    task = "trajectory"
+    input_name = _INPUT
+    module: TrajectoryForecaster
+    data: PanelDataModule
+    error_name = "weighted quantile loss of the trajectory"
+    row_name = "forecasts"
+
+    def __init__(self, module: TrajectoryForecaster, data: PanelDataModule) -> None:
+        super().__init__(module, data)
+        # Origins of a ticker whose horizons overlap hang together.
+        self.block = 2 * max(1, -(-module.horizon // data.test_stride))
+
+    @property
+    @override
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        return (TensorSpec(_INPUT, "float32", ("batch", "seq_len"), unit="as given"),)
+
+    @property
+    @override
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        levels = tuple(float(level) for level in self.module.quantiles)
+        shape = ("batch", self.module.horizon, len(levels))
+        what = "per step, 0 while the series is too short to be forecast from"
+        return (
+            TensorSpec(_OUTPUT, "float32", shape, unit="as given", levels=levels),
+            TensorSpec(_VOLATILITY, "float32", ("batch",), unit=what),
+        )
+
+    @property
+    @override
+    def limitations(self) -> Sequence[str]:
+        return (
+            f"forecasts count only after more than {self.module.prices.warm_up} values of a series; before, "
+            "`volatility` is 0 and the forecast is the last value",
+            f"was tested on chunks of {self.module.chunk_size} values",
+        )
+
+    @override
+    def read(self, chunk: Tensor, state: State) -> tuple[tuple[Tensor, ...], State]:
+        output, after = self.module.encoder.encode(chunk.unsqueeze(-1), state)
+        hidden, volatility = output[:, -1, :-1], output[:, -1, -1]
+        return (self.module.prices.to_levels(self.module.head(hidden), chunk[:, -1], volatility), volatility), after
+
+    @override
+    def example_chunk(self) -> Tensor:
+        return self.module.example_inputs()[_INPUT][:, : self.module.chunk_size]
+
+    @override
+    def walk(self) -> Iterator[Tested]:
+        module = self.module
+        for batch in self.batches():
+            state = module.state_for(batch)
+            (hidden, values, volatility, counted), _ = module._origins(batch, state)
+            step = module.step(batch)
+            yield Tested(
+                rows=batch["row"][counted].numpy(),
+                request={_INPUT: batch["values"].numpy()},
+                answer={
+                    _OUTPUT: module.prices.to_levels(module.head(hidden), values, volatility).numpy(),
+                    _VOLATILITY: volatility.numpy(),
+                },
+                step=step,
+                batch={**batch, "counted": counted},
+            )
+
+    @override
+    def ask(self, predictor: Predictor, tested: Tested) -> Mapping[str, np.ndarray]:
+        """Reads chunks as the test does; one from within comes of its first part, as no step sees later ones."""
+        values, counted = np.asarray(tested.request[_INPUT]), tested.batch["counted"].numpy()
+        module = self.module
+        forecast = np.empty((*values.shape, module.horizon, len(module.quantiles)), dtype=np.float32)
+        volatility = np.empty(values.shape, dtype=np.float32)
+        for steps, (before, answer) in self.advance(predictor, values, tested.batch["reset"].numpy()):
+            for column in range(steps.start, steps.stop):
+                lanes = np.flatnonzero(counted[:, column])
+                if not len(lanes):
+                    continue
+                if column == steps.stop - 1:
+                    found = {name: answer[name][lanes] for name in (_OUTPUT, _VOLATILITY)}
+                else:
+                    part = {_INPUT: values[lanes, steps.start : column + 1]}
+                    found, _ = predictor.advance(part, {name: array[lanes] for name, array in before.items()})
+                forecast[lanes, column], volatility[lanes, column] = found[_OUTPUT], found[_VOLATILITY]
+        return {_OUTPUT: forecast[counted], _VOLATILITY: volatility[counted]}
+
+    @override
+    def judge(self, answer: Mapping[str, np.ndarray], tested: Tested) -> Judged:
+        module, batch = self.module, tested.batch
+        counted = batch["counted"]
+        future, values = batch["future"][counted], batch["values"][counted]
+        forecast = as_tensor(answer[_OUTPUT])
+        volatility = as_tensor(answer[_VOLATILITY])
+        count = len(future)
+        # The loss of the test is measured in units of the volatility.
+        targets = module.prices.to_units(future, values, volatility)
+        quantiles = [module.prices.to_units(level, values, volatility) for level in forecast.unbind(dim=-1)]
+        loss = module.loss(torch.stack(quantiles, dim=-1), targets) if count else forecast.sum() * 0.0
+        return Judged(
+            step=StepOutput(loss=loss, predictions=forecast, targets=future, weight=count),
+            errors=_weighted_quantile_loss(forecast, future, module.quantiles).numpy(),
+            slices=self._slices(tested.rows, volatility),
+        )
+
+    def _slices(self, rows: np.ndarray, volatility: Tensor) -> dict[str, np.ndarray]:
+        names, days = self.data.row_ids(rows)
+        return {
+            "ticker": np.array(names, dtype=np.str_),
+            "period": days.astype("datetime64[Y]").astype(str),
+            "volatility": volatility.double().numpy(),
+        }
+
+    @override
+    def sample(self, count: int) -> Sample:
+        batch = self.histories(count, self.module.prices.warm_up + self.module.chunk_size + 3)
+        values = batch[_INPUT]
+        forecast, volatility = self.fresh(values)
+        rows = batch["row"][:, -1].numpy()
+        names, days = self.data.row_ids(rows)
+        return Sample(
+            rows=rows,
+            request={_INPUT: values.numpy()},
+            answer={_OUTPUT: forecast, _VOLATILITY: volatility},
+            targets={"target": batch["future"][:, -1].numpy()},
+            ids={"series": np.array(names, dtype=np.str_), "origin": days},
+        )
+
+
+def _weighted_quantile_loss(forecast: Tensor, future: Tensor, quantiles: Sequence[float]) -> Tensor:
+    """Per row (N,): twice the pinball loss over the size of what was forecast, averaged over the levels."""
+    levels = torch.tensor(quantiles, dtype=torch.float64)
+    error = future.double().unsqueeze(-1) - forecast.double()
+    pinball = torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1).sum(dim=-1)
+    return 2 * pinball / future.double().abs().sum(dim=-1).clamp_min(torch.finfo(torch.float64).tiny)

@@ -1,0 +1,153 @@
+"""The folder of a package: exactly its files, each as it was written."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Collection
+from io import BufferedReader
+from pathlib import Path
+
+from lightning_app.packaging.format.errors import PackageError
+from lightning_app.packaging.format.manifest import FILES, MANIFEST, FileEntry, Manifest
+from lightning_app.packaging.format.node_ids import NODE_IDS
+from lightning_app.packaging.format.strict_json import MAX_BYTES
+
+MAX_FILE_BYTES = 2**31
+"""An ONNX file cannot be larger; tables are not, what is text is far smaller."""
+
+
+def read_folder(path: Path, *, keep: Collection[str]) -> tuple[Manifest, str, dict[str, bytes]]:
+    """Verifies every file of a package.
+
+    Args:
+        path: The folder.
+        keep: Names of the files whose content is wanted.
+
+    Returns:
+        manifest: Checked.
+        digest: sha256 of `manifest.json`, which holds those of all other files.
+        contents: Of the files to keep; the very bytes that were verified.
+
+    Raises:
+        PackageError: A file is missing, extra, a link, of another size or content than the manifest states.
+    """
+    while True:
+        before = _identity(path)
+        try:
+            return _read_folder(path, keep)
+        except PackageError:
+            if _identity(path) == before:
+                raise
+        # Another package took its place in between: the files were of both.
+
+
+def _read_folder(path: Path, keep: Collection[str]) -> tuple[Manifest, str, dict[str, bytes]]:
+    names = _names_in(path)
+    if MANIFEST not in names:
+        raise PackageError(f"package: {path} has no {MANIFEST}")
+    raw = _read(path / MANIFEST, limit=MAX_BYTES)
+    manifest = Manifest.from_json(raw)
+    files = dict(manifest.files or {})
+    expected = expected_files(manifest)
+    if set(files) != expected:
+        raise PackageError(f"files: {', '.join(sorted(files)) or 'none'} given, {', '.join(sorted(expected))} needed")
+    if missing := sorted(expected - names):
+        raise PackageError(f"package: {path} lacks {', '.join(missing)}")
+    if extra := sorted(names - expected - {MANIFEST}):
+        raise PackageError(f"package: {path} has {', '.join(extra)}, which the manifest does not know")
+    contents = {name: _verify(path / name, entry, keep=name in keep) for name, entry in files.items()}
+    return (
+        manifest,
+        hashlib.sha256(raw).hexdigest(),
+        {name: content for name, content in contents.items() if name in keep},
+    )
+
+
+def check_is_package(path: Path) -> None:
+    """Raises unless a folder was written as a package: its manifest holds, and it has no file that a package has not.
+
+    Args:
+        path: The folder. Its files may be damaged, or missing.
+
+    Raises:
+        PackageError: It is something else, or holds something else too.
+    """
+    names = _names_in(path)
+    if MANIFEST not in names:
+        raise PackageError(f"it has no {MANIFEST}")
+    manifest = Manifest.from_json(_read(path / MANIFEST, limit=MAX_BYTES))
+    if extra := sorted(names - expected_files(manifest) - {MANIFEST}):
+        raise PackageError(f"it holds {extra[0]!r}, which no package has")
+
+
+def expected_files(manifest: Manifest) -> set[str]:
+    """Names of all files beside `manifest.json`."""
+    tokenizer = [manifest.tokenizer] if manifest.tokenizer else []
+    return {*FILES, *tokenizer, *([NODE_IDS] if manifest.node_ids else [])}
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _names_in(path: Path) -> set[str]:
+    try:
+        with os.scandir(path) as entries:
+            found = list(entries)
+    except FileNotFoundError as error:
+        raise PackageError(f"package: {path} does not exist") from error
+    except OSError as error:
+        raise PackageError(f"package: {path} is no folder that can be read: {error.strerror}") from error
+    for entry in found:
+        if entry.is_symlink():
+            raise PackageError(f"package: {entry.name} is a link, a package holds none")
+        if not entry.is_file(follow_symlinks=False):
+            raise PackageError(f"package: {entry.name} is no file, a package holds files alone")
+    return {entry.name for entry in found}
+
+
+def _verify(path: Path, entry: FileEntry, *, keep: bool) -> bytes:
+    """The content if it is to be kept, else nothing; each byte is read once."""
+    most = MAX_FILE_BYTES if path.suffix in (".onnx", ".parquet") else MAX_BYTES
+    if entry.bytes > most:
+        raise PackageError(f"files.{path.name}.bytes: {entry.bytes:,} given, at most {most:,} are allowed")
+    with _open(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size != entry.bytes:
+            raise PackageError(
+                f"package: {path.name} has {size:,} bytes, the manifest says {entry.bytes:,}; it was cut off or changed"
+            )
+        if keep:
+            content = file.read(entry.bytes + 1)
+            digest = hashlib.sha256(content).hexdigest()
+        else:
+            content, digest = b"", hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != entry.sha256:
+        raise PackageError(
+            f"package: {path.name} has the sha256 {digest}, the manifest says {entry.sha256}; it was changed"
+        )
+    return content
+
+
+def _read(path: Path, *, limit: int) -> bytes:
+    with _open(path) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise PackageError(f"package: {path.name} has more than {limit:,} bytes")
+    return content
+
+
+def _open(path: Path) -> BufferedReader:
+    try:
+        # O_NONBLOCK: a pipe that took the place of a file must not hold us up.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        raise PackageError(f"package: {path.name} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise PackageError(f"package: {path.name} is no file")
+    return os.fdopen(descriptor, "rb")

@@ -1,0 +1,106 @@
+"""Parquet files of packages: their size is looked at before anything is decoded.
+
+Equal values take no room in a parquet file: three megabytes can be ten gigabytes of numbers.
+"""
+
+import io
+from collections.abc import Collection, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightning_app.errors import UsageError
+from lightning_app.packaging.format.errors import PackageError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MAX_VALUES = 2**28
+"""Most numbers of the table with a row per row of the test split."""
+MAX_SAMPLE_VALUES = 2**26
+"""Most numbers of a sample, those in lists counted."""
+_MAX_TEXT = 2**28
+_LONGEST = 500
+
+
+def read_table(source: Path | bytes, *, name: str, nested: bool = False, most: int = MAX_VALUES) -> "pl.DataFrame":
+    """Reads a parquet file of bounded size.
+
+    Args:
+        source: The file, or its content.
+        name: How errors call it.
+        nested: Whether columns may be of lists.
+        most: Most numbers that it may hold.
+
+    Raises:
+        PackageError: It is no parquet file, or holds more than a package does.
+        UsageError: There are lists, and pyarrow is not installed.
+    """
+    import polars as pl
+
+    try:
+        lazy = pl.scan_parquet(io.BytesIO(source) if isinstance(source, bytes) else source, glob=False)
+        schema = lazy.collect_schema()
+        lists = [column for column, dtype in schema.items() if dtype.is_nested()]
+        if lists and not nested:
+            raise PackageError(f"{name}: column {lists[0]!r} is of {schema[lists[0]]}, numbers or text needed")
+        for column, dtype in schema.items():
+            leaf = _leaf(dtype)
+            if leaf == pl.Binary or leaf.is_nested() or (dtype.is_nested() and _is_text(leaf)):
+                raise PackageError(f"{name}: column {column!r} is of {dtype}, which no package holds")
+        texts = [column for column, dtype in schema.items() if _is_text(dtype)]
+        num_rows = lazy.select(pl.len()).collect().item()  # which stands at the end of the file
+        values = max(num_rows * max(1, len(schema)), _num_values(source) if lists else 0)
+        if values > most:
+            raise PackageError(f"{name}: {num_rows:,} rows with {values:,} values, at most {most:,} are read")
+        if texts and find_spec("pyarrow"):
+            _check_text(name, "the text", _text_bytes(source, texts))
+        table = lazy.collect()
+        for series in table.select(pl.col(texts).cast(pl.String)):  # one that is repeated stands in the file once
+            _check_text(name, repr(series.name), int(series.str.len_bytes().sum()))
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise PackageError(f"{name}: cannot be read: {str(error)[:_LONGEST]}") from error
+    return table
+
+
+def _check_text(name: str, of: str, size: int) -> None:
+    if size > _MAX_TEXT:
+        raise PackageError(f"{name}: {of} has {size:,} bytes, at most {_MAX_TEXT:,} are read")
+
+
+def _leaf(dtype: "pl.DataType") -> Any:
+    """What the innermost lists of a column hold."""
+    while (inner := getattr(dtype, "inner", None)) is not None:
+        dtype = inner
+    return dtype
+
+
+def _is_text(dtype: Any) -> bool:
+    import polars as pl
+
+    return dtype in (pl.String, pl.Categorical, pl.Enum)
+
+
+def _num_values(source: Path | bytes) -> int:
+    """Numbers in all columns, those in lists counted."""
+    return sum(chunk.num_values for chunk in _chunks(source))
+
+
+def _text_bytes(source: Path | bytes, columns: Collection[str]) -> int:
+    """Bytes of some columns once they are decompressed."""
+    return sum(chunk.total_uncompressed_size for chunk in _chunks(source) if chunk.path_in_schema in columns)
+
+
+def _chunks(source: Path | bytes) -> Iterator[Any]:
+    """What stands at the end of the file of each column of each group of rows."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        raise UsageError("pyarrow: not installed; pip install pyarrow") from error
+    try:
+        found = pa.parquet.read_metadata(io.BytesIO(source) if isinstance(source, bytes) else source)
+    except pa.ArrowException as error:
+        raise PackageError(f"parquet: cannot be read: {str(error)[:_LONGEST]}") from error
+    for group in map(found.row_group, range(found.num_row_groups)):
+        yield from map(group.column, range(group.num_columns))

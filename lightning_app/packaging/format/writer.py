@@ -1,0 +1,162 @@
+"""Writes a package so that a reader sees the whole of it, or none."""
+
+import ctypes
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from lightning_app.errors import UsageError
+from lightning_app.errors.full_disk import names_full_disk
+from lightning_app.packaging.format.errors import PackageError
+from lightning_app.packaging.format.folder import check_is_package, expected_files
+from lightning_app.packaging.format.manifest import MANIFEST, FileEntry, Manifest
+
+_EXCHANGE = 2  # RENAME_EXCHANGE of linux/fs.h
+_CURRENT = -100  # AT_FDCWD
+
+
+def write_package(
+    path: str | Path, *, manifest: Manifest, files: Mapping[str, bytes | Path], overwrite: bool = False
+) -> Path:
+    """Writes the folder of a package, in one step as far as readers see.
+
+    The files are written and synced in a hidden folder beside, which is renamed at the end. A writer that is killed
+    leaves the hidden folder at most; the next writer of the same path removes it.
+
+    Args:
+        path: The folder.
+        manifest: Without `files`, which are filled in here.
+        files: Every file but the manifest, by name: its content, or a file to copy.
+        overwrite: Take the place of a package that is there; of nothing else.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UsageError: The folder exists and may not be replaced.
+        PackageError: A file is missing or extra, or the manifest does not hold.
+    """
+    target = Path(path)
+    if set(files) != (expected := expected_files(manifest)):
+        raise PackageError(f"files: {', '.join(sorted(files))} given, {', '.join(sorted(expected))} needed")
+    check_place(target, overwrite)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    size = sum(source.stat().st_size if isinstance(source, Path) else len(source) for source in files.values())
+    with _partial_folder(target) as partial, names_full_disk(target, size):
+        entries = {name: _write(partial / name, source) for name, source in sorted(files.items())}
+        content = replace(manifest, files=entries).to_json()
+        Manifest.from_json(content)
+        _write(partial / MANIFEST, content)
+        _sync_folder(partial)
+        check_place(target, overwrite)  # again: writing took its time
+        if target.exists():
+            _exchange(partial, target)
+        else:
+            partial.rename(target)
+        _sync_folder(target.parent)
+    return target
+
+
+def check_place(target: Path, overwrite: bool) -> None:
+    """Raises unless a package may be written there: where nothing is, or a package that is to be replaced.
+
+    Args:
+        target: The folder.
+        overwrite: Whether a package that is there may be replaced.
+
+    Raises:
+        UsageError: Something is there.
+    """
+    if not target.exists() and not target.is_symlink():
+        return
+    if target.is_symlink() or not target.is_dir():
+        raise UsageError(f"output: {target} exists and is no folder; give another place")
+    if not any(target.iterdir()):
+        return
+    try:
+        check_is_package(target)
+    except PackageError as error:
+        raise UsageError(f"output: {target} exists and is no package ({error}); give another place") from error
+    if not overwrite:
+        raise UsageError(f"output: {target} exists; give another place, or --overwrite to replace the package")
+
+
+@contextmanager
+def _partial_folder(target: Path) -> Iterator[Path]:
+    """A hidden folder beside, locked while its writer lives; what dead writers left is removed."""
+    prefix = f".{target.name}.partial-"
+    for left in list(target.parent.iterdir()):
+        if left.name.startswith(prefix):
+            _remove_if_dead(left)
+    while True:
+        partial = target.parent / f"{prefix}{secrets.token_hex(4)}"
+        partial.mkdir()
+        descriptor = os.open(partial, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if partial.exists():  # else another writer took it for a dead one's before it was locked
+            break
+        os.close(descriptor)
+    try:
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _remove_if_dead(folder: Path) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, source: bytes | Path) -> FileEntry:
+    with path.open("xb") as file:
+        if isinstance(source, Path):
+            with source.open("rb") as original:
+                shutil.copyfileobj(original, file)
+        else:
+            file.write(source)
+        _sync(file)
+    with path.open("rb") as file:
+        return FileEntry(sha256=hashlib.file_digest(file, "sha256").hexdigest(), bytes=path.stat().st_size)
+
+
+def _exchange(new: Path, old: Path) -> None:
+    """Swaps two folders; in one step where the system can."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if hasattr(library, "renameat2"):
+        code = library.renameat2(_CURRENT, os.fsencode(new), _CURRENT, os.fsencode(old), _EXCHANGE)
+        if code == 0:
+            return
+    aside = new.with_name(f"{new.name}.old")
+    old.rename(aside)
+    new.rename(old)
+    aside.rename(new)
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Runtime of packages: requests in, answers out, by ONNX Runtime; no torch."""

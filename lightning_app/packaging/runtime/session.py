@@ -1,0 +1,101 @@
+"""One ONNX Runtime session on the CPU."""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lightning_app.errors import UsageError
+from lightning_app.packaging.format.errors import PackageError
+from lightning_app.packaging.format.manifest import Manifest
+from lightning_app.packaging.runtime.onnx_scan import check_onnx
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, SessionOptions
+
+_NOWHERE = os.path.join(os.devnull, "nowhere")  # noqa: PTH118  # never a folder: its parent is none
+_DTYPES = {
+    "tensor(float16)": "float16",
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(int8)": "int8",
+    "tensor(uint8)": "uint8",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(bool)": "bool",
+}
+
+
+def open_session(content: bytes, manifest: Manifest, *, num_threads: int) -> "InferenceSession":
+    """Loads an ONNX file that does what its manifest says.
+
+    Args:
+        content: The ONNX file.
+        manifest: Whose inputs, outputs and state it must have.
+        num_threads: Threads of one call.
+
+    Raises:
+        UsageError: ONNX Runtime is not installed.
+        PackageError: The file cannot be loaded, reaches outside of itself, or has another signature.
+    """
+    try:
+        from onnxruntime import InferenceSession
+    except ModuleNotFoundError as error:
+        raise UsageError("onnxruntime: not installed; pip install 'lightning-r2p[score]'") from error
+    check_onnx(content)
+    try:
+        # Its fallback is another attempt with the same provider, announced on stdout.
+        session = InferenceSession(
+            content, session_options(num_threads), providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+        inputs = {tensor.name: (tensor.type, tensor.shape) for tensor in session.get_inputs()}
+        outputs = {tensor.name: (tensor.type, tensor.shape) for tensor in session.get_outputs()}
+    except Exception as error:  # its exceptions have no class of their own in common
+        raise PackageError(f"model.onnx: ONNX Runtime cannot load it: {_first_line(error)}") from error
+    stated_inputs = {spec.name: (spec.dtype, spec.shape) for spec in manifest.inputs}
+    stated_outputs = {spec.name: (spec.dtype, spec.shape) for spec in manifest.outputs}
+    for state in manifest.state:
+        stated_inputs[state.input] = stated_outputs[state.output] = (state.dtype, state.shape)
+    _compare("inputs", stated_inputs, inputs)
+    _compare("outputs", stated_outputs, outputs)
+    # An input that no output depends on is not in the graph; an output always is.
+    if missing := sorted(set(stated_outputs) - set(outputs)):
+        raise PackageError(f"outputs: the graph has no {', '.join(missing)}")
+    return session
+
+
+def session_options(num_threads: int) -> "SessionOptions":
+    """Options with which ONNX Runtime reads ONNX files alone, and no file beside what it is given.
+
+    Args:
+        num_threads: Threads of one call.
+    """
+    from onnxruntime import SessionOptions
+
+    options = SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what is wrong is said once, by the exception
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    # Of a model that is given as bytes it would look for data in the current folder.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NOWHERE)
+    return options
+
+
+def _compare(
+    side: str, stated: Mapping[str, tuple[str, tuple[int | str, ...]]], found: Mapping[str, tuple[str, list[Any]]]
+) -> None:
+    for name, (kind, sizes) in found.items():
+        if name not in stated:
+            raise PackageError(f"{side}: the graph has {name!r}, the manifest knows {', '.join(stated)}")
+        dtype, shape = stated[name]
+        if _DTYPES.get(kind) != dtype:
+            raise PackageError(f"{name}: the graph has {kind}, the manifest {dtype}")
+        same = len(sizes) == len(shape) and all(
+            size == wanted or not isinstance(size, int) for size, wanted in zip(sizes, shape, strict=True)
+        )
+        if not same:
+            raise PackageError(f"{name}: the graph has shape {sizes}, the manifest {list(shape)}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:500]

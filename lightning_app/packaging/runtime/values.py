@@ -1,0 +1,135 @@
+"""What a request holds for one input: checked, and in the dtype of the graph."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from lightning_app.packaging.format.errors import RequestError
+from lightning_app.packaging.format.signature import MAX_VALUES, TensorSpec
+
+Array: TypeAlias = np.ndarray
+Values: TypeAlias = Array | list[Array]
+"""An array (N, ...), or one array per row where rows differ in their sizes."""
+_EXACT = 2.0**53
+"""Beyond it not every whole number is a float, so that one that was given as a float may have been another."""
+
+
+def check_values(
+    values: Mapping[str, Values], inputs: Sequence[TensorSpec], reasons: dict[int, str], *, least_size: int
+) -> dict[str, Values]:
+    """Casts what a request holds, and finds its rows that cannot be answered.
+
+    Args:
+        values: By name of an input, numbers of any dtype; what is missing in a frame is NaN.
+        inputs: What the graph takes, rows first.
+        reasons: By row, why it cannot be answered. Rows are added that miss a number, hold one that is not finite or
+            does not fit the dtype, or have other sizes than the input.
+        least_size: Smallest size of an axis whose size differs from row to row.
+
+    Returns:
+        By name of an input, in its dtype.
+
+    Raises:
+        RequestError: The request as a whole does not fit.
+    """
+    counts = {name: len(value) for name, value in values.items()}
+    if len(set(counts.values())) > 1:
+        raise RequestError(f"request: inputs have different numbers of rows: {counts}")
+    checked = {spec.name: _cast(_with_axes(values[spec.name], spec), spec, reasons) for spec in inputs}
+    _check_sizes(checked, inputs, least_size, reasons)
+    return checked
+
+
+def _with_axes(values: Values, spec: TensorSpec) -> Values:
+    """Lists without an element have the axes that they would have; a list of an empty list is no such list."""
+    shape = [size if isinstance(size, int) else 0 for size in spec.shape[1:]]
+    if 0 not in shape:
+        return values
+    if isinstance(values, list):
+        return [value.reshape(shape) if value.shape[:1] == (0,) else value for value in values]
+    is_empty = not len(values) or values.shape[1:2] == (0,)
+    return values.reshape([len(values), *shape]) if is_empty else values
+
+
+def _cast(values: Values, spec: TensorSpec, reasons: dict[int, str]) -> Values:
+    if isinstance(values, list):
+        return [_cast_array(value[None], spec, reasons, first=row)[0] for row, value in enumerate(values)]
+    return _cast_array(values, spec, reasons, first=0)
+
+
+def _cast_array(values: Array, spec: TensorSpec, reasons: dict[int, str], *, first: int) -> Array:
+    dtype = np.dtype(spec.dtype)
+    if values.size > MAX_VALUES:
+        raise RequestError(f"{spec.name}: {values.size:,} numbers given, at most {MAX_VALUES:,} are allowed")
+    kinds = {"f": "fiub", "i": "fiu", "u": "fiu", "b": "b"}[dtype.kind]
+    if values.dtype.kind not in kinds and values.size:
+        raise RequestError(f"{spec.name}: values of {values.dtype} given, {spec.dtype} needed")
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast = np.ascontiguousarray(values, dtype=dtype)
+        if dtype.kind == "b" or (dtype.kind in "iu" and not values.size):
+            return cast
+        fine = np.isfinite(cast) if dtype.kind == "f" else _is_exact(values, cast)
+    if not fine.all():
+        for row in np.flatnonzero(~fine.reshape(len(fine), -1).all(axis=1)):
+            wrong = values[row].ravel()[int(np.argmin(fine[row].ravel()))]
+            reason = "a number is missing or not finite" if not np.isfinite(wrong) else f"{wrong} is no {spec.dtype}"
+            reasons.setdefault(first + int(row), f"{spec.name}: {reason}")
+    if spec.num_values is not None:
+        _check_bounds(cast, spec.name, spec.num_values, reasons, first=first)
+    return cast
+
+
+def _is_exact(values: Array, cast: Array) -> Array:
+    """Which numbers are the same as whole numbers of the graph's dtype."""
+    if values.dtype == cast.dtype:
+        return np.ones(values.shape, dtype=bool)
+    fine: Array = cast.astype(values.dtype) == values
+    if values.dtype.kind == "f":
+        return fine & (np.abs(values) <= _EXACT)
+    # There and back again, a number may come through the sign bit as it was.
+    return fine & ((cast < 0) == (values < 0))
+
+
+def _check_bounds(cast: Array, name: str, num_values: int, reasons: dict[int, str], *, first: int) -> None:
+    """Finds rows with a place that the graph's table does not have: below 0 it would count from the table's end."""
+    if not cast.size or (cast.min() >= 0 and cast.max() < num_values):
+        return
+    fine = (cast >= 0) & (cast < num_values)
+    for row in np.flatnonzero(~fine.reshape(len(fine), -1).all(axis=1)):
+        wrong = cast[row].ravel()[int(np.argmin(fine[row].ravel()))]
+        reason = f"{name}: {wrong} given, whole numbers from 0 to {num_values - 1:,} are allowed"
+        reasons.setdefault(first + int(row), reason)
+
+
+def _check_sizes(
+    checked: Mapping[str, Values], inputs: Sequence[TensorSpec], least_size: int, reasons: dict[int, str]
+) -> None:
+    """Fixed axes have their size; axes of one name have one size in a row."""
+    of_all: dict[str, int] = {}
+    of_row: dict[int, dict[str, int]] = {}
+    for spec in sorted(inputs, key=lambda spec: isinstance(checked[spec.name], list)):
+        values, wanted = checked[spec.name], spec.shape[1:]
+        if isinstance(values, np.ndarray):
+            if not _fits(values.shape[1:], wanted, least_size, of_all):
+                reasons.update(dict.fromkeys(range(len(values)), _misfit(spec, values.shape[1:])))
+            continue
+        for row, value in enumerate(values):
+            sizes = of_row.setdefault(row, dict(of_all))
+            if row not in reasons and not _fits(value.shape, wanted, least_size, sizes):
+                reasons[row] = _misfit(spec, value.shape)
+
+
+def _fits(shape: Sequence[int], wanted: Sequence[int | str], least_size: int, sizes: dict[str, int]) -> bool:
+    return len(shape) == len(wanted) and all(
+        size == axis if isinstance(axis, int) else size == sizes.setdefault(axis, size) and size >= least_size
+        for size, axis in zip(shape, wanted, strict=True)
+    )
+
+
+def _misfit(spec: TensorSpec, shape: Sequence[int]) -> str:
+    return f"{spec.name}: {_sizes(shape)} given, {_sizes(spec.shape[1:])} needed"
+
+
+def _sizes(shape: Sequence[int | str]) -> str:
+    return " x ".join(map(str, shape)) or "a number"

@@ -1,0 +1,1 @@
+"""Commands of the registry: register, promote, rollback and models."""

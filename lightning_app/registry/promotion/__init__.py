@@ -1,0 +1,1 @@
+"""Promotion of versions: gates, aliases, the journal of promotions, and rollback."""

@@ -1,0 +1,153 @@
+"""The local copy of packages, and of what a registry said last."""
+
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lightning_app.packaging.format.errors import PackageError
+from lightning_app.packaging.format.folder import read_folder
+from lightning_app.registry.storage.address import RegistryAddress
+
+_STALE_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a registry said of a model when it was last asked.
+
+    Attributes:
+        aliases: Alias to version number.
+        digests: Version number to digest of its package.
+        champions: Versions that a rollback goes back through, the present one last.
+        last: Number of the journal's last entry.
+        when: ISO 8601, UTC.
+        rolled_back: Versions that were taken back, newest last, while the registry did not answer; it is told when it
+            answers again.
+        reason: Why.
+    """
+
+    aliases: Mapping[str, int]
+    digests: Mapping[int, str]
+    champions: Sequence[int]
+    last: int
+    when: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    rolled_back: Sequence[int] = ()
+    reason: str | None = None
+
+
+class Cache:
+    """A folder of packages by digest, and of snapshots by registry and model.
+
+    Args:
+        address: The registry.
+        root: The folder; None takes `$LIGHTNING_APP_CACHE`, else `~/.cache/lightning-app`.
+
+    Attributes:
+        root: The folder.
+        locks: Folder of the locks of a registry that is no file.
+    """
+
+    def __init__(self, address: RegistryAddress, root: Path | None = None) -> None:
+        given = os.environ.get("LIGHTNING_APP_CACHE")
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lightning-app"
+        self.root = (root or (Path(given) if given else home)).resolve()
+        self._packages = self.root / "packages"
+        self._registry = self.root / "registries" / address.key
+        self.locks = self._registry / "locks"
+
+    def package(self, digest: str) -> Path | None:
+        """The verified package of a digest, None if it is not here or was damaged.
+
+        Args:
+            digest: sha256 of the manifest.
+        """
+        path = self._packages / digest
+        if not path.exists():
+            return None
+        try:
+            _, found, _ = read_folder(path, keep=())
+        except PackageError:
+            found = None
+        if found == digest:
+            return path
+        self._discard(path)
+        return None
+
+    @contextmanager
+    def receive(self, digest: str) -> Iterator[Path]:
+        """An empty folder to fetch a package into; kept under its digest if that is what was fetched.
+
+        Args:
+            digest: sha256 of the manifest that is expected.
+
+        Raises:
+            PackageError: What was fetched is damaged, or another package.
+        """
+        self._packages.mkdir(parents=True, exist_ok=True)
+        for left in self._packages.glob(".*"):  # of processes that were killed
+            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+        partial = self._packages / f".{secrets.token_hex(8)}"
+        partial.mkdir()
+        try:
+            yield partial
+            fetched = next((path.parent for path in partial.rglob("manifest.json")), partial)
+            try:
+                _, found, _ = read_folder(fetched, keep=())
+            except PackageError as error:
+                said = str(error).removeprefix("package: ").removeprefix(f"{fetched} ")
+                raise PackageError(
+                    f"package: what the registry keeps is damaged: {said}; where files are missing, register the "
+                    "package again"
+                ) from error
+            if found != digest:
+                raise PackageError(f"package: digest {found} was fetched, the registry promised {digest}")
+            target = self._packages / digest
+            try:
+                fetched.rename(target)
+            except OSError:
+                if not target.exists():  # else somebody else was faster
+                    raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def snapshot(self, name: str) -> Snapshot | None:
+        """What the registry said last of a model.
+
+        Args:
+            name: Name of the model.
+        """
+        try:
+            given = json.loads((self._registry / f"{name}.json").read_text())
+            digests = {int(number): digest for number, digest in given.pop("digests").items()}
+            return Snapshot(digests=digests, **given)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or of another version
+            return None
+
+    def remember(self, name: str, snapshot: Snapshot) -> None:
+        """Keeps what the registry says of a model.
+
+        Args:
+            name: Name of the model.
+            snapshot: What it says.
+        """
+        self._registry.mkdir(parents=True, exist_ok=True)
+        path = self._registry / f"{name}.json"
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        partial.write_text(json.dumps(asdict(snapshot), indent=2, sort_keys=True) + "\n")
+        partial.replace(path)
+
+    def _discard(self, path: Path) -> None:
+        aside = path.with_name(f".{secrets.token_hex(8)}")
+        try:
+            path.rename(aside)
+        except OSError:
+            return
+        shutil.rmtree(aside, ignore_errors=True)

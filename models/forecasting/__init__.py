@@ -1,0 +1,7 @@
+"""Forecasting: the LightningModules of every forecasting network."""
+
+from models.forecasting.distilled_forecaster import DistilledForecaster
+from models.forecasting.ensemble import EnsembleForecaster
+from models.forecasting.forecaster import Forecaster
+
+__all__ = ["DistilledForecaster", "EnsembleForecaster", "Forecaster"]

@@ -1,0 +1,127 @@
+"""A small forecaster that learns from a large one."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from typing_extensions import override
+
+from models.base import Batch, OptimizerFactory, SchedulerFactory
+from models.forecasting.forecaster import Forecaster
+
+
+class DistilledForecaster(Forecaster):
+    """Trains a network on what is right and on what a trained forecaster says (Hinton et al., 2015).
+
+    The loss is (1 - w) times the loss to the future plus w times the mean absolute difference to the teacher's
+    forecast, which is what is to be expected where the future itself is mostly noise. Only training needs the teacher:
+    checkpoints hold the student alone, and are validated, tested and exported as any `Forecaster`.
+
+    Args:
+        network: The student; see `Forecaster`.
+        loss: Takes (forecast, future), gives their mean loss.
+        teacher: A run folder (its best checkpoint) or a checkpoint of a forecaster on the same data.
+        teacher_weight: Weight w of the teacher, 0 to 1.
+        num_channels: Target channels C.
+        look_back: Rows seen, L; at least the teacher's.
+        horizon: Rows forecast, H; the teacher's.
+        num_past_covariates: Columns known up to the origin, P.
+        num_future_covariates: Columns known over the horizon, K.
+        num_static_covariates: Attributes of a channel, S.
+        optimizer: Makes the optimizer.
+        scheduler: Makes the learning-rate scheduler, see `BaseModule`.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: nn.Module,
+        loss: nn.Module,
+        teacher: str,
+        teacher_weight: float = 0.5,
+        num_channels: int,
+        look_back: int,
+        horizon: int,
+        num_past_covariates: int = 0,
+        num_future_covariates: int = 0,
+        num_static_covariates: int = 0,
+        optimizer: OptimizerFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
+    ) -> None:
+        if not 0 <= teacher_weight <= 1:
+            raise ValueError(f"model.teacher_weight: {teacher_weight} given, a number from 0 to 1 is needed")
+        super().__init__(
+            network=network,
+            loss=loss,
+            num_channels=num_channels,
+            look_back=look_back,
+            horizon=horizon,
+            num_past_covariates=num_past_covariates,
+            num_future_covariates=num_future_covariates,
+            num_static_covariates=num_static_covariates,
+            optimizer=optimizer,
+            scheduler=scheduler,
+        )
+        self.teacher = teacher
+        self.teacher_weight = teacher_weight
+        self._loaded: tuple[Forecaster, ...] = ()  # in a tuple, so that its weights are not the student's
+
+    @override
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if stage == "fit" and not self._loaded:
+            self._loaded = (self._load_teacher(),)
+
+    def _load_teacher(self) -> Forecaster:
+        path = Path(self.teacher)
+        file = path / "checkpoints" / "best.ckpt" if path.is_dir() else path
+        if not file.is_file():
+            raise FileNotFoundError(f"model.teacher: {self.teacher} is no checkpoint and no run folder with a best one")
+        teacher = Forecaster.load_from_checkpoint(file, map_location="cpu", weights_only=True)
+        sizes = (teacher.num_channels, teacher.horizon)
+        if sizes != (self.num_channels, self.horizon) or teacher.look_back > self.look_back:
+            raise ValueError(
+                f"model.teacher: {file} maps {teacher.look_back} rows of {teacher.num_channels} channels to "
+                f"{teacher.horizon}, the student {self.look_back} rows of {self.num_channels} to {self.horizon}; the "
+                "teacher may see fewer rows, all else must be the same"
+            )
+        columns = {name: len(scale.mean) for name, scale in teacher.covariate_scales.items()}  # type: ignore[arg-type]
+        own = {name: len(scale.mean) for name, scale in self.covariate_scales.items()}  # type: ignore[arg-type]
+        if any(own.get(name) != count for name, count in columns.items()) or (
+            teacher.num_static_covariates not in (0, self.num_static_covariates)
+        ):
+            raise ValueError(
+                f"model.teacher: {file} takes covariates ({', '.join(columns) or 'static'}) that the student is not "
+                "given; give the data section those of the teacher and choose a network that takes them, or choose a "
+                "teacher without"
+            )
+        levels, wanted = self.quantiles, teacher.quantiles
+        if levels and levels != wanted:
+            raise ValueError(f"model.teacher: {file} forecasts {wanted or 'no quantiles'}, the student {levels}")
+        return teacher.eval().requires_grad_(False)
+
+    @override
+    def training_loss(self, inputs: Batch, future: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        loss, forecast = super().training_loss(inputs, future, mask)
+        if not self.training:
+            return loss, forecast
+        apart = F.l1_loss(forecast, self._teacher_forecast(inputs, like=forecast))
+        return (1 - self.teacher_weight) * loss + self.teacher_weight * apart, forecast
+
+    @torch.no_grad()
+    def _teacher_forecast(self, inputs: Batch, *, like: Tensor) -> Tensor:
+        """What the teacher says, in the student's standard units, of the shape of the student's forecast."""
+        teacher = self._loaded[0].to(like.device)
+        raw = {"past": self.target_scale.invert(inputs["past"])}
+        for name in teacher._network_inputs:
+            if name in self.covariate_scales:
+                raw[name] = self.covariate_scales[name].invert(inputs[name])  # type: ignore[operator]
+            elif name in inputs:
+                raw[name] = inputs[name]
+        forecast: Tensor = teacher(**raw)
+        if like.ndim == 3:
+            scaled: Tensor = self.target_scale(teacher.point_forecast(forecast))
+            return scaled
+        scaled = self.target_scale(forecast.transpose(2, 3))
+        return scaled.transpose(2, 3)

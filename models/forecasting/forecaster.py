@@ -1,0 +1,241 @@
+"""The LightningModule of every forecasting network."""
+
+import inspect
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
+from typing_extensions import override
+
+from models.base import BaseModule, Batch, OptimizerFactory, SchedulerFactory, StepOutput
+from models.forecasting.quantile_levels import forecast_levels
+from models.layers import Standardize
+from models.output_shape import check_output, naming
+
+COVARIATES = ("past_covariates", "future_covariates", "static_covariates")
+
+
+class Forecaster(BaseModule):
+    """Trains any network that maps a window (B, L, C) to a horizon (B, H, C), or (B, H, C, Q) for Q quantiles.
+
+    `forward` takes and gives raw units; the network, the loss and the metrics see every channel standardised with
+    the statistics of the training rows, as the long-horizon literature reports them. With quantiles the metrics
+    judge the level 0.5.
+
+    Args:
+        network: Takes `past`, and by these names what it wants of `past_covariates`, `future_covariates` and
+            `static_covariates`. One that gives quantiles names their levels in an attribute `quantiles`, or leaves
+            that to the loss.
+        loss: Takes (forecast, future), gives their mean loss. Levels in its `quantiles` must be those of the network.
+        num_channels: Target channels C.
+        look_back: Rows seen, L.
+        horizon: Rows forecast, H.
+        num_past_covariates: Columns known up to the origin, P.
+        num_future_covariates: Columns known over the horizon, K.
+        num_static_covariates: Attributes of a channel, S.
+        optimizer: Makes the optimizer; None for a network without parameters.
+        scheduler: Makes the learning-rate scheduler, see `BaseModule`.
+    """
+
+    has_statistics: Tensor
+    monitor = "val/mse"
+    injected_arguments = (*BaseModule.injected_arguments, "network", "loss")
+
+    def __init__(
+        self,
+        *,
+        network: nn.Module,
+        loss: nn.Module,
+        num_channels: int,
+        look_back: int,
+        horizon: int,
+        num_past_covariates: int = 0,
+        num_future_covariates: int = 0,
+        num_static_covariates: int = 0,
+        optimizer: OptimizerFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
+    ) -> None:
+        super().__init__(optimizer=optimizer, scheduler=scheduler)
+        self.quantiles = forecast_levels(network=network, loss=loss)
+        """Levels of the forecast, ascending; None for one value per step."""
+        self.network = network
+        self.loss = loss
+        self.num_channels = num_channels
+        self.look_back = look_back
+        self.horizon = horizon
+        self.num_static_covariates = num_static_covariates
+        self.target_scale = Standardize(num_columns=num_channels)
+        self.covariate_scales = nn.ModuleDict(
+            {
+                name: Standardize(num_columns=columns)
+                for name, columns in (
+                    ("past_covariates", num_past_covariates),
+                    ("future_covariates", num_future_covariates),
+                )
+                if columns
+            }
+        )
+        self.register_buffer("has_statistics", torch.tensor(False))
+
+        accepted = inspect.signature(network.forward).parameters
+        if "past" not in accepted and not any(item.kind is item.VAR_KEYWORD for item in accepted.values()):
+            raise ValueError(
+                f"model.network: {type(network).__name__}.forward takes ({', '.join(accepted)}), expected is an "
+                "argument `past` (batch, look_back, num_channels)"
+            )
+        self._network_inputs = tuple(name for name in COVARIATES if name in accepted)
+        given = {*self.covariate_scales, *(("static_covariates",) if num_static_covariates else ())}
+        unused = sorted(given - set(self._network_inputs))
+        if unused:
+            raise ValueError(
+                f"model.network: {type(network).__name__} takes no {unused[0]}, which the data module provides; "
+                "take them out of the data section, or choose a network that takes them (PatchTransformer)"
+            )
+
+    @override
+    def configure_metrics(self) -> MetricCollection:
+        return MetricCollection({"mse": MeanSquaredError(), "mae": MeanAbsoluteError()}, compute_groups=False)
+
+    def setup(self, stage: str) -> None:
+        """Takes the statistics of the training rows from the data module; a checkpoint's, loaded later, win."""
+        statistics = getattr(getattr(self.trainer, "datamodule", None), "statistics", None)
+        if statistics is None or (stage != "fit" and self.has_statistics):
+            return
+        self.target_scale.set_statistics(statistics["target"])
+        for name, scale in self.covariate_scales.items():
+            scale.set_statistics(statistics[name])  # type: ignore[operator]
+        self.has_statistics.fill_(True)
+
+    def forward(
+        self,
+        past: Tensor,
+        past_covariates: Tensor | None = None,
+        future_covariates: Tensor | None = None,
+        static_covariates: Tensor | None = None,
+    ) -> Tensor:
+        """Forecasts in raw units.
+
+        Args:
+            past: (B, L, C).
+            past_covariates: (B, L, P).
+            future_covariates: (B, L + H, K).
+            static_covariates: (B, C, S).
+
+        Returns:
+            (B, H, C), or (B, H, C, Q) with quantiles.
+        """
+        batch = {
+            "past": past,
+            "past_covariates": past_covariates,
+            "future_covariates": future_covariates,
+            "static_covariates": static_covariates,
+        }
+        forecast = self.network_forecast(
+            self.network_inputs({name: value for name, value in batch.items() if value is not None})
+        )
+        return self.to_raw_units(forecast)
+
+    def to_raw_units(self, forecast: Tensor) -> Tensor:
+        """A forecast (B, H, C) or (B, H, C, Q) in standard units, in raw ones."""
+        if forecast.ndim == 3:
+            return self.target_scale.invert(forecast)
+        return self.target_scale.invert(forecast.transpose(2, 3)).transpose(2, 3)
+
+    def network_inputs(self, batch: Batch) -> Batch:
+        """What the network takes of a batch, in standard units."""
+        inputs = {"past": self.target_scale(batch["past"])}
+        for name in self._network_inputs:
+            if name in batch:
+                scaled = name in self.covariate_scales
+                inputs[name] = self.covariate_scales[name](batch[name]) if scaled else batch[name]
+        return inputs
+
+    def network_forecast(self, inputs: Batch) -> Tensor:
+        """What the network forecasts, in standard units, its shape checked.
+
+        Args:
+            inputs: See `network_inputs`.
+
+        Returns:
+            (B, H, C), or (B, H, C, Q) with quantiles.
+
+        Raises:
+            ValueError: The network gives another shape, which a loss would broadcast, or fails over its inputs'.
+        """
+        levels = self.quantiles
+        meaning = "(batch, horizon, num_channels)"
+        if levels is not None:
+            meaning = f"(batch, horizon, num_channels, quantiles {', '.join(f'{level:g}' for level in levels)})"
+        with naming(self.network, key="model.network", inputs=inputs, meaning=meaning):
+            forecast: Tensor = self.network(**inputs)
+        if levels is None and isinstance(forecast, Tensor) and forecast.ndim == 4:
+            raise ValueError(
+                f"model.network: {type(self.network).__name__} gives {tuple(forecast.shape)}, quantiles in the last "
+                "place, and nobody says at which levels: give the network an attribute `quantiles`, or take PinballLoss"
+            )
+        # Of the batch anything: where the model is exported, its size is no number.
+        expected = (None, self.horizon, self.num_channels, *(() if levels is None else (len(levels),)))
+        check_output(forecast, expected, part=self.network, key="model.network", meaning=meaning)
+        return forecast
+
+    @override
+    def step(self, batch: Batch) -> StepOutput:
+        future = self.target_scale(batch["future"])
+        mask = batch.get("future_mask")
+        loss, forecast = self.training_loss(self.network_inputs(batch), future, mask)
+        weight = len(future) if mask is None else int(mask.sum())
+        if self.training:
+            return StepOutput(loss=loss, predictions=forecast, targets=future, weight=weight)
+        point = self.point_forecast(forecast)
+        return StepOutput(
+            loss=loss,
+            predictions=point.flatten() if mask is None else point[mask],
+            targets=future.flatten() if mask is None else future[mask],
+            weight=weight,
+            network_output=forecast,
+        )
+
+    def training_loss(self, inputs: Batch, future: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The loss to descend and the forecast; a subclass may supervise more than the final forecast.
+
+        Args:
+            inputs: What the network takes, in standard units.
+            future: (B, H, C) in standard units.
+            mask: bool (B, H, C), True where observed, or None.
+
+        Returns:
+            loss: Scalar.
+            forecast: (B, H, C) or (B, H, C, Q) in standard units.
+        """
+        forecast = self.network_forecast(inputs)
+        expected = (len(future), *forecast.shape[1:])
+        check_output(forecast, expected, part=self.network, key="model.network", meaning="(batch, ...)")
+        return self.masked_loss(forecast, future, mask), forecast
+
+    def masked_loss(self, forecast: Tensor, future: Tensor, mask: Tensor | None) -> Tensor:
+        """The loss over the observed values; zero if there is none."""
+        if mask is None:
+            return self.loss(forecast, future)
+        return self.loss(forecast[mask], future[mask]) if mask.any() else forecast.sum() * 0.0
+
+    def point_forecast(self, forecast: Tensor) -> Tensor:
+        """(B, H, C) as it is; of (B, H, C, Q) the level 0.5."""
+        return forecast if self.quantiles is None else forecast[..., self.quantiles.index(0.5)]
+
+    @override
+    def predict_step(self, batch: Batch, batch_idx: int) -> Batch:
+        names = ("past", *self._network_inputs)
+        return {
+            "forecast": self(**{name: batch[name] for name in names if name in batch}),
+            "origin": batch["origin"],
+        }
+
+    @override
+    def example_inputs(self) -> dict[str, Tensor]:
+        example = {"past": torch.randn(2, self.look_back, self.num_channels)}
+        rows = {"past_covariates": self.look_back, "future_covariates": self.look_back + self.horizon}
+        for name, scale in self.covariate_scales.items():
+            example[name] = torch.randn(2, rows[name], len(scale.mean))  # type: ignore[arg-type]
+        if self.num_static_covariates:
+            example["static_covariates"] = torch.randn(2, self.num_channels, self.num_static_covariates)
+        return example

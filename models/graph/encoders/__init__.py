@@ -1,0 +1,1 @@
+"""Graph encoders: networks that give a vector per node."""

@@ -1,0 +1,165 @@
+"""Graph networks as ONNX files, for graphs of any size."""
+
+from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from models.graph.export.random_inputs import Axes, flatten, random_inputs
+from models.onnx_exporter import quiet_exporter
+
+OPSET = 18
+TOLERANCE = 1e-4
+"""Largest allowed difference between the file and the module, in units of the largest output."""
+
+
+class Exportable(Protocol):
+    """A module that says what it takes; `NodeClassifier` and `GraphPredictor` do."""
+
+    training: bool
+    eval: Callable[[], Any]
+    train: Callable[[bool], Any]
+    named_modules: Callable[[], Iterator[tuple[str, nn.Module]]]
+
+    def __call__(self, **inputs: Any) -> Tensor:
+        """The outputs."""
+
+    def example_inputs(self) -> dict[str, Any]:
+        """Inputs of `forward` by name; a dict of tensors by type where the graph has types."""
+
+    def dynamic_axes(self) -> dict[str, Any]:
+        """For each name, what the sizes count that differ from graph to graph: `{"x": {0: "nodes"}}`."""
+
+
+def export_onnx(module: Exportable, path: str | Path, *, inputs: Mapping[str, Any] | None = None) -> float:
+    """Writes a module as one ONNX file that takes graphs of any size, and compares the two on another graph.
+
+    The inputs of the file have the names of the arguments of `forward`; where the graph has types, the name of the
+    argument and the type: `x__author`, `edge_index__author__writes__paper`. The file is written only if it agrees.
+
+    Args:
+        module: What to export; on the CPU.
+        path: The file.
+        inputs: What `forward` is traced with; None takes `module.example_inputs()`. Give one with `edge_weight` for a
+            file that takes weights of edges.
+
+    Returns:
+        The largest difference between file and module on a graph of another size, with isolated nodes and self-loops.
+
+    Raises:
+        ModuleNotFoundError: onnxscript or onnxruntime is not installed.
+        ValueError: The module keeps something of the graphs that it has seen.
+        RuntimeError: File and module do not agree.
+    """
+    for package in ("onnxscript", "onnxruntime"):
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(f"Export needs {package}: pip install 'lightning-r2p[graph,export]'")
+    _refuse_cached_graphs(module)
+    given = flatten(module.example_inputs() if inputs is None else inputs)
+    example = {name: tensor.clone() for name, tensor in given.items()}  # one tensor given twice would be one input
+    given_axes = flatten(module.dynamic_axes(), is_leaf=_is_axes)
+    axes: dict[str, Axes] = {name: given_axes.get(name, {}) for name in example}
+    other = random_inputs(example, axes)
+    flat = _FlatInputs(module, list(example))
+    was_training = module.training
+    module.eval()
+    try:
+        expected = _outputs(flat, example, other)
+        partial = Path(path).with_name(f".{Path(path).name}.partial")
+        try:
+            _write(flat, example, axes, partial)
+            difference = _largest_difference(partial, other, expected)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    finally:
+        module.train(was_training)
+    return difference
+
+
+class _FlatInputs(nn.Module):
+    """A module whose inputs are tensors in a row: names and dicts are for `forward`, ONNX knows tensors alone."""
+
+    def __init__(self, module: Exportable, names: list[str]) -> None:
+        super().__init__()
+        self.module = cast(nn.Module, module)
+        self.names = names
+
+    @override
+    def forward(self, *tensors: Tensor) -> Tensor:
+        inputs: dict[str, Any] = {}
+        for name, tensor in zip(self.names, tensors, strict=True):
+            argument, _, kind = name.partition("__")
+            if kind:
+                inputs.setdefault(argument, {})[kind] = tensor
+            else:
+                inputs[argument] = tensor
+        return self.module(**inputs)
+
+
+def _is_axes(value: Any) -> bool:
+    return all(isinstance(key, int) for key in value)
+
+
+def _refuse_cached_graphs(module: Exportable) -> None:
+    for name, layer in module.named_modules():
+        if getattr(layer, "cached", False):
+            raise ValueError(
+                f"model.{name}: {type(layer).__name__} was made with cached=True and answers for the first graph that "
+                "it saw, whatever edges it is given; make it with cached=False, which has the same weights"
+            )
+
+
+@torch.no_grad()
+def _outputs(flat: _FlatInputs, example: dict[str, Tensor], other: dict[str, Tensor]) -> Tensor:
+    """What the module says to `other`; refused if that depends on what it was asked before."""
+    first = flat(*other.values())
+    flat(*example.values())
+    if not torch.equal(first, flat(*other.values())):
+        raise ValueError(
+            f"model: {type(flat.module).__name__} gives different outputs for the same inputs in evaluation; take out "
+            "what is random there, or is kept from earlier graphs"
+        )
+    return first
+
+
+def _write(flat: _FlatInputs, example: dict[str, Tensor], axes: dict[str, Axes], path: Path) -> None:
+    symbols: dict[str, Any] = {}
+    shapes = tuple(
+        {dim: symbols.setdefault(symbol, torch.export.Dim(symbol, min=1)) for dim, symbol in axes[name].items()}
+        for name in example
+    )
+    with quiet_exporter():
+        # Never dynamo=False: that exporter writes scatter-max as if the initial zeros counted, without a word.
+        torch.onnx.export(
+            flat,
+            tuple(example.values()),
+            path,
+            dynamo=True,
+            input_names=list(example),
+            output_names=["output"],
+            dynamic_shapes=(shapes,),
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def _largest_difference(path: Path, inputs: dict[str, Tensor], expected: Tensor) -> float:
+    from onnxruntime import InferenceSession
+
+    session = InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    wanted = {taken.name for taken in session.get_inputs()}  # one that nothing depends on is not kept
+    (found,) = session.run(None, {name: tensor.numpy() for name, tensor in inputs.items() if name in wanted})
+    difference = float((torch.from_numpy(found) - expected).abs().max())
+    allowed = TOLERANCE * max(1.0, float(expected.abs().max()))
+    if found.shape != tuple(expected.shape) or not difference <= allowed:
+        raise RuntimeError(
+            f"The ONNX file does not agree with the module: on a graph of another size their outputs differ by up to "
+            f"{difference:.3g}, {allowed:.3g} is allowed. Nothing was written."
+        )
+    return difference

@@ -1,0 +1,254 @@
+"""Runs trials in processes of their own, prunes and retries them, and tells the study what came of them."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from lightning_app.errors import UsageError
+from sweeps.execution.cli_value import as_word
+from sweeps.execution.leases import Leases
+from sweeps.execution.running_trial import RunningTrial
+from sweeps.execution.trial_processes import Ended, Report, TrialProcesses
+from sweeps.execution.trial_queue import Supply
+from sweeps.reporting.best_config import write_best_config
+from sweeps.reporting.outcome import last_error, why
+from sweeps.sampling.constraints import WHY, violations, write_constraints
+from sweeps.sampling.early_stop import EarlyStop
+from sweeps.space.search_space import SearchSpace
+
+_KILL_SECONDS = 10.0
+"""How long trials that were killed may take to go."""
+
+
+class Coordinator:
+    """Runs a share of a study: any number of coordinators, on any hosts, may work on one storage.
+
+    Args:
+        study: The study.
+        space: What varies.
+        metrics: Name and direction of each metric.
+        fit: Words of every fit after its verb: config files and options.
+        folder: Folder of the study.
+        slots: Environment of each slot: its devices or threads.
+        num_trials: Trials of the whole study, those of others and of earlier runs among them.
+        run_section: The section `run` of the best trial's config.
+        constraints: The most that a trial may need.
+        stop: When the study ends before it has all its trials.
+        lease_seconds: How long a trial is nobody else's, from when this coordinator was last heard of.
+        max_kills: How often a trial may be killed without getting further before it has failed.
+        on_change: Called when a trial starts, reports or ends.
+    """
+
+    def __init__(
+        self,
+        *,
+        study: optuna.Study,
+        space: SearchSpace,
+        metrics: dict[str, str],
+        fit: list[str],
+        folder: Path,
+        slots: list[dict[str, str]],
+        num_trials: int,
+        run_section: Mapping[str, Any],
+        constraints: Mapping[str, float] | None = None,
+        stop: EarlyStop | None = None,
+        lease_seconds: float = 30.0,
+        max_kills: int = 5,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.study = study
+        self.metrics = metrics
+        self.fit = fit
+        self.folder = folder
+        self.slots = slots
+        self.run_section = run_section
+        self.leases = Leases(study, seconds=lease_seconds)
+        self.supply = Supply(study=study, space=space, leases=self.leases, num_trials=num_trials, stop=stop)
+        self.constraints = constraints or {}
+        self.max_kills = max_kills
+        self.on_change = on_change
+        self.running: dict[int, RunningTrial] = {}
+        self._interrupted = 0
+        self._interrupted_at = 0.0
+
+    def run(self, processes: TrialProcesses) -> int:
+        """Runs until the study has its trials, or until Ctrl-C or SIGTERM: then trials save, stop and wait.
+
+        Args:
+            processes: Where trials run.
+
+        Returns:
+            The signal that ended it, or 0.
+        """
+        signals = (signal.SIGINT, signal.SIGTERM)
+        previous = [signal.signal(number, self._interrupt) for number in signals]
+        previous_wakeup = signal.set_wakeup_fd(processes.wakeup, warn_on_full_buffer=False)
+        try:
+            while self._fill(processes) or self.running:
+                timeout = min(1.0, self.leases.pause) if self._interrupted else self.leases.pause
+                for event in processes.events(timeout=timeout):
+                    self._give_up_lost(processes)
+                    if isinstance(event, Report):
+                        self._reported(event)
+                    else:
+                        self._ended(event, processes)
+                self._give_up_lost(processes)
+                if not self._end_hung(processes):
+                    break
+        finally:
+            signal.set_wakeup_fd(previous_wakeup)
+            with suppress(Exception):  # the storage may be what failed; then others wait for the lease to end
+                self.leases.leave()
+            for number, handler in zip(signals, previous, strict=True):
+                signal.signal(number, handler)
+        if not self._interrupted:
+            self._stop_if_hopeless(1)
+        return self._interrupted
+
+    def _interrupt(self, number: int, _: Any) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
+        self._interrupted, self._interrupted_at = number, time.monotonic()
+
+    def _fill(self, processes: TrialProcesses) -> bool:
+        """Gives free slots a trial; False if there is none left to give, and none that others may yet lose."""
+        if self._interrupted:
+            self._stop_all(processes)
+            return False
+        free = set(range(len(self.slots))) - {running.slot for running in self.running.values()}
+        for slot in sorted(free):
+            found = self.supply.next()
+            if found is None:
+                return self.supply.others_run(self.running)
+            trial, drawn = found
+            running = RunningTrial(trial, tuple(self.metrics.values()), slot, drawn)
+            running.remember()
+            self.running[trial.number] = running
+            self._start(running, processes)
+        return True
+
+    def _stop_all(self, processes: TrialProcesses) -> None:
+        """Asks each trial once to save and stop: a second signal would not let it."""
+        for number, running in self.running.items():
+            if not running.asked_to_stop:
+                processes.signal(number, signal.SIGTERM)
+                running.asked_to_stop = True
+
+    def _end_hung(self, processes: TrialProcesses) -> bool:
+        """Kills trials that were asked to stop and have not; False if not even that ends them."""
+        if not self._interrupted:
+            return True
+        waited = time.monotonic() - self._interrupted_at - processes.stop_seconds
+        if waited > 0:
+            for number, running in self.running.items():
+                if not running.was_killed:
+                    running.was_killed = True
+                    processes.signal(number, signal.SIGKILL)
+                    print(  # noqa: T201
+                        f"warning: trial {number} did not stop within {processes.stop_seconds:g} s and was killed; it "
+                        "goes on from its last checkpoint",
+                        file=sys.stderr,
+                    )
+        return waited < _KILL_SECONDS
+
+    def _give_up_lost(self, processes: TrialProcesses) -> None:
+        """Ends trials that others have taken up, as this process was paused or away from the storage for too long."""
+        for number in self.leases.renew():
+            if number in self.running:
+                processes.signal(number, signal.SIGKILL)  # what it would save is no longer its own
+                del self.running[number]
+
+    def _start(self, running: RunningTrial, processes: TrialProcesses) -> None:
+        number = running.trial.number
+        name = f"trial-{number:05d}"
+        args = ["fit", *self.fit, *(f"--{key}={as_word(value)}" for key, value in running.drawn.items())]
+        args += ["--run.root", str(self.folder / "trials"), "--run.name", name]
+        if list((self.folder / "trials" / name).glob("*/checkpoints/last.ckpt")):
+            args += ["--ckpt_path", "last"]
+        (self.folder / "logs").mkdir(exist_ok=True)
+        environment = {**self.slots[running.slot], "WANDB_RUN_GROUP": self.study.study_name}
+        processes.start(number, args, environment=environment, log=self.folder / "logs" / f"{name}.log")
+        self.on_change()
+
+    def _reported(self, report: Report) -> None:
+        running = self.running.get(report.trial)
+        if running is None:
+            return
+        running.measured = report.measured
+        if report.values:
+            running.report(report.values, report.step, last=report.last)
+        # What it needs does not shrink; a slow validation may have been chance.
+        broken = self._broken(running, but="latency")
+        if broken and not (report.last and report.values):
+            running.pruned_by = f"bound: {', '.join(broken)}"
+        with suppress(BrokenPipeError, ConnectionResetError):
+            report.answer(stop=bool(running.pruned_by))
+        self.on_change()
+
+    def _ended(self, ended: Ended, processes: TrialProcesses) -> None:
+        running = self.running.get(ended.trial)
+        if running is None:
+            return
+        number, killed = running.trial.number, ended.code < 0 or ended.code == 128 + signal.SIGTERM
+        if ended.code and running.asked_to_stop:
+            running.note_seconds()
+            self.leases.release(number)  # whoever goes on with the study takes it up
+            del self.running[ended.trial]
+            return
+        if not self.leases.holds(number):
+            del self.running[ended.trial]
+            return
+        if killed and running.count_kill() < self.max_kills:
+            self._start(running, processes)
+            return
+        del self.running[ended.trial]
+        self._tell(running, ended.code)
+        self.on_change()
+
+    def _broken(self, running: RunningTrial, *, but: str = "") -> list[str]:
+        found = violations(self.constraints, running.measured)
+        return [name for name, violation in found.items() if violation > 0 and name != but]
+
+    def _tell(self, running: RunningTrial, code: int) -> None:
+        trial = running.trial
+        running.note_seconds()
+        trial.set_user_attr("measured", running.measured)
+        write_constraints(trial, self.constraints, running.measured)
+        if code or not (running.values() or running.pruned_by):
+            trial.set_user_attr("exit_code", code)
+            if error := last_error(self.folder / "logs" / f"trial-{trial.number:05d}.log"):
+                trial.set_user_attr(WHY, error)
+            self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+            self._stop_if_hopeless(3)
+        elif running.pruned_by:
+            trial.set_user_attr(WHY, running.pruned_by)
+            self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+        else:
+            self.study.tell(trial, running.values(), skip_if_finished=True)
+            self.keep_best()
+
+    def keep_best(self) -> None:
+        """Writes `best.yaml`, where there is one metric."""
+        if len(self.metrics) == 1:
+            write_best_config(
+                self.study,
+                self.metrics,
+                self.folder,
+                run=self.run_section,
+                threads=self.slots[0].get("OMP_NUM_THREADS"),
+            )
+
+    def _stop_if_hopeless(self, num_trials: int) -> None:
+        """Trials that all fail have one cause, which is not in what was drawn for them."""
+        done = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()]
+        if len(done) >= num_trials and all(trial.state == TrialState.FAIL for trial in done):
+            log = self.folder / "logs" / f"trial-{done[-1].number:05d}.log"
+            said = why(done[-1]) or last_error(log) or f"see {log}"
+            raise UsageError(f"all of {len(done)} trials have failed: {said}")

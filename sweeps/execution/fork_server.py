@@ -1,0 +1,324 @@
+"""A process that has everything imported and the parser built, and forks a process of its own for each trial.
+
+The coordinator writes a line of JSON for each trial to start or to signal, and reads a line for each that has started
+or ended. What trials print comes through here too, into logs of bounded size.
+"""
+
+import fcntl
+import io
+import json
+import os
+import selectors
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lightning_app.errors import UsageError
+from sweeps.execution.process_tree import (
+    adopt_orphans,
+    children,
+    die_with_parent,
+    forks_die_with_this_process,
+    kill_children,
+)
+from sweeps.execution.trial_log import TrialLog
+
+_KILL_SECONDS = 5.0
+"""How long processes that were killed may take to go; those that wait for a dead disk or server never do."""
+_LAST_READS = 16
+"""Of 64 KiB: what the pipe of a trial may hold when it has ended."""
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A trial's process.
+
+    Attributes:
+        trial: Number of the trial.
+        output: Where what it prints is read.
+        log: Where that goes.
+    """
+
+    trial: int
+    output: int
+    log: TrialLog
+
+
+class ForkServer:
+    """Starts and signals trials, and says how they end.
+
+    Args:
+        answers: Where that is said.
+        stop_seconds: How long trials may take to save and stop when the coordinator has gone.
+    """
+
+    def __init__(self, answers: Any, *, stop_seconds: float) -> None:
+        self.answers = answers
+        self.stop_seconds = stop_seconds
+        self._imported = Path(tempfile.mkdtemp(prefix="sweep-"))
+        self._running: dict[int, _Running] = {}
+        self._helpers = set(children())  # such as W&B's, which has to write to its end
+        self._pending = b""
+        self._selector = selectors.DefaultSelector()
+        self._wakeup, wakeup_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wakeup_write)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal goes to all; the coordinator decides
+        for source in (0, self._wakeup):
+            self._selector.register(source, selectors.EVENT_READ)
+
+    def serve(self) -> None:
+        """Serves until standard input is closed; trials that still run are then asked to save and stop."""
+        while self._step(None):
+            pass
+        self._selector.unregister(0)
+        for process in self._running:
+            _signal(process, signal.SIGTERM)
+        self._wait(self.stop_seconds)
+        for process in self._running:
+            _signal(process, signal.SIGKILL)
+        self._wait(_KILL_SECONDS)
+        kill_children(spared=self._helpers)  # what a trial started in a session of its own
+        shutil.rmtree(self._imported, ignore_errors=True)
+
+    def _wait(self, seconds: float) -> None:
+        """Until all trials have ended, or for so long."""
+        until = time.monotonic() + seconds
+        while self._running and (left := until - time.monotonic()) > 0:
+            self._step(left)
+
+    def _step(self, timeout: float | None) -> bool:
+        """Does what there is to do; False at the end of the orders."""
+        ready = {int(key.fd) for key, _ in self._selector.select(timeout)}
+        outputs = {running.output: running for running in self._running.values()}
+        for output in ready & set(outputs):
+            self._pass_on(outputs[output])
+        if self._wakeup in ready:
+            os.read(self._wakeup, 4096)
+            self._reap()
+        if 0 in ready:
+            read = os.read(0, 1 << 16)
+            if not read:
+                return False
+            *lines, self._pending = (self._pending + read).split(b"\n")
+            for line in lines:
+                self._obey(json.loads(line))
+        return True
+
+    def _obey(self, order: dict[str, Any]) -> None:
+        if "signal" in order:
+            for process, running in self._running.items():
+                if running.trial == order["trial"]:
+                    _signal(process, order["signal"])
+            return
+        log = Path(order["log"])
+        opened: tuple[int, ...] = ()
+        server = os.getpid()
+        try:
+            log.touch()  # it is the lock of the trial's folder too
+            opened = output, printed = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(output, False)
+            process = os.fork()
+        except OSError as error:  # this trial fails, and not the process that all are forked from
+            for descriptor in opened:
+                os.close(descriptor)
+            line = f"error: trial {order['trial']} cannot be started: {error}"
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
+            trial_log = TrialLog(log)
+            trial_log.write(f"{line}\n".encode())
+            trial_log.close()
+            self.say(trial=order["trial"], code=1)
+            return
+        if process == 0:
+            self.answers.close()
+            for held in (output, *(running.output for running in self._running.values())):
+                os.close(held)
+            _become_trial(order, self._imported, printed=printed, server=server)
+        os.close(printed)
+        self._running[process] = _Running(order["trial"], output, TrialLog(log))
+        self._selector.register(output, selectors.EVENT_READ)
+        self.say(trial=order["trial"], process=process)
+
+    def _pass_on(self, running: _Running) -> None:
+        """Writes down what a trial has printed."""
+        with suppress(BlockingIOError):
+            read = os.read(running.output, 1 << 16)
+            if read:
+                running.log.write(read)
+            elif running.output in self._selector.get_map():  # it has closed its output, and may run on
+                self._selector.unregister(running.output)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                process, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if process == 0:
+                return
+            _import_too(self._imported / str(process))
+            running = self._running.pop(process, None)
+            if running is not None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process, signal.SIGKILL)  # ranks and workers that outlived it
+                self._close(running)
+                self.say(trial=running.trial, code=os.waitstatus_to_exitcode(status))
+
+    def _close(self, running: _Running) -> None:
+        """Writes down the rest of what a trial printed, without waiting for others that hold its output."""
+        with suppress(BlockingIOError):
+            for _ in range(_LAST_READS):  # others may write for ever
+                if not (read := os.read(running.output, 1 << 16)):
+                    break
+                running.log.write(read)
+        if running.output in self._selector.get_map():
+            self._selector.unregister(running.output)
+        os.close(running.output)
+        running.log.close()
+
+    def say(self, **message: Any) -> None:
+        """Says something to the coordinator."""
+        with suppress(BrokenPipeError):  # the coordinator has gone, which is heard of in its turn
+            self.answers.write(json.dumps(message) + "\n")
+
+
+def serve(space: str, fit: list[str], *, stop_seconds: float) -> None:
+    """Serves until standard input is closed, or says why it cannot.
+
+    Args:
+        space: The sweep's file, which is tried on the schema of the config.
+        fit: Words of every fit after its verb.
+        stop_seconds: How long trials may take to save and stop when the coordinator has gone.
+    """
+    die_with_parent()  # until it listens: what it imports may hang
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever prints goes to the log, answers go to the coordinator
+    try:
+        facts = _prepare(space, fit)
+    except UsageError as error:
+        answers.write(json.dumps({"refused": str(error)}) + "\n")
+        return
+    server = ForkServer(answers, stop_seconds=stop_seconds)
+    die_with_parent(0)
+    adopt_orphans()
+    server.say(**facts)
+    server.serve()
+
+
+def _prepare(space: str, fit: list[str]) -> dict[str, Any]:
+    """Imports what trials need, builds their parser, and reads the config, which the next time is faster.
+
+    Returns:
+        What the coordinator wants to know: the resolved config (`base`), what its best checkpoint is kept by (`kept`),
+        the name under which it would run (`experiment`), and digests of its data and own code (`inputs`).
+    """
+    import torch
+
+    import sweeps.execution.trial  # noqa: F401
+    from lightning_app.cli import experiment_name
+    from lightning_app.runs.tracking import wandb_mode
+    from sweeps.execution.kept_checkpoint import kept_by
+    from sweeps.execution.trial_config import ConfigReader, check_space
+    from sweeps.storage.study_inputs import inputs_of
+    from sweeps.storage.sweep_file import SweepFile
+
+    torch.save({}, io.BytesIO())  # imports what the first checkpoint of a process needs
+    reader = ConfigReader(fit)
+    search_space = SweepFile.read(space).space
+    check_space(search_space, reader)
+    if wandb_mode(reader.config.fit.run) != "disabled":
+        import wandb
+
+        # Runs of all trials share one process of W&B, whose start takes longer than a short trial.
+        with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
+            os.environ.setdefault("WANDB_CACHE_DIR", folder)
+            wandb.setup()
+            if os.environ["WANDB_CACHE_DIR"] == folder:
+                del os.environ["WANDB_CACHE_DIR"]
+    base = reader.resolve({})
+    return {
+        "base": base,
+        "kept": kept_by(base),
+        "experiment": experiment_name(reader.config.fit),
+        "inputs": inputs_of(base, search_space),
+    }
+
+
+def _become_trial(order: dict[str, Any], imported: Path, *, printed: int, server: int) -> NoReturn:
+    """Runs one command line and ends the process, which leaves word of what it had to import."""
+    known = set(sys.modules)
+    os.setsid()  # signals to the trial reach its ranks and workers too
+    die_with_parent()
+    if os.getppid() != server:  # it was faster
+        os._exit(1)
+    forks_die_with_this_process()
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (printed, 1), (printed, 2)):
+        os.dup2(source, target)
+    _wait_for_others(order["log"])
+    os.environ.update(order["environment"])
+    code = 1
+    try:
+        import torch
+
+        from sweeps.execution.trial import main
+
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+        # Lightning starts the other ranks of a trial by the command of this process.
+        sys.modules["__main__"].__spec__ = find_spec("lightning_app.start_trial")
+        sys.argv = ["lightning-app", *order["args"]]
+        code = main(order["args"])
+        (imported / str(os.getpid())).write_text("\n".join(set(sys.modules) - known))
+    finally:
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _wait_for_others(log: str) -> None:
+    """Until no process of this trial is left that an earlier coordinator started: two may not write to one folder.
+
+    The lock is gone with the last process that has it, whatever ended that one; programs that a trial starts have not.
+    """
+    own = os.open(log, os.O_RDONLY)
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(own, fcntl.LOCK_EX)
+
+
+def _import_too(names: Path) -> None:
+    """Imports what a trial imported on its way, so that the next ones need not."""
+    if names.exists():
+        for name in names.read_text().split():
+            if name not in sys.modules:
+                with suppress(Exception):  # some modules are made while their package runs
+                    import_module(name)
+        names.unlink()
+
+
+def _signal(process: int, number: int) -> None:
+    """Kills all processes of a trial, or tells its first one, which ends the others in order.
+
+    Loader workers that are told too would die before the checkpoint is saved, and fail the fit.
+    """
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(process, number)  # it may have no group of its own yet
+    if number == signal.SIGKILL:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process, number)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path.cwd()))
+    serve(sys.argv[2], sys.argv[3:], stop_seconds=float(sys.argv[1]))

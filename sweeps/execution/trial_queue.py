@@ -1,0 +1,106 @@
+"""Where trials come from: those that others have lost, and new ones until the study has enough."""
+
+import sys
+from collections.abc import Container
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from sweeps.execution.leases import Leases
+from sweeps.sampling.constraints import WHY
+from sweeps.sampling.early_stop import EarlyStop
+from sweeps.sampling.enqueued import TrialRefused
+from sweeps.sampling.trial_sampler import Draws
+from sweeps.space.search_space import SearchSpace
+
+_MAX_LOSSES = 10
+_SURPLUS = "surplus: another host asked for the last trial at the same time"
+_COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
+
+
+class Supply:
+    """Gives out the trials of a study, of which each is one process's alone.
+
+    Args:
+        study: The study.
+        space: What varies.
+        leases: Which trials are this process's.
+        num_trials: Trials of the whole study, those of others and of earlier runs among them.
+        stop: When the study ends before it has them.
+
+    Attributes:
+        ended_by: Why no further trials are asked for, before the study has its number; None if it has or may have it.
+    """
+
+    def __init__(
+        self,
+        *,
+        study: optuna.Study,
+        space: SearchSpace,
+        leases: Leases,
+        num_trials: int,
+        stop: EarlyStop | None = None,
+    ) -> None:
+        self.study = study
+        self.leases = leases
+        self.num_trials = num_trials
+        self.stop = stop
+        self.ended_by: str | None = None
+        self._draws = Draws(study, space)
+
+    def next(self) -> tuple[optuna.Trial, dict[str, Any]] | None:
+        """A trial that is this process's, and its values by key; None if there is none now."""
+        while (trial := self._adopt() or self._ask()) is not None:
+            try:
+                drawn = self._draws.draw(trial)
+            except TrialRefused as error:
+                self._refuse(trial, f"refused: {error}")
+                print(f"warning: trial {trial.number} was refused: {error}", file=sys.stderr)  # noqa: T201
+                continue
+            if drawn is not None:
+                return trial, drawn
+            self._refuse(trial, "no point left: all that have these values were tried, or another host was faster")
+        return None
+
+    def others_run(self, mine: Container[int]) -> bool:
+        """Whether trials run that are not among these; they may be lost yet."""
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return any(trial.number not in mine for trial in running)
+
+    def _refuse(self, trial: optuna.Trial, why: str) -> None:
+        trial.set_user_attr(WHY, why)
+        self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+
+    def _ask(self) -> optuna.Trial | None:
+        counted = self.study.get_trials(deepcopy=False, states=_COUNTED)
+        num_surplus = sum(trial.user_attrs.get(WHY) == _SURPLUS for trial in counted)
+        if len(counted) - num_surplus >= self.num_trials:
+            return None
+        self.ended_by = None
+        if self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            pass  # somebody asked for these: neither a space that is used up nor early stop ends the study before them
+        elif self._draws.is_exhausted():
+            self.ended_by = "every point of the space was tried"
+        elif self.stop is not None and self.stop.is_exhausted(self.study):
+            self.ended_by = f"no new best in {self.stop.patience} trials"
+        if self.ended_by:
+            return None
+        trial = self.study.ask()
+        if not self.leases.take(trial.number):
+            return None  # this process stood still for so long that another one thought it lost
+        if trial.number - num_surplus >= self.num_trials:
+            trial.set_user_attr(WHY, _SURPLUS)
+            self.study.tell(trial, state=TrialState.FAIL)
+            return None
+        return trial
+
+    def _adopt(self) -> optuna.Trial | None:
+        """A trial whose coordinator has gone."""
+        while (number := self.leases.adopt()) is not None:
+            trial = optuna.Trial(self.study, self.study.get_trials(deepcopy=False)[number]._trial_id)
+            if self.leases.losses(number) < _MAX_LOSSES:
+                return trial
+            trial.set_user_attr(WHY, f"lost {_MAX_LOSSES} times before its next validation")
+            self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+        return None

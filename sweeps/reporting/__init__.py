@@ -1,0 +1,1 @@
+"""Reporting of sweeps: reports, pictures, tables, best.yaml and W&B."""

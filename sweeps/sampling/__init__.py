@@ -1,0 +1,1 @@
+"""Sampling in sweeps: which parameters a trial tries, and when a search stops."""

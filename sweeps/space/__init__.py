@@ -1,0 +1,1 @@
+"""Space of a sweep: parameters, bounds and conditions."""

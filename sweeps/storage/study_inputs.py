@@ -1,0 +1,60 @@
+"""What all trials of a study have in common: its data files and the user's own code, as they were at its begin."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+
+from lightning_app.config.config_paths import data_files
+from lightning_app.config.own_code import changed_modules, describe_own_code
+from lightning_app.errors import UsageError
+from sweeps.space.search_space import SearchSpace
+
+_ATTRIBUTE = "inputs"
+
+
+def inputs_of(base: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
+    """Digests of data files and of own modules, those of classes that are drawn among them.
+
+    Args:
+        base: The resolved config that is varied; its classes have been imported.
+        space: What varies.
+    """
+    drawn = [choice for parameter in space.parameters if parameter.kind == "class" for choice in parameter.choices]
+    classes = {"base": base, "drawn": [{"class_path": choice} for choice in drawn]}
+    return {"files": data_files(base), "code": describe_own_code(classes)}
+
+
+def check_inputs(study: optuna.Study, inputs: Mapping[str, Any], *, allow_changed_data: bool) -> None:
+    """Refuses to go on with other data in the files of a study, and says which own code has changed.
+
+    Args:
+        study: The study; one that has not noted its inputs yet does so now.
+        inputs: As `inputs_of` gives them.
+        allow_changed_data: The user has said that changed data are meant.
+
+    Raises:
+        UsageError: A file has changed: values of trials on both would be compared.
+    """
+    known = study.user_attrs.get(_ATTRIBUTE)
+    if known is None:
+        study.set_user_attr(_ATTRIBUTE, dict(inputs))
+        return
+    changed = [
+        f"{path} (sha256 {known['files'][path]['sha256'][:12]} then, {file['sha256'][:12]} now)"
+        for path, file in inputs["files"].items()
+        if path in known["files"] and known["files"][path]["sha256"] != file["sha256"]
+    ]
+    if changed and not allow_changed_data:
+        raise UsageError(
+            f"data: changed since study {study.study_name!r} was begun: {'; '.join(changed)}. Restore it, give another "
+            "--study, or --allow-changed-data if values of trials on both are to be compared"
+        )
+    for said in [f"data: {file}" for file in changed] + [
+        f"code: {file}" for file in changed_modules(known["code"], inputs["code"])
+    ]:
+        print(  # noqa: T201
+            f"warning: {said} has changed since the study was begun; values of its trials may not compare",
+            file=sys.stderr,
+        )

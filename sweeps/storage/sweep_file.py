@@ -1,0 +1,94 @@
+"""The file that describes a sweep."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from lightning_app.errors import UsageError, nearest
+from sweeps.sampling.component_spec import Choice
+from sweeps.sampling.constraints import read_constraints
+from sweeps.sampling.early_stop import EarlyStop
+from sweeps.sampling.pruners import PRUNERS
+from sweeps.sampling.samplers import SAMPLERS
+from sweeps.space.search_space import SearchSpace
+
+_KEYS = ("metrics", "space", "sampler", "pruner", "constraints", "stop", "seed")
+_DIRECTIONS = ("minimize", "maximize")
+
+
+@dataclass(frozen=True)
+class SweepFile:
+    """What a sweep looks for, where, and how.
+
+    Attributes:
+        metrics: Name of a validation metric to `minimize` or `maximize`; several make a Pareto front.
+        space: What varies.
+        sampler: How values are drawn.
+        pruner: How trials without prospects are found.
+        constraints: The most that a trial may need, see `sweeps.sampling.constraints`.
+        stop: When the study ends before it has all its trials.
+        seed: Of the sampler.
+    """
+
+    metrics: dict[str, Literal["minimize", "maximize"]]
+    space: SearchSpace
+    sampler: Choice
+    pruner: Choice
+    constraints: Mapping[str, float] = field(default_factory=dict)
+    stop: EarlyStop | None = None
+    seed: int = 0
+
+    @classmethod
+    def read(cls, path: str) -> "SweepFile":
+        """Reads a YAML file.
+
+        Args:
+            path: The file.
+
+        Raises:
+            UsageError: It is not there, or a key or value in it is wrong.
+        """
+        if not Path(path).is_file():
+            raise UsageError(f"space: {path!r} does not exist")
+        try:
+            given = yaml.safe_load(Path(path).read_text())
+        except yaml.YAMLError as error:
+            raise UsageError(f"space: {path} is no YAML: {error}") from error
+        if not isinstance(given, Mapping):
+            raise UsageError(f"space: {path} needs the keys metrics and space")
+        for key in given:
+            if key not in _KEYS:
+                near = nearest(str(key), _KEYS)
+                raise UsageError(f"{key}: no such key of a sweep{near}; allowed: {', '.join(_KEYS)}")
+        metrics = _metrics(given.get("metrics"))
+        pruner = Choice.read("pruner", given.get("pruner", "median" if len(metrics) == 1 else "none"), PRUNERS)
+        if len(metrics) > 1 and pruner.name != "none":
+            raise UsageError("pruner: trials of several metrics cannot be pruned; take it out")
+        return cls(
+            metrics=metrics,
+            space=SearchSpace.read(given.get("space")),
+            sampler=Choice.read("sampler", given.get("sampler", "auto"), SAMPLERS),
+            pruner=pruner,
+            constraints=read_constraints(given.get("constraints")),
+            stop=EarlyStop.read(given.get("stop")),
+            seed=_seed(given.get("seed", 0)),
+        )
+
+
+def _metrics(given: Any) -> dict[str, Any]:
+    if not isinstance(given, Mapping) or not given:
+        raise UsageError("metrics: none given; name one, e.g. `metrics: {val/loss: minimize}`")
+    for name, direction in given.items():
+        if direction not in _DIRECTIONS:
+            near = nearest(str(direction), _DIRECTIONS)
+            raise UsageError(f"metrics.{name}: {direction!r} given{near}; allowed: {', '.join(_DIRECTIONS)}")
+    return dict(given)
+
+
+def _seed(given: Any) -> int:
+    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+        raise UsageError(f"seed: {given!r} given, a whole number from 0 on is needed")
+    return given
