@@ -21,11 +21,11 @@ $(STAMP): pyproject.toml requirements.lock
 	$(RUN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
 	touch $@
 
-demo: $(STAMP) ## train and test on bundled series, beside the rows to beat; export, register, promote and score the best
+demo: $(STAMP) ## train and test on bundled series, beside the rows to beat; export, register, promote and score the winner
 	$(RUN)/lightning-app compare $(CONFIGS)/co2_phase.yaml $(CONFIGS)/co2_ridge.yaml $(CONFIGS)/co2_seasonal.yaml $(CONFIGS)/co2_naive.yaml
 	$(RUN)/lightning-app compare $(CONFIGS)/sp500_patch.yaml $(CONFIGS)/sp500_ridge.yaml $(CONFIGS)/sp500_naive.yaml
 	rm -rf runs/demo
-	$(RUN)/lightning-app export best -c $(CONFIGS)/co2_phase.yaml --output runs/demo/package
+	$(RUN)/lightning-app export best -c $(CONFIGS)/co2_ridge.yaml --output runs/demo/package
 	$(RUN)/lightning-app package verify runs/demo/package
 	$(RUN)/lightning-app register runs/demo/package --name co2 --registry $(REGISTRY)
 	$(RUN)/lightning-app promote co2@1 --to champion --registry $(REGISTRY)

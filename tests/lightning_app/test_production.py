@@ -17,7 +17,7 @@ SHORT = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "5", "--t
 @pytest.mark.parametrize(
     "config",
     [
-        pytest.param("forecasting/co2_phase", marks=pytest.mark.slow),  # `make demo` does the same, and is tested
+        pytest.param("forecasting/co2_phase", marks=pytest.mark.slow),  # `make demo` does the same for co2_ridge
         "recurrent/topics_gru",
         "graph/digits_sage",
     ],
