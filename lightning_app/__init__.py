@@ -9,6 +9,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 from typing import Any as _Any
 
+from lightning_app import deferred_imports as _deferred_imports
 from lightning_app import module_search as _module_search
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _MODULES = {
 }
 
 _module_search.install()
+_deferred_imports.install()
 
 
 def __getattr__(name: str) -> _Any:

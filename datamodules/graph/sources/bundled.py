@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch_geometric import datasets
 from torch_geometric.data import Data
 from typing_extensions import override
@@ -55,6 +54,8 @@ class DigitsGraph(GraphSource):
 
     @override
     def load(self) -> Data:
+        from sklearn.datasets import load_digits  # a second, half of it scipy.stats
+
         images, digits = load_digits(return_X_y=True)
         size = len(images)
         squares = (images**2).sum(1)

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.model_selection import KFold, StratifiedKFold
 from typing_extensions import override
 
 from datamodules.graph.sources.flat_graphs import FlatGraphs
@@ -194,6 +193,8 @@ def _fold(graphs: FlatGraphs, index: int, num_folds: int, seed: int) -> tuple[np
     advice = "give data.split.num_folds a smaller number, or more graphs"
     if len(chosen) < num_folds:
         raise ValueError(f"data.split: {len(chosen)} labelled graphs do not fill {num_folds} folds; {advice}")
+    from sklearn.model_selection import KFold, StratifiedKFold  # a second, half of it scipy.stats
+
     if classes is None:
         folds = KFold(num_folds, shuffle=True, random_state=seed).split(chosen)
     else:
