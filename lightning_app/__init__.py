@@ -11,6 +11,7 @@ from typing import Any as _Any
 
 from lightning_app import deferred_imports as _deferred_imports
 from lightning_app import module_search as _module_search
+from lightning_app.version import __version__
 
 if TYPE_CHECKING:
     from lightning_app import cli
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from lightning_app.packaging import Package
     from lightning_app.registry import Registry
 
-__version__ = "0.1.0"
 __all__ = ["CardOptions", "Package", "Registry", "__version__", "build", "cli", "export", "load", "load_data"]
 
 _MODULES = {

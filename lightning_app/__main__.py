@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from importlib import import_module
 
-from lightning_app import __version__
 from lightning_app.config.shipped_configs import find_configs
 from lightning_app.module_search import working_folder
 from lightning_app.terminal import plain
+from lightning_app.version import __version__
 
 VERBS: dict[str, tuple[str, str]] = {
     "fit": ("lightning_app.cli:run", "Train a model; keeps the best and the last checkpoint in a run folder."),

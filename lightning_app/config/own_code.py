@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lightning_app.config.config_paths import imported_class
+from lightning_app.module_search import ROOT
 
-_ROOT = Path(__file__).resolve().parent.parent.parent
 _OURS = ("lightning_app", "models", "datamodules", "callbacks", "sweeps")
 _STANDARD = Path(sysconfig.get_path("stdlib")).resolve()
 _INSTALLED = {"site-packages", "dist-packages"}
@@ -45,7 +45,7 @@ def _source(module: str) -> Path | None:
     file = Path(name).resolve() if name else None
     if file is None or file.suffix != ".py" or not file.is_file() or _INSTALLED & {*file.parts}:
         return None
-    ours = (*(_ROOT / package for package in _OURS), _STANDARD)
+    ours = (*(ROOT / package for package in _OURS), _STANDARD)
     return None if any(file.is_relative_to(folder) for folder in ours) else file
 
 

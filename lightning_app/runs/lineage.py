@@ -8,14 +8,13 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
-from lightning_app import __version__
+from lightning_app.module_search import ROOT
+from lightning_app.version import __version__
 
 _PACKAGES = ("torch", "lightning", "torchmetrics", "jsonargparse", "wandb", "numpy", "polars")
-_ROOT = Path(__file__).resolve().parent.parent.parent
-_LOCK = _ROOT / "requirements.lock"
+_LOCK = ROOT / "requirements.lock"
 
 
 def describe_lineage(*, seed: int | None, data: dict[str, Any], parent: str | None) -> dict[str, Any]:
@@ -66,7 +65,7 @@ def framework_checkout() -> dict[str, str | None]:
         return {"commit": None, "dirty_diff": None}
     diff = _git("diff", "HEAD") or b""
     names = (_git("ls-files", "--others", "--exclude-standard", "-z") or b"").split(b"\0")
-    new = [path for name in names if name and (path := _ROOT / os.fsdecode(name)).is_file()]
+    new = [path for name in names if name and (path := ROOT / os.fsdecode(name)).is_file()]
     digest = hashlib.sha256(diff)
     for path in new:
         digest.update(os.fsencode(path))
@@ -77,7 +76,7 @@ def framework_checkout() -> dict[str, str | None]:
 
 def _git(*words: str) -> bytes | None:
     try:
-        answer = subprocess.run(["git", "-C", str(_ROOT), *words], capture_output=True, timeout=10, check=True)
+        answer = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip()

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning_app import __version__
 from lightning_app.config.config_changes import config_changes
 from lightning_app.config.config_paths import data_files
 from lightning_app.config.own_code import changed_modules, describe_own_code
 from lightning_app.errors import UsageError
 from lightning_app.runs.lineage import framework_checkout, framework_of
 from lightning_app.runs.run_folder import RunFolder
+from lightning_app.version import __version__
 
 ALLOW = "--allow_changed_data"
 

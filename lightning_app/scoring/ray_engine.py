@@ -8,15 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 
-import lightning_app
 from lightning_app.errors import UsageError
+from lightning_app.module_search import ROOT
 from lightning_app.scoring.answering import Answerer, AnswerPlan
 from lightning_app.scoring.engines import PART_ROWS
 from lightning_app.scoring.tables import TableFiles
 
 _BLOCK_BYTES = 8 << 20
 _READING_CPUS = 0  # actors may have taken all; and not what they need, or Ray would read and answer in one actor
-_ROOT = str(Path(lightning_app.__file__).resolve().parent.parent)
 
 
 class RayEngine:
@@ -79,7 +78,7 @@ def _ray_data() -> Any:
         raise UsageError("engine: ray is not installed: pip install 'lightning-r2p[scale]'") from error
     if not ray.is_initialized():
         # Workers import the code that is here, wherever the command was started; RAY_ADDRESS is Ray's own affair.
-        paths = [_ROOT, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         ray.init(
             log_to_driver=False,
             logging_level=logging.ERROR,

@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import Any
 
 from lightning_app.errors import UsageError
+from lightning_app.module_search import ROOT
 from sweeps.execution.address import ADDRESS
 
-_ROOT = str(Path(__file__).resolve().parent.parent.parent)  # the same code there as here
 _SPARE_SECONDS = 10.0
 """What the fork server may take beyond the time in which its trials are to stop."""
 _MAX_EARLY_DEATHS = 3
@@ -126,7 +126,7 @@ class TrialProcesses:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join([_ROOT, *filter(None, sys.path)])},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
                 start_new_session=True,  # Ctrl-C is for the coordinator, which ends trials in order
             )
         assert self._server.stdout is not None

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightning_app import __version__
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.format.signature import TensorSpec
 from lightning_app.packaging.runtime.graphs import GraphLayout
+from lightning_app.version import __version__
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature

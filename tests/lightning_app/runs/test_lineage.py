@@ -10,7 +10,7 @@ from lightning_app.runs import lineage
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A git checkout with one commit, taken for the project's own."""
-    monkeypatch.setattr(lineage, "_ROOT", tmp_path)
+    monkeypatch.setattr(lineage, "ROOT", tmp_path)
     (tmp_path / "code.py").write_text("x = 1\n")
     identity = ("-c", "user.name=a", "-c", "user.email=a@b.example")
     for words in (("init", "-q"), ("add", "."), (*identity, "commit", "-q", "-m", "first")):
@@ -40,7 +40,7 @@ def test_changed_and_new_files_are_seen_whatever_their_bytes(checkout: Path, fil
 
 
 def test_outside_a_checkout_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lineage, "_ROOT", tmp_path)
+    monkeypatch.setattr(lineage, "ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert code() == {"name": "lightning-r2p", "version": __version__, "commit": None, "dirty_diff": None}
 
