@@ -12,6 +12,19 @@ from benchmarks.measure import ROOT, alternate, median
 from benchmarks.page import table, verdict
 from tests.packages import LABELS, small_package
 
+NUM_KILLS = 20
+KILLED = (
+    ("export", "packaging/export/test_killed.py", "killed", f"{NUM_KILLS}"),
+    (
+        "register, promote, rollback",
+        "registry/promotion/test_kills.py",
+        "kill",
+        f"before every step, and {NUM_KILLS} at random",
+    ),
+    ("score", "scoring/test_score.py", "twenty_kills", f"{NUM_KILLS}"),
+)
+"""A step, the tests below tests/lightning_app that kill it, their names, and how often it is killed."""
+
 
 def first_answer() -> str:
     """A process that has imported nothing yet, until a package has answered."""
@@ -34,13 +47,9 @@ def first_answer() -> str:
 def half_states() -> str:
     """The tests that kill what changes something, each as a process of its own."""
     rows = []
-    for step, path, name, kills in (
-        ("export", "packaging/export/test_killed.py", "killed", "20"),
-        ("register, promote, rollback", "registry/test_kills.py", "kill", "before every step, and 20 at random"),
-        ("score", "scoring/test_score.py", "twenty_kills", "20"),
-    ):
+    for step, path, name, kills in KILLED:
         command = [sys.executable, "-m", "pytest", "-q", "-m", "slow or not slow", "-k", name]
-        environment = {**os.environ, "LIGHTNING_APP_KILLS": "20"}
+        environment = {**os.environ, "LIGHTNING_APP_KILLS": str(NUM_KILLS)}
         found = subprocess.run(
             [*command, f"tests/lightning_app/{path}"],
             cwd=ROOT,

@@ -1,10 +1,16 @@
 """The page of results is what its program writes, and says how long each section takes."""
 
+import ast
+import importlib
+from pathlib import Path
+
 import pytest
 
 from benchmarks.__main__ import SECTIONS, show_list
 from benchmarks.durations import ESTIMATES
 from benchmarks.earlier import EARLIER
+from benchmarks.measure import ROOT
+from benchmarks.production import KILLED
 from benchmarks.results_page import RESULTS, read_page, render_page
 
 
@@ -20,3 +26,21 @@ def test_every_section_is_listed_with_the_time_it_takes(capsys: pytest.CaptureFi
     assert "never timed" not in lines[-1]
     assert set(SECTIONS) >= set(EARLIER)
     assert set(SECTIONS) >= set(ESTIMATES)
+
+
+OURS = ("lightning_app", "models", "datamodules", "callbacks", "sweeps", "benchmarks", "tests")
+PROGRAMS = sorted((RESULTS.parent / "programs").glob("*.py"))
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
+def test_what_a_program_imports_of_this_project_is_there(program: Path) -> None:
+    for node in ast.walk(ast.parse(program.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in OURS:
+            module = importlib.import_module(node.module or "")
+            for name in node.names:
+                assert hasattr(module, name.name), f"{node.module}.{name.name}"
+
+
+def test_the_tests_that_sections_run_are_there() -> None:
+    for _, path, _, _ in KILLED:
+        assert (ROOT / "tests" / "lightning_app" / path).is_file()
