@@ -10,6 +10,7 @@ from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
+from lightning_app.atomic_write import replacing
 from lightning_app.errors.full_disk import names_full_disk
 from lightning_app.runs.run_folder import RunFolder
 
@@ -103,12 +104,10 @@ class History(Logger):
             self._write(rows)
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
-        partial = self.folder.history.with_suffix(".part")
-        with names_full_disk(self.folder.history), partial.open("w", newline="") as file:
+        with replacing(self.folder.history) as partial, partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
             writer.writerows(rows)
-        partial.replace(self.folder.history)
         self.num_rows = len(rows)
 
 

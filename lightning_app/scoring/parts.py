@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
+from lightning_app.atomic_write import sync_file
 from lightning_app.errors import UsageError
 from lightning_app.errors.full_disk import names_full_disk
 from lightning_app.scoring.answering import ReasonColumns
@@ -119,7 +120,7 @@ class OutputParts:
                 writer.close()
         for kind in ("rejected", "part"):  # the part says that both are whole
             if kind in self._writers:
-                _sync(self._folder.partial(kind))
+                sync_file(self._folder.partial(kind))
                 place = self._folder.place(kind, first=self._first, after=self.num_done)
                 self._folder.partial(kind).replace(place)
         self._writers = {}
@@ -218,15 +219,10 @@ class OutputParts:
                         for batch in file.iter_batches():
                             writer.write_batch(batch)
                 self._mark().write(writer)
-            _sync(partial)
+            sync_file(partial)
         self._check_place()  # again: the work took its time
         partial.replace(path)
 
 
 def _writer(path: Path, schema: pa.Schema) -> pa.parquet.ParquetWriter:
     return pa.parquet.ParquetWriter(path, schema, compression="zstd", compression_level=1)
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

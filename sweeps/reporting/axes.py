@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lightning_app.errors.full_disk import names_full_disk
+from lightning_app.atomic_write import replacing
 from sweeps.space.names import shortened, value_name
 from sweeps.space.search_space import Parameter
 
@@ -24,10 +24,8 @@ def new_figure(width: float, height: float) -> Any:
 
 def save(figure: Any, path: Path) -> Path:
     """Writes a figure so that a reader sees the old picture or the new one."""
-    partial = path.with_suffix(".part.png")
-    with names_full_disk(path):
+    with replacing(path) as partial:
         figure.savefig(partial, dpi=110)
-    partial.replace(path)
     return path
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 from optuna.trial import FrozenTrial, TrialState
 
-from lightning_app.errors.full_disk import names_full_disk
+from lightning_app.atomic_write import replacing
 from sweeps.reporting.outcome import measured, seconds_of, values_of, why
 from sweeps.reporting.ranking import is_feasible
 from sweeps.space.search_space import SearchSpace
@@ -64,10 +64,8 @@ def trial_table(
 
 def write_trials(table: pl.DataFrame, path: Path) -> None:
     """Writes the table so that a reader sees the old one or the new one."""
-    partial = path.with_suffix(".part")
-    with names_full_disk(path):
+    with replacing(path) as partial:
         table.write_parquet(partial)
-    partial.replace(path)
 
 
 def run_of(folder: Path, number: int) -> Path | None:

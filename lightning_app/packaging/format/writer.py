@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from lightning_app.atomic_write import sync_folder
 from lightning_app.errors import UsageError
 from lightning_app.errors.full_disk import names_full_disk
 from lightning_app.packaging.format.errors import PackageError
@@ -54,13 +55,13 @@ def write_package(
         content = replace(manifest, files=entries).to_json()
         Manifest.from_json(content)
         _write(partial / MANIFEST, content)
-        _sync_folder(partial)
+        sync_folder(partial)
         check_place(target, overwrite)  # again: writing took its time
         if target.exists():
             _exchange(partial, target)
         else:
             partial.rename(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     return target
 
 
@@ -152,11 +153,3 @@ def _exchange(new: Path, old: Path) -> None:
 def _sync(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lightning_app.atomic_write import write_whole
 from lightning_app.packaging.format.errors import PackageError
 from lightning_app.packaging.format.folder import read_folder
 from lightning_app.registry.storage.address import RegistryAddress
@@ -139,10 +140,7 @@ class Cache:
             snapshot: What it says.
         """
         self._registry.mkdir(parents=True, exist_ok=True)
-        path = self._registry / f"{name}.json"
-        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        partial.write_text(json.dumps(asdict(snapshot), indent=2, sort_keys=True) + "\n")
-        partial.replace(path)
+        write_whole(self._registry / f"{name}.json", json.dumps(asdict(snapshot), indent=2, sort_keys=True) + "\n")
 
     def _discard(self, path: Path) -> None:
         aside = path.with_name(f".{secrets.token_hex(8)}")

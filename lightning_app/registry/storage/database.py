@@ -1,13 +1,13 @@
 """The file of an embedded registry, made once and whole."""
 
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+
+from lightning_app.atomic_write import replacing
 
 
 def create_database(path: Path) -> None:
@@ -26,13 +26,10 @@ def create_database(path: Path) -> None:
     with FileLock(path.with_name(f".{path.name}.lock")):
         if path.exists():
             return
-        for left in path.parent.glob(f".{path.name}.partial-*"):  # of a process that was killed
+        for left in path.parent.glob(f".{'[0-9a-f]' * 8}.{path.name}*"):  # of a process that was killed
             left.unlink(missing_ok=True)
-        partial = path.with_name(f".{path.name}.partial-{secrets.token_hex(4)}")
-        _migrate(partial)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with replacing(path, durable=True) as partial:
+            _migrate(partial)
 
 
 def _migrate(path: Path) -> None:
