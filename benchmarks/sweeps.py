@@ -1,5 +1,6 @@
 """Sweeps: what a trial costs beyond its fit, what kills do to a study, and what a search finds."""
 
+import statistics
 from collections.abc import Callable
 
 from benchmarks.measure import ROOT, alternate, median, run
@@ -56,6 +57,20 @@ def sweep_kills() -> str:
     ) + table("|states|repeated parameters|best validation accuracy|s|", *rows)
 
 
+def sweep_journal() -> str:
+    """Eight processes that write to one journal, with our lock and with Optuna's."""
+    writers, writes, times = 8, 100, 3
+    (costs,) = alternate(times, ("sweep_journal", str(writers), str(writes)))
+    rows = []
+    for name, kind in (("Optuna's lock files", "optuna"), ("ours, a lock of the kernel", "ours")):
+        found = [cost.answer[kind] for cost in costs]
+        per_s, slowest = (statistics.median(answer[key] for answer in found) for key in ("per_s", "slowest_s"))
+        rows.append(f"{name}|{per_s:,.0f}|{slowest:.2f}")
+    return (
+        f"{writers} processes, {writes} synced writes each, one file on a local disk; medians of {times} processes.\n\n"
+    ) + table("|writes per s|slowest write, s", *rows)
+
+
 def sweep_gain() -> str:
     """Thirty trials of TPE on Cora."""
     answer = run("sweep_gain", config("graph/cora_gcn"), config("sweeps/cora_gcn"), "30").answer
@@ -76,5 +91,6 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "sweep_overhead": sweep_overhead,
     "sweep_speed": sweep_speed,
     "sweep_kills": sweep_kills,
+    "sweep_journal": sweep_journal,
     "sweep_gain": sweep_gain,
 }
