@@ -1,7 +1,7 @@
-"""The application: the command line, and everything that comes after training.
+"""Public API of the application: the command line and everything after training.
 
-What a notebook needs is here, and imported when it is first used: `build`, `load`, `load_data`, `export`, `Package`,
-`Registry`, `CardOptions`, and `cli.run`, the command line as a function.
+For notebooks and scripts: `build`, `load`, `load_data`, `export`, `Package`, `Registry`, `CardOptions`, and `cli.run`,
+the command line as a function. Each is imported on first access, so that `import lightning_app` stays cheap.
 """
 
 import os as _os
@@ -36,6 +36,7 @@ _module_search.install()
 _deferred_imports.install()
 
 
+# jsonargparse reads this variable at import; its deprecation warnings are not meant for our users.
 def __getattr__(name: str) -> _Any:
     # What jsonargparse says of its own future is not for users; it must stand before it is imported.
     _os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")

@@ -1,18 +1,18 @@
-"""What only a person can write on a model card."""
+"""Model card options: the sections that only a person can write."""
 
 from dataclasses import dataclass, fields
 
 
 @dataclass
 class CardOptions:
-    """Sections of the model card of what this config makes; a package without them cannot be promoted.
+    """Sections of the model card; a package in which a mandatory one is empty fails the `card` gate.
 
     Attributes:
         intended_use: What the model is for, and for whom.
-        out_of_scope: What it must not be used for.
-        limitations: Where it is known to fail.
-        ethical_considerations: Whom it may harm, and what was done about it.
-        license: Of the model, as Hugging Face names licences, e.g. `apache-2.0`.
+        out_of_scope: What the model must not be used for.
+        limitations: Known failure cases.
+        ethical_considerations: Whom the model may harm, and the mitigations.
+        license: License of the model as a Hugging Face identifier, e.g. `apache-2.0`; optional.
     """
 
     intended_use: str | None = None
@@ -23,6 +23,6 @@ class CardOptions:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Mandatory sections that are empty."""
+        """Names of the mandatory sections that are empty."""
         mandatory = [field.name for field in fields(self) if field.name != "license"]
         return tuple(name for name in mandatory if not (getattr(self, name) or "").strip())

@@ -1,4 +1,4 @@
-"""Who does something, and on which machine."""
+"""Identity of the current user: `user@host`, recorded with promotions, registered versions and output locks."""
 
 import getpass
 import platform
@@ -7,9 +7,9 @@ import platform
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # a container without a name for its user
+    except (OSError, KeyError):  # the user id of a container may have no entry in /etc/passwd
         return "unknown"
 
 
-WHO = f"{_user()}@{platform.node() or 'unknown'}"
-"""As the journal names people."""
+USER_AT_HOST = f"{_user()}@{platform.node() or 'unknown'}"
+"""User name and host name of this process."""

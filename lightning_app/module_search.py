@@ -1,8 +1,9 @@
-"""Module search: packages of ours with short names come first, modules of the working folder beside them.
+"""Import hook: this distribution's packages take precedence over a user's packages of the same name.
 
-`models`, `datamodules`, `callbacks` and `sweeps` are top-level packages of this distribution. A user's own folder of
-such a name, earlier on `sys.path`, would be imported in their place. Here ours are found first, and a submodule that
-ours lack (`models.mynet`) is looked for in the user's folder, then among ours that have moved.
+`models`, `datamodules`, `callbacks` and `sweeps` are top-level packages of this distribution. A folder of the same name
+in the user's working directory would otherwise shadow them on `sys.path`. With the hook, our packages are imported
+first; a submodule that they lack (`models.mynet`) is then looked up in the user's folder, and last among the modules
+that moved (`moved_modules`).
 """
 
 import os
@@ -21,10 +22,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class OwnPackagesFirst(MetaPathFinder):
-    """Finds our packages in our own folder, whatever `sys.path` says, and the user's submodules after ours."""
+    """Meta path finder that resolves our packages to our own folder regardless of the order of `sys.path`.
+
+    Submodules that our packages lack are searched in the user's package of the same name.
+    """
 
     def __init__(self) -> None:
-        self._told: set[Path] = set()
+        self._warned: set[Path] = set()
 
     def find_spec(
         self,
@@ -32,7 +36,7 @@ class OwnPackagesFirst(MetaPathFinder):
         path: Sequence[str] | None = None,
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
-        """The spec of one of our packages or of a submodule; None for anything else."""
+        """Finds the spec of one of our packages or of a submodule; None for any other module."""
         top, *inner = fullname.split(".")
         if top not in OWN_PACKAGES:
             return None
@@ -43,17 +47,17 @@ class OwnPackagesFirst(MetaPathFinder):
     def _of_user(self, fullname: str) -> ModuleSpec | None:
         parents = fullname.split(".")[:-1]
         for folder in folders_of_user(parents[0]):
-            found = PathFinder.find_spec(fullname, [str(folder.joinpath(*parents[1:]))])
-            if found is not None:
-                self._tell(folder, fullname)
-                return found
+            spec = PathFinder.find_spec(fullname, [str(folder.joinpath(*parents[1:]))])
+            if spec is not None:
+                self._warn_of_hidden_files(folder, fullname)
+                return spec
         return None
 
-    def _tell(self, folder: Path, fullname: str) -> None:
+    def _warn_of_hidden_files(self, folder: Path, fullname: str) -> None:
         hidden = _hidden_files(folder)
-        if folder in self._told or not hidden or os.environ.get("LOCAL_RANK", "0") != "0":
+        if folder in self._warned or not hidden or os.environ.get("LOCAL_RANK", "0") != "0":
             return
-        self._told.add(folder)
+        self._warned.add(folder)
         print(  # noqa: T201
             f"warning: {fullname} is taken from {folder}; not used from there, because lightning_app has its own: "
             f"{', '.join(hidden)}. Rename them, or your folder, if you need them",
@@ -62,7 +66,7 @@ class OwnPackagesFirst(MetaPathFinder):
 
 
 def _hidden_files(folder: Path) -> list[str]:
-    """Files and folders of a user's package that ours of the same name hide."""
+    """Modules of a user's package that cannot be imported because ours has a module of the same name."""
     ours = ROOT / folder.name
     hidden = []
     for path in sorted(folder.iterdir()):
@@ -73,23 +77,23 @@ def _hidden_files(folder: Path) -> list[str]:
 
 
 def folders_of_user(package: str) -> list[Path]:
-    """Folders on `sys.path` that have the name of one of our packages and are not ours.
+    """Finds folders on `sys.path` that have the name of one of our packages, without our own.
 
     Args:
         package: One of `OWN_PACKAGES`.
     """
-    found = (Path(entry or ".").absolute() / package for entry in sys.path)
-    return [folder for folder in dict.fromkeys(found) if folder.is_dir() and folder.resolve() != ROOT / package]
+    candidates = (Path(entry or ".").absolute() / package for entry in sys.path)
+    return [folder for folder in dict.fromkeys(candidates) if folder.is_dir() and folder.resolve() != ROOT / package]
 
 
 def advice_on_ambiguous(name: str) -> str:
-    """What to do where a class was named under a package of ours, and the user has a folder or file of that name.
+    """Advice for a class path that may mean our package or the user's package of the same name.
 
     Args:
-        name: Path of the class, `models.Net`.
+        name: Class path that could not be imported, e.g. `models.Net`.
 
     Returns:
-        One sentence; empty where nothing is ambiguous.
+        One sentence, or an empty string if the path is not ambiguous.
     """
     top, _, inner = name.partition(".")
     if top not in OWN_PACKAGES:
@@ -98,18 +102,18 @@ def advice_on_ambiguous(name: str) -> str:
     if folders:
         class_name = inner.rpartition(".")[2]
         return (
-            f"{top} is lightning_app's own package, of yours, {folders[0]}, only files are seen that have no namesake "
-            f"in it: give {top}.<file>.{class_name}, or rename your folder"
+            f"{top} is lightning_app's own package; of your folder {folders[0]}, only files that have no namesake in "
+            f"it can be imported: give {top}.<file>.{class_name}, or rename your folder"
         )
     file = next((path for entry in sys.path if (path := Path(entry or ".").absolute() / f"{top}.py").is_file()), None)
     return "" if file is None else f"{top} is lightning_app's own package, which hides {file}: rename your file"
 
 
 def install() -> None:
-    """Puts the finder in front of all others, once.
+    """Puts the finder first in `sys.meta_path`; repeated calls have no effect.
 
     Raises:
-        ImportError: A package of a user was already imported under one of our names.
+        ImportError: A user's package has already been imported under one of our names.
     """
     for name in OWN_PACKAGES:
         module = sys.modules.get(name)
@@ -117,7 +121,7 @@ def install() -> None:
             where = getattr(module, "__file__", None) or list(getattr(module, "__path__", ()))
             raise ImportError(
                 f"{name!r} is already imported from {where}, and lightning_app has a package of that name: import "
-                "lightning_app first (yours is then found by its files, e.g. models.mynet), or rename yours"
+                "lightning_app first (yours is then imported by its files, e.g. models.mynet), or rename yours"
             )
     if not any(isinstance(finder, OwnPackagesFirst) for finder in sys.meta_path):
         sys.meta_path.insert(0, OwnPackagesFirst())
@@ -130,7 +134,7 @@ def _is_ours(module: ModuleType, name: str) -> bool:
 
 @contextmanager
 def working_folder() -> Iterator[None]:
-    """Modules of the working folder can be imported meanwhile, as under `python -m`; not where Python is told `-P`."""
+    """Adds the working directory to `sys.path` for the duration of the block, except under `python -P`."""
     here = str(Path.cwd())
     known = {str(Path(entry or ".").absolute()) for entry in sys.path}
     if sys.flags.safe_path or here in known:

@@ -1,4 +1,4 @@
-"""Moved modules: class paths of old configs, run folders and packages that name a module where it was before."""
+"""Moved modules: import paths in old configs, run folders and packages that name a module's former location."""
 
 import sys
 from collections.abc import Mapping
@@ -32,14 +32,17 @@ _MOVED: Mapping[str, Mapping[str, str]] = {
         ),
     },
 }
-"""By package: the folder that its modules went to."""
+"""Package -> subfolder -> names of the modules that moved into it."""
 
 
 def moved_spec(name: str) -> ModuleSpec | None:
-    """The spec of a module that has moved; it loads the module where it is now. None for any other name.
+    """Finds the spec of a moved module; importing it loads the module from its present location.
 
     Args:
-        name: Import path of a module, `models.forecaster`.
+        name: Former import path of a module, e.g. `models.forecaster`.
+
+    Returns:
+        The spec, or None if no module of that name has moved.
     """
     package, _, module = name.rpartition(".")
     for folder, modules in _MOVED.get(package, {}).items():
@@ -49,7 +52,7 @@ def moved_spec(name: str) -> ModuleSpec | None:
 
 
 class _MovedModule(Loader):
-    """Loads the module of another name, once: classes are the same by either name."""
+    """Loader that returns the module at the new path, so that both paths give the same class objects."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -60,5 +63,5 @@ class _MovedModule(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._spec  # Python has put that of the old name in its place
+        module.__spec__ = self._spec  # the import system has replaced it with the spec of the former name
         sys.modules[self.name] = module

@@ -1,4 +1,4 @@
-"""Notebook: models and data of configs and checkpoints as Python objects, and packages of such objects."""
+"""Notebook API: models and data modules of configs and checkpoints as objects, and packages made from them."""
 
 import copy
 import re
@@ -26,20 +26,20 @@ from models.trusted_classes import TrustedClasses
 
 
 def build(config: str, *options: str) -> tuple[BaseModule, BaseDataModule]:
-    """Makes model and data of a config, for a `Trainer` of your own; no run folder is made.
+    """Builds the untrained model and the data module of a config, without creating a run folder.
 
-    Checkpoints of that trainer hold the config of the model, so that `load` needs nothing else.
+    A checkpoint saved by any `Trainer` that fits this model contains the model's config, so `load` can restore it.
 
     Args:
-        config: A config file, or the name of one that comes along, such as `forecasting/co2_phase`.
-        options: Words as on the command line: `"--model.network.hidden_size", "8"`.
+        config: Config file, or the name of a shipped one, e.g. `forecasting/co2_phase`.
+        options: Overrides as on the command line: `"--model.network.hidden_size", "8"`.
 
     Returns:
         model: Untrained.
-        datamodule: Its data.
+        datamodule: Not set up yet.
 
     Raises:
-        ValueError: The config or an option is wrong.
+        ValueError: The config or an option is invalid.
     """
     quiet()
     built = _BuiltFromConfig(["-c", config, *options])
@@ -47,14 +47,14 @@ def build(config: str, *options: str) -> tuple[BaseModule, BaseDataModule]:
 
 
 def load(source: str | Path) -> BaseModule:
-    """The model of a run folder or a checkpoint, in evaluation on the CPU; its data are not read.
+    """Loads the model of a run folder or checkpoint in evaluation mode on the CPU, without reading its data.
 
     Args:
-        source: A run folder (its best checkpoint, else the last), or a checkpoint.
+        source: Run folder (takes its best checkpoint, else the last one) or checkpoint file.
 
     Raises:
         ValueError: There is no checkpoint, it is damaged, it names code that is not trusted (import its module first),
-            or it was saved by a `Trainer` in code, which does not store the network.
+            or it was saved by a `Trainer` in user code, which does not store the network.
     """
     path = checkpoint_of(str(source))
     if path.is_dir():
@@ -67,8 +67,8 @@ def load(source: str | Path) -> BaseModule:
     class_path = stored.get("_class_path")
     if class_path is None:
         raise UsageError(
-            f"source: {path} was saved by a Trainer in code, so the class of its model and what was given to it are "
-            "not in it: MyModule.load_from_checkpoint(path, network=..., loss=...), or make the model by "
+            f"source: {path} was saved by a Trainer in code, so the class of its model and its arguments are not in "
+            "it: MyModule.load_from_checkpoint(path, network=..., loss=...), or make the model by "
             "lightning_app.build next time"
         )
     rule = TrustedClasses()
@@ -82,14 +82,14 @@ def load(source: str | Path) -> BaseModule:
 
 
 def load_data(run: str | Path, *options: str) -> BaseDataModule:
-    """The data module of a run folder, as its config has it.
+    """Builds the data module of a run folder from its recorded config.
 
     Args:
-        run: The folder, or a checkpoint in it.
-        options: Words as on the command line that override the config: `"--data.series.path", "new.csv"`.
+        run: Run folder, or a checkpoint in it.
+        options: Overrides as on the command line: `"--data.series.path", "new.csv"`.
 
     Raises:
-        ValueError: It is no run folder, or its data are not there.
+        ValueError: `run` is no run folder, or its data files are missing.
     """
     checkpoint = checkpoint_of(str(run))
     if run_folder_of(checkpoint) is None:
@@ -108,26 +108,27 @@ def export(
     sample: int = 2000,
     overwrite: bool = False,
 ) -> Package:
-    """Makes a package of a module that was trained in a notebook; `lightning-app export` does it of a checkpoint.
+    """Packages a module that was trained in a notebook; `lightning-app export` does the same for a checkpoint.
 
     Args:
-        module: The trained module; it is copied, and stays as and where it is.
-        datamodule: The data on whose test split package and module are compared.
+        module: Trained module; a copy is exported, and the module keeps its device and mode.
+        datamodule: Data module whose test split is used to compare the package with the module.
         output: Folder of the package.
-        name: Of the package.
-        card: Sections of the model card; a package without them cannot be promoted.
-        sample: Most rows of the reference sample.
-        overwrite: Replace a package that is there.
+        name: Name of the package.
+        card: Sections of the model card; a package without them fails the `card` gate.
+        sample: Maximum number of rows in the reference sample.
+        overwrite: Replace an existing package.
 
     Returns:
         The package, verified and loaded.
 
     Raises:
-        ValueError: The module cannot be exported, or the package does not answer as it does; nothing is written.
+        ValueError: The module cannot be exported, or the outputs of the package differ from the module's; nothing is
+            written.
     """
-    for given, kind in ((module, BaseModule), (datamodule, BaseDataModule)):
-        if not isinstance(given, kind):
-            raise UsageError(f"export: {type(given).__name__} given, a {kind.__name__} is needed")
+    for argument, kind in ((module, BaseModule), (datamodule, BaseDataModule)):
+        if not isinstance(argument, kind):
+            raise UsageError(f"export: {type(argument).__name__} given, a {kind.__name__} is needed")
     if sample < 1:
         raise UsageError(f"sample: {sample} given, at least 1 is needed")
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
@@ -139,7 +140,7 @@ def export(
 
 
 def _copy(module: BaseModule) -> BaseModule:
-    """A copy for evaluation on the CPU, without the trainer."""
+    """Copies a module to the CPU in evaluation mode, without its trainer."""
     trainer, module._trainer = module._trainer, None
     try:
         return copy.deepcopy(module).cpu().eval()
@@ -148,7 +149,7 @@ def _copy(module: BaseModule) -> BaseModule:
 
 
 def _config_of(module: BaseModule, datamodule: BaseDataModule) -> dict[str, Any]:
-    """What is known of the config: all of a model that was made from one, else class names and plain arguments."""
+    """The model's full config if it was built from one, else its class paths and plain constructor arguments."""
     arguments = {key: value for key, value in dict(module.hparams).items() if not key.startswith("_")}
     class_path = module.hparams.get("_class_path", _path_of(module))
     network = {slot: {"class_path": _path_of(part)} for slot, part in module.named_children() if slot not in arguments}
@@ -164,14 +165,14 @@ def _path_of(value: object) -> str:
 
 
 class _BuiltFromConfig(AppCLI):
-    """Model and data as `fit` would make them; nothing is run, and nothing is written."""
+    """CLI that builds model and data module as `fit` would, but runs nothing and writes nothing."""
 
     def __init__(self, args: list[str]) -> None:
         super().__init__(["fit", *args])
 
     @override
     def before_instantiate_classes(self) -> None:
-        """Nothing: no run folder is made."""
+        """Creates no run folder."""
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -179,4 +180,4 @@ class _BuiltFromConfig(AppCLI):
 
     @override
     def _run_subcommand(self, subcommand: str) -> None:
-        """Nothing."""
+        """Runs nothing."""

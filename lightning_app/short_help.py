@@ -1,4 +1,4 @@
-"""Short help: one screen for fit, validate, test and predict, whose parser knows some six hundred lines of options."""
+"""Short help: one screen for fit, validate, test and predict, whose full parser has about 600 lines of options."""
 
 import textwrap
 from itertools import groupby
@@ -11,34 +11,34 @@ TRAINS = {
     "test": "--ckpt_path runs/co2_phase/<run>/checkpoints/best.ckpt",
     "predict": "-c forecasting/co2_phase --ckpt_path best",
 }
-"""The verbs, each with an example."""
+"""Verbs with a short page, each with its example."""
 _CONFIG = "the experiment; with several, later ones win"
 _OPTIONS = (
     ("-c, --config CONFIG", _CONFIG),
-    ("--ckpt_path FILE", "a checkpoint; best or last of the newest run of that name"),
-    ("--seed_everything N", "the seed"),
+    ("--ckpt_path FILE", "checkpoint; or 'best' or 'last' of the newest run of that name"),
+    ("--seed_everything N", "random seed"),
     ("--trainer.max_epochs N", "and every other argument of Lightning's Trainer"),
     ("--trainer.callbacks+=NAME", "one more callback, yours as file.Class"),
     ("--model.optimizer.lr X", "and every other argument of the model"),
     ("--model.network NAME", "another network, yours as file.Class"),
     ("--data.batch_size N", "and every other argument of the data module"),
-    ("--run.name NAME", "of the experiment; --run.root FOLDER, --run.wandb disabled"),
+    ("--run.name NAME", "name of the experiment; --run.root FOLDER, --run.wandb disabled"),
     ("--card.intended_use TEXT", "and the other sections of the model card"),
-    ("--print_config", "print what would run, and stop"),
+    ("--print_config", "print the resolved config, and stop"),
 )
 _MORE = (
-    ("--model.help CLASS", "arguments of a class of models; --data.help CLASS"),
-    ("--model CLASS --model.network.help CLASS", "arguments of a network in it"),
+    ("--model.help CLASS", "arguments of a model class; --data.help CLASS"),
+    ("--model CLASS --model.network.help CLASS", "arguments of a network class"),
     ("--help all", "every option"),
 )
 
 
 def short_help(verb: str, purpose: str) -> str:
-    """The page of a verb.
+    """Renders the short help page of a verb.
 
     Args:
         verb: One of `TRAINS`.
-        purpose: What it does.
+        purpose: One line on what the verb does.
     """
     width = max(len(option) for option, _ in _OPTIONS)
     options = [f"  {option:<{width}}  {text}" for option, text in _OPTIONS]
@@ -51,7 +51,7 @@ def short_help(verb: str, purpose: str) -> str:
         "options:",
         *options,
         "",
-        "CONFIG is a file, or the name of one that comes along:",
+        "CONFIG is a file, or the name of a shipped one:",
         *_known_configs(),
         "",
         "more:",
@@ -63,7 +63,7 @@ def short_help(verb: str, purpose: str) -> str:
 
 
 def _known_configs() -> list[str]:
-    """A line for each folder of configs that a fit can take."""
+    """One wrapped line per folder of shipped configs that `fit` accepts."""
     lines = []
     for folder, names in groupby(shipped_names(), key=lambda name: name.split("/")[0]):
         if folder in ("gates", "sweeps"):

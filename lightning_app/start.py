@@ -1,7 +1,7 @@
-"""`python -m lightning_app.start MODULE ...`: runs a module of ours as a program, from any folder.
+"""Launcher: `python -m lightning_app.start MODULE ...` runs one of our modules as a program from any folder.
 
-`python -m sweeps.execution.fork_server` would take a folder `sweeps` of the user for ours: `-m` looks in the working
-folder before any module of ours can say where to look.
+`python -m sweeps.execution.fork_server` would run a user's folder `sweeps` instead of ours, because `-m` searches the
+working directory before our import hook (`module_search`) is installed.
 """
 
 import runpy

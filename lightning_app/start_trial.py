@@ -1,6 +1,6 @@
-"""`python -m lightning_app.start_trial fit ...`: a further rank of a trial, with the command line of the first one.
+"""Launcher of further ranks of a sweep trial: `python -m lightning_app.start_trial fit ...`.
 
-A module of its own beside `lightning_app.start`, so that the command of a run is written down without a module's name.
+Separate from `lightning_app.start` so that the command line recorded for a run contains no module name.
 """
 
 import runpy

@@ -1,9 +1,8 @@
-"""Terminal: the one place that decides how wide and how commands print, and JSON in place of tables.
+"""Terminal output: width and escaping of everything that commands print, and JSON instead of tables.
 
-A terminal has its own width; where it is narrow, cells go on in the next line and no word is lost. Elsewhere (a pipe, a
-file) a line of a table is a line of text, however long, unless `COLUMNS` is set. Text of strangers is shown as it is,
-and never carried out: names, labels, reasons and values of packages, registries and tables may hold escape codes, which
-move the cursor, set the window's title or hide text, and Rich's markup.
+On a terminal, tables fit its width and long cells wrap, so no text is lost. Elsewhere (pipe, file) each row is one
+line, however long, unless `COLUMNS` is set. Names, labels, reasons and values from packages, registries and tables are
+untrusted: escape codes that move the cursor, set the window title or hide text, and Rich markup, are printed literally.
 """
 
 import json
@@ -19,28 +18,28 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _WIDE = 10_000
-"""Columns of what is no terminal."""
+"""Width in columns where the output is no terminal."""
 
-_TURNING = (0x061C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-"""Turn the direction of what follows, or end the line."""
+_BIDIRECTIONAL = (0x061C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""Code points that change the direction of the text after them, or end the line."""
 _SHOWN = {code: f"\\x{code:02x}" for code in (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0))}
-_SHOWN |= {code: f"\\u{code:04x}" for code in _TURNING}
+_SHOWN |= {code: f"\\u{code:04x}" for code in _BIDIRECTIONAL}
 
 
 def plain(text: str) -> str:
-    """A text with its control characters written out; lines and tabs stay.
+    """Escapes control characters in a text; line breaks and tabs stay.
 
     Args:
-        text: Whatever it is.
+        text: Untrusted text.
     """
     return text.translate(_SHOWN).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def plain_console(*, stderr: bool = False) -> "Console":
-    """The console of a command: prints text as it stands, in tables too, without markup and escape codes.
+    """A console that prints text literally, also in tables: no markup, no escape codes.
 
     Args:
-        stderr: Print there.
+        stderr: Print to stderr instead of stdout.
     """
     from rich.console import Console
 
@@ -54,10 +53,10 @@ def plain_console(*, stderr: bool = False) -> "Console":
 
 
 def show(*tables: "Table") -> None:
-    """Prints tables; no cell is cut.
+    """Prints tables to stdout without truncating any cell.
 
     Args:
-        tables: In their order.
+        tables: Tables, printed in this order.
     """
     for table in tables:
         for column in table.columns:
@@ -66,14 +65,14 @@ def show(*tables: "Table") -> None:
         with console.capture() as captured:
             console.print(table)
         for line in captured.get().splitlines():
-            print(line.rstrip())  # noqa: T201  # Rich pads each line to the longest
+            print(line.rstrip())  # noqa: T201  # Rich pads each line to the width of the longest
 
 
 def print_json(value: Any) -> None:
-    """Prints plain data as JSON, numbers that are not finite as null.
+    """Prints data as indented JSON on stdout; numbers that are not finite become null.
 
     Args:
-        value: Mappings, lists, texts, numbers; anything else as text.
+        value: Mappings, lists, strings and numbers; anything else is converted to a string.
     """
     print(json.dumps(_finite(value), indent=2, default=str))  # noqa: T201
 
@@ -88,10 +87,10 @@ def _finite(value: Any) -> Any:
 
 @contextmanager
 def only_result(as_json: bool) -> Iterator[None]:
-    """Where JSON was asked for, everything else that is printed meanwhile goes to stderr.
+    """Redirects stdout to stderr inside the block if the result is to be JSON, so that stdout holds nothing else.
 
     Args:
-        as_json: Whether it was.
+        as_json: Whether JSON was asked for.
     """
     if not as_json:
         yield

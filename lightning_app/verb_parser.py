@@ -1,4 +1,4 @@
-"""The command line of the verbs that run others: their own arguments, then `--`, then options for each fit."""
+"""Argument parser of verbs outside LightningCLI: their own arguments, then `--`, then options for each fit."""
 
 import argparse
 from typing import NoReturn
@@ -9,13 +9,13 @@ from lightning_app.errors import UsageError, nearest
 
 
 class VerbParser(argparse.ArgumentParser):
-    """Parses `lightning-app VERB ... -- OPTION ...`; wrong usage is an exception, as everywhere.
+    """Parses `lightning-app VERB ... -- OPTION ...`; invalid usage raises `UsageError` instead of exiting.
 
     Args:
         verb: Name of the verb.
-        description: What it does.
-        epilog: What words after `--` are for.
-        trusts: Whether it takes `--trust`, for the configs that it reads.
+        description: Text of the help page.
+        epilog: What the words after `--` are for.
+        trusts: Whether to accept `--trust`, for verbs that read configs or checkpoints.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class VerbParser(argparse.ArgumentParser):
         epilog: str = "Words after -- go to each fit.",
         trusts: bool = False,
     ) -> None:
-        # argparse would take --overwrit for --overwrite: a typo must not be a guess.
+        # With abbreviations argparse would accept the typo --overwrit as --overwrite.
         super().__init__(prog=f"lightning-app {verb}", description=description, epilog=epilog, allow_abbrev=False)
         self.verb = verb
         self.set_defaults(trust=[])
@@ -35,15 +35,19 @@ class VerbParser(argparse.ArgumentParser):
             self.add_argument("--trust", action="append", default=[], metavar="MODULE", help=help_text)
 
     def split(self, args: list[str]) -> tuple[argparse.Namespace, list[str]]:
-        """Its own arguments, and the words after `--`.
+        """Splits a command line into the verb's own arguments and the words after `--`.
 
         Args:
-            args: The command line, verb first.
+            args: Command line, verb first.
+
+        Returns:
+            arguments: Parsed arguments of the verb.
+            options: `--trust` options, then the words after `--`.
         """
         words = args[1:]
         end = words.index("--") if "--" in words else len(words)
-        given = self.parse_args(words[:end])
-        return given, [*(word for module in given.trust for word in ("--trust", module)), *words[end + 1 :]]
+        arguments = self.parse_args(words[:end])
+        return arguments, [*(word for module in arguments.trust for word in ("--trust", module)), *words[end + 1 :]]
 
     @override
     def error(self, message: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Words of a command line in the order in which they count: the verb, config files, options."""
+"""Order of command-line words: verb first, then config files, then options, so that options override configs."""
 
 import re
 from collections.abc import Collection
@@ -13,11 +13,11 @@ _CONFIG = ("-c", "--config")
 
 
 def verb_first(words: list[str], verbs: Collection[str]) -> list[str]:
-    """Moves the verb to the front of `--config FILE VERB ...`, as LightningCLI takes it.
+    """Moves the verb to the front of `--config FILE VERB ...`, an order that LightningCLI accepts.
 
     Args:
-        words: A command line.
-        verbs: What can be a verb.
+        words: Command line.
+        verbs: Names of all verbs.
     """
     position = 0
     while position < len(words) and words[position].partition("=")[0] in _CONFIG:
@@ -28,17 +28,17 @@ def verb_first(words: list[str], verbs: Collection[str]) -> list[str]:
 
 
 def configs_first(args: list[str], *, verbs: Collection[str], folder: Path) -> list[str]:
-    """Puts config files before options, so that an option wins over a file wherever it stands.
+    """Puts config files before options, so that an option overrides every file wherever it stands.
 
-    A file with a section per verb (`fit: {trainer: ...}`) is replaced by the section of this verb.
+    A file with one section per verb (`fit: {trainer: ...}`) is replaced by its section for this verb.
 
     Args:
-        args: The command line, verb first.
-        verbs: What sections can be called.
-        folder: Where a section is written to.
+        args: Command line, verb first.
+        verbs: Allowed section names.
+        folder: Scratch folder for the rewritten config files.
 
     Raises:
-        UsageError: A file has sections, and none for this verb.
+        UsageError: A file has sections, but none for this verb.
     """
     verb = args[0]
     configs: list[str] = []
@@ -55,22 +55,22 @@ def configs_first(args: list[str], *, verbs: Collection[str], folder: Path) -> l
 
 
 def _presets_behind_class(configs: list[str], folder: Path) -> list[str]:
-    """Lets `data` of a preset count that stands before the file which names the class of the data.
+    """Moves the `data.init_args` of a preset behind the file that names the class of the data module.
 
-    jsonargparse takes `data: {init_args: {...}}` for the base class, and drops it when a later file names the class.
-    Here that part of the preset comes behind the later file, without what the later file says itself.
+    jsonargparse assigns `data: {init_args: {...}}` to the base class, and drops it when a later file names the class.
+    Keys that the later file sets itself keep its values.
     """
     contents = [_read(Path(word)) if word not in _CONFIG else None for word in configs]
     files = [content if isinstance(content, dict) else {} for content in contents]
     sections = [file.get("data") for file in files]
-    named = next((place for place, section in enumerate(sections) if _names_class(section)), 0)
+    named = next((index for index, section in enumerate(sections) if _names_class(section)), 0)
     ordered, parts = list(configs), []
-    for place, section in enumerate(sections[:named]):
+    for index, section in enumerate(sections[:named]):
         if isinstance(section, dict) and isinstance(section.get("init_args"), dict):
             rest = _without(section["init_args"], (sections[named] or {}).get("init_args") or {})
-            others = {key: value for key, value in files[place].items() if key != "data"}
-            ordered[place] = _write(folder / f"{place}-preset", configs[place], others)
-            parts += ["--config", _write(folder / f"{place}-data", configs[place], {"data": {"init_args": rest}})]
+            others = {key: value for key, value in files[index].items() if key != "data"}
+            ordered[index] = _write(folder / f"{index}-preset", configs[index], others)
+            parts += ["--config", _write(folder / f"{index}-data", configs[index], {"data": {"init_args": rest}})]
     return [*ordered[: named + 1], *parts, *ordered[named + 1 :]]
 
 
@@ -79,7 +79,7 @@ def _names_class(section: Any) -> bool:
 
 
 def _without(values: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
-    """Values that the others do not hold."""
+    """`values` without the keys that `others` sets, nested."""
     kept: dict[str, Any] = {}
     for name, value in values.items():
         if name not in others:
@@ -96,18 +96,20 @@ def _write(folder: Path, path: str, config: dict[str, Any]) -> str:
 
 
 def with_given_paths(message: str, args: list[str], *, folder: Path) -> str:
-    """Names the user's config in a message about what was written anew from it; its lines are not the same.
+    """Replaces paths of rewritten config files in an error message by the user's own paths.
+
+    Line numbers are removed, because they differ between the two files.
 
     Args:
-        message: An error.
-        args: The command line, as it was given.
-        folder: As of `configs_first`.
+        message: Error message.
+        args: Command line as the user typed it.
+        folder: Scratch folder, see `configs_first`.
     """
 
-    def given(match: re.Match[str]) -> str:
+    def users_path(match: re.Match[str]) -> str:
         return next((word for word in args if Path(word).name == match.group(1)), match.group(1))
 
-    return re.sub(rf"{re.escape(str(folder))}/[^/]+/([^:]+):\d+", given, message)
+    return re.sub(rf"{re.escape(str(folder))}/[^/]+/([^:]+):\d+", users_path, message)
 
 
 def _section(path: str, verb: str, verbs: Collection[str], folder: Path) -> str:
@@ -123,4 +125,4 @@ def _read(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError, UnicodeDecodeError):
-        return None  # the parser says what is wrong with it
+        return None  # the parser reports what is wrong with the file

@@ -1,4 +1,4 @@
-"""`lightning-app compare`: fits and tests several configs under one protocol, and puts them into one table."""
+"""Comparison: `lightning-app compare` fits and tests several configs under one protocol and writes one table."""
 
 import json
 import statistics
@@ -27,12 +27,13 @@ from models.trusted_classes import TrustedClasses
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a test is a test of; rows of one table agree in all of it.
+    """Evaluation protocol of a test; all rows of one table must agree in it.
 
     Attributes:
-        name: Name of the data's protocol, if it has one.
-        data: What data the protocol is of, where it has a name.
-        split: Which of a protocol's splits each fit takes; None where it has one, or where the fits go through them.
+        name: Name of the data module's protocol, None if it has none.
+        data: Data set of a named protocol.
+        split: Index of the published split that each fit uses; None if the protocol has a single split, or if the fits
+            iterate over all of them.
     """
 
     name: str | None
@@ -46,19 +47,19 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Row:
-    """What one config came to, as means over the seeds or splits.
+    """Result of one config, averaged over seeds or splits.
 
     Attributes:
         name: Stem of the config file.
-        parameters: Numbers that the fit finds.
-        metrics: Metric name to mean value; validation and test.
-        spread: Metric name to standard deviation over the seeds or splits; empty for a single fit.
-        fit_seconds: Wall seconds of the fit.
-        cpu_seconds: CPU seconds of the fit.
+        parameters: Number of fitted parameters.
+        metrics: Metric name to mean value; validation and test metrics.
+        spread: Metric name to standard deviation over seeds or splits; empty for a single fit.
+        fit_seconds: Mean wall-clock seconds per fit.
+        cpu_seconds: Mean CPU seconds per fit.
         folders: Run folders, one per seed or split.
-        protocol: Name of the data's protocol, if it has one.
-        epoch: The epoch that was chosen by the mean curve over the splits, from 0; None under other protocols.
-        split: Which of the protocol's splits each fit took, see `Protocol`.
+        protocol: Name of the protocol, None if it has none.
+        epoch: Epoch selected by the mean curve over folds, from 0; None under other protocols.
+        split: See `Protocol`.
     """
 
     name: str
@@ -77,7 +78,7 @@ def run(args: list[str]) -> None:
     """Runs the verb; see `--help`.
 
     Args:
-        args: The command line, verb first. Words after `--` go to each fit.
+        args: Command line, verb first. Words after `--` are passed to each fit.
     """
     parser = VerbParser("compare", description=__doc__, trusts=True)
     parser.add_argument("configs", nargs="+", help="config files, in the order of the table's rows")
@@ -86,29 +87,31 @@ def run(args: list[str]) -> None:
     again.add_argument("--splits", type=int, default=0, help="repeat each fit with data.split.index 0 to SPLITS - 1")
     parser.add_argument("--root", default="runs", help="folder of all runs")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON, and all else on stderr")
-    given, options = parser.split(args)
-    given.configs = [find_config(config, option="configs") for config in given.configs]
-    if given.splits < 0:
-        raise UsageError(f"splits: {given.splits} given, at least 1 is needed")
-    repeats = [["--seed_everything", str(seed)] for seed in given.seeds]
-    repeats += [["--data.split.init_args.index", str(index)] for index in range(given.splits)]
+    arguments, options = parser.split(args)
+    arguments.configs = [find_config(config, option="configs") for config in arguments.configs]
+    if arguments.splits < 0:
+        raise UsageError(f"splits: {arguments.splits} given, at least 1 is needed")
+    repeats = [["--seed_everything", str(seed)] for seed in arguments.seeds]
+    repeats += [["--data.split.init_args.index", str(index)] for index in range(arguments.splits)]
     repeats = repeats or [[]]
     quiet()
-    for config in given.configs:
+    for config in arguments.configs:
         check_config(config, [*options, *repeats[-1]])
-    # The last split: if there are fewer, it is said before hours of training, not after.
-    protocol = one_protocol(given.configs, options=[*options, *repeats[-1]])
-    if given.splits:
+    # Checked with the last split: too few splits are reported before hours of training.
+    protocol = one_protocol(arguments.configs, options=[*options, *repeats[-1]])
+    if arguments.splits:
         protocol = replace(protocol, split=None)
-    if is_xu_protocol(protocol.name) and given.splits < 2:
+    if is_xu_protocol(protocol.name) and arguments.splits < 2:
         raise UsageError(f"splits: {protocol.name} is a mean curve over folds; give --splits, e.g. --splits 10")
-    options = [*options, "--run.root", given.root]
-    with only_result(given.json):
-        rows = [compare_one(config, repeats=repeats, options=options, protocol=protocol) for config in given.configs]
-    folder = create_run_folder(given.root, "compare").path
+    options = [*options, "--run.root", arguments.root]
+    with only_result(arguments.json):
+        rows = [
+            compare_one(config, repeats=repeats, options=options, protocol=protocol) for config in arguments.configs
+        ]
+    folder = create_run_folder(arguments.root, "compare").path
     write_whole(folder / "table.md", as_markdown(rows))
     write_whole(folder / "table.json", json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-    if given.json:
+    if arguments.json:
         print_json({"rows": [asdict(row) for row in rows], "table": str(folder / "table.md")})
         return
     show(as_table(rows))
@@ -117,14 +120,14 @@ def run(args: list[str]) -> None:
 
 
 def one_protocol(configs: Sequence[str], *, options: Sequence[str]) -> Protocol:
-    """The protocol that the data of all configs has.
+    """Determines the protocol that the data modules of all configs share.
 
     Args:
-        configs: The config files.
+        configs: Config files.
         options: Further options of each fit.
 
     Raises:
-        UsageError: Two configs have protocols of different names, or of different data or splits under one name.
+        UsageError: Two configs differ in the name, data set or split of their protocol.
     """
     protocols: dict[Protocol, str] = {}
     for config in configs:
@@ -152,10 +155,13 @@ def compare_one(config: str, *, repeats: Sequence[Sequence[str]], options: Seque
     """Fits and tests one config, once per seed or split.
 
     Args:
-        config: The config file.
-        repeats: The options of each repetition, at least one.
+        config: Config file.
+        repeats: Options of each repetition, at least one.
         options: Further options of each fit.
-        protocol: The data's protocol.
+        protocol: Protocol of the data module.
+
+    Raises:
+        UsageError: The config trains on more than one process.
     """
     walls, cpus, parameters = [], [], 0
     folders: list[RunFolder] = []
@@ -170,7 +176,7 @@ def compare_one(config: str, *, repeats: Sequence[Sequence[str]], options: Seque
         folders.append(fitted.folder)
         if not is_xu_protocol(protocol.name):
             named, _ = split_trust(["fit", "-c", config, *options, *repeat])
-            with TrustedClasses(named):  # what the user named for the fit holds for its test
+            with TrustedClasses(named):  # modules trusted for the fit are trusted for its test
                 run_verb(["test", "--ckpt_path", str(fitted.folder.checkpoints / "best.ckpt")])
     metrics, spread, epoch = _mean_curve(folders) if is_xu_protocol(protocol.name) else _mean_of_tests(folders)
     return Row(
@@ -188,7 +194,7 @@ def compare_one(config: str, *, repeats: Sequence[Sequence[str]], options: Seque
 
 
 def _mean_of_tests(folders: Sequence[RunFolder]) -> tuple[dict[str, float], dict[str, float], None]:
-    """Means and deviations of what each run came to."""
+    """Means and standard deviations of each run's metrics."""
     results = [_of_the_best(folder.read_metrics()) for folder in folders]
     names = [name for name in results[0] if name.startswith(("val/", "test/"))]
     means = {name: statistics.fmean(result[name] for result in results) for name in names}
@@ -198,19 +204,19 @@ def _mean_of_tests(folders: Sequence[RunFolder]) -> tuple[dict[str, float], dict
 
 
 def _of_the_best(metrics: dict[str, float]) -> dict[str, float]:
-    """With the validation of the checkpoint that was tested in place of the last one."""
+    """Metrics with the validation values of the best checkpoint, which was tested, in place of the last epoch's."""
     best = {name.removeprefix("best/"): value for name, value in metrics.items() if name.startswith("best/val/")}
     return {**metrics, **best}
 
 
 def _mean_curve(folders: Sequence[RunFolder]) -> tuple[dict[str, float], dict[str, float], int]:
-    """The best point of the mean curve, whose validation graphs are the test graphs."""
+    """Best point of the mean validation curve; under this protocol the validation graphs are the test graphs."""
     best = best_mean_epoch([folder.history for folder in folders])
     return {"test/accuracy": best.mean}, {"test/accuracy": best.deviation}, best.epoch
 
 
 def as_table(rows: Sequence[Row]) -> Table:
-    """The table for a terminal."""
+    """Renders the rows for a terminal."""
     table = Table(caption=_caption(rows) or None)
     for index, column in enumerate(_columns(rows)):
         table.add_column(column, justify="left" if index == 0 else "right")
@@ -220,7 +226,7 @@ def as_table(rows: Sequence[Row]) -> Table:
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """The table for a page."""
+    """Renders the rows for a Markdown page."""
     columns = _columns(rows)
     lines = [columns, ["---"] * len(columns), *(_cells(row, rows) for row in rows)]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
@@ -229,7 +235,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
 
 
 def _caption(rows: Sequence[Row]) -> str:
-    """What the protocol is called, and how far its numbers can be trusted."""
+    """Name of the protocol, and how its numbers may be interpreted."""
     protocol, count = rows[0].protocol, len(rows[0].folders)
     if protocol is None:
         return ""
@@ -251,7 +257,7 @@ def _has_epochs(rows: Sequence[Row]) -> bool:
 
 
 def _shown(rows: Sequence[Row]) -> list[str]:
-    """Test metrics that every row has; the loss is left out, as models may be trained on different ones."""
+    """Test metrics that all rows have; without the loss, because models may be trained on different losses."""
     names = [name for name in rows[0].metrics if name.startswith("test/") and name != "test/loss"]
     return [name for name in names if all(name in row.metrics for row in rows)]
 

@@ -1,4 +1,4 @@
-"""`lightning-app explain`: which edges the prediction for a node rests on, as a table and a picture."""
+"""Explanation: `lightning-app explain` ranks the edges that the prediction for a node depends on; table and picture."""
 
 import argparse
 from typing import Any
@@ -17,7 +17,7 @@ def run(args: list[str]) -> None:
     """Runs the verb; see `--help`.
 
     Args:
-        args: The command line, verb first. Words after `--` override the config.
+        args: Command line, verb first. Words after `--` override the config.
     """
     parser = VerbParser("explain", description=__doc__, trusts=True, epilog="Words after -- override the config.")
     parser.add_argument("--ckpt_path", required=True, help="a file, or 'best' or 'last' of the config given with -c")
@@ -25,15 +25,15 @@ def run(args: list[str]) -> None:
     parser.add_argument("--node", required=True, help="the node, as predictions.parquet names it")
     parser.add_argument("--epochs", type=int, default=100, help="steps of the search")
     parser.add_argument("--seed", type=int, default=0, help="of the search")
-    given, options = parser.split(args)
+    arguments, options = parser.split(args)
     quiet()
-    configs = [word for config in given.config for word in ("--config", config)]
-    _explain(given, TrainedRun(["--ckpt_path", given.ckpt_path, *configs, *options]))
+    configs = [word for config in arguments.config for word in ("--config", config)]
+    _explain(arguments, TrainedRun(["--ckpt_path", arguments.ckpt_path, *configs, *options]))
 
 
-def _explain(given: argparse.Namespace, trained: TrainedRun) -> None:
+def _explain(arguments: argparse.Namespace, trained: TrainedRun) -> None:
     module, data = trained.model, trained.datamodule
-    if type(module).__module__.split(".")[:2] != ["models", "graph"]:  # PyG need not be installed to say so
+    if type(module).__module__.split(".")[:2] != ["models", "graph"]:  # checked by name: PyG may not be installed
         raise UsageError(f"ckpt_path: explain is for models that classify nodes, this one is a {type(module).__name__}")
     from torch_geometric.data import Data
 
@@ -48,24 +48,26 @@ def _explain(given: argparse.Namespace, trained: TrainedRun) -> None:
     graph = data.graph
     if not isinstance(graph, Data):
         raise UsageError("data.graph: the graph has types of nodes; explanations are for graphs of one type")
-    trained.differences()  # the answers of a graph that has changed are not explained
+    trained.differences()  # refuses a graph that has changed since the run was trained
     names = _names(graph)
-    node = _number(given.node, names)
-    found = explain_node(module.encoder, graph, node, num_epochs=given.epochs, seed=given.seed)
-    source, target = names[found.edges.numpy()]
-    order = found.strongest(len(found.importance)).numpy()
-    table = pl.DataFrame({"source": source, "target": target, "importance": found.importance.numpy()})[order]
-    stem = trained.folder.path / f"explanation_{''.join(c if c.isalnum() or c in '-_' else '_' for c in given.node)}"
+    node = _number(arguments.node, names)
+    explanation = explain_node(module.encoder, graph, node, num_epochs=arguments.epochs, seed=arguments.seed)
+    source, target = names[explanation.edges.numpy()]
+    order = explanation.strongest(len(explanation.importance)).numpy()
+    table = pl.DataFrame({"source": source, "target": target, "importance": explanation.importance.numpy()})[order]
+    stem = (
+        trained.folder.path / f"explanation_{''.join(c if c.isalnum() or c in '-_' else '_' for c in arguments.node)}"
+    )
     table.write_parquet(stem.with_suffix(".parquet"))
     classes = [str(name) for name in graph.get("class_names") or range(data.num_classes)]
-    title = f"node {given.node}: {_answer(found.logits, classes)}"
-    alone = f"without any message: {_answer(found.logits_alone, classes)}"
+    title = f"node {arguments.node}: {_answer(explanation.logits, classes)}"
+    alone = f"without any message: {_answer(explanation.logits_alone, classes)}"
     draw_explanation(
-        found.edges.numpy(), found.importance.numpy(), found.hops.numpy(),
-        node=node, names=names, predicted=found.predicted.numpy(), class_names=classes, title=f"{title}; {alone}",
+        explanation.edges.numpy(), explanation.importance.numpy(), explanation.hops.numpy(), node=node, names=names,
+        predicted=explanation.predicted.numpy(), class_names=classes, title=f"{title}; {alone}",
         path=stem.with_suffix(".png"),
     )  # fmt: skip
-    reach = "the whole graph" if found.num_hops is None else f"what is up to {found.num_hops} hops away"
+    reach = "the whole graph" if explanation.num_hops is None else f"what is up to {explanation.num_hops} hops away"
     print(f"{title}\n{alone}\nsearched {reach}, {len(table):,} edges; the most important:")  # noqa: T201
     for row in table.head(10).iter_rows():
         print(f"  {row[0]} -> {row[1]}  {row[2]:.3f}")  # noqa: T201
@@ -78,15 +80,19 @@ def _answer(logits: Any, classes: list[str]) -> str:
 
 
 def _names(graph: Any) -> np.ndarray:
-    """(N,), the ids that the graph's file has for its nodes, else their numbers."""
+    """Node ids of the graph's file, else node indices; shape (N,)."""
     names = graph.get("node_names")
     return np.arange(graph.num_nodes) if names is None else np.asarray(names)
 
 
 def _number(node: str, names: np.ndarray) -> int:
-    """The number of the node with a name."""
-    (places,) = (names.astype(str) == node).nonzero()
-    if len(places) != 1:
+    """Index of the node with an id.
+
+    Raises:
+        UsageError: No node, or more than one, has the id.
+    """
+    (indices,) = (names.astype(str) == node).nonzero()
+    if len(indices) != 1:
         shown = f"{names[0]}, {names[1]} to {names[-1]}" if len(names) > 2 else ", ".join(map(str, names))
         raise UsageError(f"node: {node!r} given, the graph has {len(names):,} nodes: {shown}")
-    return int(places[0])
+    return int(indices[0])

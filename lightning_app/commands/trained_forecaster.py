@@ -1,4 +1,4 @@
-"""A config as something that walk-forward evaluation can fit again and again."""
+"""Trained forecaster: adapter that lets walk-forward evaluation refit the model of a config on every fold."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,17 +18,17 @@ from models import BaseModule, Forecaster, TrajectoryForecaster
 
 
 class TrainedForecaster:
-    """Trains a config's model on the rows of each fold, with the config's share of them for validation.
+    """Fits a config's model on the rows of each fold; the last part of the fold is used for validation.
 
-    It serves a `TrajectoryForecaster` on a panel, and any `Forecaster` with quantiles on a table of series. Each
-    fit is a run of its own, with its folder, and is tested by nobody but the walk.
+    It supports a `TrajectoryForecaster` on a panel, and any `Forecaster` with quantiles on a table of series. Each fit
+    is a run with its own folder; only the walk-forward evaluation tests it.
 
     Args:
-        config: The config file.
-        data: Its data module, see `read_series`.
+        config: Config file.
+        data: Data module of the config, see `read_series`.
         options: Further options of each fit.
-        root: Folder of the runs.
-        folder: Folder that keeps the rows of each fold, so that its runs can be tested and resumed.
+        root: Folder of all runs.
+        folder: Folder for the rows of each fold, so that the runs can be tested and resumed later.
     """
 
     def __init__(
@@ -50,36 +50,39 @@ class TrainedForecaster:
 
     @property
     def values(self) -> np.ndarray:
-        """The whole table (T, C) that the config's data section reads; of a panel, the days that all tickers share."""
+        """Values of all rows that the data section reads, (T, C); of a panel, the days that all tickers share."""
         return self.data.table()[1] if isinstance(self.data, PanelDataModule) else self.data.series.values
 
     @property
     def names(self) -> list[str]:
-        """Of the series."""
+        """Names of the C series."""
         if isinstance(self.data, PanelDataModule):
             return [ticker.name for ticker in self.data.tickers]
         return list(self.data.channels)
 
     @property
     def horizon(self) -> int:
-        """Steps H."""
+        """Forecast horizon H in steps."""
         return self.data.horizon
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """Quantile levels (Q,); known after the first fit."""
+        """Quantile levels (Q,); empty before the first fit."""
         return tuple(getattr(self._model, "quantiles", None) or ())
 
     @property
     def units(self) -> Units:
-        """What a step is, for the classical forecasts beside it."""
+        """Units of a step, for the classical baselines."""
         return "log_return" if isinstance(self.data, PanelDataModule) and self.data.positive else "level"
 
     def fit(self, values: np.ndarray) -> None:
-        """Trains anew.
+        """Fits the model from scratch.
 
         Args:
-            values: (T, C), the rows of the fold.
+            values: Rows of the fold, (T, C).
+
+        Raises:
+            UsageError: The model forecasts no quantiles, or not the levels that the evaluation needs.
         """
         days = self.data.table()[0] if isinstance(self.data, PanelDataModule) else self.data.series.times
         wide = pl.DataFrame({"time": days[: len(values)], **dict(zip(self.names, values.T, strict=True))})
@@ -95,7 +98,7 @@ class TrainedForecaster:
             wide.write_parquet(path)
             train, val = (end / len(self.data.series) for end in self.data.boundaries[:2])
             source = ["--data.series=TableFile", f"--data.series.path={path}", "--data.series.time_column=time"]
-        # The fold has no test part: training and validation share it as they shared what came before the test.
+        # A fold has no test part; training and validation keep their ratio of the rows before the config's test split.
         split = f"--data.split=[{train / val}, 1.0, 1.0]"
         finished = run(["fit", "-c", self.config, *self.options, *source, split, "--run.root", self.root])
         self.folders.append(str(finished.folder.path))
@@ -104,11 +107,18 @@ class TrainedForecaster:
         self._model = finished.model.cpu().eval()
         if not self.levels:
             raise UsageError(f"config: walk-forward needs quantiles, {type(self._model).__name__} forecasts none")
-        level_positions(self.levels, LEVELS)  # an evaluation needs them all: say so before the other folds are fitted
+        level_positions(self.levels, LEVELS)  # the evaluation needs all levels: fail before further folds are fitted
 
     @torch.no_grad()
     def forecast(self, values: np.ndarray) -> np.ndarray:
-        """Quantiles (C, H, Q) of the rows that follow (T, C), in raw units."""
+        """Forecasts the steps after the last row.
+
+        Args:
+            values: Observed rows, (T, C), in the units of the data.
+
+        Returns:
+            Sorted quantiles (C, H, Q), in the units of the data.
+        """
         history = torch.from_numpy(values).float()
         model = self._model
         if isinstance(model, TrajectoryForecaster):
@@ -121,10 +131,11 @@ class TrainedForecaster:
 
 
 def read_series(config: str, options: Sequence[str]) -> PanelDataModule | ForecastingDataModule:
-    """The data module of a config file, see `read_data`, if a walk can use it.
+    """Reads the data module of a config, see `read_data`, for walk-forward evaluation.
 
     Raises:
-        ValueError: The config has no data section, or another data module than a walk can use.
+        ValueError: The config has no data section, or its data module is neither a panel nor a table of series without
+            covariates.
     """
     data = read_data(config, options)
     if not isinstance(data, PanelDataModule | ForecastingDataModule):

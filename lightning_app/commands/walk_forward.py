@@ -1,4 +1,4 @@
-"""`lightning-app walk-forward`: forecasts from origins that roll on, refitting on the way, beside the classics."""
+"""Walk-forward evaluation: `lightning-app walk-forward` forecasts from rolling origins, with refits and baselines."""
 
 import argparse
 import shutil
@@ -29,7 +29,7 @@ def run(args: list[str]) -> None:
     """Runs the verb; see `--help`.
 
     Args:
-        args: The command line, verb first. Words after `--` go to each fit.
+        args: Command line, verb first. Words after `--` are passed to each fit.
     """
     parser = VerbParser("walk-forward", description=__doc__, trusts=True)
     parser.add_argument("config", help="config file of a trajectory forecaster, or of a forecaster with quantiles")
@@ -39,49 +39,49 @@ def run(args: list[str]) -> None:
     parser.add_argument("--period", type=int, default=1, help="rows of a season: the unit of MASE, and one more row")
     parser.add_argument("--gamma", type=float, default=0.02, help="step of adaptive conformal calibration; 0 is none")
     parser.add_argument("--root", default="runs", help="folder of all runs")
-    given, options = parser.split(args)
-    given.config = find_config(given.config)
-    if not 0 <= given.gamma < 1:
-        raise UsageError(f"gamma: {given.gamma} given, 0 up to below 1 is allowed")
-    name = Path(given.config).stem
-    data = read_series(given.config, options)
-    folder = create_run_folder(given.root, f"walk_{name}").path
+    arguments, options = parser.split(args)
+    arguments.config = find_config(arguments.config)
+    if not 0 <= arguments.gamma < 1:
+        raise UsageError(f"gamma: {arguments.gamma} given, 0 up to below 1 is allowed")
+    name = Path(arguments.config).stem
+    data = read_series(arguments.config, options)
+    folder = create_run_folder(arguments.root, f"walk_{name}").path
     try:
-        _walk(given, TrainedForecaster(given.config, data, options=options, root=given.root, folder=folder))
+        _walk(arguments, TrainedForecaster(arguments.config, data, options=options, root=arguments.root, folder=folder))
     except BaseException:
         if not (folder / "fold_0.parquet").exists():
-            shutil.rmtree(folder, ignore_errors=True)  # nothing was fitted: leave nothing behind
+            shutil.rmtree(folder, ignore_errors=True)  # nothing was fitted yet
         raise
 
 
-def _walk(given: argparse.Namespace, forecaster: TrainedForecaster) -> None:
-    name, folder, units = Path(given.config).stem, forecaster.folder, forecaster.units
+def _walk(arguments: argparse.Namespace, forecaster: TrainedForecaster) -> None:
+    name, folder, units = Path(arguments.config).stem, forecaster.folder, forecaster.units
     values = forecaster.values
     if not len(values):
         raise UsageError(f"data: {', '.join(forecaster.names)} share no day; walk them one by one")
-    how = {
-        "start": given.start,
-        "stride": given.stride,
-        "refit_every": given.refit_every or None,
-        "period": given.period,
+    settings = {
+        "start": arguments.start,
+        "stride": arguments.stride,
+        "refit_every": arguments.refit_every or None,
+        "period": arguments.period,
     }
-    # The classics first: they take no time, and find what is wrong with the table or the options.
-    classics = [
-        walk_forward(values, kind(horizon=forecaster.horizon, units=units), name=label, **how)
+    # Baselines first: they run in no time, and fail early on an invalid table or option.
+    baselines = [
+        walk_forward(values, kind(horizon=forecaster.horizon, units=units), name=label, **settings)
         for label, kind in (
             ("random walk", RandomWalk),
-            ("usual quantiles", EmpiricalQuantiles),
-            ("usual quantiles by volatility", VolatilityScaledQuantiles),
+            ("empirical quantiles", EmpiricalQuantiles),
+            ("empirical quantiles by volatility", VolatilityScaledQuantiles),
         )
     ]
-    if given.period > 1:
-        seasonal = SeasonalNaive(period=given.period, horizon=forecaster.horizon, units=units)
-        classics.append(walk_forward(values, seasonal, name="season before", **how))
-    model = walk_forward(values, forecaster, name=name, **how)
-    calibrated = model.calibrated(units=units, gamma=given.gamma)
-    naive = classics[0]
-    summaries = [other.summary(naive) for other in (model, calibrated, *classics[1:])]
-    energies = [(other.name, *energy_ratio(other, naive, units=units)) for other in (model, calibrated, *classics[1:])]
+    if arguments.period > 1:
+        seasonal = SeasonalNaive(period=arguments.period, horizon=forecaster.horizon, units=units)
+        baselines.append(walk_forward(values, seasonal, name="season before", **settings))
+    model = walk_forward(values, forecaster, name=name, **settings)
+    calibrated = model.calibrated(units=units, gamma=arguments.gamma)
+    naive = baselines[0]
+    summaries = [other.summary(naive) for other in (model, calibrated, *baselines[1:])]
+    energies = [(other.name, *energy_ratio(other, naive, units=units)) for other in (model, calibrated, *baselines[1:])]
     paths = [f"| {label} | {score:.5g} | {baseline:.5g} | {ratio} |" for label, score, baseline, ratio in energies]
     sections = [
         *(summary.to_markdown() for summary in summaries),
@@ -96,7 +96,7 @@ def _walk(given: argparse.Namespace, forecaster: TrainedForecaster) -> None:
     as_table(model, forecaster.names).write_parquet(folder / "forecasts.parquet")
     newest = rolling_paths(model, units=units)[-1]  # (C, S, H)
     paths_as_table(newest, forecaster.names).write_parquet(folder / "paths.parquet")
-    draw_fan_chart(model, classics[2], names=forecaster.names, path=folder / "forecast.png")
+    draw_fan_chart(model, baselines[2], names=forecaster.names, path=folder / "forecast.png")
     for summary in summaries:
         verdict = "skill" if summary.claims_skill else "no skill claimed"
         print(  # noqa: T201
@@ -106,11 +106,14 @@ def _walk(given: argparse.Namespace, forecaster: TrainedForecaster) -> None:
 
 
 def as_table(walk: RollingForecasts, names: list[str]) -> pl.DataFrame:
-    """A row per origin, series and step: `origin` (row number), `series`, `step`, `actual`, a column per quantile.
+    """Table of quantile forecasts: one row per origin, series and step.
 
     Args:
-        walk: The forecasts.
-        names: Of the series.
+        walk: Rolling forecasts.
+        names: Names of the series.
+
+    Returns:
+        Columns `origin` (row number), `series`, `step` (from 1), `actual`, and `q<level>` per quantile.
     """
     num_origins, num_series, horizon, _ = walk.forecasts.shape
     frame = pl.DataFrame(
@@ -126,11 +129,14 @@ def as_table(walk: RollingForecasts, names: list[str]) -> pl.DataFrame:
 
 
 def paths_as_table(paths: np.ndarray, names: list[str]) -> pl.DataFrame:
-    """A row per series, path and step: `series`, `path`, `step`, `value`.
+    """Table of sampled paths: one row per series, path and step.
 
     Args:
-        paths: (C, S, H).
-        names: Of the series.
+        paths: Samples, (C, S, H).
+        names: Names of the C series.
+
+    Returns:
+        Columns `series`, `path`, `step` (from 1) and `value`.
     """
     num_series, num_paths, horizon = paths.shape
     return pl.DataFrame(

@@ -1,4 +1,4 @@
-"""Errors: what a user sees when something fails, and what it is made from."""
+"""Errors: how exceptions become the one-line messages and exit codes that a user sees."""
 
 from lightning_app.errors.messages import OF_THE_MODEL, UsageError, describe, exit_code, nearest, simplify
 

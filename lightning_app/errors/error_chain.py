@@ -1,18 +1,18 @@
-"""Chain of an error: what it was raised from."""
+"""Exception chain: an exception and its causes."""
 
 from collections.abc import Iterator
 
 
 def causes(error: BaseException, *, implicit: bool) -> Iterator[BaseException]:
-    """The error itself, then what it was raised from, up to the first one; each once.
+    """Iterates over an exception and its causes, outermost first, each once.
 
     Args:
-        error: Anything that was raised; a library may have made it its own cause.
-        implicit: Whether an error that was being handled counts too, where none is named by `raise ... from`.
+        error: Any exception; some libraries create cycles of causes.
+        implicit: Whether to follow `__context__` where there is no `raise ... from`.
     """
     seen: set[int] = set()
-    found: BaseException | None = error
-    while found is not None and id(found) not in seen:
-        yield found
-        seen.add(id(found))
-        found = found.__cause__ or (found.__context__ if implicit else None)
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        yield current
+        seen.add(id(current))
+        current = current.__cause__ or (current.__context__ if implicit else None)

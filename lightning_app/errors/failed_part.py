@@ -1,4 +1,4 @@
-"""Failed part: which class of a config could not be made, where the message of its constructor names no key."""
+"""Failed component: names the class in a config whose constructor raised, where the message names no config key."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,15 +10,15 @@ _KEY = re.compile(r"[A-Za-z_][\w.]*: ")
 
 
 def with_failed_part(message: str, error: BaseException, config: Mapping[str, Any]) -> str:
-    """Puts key and class before what torch says of a number that it was given.
+    """Prefixes a constructor's error message with the config key and class that it belongs to.
 
     Args:
-        message: What the constructor said, `embed_dim must be divisible by num_heads`.
-        error: The exception, with the one that it was raised from.
-        config: Plain data, with the class paths of the parts.
+        message: Message of the constructor, e.g. torch's `embed_dim must be divisible by num_heads`.
+        error: The exception, with its causes.
+        config: Resolved config as plain data, with the class paths of all components.
 
     Returns:
-        `model.network: PhaseTransformer: embed_dim must be ...`; the message alone where it names a key.
+        `model.network: PhaseTransformer: embed_dim must be ...`; the message unchanged if it already names a key.
     """
     if _KEY.match(message):
         return message
@@ -39,7 +39,7 @@ def _parts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _constructed(error: BaseException) -> list[str]:
-    """Classes whose constructors were running when the first exception was raised, outermost first."""
+    """Classes whose constructors were running when the root cause was raised, outermost first."""
     *_, first = causes(error, implicit=False)
     names, traceback = [], first.__traceback__
     while traceback is not None:

@@ -1,4 +1,4 @@
-"""Full disks: errors that name the file which could not be written, what it needs and what is free."""
+"""Full disk errors: name the file that could not be written, the bytes it needs and the bytes that are free."""
 
 import errno
 import os
@@ -16,17 +16,17 @@ _OF_RUST = re.compile(r"\(os error (\d+)\)")
 
 @contextmanager
 def names_full_disk(path: Path, size: int | None = None) -> Iterator[None]:
-    """What is written inside: where there is no room for it, the error names the file.
+    """Names the file in errors about missing disk space that are raised inside the block.
 
-    Writes to an open file fail without its name, and libraries hide the reason: polars in a text, torch behind an error
-    about positions.
+    Writing to an open file fails without its name, and libraries hide the errno: polars in the message text, torch
+    behind an error about file positions.
 
     Args:
-        path: The file, by the name that a user knows.
-        size: Bytes that it needs, where that is known.
+        path: File under the name that the user knows.
+        size: Size of the file in bytes, if known.
 
     Raises:
-        OSError: There is no room.
+        OSError: The disk is full, a quota is used up, or the file exceeds the size limit.
     """
     try:
         yield
@@ -39,35 +39,38 @@ def names_full_disk(path: Path, size: int | None = None) -> Iterator[None]:
 
 
 def describe_full_disk(error: BaseException) -> str | None:
-    """One line with the file and what is free on its disk; None for another error.
+    """Describes an error about missing disk space in one line, with the file and the free space on its disk.
 
     Args:
-        error: Anything that was raised.
+        error: Any exception.
+
+    Returns:
+        The description, or None if the error has another reason.
     """
     number, path, text = _errno_of(error), None, ""
     if number is None:
         return None
-    for found in causes(error, implicit=True):  # the first that names a file
-        if isinstance(found, OSError) and found.errno in _ERRNOS and (path := found.filename2 or found.filename):
-            text = str(found.strerror)
+    for cause in causes(error, implicit=True):  # the first one that names a file
+        if isinstance(cause, OSError) and cause.errno in _ERRNOS and (path := cause.filename2 or cause.filename):
+            text = str(cause.strerror)
             break
-    place = Path(os.fsdecode(path)) if path else Path.cwd()
-    said = f"{text or os.strerror(number)}: {path or 'a file that the error does not name'}"
+    target = Path(os.fsdecode(path)) if path else Path.cwd()
+    message = f"{text or os.strerror(number)}: {path or 'a file that the error does not name'}"
     if number == errno.EFBIG:
-        return f"{said}; it is larger than the limit on files allows (ulimit -f)"
-    folder = next((folder for folder in (place, *place.parents) if folder.is_dir()), Path.cwd())
+        return f"{message}; it is larger than the limit on files allows (ulimit -f)"
+    folder = next((folder for folder in (target, *target.parents) if folder.is_dir()), Path.cwd())
     with suppress(OSError):
         usage = shutil.disk_usage(folder)
-        said += f"; {usage.free:,} of {usage.total:,} bytes are free in {folder}"
-    return said
+        message += f"; {usage.free:,} of {usage.total:,} bytes are free in {folder}"
+    return message
 
 
 def _errno_of(error: BaseException) -> int | None:
-    """That of a full disk, a used up quota or a limit on files, wherever in the chain of causes it stands."""
-    for found in causes(error, implicit=True):
-        if isinstance(found, OSError) and found.errno in _ERRNOS:
-            return found.errno
-        for number in map(int, _OF_RUST.findall(str(found))):
+    """Errno of a full disk, a used-up quota or a file size limit, anywhere in the chain of causes."""
+    for cause in causes(error, implicit=True):
+        if isinstance(cause, OSError) and cause.errno in _ERRNOS:
+            return cause.errno
+        for number in map(int, _OF_RUST.findall(str(cause))):
             if number in _ERRNOS:
                 return number
     return None

@@ -1,4 +1,4 @@
-"""What a user sees when something fails: one line, and an exit code."""
+"""Error messages: exceptions and parser errors as one line, and exit codes."""
 
 import difflib
 import importlib.util
@@ -22,8 +22,8 @@ _UNKNOWN_OPTION = re.compile(
 _FACTORY = re.compile(r"^\s*-?\s*Type .* expects a function or a callable class: ")
 _FACTORY_CLASS = re.compile(r"Got value: Namespace\(class_path='([\w.]+)'")
 _REQUIRED = re.compile(r"the following arguments are required: (.+)")
-_GIVEN_TO_FACTORIES = ("params", "optimizer")
-"""First arguments of optimizers and schedulers, which no config gives."""
+_PASSED_TO_FACTORIES = ("params", "optimizer")
+"""First arguments of optimizers and schedulers, which the framework passes and no config sets."""
 _UNKNOWN_CLASS = re.compile(r"Expected a dot import path string: (\S+)|No module named '([^']+)'")
 _NOT_IN_MODULE = re.compile(
     r"module '(?P<module>[^']+)' has no attribute '(?P<name>[^']+)'"
@@ -32,12 +32,12 @@ _NOT_IN_MODULE = re.compile(
 _LIBRARIES = (
     "torch.optim", "torch.optim.lr_scheduler", "lightning.pytorch.callbacks", "lightning.pytorch.loggers",
 )  # fmt: skip
-"""Where classes lie whose names need no path."""
+"""Modules whose classes can be named without a path."""
 OF_THE_MODEL = {
     "optimizer": "an optimizer is an argument of the model: model.optimizer",
     "lr_scheduler": "a scheduler is an argument of the model: model.scheduler",
 }
-"""Options that LightningCLI has beside the model."""
+"""Options that LightningCLI has beside the model, and which this application has inside it."""
 _NOISE = (
     "- Expected a path but",
     "Given value",
@@ -53,16 +53,16 @@ _NOISE = (
 
 
 class UsageError(ValueError):
-    """The command line or a config is wrong."""
+    """Invalid command line or config."""
 
 
 def exit_code(error: BaseException) -> int:
-    """2 for what the user can correct in command, config or data; 1 for work that failed."""
+    """Exit code of an exception: 2 if the user can correct the command, config or data, else 1."""
     return 2 if _is_usage(error) else 1
 
 
 def describe(error: BaseException) -> str:
-    """An exception as one line."""
+    """Describes an exception in one line."""
     if (full := describe_full_disk(error)) is not None:
         return full
     text = " ".join(str(error).split())
@@ -70,19 +70,19 @@ def describe(error: BaseException) -> str:
 
 
 def _is_usage(error: BaseException) -> bool:
-    # MisconfigurationException is Lightning's for a trainer that cannot be built as asked; not imported for its name.
+    # Lightning raises MisconfigurationException for impossible Trainer arguments. Compared by name: no import of torch.
     return isinstance(error, ValueError | FileNotFoundError) or type(error).__name__ == "MisconfigurationException"
 
 
 def simplify(message: str, options: Iterable[str]) -> str:
-    """A parser's message in one line: the full key, what was given, what is allowed.
+    """Reduces a jsonargparse error to one line: full key, value, allowed values.
 
-    jsonargparse reports a tree: for each type that a value could have had, why it does not fit. The branch that got
-    furthest is the one that the user meant.
+    jsonargparse reports a tree: for each type of a union, why the value does not fit. The deepest branch is the type
+    that the user meant.
 
     Args:
-        message: What jsonargparse says.
-        options: The options that the parser knows, `--trainer.max_epochs` and so on.
+        message: Message of jsonargparse.
+        options: All options of the parser, e.g. `--trainer.max_epochs`.
     """
     branch = _deepest_branch(message)
     key = ".".join(match.group(1) for line in branch for match in _KEY.finditer(line))
@@ -113,7 +113,7 @@ def simplify(message: str, options: Iterable[str]) -> str:
 
 
 def _deepest_branch(message: str) -> list[str]:
-    """The lines from the top of the tree down to its most indented reason, without the noise."""
+    """Lines from the root of the error tree down to its most indented reason, without boilerplate."""
     lines = [line for line in message.splitlines() if line.strip()]
     lines = [line for line in lines if not line.strip().startswith(_NOISE) or _CLASS.search(line)]
     if not lines:
@@ -140,7 +140,7 @@ def _allowed_options(name: str, classes: list[str], options: Iterable[str]) -> s
     kind = getattr(sys.modules.get(module), class_name, None)
     if kind is None:
         return f" of {class_name}"
-    allowed = [parameter for parameter in inspect.signature(kind).parameters if parameter not in _GIVEN_TO_FACTORIES]
+    allowed = [parameter for parameter in inspect.signature(kind).parameters if parameter not in _PASSED_TO_FACTORIES]
     listed = f"allowed: {', '.join(allowed)}" if allowed else "it takes none"
     return f" of {class_name}{nearest(name.rsplit('.', 1)[-1], allowed)}; {listed}{other_class(kind, name)}"
 
@@ -148,14 +148,14 @@ def _allowed_options(name: str, classes: list[str], options: Iterable[str]) -> s
 def _unknown_class(name: str) -> str:
     known = [known for package in ("models", "datamodules", "callbacks") for known in import_module(package).__all__]
     if name in known:
-        return f"{name} is not of the kind that is wanted here"
+        return f"{name} is not of the kind that is needed here"
     if name == "torch_geometric" or (name.startswith(("models.graph", "datamodules.graph")) and not _installed()):
         return "graphs need PyG, which is not installed: pip install 'lightning-r2p[graph]'"
     advice = advice_on_ambiguous(name) or "give the name of an imported class, or its full path package.module.Class"
     libraries = [sys.modules.get(package) for package in _LIBRARIES]
     theirs = [known for library in libraries for known in getattr(library, "__all__", ())]
     if name in theirs:
-        return f"{name} is not of the kind that is wanted here"
+        return f"{name} is not of the kind that is needed here"
     return f"no class named {name!r}{nearest(name, [*known, *theirs])}; {advice}"
 
 
@@ -164,11 +164,14 @@ def _installed() -> bool:
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """`, did you mean 'that'?` for what was probably meant, or nothing.
+    """Suggests the closest allowed name.
 
     Args:
-        name: What was given.
-        allowed: What can be given.
+        name: Misspelled name.
+        allowed: Allowed names.
+
+    Returns:
+        `, did you mean 'that'?`, or an empty string if nothing is close.
     """
     known = list(allowed)
     near = difflib.get_close_matches(name, known, n=1) or [word for word in known if name and word.startswith(name)]

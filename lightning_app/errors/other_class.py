@@ -1,15 +1,18 @@
-"""Another class of the same kind, where the chosen one lacks an option."""
+"""Class suggestion: a sibling class that has the option which the chosen class lacks."""
 
 import inspect
 from importlib import import_module
 
 
 def other_class(chosen: type, key: str) -> str:
-    """Which class takes an option, and how to choose it; nothing where there is none.
+    """Names a class of the same abstract base that accepts an option, and how to select it.
 
     Args:
-        chosen: The class that lacks it.
-        key: The option in full, e.g. `data.series.path`.
+        chosen: Class that lacks the option.
+        key: Full key of the option, e.g. `data.series.path`.
+
+    Returns:
+        A clause that starts with `; `, or an empty string if there is no such class.
     """
     owner, _, option = key.rpartition(".")
     kinds = [kind for kind in getattr(chosen, "__mro__", ())[1:] if inspect.isabstract(kind)]

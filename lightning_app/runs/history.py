@@ -1,4 +1,4 @@
-"""Metrics of a run in its folder: `metrics.csv` by step, `metrics.json` with the last values."""
+"""Metrics history of a run: `metrics.csv` with one row per logged step, `metrics.json` with the last values."""
 
 import csv
 import time
@@ -18,10 +18,10 @@ _SAVE_SECONDS = 1.0
 
 
 class History(Logger):
-    """Appends each logged row at once, so that a run that is killed keeps what it had logged.
+    """Logger that appends each row to `metrics.csv` immediately, so that a killed run keeps its metrics.
 
     Args:
-        folder: The run folder.
+        folder: Run folder.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -35,7 +35,7 @@ class History(Logger):
     @property
     @override
     def name(self) -> str:
-        return ""  # callbacks write to save_dir/name/version, which is to be the run folder
+        return ""  # Lightning's callbacks write to save_dir/name/version: this makes it the run folder
 
     @property
     @override
@@ -50,12 +50,12 @@ class History(Logger):
     @property
     @rank_zero_experiment
     def experiment(self) -> "History":
-        """Itself; Lightning asks each logger for an experiment."""
+        """The logger itself; Lightning requires the attribute."""
         return self
 
     @override
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """The resolved config lies in the run folder already."""
+        """Does nothing: the run folder already holds the resolved config."""
 
     @override
     @rank_zero_only
@@ -75,7 +75,7 @@ class History(Logger):
     @override
     @rank_zero_only
     def save(self) -> None:
-        """Writes `metrics.json`, at most once per second: Lightning asks for it whenever something was logged."""
+        """Writes `metrics.json`, at most once per second: Lightning calls this after every logged row."""
         now = time.monotonic()
         if self._last and now >= self._next_save:
             self._next_save = now + _SAVE_SECONDS
@@ -89,13 +89,13 @@ class History(Logger):
 
     @rank_zero_only
     def inherit(self, parent: Path, step: int, *, num_rows: int) -> None:
-        """Starts from the rows of the run that this one continues.
+        """Copies the rows of the run that this one continues.
 
         Args:
             parent: Its `metrics.csv`.
-            step: Optimizer steps that the checkpoint has behind it. The row of its last step may have been written
-                after it was saved.
-            num_rows: Rows that had been written when it was saved.
+            step: Global step (optimizer steps) of the checkpoint. The row of that step may have been written after the
+                checkpoint was saved.
+            num_rows: Number of rows written when the checkpoint was saved.
         """
         rows = read_history(parent)
         rows = [row for index, row in enumerate(rows) if index < num_rows or int(row["step"]) < step]
@@ -112,10 +112,13 @@ class History(Logger):
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """Rows of a `metrics.csv`; an empty list if there is none.
+    """Reads a `metrics.csv`.
+
+    Returns:
+        One dict of strings per row; empty if the file does not exist.
 
     Raises:
-        ValueError: The file holds something else.
+        ValueError: The file is damaged.
     """
     if not path.exists():
         return []

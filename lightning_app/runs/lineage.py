@@ -1,4 +1,4 @@
-"""Lineage of a run: framework, data, environment and parent that it was made from."""
+"""Lineage of a run: the framework, data, environment and parent checkpoint that produced it."""
 
 import hashlib
 import os
@@ -21,13 +21,13 @@ def describe_lineage(*, seed: int | None, data: dict[str, Any], parent: str | No
     """Collects framework, data, environment and parent of a run.
 
     Args:
-        seed: Seed of the run.
+        seed: Random seed of the run.
         data: Fingerprint of the data, see `BaseDataModule.fingerprint`.
         parent: Checkpoint that the run continues, or None.
 
     Returns:
-        Plain data, ready for JSON. `framework` is this project, not the user's code: its version and, where it runs
-        from a git checkout, its commit and the sha256 of its uncommitted changes (`dirty_diff`, None without any).
+        Plain data, ready for JSON. `framework` is this project, not the user's code: its version and, if it runs from a
+        git checkout, its commit and the sha256 of its uncommitted changes (`dirty_diff`, None without any).
     """
     return {
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -48,18 +48,18 @@ def describe_lineage(*, seed: int | None, data: dict[str, Any], parent: str | No
 
 
 def framework_of(lineage: Mapping[str, Any]) -> dict[str, Any]:
-    """`framework` of a lineage: `version`, `commit` and `dirty_diff`, None each where it is unknown.
+    """Reads the framework's `version`, `commit` and `dirty_diff` from a lineage; None for each that is unknown.
 
     Args:
-        lineage: Of a run, also of one that was recorded when this was called `code`.
+        lineage: Lineage of a run; earlier versions recorded the same facts as `code`.
     """
     recorded = lineage.get("environment", {}).get("lightning-r2p")
-    found = {"version": recorded, **lineage.get("code", {}), **lineage.get("framework", {})}
-    return {key: found.get(key) for key in ("version", "commit", "dirty_diff")}
+    known = {"version": recorded, **lineage.get("code", {}), **lineage.get("framework", {})}
+    return {key: known.get(key) for key in ("version", "commit", "dirty_diff")}
 
 
 def framework_checkout() -> dict[str, str | None]:
-    """Commit of this project's checkout and sha256 of its uncommitted changes; None each where there is none."""
+    """Commit of this project's git checkout and sha256 of its uncommitted changes; both None outside a checkout."""
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return {"commit": None, "dirty_diff": None}

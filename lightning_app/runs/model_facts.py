@@ -1,4 +1,4 @@
-"""Facts of a model that the command asks for; of a LightningModule that is no `BaseModule`, as far as it has them."""
+"""Model attributes that commands read, with defaults for a LightningModule that is no `BaseModule`."""
 
 from lightning.pytorch import LightningModule
 
@@ -6,18 +6,18 @@ from models import BaseModule
 
 
 def monitor_of(model: LightningModule) -> str | None:
-    """The metric that picks the best checkpoint, lower is better; None where the model names none."""
+    """Metric that selects the best checkpoint, lower is better; None if the model names none."""
     monitor = getattr(model, "monitor", None)
     return monitor if isinstance(monitor, str) else None
 
 
 def untrained_margin_of(model: LightningModule) -> float:
-    """Share by which training must lower the metric, see `BaseModule.untrained_margin`."""
+    """Fraction by which training must lower the metric, see `BaseModule.untrained_margin`; 0 for other modules."""
     return model.untrained_margin if isinstance(model, BaseModule) else 0.0
 
 
 def num_fitted_of(model: LightningModule) -> int:
-    """Numbers that `fit` finds."""
+    """Number of fitted parameters."""
     if isinstance(model, BaseModule):
         return model.num_fitted
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -1,8 +1,8 @@
-"""Reads what W&B wrote offline: runs without an account, a server, or torch.
+"""Offline W&B runs: reads `.wandb` files without an account, a server, or torch.
 
-A `.wandb` file is a log in LevelDB's framing (blocks of 32 KiB; a record is whole, or in parts where it meets the end
-of a block) after a header of seven bytes; its records are protobuf messages that ship with W&B. It is written block by
-block, and every 15 s: the last rows of a process that was killed never reach the file.
+A `.wandb` file is a log in LevelDB's framing (blocks of 32 KiB; a record that crosses the end of a block is split)
+after a header of seven bytes; its records are protobuf messages whose classes ship with W&B. W&B flushes it block by
+block, at least every 15 s: the last rows of a killed process may be missing.
 """
 
 import json
@@ -22,13 +22,13 @@ _WHOLE, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 @dataclass(frozen=True)
 class OfflineArtifact:
-    """An artifact that was logged.
+    """Artifact logged to a run.
 
     Attributes:
-        name: Its name.
-        type: Its type.
-        digest: Of its contents.
-        files: Size in bytes of each of its files.
+        name: Name.
+        type: Type.
+        digest: Digest of the contents.
+        files: File path to size in bytes.
     """
 
     name: str
@@ -39,21 +39,21 @@ class OfflineArtifact:
 
 @dataclass
 class OfflineRun:
-    """What was logged to one run.
+    """Everything logged to one run.
 
     Attributes:
-        id: Its id; folders of the same id are one run, in the order of their start.
-        name: The name that is shown.
-        project: Its project.
-        group: Its group.
-        job_type: Its job type.
-        tags: Its tags, as they were at last.
-        config: Nested.
-        history: A dict per logged row, W&B's `_step`, `_timestamp` and `_runtime` among them.
-        summary: Nested.
-        exit_code: None if the run was never finished.
-        artifacts: Each once.
-        files: Where the files lie that were saved with the run.
+        id: Run id; folders with the same id are merged, in the order of their start.
+        name: Display name.
+        project: Project.
+        group: Group.
+        job_type: Job type.
+        tags: Final tags.
+        config: Nested config.
+        history: One dict per logged row, including W&B's `_step`, `_timestamp` and `_runtime`.
+        summary: Nested summary.
+        exit_code: Exit code; None if the run did not finish.
+        artifacts: Artifacts without duplicates.
+        files: Paths of the files saved with the run.
     """
 
     id: str
@@ -71,27 +71,27 @@ class OfflineRun:
 
     @property
     def state(self) -> Literal["finished", "failed", "crashed"]:
-        """As W&B would show it; `crashed` also stands for a run that is still going on."""
+        """State as the W&B pages show it; `crashed` also covers a run that is still in progress."""
         if self.exit_code is None:
             return "crashed"
         return "failed" if self.exit_code else "finished"
 
     def column(self, name: str) -> list[Any]:
-        """The values of one metric, in the order of logging, of the rows that have it."""
+        """Values of one metric in the order of logging, of the rows that have it."""
         return [row[name] for row in self.history if name in row]
 
 
 def read_offline_runs(root: str | Path) -> list[OfflineRun]:
-    """All offline runs below a folder, in the order of their start.
+    """Reads all offline runs below a folder, in the order of their start.
 
     Args:
-        root: Any folder: a run folder, a study, or that of all runs.
+        root: Folder to search recursively: a run folder, a study, or the folder of all runs.
 
     Returns:
-        One run per id. Of a file that breaks off, or is damaged, all records that are whole.
+        One run per id. Of a truncated or damaged file, all intact records are read.
     """
     runs: dict[str, OfflineRun] = {}
-    # offline-run-<day>_<second>-<id>: the names sort by time, wherever the folders lie.
+    # offline-run-<day>_<second>-<id>: the folder names sort by time.
     for path in sorted(Path(root).rglob("offline-run-*/run-*.wandb"), key=lambda path: path.parent.name):
         run_id = path.stem.removeprefix("run-")
         run = runs.setdefault(run_id, OfflineRun(run_id))
@@ -102,22 +102,22 @@ def read_offline_runs(root: str | Path) -> list[OfflineRun]:
 
 
 def read_offline_run(root: str | Path) -> OfflineRun:
-    """The one offline run below a folder.
+    """Reads the only offline run below a folder.
 
     Args:
-        root: A folder, as of `read_offline_runs`.
+        root: Folder, see `read_offline_runs`.
 
     Raises:
-        ValueError: There is none, or more than one.
+        ValueError: There is no run, or more than one.
     """
     runs = read_offline_runs(root)
     if len(runs) != 1:
-        raise ValueError(f"{root}: one offline run is wanted, there are {[run.id for run in runs]}")
+        raise ValueError(f"{root}: exactly one offline run is needed, there are {[run.id for run in runs]}")
     return runs[0]
 
 
 def _payloads(data: bytes) -> Iterator[bytes]:
-    """The records of a file; after a damaged part it goes on with the next block."""
+    """Yields the records of a file; after a damaged part, continues with the next block."""
     if data[: len(_MAGIC)] != _MAGIC:
         return
     offset, parts, started = _HEADER, b"", False
@@ -149,11 +149,11 @@ def _add(run: OfflineRun, payload: bytes, folder: Path) -> None:
     record.ParseFromString(payload)
     kind = record.WhichOneof("record_type")
     if kind == "run":
-        given = record.run
-        run.name, run.project, run.group = given.display_name, given.project, given.run_group
-        run.job_type, run.tags = given.job_type, tuple(given.tags)
-        _update(run.config, given.config.update)
-        _update(run.summary, given.summary.update)
+        header = record.run
+        run.name, run.project, run.group = header.display_name, header.project, header.run_group
+        run.job_type, run.tags = header.job_type, tuple(header.tags)
+        _update(run.config, header.config.update)
+        _update(run.summary, header.summary.update)
     elif kind == "config":
         _update(run.config, record.config.update)
         _remove(run.config, record.config.remove)
@@ -173,10 +173,10 @@ def _add(run: OfflineRun, payload: bytes, folder: Path) -> None:
         run.files += [path for path in named if path not in run.files]
 
 
-def _add_artifact(run: OfflineRun, given: Any) -> None:
-    """W&B may write one artifact several times."""
-    files = {entry.path: int(entry.size) for entry in given.manifest.contents}
-    artifact = OfflineArtifact(given.name, given.type, given.digest, files)
+def _add_artifact(run: OfflineRun, logged: Any) -> None:
+    """Adds an artifact once, although W&B may record it several times."""
+    files = {entry.path: int(entry.size) for entry in logged.manifest.contents}
+    artifact = OfflineArtifact(logged.name, logged.type, logged.digest, files)
     if artifact not in run.artifacts:
         run.artifacts.append(artifact)
 

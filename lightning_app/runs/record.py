@@ -1,4 +1,4 @@
-"""Writes down what a run is and what came out of it."""
+"""Run record: callback that writes config, lineage, metrics and the test report into the run folder."""
 
 import json
 import sys
@@ -29,14 +29,14 @@ _ROWS = "history_rows"
 
 
 class RunRecord(Callback):
-    """Writes config and lineage when a fit starts, metrics as they come, and a report after test.
+    """Writes config and lineage when a fit starts, metrics while it runs, and a report after the test.
 
     Args:
-        folder: The run folder.
-        config: The resolved config.
-        history: The logger behind `metrics.csv` and `metrics.json`.
-        checkpoint: The checkpoint that was given, or None.
-        allow_changed_data: Whether data that have changed since the checkpoint was trained are meant.
+        folder: Run folder.
+        config: Resolved config.
+        history: Logger behind `metrics.csv` and `metrics.json`.
+        checkpoint: Checkpoint that is resumed or evaluated, or None.
+        allow_changed_data: Whether to accept data that have changed since the checkpoint was trained.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class RunRecord(Callback):
         print(f"run: {self.folder.path}\nmodel: {_name(pl_module)}, {fitted:,} parameters", flush=True)  # noqa: T201
 
     def _compare(self, trainer: Trainer, stage: str) -> None:
-        """Compares data and own code with what the checkpoint's run was trained on."""
+        """Compares data and own code with what the checkpoint was trained on."""
         run = run_folder_of(self.checkpoint) if self.checkpoint is not None else None
         if run is None:
             return
@@ -110,12 +110,12 @@ class RunRecord(Callback):
         self.history.inherit(parent.history, trainer.global_step, num_rows=self._inherited_rows)
         self._keep_best_metrics(trainer)
         if self.checkpoint.is_file():
-            # Until it saves its own, the run that continues is where the other one stopped. Last of all: what is
-            # resumed next is the newest folder with this file, and by now this one has history and best checkpoint.
+            # Until this run saves a checkpoint of its own, it can be resumed from its parent's. Done last, because
+            # resuming takes the newest folder that has this file, and needs its history and best checkpoint.
             link_or_copy(self.checkpoint, self.folder.checkpoints / "last.ckpt")
 
     def _keep_best_metrics(self, trainer: Trainer) -> None:
-        """Writes the metrics of `best.ckpt` as `best/...`: the others in `metrics.json` are the last ones."""
+        """Writes the metrics of `best.ckpt` as `best/...`; the other values in `metrics.json` are the latest ones."""
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, BestCheckpoint) and callback.best_metrics != self._best_metrics:
                 self._best_metrics = dict(callback.best_metrics)
@@ -130,8 +130,8 @@ class RunRecord(Callback):
     @override
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         best = self.folder.checkpoints / "best.ckpt"
-        goes_on = self.started or self.checkpoint is None  # a fit that was at its end already leaves no folder
-        if trainer.is_global_zero and best.exists() and goes_on:
+        has_folder = self.started or self.checkpoint is None  # the folder of a fit with nothing left to do is removed
+        if trainer.is_global_zero and best.exists() and has_folder:
             trust = trust_words(self.config)
             print(f"best checkpoint: {best}\ntest it: lightning-app test --ckpt_path {best}{trust}")  # noqa: T201
 
@@ -155,7 +155,7 @@ class RunRecord(Callback):
                 print(f"picture: {picture}")  # noqa: T201
 
     def _remarks(self, trainer: Trainer) -> list[str]:
-        """What makes this test another one than the run's config and the whole split stand for."""
+        """Ways in which this test differs from the run's config and from the full test split."""
         run = run_folder_of(self.checkpoint) if self.checkpoint is not None else None
         recorded = yaml.safe_load((run or self.folder).config.read_text())
         changes = config_changes(recorded, self.config).items()
@@ -184,8 +184,8 @@ class RunRecord(Callback):
 
 def _metrics(trainer: Trainer, prefix: str) -> dict[str, float]:
     everything = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-    found = {name: value for name, value in everything.items() if name.startswith(prefix)}
-    return found or everything  # a LightningModule from elsewhere has names of its own
+    of_stage = {name: value for name, value in everything.items() if name.startswith(prefix)}
+    return of_stage or everything  # a third-party LightningModule may use names without our prefixes
 
 
 def _fingerprint(trainer: Trainer) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def _fingerprint(trainer: Trainer) -> dict[str, Any]:
 
 
 def _notes(trainer: Trainer) -> list[str]:
-    """What was dropped, inserted or filled when the data was read."""
+    """What was dropped, inserted or filled while reading the data."""
     data = getattr(trainer, "datamodule", None)
     return data.notes() if isinstance(data, BaseDataModule) else []
 

@@ -1,4 +1,4 @@
-"""The user's git repository: its commit, and a patch that restores what was not committed."""
+"""User's git repository: its commit, and a patch that restores uncommitted changes."""
 
 import hashlib
 import os
@@ -12,22 +12,22 @@ _MOST_BYTES = 5_000_000
 _MOST_NEW_FILES = 100
 _SECONDS = 10
 _DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--binary")
-"""Without the user's programs, which show a file as something that it is not."""
+"""Without external diff programs and text converters, whose output cannot be applied as a patch."""
 
 
 def describe_repository(folder: Path, run: Path | None) -> dict[str, Any] | None:
-    """What the repository that a folder lies in holds, with `code.patch` written into the run folder.
+    """Describes the repository that a folder belongs to, and writes `code.patch` into the run folder.
 
-    `git apply code.patch` on the commit restores changed files and new source files. What is too large for it is named
-    in `left_out`, as are new files that are no source code.
+    `git apply code.patch` on the commit restores changed files and new source files. New files that are no source code,
+    and a patch that is too large, are listed in `left_out`.
 
     Args:
-        folder: The working folder.
-        run: The run folder; None writes no patch.
+        folder: Working folder.
+        run: Run folder; None writes no patch.
 
     Returns:
-        `path`, `commit`, `patch` (its sha256, None if nothing differs or it is too large) and `left_out`; None outside
-        a repository with a commit.
+        `path`, `commit`, `patch` (sha256; None if nothing differs or the patch is too large) and `left_out`; None
+        outside a repository with a commit.
     """
     top, commit = _git(folder, "rev-parse", "--show-toplevel"), _git(folder, "rev-parse", "HEAD")
     if top is None or commit is None:
@@ -61,7 +61,7 @@ def _is_source(path: Path) -> bool:
 
 
 def _git(folder: Path, *words: str, codes: tuple[int, ...] = (0,)) -> bytes | None:
-    # No monitor, no hooks of the repository: reading it must run nothing that lies in it.
+    # No fsmonitor hook: reading a repository must not execute programs that its config names.
     command = ["git", "-c", "core.fsmonitor=false", "-C", str(folder), *words]
     try:
         answer = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)

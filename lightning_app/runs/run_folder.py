@@ -1,4 +1,4 @@
-"""The run folder: where everything about one fit lies."""
+"""Run folder: paths, metadata and lookup of the folder that holds everything about one fit."""
 
 import json
 import secrets
@@ -15,15 +15,15 @@ from lightning_app.atomic_write import write_whole
 
 @dataclass
 class RunOptions:
-    """Where a run is kept and how it is tracked.
+    """Where a run is stored and how it is tracked.
 
     Attributes:
         name: Name of the experiment; null takes the name of the config file.
         root: Folder of all runs.
         wandb: `auto` is online if you are logged in to W&B (or WANDB_MODE says so), else offline.
-        project: Project in W&B.
-        entity: User or team in W&B; null takes the default.
-        tags: Tags in W&B.
+        project: W&B project.
+        entity: W&B user or team; null takes the default.
+        tags: W&B tags.
     """
 
     name: str | None = None
@@ -51,7 +51,7 @@ class RunFolder:
 
     @property
     def lineage(self) -> Path:
-        """What the run was made from."""
+        """Lineage of the run, see `lineage.describe_lineage`."""
         return self.path / "lineage.json"
 
     @property
@@ -71,17 +71,17 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """The report of the test."""
+        """Report of the test."""
         return self.path / "report.md"
 
     @property
     def name(self) -> str:
-        """Name of the experiment, also where the folder was copied elsewhere."""
+        """Name of the experiment, also if the folder was copied elsewhere."""
         return str(self._section("run").get("name") or self.path.resolve().parent.name)
 
     @property
     def created(self) -> str:
-        """When the run was started: UTC, sorts as text. A folder without a lineage counts by its name."""
+        """Start of the run in UTC, sortable as text; taken from the folder's name if there is no lineage."""
         if self.lineage.is_file():
             return str(self.read_lineage().get("created", ""))
         name = self.path.name
@@ -89,7 +89,7 @@ class RunFolder:
 
     @property
     def is_partial(self) -> bool:
-        """Whether it was fitted on a part of its data, as with `trainer/debug.yaml`."""
+        """Whether the run was fitted on a part of its data, e.g. with `trainer/debug.yaml`."""
         trainer = self._section("trainer")
         parts = (trainer.get("limit_train_batches"), trainer.get("limit_val_batches"))
         return bool(trainer.get("fast_dev_run") or trainer.get("overfit_batches")) or any(
@@ -97,7 +97,7 @@ class RunFolder:
         )
 
     def root_of(self, name: str) -> str | None:
-        """Folder of all runs that it lies in, below a name; None where it was copied somewhere else.
+        """Folder of all runs that contains this one under an experiment name; None if this folder was copied elsewhere.
 
         Args:
             name: Name of the experiment.
@@ -107,10 +107,10 @@ class RunFolder:
         return str(parents[depth]) if self.path.resolve().parts[-depth - 1 : -1] == Path(name).parts else None
 
     def checkpoint(self, *kinds: str) -> Path | None:
-        """The first of `best.ckpt` and `last.ckpt` that is there.
+        """First existing file of `best.ckpt` and `last.ckpt`.
 
         Args:
-            kinds: `best`, `last`, in the order of preference.
+            kinds: `best`, `last`, in order of preference.
         """
         paths = (self.checkpoints / f"{kind}.ckpt" for kind in kinds)
         return next((path for path in paths if path.exists()), None)
@@ -124,40 +124,40 @@ class RunFolder:
         return section if isinstance(section, dict) else {}
 
     def read_metrics(self) -> dict[str, float]:
-        """Last value of each metric by its name; empty before there is any."""
+        """Last value of each metric by name; empty if none was written yet."""
         return _read_object(self.metrics) if self.metrics.exists() else {}
 
     def read_lineage(self) -> dict[str, Any]:
-        """What the run was made from; empty where that was not recorded."""
+        """Lineage of the run; empty if none was recorded."""
         return _read_object(self.lineage) if self.lineage.is_file() else {}
 
     def update_metrics(self, values: Mapping[str, float]) -> None:
-        """Sets the last value of metrics, and leaves the others as they are."""
+        """Sets the last value of some metrics, and keeps the others."""
         write_whole(self.metrics, json.dumps({**self.read_metrics(), **values}, indent=2, sort_keys=True) + "\n")
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    """A JSON object of a run folder.
+    """Reads a JSON object of a run folder.
 
     Raises:
-        ValueError: The file holds something else.
+        ValueError: The file is damaged.
     """
     try:
-        found = json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} is damaged: {error}; restore it from a copy of the run, or remove it") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise ValueError(f"{path} is damaged: a JSON object is needed; restore it from a copy of the run, or remove it")
-    return found
+    return content
 
 
 def create_run_folder(root: str, name: str) -> RunFolder:
-    """A new folder `root/name/<timestamp>-<short id>`; it exists on the first process only, others never write.
+    """Creates `root/name/<timestamp>-<short id>`; only the first process of a run creates it on disk.
 
-    The timestamp is UTC, so that the order of the names is that of the runs wherever and whenever they are made.
+    The timestamp is UTC, so that folder names sort by start across machines and time zones.
 
     Raises:
-        ValueError: The name leads out of the root.
+        ValueError: The name points outside the root.
     """
     check_run_name(name)
     while True:
@@ -175,7 +175,7 @@ def create_run_folder(root: str, name: str) -> RunFolder:
 
 
 def run_folder_of(checkpoint: str | Path) -> RunFolder | None:
-    """The run folder that a checkpoint lies in, or None."""
+    """Run folder that a checkpoint belongs to, or None."""
     path = Path(checkpoint).resolve().parent.parent
     here = Path.cwd()
     folder = RunFolder(path.relative_to(here) if path.is_relative_to(here) else path)
@@ -183,10 +183,10 @@ def run_folder_of(checkpoint: str | Path) -> RunFolder | None:
 
 
 def output_folder(path: str, *, verb: str) -> RunFolder:
-    """A new folder for what a verb writes elsewhere than in the run folder.
+    """Creates a folder for what a verb writes outside the run folder.
 
     Raises:
-        ValueError: A fit always has a folder of its own, and nothing that is there is overwritten.
+        ValueError: The verb is `fit`, which always creates its own folder, or the folder exists and is not empty.
     """
     folder = Path(path)
     if verb == "fit":
@@ -203,7 +203,7 @@ def check_run_name(name: str) -> None:
     """Refuses a name that is no folder below the root.
 
     Raises:
-        ValueError: It is empty, absolute, leads upwards or cannot be printed.
+        ValueError: The name is empty, absolute, contains `..` or is not printable.
     """
     path = Path(name)
     if not path.parts or path.is_absolute() or ".." in path.parts or not name.isprintable():
@@ -211,10 +211,10 @@ def check_run_name(name: str) -> None:
 
 
 def newest_runs(root: str, name: str, kind: str) -> list[RunFolder]:
-    """The runs of a name that have a checkpoint, oldest first.
+    """Lists the runs of an experiment that have a checkpoint, oldest first.
 
-    Ordered by the start that each recorded, not by name: the names of earlier versions hold local time. A resumed run
-    that was killed before it had started has no `last.ckpt`, and is none of them.
+    Sorted by recorded start, not by folder name, because earlier versions named folders in local time. A resumed run
+    that was killed before its start has no `last.ckpt` and is skipped.
 
     Args:
         root: Folder of all runs.
@@ -222,14 +222,14 @@ def newest_runs(root: str, name: str, kind: str) -> list[RunFolder]:
         kind: `best` or `last`.
     """
     check_run_name(name)
-    found = [RunFolder(path.parent.parent) for path in (Path(root) / name).glob(f"*/checkpoints/{kind}.ckpt")]
-    return sorted((run for run in found if run.checkpoint("last")), key=lambda run: (run.created, run.path.name))
+    runs = [RunFolder(path.parent.parent) for path in (Path(root) / name).glob(f"*/checkpoints/{kind}.ckpt")]
+    return sorted((run for run in runs if run.checkpoint("last")), key=lambda run: (run.created, run.path.name))
 
 
 def latest_checkpoint(root: str, name: str, kind: str) -> Path | None:
-    """`last.ckpt` of the newest run of a name, or `best.ckpt` of the newest that was fitted on all of its data.
+    """`last.ckpt` of the newest run of an experiment, or `best.ckpt` of the newest run fitted on all of its data.
 
-    Where every run was fitted on a part, `best` is that of the newest.
+    If every run was fitted on a part of its data, `best` is that of the newest run.
 
     Args:
         root: Folder of all runs.
@@ -244,13 +244,13 @@ def latest_checkpoint(root: str, name: str, kind: str) -> Path | None:
 
 
 def sets_model(config: str | Path) -> bool:
-    """Whether a config file is an experiment, not a preset of something else."""
+    """Whether a config file names a model, i.e. is an experiment and not a preset."""
     path = Path(config)
     return path.is_file() and "model" in (yaml.safe_load(path.read_text()) or {})
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that writes; known before there is a trainer."""
-    from lightning.pytorch.utilities import rank_zero_only  # not above: who only reads folders needs no torch
+    """Whether this process has rank 0, which alone writes files; known before a Trainer exists."""
+    from lightning.pytorch.utilities import rank_zero_only  # lazy: reading run folders must not import torch
 
     return getattr(rank_zero_only, "rank", 0) == 0

@@ -1,4 +1,4 @@
-"""The report of a test, as a page that stands alone."""
+"""Test report: the page `report.md` of a run folder."""
 
 import re
 from pathlib import Path
@@ -21,17 +21,17 @@ def write_report(
     remarks: list[str],
     monitor: str | None = None,
 ) -> None:
-    """Writes `report.md`: result, protocol, errors by channel or class, pictures, how it was made.
+    """Writes `report.md`: results, protocol, errors by channel or class, pictures, and how to reproduce them.
 
     Args:
-        folder: The run folder.
-        config: The resolved config.
-        model: What the model is called.
-        data: The data module, which describes its protocol if it can.
-        checkpoint: What was tested; None for a model that needs no training.
-        metrics: Name to value.
-        remarks: What was done otherwise than the config says.
-        monitor: The metric that picked the checkpoint, lower is better.
+        folder: Run folder.
+        config: Resolved config.
+        model: Display name of the model.
+        data: Data module; its protocol is described if it has one.
+        checkpoint: Tested checkpoint; None for a model that needs no training.
+        metrics: Metric name to value.
+        remarks: Deviations from the run's config and from the full test split.
+        monitor: Metric that selected the checkpoint, lower is better.
     """
     lines = [
         f"# {folder.name}",
@@ -89,8 +89,8 @@ def _files(config: Any) -> list[str]:
 
 
 def _commands(folder: RunFolder, checkpoint: Path | None, trust: str) -> list[str]:
-    """What to type to fit and test once more, as lines of code."""
-    if trust:  # modules of the user's are found in the folder that he works in
+    """Commands that repeat the fit and the test, as indented code lines."""
+    if trust:  # own modules are imported from the working directory
         start, config = f"The same again, from `{Path.cwd()}`, where own modules were found:", folder.config.resolve()
         tested = checkpoint.resolve() if checkpoint is not None else None
     else:

@@ -1,4 +1,4 @@
-"""Weights & Biases: offline unless the user is logged in or says otherwise, and never a question."""
+"""Weights & Biases tracking: offline unless the user is logged in or asks for it, and never an interactive prompt."""
 
 import netrc
 import os
@@ -13,15 +13,15 @@ from lightning_app.runs.run_folder import RunFolder, RunOptions, is_first_proces
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import WandbLogger
 
-# Where W&B keeps things when it is not told: in the home folder. Ours go with the run.
+# By default W&B keeps these folders in the home directory; ours belong to the run folder.
 _FOLDERS = {"WANDB_DATA_DIR": "data", "WANDB_CACHE_DIR": "cache", "WANDB_CONFIG_DIR": "config"}
 _set_by_us: set[str] = set()
 
 
 def wandb_mode(options: RunOptions) -> str:
-    """`online`, `offline` or `disabled`.
+    """W&B mode: `online`, `offline` or `disabled`.
 
-    The config decides if it is not `auto`; then `WANDB_MODE`; then whether there is a key to log in with.
+    The config decides unless it says `auto`; then `WANDB_MODE`; then whether an API key is available.
     """
     if options.wandb != "auto":
         return options.wandb
@@ -29,21 +29,24 @@ def wandb_mode(options: RunOptions) -> str:
 
 
 def wandb_folders(path: Path) -> dict[str, str]:
-    """Environment variables that keep W&B's files in `path/wandb`; those that the user has set are left out."""
+    """Environment variables that keep W&B's files in `path/wandb`, without those that the user has set."""
     free = {variable: name for variable, name in _FOLDERS.items() if variable not in os.environ}
     free |= {variable: _FOLDERS[variable] for variable in _set_by_us}
     return {variable: str((path / "wandb" / name).resolve()) for variable, name in free.items()}
 
 
 def wandb_logger(folder: RunFolder, options: RunOptions, config: dict[str, Any], job: str) -> "WandbLogger | None":
-    """A logger whose files all lie in the run folder; None if W&B is disabled.
+    """Creates a W&B logger whose files all lie in the run folder.
 
     Args:
-        folder: The run folder; its name is the id of the W&B run, so that a later test adds to the same run. All run
-            folders of one trial of a sweep are one run, with the id that the first one got.
+        folder: Run folder; its name is the id of the W&B run, so that a later test adds to the same run. All run
+            folders of one sweep trial share the id of the first.
         options: Mode, project, entity and tags.
-        config: The resolved config, nested; sent once.
-        job: Type of the job, the verb.
+        config: Resolved config, nested.
+        job: Job type, i.e. the verb.
+
+    Returns:
+        The logger, or None if W&B is disabled.
     """
     mode = wandb_mode(options)
     if mode == "disabled":
@@ -76,7 +79,11 @@ def wandb_logger(folder: RunFolder, options: RunOptions, config: dict[str, Any],
 
 
 def finish_wandb(*, exit_code: int) -> None:
-    """Ends the current W&B run, if there is one; its exit code tells a finished run from a failed one."""
+    """Ends the current W&B run, if there is one.
+
+    Args:
+        exit_code: 0 marks the run as finished, any other code as failed.
+    """
     wandb = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
         wandb.finish(exit_code=exit_code)

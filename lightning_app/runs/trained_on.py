@@ -1,4 +1,4 @@
-"""What a run was trained on, compared with what it is used on now: files, fingerprint of the data, own code."""
+"""Training data check: compares files, data fingerprint and own code of a trained run with those of this command."""
 
 import json
 from collections.abc import Mapping
@@ -17,19 +17,19 @@ ALLOW = "--allow_changed_data"
 
 
 class TrainedOn:
-    """The record of a run, and how what is at hand now differs from it.
+    """Differences between what a run was trained on and what this command uses.
 
     Args:
-        run: The run folder; one without a lineage differs from nothing.
-        before: The config that it was trained with.
-        now: The resolved config of this command.
-        fingerprint: Of the data that this command reads.
+        run: Run folder; without a lineage there is nothing to compare.
+        before: Config that the run was trained with.
+        now: Resolved config of this command.
+        fingerprint: Fingerprint of the data that this command reads.
 
     Attributes:
-        data: Fingerprint of the training data; None where none was recorded.
-        changed: What is under the same name and not the same any more, in words.
-        remarks: What else differs, as it was asked to, in words.
-        code: Own modules whose source has changed.
+        data: Fingerprint of the training data; None if none was recorded.
+        changed: Descriptions of data that changed although the config names the same data.
+        remarks: Descriptions of differences that the user's options asked for.
+        code: Files of own modules whose source has changed.
     """
 
     def __init__(
@@ -50,43 +50,46 @@ class TrainedOn:
         ]
         known = {file["sha256"] for file in files.values()}
         others = [path for path, file in current.items() if file["sha256"] not in known and path not in files]
-        if not files:  # a run of an earlier version, or data that no file of the user holds
+        if not files:  # a run of an earlier version, or data that come from no user file
             others = []
         if others:
             self.remarks.append(f"data: {', '.join(others)}, trained on {', '.join(files)}")
         parts = _differences(self.data, json.loads(json.dumps(fingerprint, default=str)))
         if self.changed or others or not parts:
             return
-        said = f"the data as read: {', '.join(parts)}"
+        description = f"the data as read: {', '.join(parts)}"
         if any(not key.startswith("model.") for key in config_changes(before, now)):
-            self.remarks.append(said)  # another option of the data or seed was asked for
+            self.remarks.append(description)  # the user changed an option of the data, or the seed
         elif _same_software(recorded):
-            self.changed.append(said)
+            self.changed.append(description)
         else:
-            self.remarks.append(f"{said}; maybe because another version of the software reads it")
+            self.remarks.append(f"{description}; maybe because another version of the software reads it")
 
     def check(self, *, verb: str, allowed: bool) -> list[str]:
-        """Refuses changed data, and returns what is to be told of the rest.
+        """Refuses changed data.
 
         Args:
-            verb: What is done with the run.
-            allowed: The user has said that changed data are meant.
+            verb: Verb of this command; `predict` accepts new rows.
+            allowed: Whether the user accepts changed data.
+
+        Returns:
+            Differences to report, in words.
 
         Raises:
-            UsageError: Something is not what the run was trained on, and nobody asked for that.
+            UsageError: The data have changed, and the user did not allow it.
         """
-        # New rows in the same file are what a forecast is made from.
+        # `predict` is meant to run on new rows of the same file.
         if self.changed and not (allowed or verb == "predict"):
             raise UsageError(
                 f"data: changed since the run was trained: {'; '.join(self.changed)}. Restore it, name other data with "
                 f"an option of the data, or give {ALLOW} if that is meant"
             )
-        said = [f"data: changed since the run was trained: {changed}" for changed in self.changed] + self.remarks
-        return said + [f"code: {file} has changed since the run was trained" for file in self.code]
+        differences = [f"data: changed since the run was trained: {changed}" for changed in self.changed] + self.remarks
+        return differences + [f"code: {file} has changed since the run was trained" for file in self.code]
 
 
 def _differences(before: Any, now: Any, key: str = "") -> list[str]:
-    """What differs between two fingerprints, by name."""
+    """Differences between two fingerprints, by key."""
     if isinstance(before, dict) and isinstance(now, dict):
         names = [name for name in before if name in now]
         return [part for name in names for part in _differences(before[name], now[name], f"{key} {name}".strip())]
@@ -102,5 +105,5 @@ def _same_software(recorded: Mapping[str, Any]) -> bool:
 
 
 def training_files(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a lineage records beside the fingerprint: data files, own code, and the working folder."""
+    """Facts that a lineage records besides the fingerprint: data files, own code and working folder."""
     return {"files": data_files(config), "own_code": describe_own_code(config), "folder": str(Path.cwd())}

@@ -1,4 +1,4 @@
-"""A picture of a fit: losses and the metric that picks the checkpoint, step by step."""
+"""Training curve: picture of the losses and of the monitored metric by step."""
 
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,12 @@ _LOSSES = {"train/loss": "0.6", "val/loss": "tab:blue"}
 
 
 def draw_training_curve(history: Path, path: Path, *, monitor: str | None) -> bool:
-    """Draws the rows of a `metrics.csv`.
+    """Draws the curves of a `metrics.csv`.
 
     Args:
-        history: The file.
-        path: The PNG to write.
-        monitor: The metric that picks the checkpoint; drawn beside the losses where it is another one.
+        history: `metrics.csv` of the run.
+        path: PNG file to write.
+        monitor: Metric that selects the checkpoint; gets a panel of its own unless it is a loss.
 
     Returns:
         Whether there was anything to draw.

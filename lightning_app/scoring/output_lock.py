@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lightning_app.errors import UsageError
-from lightning_app.identity import WHO
+from lightning_app.identity import USER_AT_HOST
 
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -56,7 +56,7 @@ class OutputLock:
             os.close(self._descriptor)  # of a folder that was taken away meanwhile
         os.ftruncate(self._descriptor, 0)
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        os.pwrite(self._descriptor, f"{WHO}, process {os.getpid()}, since {since}".encode(), 0)
+        os.pwrite(self._descriptor, f"{USER_AT_HOST}, process {os.getpid()}, since {since}".encode(), 0)
 
     def is_at(self, path: Path) -> bool:
         """Whether a file is that of this lock, and not one that took its name."""

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lightning_app.errors import UsageError
-from lightning_app.identity import WHO
+from lightning_app.identity import USER_AT_HOST
 from lightning_app.registry.storage.errors import PromotionConflictError
 from lightning_app.registry.storage.store import MlflowStore
 
@@ -50,7 +50,7 @@ class Entry:
     follows: int
     reason: str | None = None
     gates: Sequence[Mapping[str, Any]] = ()
-    who: str = WHO
+    who: str = USER_AT_HOST
     when: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_app.errors import UsageError
-from lightning_app.identity import WHO
+from lightning_app.identity import USER_AT_HOST
 from lightning_app.registry.storage.address import RegistryAddress
 from lightning_app.registry.storage.artifacts import check_root, local_folder, new_root
 from lightning_app.registry.storage.database import create_database
@@ -181,7 +181,7 @@ class MlflowStore:
         """
         from mlflow.entities import Metric
 
-        tags = {DIGEST: digest, FAMILY: family, TASK: task, NAME: name, REGISTERED_BY: WHO}
+        tags = {DIGEST: digest, FAMILY: family, TASK: task, NAME: name, REGISTERED_BY: USER_AT_HOST}
         with translated(self.address):
             experiment = self._experiment(None)
             self._remove_unfinished(experiment, name)
@@ -313,7 +313,9 @@ class MlflowStore:
 
     def _remove_unfinished(self, experiment: str, name: str) -> None:
         """Uploads of this user and machine that were killed: only one process registers a name at a time."""
-        query = f"attributes.status = 'RUNNING' and tags.`{NAME}` = '{name}' and tags.`{REGISTERED_BY}` = '{WHO}'"
+        query = (
+            f"attributes.status = 'RUNNING' and tags.`{NAME}` = '{name}' and tags.`{REGISTERED_BY}` = '{USER_AT_HOST}'"
+        )
         # The lock of a file is beside it; elsewhere another cache of this user has another lock, and may be uploading.
         before = time.time() - (0 if self.address.database is not None else _STALE_SECONDS)
         for run in self._client.search_runs([experiment], query):

@@ -255,7 +255,7 @@ def test_a_baseline_without_weights_fits_and_tests(fit_args: FitArgs, tmp_path: 
         (["--model.network.hiden_size", "3"], "model.network.hiden_size: no such option of PhaseTransformer"),
         (["--model.network.hidden_size", "big"], "model.network.hidden_size: 'big' given; allowed: int"),
         (["--model.network", "PhasTransformer"], "model.network: no class named 'PhasTransformer', did you mean"),
-        (["--model.network", "ETT"], "model.network: ETT is not of the kind that is wanted here"),
+        (["--model.network", "ETT"], "model.network: ETT is not of the kind that is needed here"),
         (["--model", "Forcaster"], "model: no class named 'Forcaster', did you mean 'Forecaster'?"),
         (["--trainer.max_epoch", "3"], "trainer.max_epoch: no such option, did you mean '--trainer.max_epochs'?"),
         (["--trainer.max_epochs", "many"], "trainer.max_epochs: "),

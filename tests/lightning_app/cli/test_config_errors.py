@@ -42,7 +42,7 @@ STOP = {"class_path": "EarlyStopping", "init_args": {"monitr": "x"}}
         ("data.init_args.missing", "ignore", "data.missing: 'ignore' given; allowed: error, fill, mask"),
         ("model.init_args.network", PHASE, "model.network: PhaseTransformer: Trying to create tensor with negative"),
         ("seed_everything", -1, "seed_everything: -1 is not in bounds"),
-        (f"{OPTIMIZER}.class_path", "ReduceLROnPlateau", "ReduceLROnPlateau is not of the kind that is wanted here"),
+        (f"{OPTIMIZER}.class_path", "ReduceLROnPlateau", "ReduceLROnPlateau is not of the kind that is needed here"),
         ("trainer.callbacks", ["EarlyStoping"], "no class named 'EarlyStoping', did you mean 'EarlyStopping'?"),
         ("data.init_args.batch_size", 0, "data.batch_size: 0 given, at least 1 is needed"),
     ],

@@ -25,7 +25,7 @@ def test_a_panel_is_walked_with_a_fit_per_fold_beside_the_classics(capsys: pytes
     for name in (
         "market_lstm63: WQL",
         "market_lstm63, calibrated: WQL",
-        "usual quantiles by volatility: WQL",
+        "empirical quantiles by volatility: WQL",
         "season before: WQL",
     ):
         assert name in printed

@@ -108,7 +108,7 @@ def test_data_may_not_name_modules_of_a_users_folder_as_ours() -> None:
 @pytest.mark.parametrize(
     ("network", "said"),
     [
-        ("models.Drift", "only files are seen that have no namesake in it: give models.<file>.Drift, or rename"),
+        ("models.Drift", "only files that have no namesake in it can be imported: give models.<file>.Drift, or rename"),
         ("models.losses.Own", "module 'models.losses' has no attribute 'Own'; models is lightning_app's own package"),
     ],
 )
