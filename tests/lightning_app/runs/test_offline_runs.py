@@ -125,7 +125,7 @@ def test_a_damaged_block_costs_what_lies_in_it(shelf: Path) -> None:
 
 
 def test_one_run_is_asked_for_where_there_is_one(shelf: Path) -> None:
-    with pytest.raises(ValueError, match="one offline run is wanted, there are .*'whole'"):
+    with pytest.raises(ValueError, match="exactly one offline run is needed, there are .*'whole'"):
         read_offline_run(shelf)
 
 
