@@ -5,27 +5,22 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import optuna
-from optuna.trial import TrialState
-
 from lightning_app.errors import UsageError
-from lightning_app.runs.run_folder import RunOptions
-from lightning_app.runs.tracking import wandb_mode
 from lightning_app.verb_parser import VerbParser
-from sweeps.execution.coordinator import Coordinator
-from sweeps.execution.devices import make_slots
 from sweeps.execution.kept_checkpoint import mismatch, words_to_keep_by
-from sweeps.execution.live_table import LiveTable, print_result
+from sweeps.execution.live_table import print_result
 from sweeps.execution.trial_processes import TrialProcesses
-from sweeps.reporting.study_report import Search, report
-from sweeps.reporting.study_run import StudyRun
+from sweeps.reporting.selection import seed_range
+from sweeps.reporting.study_report import Search
 from sweeps.sampling.component_spec import Choice
 from sweeps.sampling.pruners import make_pruner
 from sweeps.sampling.samplers import make_sampler, settle
 from sweeps.sampling.seeded_sampler import SeededSampler
+from sweeps.sampling.trial_seeds import TrialSeeds
 from sweeps.storage.study import open_study, storage_to_resume
 from sweeps.storage.study_inputs import check_inputs
 from sweeps.storage.sweep_file import SweepFile
+from sweeps.study_search import run_search
 
 _STOP_SECONDS = 30.0
 
@@ -73,13 +68,14 @@ def run(args: list[str]) -> None:
         elif said := mismatch(sweep.metrics, processes.kept_by):
             print(f"warning: {said}", file=sys.stderr)  # noqa: T201
         print(f"sampler: {choice}" + (f", as of: {rule}" if rule else ""))  # noqa: T201
+        seeds = sweep.seeds(base)
         study = open_study(sweep, sampler, pruner, folder, given.storage, base=base, storage=storage)
         check_inputs(study, processes.inputs, allow_changed_data=given.allow_changed_data)
         if given.allow_changed_data:
             fit.append("--allow_changed_data=true")
-        settings = _settings(sweep, choice, given, fit)
+        settings = _settings(sweep, choice, given, fit, seeds)
         search = Search(space=sweep.space, metrics=sweep.metrics, settings=settings, base=base)
-        stopped_by = _search(study, sweep, search, processes, fit=fit, folder=folder, given=given)
+        stopped_by = run_search(study, sweep, search, processes, fit=fit, folder=folder, given=given, seeds=seeds)
     print_result(study, search, folder)
     if stopped_by:
         print("interrupted: trials wait where they were; go on with --resume")  # noqa: T201
@@ -118,79 +114,34 @@ def _dry_run(sweep: SweepFile, sampler: SeededSampler, fit: list[str]) -> None:
 
     reader = ConfigReader(fit)
     check_space(sweep.space, reader)
+    sweep.seeds(reader.resolve({}))
     show(sweep.space, sampler, reader, num_metrics=len(sweep.metrics))
 
 
-def _search(
-    study: optuna.Study,
-    sweep: SweepFile,
-    search: Search,
-    processes: TrialProcesses,
-    *,
-    fit: list[str],
-    folder: Path,
-    given: argparse.Namespace,
-) -> int:
-    """Runs the trials and writes down what came of them, also where it is interrupted or fails."""
-    table = LiveTable(study=study, metrics=search.metrics, num_trials=given.trials, workers=given.workers)
-    tracked = _study_run(study, search, folder)
-
-    def changed() -> None:
-        if table.update(coordinator.running) and tracked is not None:
-            tracked.log(study)
-
-    coordinator = Coordinator(
-        study=study,
-        space=search.space,
-        metrics=dict(search.metrics),
-        fit=fit,
-        folder=folder,
-        slots=make_slots(given.workers, given.devices_per_trial),
-        num_trials=given.trials,
-        run_section={**search.base["run"], "name": processes.experiment},
-        constraints=sweep.constraints,
-        stop=sweep.stop,
-        lease_seconds=given.lease,
-        on_change=changed,
-    )
-    exit_code, written = 1, None
-    try:
-        with table:
-            stopped_by = coordinator.run(processes)
-        exit_code = 0
-    finally:
-        try:
-            coordinator.keep_best()  # it may have been killed before it wrote it, or another host has a better one
-            written = report(study, search, folder)
-        finally:
-            if tracked is not None and not tracked.finish(study, written, exit_code=exit_code):
-                print(f"W&B: the run of the study is not complete, see {folder / 'study_run.log'}")  # noqa: T201
-    if coordinator.supply.ended_by:
-        print(f"no further trials: {coordinator.supply.ended_by}")  # noqa: T201
-    if waiting := len(study.get_trials(deepcopy=False, states=(TrialState.WAITING,))):
-        trials = f"{waiting} enqueued trial{' waits' if waiting == 1 else 's wait'}"
-        done = f"--trials {given.trials} are done; raise --trials and add --resume"
-        why = "go on with --resume" if stopped_by else done
-        print(f"warning: {trials}: {why}", file=sys.stderr)  # noqa: T201
-    return stopped_by
-
-
-def _study_run(study: optuna.Study, search: Search, folder: Path) -> StudyRun | None:
-    options = RunOptions(**search.base["run"])
-    mode = wandb_mode(options)
-    if mode == "disabled":
-        return None
-    return StudyRun(study=study.study_name, folder=folder, search=search, options=options, mode=mode)
-
-
-def _settings(sweep: SweepFile, choice: Choice, given: argparse.Namespace, fit: list[str]) -> Mapping[str, str]:
+def _settings(
+    sweep: SweepFile, choice: Choice, given: argparse.Namespace, fit: list[str], seeds: TrialSeeds
+) -> Mapping[str, str]:
     bounds = ", ".join(f"{name} at most {bound:g}" for name, bound in sweep.constraints.items())
     return {
         "sampler": str(choice),
         "pruner": str(sweep.pruner),
         "constraints": bounds or "none",
         "seed": str(sweep.seed),
+        **_repeats(sweep, seeds),
         "trials asked for": str(given.trials),
         "workers of this host": str(given.workers),
         "fit": " ".join(fit),
     }
+
+
+def _repeats(sweep: SweepFile, seeds: TrialSeeds) -> dict[str, str]:
+    """How often a config is fitted, where that is more than once."""
+    said = {}
+    if sweep.seeds_per_trial > 1:
+        said["seeds per trial"] = f"{seeds.count} ({seed_range(seeds.numbers)})"
+    if sweep.seed_keys:
+        said["counted up with the seed"] = ", ".join(f"`{key}`" for key in sweep.seed_keys)
+    if sweep.reevaluate is not None:
+        fresh = seed_range(seeds.fresh(sweep.reevaluate.seeds).numbers)
+        said["re-evaluation"] = f"the best {sweep.reevaluate.top} and the base config, seeds {fresh}"
+    return said

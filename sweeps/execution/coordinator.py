@@ -8,20 +8,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import optuna
 from optuna.trial import TrialState
 
 from lightning_app.errors import UsageError
 from sweeps.execution.cli_value import as_word
-from sweeps.execution.leases import Leases
 from sweeps.execution.running_trial import RunningTrial
 from sweeps.execution.trial_processes import Ended, Report, TrialProcesses
-from sweeps.execution.trial_queue import Supply
-from sweeps.reporting.best_config import write_best_config
+from sweeps.execution.trial_queue import Source
 from sweeps.reporting.outcome import last_error, why
 from sweeps.sampling.constraints import WHY, violations, write_constraints
-from sweeps.sampling.early_stop import EarlyStop
-from sweeps.space.search_space import SearchSpace
 
 _KILL_SECONDS = 10.0
 """How long trials that were killed may take to go."""
@@ -31,49 +26,44 @@ class Coordinator:
     """Runs a share of a study: any number of coordinators, on any hosts, may work on one storage.
 
     Args:
-        study: The study.
-        space: What varies.
+        source: Where trials come from, and the study that is told of them.
         metrics: Name and direction of each metric.
         fit: Words of every fit after its verb: config files and options.
         folder: Folder of the study.
+        group: The W&B group of the trials.
         slots: Environment of each slot: its devices or threads.
-        num_trials: Trials of the whole study, those of others and of earlier runs among them.
-        run_section: The section `run` of the best trial's config.
         constraints: The most that a trial may need.
-        stop: When the study ends before it has all its trials.
-        lease_seconds: How long a trial is nobody else's, from when this coordinator was last heard of.
         max_kills: How often a trial may be killed without getting further before it has failed.
         on_change: Called when a trial starts, reports or ends.
+        on_complete: Called when a trial has its value.
     """
 
     def __init__(
         self,
         *,
-        study: optuna.Study,
-        space: SearchSpace,
-        metrics: dict[str, str],
+        source: Source,
+        metrics: Mapping[str, str],
         fit: list[str],
         folder: Path,
+        group: str,
         slots: list[dict[str, str]],
-        num_trials: int,
-        run_section: Mapping[str, Any],
         constraints: Mapping[str, float] | None = None,
-        stop: EarlyStop | None = None,
-        lease_seconds: float = 30.0,
         max_kills: int = 5,
         on_change: Callable[[], None] = lambda: None,
+        on_complete: Callable[[], None] = lambda: None,
     ) -> None:
-        self.study = study
+        self.source = source
+        self.study = source.study
+        self.leases = source.leases
         self.metrics = metrics
         self.fit = fit
         self.folder = folder
+        self.group = group
         self.slots = slots
-        self.run_section = run_section
-        self.leases = Leases(study, seconds=lease_seconds)
-        self.supply = Supply(study=study, space=space, leases=self.leases, num_trials=num_trials, stop=stop)
         self.constraints = constraints or {}
         self.max_kills = max_kills
         self.on_change = on_change
+        self.on_complete = on_complete
         self.running: dict[int, RunningTrial] = {}
         self._interrupted = 0
         self._interrupted_at = 0.0
@@ -124,13 +114,13 @@ class Coordinator:
             return False
         free = set(range(len(self.slots))) - {running.slot for running in self.running.values()}
         for slot in sorted(free):
-            found = self.supply.next()
+            found = self.source.next()
             if found is None:
-                return self.supply.others_run(self.running)
-            trial, drawn = found
-            running = RunningTrial(trial, tuple(self.metrics.values()), slot, drawn)
+                return self.source.others_run(self.running)
+            directions = tuple(self.metrics.values())
+            running = RunningTrial(found.trial, directions, slot, found.drawn, found.seeds, found.name)
             running.remember()
-            self.running[trial.number] = running
+            self.running[found.trial.number] = running
             self._start(running, processes)
         return True
 
@@ -166,14 +156,14 @@ class Coordinator:
                 del self.running[number]
 
     def _start(self, running: RunningTrial, processes: TrialProcesses) -> None:
-        number = running.trial.number
-        name = f"trial-{number:05d}"
+        number, name = running.trial.number, running.fit_name
         args = ["fit", *self.fit, *(f"--{key}={as_word(value)}" for key, value in running.drawn.items())]
+        args += running.seeds.options(len(running.done))
         args += ["--run.root", str(self.folder / "trials"), "--run.name", name]
         if list((self.folder / "trials" / name).glob("*/checkpoints/last.ckpt")):
             args += ["--ckpt_path", "last"]
         (self.folder / "logs").mkdir(exist_ok=True)
-        environment = {**self.slots[running.slot], "WANDB_RUN_GROUP": self.study.study_name}
+        environment = {**self.slots[running.slot], "WANDB_RUN_GROUP": self.group}
         processes.start(number, args, environment=environment, log=self.folder / "logs" / f"{name}.log")
         self.on_change()
 
@@ -181,7 +171,7 @@ class Coordinator:
         running = self.running.get(report.trial)
         if running is None:
             return
-        running.measured = report.measured
+        running.measure(report.measured)
         if report.values:
             running.report(report.values, report.step, last=report.last)
         # What it needs does not shrink; a slow validation may have been chance.
@@ -198,9 +188,7 @@ class Coordinator:
             return
         number, killed = running.trial.number, ended.code < 0 or ended.code == 128 + signal.SIGTERM
         if ended.code and running.asked_to_stop:
-            running.note_seconds()
-            self.leases.release(number)  # whoever goes on with the study takes it up
-            del self.running[ended.trial]
+            self._release(running)
             return
         if not self.leases.holds(number):
             del self.running[ended.trial]
@@ -208,9 +196,21 @@ class Coordinator:
         if killed and running.count_kill() < self.max_kills:
             self._start(running, processes)
             return
+        if not ended.code and not running.pruned_by and running.values() and running.next_fit():
+            if running.asked_to_stop:
+                self._release(running)
+            else:
+                self._start(running, processes)
+            return
         del self.running[ended.trial]
         self._tell(running, ended.code)
         self.on_change()
+
+    def _release(self, running: RunningTrial) -> None:
+        """Leaves a trial to whoever goes on with the study."""
+        running.note_seconds()
+        self.leases.release(running.trial.number)
+        del self.running[running.trial.number]
 
     def _broken(self, running: RunningTrial, *, but: str = "") -> list[str]:
         found = violations(self.constraints, running.measured)
@@ -221,9 +221,9 @@ class Coordinator:
         running.note_seconds()
         trial.set_user_attr("measured", running.measured)
         write_constraints(trial, self.constraints, running.measured)
-        if code or not (running.values() or running.pruned_by):
+        if code or not (running.is_complete or running.pruned_by):
             trial.set_user_attr("exit_code", code)
-            if error := last_error(self.folder / "logs" / f"trial-{trial.number:05d}.log"):
+            if error := last_error(self.folder / "logs" / f"{running.fit_name}.log"):
                 trial.set_user_attr(WHY, error)
             self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
             self._stop_if_hopeless(3)
@@ -231,24 +231,13 @@ class Coordinator:
             trial.set_user_attr(WHY, running.pruned_by)
             self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
         else:
-            self.study.tell(trial, running.values(), skip_if_finished=True)
-            self.keep_best()
-
-    def keep_best(self) -> None:
-        """Writes `best.yaml`, where there is one metric."""
-        if len(self.metrics) == 1:
-            write_best_config(
-                self.study,
-                self.metrics,
-                self.folder,
-                run=self.run_section,
-                threads=self.slots[0].get("OMP_NUM_THREADS"),
-            )
+            self.study.tell(trial, running.result(), skip_if_finished=True)
+            self.on_complete()
 
     def _stop_if_hopeless(self, num_trials: int) -> None:
         """Trials that all fail have one cause, which is not in what was drawn for them."""
         done = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()]
         if len(done) >= num_trials and all(trial.state == TrialState.FAIL for trial in done):
-            log = self.folder / "logs" / f"trial-{done[-1].number:05d}.log"
+            log = self.folder / "logs" / f"{self.source.name_of(done[-1])}.log"
             said = why(done[-1]) or last_error(log) or f"see {log}"
             raise UsageError(f"all of {len(done)} trials have failed: {said}")

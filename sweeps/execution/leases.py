@@ -17,6 +17,7 @@ from optuna.trial import TrialState, create_trial
 
 from sweeps.execution.owner import Owner
 from sweeps.execution.running_trial import REPORTED
+from sweeps.reporting.outcome import Fits
 from sweeps.storage.claims import claims_of
 
 _CLAIM = "claim"
@@ -30,7 +31,7 @@ class _Claim:
 
     number: int
     owner: str
-    step: int
+    step: int | list[int]
     losses: int
 
 
@@ -148,13 +149,16 @@ class Leases:
         return self._holds(number)
 
     def _write(self, number: int, before: _Claim | None, *, owner: str) -> None:
-        step = self._step(number) if before else -1
+        step: int | list[int] = self._step(number) if before else -1
         words = {"trial": number, "after": before.number if before else -1, "owner": owner, "step": step}
         # A trial that has ended is never read again from a data base, whatever its state: claims cost one row each.
         self._claims.add_trial(create_trial(state=TrialState.FAIL, user_attrs={_CLAIM: words}))
 
-    def _step(self, number: int) -> int:
+    def _step(self, number: int) -> int | list[int]:
+        """How far a trial has come; of one with several fits, how many have ended and how far the present one is."""
         trial = self.study.get_trials(deepcopy=False)[number]
+        if (fits := Fits.of(trial)) is not None:
+            return [len(fits.values), fits.step]
         return max(trial.intermediate_values, default=int(trial.user_attrs.get(REPORTED, {}).get("step", -1)))
 
     def _sync(self) -> None:

@@ -4,7 +4,7 @@ import math
 import statistics
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -18,8 +18,9 @@ from rich.text import Text
 from lightning_app.terminal import plain_console
 from sweeps.execution.running_trial import RunningTrial
 from sweeps.reporting.duration import clock
-from sweeps.reporting.outcome import causes, seconds_of, values_of, why
+from sweeps.reporting.outcome import causes, seconds_of, shown_values, why
 from sweeps.reporting.ranking import FINISHED, ranked
+from sweeps.reporting.selection import best_of
 from sweeps.reporting.study_report import Search
 from sweeps.space.names import short_names, value_name
 
@@ -35,6 +36,8 @@ class LiveTable:
         metrics: Name and direction of each metric.
         num_trials: Trials of the study in all.
         workers: Trials at a time on this host.
+        counted: Which trials of the study are meant; all by default.
+        label: What a trial is called, by its number.
         console: Where it is shown.
     """
 
@@ -45,12 +48,16 @@ class LiveTable:
         metrics: Mapping[str, str],
         num_trials: int,
         workers: int,
+        counted: Callable[[FrozenTrial], bool] = lambda _: True,
+        label: Callable[[int], str] = "trial {}".format,
         console: Console | None = None,
     ) -> None:
         self.study = study
         self.metrics = metrics
         self.num_trials = num_trials
         self.workers = workers
+        self.counted = counted
+        self.label = label
         self.console = console or plain_console()
         self._running: dict[int, RunningTrial] = {}
         self._since: dict[int, float] = {}
@@ -106,8 +113,9 @@ class LiveTable:
         return (rest + waiting * usual) / self.workers
 
     def _look(self) -> None:
-        self._finished = self.study.get_trials(deepcopy=False, states=FINISHED)
-        self._best = ranked(self.study, self.metrics)
+        finished = self.study.get_trials(deepcopy=False, states=FINISHED)
+        self._finished = [trial for trial in finished if self.counted(trial)]
+        self._best = [trial for trial in ranked(self.study, self.metrics) if self.counted(trial)]
 
     def _counts(self) -> str:
         states = Counter(trial.state for trial in self._finished)
@@ -117,7 +125,7 @@ class LiveTable:
             f"{states[TrialState.FAIL]} failed",
         ]
         if self._best and len(self.metrics) == 1:
-            words.append(f"best {self._best[0].value:.6g} (trial {self._best[0].number})")
+            words.append(f"best {shown_values(self._best[0])[0]} ({self.label(self._best[0].number)})")
         elif self._best:
             words.append(f"{len(self._best)} on the Pareto front")
         left = self.seconds_left()
@@ -126,12 +134,23 @@ class LiveTable:
         return ", ".join(words)
 
     def _render(self) -> Group:
-        table = Table("trial", "validation", *self.metrics, "best", "elapsed", box=None, padding=(0, 2, 0, 0))
+        several = any(running.seeds.count > 1 for running in self._running.values())
+        table = Table(
+            "trial",
+            *(["seed"] if several else []),
+            "validation",
+            *self.metrics,
+            "best",
+            "elapsed",
+            box=None,
+            padding=(0, 2, 0, 0),
+        )
         now = time.monotonic()
         for number, running in self._running.items():
             values = running.last or [math.nan] * len(self.metrics)
             table.add_row(
-                str(number),
+                self.label(number).removeprefix("trial "),
+                *([f"{running.position} of {running.seeds.count}"] if several else []),
                 "starts" if running.step < 0 else str(running.step),
                 *("" if math.isnan(value) else f"{value:.6g}" for value in values),
                 "" if running.best is None else f"{running.best:.6g}",
@@ -144,11 +163,11 @@ class LiveTable:
         if trial is None:
             return  # it waits for another coordinator
         words = [why(trial)] if why(trial) else []
-        words += [f"{name} {value:.6g}" for name, value in zip(self.metrics, values_of(trial), strict=False)]
+        words += [f"{name} {value}" for name, value in zip(self.metrics, shown_values(trial), strict=False)]
         if trial.state == TrialState.PRUNED and trial.last_step is not None:
             words.append(f"last {next(iter(self.metrics))} {trial.intermediate_values[trial.last_step]:.6g}")
         seconds = seconds_of(trial)
-        what = f"trial {number} {trial.state.name.lower()}{': ' if words else ''}{', '.join(words)}"
+        what = f"{self.label(number)} {trial.state.name.lower()}{': ' if words else ''}{', '.join(words)}"
         took = "" if seconds is None else f" in {clock(seconds)}"
         self.console.print(f"{what}{took}; {self._counts()}", soft_wrap=True, highlight=False)
 
@@ -183,9 +202,12 @@ def print_result(study: optuna.Study, search: Search, folder: Path, console: Con
             words = [
                 f"{names.get(key, key)} {value_name(value, parameters.get(key))}" for key, value in trial.params.items()
             ]
-            table.add_row(str(trial.number), *(f"{value:.6g}" for value in trial.values or ()), ", ".join(words))
+            table.add_row(str(trial.number), *shown_values(trial), ", ".join(words))
         console.print(table)
     lines = [f"report: {folder / 'report.md'}"]
+    chosen = best_of(study, search.metrics) if len(search.metrics) == 1 else None
+    if chosen is not None and chosen.how:
+        lines.insert(0, f"chosen: {chosen.name}, {next(iter(search.metrics))} {chosen.value}, by {chosen.how}")
     if (folder / "best.yaml").exists():
         lines.append(f"best: lightning-app fit -c {folder / 'best.yaml'}")
     console.print("\n".join(lines), soft_wrap=True, highlight=False)

@@ -2,21 +2,92 @@
 
 import sys
 from collections.abc import Container
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.execution.leases import Leases
+from sweeps.reporting.outcome import trial_name
 from sweeps.sampling.constraints import WHY
 from sweeps.sampling.early_stop import EarlyStop
 from sweeps.sampling.enqueued import TrialRefused
 from sweeps.sampling.trial_sampler import Draws
+from sweeps.sampling.trial_seeds import TrialSeeds
 from sweeps.space.search_space import SearchSpace
 
 _MAX_LOSSES = 10
 _SURPLUS = "surplus: another host asked for the last trial at the same time"
 _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
+
+
+@dataclass(frozen=True)
+class Supplied:
+    """A trial that is this process's, and what is to be fitted for it.
+
+    Attributes:
+        trial: What Optuna knows of it.
+        drawn: Values of the config by key.
+        seeds: The seeds of its fits.
+        name: Of its run folders and logs.
+    """
+
+    trial: optuna.Trial
+    drawn: dict[str, Any]
+    seeds: TrialSeeds
+    name: str
+
+
+class Source(Protocol):
+    """Where a coordinator's trials come from."""
+
+    study: optuna.Study
+    leases: Leases
+
+    def next(self) -> Supplied | None:
+        """A trial that is this process's; None if there is none now."""
+        ...
+
+    def others_run(self, mine: Container[int]) -> bool:
+        """Whether trials run that are not among these; they may be lost yet."""
+        ...
+
+    def name_of(self, trial: FrozenTrial) -> str:
+        """Name of a trial's run folders and logs."""
+        ...
+
+
+def others_run(study: optuna.Study, mine: Container[int]) -> bool:
+    """Whether trials run that are not among these; they may be lost yet."""
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    return any(trial.number not in mine for trial in running)
+
+
+def adopt(study: optuna.Study, leases: Leases) -> optuna.Trial | None:
+    """A trial whose coordinator has gone.
+
+    Args:
+        study: The study.
+        leases: Which of its trials are this process's.
+    """
+    while (number := leases.adopt()) is not None:
+        trial = optuna.Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
+        if leases.losses(number) < _MAX_LOSSES:
+            return trial
+        refuse(trial, f"lost {_MAX_LOSSES} times before its next validation")
+    return None
+
+
+def refuse(trial: optuna.Trial, why: str) -> None:
+    """Ends a trial that is not run, or not any more.
+
+    Args:
+        trial: A running trial.
+        why: The reason.
+    """
+    trial.set_user_attr(WHY, why)
+    trial.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
 
 class Supply:
@@ -28,6 +99,7 @@ class Supply:
         leases: Which trials are this process's.
         num_trials: Trials of the whole study, those of others and of earlier runs among them.
         stop: When the study ends before it has them.
+        seeds: The seeds of each trial's fits.
 
     Attributes:
         ended_by: Why no further trials are asked for, before the study has its number; None if it has or may have it.
@@ -41,36 +113,37 @@ class Supply:
         leases: Leases,
         num_trials: int,
         stop: EarlyStop | None = None,
+        seeds: TrialSeeds | None = None,
     ) -> None:
         self.study = study
         self.leases = leases
         self.num_trials = num_trials
         self.stop = stop
+        self.seeds = seeds or TrialSeeds({})
         self.ended_by: str | None = None
         self._draws = Draws(study, space)
 
-    def next(self) -> tuple[optuna.Trial, dict[str, Any]] | None:
-        """A trial that is this process's, and its values by key; None if there is none now."""
-        while (trial := self._adopt() or self._ask()) is not None:
+    def next(self) -> Supplied | None:
+        """A trial that is this process's; None if there is none now."""
+        while (trial := adopt(self.study, self.leases) or self._ask()) is not None:
             try:
                 drawn = self._draws.draw(trial)
             except TrialRefused as error:
-                self._refuse(trial, f"refused: {error}")
+                refuse(trial, f"refused: {error}")
                 print(f"warning: trial {trial.number} was refused: {error}", file=sys.stderr)  # noqa: T201
                 continue
             if drawn is not None:
-                return trial, drawn
-            self._refuse(trial, "no point left: all that have these values were tried, or another host was faster")
+                return Supplied(trial, drawn, self.seeds, trial_name(trial.number))
+            refuse(trial, "no point left: all that have these values were tried, or another host was faster")
         return None
 
     def others_run(self, mine: Container[int]) -> bool:
         """Whether trials run that are not among these; they may be lost yet."""
-        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return any(trial.number not in mine for trial in running)
+        return others_run(self.study, mine)
 
-    def _refuse(self, trial: optuna.Trial, why: str) -> None:
-        trial.set_user_attr(WHY, why)
-        self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+    def name_of(self, trial: FrozenTrial) -> str:
+        """Name of a trial's run folder and log."""
+        return trial_name(trial.number)
 
     def _ask(self) -> optuna.Trial | None:
         counted = self.study.get_trials(deepcopy=False, states=_COUNTED)
@@ -94,13 +167,3 @@ class Supply:
             self.study.tell(trial, state=TrialState.FAIL)
             return None
         return trial
-
-    def _adopt(self) -> optuna.Trial | None:
-        """A trial whose coordinator has gone."""
-        while (number := self.leases.adopt()) is not None:
-            trial = optuna.Trial(self.study, self.study.get_trials(deepcopy=False)[number]._trial_id)
-            if self.leases.losses(number) < _MAX_LOSSES:
-                return trial
-            trial.set_user_attr(WHY, f"lost {_MAX_LOSSES} times before its next validation")
-            self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
-        return None

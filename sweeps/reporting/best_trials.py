@@ -8,7 +8,8 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from sweeps.reporting.markdown import cell, table
-from sweeps.reporting.outcome import measured, values_of
+from sweeps.reporting.outcome import Fits, measured, shown_values
+from sweeps.reporting.selection import BASE, Best, Selection
 from sweeps.reporting.trial_table import changes, run_of
 from sweeps.space.names import short_names
 from sweeps.space.search_space import SearchSpace
@@ -17,26 +18,56 @@ _TOP = 10
 _NEEDED = {"parameters": ("parameters", ",.0f"), "latency": ("latency [ms]", ".4g"), "memory": ("memory [MiB]", ".4g")}
 
 
-def best_section(best: FrozenTrial, *, metric: str, space: SearchSpace, base: Mapping[str, Any], folder: Path) -> str:
+def best_section(chosen: Best, *, metric: str, space: SearchSpace, base: Mapping[str, Any], folder: Path) -> str:
     """What the best trial changed in the base config, and how to fit and to test it.
 
     Args:
-        best: The best trial of a study of one metric.
+        chosen: The best of a study of one metric.
         metric: Its name.
         space: What varies.
         base: The resolved config that the trials vary.
         folder: Folder of the study.
     """
+    fit = ""
+    if (folder / "best.yaml").exists():
+        fit = f"\n\nTo fit it again:\n\n```sh\nlightning-app fit -c {folder / 'best.yaml'}\n```"
+    best = chosen.trial
+    if best is None:
+        return f"## Best config\n\nThe base config as it is: no trial was better on fresh seeds.{fit}"
     parameters = {parameter.key: parameter for parameter in space.parameters}
     rows = [
         (f"`{key}`", cell(before, parameters[key]), cell(now, parameters[key]))
         for key, before, now in changes(_as_given(best, space), base)
     ]
-    text = "## Best trial\n\n" + table(("key", "base config", f"trial {best.number}"), rows)
-    if (folder / "best.yaml").exists():
-        text += f"\n\nTo fit it again:\n\n```sh\nlightning-app fit -c {folder / 'best.yaml'}\n```"
+    text = "## Best trial\n\n" + table(("key", "base config", f"trial {best.number}"), rows) + fit
     run = run_of(folder, best.number)
     return text if run is None else f"{text}\n\n{_how_to_test(best, metric, run)}"
+
+
+def reevaluation_section(selection: Selection | None, trials: Sequence[FrozenTrial], *, metric: str) -> str:
+    """How the candidates came out on fresh seeds, the best of the search first.
+
+    Args:
+        selection: What the re-evaluation found; None where there was none.
+        trials: Of the study.
+        metric: Its metric.
+    """
+    if selection is None:
+        return ""
+    rows = [
+        (
+            candidate.name,
+            "" if candidate.number == BASE else shown_values(trials[candidate.number])[0],
+            candidate.shown,
+            "chosen" if candidate.number == selection.chosen else "",
+        )
+        for candidate in selection.candidates
+    ]
+    return (
+        "## Re-evaluation\n\nThe best trials of the search and the config that they vary, fitted again on "
+        f"{selection.shown_seeds}, which no trial of the search has seen; mean ± standard deviation of {metric}. The "
+        "best mean is chosen.\n\n" + table(("", f"{metric} in the search", f"{metric} on fresh seeds", ""), rows)
+    )
 
 
 def top_section(
@@ -57,7 +88,7 @@ def top_section(
     shown = best if is_front else best[:_TOP]
     columns = {"trial": [str(trial.number) for trial in shown]}
     for position, name in enumerate(metrics):
-        columns[name] = [f"{values_of(trial)[position]:.6g}" for trial in shown]
+        columns[name] = [shown_values(trial)[position] for trial in shown]
     names, given = short_names(parameter.key for parameter in space.parameters), [_as_given(t, space) for t in shown]
     for parameter in space.parameters:
         key = parameter.key
@@ -86,10 +117,13 @@ def _how_to_fit(trials: Sequence[FrozenTrial], configs: Sequence[Path | None], f
 def _how_to_test(best: FrozenTrial, metric: str, run: Path) -> str:
     """A command where `best.ckpt` is of the validation that counts: its callback may watch another metric."""
     path = run / "checkpoints" / "best.ckpt"
-    steps = [step for step in sorted(best.intermediate_values) if best.intermediate_values[step] == best.value]
-    text = f"Its run is `{run}`" + (f", its value that of validation {steps[0]}, the first being 0" if steps else "")
+    fits = Fits.of(best)
+    value = fits.values[0][0] if fits else best.value
+    steps = [step for step in sorted(best.intermediate_values) if best.intermediate_values[step] == value]
+    text = f"Its run{f' of seed {fits.seeds[0]}' if fits else ''} is `{run}`"
+    text += f", its value that of validation {steps[0]}, the first being 0" if steps else ""
     kept, step = _kept(path)
-    if kept.get(metric) == best.value or (kept and _validated(run, metric, step) == best.value):
+    if kept.get(metric) == value or (kept and _validated(run, metric, step) == value):
         return f"{text}; to test it:\n\n```sh\nlightning-app test --ckpt_path {path}\n```"
     watched = ", ".join(f"{name} {value:.6g}" for name, value in kept.items())
     return text + (f"; `best.ckpt` is not of that one, it has the best {watched}." if watched else ".")

@@ -1,14 +1,91 @@
 """What became of a trial, as it is shown: its values, why it ended, how long it ran, what it needed."""
 
+import statistics
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+SEEDS = "seeds"
+"""User attribute: `Fits` of a trial that has several, or whose seed is not the config's own."""
 _BOUND = "bound: "
 _SHOWN_CAUSES = 5
 _CAUSES = {"pruner": "by the pruner"}
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Fits of a trial, one per seed.
+
+    Attributes:
+        seeds: `seed_everything` of each, also of those that have not run yet.
+        values: Values of the metrics of each that has ended.
+        present: Values so far of the one that runs.
+        step: Its last validation, -1 before the first.
+        measured: Parameters, latency and memory, of each the most that a fit needed.
+    """
+
+    seeds: list[int]
+    values: list[list[float]]
+    present: list[float] = field(default_factory=list)
+    step: int = -1
+    measured: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> "Fits | None":
+        """Those of a trial; None where it has one fit, of the config's own seed."""
+        found = trial.user_attrs.get(SEEDS)
+        return cls(**found) if isinstance(found, Mapping) else None
+
+    def words(self) -> dict[str, Any]:
+        """What a storage keeps, as JSON takes it."""
+        return asdict(self)
+
+    def spread(self, metric: int = 0) -> float | None:
+        """Sample standard deviation over the fits that have ended; None of fewer than two.
+
+        Args:
+            metric: Position of the metric.
+        """
+        return spread([values[metric] for values in self.values])
+
+
+def spread(values: list[float]) -> float | None:
+    """Sample standard deviation; None of fewer than two values."""
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def with_spread(value: float, deviation: float | None, count: int) -> str:
+    """A mean as it is printed, with its standard deviation and the number of seeds where there are several.
+
+    Args:
+        value: The mean.
+        deviation: Sample standard deviation; None for one seed.
+        count: How many seeds.
+    """
+    return f"{value:.6g}" if deviation is None else f"{value:.6g} ± {deviation:.2g} ({count} seeds)"
+
+
+def shown_values(trial: FrozenTrial) -> list[str]:
+    """Values of a complete trial as they are printed; none of others.
+
+    Args:
+        trial: Of any state.
+    """
+    fits = Fits.of(trial)
+    count = len(fits.values) if fits else 1
+    return [
+        with_spread(value, fits.spread(position) if fits else None, count)
+        for position, value in enumerate(values_of(trial))
+    ]
+
+
+def trial_name(number: int) -> str:
+    """Name of a trial's run folder and log."""
+    return f"trial-{number:05d}"
 
 
 def values_of(trial: FrozenTrial) -> list[float]:

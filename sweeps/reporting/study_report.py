@@ -12,7 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from lightning_app.atomic_write import write_whole
-from sweeps.reporting.best_trials import best_section, top_section
+from sweeps.reporting.best_trials import best_section, reevaluation_section, top_section
 from sweeps.reporting.duration import clock
 from sweeps.reporting.importance import Branch, importances
 from sweeps.reporting.markdown import cell, table
@@ -20,6 +20,7 @@ from sweeps.reporting.outcome import causes, last_error, seconds_of, why
 from sweeps.reporting.parallel_coordinates import draw_parallel_coordinates
 from sweeps.reporting.pictures import draw_curves, draw_history, draw_importances, draw_pareto, draw_slices
 from sweeps.reporting.ranking import counted, is_feasible, ranked
+from sweeps.reporting.selection import Best, Selection, best_of
 from sweeps.reporting.trial_table import trial_table, write_trials
 from sweeps.space.condition import Condition
 from sweeps.space.search_space import Parameter, SearchSpace
@@ -70,7 +71,10 @@ def report(study: optuna.Study, search: Search, folder: Path) -> Report:
     """
     trials = study.get_trials(deepcopy=False)
     write_trials(
-        trial_table(trials, space=search.space, metrics=list(search.metrics), folder=folder), folder / "trials.parquet"
+        trial_table(
+            trials, space=search.space, metrics=list(search.metrics), folder=folder, selection=Selection.of(study)
+        ),
+        folder / "trials.parquet",
     )
     branches = {
         name: importances(trials, search.space, metric=position, direction=direction)
@@ -78,14 +82,14 @@ def report(study: optuna.Study, search: Search, folder: Path) -> Report:
     }
     best = ranked(study, search.metrics)
     pictures = _draw(trials, best, search, branches, folder / "pictures")
-    one = best if len(search.metrics) == 1 else []
+    chosen = best_of(study, search.metrics) if len(search.metrics) == 1 else None
     sections = [
         f"# Study {study.study_name}",
-        _summary(trials, best, search),
-        *(
-            best_section(trial, metric=metric, space=search.space, base=search.base, folder=folder)
-            for trial, metric in zip(one, search.metrics, strict=False)
-        ),
+        _summary(trials, best, chosen, search),
+        best_section(chosen, metric=next(iter(search.metrics)), space=search.space, base=search.base, folder=folder)
+        if chosen
+        else "",
+        reevaluation_section(Selection.of(study), trials, metric=next(iter(search.metrics))),
         top_section(best, space=search.space, metrics=list(search.metrics), folder=folder, study=study.study_name),
         *(f"## {title}\n\n![{title}](pictures/{path.name})" for title, path in pictures.items()),
         _importances(branches),
@@ -145,7 +149,7 @@ def _largest_shares(branches: Sequence[Branch]) -> dict[str, float]:
     return found
 
 
-def _summary(trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial], search: Search) -> str:
+def _summary(trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial], chosen: Best | None, search: Search) -> str:
     states = Counter(trial.state.name.lower() for trial in trials)
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     lines = [f"Trials: {counts or 'none'}."]
@@ -154,9 +158,10 @@ def _summary(trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial], search:
     broken = sum(trial.state == TrialState.COMPLETE and not is_feasible(trial) for trial in trials)
     if broken:
         lines.append(f"{broken} of the complete ones break a bound; they count neither as best nor for importances.")
-    if best and len(search.metrics) == 1:
+    if chosen is not None:
         ((metric, direction),) = search.metrics.items()
-        lines.append(f"Best: trial {best[0].number}, {metric} {best[0].value:.6g} ({direction}).")
+        how = f", chosen by {chosen.how}" if chosen.how else ""
+        lines.append(f"Best: {chosen.name}, {metric} {chosen.value} ({direction}){how}.")
     elif best:
         lines.append(f"The Pareto front has {len(best)} trials.")
     else:

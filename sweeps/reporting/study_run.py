@@ -16,8 +16,9 @@ from optuna.trial import FrozenTrial
 from lightning_app.atomic_write import write_whole
 from lightning_app.runs.run_folder import RunOptions
 from lightning_app.runs.tracking import wandb_folders
-from sweeps.reporting.outcome import seconds_of, values_of, why
+from sweeps.reporting.outcome import Fits, seconds_of, values_of, why
 from sweeps.reporting.ranking import best_so_far, in_order_of_end, ranked
+from sweeps.reporting.selection import best_of
 from sweeps.reporting.study_report import Report, Search
 from sweeps.reporting.study_run_writer import ANOTHER_WRITES
 
@@ -103,8 +104,11 @@ class StudyRun:
         self.log(study)
         summary: dict[str, Any] = {"trials": len(study.get_trials(deepcopy=False))}
         best = ranked(study, self.search.metrics)
-        if best and len(self.search.metrics) == 1:
-            summary["best"] = self._described(best[0])
+        chosen = best_of(study, self.search.metrics) if len(self.search.metrics) == 1 else None
+        if chosen is not None:
+            summary["best"] = self._described(chosen.trial) if chosen.trial else {"trial": None}
+            if chosen.how:
+                summary["best"] |= {"name": chosen.name, "value": chosen.value, "chosen_by": chosen.how}
         elif best:
             summary["pareto_front"] = [self._described(trial) for trial in best]
         pictures = {}
@@ -135,6 +139,11 @@ class StudyRun:
         if cause := why(trial):
             row["why"] = cause
         row |= dict(zip(self.search.metrics, values_of(trial), strict=False))
+        if (fits := Fits.of(trial)) is not None:
+            row["num_seeds"] = len(fits.values)
+            for position, name in enumerate(self.search.metrics):
+                if (deviation := fits.spread(position)) is not None:
+                    row[f"{name}.std"] = deviation
         if not math.isnan(best):
             row["best_so_far"] = best
         return row

@@ -13,14 +13,17 @@ from optuna.distributions import check_distribution_compatibility
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage
+from optuna.trial import TrialState
 
 from lightning_app.errors import UsageError, nearest
 from sweeps.sampling.seeded_sampler import SeededSampler
 from sweeps.storage.claims import SUFFIX
+from sweeps.storage.reevaluation_study import NAME
 from sweeps.storage.study_storage import check_there, open_storage
 from sweeps.storage.sweep_file import SweepFile
 
 _CONFIG = "config"
+_SEEDS = "seeds_per_trial"
 
 
 def open_study(
@@ -68,6 +71,7 @@ def open_study(
     _check_space(study, sweep)
     _check_config(study, base)
     _check_bounds(study, sweep)
+    _check_seeds(study, sweep)
     return study
 
 
@@ -87,7 +91,7 @@ def storage_to_resume(folder: Path, storage_url: str | None) -> BaseStorage:
     if storage_url is not None:
         check_there(storage_url)
     storage = open_storage(storage_url, folder)
-    known = [name for name in optuna.get_all_study_names(storage) if not name.endswith(SUFFIX)]
+    known = [name for name in optuna.get_all_study_names(storage) if not name.endswith((SUFFIX, NAME))]
     # A folder in which nothing has run may be of a sweep that ended before it had made its study.
     if folder.name in known or (folder.exists() and not any(folder.glob("trials/*"))):
         return storage
@@ -135,6 +139,21 @@ def _check_bounds(study: optuna.Study, sweep: SweepFile) -> None:
         study.set_user_attr("constraints", dict(sweep.constraints))
     elif found != dict(sweep.constraints):
         _warn(f"the study was begun with the bounds {found}; its trials were judged by those")
+
+
+def _check_seeds(study: optuna.Study, sweep: SweepFile) -> None:
+    """What is not there is as of old studies: one seed, its values those of the search."""
+    found, now = study.user_attrs.get(_SEEDS), {"seeds": sweep.seeds_per_trial, "keys": list(sweep.seed_keys)}
+    begun = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
+    if now != (found or {"seeds": 1, "keys": []}):
+        if found is None and not begun:
+            study.set_user_attr(_SEEDS, now)
+        else:
+            count = found["seeds"] if found else 1
+            _warn(
+                f"the study was begun with {count} seed{'' if count == 1 else 's'} per trial, or with other seed_keys; "
+                "values of its trials may not compare"
+            )
 
 
 def _warn(text: str) -> None:

@@ -12,10 +12,15 @@ from sweeps.sampling.component_spec import Choice
 from sweeps.sampling.constraints import read_constraints
 from sweeps.sampling.early_stop import EarlyStop
 from sweeps.sampling.pruners import PRUNERS
+from sweeps.sampling.reevaluate import Reevaluate
 from sweeps.sampling.samplers import SAMPLERS
+from sweeps.sampling.trial_seeds import TrialSeeds
 from sweeps.space.search_space import SearchSpace
 
-_KEYS = ("metrics", "space", "sampler", "pruner", "constraints", "stop", "seed")
+_KEYS = (
+    "metrics", "space", "sampler", "pruner", "constraints", "stop", "seed",
+    "seeds_per_trial", "seed_keys", "reevaluate",
+)  # fmt: skip
 _DIRECTIONS = ("minimize", "maximize")
 
 
@@ -31,6 +36,9 @@ class SweepFile:
         constraints: The most that a trial may need, see `sweeps.sampling.constraints`.
         stop: When the study ends before it has all its trials.
         seed: Of the sampler.
+        seeds_per_trial: Fits of each trial, whose mean is its value.
+        seed_keys: Keys of the config that are counted up with `seed_everything`, such as the seed of a split.
+        reevaluate: How the best is chosen among the best; None takes the search's values for it.
     """
 
     metrics: dict[str, Literal["minimize", "maximize"]]
@@ -40,6 +48,9 @@ class SweepFile:
     constraints: Mapping[str, float] = field(default_factory=dict)
     stop: EarlyStop | None = None
     seed: int = 0
+    seeds_per_trial: int = 1
+    seed_keys: tuple[str, ...] = ()
+    reevaluate: Reevaluate | None = None
 
     @classmethod
     def read(cls, path: str) -> "SweepFile":
@@ -75,6 +86,26 @@ class SweepFile:
             constraints=read_constraints(given.get("constraints")),
             stop=EarlyStop.read(given.get("stop")),
             seed=_seed(given.get("seed", 0)),
+            seeds_per_trial=_seeds_per_trial(given.get("seeds_per_trial", 1)),
+            seed_keys=_seed_keys(given.get("seed_keys")),
+            reevaluate=Reevaluate.read(given.get("reevaluate"), num_metrics=len(metrics)),
+        )
+
+    def seeds(self, base: Mapping[str, Any]) -> TrialSeeds:
+        """The seeds of each trial's fits.
+
+        Args:
+            base: The resolved config that is varied.
+
+        Raises:
+            UsageError: There are several, and the config has none to count up from.
+        """
+        return TrialSeeds.read(
+            base,
+            keys=self.seed_keys,
+            varying=[parameter.key for parameter in self.space.parameters],
+            count=self.seeds_per_trial,
+            repeats=self.seeds_per_trial > 1 or self.reevaluate is not None,
         )
 
 
@@ -92,3 +123,17 @@ def _seed(given: Any) -> int:
     if isinstance(given, bool) or not isinstance(given, int) or given < 0:
         raise UsageError(f"seed: {given!r} given, a whole number from 0 on is needed")
     return given
+
+
+def _seeds_per_trial(given: Any) -> int:
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise UsageError(f"seeds_per_trial: {given!r} given, a whole number from 1 on is needed")
+    return given
+
+
+def _seed_keys(given: Any) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    if not isinstance(given, list) or not all(isinstance(key, str) for key in given):
+        raise UsageError(f"seed_keys: {given!r} given, a list of keys is needed, e.g. [data.split.seed]")
+    return tuple(given)
