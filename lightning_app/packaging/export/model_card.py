@@ -38,6 +38,7 @@ class CardFacts:
         block: Rows that were resampled together for the interval.
         limitations: What the export itself knows of.
         model_bytes: Size of the ONNX file.
+        compared_with: What the answers of the package were compared with.
     """
 
     model: str
@@ -48,6 +49,7 @@ class CardFacts:
     block: int
     limitations: Sequence[str]
     model_bytes: int
+    compared_with: str = "its checkpoint"
 
 
 def write_card(manifest: Manifest, facts: CardFacts, written: CardOptions) -> bytes:
@@ -173,7 +175,7 @@ def _evaluation(manifest: Manifest, facts: CardFacts) -> str:
         f"Mean error ({facts.error_name}): {interval.mean:.6g}, 95 % interval {_between(interval)} "
         f"({_bootstrap(facts)}).",
         "",
-        f"The package and its checkpoint were compared on {parity['rows']:,} {facts.row_name}, in batches of "
+        f"The package and {facts.compared_with} were compared on {parity['rows']:,} {facts.row_name}, in batches of "
         f"{', '.join(map(str, (*parity['batch_sizes'], *parity['unseen_sizes'])))}: largest difference "
         f"{parity['max_relative_error']:.1e} of the largest number.",
     ]

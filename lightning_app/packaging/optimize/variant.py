@@ -116,6 +116,7 @@ def draft_with(
         block=exporter.block,
         limitations=(*exporter.limitations, *_limitations(kind, distance.among_batches)),
         model_bytes=len(model),
+        compared_with="its parent",
     )
     request = json.loads((parent.path / "golden.json").read_bytes())["request"]
     sample = read_sample(parent.path)

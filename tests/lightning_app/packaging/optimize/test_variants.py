@@ -53,6 +53,7 @@ def test_int8_of_a_run_is_smaller_and_says_what_it_cost(
     assert "## Optimisation" in card
     assert f"| size | {sizes['before'] / 1e6:.2f} MB | {sizes['after'] / 1e6:.2f} MB |" in card
     assert "depends a little on the rows that it is asked with" in card
+    assert "The package and its parent were compared on " in card
     times = optimization["latency_p50_ms"]
     assert variant.manifest.latency["p50_ms"] == times["after"]  # its own, not that of its parent
     assert f"- latency: {times['after']['1']:g} ms for a batch of 1, " in card
