@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from lightning.pytorch import LightningModule
@@ -59,6 +59,10 @@ class BaseModule(LightningModule):
             `ReduceLROnPlateau`, at each validation on `monitor`. A scheduler with a `total_steps` argument that is
             left out or null is told the number of optimizer steps of the whole fit.
     """
+
+    exporter: ClassVar[str | None] = None
+    """Import path `package.module:Class` of the `Exporter` that makes packages of this class and its subclasses; None
+    where there is none. A text, because models do not import the application."""
 
     monitor: str = "val/loss"
     """The metric that picks the best checkpoint, and that plateau schedulers watch; lower is better."""

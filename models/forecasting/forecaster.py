@@ -38,6 +38,7 @@ class Forecaster(BaseModule):
     """
 
     has_statistics: Tensor
+    exporter = "lightning_app.packaging.export.families.forecasting:ForecastExporter"
     monitor = "val/mse"
     injected_arguments = (*BaseModule.injected_arguments, "network", "loss")
 

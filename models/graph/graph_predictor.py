@@ -60,6 +60,7 @@ class GraphPredictor(BaseModule):
         scheduler: Makes the learning-rate scheduler, see `BaseModule`.
     """
 
+    exporter = "lightning_app.packaging.export.families.graphs:GraphExporter"
     injected_arguments = (*BaseModule.injected_arguments, "encoder", "pooling", "head", "loss")
 
     target_mean: Tensor

@@ -36,6 +36,7 @@ class LinkPredictor(BaseModule):
         scheduler: Makes the learning-rate scheduler, see `BaseModule`.
     """
 
+    exporter = "lightning_app.packaging.export.families.links:LinkExporter"
     injected_arguments = (*BaseModule.injected_arguments, "encoder", "decoder")
 
     def __init__(

@@ -32,6 +32,7 @@ class NodeClassifier(BaseModule):
         scheduler: Makes the learning-rate scheduler, see `BaseModule`.
     """
 
+    exporter = "lightning_app.packaging.export.families.nodes:NodeExporter"
     injected_arguments = (*BaseModule.injected_arguments, "encoder")
 
     def __init__(

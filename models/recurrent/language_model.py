@@ -28,6 +28,8 @@ class RecurrentLanguageModel(EncoderModule):
         scheduler: Makes the learning-rate scheduler, see `BaseModule`.
     """
 
+    exporter = "lightning_app.packaging.export.families.language_model:LanguageModelExporter"
+
     def __init__(
         self,
         *,

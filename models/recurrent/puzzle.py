@@ -52,6 +52,7 @@ class PuzzleSolver(StreamModule):
         scheduler: Makes the learning-rate scheduler, see `BaseModule`.
     """
 
+    exporter = "lightning_app.packaging.export.families.puzzle:PuzzleExporter"
     injected_arguments = (*StreamModule.injected_arguments, "network")
 
     def __init__(

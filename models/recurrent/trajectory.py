@@ -41,6 +41,7 @@ class TrajectoryForecaster(EncoderModule):
     """
 
     has_base: Tensor
+    exporter = "lightning_app.packaging.export.families.trajectory:TrajectoryExporter"
     # On prices, whose mean cannot be forecast, the best of many validations wins by luck rather than skill.
     untrained_margin = 0.01
 

@@ -1,16 +1,18 @@
-"""What the export has to know of a family of models."""
+"""Exporter: what the export has to know of a family of models."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from datamodules import BaseDataModule
 from lightning_app.packaging.format.manifest import Layout, StateSpec, TensorSpec
 from lightning_app.packaging.format.node_ids import NodeIds
 from lightning_app.packaging.runtime.predictor import Predictor
@@ -89,12 +91,21 @@ class Judged:
 class Exporter(ABC):
     """One family of models: its signature, its graph, and a walk over its test split.
 
+    A LightningModule names its exporter in the class attribute `exporter`, see `find_exporter`.
+
     Args:
         module: The model with the weights of the checkpoint, in evaluation.
+        data: The data module, after `setup("test")`.
     """
 
     family: str
+    """Name of the family, letters, digits, `_`, `.` and `-`."""
     task: str
+    """Name of the task, of the same characters; packages are compared within one task."""
+    pipeline_tag: str = "other"
+    """What Hugging Face calls the task, for the model card."""
+    data_module: ClassVar[type[LightningDataModule]] = BaseDataModule
+    """The data modules that the family is exported on."""
     layout: Layout = "rows"
     labels: tuple[str, ...] | None = None
     block: int = 1
@@ -104,8 +115,12 @@ class Exporter(ABC):
     row_name: str
     """What a row is, in words, plural."""
 
-    def __init__(self, module: BaseModule) -> None:
-        self.trained = module
+    module: BaseModule
+    data: BaseDataModule
+
+    def __init__(self, module: BaseModule, data: BaseDataModule) -> None:
+        self.module = module
+        self.data = data
 
     @property
     @abstractmethod
@@ -126,6 +141,11 @@ class Exporter(ABC):
     def tokenizer(self) -> Tokenizer | None:
         """How text becomes tokens, where the input is text."""
         return None
+
+    @property
+    def extra_files(self) -> Mapping[str, bytes]:
+        """Further files of the package by name, for those who ask it; verified with it and not looked at."""
+        return {}
 
     @property
     def node_ids(self) -> NodeIds | None:
@@ -171,7 +191,7 @@ class Exporter(ABC):
 
     def metrics(self) -> MetricCollection:
         """The metrics of the test, as far as they can be told from the package's answers."""
-        return self.trained.configure_metrics()
+        return self.module.configure_metrics()
 
     def derived_metrics(self, values: Mapping[str, float]) -> Mapping[str, float]:  # noqa: ARG002
         """Further metrics of the family, lower is better, from those that are known."""

@@ -1,27 +1,26 @@
-"""Which exporter a model has."""
+"""Exporter of a LightningModule: the one that its class declares, or that an installed package declares for it.
 
-from collections.abc import Callable
-from importlib import import_module
+Nobody has to be trusted for it beyond those whose classes were imported by now. The path in the attribute `exporter` is
+read from classes, never from objects, so that no argument of a config or a checkpoint can name one: it is code of the
+class's own module, as much as an `import` in it. Entry points come with packages that the user installed.
+"""
+
+from importlib.metadata import EntryPoint, entry_points
+from pkgutil import resolve_name
 from typing import Any
 
 from datamodules import BaseDataModule
 from lightning_app.errors import UsageError
 from lightning_app.packaging.export.exporter import Exporter
 from models import BaseModule
+from models.trusted_classes import imported
 
-# Model, data module and exporter, the first pair that fits. By name, as graphs need PyG, which may not be installed.
-_FAMILIES = (
-    ("models:Forecaster", "datamodules:ForecastingDataModule", "forecasting:ForecastExporter"),
-    ("models:RecurrentLanguageModel", "datamodules:BaseDataModule", "language_model:LanguageModelExporter"),
-    ("models:PuzzleSolver", "datamodules:SudokuDataModule", "puzzle:PuzzleExporter"),
-    ("models:TrajectoryForecaster", "datamodules:PanelDataModule", "trajectory:TrajectoryExporter"),
-    ("models.graph:NodeClassifier", "datamodules.graph:NodeDataModule", "nodes:NodeExporter"),
-    ("models.graph:LinkPredictor", "datamodules.graph:LinkDataModule", "links:LinkExporter"),
-    ("models.graph:GraphPredictor", "datamodules.graph:GraphDataModule", "graphs:GraphExporter"),
-)
+GROUP = "lightning_app.exporters"
+"""Group of entry points: the import path of a LightningModule, and the exporter of it as `package.module:Class`."""
+_HOW = "see docs/extending.md, 'A family of its own'"
 
 
-def exporter_for(module: BaseModule, data: BaseDataModule) -> Exporter:
+def exporter_for(module: Any, data: Any) -> Exporter:
     """The exporter of a model.
 
     Args:
@@ -29,25 +28,67 @@ def exporter_for(module: BaseModule, data: BaseDataModule) -> Exporter:
         data: What it is tested on, set up for the test.
 
     Raises:
-        UsageError: Models of this class, or on this data, cannot be exported.
+        UsageError: Nobody declares an exporter for models of this class, it is not one, or not for this data.
     """
-    ancestors = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(module).__mro__]
-    for model_name, data_name, exporter_name in _FAMILIES:
-        package, name = model_name.split(":")
-        # Compared by name first: who exports a forecaster need not have what graphs need.
-        if not any(known.startswith(f"{package}.") and known.endswith(f".{name}") for known in ancestors):
-            continue
-        if isinstance(module, _find(model_name)) and isinstance(data, _find(data_name)):
-            file, kind = exporter_name.split(":")
-            make: Callable[[Any, Any], Exporter] = getattr(import_module(f"{__package__}.families.{file}"), kind)
-            return make(module, data)
-    known = ", ".join(f"{model.split(':')[1]} on {data.split(':')[1]}" for model, data, _ in _FAMILIES)
-    raise UsageError(
-        f"ckpt_path: a {type(module).__name__} on a {type(data).__name__} cannot be exported; what can: {known}"
-    )
+    name = type(module).__name__
+    for given, needed, key in ((module, BaseModule, "model"), (data, BaseDataModule, "data")):
+        if not isinstance(given, needed):
+            raise UsageError(
+                f"{key}: {type(given).__name__} is no {needed.__name__}, and packages are made of those alone; {_HOW}"
+            )
+    declared = _declared(type(module))
+    if declared is None:
+        raise UsageError(
+            f"model: {name} cannot be exported, as nobody says how: it needs a class attribute "
+            f'`exporter = "my_module:MyExporter"`, or an installed package with an entry point {GROUP}; {_HOW}'
+        )
+    kind = _load(*declared)
+    wanted: Any = kind.data_module
+    if not isinstance(data, wanted):
+        raise UsageError(
+            f"data: {type(data).__name__} given, {kind.__name__} exports a {name} on a {wanted.__name__}; {_HOW}"
+        )
+    if missing := sorted(kind.__abstractmethods__):
+        raise UsageError(f"model: {kind.__name__} lacks {', '.join(missing)}, which an exporter has; {_HOW}")
+    exporter = kind(module, data)
+    if missing := [name for name in ("family", "task") if not hasattr(exporter, name)]:
+        raise UsageError(f"model: {kind.__name__} says no {' and no '.join(missing)}; {_HOW}")
+    return exporter
 
 
-def _find(address: str) -> type:
-    package, name = address.split(":")
-    found: type = getattr(import_module(package), name)
-    return found
+def _declared(module_class: type) -> tuple[str, str] | None:
+    """Path of the exporter that is declared for a class or the nearest of its bases, and what declares it."""
+    installed = entry_points(group=GROUP)
+    for kind in module_class.__mro__:
+        if path := vars(kind).get("exporter"):
+            return path, f"{kind.__name__}.exporter"
+        points = [point for point in installed if _names(point, kind)]
+        if len({point.value for point in points}) > 1:
+            given = " and ".join(f"{point.value} ({_distribution(point)})" for point in points)
+            raise UsageError(f"model: {kind.__name__} has two exporters, {given}; uninstall one of the packages")
+        if points:
+            return points[0].value, f"the entry point {points[0].name} of {_distribution(points[0])}"
+        if "exporter" in vars(kind):
+            return None  # not exported, whatever its bases are
+    return None
+
+
+def _names(point: EntryPoint, kind: type) -> bool:
+    return point.name == f"{kind.__module__}.{kind.__qualname__}" or imported(point.name) is kind
+
+
+def _distribution(point: EntryPoint) -> str:
+    return "an unknown package" if point.dist is None else point.dist.name
+
+
+def _load(path: str, declared_by: str) -> type[Exporter]:
+    """The exporter at a path such as `package.module:Class`."""
+    try:
+        kind = resolve_name(path)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"model: {declared_by} says {path!r}, package.module:Class is needed: {error}") from error
+    except ImportError as error:
+        raise UsageError(f"model: {declared_by} says {path!r}, which cannot be imported: {error}") from error
+    if not (isinstance(kind, type) and issubclass(kind, Exporter)):
+        raise UsageError(f"model: {declared_by} says {path!r}, which is no subclass of Exporter")
+    return kind

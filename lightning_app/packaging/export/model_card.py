@@ -12,16 +12,6 @@ from lightning_app.packaging.export.evaluation_table import Interval
 from lightning_app.packaging.format.manifest import Manifest, TensorSpec
 from lightning_app.packaging.format.provenance import framework_text, repository_text
 
-_PIPELINES = {
-    "forecast": "time-series-forecasting",
-    "trajectory": "time-series-forecasting",
-    "language_model": "text-generation",
-    "node_classification": "graph-ml",
-    "link_prediction": "graph-ml",
-    "graph_classification": "graph-ml",
-    "graph_regression": "graph-ml",
-    "puzzle": "other",
-}
 _TO_WRITE = "*To be written: `card.{name}` in the config.*"
 
 
@@ -30,6 +20,7 @@ class CardFacts:
     """What the card says beside the manifest.
 
     Attributes:
+        pipeline_tag: What Hugging Face calls the task.
         model: Class of the model and its network.
         num_fitted: Numbers that training found.
         interval: Of the mean error of a test row.
@@ -41,6 +32,7 @@ class CardFacts:
         compared_with: What the answers of the package were compared with.
     """
 
+    pipeline_tag: str
     model: str
     num_fitted: int
     interval: Interval
@@ -65,7 +57,7 @@ def write_card(manifest: Manifest, facts: CardFacts, written: CardOptions) -> by
     """
     protocol = manifest.metrics["protocol"]
     sections = [
-        _metadata(manifest, written),
+        _metadata(manifest, facts, written),
         f"# {manifest.name}",
         "## Model details",
         _details(manifest, facts),
@@ -88,7 +80,7 @@ def write_card(manifest: Manifest, facts: CardFacts, written: CardOptions) -> by
     return ("\n\n".join(section.strip() for section in sections) + "\n").encode()
 
 
-def _metadata(manifest: Manifest, written: CardOptions) -> str:
+def _metadata(manifest: Manifest, facts: CardFacts, written: CardOptions) -> str:
     data = str(manifest.metrics["protocol"].get("data", manifest.lineage["data"].get("source", "data")))
     name = data.split(",")[0]
     metrics = [
@@ -98,14 +90,14 @@ def _metadata(manifest: Manifest, written: CardOptions) -> str:
     block: dict[str, Any] = {
         **({"license": written.license} if written.license else {}),
         "library_name": "onnx",
-        "pipeline_tag": _PIPELINES[manifest.task],
+        "pipeline_tag": facts.pipeline_tag,
         "tags": ["onnx", manifest.family, manifest.task],
         "model-index": [
             {
                 "name": manifest.name,
                 "results": [
                     {
-                        "task": {"type": _PIPELINES[manifest.task], "name": manifest.task.replace("_", " ")},
+                        "task": {"type": facts.pipeline_tag, "name": manifest.task.replace("_", " ")},
                         "dataset": {"type": name, "name": data, "split": manifest.metrics["split"]},
                         "metrics": metrics,
                     }

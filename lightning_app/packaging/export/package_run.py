@@ -96,6 +96,7 @@ def export_package(
     )
     reference = exporter.sample(_reference_rows(exporter, sample))
     facts = CardFacts(
+        pipeline_tag=exporter.pipeline_tag,
         model=describe_model(module),
         num_fitted=module.num_fitted,
         interval=mean_interval(measured.table["error"].to_numpy(), block=exporter.block),
@@ -106,6 +107,7 @@ def export_package(
         model_bytes=len(model),
     )
     files: dict[str, bytes | Path] = {
+        **exporter.extra_files,
         "model.onnx": model,
         "config.yaml": config,
         "reference.parquet": as_parquet(reference_table(reference, predictor)),
@@ -144,6 +146,8 @@ def _draft(
         card={"complete": not missing, "missing": list(missing)},
     )
     manifest.check()
+    if manifest.block == 1 < exporter.block:
+        manifest = replace(manifest, metrics={**manifest.metrics, "block": exporter.block})
     return manifest
 
 

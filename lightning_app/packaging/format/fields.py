@@ -7,6 +7,7 @@ from lightning_app.packaging.format.errors import PackageError
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 _NAMES = "1 to 200 characters of A-Z a-z 0-9 _ . -"
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 
 
 def name_field(given: Any, key: str) -> str:
@@ -17,6 +18,17 @@ def name_field(given: Any, key: str) -> str:
         key: How errors call it.
     """
     need(isinstance(given, str) and bool(_NAME.fullmatch(given)), key, _NAMES, given)
+    return str(given)
+
+
+def file_name_field(given: Any, key: str) -> str:
+    """A name of a file beside others: no folder, not hidden.
+
+    Args:
+        given: What was given.
+        key: How errors call it.
+    """
+    need(isinstance(given, str) and bool(_FILE_NAME.fullmatch(given)), key, f"{_NAMES}, not '.' or '-' first", given)
     return str(given)
 
 

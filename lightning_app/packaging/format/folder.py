@@ -8,7 +8,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from lightning_app.packaging.format.errors import PackageError
-from lightning_app.packaging.format.manifest import FILES, MANIFEST, FileEntry, Manifest
+from lightning_app.packaging.format.manifest import FILES, MANIFEST, TOKENIZER, FileEntry, Manifest
 from lightning_app.packaging.format.node_ids import NODE_IDS
 from lightning_app.packaging.format.strict_json import MAX_BYTES
 
@@ -80,10 +80,16 @@ def check_is_package(path: Path) -> None:
         raise PackageError(f"it holds {extra[0]!r}, which no package has")
 
 
-def expected_files(manifest: Manifest) -> set[str]:
-    """Names of all files beside `manifest.json`."""
+def expected_files(manifest: Manifest, names: Collection[str] = ()) -> set[str]:
+    """Names of all files beside `manifest.json`.
+
+    Args:
+        manifest: Of the package.
+        names: Files that are to be written; those of the exporter's own are of the package too.
+    """
+    extra = {*names, *(manifest.files or {})} - {TOKENIZER, NODE_IDS}
     tokenizer = [manifest.tokenizer] if manifest.tokenizer else []
-    return {*FILES, *tokenizer, *([NODE_IDS] if manifest.node_ids else [])}
+    return {*FILES, *tokenizer, *([NODE_IDS] if manifest.node_ids else []), *extra}
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""`manifest.json`: what a package is, what it takes, what it answers, what it was made from."""
+"""Manifest of a package, `manifest.json`: what it is, what it takes, what it answers, what it was made from."""
 
 import re
 from collections.abc import Mapping
@@ -7,8 +7,17 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from lightning_app.packaging.format.errors import PackageError
-from lightning_app.packaging.format.fields import exact_keys, is_number, is_whole, name_field, need, one_of, texts_field
-from lightning_app.packaging.format.node_ids import NODE_IDS, NodeIdSpec, read_node_id_spec
+from lightning_app.packaging.format.fields import (
+    exact_keys,
+    file_name_field,
+    is_number,
+    is_whole,
+    name_field,
+    need,
+    one_of,
+    texts_field,
+)
+from lightning_app.packaging.format.node_ids import NodeIdSpec, read_node_id_spec
 from lightning_app.packaging.format.signature import StateSpec, TensorSpec, read_state, read_tensor
 from lightning_app.packaging.format.strict_json import MAX_BYTES, read_json, write_json
 
@@ -17,11 +26,6 @@ MANIFEST = "manifest.json"
 FILES = ("model.onnx", "config.yaml", "MODEL_CARD.md", "reference.parquet", "evaluation.parquet", "golden.json")
 """Files of every package, beside the manifest."""
 TOKENIZER = "tokenizer.json"
-FAMILIES = ("forecasting", "recurrent", "graph", "tabular")
-TASKS = (
-    "forecast", "node_classification", "link_prediction", "graph_classification", "graph_regression",
-    "language_model", "puzzle", "trajectory", "classification", "regression",
-)  # fmt: skip
 LAYOUTS = ("rows", "graphs", "stream")
 PROBABILITIES = "probabilities"
 """The output that labels belong to."""
@@ -49,8 +53,8 @@ class Manifest:
 
     Attributes:
         name: Name of the experiment.
-        family: One of `FAMILIES`.
-        task: One of `TASKS`.
+        family: Of models, as its exporter names it.
+        task: What it does, as its exporter names it; packages of one task can be compared.
         layout: What a row of a table is: a sample (`rows`), a graph (`graphs`), a chunk of a stream (`stream`).
         inputs: What the graph takes, without state.
         outputs: What it returns, without state.
@@ -88,6 +92,17 @@ class Manifest:
     optimization: Mapping[str, Any] | None = None
     files: Mapping[str, FileEntry] | None = None
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def block(self) -> int:
+        """Neighbouring test rows whose errors are correlated, for intervals of their mean."""
+        if "block" in self.metrics:
+            return int(self.metrics["block"])
+        shape = self.outputs[0].shape
+        # Manifests of these two tasks do not state it: windows overlap where they share rows of the horizon.
+        if self.task in ("forecast", "trajectory") and len(shape) > 1 and isinstance(shape[1], int):
+            return 2 * shape[1]
+        return 1
 
     @property
     def evaluation_data(self) -> Any:
@@ -154,8 +169,8 @@ class Manifest:
     def check(self) -> None:
         """Raises `PackageError` unless what is stated fits together."""
         name_field(self.name, "name")
-        one_of(self.family, FAMILIES, "family")
-        one_of(self.task, TASKS, "task")
+        name_field(self.family, "family")
+        name_field(self.task, "task")
         one_of(self.layout, LAYOUTS, "layout")
         need(self.tokenizer in (None, TOKENIZER), "tokenizer", f"null or {TOKENIZER!r}", self.tokenizer)
         names = [spec.name for spec in (*self.inputs, *self.outputs)]
@@ -203,6 +218,8 @@ def _check_records(manifest: Manifest) -> None:
     values, better = manifest.metrics.get("values"), manifest.metrics.get("better")
     need(isinstance(values, Mapping), "metrics.values", "an object", values)
     need(isinstance(better, Mapping), "metrics.better", "an object", better)
+    block = manifest.metrics.get("block", 1)
+    need(is_whole(block) and block >= 1, "metrics.block", "a whole number from 1", block)
     assert isinstance(values, Mapping)
     assert isinstance(better, Mapping)
     for key, value in values.items():
@@ -223,7 +240,8 @@ def _files(given: Any) -> dict[str, FileEntry]:
     need(isinstance(given, dict), "files", "an object", given)
     found = {}
     for name, entry in given.items():
-        one_of(name, (*FILES, TOKENIZER, NODE_IDS), "files")
+        file_name_field(name, "files")
+        need(name != MANIFEST, "files", "every file but the manifest itself", name)
         key = f"files.{name}"
         exact_keys(entry, ("sha256", "bytes"), key)
         sha256 = entry["sha256"]

@@ -16,6 +16,7 @@ from lightning_app.atomic_write import sync_folder
 from lightning_app.errors import UsageError
 from lightning_app.errors.full_disk import names_full_disk
 from lightning_app.packaging.format.errors import PackageError
+from lightning_app.packaging.format.fields import file_name_field, need
 from lightning_app.packaging.format.folder import check_is_package, expected_files
 from lightning_app.packaging.format.manifest import MANIFEST, FileEntry, Manifest
 
@@ -42,10 +43,12 @@ def write_package(
 
     Raises:
         UsageError: The folder exists and may not be replaced.
-        PackageError: A file is missing or extra, or the manifest does not hold.
+        PackageError: A file is missing, or of another name than a file may have, or the manifest does not hold.
     """
     target = Path(path)
-    if set(files) != (expected := expected_files(manifest)):
+    for name in files:
+        need(file_name_field(name, "files") != MANIFEST, "files", "every file but the manifest itself", name)
+    if set(files) != (expected := expected_files(manifest, files)):
         raise PackageError(f"files: {', '.join(sorted(files))} given, {', '.join(sorted(expected))} needed")
     check_place(target, overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)

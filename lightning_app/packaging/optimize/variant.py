@@ -108,6 +108,7 @@ def draft_with(
         lineage=_made_from(manifest, parent),
     )
     facts = CardFacts(
+        pipeline_tag=exporter.pipeline_tag,
         model=describe_model(trained.model),
         num_fitted=trained.model.num_fitted,
         interval=mean_interval(judged.table["error"].to_numpy(), block=exporter.block),

@@ -64,7 +64,7 @@ def compare_errors(
     mine, theirs = shared["error"].to_numpy(), shared["error_other"].to_numpy()
     if not (np.isfinite(mine).all() and np.isfinite(theirs).all()):
         raise NotComparableError("an error of a test row is not finite")
-    length = _auto_block(first.manifest) if block == "auto" else block
+    length = first.manifest.block if block == "auto" else block
     length = max(1, min(length, len(shared) // _MIN_BLOCKS))
     if theirs.sum() <= 0:
         worse = float("inf") if mine.sum() > 0 else 1.0
@@ -132,10 +132,3 @@ def _is_same_data(first: Any, second: Any) -> bool:
     if isinstance(first, Mapping) and isinstance(second, Mapping) and "sha256" in first and "sha256" in second:
         return all(first[key] == second[key] for key in first.keys() & second.keys())
     return bool(first == second)
-
-
-def _auto_block(manifest: Manifest) -> int:
-    shape = manifest.outputs[0].shape
-    if manifest.task in ("forecast", "trajectory") and len(shape) > 1 and isinstance(shape[1], int):
-        return 2 * shape[1]
-    return 1

@@ -28,13 +28,15 @@ class ForecastExporter(Exporter):
 
     family = "forecasting"
     task = "forecast"
+    pipeline_tag = "time-series-forecasting"
+    data_module = ForecastingDataModule
+    module: Forecaster
+    data: ForecastingDataModule
     error_name = "mean squared error of the window, in standard units"
     row_name = "windows"
 
     def __init__(self, module: Forecaster, data: ForecastingDataModule) -> None:
-        super().__init__(module)
-        self.module = module
-        self.data = data
+        super().__init__(module, data)
         # Else the loss is about more than the forecast (`CascadedForecaster` sums that of every block).
         self.scores_loss = type(module).training_loss is Forecaster.training_loss
         # Errors of windows that share rows of the horizon hang together.

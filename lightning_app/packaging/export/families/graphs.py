@@ -23,13 +23,15 @@ class GraphExporter(Exporter):
     """
 
     family = "graph"
+    pipeline_tag = "graph-ml"
+    data_module = GraphDataModule
+    module: GraphPredictor
+    data: GraphDataModule
     layout = "graphs"
     row_name = "graphs"
 
     def __init__(self, module: GraphPredictor, data: GraphDataModule) -> None:
-        super().__init__(module)
-        self.module = module
-        self.data = data
+        super().__init__(module, data)
         self.task = "graph_classification" if module.num_classes else "graph_regression"
         self.error_name = "share of graphs of which another class is likeliest"
         self.output = "probabilities"

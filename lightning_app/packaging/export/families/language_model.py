@@ -29,6 +29,7 @@ class LanguageModelExporter(StreamExporter):
     """`RecurrentLanguageModel` on any data module with `tokens` and `targets`; see `StreamExporter`."""
 
     task = "language_model"
+    pipeline_tag = "text-generation"
     input_name = TOKENS
     module: RecurrentLanguageModel
     error_name = "negative log-likelihood per token, in nats"

@@ -29,11 +29,12 @@ class LinkExporter(TransductiveExporter):
     """
 
     task = "link_prediction"
+    data_module = LinkDataModule
+    module: LinkPredictor
+    data: LinkDataModule
 
     def __init__(self, module: LinkPredictor, data: LinkDataModule) -> None:
-        super().__init__(module)
-        self.module = module
-        self.data = data
+        super().__init__(module, data)
         self.ranks = isinstance(module, LinkRanker)
         self.error_name = "1 minus the reciprocal rank" if self.ranks else "cross-entropy of the pair, in nats"
         self.row_name = "links" if self.ranks else "pairs"

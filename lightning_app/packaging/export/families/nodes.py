@@ -28,13 +28,14 @@ class NodeExporter(TransductiveExporter):
     """
 
     task = "node_classification"
+    data_module = NodeDataModule
+    module: NodeClassifier
+    data: NodeDataModule
     error_name = "share of nodes of which another class is likeliest"
     row_name = "nodes"
 
     def __init__(self, module: NodeClassifier, data: NodeDataModule) -> None:
-        super().__init__(module)
-        self.module = module
-        self.data = data
+        super().__init__(module, data)
         self.labels = tuple(data.class_names)
 
     @property

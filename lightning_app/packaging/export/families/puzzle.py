@@ -23,14 +23,12 @@ class PuzzleExporter(Exporter):
 
     family = "recurrent"
     task = "puzzle"
+    data_module = SudokuDataModule
+    module: PuzzleSolver
+    data: SudokuDataModule
     error_name = "share of puzzles that are not solved"
     row_name = "puzzles"
     scores_loss = False  # the package gives digits, not their logits
-
-    def __init__(self, module: PuzzleSolver, data: SudokuDataModule) -> None:
-        super().__init__(module)
-        self.module = module
-        self.data = data
 
     @property
     @override

@@ -33,13 +33,12 @@ class StreamExporter(Exporter):
 
     family = "recurrent"
     layout = "stream"
+    module: StreamModule
     input_name: str
     """The input that chunks come in."""
 
     def __init__(self, module: StreamModule, data: BaseDataModule) -> None:
-        super().__init__(module)
-        self.module = module
-        self.data = data
+        super().__init__(module, data)
         self._carried: dict[str, np.ndarray] | None = None
 
     @abstractmethod

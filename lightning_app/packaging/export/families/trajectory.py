@@ -22,6 +22,8 @@ class TrajectoryExporter(StreamExporter):
     """`TrajectoryForecaster` on a panel; see `StreamExporter`."""
 
     task = "trajectory"
+    pipeline_tag = "time-series-forecasting"
+    data_module = PanelDataModule
     input_name = _INPUT
     module: TrajectoryForecaster
     data: PanelDataModule

@@ -21,6 +21,7 @@ class TransductiveExporter(Exporter):
     """A model whose answers are about the nodes of one graph, which the package knows."""
 
     family = "graph"
+    pipeline_tag = "graph-ml"
 
     @property
     @override

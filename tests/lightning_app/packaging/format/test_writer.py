@@ -36,6 +36,20 @@ def test_files_are_copied_and_bytes_are_written(tmp_path: Path) -> None:
     assert Package.load(folder).digest != Package.load(original).digest
 
 
+def test_further_files_are_part_of_a_package(tmp_path: Path) -> None:
+    original = small_package(tmp_path / "original")
+    files = {**contents(original), "scale.json": b"[1.5]"}
+    folder = write_package(tmp_path / "scaled", manifest=Manifest.read(original), files=files)
+    assert (Package.load(folder).path / "scale.json").read_bytes() == b"[1.5]"
+    (folder / "scale.json").write_bytes(b"[2.5]")
+    with pytest.raises(PackageError, match=r"scale\.json has the sha256"):
+        Package.load(folder)
+    for name in ("tokenizer.json", "node_ids.parquet", "../scale.json", ".hidden", "manifest.json"):
+        with pytest.raises(PackageError, match="files"):
+            write_package(tmp_path / "refused", manifest=Manifest.read(original), files={**files, name: b""})
+    assert {path.name for path in tmp_path.iterdir()} == {"original", "scaled"}
+
+
 def test_a_folder_is_replaced_only_if_it_is_a_package_and_that_is_asked_for(tmp_path: Path) -> None:
     folder = small_package(tmp_path / "price")
     old = Package.load(folder).digest
@@ -103,7 +117,7 @@ def test_files_that_make_no_package_are_not_written(tmp_path: Path, change: str)
 
 
 def test_a_manifest_that_cannot_be_is_not_written(tmp_path: Path) -> None:
-    for changes in ({"task": "magic"}, {"lineage": {"loss": float("nan")}}, {"labels": ("a", "b")}):
+    for changes in ({"task": "a/b"}, {"family": ""}, {"lineage": {"loss": float("nan")}}, {"labels": ("a", "b")}):
         with pytest.raises(PackageError):
             small_package(tmp_path / "price", changes=changes)
     assert list(tmp_path.iterdir()) == []
