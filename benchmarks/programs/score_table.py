@@ -5,6 +5,7 @@ usage: score_table.py make FOLDER ROWS HIDDEN LAYERS     a package of 1 or 2 hid
 """
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -115,6 +116,9 @@ def ray_bare(folder: Path, output: Path, workers: int) -> None:
 
 def main(kind: str, folder: Path, workers: int) -> None:
     output = folder / f"{kind}.parquet"
+    if output.is_dir():
+        shutil.rmtree(output)
+    output.unlink(missing_ok=True)  # a job whose output is there would find nothing to do
     began = time.perf_counter()
     import onnxruntime  # noqa: F401
     import pyarrow.parquet  # noqa: F401
