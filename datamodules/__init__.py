@@ -1,4 +1,4 @@
-"""Sources to batches: each data module pairs with one or more LightningModules."""
+"""Data modules: read sources and make batches; each pairs with one or more LightningModules."""
 
 from datamodules.base import BaseDataModule
 from datamodules.forecasting import ForecastingDataModule

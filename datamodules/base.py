@@ -1,4 +1,4 @@
-"""The template that every data module here follows: seeded, resumable, vectorised loaders."""
+"""BaseDataModule, the base class of every data module: seeded, resumable, vectorised loaders."""
 
 import os
 from abc import abstractmethod
@@ -17,7 +17,7 @@ Split = Literal["train", "val", "test", "predict"]
 
 
 class BatchedDataset(Protocol):
-    """A dataset that gathers a whole batch at once from an array of indices."""
+    """A dataset that gathers a whole batch from an array of indices."""
 
     def __len__(self) -> int: ...
 
@@ -27,17 +27,17 @@ class BatchedDataset(Protocol):
 class TrainBatches(Sampler[np.ndarray]):
     """Shuffled batches of indices whose order is a pure function of (seed, epoch).
 
-    One global batch is `batch_size * world_size` neighbours in that order, dealt out to the ranks in turn, so that
-    N ranks see together what one rank with an N times larger batch would see. What does not fill the last global
-    batch of an epoch is left out of that epoch.
+    A global batch is `batch_size * world_size` consecutive indices of that order, distributed over the ranks, so that N
+    ranks together see what one rank with an N times larger batch would see. The incomplete last global batch of an
+    epoch is dropped.
 
     Args:
         size: Number of samples.
         batch_size: Samples per batch and rank.
         seed: Seed of the run.
-        rank: This process among `world_size`.
+        rank: Rank of this process.
         world_size: Number of processes.
-        position: Gives (epoch, number of batches already trained in it) whenever an iteration starts.
+        position: Returns (epoch, number of batches already trained in it) when an iteration starts.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class TrainBatches(Sampler[np.ndarray]):
 
 
 class EvalBatches(Sampler[np.ndarray]):
-    """Every sample once, in order, dealt out to the ranks; each rank has the same number of batches.
+    """Every sample once, in order, distributed over the ranks; every rank has the same number of batches.
 
     Args:
         size: Number of samples.
-        batch_size: Most samples per batch.
-        rank: This process among `world_size`.
+        batch_size: Maximum samples per batch.
+        rank: Rank of this process.
         world_size: Number of processes.
     """
 
@@ -91,26 +91,26 @@ class EvalBatches(Sampler[np.ndarray]):
         return self.num_batches
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        # Equal batch counts: under FSDP every forward is a collective, so a rank with one batch more would hang.
+        # Equal batch counts: under FSDP every forward is a collective, so a rank with an extra batch would hang.
         yield from np.array_split(self.share, self.num_batches)
 
 
 class LazyLoader(DataLoader[Any]):
-    """A DataLoader that starts reading at the first batch asked for, not when the iteration is set up.
+    """A DataLoader that starts reading when the first batch is requested, not when the iterator is created.
 
-    Lightning sets the iteration up before it restores the position of a resumed run (and earlier still when a
-    scheduler asks for the number of steps); workers would by then have fetched batches of the wrong place.
+    Lightning creates the iterator before it restores the position of a resumed run (and earlier still when a scheduler
+    needs the number of steps); workers would by then have prefetched batches of the wrong position.
     """
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         yield from super().__iter__()
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: Lightning asks a loader that resumes mid-epoch for its state, ours goes by the trainer's."""
+        """Empty: Lightning requires it for mid-epoch resume, but the position comes from the trainer."""
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing to load, see `state_dict`."""
+        """Does nothing, see `state_dict`."""
 
 
 def _as_gathered(batch: Any) -> Any:
@@ -118,13 +118,13 @@ def _as_gathered(batch: Any) -> Any:
 
 
 class BaseDataModule(LightningDataModule):
-    """Loaders over `BatchedDataset`s; a subclass says what the dataset of a split is.
+    """Loaders over `BatchedDataset`s; subclasses define the dataset of each split.
 
     Args:
         batch_size: Samples per training batch and process.
-        eval_batch_size: Most samples per batch elsewhere; None takes `batch_size`. Metrics do not depend on it.
-        num_workers: Processes that gather batches; 0 gathers in the training process.
-        pin_memory: Put batches in page-locked memory, for faster copies to a GPU.
+        eval_batch_size: Maximum samples per batch outside training; None for `batch_size`. Does not affect metrics.
+        num_workers: Worker processes; 0 gathers batches in the training process.
+        pin_memory: Copy batches to page-locked memory, for faster transfer to a GPU.
     """
 
     def __init__(
@@ -145,38 +145,38 @@ class BaseDataModule(LightningDataModule):
         self.pin_memory = pin_memory
 
     train_batches: type[TrainBatches] = TrainBatches
-    """How training samples are put into batches."""
+    """Sampler of training batches."""
 
     sample_name: str = "samples"
-    """What one sample is called where throughput is shown."""
+    """Name of a sample in throughput displays."""
 
     def num_samples(self, batch: Any) -> int:
-        """Samples in a batch, where throughput is shown."""
+        """Number of samples in a batch, for throughput displays."""
         return len(next(iter(batch.values())))
 
     def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
-        """What a batch's predictions are written as, a column per output and a row per sample.
+        """Table of a batch's predictions: a column per output, a row per sample.
 
         Args:
-            outputs: What the model's `predict_step` returned, tensors (N, ...) on the CPU.
+            outputs: Result of the model's `predict_step`, tensors (N, ...) on the CPU.
         """
         return pl.DataFrame({name: value.numpy() for name, value in outputs.items()})
 
     @abstractmethod
     def fingerprint(self) -> dict[str, Any]:
-        """What identifies the data, as plain data: name, size, checksum."""
+        """Identity of the data as plain data: name, size, checksum."""
 
     @abstractmethod
     def protocol(self) -> dict[str, Any]:
-        """How a test on this data is done, in words and numbers, for the report."""
+        """Evaluation protocol of the test, in words and numbers, for the report."""
 
     def notes(self) -> list[str]:
-        """What was dropped, inserted or filled when the data was read, a line each; called after `setup`."""
+        """What was dropped, inserted or filled while reading the data, one line each; called after `setup`."""
         return []
 
     @abstractmethod
     def dataset(self, split: Split) -> BatchedDataset:
-        """The samples of one split; called after `setup`."""
+        """Dataset of one split; called after `setup`."""
 
     @override
     def train_dataloader(self) -> LazyLoader:
@@ -217,7 +217,7 @@ class BaseDataModule(LightningDataModule):
             collate_fn=_as_gathered,  # type: ignore[arg-type]
             num_workers=self.num_workers,
             pin_memory=self.pin_memory,
-            # Without its own generator a loader draws a number from the global one at each start.
+            # Without a separate generator a loader draws from the global one at each start.
             generator=torch.Generator().manual_seed(0),
         )
 
@@ -225,11 +225,11 @@ class BaseDataModule(LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
     def _position(self) -> tuple[int, int]:
-        """(epoch, batches done in it); from the trainer, which restores it from a checkpoint."""
+        """(epoch, batches completed in it), from the trainer, which restores it from a checkpoint."""
         if self.trainer is None:
             return 0, 0
         done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        # Of `overfit_batches` every epoch sees the same few batches.
+        # With `overfit_batches` every epoch repeats the same few batches.
         epoch = 0 if getattr(self.trainer, "overfit_batches", 0) else self.trainer.current_epoch
-        # The checkpoint of a finished epoch counts all its batches as done: the next epoch starts at 0.
+        # The checkpoint of a finished epoch counts all its batches as completed: the next epoch starts at 0.
         return epoch, done if done < self.trainer.num_training_batches else 0

@@ -1,4 +1,4 @@
-"""Batches that are drawn anew instead of gathered from a fixed set."""
+"""GeneratedDataModule: training batches generated on the fly instead of gathered from a fixed set."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -10,19 +10,19 @@ from typing_extensions import override
 from datamodules.base import BaseDataModule, TrainBatches
 
 
-class DrawnDataset(Protocol):
-    """A dataset that draws a whole batch from `np.random.default_rng(key)`, and from nothing else."""
+class GeneratedDataset(Protocol):
+    """A dataset that generates a whole batch from `np.random.default_rng(key)` and no other randomness."""
 
     def __len__(self) -> int: ...
 
     def __getitems__(self, key: np.ndarray) -> dict[str, Tensor]: ...
 
 
-class DrawnBatches(TrainBatches):
-    """Keys int64 (4,) of batches: seed, epoch, batch within the epoch, rank; arguments as of `TrainBatches`.
+class GeneratedBatches(TrainBatches):
+    """Keys int64 (4,) of batches: seed, epoch, batch within the epoch, rank; arguments as in `TrainBatches`.
 
-    What a batch holds follows from its key alone, so a run that is resumed draws what the interrupted one would have
-    drawn. Ranks draw different batches.
+    The key determines the batch, so a resumed run generates the same batches as an uninterrupted one. Ranks generate
+    different batches.
     """
 
     @override
@@ -32,7 +32,7 @@ class DrawnBatches(TrainBatches):
             yield np.array([self.seed, epoch, index, self.rank])
 
 
-class DrawnDataModule(BaseDataModule):
-    """A data module whose training split is a `DrawnDataset`; arguments as of `BaseDataModule`."""
+class GeneratedDataModule(BaseDataModule):
+    """A data module whose training split is a `GeneratedDataset`; arguments as in `BaseDataModule`."""
 
-    train_batches = DrawnBatches
+    train_batches = GeneratedBatches

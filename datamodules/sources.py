@@ -1,4 +1,4 @@
-"""Where raw files come from: a local folder, a public address, or a package that carries them."""
+"""Raw data files: from a local folder, a public URL, or an installed package."""
 
 import hashlib
 import importlib.util
@@ -17,11 +17,11 @@ class RawFile:
     """A published file.
 
     Attributes:
-        path: Where it lies below the data root, e.g. `ett/ETTh1.csv`.
-        url: Its public address.
-        sha256: Checksum of its bytes, in hexadecimal. None: this project never saw the published bytes. Such a file
-            is not downloaded, because nothing could tell a right answer from a wrong one: the user puts it there and
-            vouches for it, and its checksum goes into the data's fingerprint, so that two results can be compared.
+        path: Path below the data root, e.g. `ett/ETTh1.csv`.
+        url: Public URL.
+        sha256: Checksum of its bytes, in hexadecimal; None if this project has no verified copy. Such a file is never
+            downloaded, because the download could not be verified: the user places and vouches for it, and its
+            checksum goes into the data's fingerprint, so that results can be compared.
     """
 
     path: str
@@ -30,23 +30,23 @@ class RawFile:
 
 
 def data_root(root: str | None) -> Path:
-    """The folder that holds raw files: `root`, else `$LIGHTNING_APP_DATA`, else `./data`."""
+    """Folder of raw files: `root`, else `$LIGHTNING_APP_DATA`, else `./data`."""
     return Path(root or os.environ.get("LIGHTNING_APP_DATA") or "data").expanduser()
 
 
 def fetch(raw: RawFile, *, root: str | None = None) -> Path:
-    """Finds a published file below the data root, or downloads it there if its checksum is known.
+    """Locates a published file below the data root, or downloads it there if its checksum is known.
 
     Args:
         raw: The file.
         root: The data root, see `data_root`.
 
     Returns:
-        The path of a file whose checksum is right, or not known.
+        Path of a file whose checksum is verified or unknown.
 
     Raises:
-        ValueError: The file's checksum is not the published one.
-        FileNotFoundError: The file is not there and cannot be downloaded.
+        ValueError: The checksum does not match.
+        FileNotFoundError: The file is missing and cannot be downloaded.
     """
     path = data_root(root) / raw.path
     if not path.exists():
@@ -63,18 +63,18 @@ def fetch(raw: RawFile, *, root: str | None = None) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file's bytes, in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def packaged_file(package: str, path: str, *, extra: str) -> Path:
-    """A data file inside an installed package, found without importing the package.
+    """Path of a data file inside an installed package, located without importing the package.
 
     Args:
         package: Import name of the package.
         path: Path of the file below the package's folder.
-        extra: The extra of this project that installs the package.
+        extra: Extra of this project that installs the package.
 
     Raises:
         FileNotFoundError: The package or the file is missing.
@@ -92,7 +92,7 @@ def packaged_file(package: str, path: str, *, extra: str) -> Path:
 
 
 def _download(raw: RawFile, path: Path) -> None:
-    """Downloads to a temporary name, checks the bytes, then renames: a file that exists is whole."""
+    """Downloads to a temporary name, verifies the checksum, then renames: an existing file is always complete."""
     advice = f"Download {raw.url} and put it at {path}, or point data.root or $LIGHTNING_APP_DATA at the folder."
     if raw.sha256 is None:
         raise FileNotFoundError(

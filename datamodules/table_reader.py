@@ -1,4 +1,4 @@
-"""Tables of a user's own: the file, its rows as a person counts them, and its columns of numbers."""
+"""Tables of the user: file lookup, reading, row names for messages, and numeric columns."""
 
 import csv
 import gzip
@@ -12,7 +12,7 @@ import polars as pl
 from datamodules.sources import data_root
 
 NULL_WORDS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "-")
-"""What stands for a missing number."""
+"""Texts of a missing number."""
 _SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
 _WITH_COMMA = re.compile(r"[+-]?[\d.]*,[\d.,]*")
 _TWICE = re.compile(r"(.+)_duplicated_\d+")  # polars' name for it
@@ -20,16 +20,16 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def table_path(path: str, *, root: str | None, key: str) -> Path:
-    """A table's path, looked for as given, then below the data root.
+    """Locates a table: the path itself, then below the data root.
 
     Args:
-        path: What the user gave.
+        path: Path from the config.
         root: The data root, see `data_root`.
-        key: The config key that gave it, for messages.
+        key: Config key of the path, for messages.
 
     Raises:
-        FileNotFoundError: It is in neither place.
-        ValueError: It is no CSV or parquet file.
+        FileNotFoundError: Neither file exists.
+        ValueError: It is not a CSV or parquet file.
     """
     candidates = [Path(path).expanduser(), data_root(root) / path]
     file = next((candidate for candidate in candidates if candidate.is_file()), None)
@@ -43,16 +43,16 @@ def table_path(path: str, *, root: str | None, key: str) -> Path:
 def read_table(
     file: Path, *, null_values: Sequence[str] = (), texts: Sequence[str] = (), needed: Sequence[str | None] = ()
 ) -> pl.DataFrame:
-    """Reads a CSV or parquet file whole.
+    """Reads a whole CSV or parquet file.
 
     Args:
         file: See `table_path`.
-        null_values: Words of a CSV file that stand for nothing, in every column.
-        texts: Columns of a CSV file that are text whatever they look like, so that `007` stays what it is.
-        needed: Columns that must be there; None is left out.
+        null_values: Texts of a CSV file that are read as null, in every column.
+        texts: Columns of a CSV file to read as text, so that `007` keeps its zeros.
+        needed: Required columns; None entries are ignored.
 
     Raises:
-        ValueError: The file is empty or no table, or lacks a column.
+        ValueError: The file is empty or not a table, or lacks a column.
     """
     if file.stat().st_size == 0:
         raise ValueError(f"{file} is empty")
@@ -80,7 +80,7 @@ def read_table(
 
 
 def _broken_line(file: Path) -> str:
-    """The first line of a CSV file that has more cells than its header, as the end of a message."""
+    """The first line of a CSV file with more cells than the header, as a suffix of a message."""
     if not file.name.endswith(".csv"):
         return ""
     with file.open(encoding="utf-8", errors="replace", newline="") as lines:
@@ -104,11 +104,11 @@ def _separator(frame: pl.DataFrame) -> str:
 
 
 def row_name(place: str, index: int) -> str:
-    """A row as the user counts it: `line 18` of a CSV file with its header, else `row 17`.
+    """Name of a row as a user counts: `line 18` of a CSV file with its header, else `row 17`.
 
     Args:
         place: The file.
-        index: Place of the row in the table as it was read, from 0.
+        index: Index of the row in the table as read, from 0.
     """
     if not place.endswith((".csv", ".csv.gz")):
         return f"row {index + 1}"
@@ -116,7 +116,7 @@ def row_name(place: str, index: int) -> str:
 
 
 def _one_line_per_row(place: str) -> bool:
-    """Whether no cell of a CSV file may hold a line break; unknown, and taken as so, where the file is not there."""
+    """Whether every row of a CSV file is one line, i.e. no cell has a line break; True if the file does not exist."""
     path = Path(place).expanduser()
     if not path.is_file():
         return True
@@ -134,18 +134,18 @@ def number_columns(
     key: str,
     booleans: bool = False,
 ) -> list[str]:
-    """Every column without another role; none is left out but by name.
+    """Names of all columns without another role; columns are left out only if named.
 
     Args:
         frame: The table.
         place: The file, for messages.
         taken: Columns with another role.
-        exclude: Columns that the user leaves out.
-        key: The option that leaves columns out.
-        booleans: Take truth values for numbers.
+        exclude: Columns to leave out.
+        key: Config key of `exclude`, for messages.
+        booleans: Accept boolean columns as numbers.
 
     Raises:
-        ValueError: A column is empty or holds something else than numbers, or none is left.
+        ValueError: A column is empty or not numeric, or none is left.
     """
     unknown = [name for name in exclude if name not in frame.columns]
     if unknown:
@@ -172,16 +172,16 @@ def _leave_out(name: str, key: str) -> str:
 
 
 def as_numbers(column: pl.Series, *, place: str, advice: str = "mend the file", booleans: bool = False) -> pl.Series:
-    """A column as float64, null where a cell is empty.
+    """Converts a column to float64, null where a cell is empty.
 
     Args:
-        column: Its rows in the order of the file.
+        column: Its rows in file order.
         place: The file, for messages.
-        advice: What the message tells the user to do.
-        booleans: Take truth values for 0 and 1.
+        advice: Advice at the end of the message.
+        booleans: Convert booleans to 0 and 1.
 
     Raises:
-        ValueError: A cell is no number, or too large for float32.
+        ValueError: A cell is not a number, or too large for float32.
     """
     if column.dtype == pl.String:
         texts = column.str.strip_chars()
@@ -208,10 +208,10 @@ def as_numbers(column: pl.Series, *, place: str, advice: str = "mend the file", 
 
 
 def check_float32(numbers: pl.Series, *, place: str) -> None:
-    """Refuses finite numbers that float32 cannot hold, which would become infinite without a word.
+    """Raises if a finite number exceeds float32, where it would silently become infinite.
 
     Raises:
-        ValueError: With column, row and value of the first one.
+        ValueError: Names column, row and value of the first one.
     """
     too_large = (numbers.is_finite() & (numbers.abs() > _LARGEST)).fill_null(value=False)
     if (first := too_large.arg_max()) is not None and too_large.any():

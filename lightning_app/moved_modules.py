@@ -1,4 +1,4 @@
-"""Moved modules: import paths in old configs, run folders and packages that name a module's former location."""
+"""Moved modules and renamed classes: former import paths in old configs, run folders and packages keep loading."""
 
 import sys
 from collections.abc import Mapping
@@ -33,6 +33,27 @@ _MOVED: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Package -> subfolder -> names of the modules that moved into it."""
+
+_RENAMED: Mapping[str, str] = {
+    "GraphShareSplit": "datamodules.graph.RandomGraphSplit",
+    "LinkShares": "datamodules.graph.RandomLinkSplit",
+    "ShareSplit": "datamodules.graph.RandomNodeSplit",
+}
+"""Former class name -> present import path; the class's module keeps the former name as an alias."""
+
+
+def current_class_path(path: str) -> str:
+    """Replaces the former name of a renamed class of ours by its present import path.
+
+    Args:
+        path: Import path, e.g. `datamodules.graph.ShareSplit`, or a class name alone.
+
+    Returns:
+        The present import path; `path` unchanged if it names no renamed class.
+    """
+    package, _, name = path.rpartition(".")
+    present = _RENAMED.get(name, path)
+    return present if not package or package.split(".")[0] == present.split(".")[0] else path
 
 
 def moved_spec(name: str) -> ModuleSpec | None:

@@ -1,4 +1,4 @@
-"""The template that every LightningModule here follows."""
+"""BaseModule, the base class of every LightningModule: optimizer, scheduler, loss, metrics and their logging."""
 
 import inspect
 import time
@@ -28,19 +28,19 @@ SchedulerFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
 _LOG_SECONDS = 0.1
 
 Batch = dict[str, Tensor]
-"""What most data modules give; graphs come as PyG's `Data`, which a module narrows `step` to."""
+"""A batch of most data modules; graph data modules yield PyG's `Data`, and their modules narrow `step` to it."""
 
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What one step of training or evaluation came to.
+    """Loss, predictions and targets of one training or evaluation step.
 
     Attributes:
-        loss: Mean over the samples that count, scalar.
-        predictions: What the metrics compare, any shape.
-        targets: The same shape as `predictions`, or what the metrics take beside them.
-        weight: How many samples the loss is a mean of.
-        network_output: All that the network gave, where `predictions` are a part of it.
+        loss: Scalar, mean over the samples that are not masked.
+        predictions: Input of the metrics, any shape.
+        targets: Same shape as `predictions`, or whatever the metrics expect as their second argument.
+        weight: Number of samples in the mean.
+        network_output: The network's full output, where `predictions` is a part of it.
     """
 
     loss: Tensor
@@ -51,13 +51,13 @@ class StepOutput:
 
 
 class BaseModule(LightningModule):
-    """Trains, evaluates and logs; a subclass says what one step is and which metrics to keep.
+    """Trains, evaluates and logs; subclasses define `step` and `configure_metrics`.
 
     Args:
-        optimizer: Makes the optimizer from the parameters; None for a model with nothing to train by gradient.
-        scheduler: Makes the learning-rate scheduler from the optimizer; stepped at each optimizer step, or, for
-            `ReduceLROnPlateau`, at each validation on `monitor`. A scheduler with a `total_steps` argument that is
-            left out or null is told the number of optimizer steps of the whole fit.
+        optimizer: Factory, parameters -> optimizer; None for a model without gradient training.
+        scheduler: Factory, optimizer -> learning-rate scheduler. Stepped after each optimizer step, or, for
+            `ReduceLROnPlateau`, after each validation on `monitor`. If the scheduler has a `total_steps` argument that
+            is omitted or null, it is set to the number of optimizer steps of the whole fit.
     """
 
     exporter: ClassVar[str | None] = None
@@ -65,16 +65,16 @@ class BaseModule(LightningModule):
     where there is none. A text, because models do not import the application."""
 
     monitor: str = "val/loss"
-    """The metric that picks the best checkpoint, and that plateau schedulers watch; lower is better."""
+    """Metric that selects the best checkpoint and drives plateau schedulers; lower is better."""
 
     untrained_margin: float = 0.0
-    """Share by which training must lower `monitor` for a checkpoint to be better than the untrained model, where that
-    one was validated too (`trainer.num_sanity_val_steps: -1`)."""
+    """Relative decrease of `monitor` by which a checkpoint has to beat the untrained model, if that was validated as
+    well (`trainer.num_sanity_val_steps: -1`)."""
 
     injected_arguments: tuple[str, ...] = ("optimizer", "scheduler")
-    """Constructor arguments that are code, not data. A checkpoint made in a notebook leaves them out, because it
-    must load under `weights_only=True`; give them again: `load_from_checkpoint(path, network=...)`. A checkpoint
-    made by the command line holds their config instead, and loads alone."""
+    """Constructor arguments that are objects, not plain data. Checkpoints saved from Python code omit them, since they
+    must load under `weights_only=True`; pass them again: `load_from_checkpoint(path, network=...)`. Checkpoints saved
+    by the command line store their config instead and load without arguments."""
 
     def __init__(
         self,
@@ -84,14 +84,14 @@ class BaseModule(LightningModule):
     ) -> None:
         super().__init__()
         from_command_line = _given_hyperparameters.get() is not None
-        # logger=False: the run folder and W&B get the whole resolved config once, nested.
+        # logger=False: the run folder and W&B receive the whole resolved config once, nested.
         self.save_hyperparameters(ignore=() if from_command_line else self.injected_arguments, logger=False)
         self.optimizer_factory = optimizer
         self.scheduler_factory = scheduler
         metrics = self.configure_metrics()
         self.val_metrics = metrics.clone(prefix="val/")
         self.test_metrics = metrics.clone(prefix="test/")
-        # Not `self.log(..., sync_dist=True)`: Lightning 2.6 averages batch sizes over ranks in whole numbers.
+        # Not `self.log(..., sync_dist=True)`: Lightning 2.6 rounds batch sizes to integers when averaging over ranks.
         self.val_loss = WeightedMean()
         self.test_loss = WeightedMean()
         self._next_log = 0.0
@@ -107,20 +107,20 @@ class BaseModule(LightningModule):
         weights_only: bool | None = True,
         **kwargs: Any,
     ) -> Self:
-        """As Lightning does, of a file whose checksums are right; what it says is data, and names trusted classes only.
+        """Loads a checkpoint like Lightning, after verifying its checksums; only trusted classes are instantiated.
 
         Args:
             checkpoint_path: File or URL.
-            map_location: Where tensors go.
-            hparams_file: Hyper-parameters of a checkpoint without.
-            strict: Whether the names of all weights have to agree.
-            weights_only: False unpickles whatever the file holds, which may be code.
-            **kwargs: Arguments of the constructor that the checkpoint does not hold, or others than it holds.
+            map_location: Device of the tensors.
+            hparams_file: Hyper-parameters for a checkpoint that has none.
+            strict: Whether the names of all weights have to match.
+            weights_only: False unpickles the whole file, which may run code.
+            **kwargs: Constructor arguments that the checkpoint lacks, or that override it.
 
         Raises:
-            ValueError: The file is damaged, see `models.checkpoint_file.check_checkpoint`; or its hyper-parameters name
-                a function, or code of a module that is not trusted, see `models.trusted_classes`; or it was saved by a
-                `Trainer` in code, without what is in `injected_arguments`.
+            ValueError: The file is damaged (see `models.checkpoint_file.check_checkpoint`); its hyper-parameters name
+                a function or code of an untrusted module (see `models.trusted_classes`); or it was saved by a
+                `Trainer` in Python code, without the `injected_arguments`.
         """
         if isinstance(checkpoint_path, str | Path) and Path(checkpoint_path).exists():
             check_checkpoint(checkpoint_path)
@@ -141,42 +141,42 @@ class BaseModule(LightningModule):
 
     @property
     def num_fitted(self) -> int:
-        """Numbers that `fit` finds: trained parameters, or what a closed form solves for."""
+        """Number of fitted values: trainable parameters, or the coefficients of a closed-form solution."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
     @abstractmethod
     def step(self, batch: Any) -> StepOutput:
-        """One forward pass with its loss."""
+        """Computes predictions and loss of one batch."""
 
     @abstractmethod
     def configure_metrics(self) -> MetricCollection:
-        """The metrics of validation and test, each cloned from this collection."""
+        """Metrics of validation and test; each stage uses a clone of this collection."""
 
     @abstractmethod
     def example_inputs(self) -> dict[str, Tensor]:
-        """Inputs of `forward` by name, two samples of the right shapes and dtypes."""
+        """Inputs of `forward` by argument name: two samples with valid shapes and dtypes."""
 
     @override
     def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
         output = self.step(batch)
         if not output.loss.requires_grad:
-            return None  # nothing to train: a baseline in closed form
+            return None  # no gradient, e.g. a closed-form baseline
         loss, everyone = output.loss, float(output.weight)
         if self.trainer.world_size > 1:
-            # DDP takes the mean of the processes' gradients; this makes it the mean over all their samples.
+            # DDP averages gradients over processes; this weighting makes it the average over all their samples.
             mine = torch.tensor(everyone, device=self.device)
             everyone = float(self.trainer.strategy.reduce(mine, reduce_op="sum"))
             loss = loss * (output.weight * self.trainer.world_size / max(everyone, 1.0))
         if not everyone:
-            return None  # the padded end or the warm-up of all streams: nothing to learn, and no step
+            return None  # every stream is padding or warm-up: no optimizer step
         if self._log_is_due():
             self.log("train/loss", output.loss.detach(), batch_size=output.weight, prog_bar=True)
         return loss
 
     def _log_is_due(self) -> bool:
-        """True where a logger takes the value, at the end of an epoch, and ten times per second for the eye.
+        """True if a logger takes the value, at the end of an epoch, and ten times per second for the progress bar.
 
-        Handing a value to Lightning takes half a millisecond, a fifth of a step on one small graph.
+        Each call of `self.log` takes half a millisecond, a fifth of a training step on one small graph.
         """
         loop, now = self.trainer.fit_loop.epoch_loop, time.monotonic()
         logged = (loop._batches_that_stepped + 1) % max(self.trainer.log_every_n_steps, 1) == 0  # type: ignore[attr-defined]
@@ -191,23 +191,23 @@ class BaseModule(LightningModule):
 
     @override
     def test_step(self, batch: Any, batch_idx: int) -> dict[str, StepOutput]:
-        """Returns `step`, for callbacks that report on it."""
+        """Returns the output of `step`, for callbacks."""
         return {"step": self._evaluate(batch, "test/loss", self.test_loss, self.test_metrics)}
 
     def _evaluate(self, batch: Any, loss_name: str, mean_loss: WeightedMean, metrics: MetricCollection) -> StepOutput:
-        # Sums and counts are kept, and reduced over the ranks: means are exact however the batches fell.
+        # Metrics accumulate sums and counts and reduce those over ranks: means are exact for any batch sizes.
         output = self.step(batch)
         mean_loss.update(output.loss, output.weight)
-        if output.weight:  # the padded end of a stream may hold nothing that counts
+        if output.weight:  # the padded end of a stream may hold no valid sample
             metrics.update(output.predictions, output.targets)
         self.log(loss_name, mean_loss, on_step=False, on_epoch=True)
         self.log_dict(metrics, on_step=False, on_epoch=True)
         return output
 
     def on_validation_epoch_end(self) -> None:
-        """Steps plateau schedulers, before the checkpoints of this validation are saved.
+        """Steps plateau schedulers before the checkpoints of this validation are saved.
 
-        Lightning steps them after, so that a run resumed from such a checkpoint would miss the step.
+        Lightning steps them afterwards, so a run resumed from such a checkpoint would miss the step.
         """
         if self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
             return
@@ -217,7 +217,7 @@ class BaseModule(LightningModule):
 
     @override
     def lr_scheduler_step(self, scheduler: LRScheduler | ReduceLROnPlateau, metric: Any) -> None:
-        if not isinstance(scheduler, ReduceLROnPlateau):  # those are stepped above
+        if not isinstance(scheduler, ReduceLROnPlateau):  # stepped in on_validation_epoch_end
             super().lr_scheduler_step(scheduler, metric)
 
     @override
@@ -235,7 +235,7 @@ class BaseModule(LightningModule):
             return optimizer
         scheduler = make_scheduler(self.scheduler_factory, optimizer, self._num_optimizer_steps)
         if isinstance(scheduler, ReduceLROnPlateau):
-            # strict=False: in an epoch without validation there is no metric, and no step.
+            # strict=False: an epoch without validation has no metric and takes no step.
             monitor = getattr(scheduler, "monitor", self.monitor)
             config = {"scheduler": scheduler, "monitor": monitor, "interval": "epoch", "strict": False}
         else:
@@ -243,7 +243,7 @@ class BaseModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]
 
     def parameters_to_train(self) -> list[nn.Parameter] | list[dict[str, Any]]:
-        """What the optimizer gets: parameters, or groups of them with options of their own."""
+        """Parameters for the optimizer, or parameter groups with their options."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     def _num_optimizer_steps(self) -> int:
@@ -256,12 +256,12 @@ class BaseModule(LightningModule):
 def make_scheduler(
     factory: SchedulerFactory, optimizer: Optimizer, num_steps: Callable[[], int]
 ) -> LRScheduler | ReduceLROnPlateau:
-    """Builds a scheduler, and tells it the number of optimizer steps if it wants to know.
+    """Builds a scheduler; passes the number of optimizer steps if it has a `total_steps` argument.
 
     Args:
-        factory: A scheduler class, or a `functools.partial` of one (what the command line makes of a config).
+        factory: Scheduler class, or a `functools.partial` of one (what the command line makes of a config).
         optimizer: The optimizer.
-        num_steps: Gives the number of steps; called only if it is wanted.
+        num_steps: Returns the number of steps; called only if needed.
     """
     scheduler_class, given = _class_and_arguments(factory)
     wanted = scheduler_class is not None and "total_steps" in inspect.signature(scheduler_class).parameters
@@ -271,7 +271,7 @@ def make_scheduler(
 
 
 def _class_and_arguments(factory: Any) -> tuple[type | None, dict[str, Any]]:
-    """The class behind a factory; jsonargparse passes it as an argument of a partial of its own function."""
+    """The class that a factory builds, and its bound arguments; jsonargparse wraps the class in a partial."""
     candidates = [factory, getattr(factory, "func", None), *getattr(factory, "args", ())]
     found = next((candidate for candidate in candidates if isinstance(candidate, type)), None)
     return found, getattr(factory, "keywords", {})

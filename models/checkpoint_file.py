@@ -1,4 +1,4 @@
-"""Checkpoint files and whether they hold what was saved: PyTorch reads them without a look at their checksums."""
+"""Checkpoint integrity: verifies the checksums that `torch.load` does not read."""
 
 import zipfile
 import zlib
@@ -6,17 +6,17 @@ from pathlib import Path
 
 
 def check_checkpoint(path: str | Path) -> None:
-    """Refuses a checkpoint whose bytes are not those that were saved.
+    """Raises if a checkpoint's bytes changed since it was saved.
 
-    A checkpoint is a zip archive with a CRC-32 of every tensor, which `torch.load` leaves unread: flipped bits would
-    become weights. A file in PyTorch's format from before 1.6 has no checksums and passes, as does what is no
-    checkpoint at all: `torch.load` says what is wrong with that.
+    A checkpoint is a zip archive with a CRC-32 per tensor, which `torch.load` ignores: flipped bits would become
+    weights. Files in the format of PyTorch before 1.6 have no checksums and pass, as do files that are not checkpoints;
+    `torch.load` reports those.
 
     Args:
-        path: The file; a folder (a sharded checkpoint) passes.
+        path: File; a folder (a sharded checkpoint) passes.
 
     Raises:
-        ValueError: A part of it has changed since it was saved.
+        ValueError: A checksum does not match.
     """
     path = Path(path)
     if path.is_dir():

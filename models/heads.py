@@ -1,4 +1,4 @@
-"""Output layers that know no network."""
+"""TrajectoryHead, an output layer: quantiles of a whole trajectory from a hidden vector."""
 
 from collections.abc import Sequence
 
@@ -11,18 +11,17 @@ _MAX_SKEW = 0.5
 
 
 class TrajectoryHead(nn.Module):
-    """Quantiles of a whole trajectory, as a correction of the quantiles that were usual in training.
+    """Quantiles of a whole trajectory, as corrections of the empirical quantiles of the training data.
 
-    The usual quantiles are moved, widened and skewed by smooth functions of the horizon: mixtures of a few bumps
-    whose weights come from the hidden vector. All start at zero, so that the untrained head gives the usual
-    quantiles themselves. Quantiles never cross: the gaps between neighbours are only ever multiplied by positive
-    numbers.
+    The empirical quantiles are shifted, widened and skewed by smooth functions of the horizon: mixtures of a few bumps
+    whose weights are linear in the hidden vector. All corrections start at zero, so that the untrained head returns the
+    empirical quantiles. Quantiles never cross: gaps between neighbours are only multiplied by positive numbers.
 
     Args:
         hidden_size: Features of the hidden vector, E.
         horizon: Steps of the trajectory, H.
         quantiles: Levels in (0, 1), ascending, an odd number with the median in the middle.
-        num_bumps: Smooth functions of the horizon, K.
+        num_bumps: Number of bump functions of the horizon, K.
     """
 
     base: Tensor
@@ -41,7 +40,7 @@ class TrajectoryHead(nn.Module):
         self.quantiles = levels
         self.middle = middle
         self.num_bumps = num_bumps
-        # The usual quantiles of a random walk until `set_base` knows better.
+        # Quantiles of a standard random walk until `set_base` replaces them.
         normal = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(levels))
         self.register_buffer("base", normal.repeat(horizon, 1))  # (H, Q)
         place = torch.linspace(0, num_bumps - 1, horizon)
@@ -54,7 +53,7 @@ class TrajectoryHead(nn.Module):
         self.log_gaps = nn.Parameter(torch.zeros(num_bumps, len(levels) - 1))
 
     def set_base(self, base: Tensor) -> None:
-        """Sets the usual quantiles.
+        """Sets the empirical quantiles.
 
         Args:
             base: (H, Q), ascending along Q.
@@ -63,18 +62,18 @@ class TrajectoryHead(nn.Module):
 
     @override
     def forward(self, hidden: Tensor) -> Tensor:
-        """Quantiles of the trajectory after each hidden vector.
+        """Computes the quantiles of the trajectory that follows each hidden vector.
 
         Args:
             hidden: (..., E).
 
         Returns:
-            (..., H, Q), in the units of the usual quantiles.
+            (..., H, Q), in the units of the empirical quantiles.
         """
         weights = self.correction(hidden).unflatten(-1, (3, self.num_bumps))
         shift, log_scale, skew = (weights @ self.bumps).unsqueeze(-1).unbind(-3)  # each (..., H, 1)
         gaps = self.base.diff(dim=-1) * (self.bumps.T @ self.log_gaps).exp()  # (H, Q - 1)
-        below = -gaps[:, : self.middle].flip(-1).cumsum(-1).flip(-1)  # (H, M): how far under the median
+        below = -gaps[:, : self.middle].flip(-1).cumsum(-1).flip(-1)  # (H, M): distance below the median
         above = gaps[:, self.middle :].cumsum(-1)
         scale = log_scale.clamp(-_MAX_LOG_SCALE, _MAX_LOG_SCALE).exp()
         lean = _MAX_SKEW * skew.tanh()

@@ -1,4 +1,4 @@
-"""Losses that know no task: quantile and focal. All reduce to a mean."""
+"""Losses: pinball (quantile) and focal, both reduced to a mean."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class PinballLoss(nn.Module):
-    """Mean quantile loss (Koenker & Bassett, 1978); over evenly spaced levels it approaches half the CRPS.
+    """Mean pinball loss (Koenker & Bassett, 1978); over evenly spaced levels it approaches half the CRPS.
 
     Args:
         quantiles: Levels in (0, 1), ascending.
@@ -36,17 +36,17 @@ class PinballLoss(nn.Module):
 
 
 class FocalLoss(nn.Module):
-    """Cross-entropy that pays less for what is already right: (1 - p)^gamma * CE (Lin et al., ICCV 2017).
+    """Cross-entropy with less weight on well-classified samples: (1 - p)^gamma * CE (Lin et al., ICCV 2017).
 
-    With gamma 0 it is the (weighted) cross-entropy. Computed in float32 from log-probabilities, so it is safe in
-    bf16 and for logits of any size.
+    gamma 0 is the (weighted) cross-entropy. Computed in float32 from log-probabilities, so that it is stable in bf16
+    and for logits of any size.
 
     Args:
         task: `multiclass` takes class indices, `binary` and `multilabel` take 0/1 targets of the logits' shape.
-        gamma: Focus; 0 or more.
+        gamma: Focusing exponent, 0 or more.
         class_weights: A weight per class (`multiclass`), or alpha per label for the positives with 1 - alpha for
             the negatives (`binary`, `multilabel`).
-        ignore_index: Class index that does not count (`multiclass`).
+        ignore_index: Class index of samples to leave out (`multiclass`).
     """
 
     class_weights: Tensor | None

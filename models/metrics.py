@@ -1,4 +1,4 @@
-"""Metrics that torchmetrics lacks."""
+"""Metrics: weighted mean and weighted quantile loss (WQL), which torchmetrics lacks."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from torchmetrics import Metric
 
 
 class WeightedMean(Metric):
-    """Mean of values with weights, exact over batches of any size and over processes; NaN stays NaN.
+    """Weighted mean, exact over batches of any size and over processes; NaN propagates.
 
     torchmetrics 1.9's `MeanMetric` drops NaN with a warning, or, with `nan_strategy="disable"`, drops the weights.
     """
@@ -25,7 +25,7 @@ class WeightedMean(Metric):
         self.add_state("weight", default=torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, value: Tensor, weight: float) -> None:
-        """Adds a scalar value that is a mean over `weight` samples; the mean of none says nothing."""
+        """Adds a scalar that is a mean over `weight` samples; weight 0 leaves the mean unchanged."""
         if weight == 0:
             return
         self.total += value.detach().to(self.total.dtype) * weight
@@ -37,10 +37,10 @@ class WeightedMean(Metric):
 
 
 class WeightedQuantileLoss(Metric):
-    """Sum of quantile losses over the sum of absolute targets, twice, averaged over levels; in raw units.
+    """WQL: twice the sum of quantile losses over the sum of absolute targets, averaged over levels; in raw units.
 
-    The score of probabilistic forecasting benchmarks (Park et al., 2022; Gneiting & Raftery, 2007); levels are
-    .1 to .9 there, and only those of the given levels count here.
+    The score of probabilistic forecasting benchmarks (Park et al., 2022; Gneiting & Raftery, 2007). They use the levels
+    .1 to .9; of the forecast's levels only those count here.
 
     Args:
         quantiles: Levels of the forecasts, ascending.
@@ -71,5 +71,5 @@ class WeightedQuantileLoss(Metric):
         self.size += target.double().abs().sum()
 
     def compute(self) -> Tensor:
-        """The loss relative to the size of what was forecast."""
+        """The loss relative to the sum of absolute targets."""
         return (self.loss / self.size).float()

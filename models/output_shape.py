@@ -1,4 +1,4 @@
-"""Shapes of what injected networks give: said by name where they are not what the model needs."""
+"""Output shapes of injected networks: checks with messages that name the network."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,17 +10,17 @@ _SHAPE_WORDS = ("shape", "size", "dimension", "must match", "broadcast")
 
 
 def check_output(output: Any, expected: Sequence[int | None], *, part: nn.Module, key: str, meaning: str) -> None:
-    """Refuses an output that would be broadcast against something else, or fail further on.
+    """Raises unless a network's output has the expected shape; a wrong one might broadcast or fail elsewhere.
 
     Args:
-        output: What the network gave.
-        expected: Its shape; None for any size.
+        output: The network's output.
+        expected: Expected shape; None matches any size.
         part: The network.
-        key: Where it is given in a config, e.g. `model.network`.
+        key: Its key in a config, e.g. `model.network`.
         meaning: The shape in words, e.g. `(batch, horizon, num_channels)`.
 
     Raises:
-        ValueError: With the class of the network, the shape that it gave and the one that is expected.
+        ValueError: Names the network's class, the actual shape and the expected one.
     """
     if isinstance(output, Tensor):
         if output.ndim == len(expected) and all(
@@ -38,13 +38,13 @@ def check_output(output: Any, expected: Sequence[int | None], *, part: nn.Module
 
 @contextmanager
 def naming(part: nn.Module, *, key: str, inputs: dict[str, Tensor], meaning: str) -> Iterator[None]:
-    """Names the network where it fails over the shape of its inputs.
+    """Names the network in errors about the shapes of its inputs.
 
     Args:
         part: The network.
-        key: Where it is given in a config.
-        inputs: What it is given, by name.
-        meaning: What it is expected to give, in words.
+        key: Its key in a config.
+        inputs: Its inputs, by name.
+        meaning: The output expected of it, in words.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Groups of parameters with a weight decay of their own."""
+"""Parameter groups with different weight decays."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -8,15 +8,18 @@ from torch import nn
 
 
 def decay_by_prefix(module: nn.Module, weight_decay: Mapping[str, float]) -> list[nn.Parameter] | list[dict[str, Any]]:
-    """What an optimizer takes: the parameters, in groups where a weight decay is given for some.
+    """Groups parameters by their weight decay, for an optimizer.
 
     Args:
-        module: The module.
-        weight_decay: Weight decay by prefix of the parameters' names, e.g. `encoder.layers.0`; the longest counts.
-            Parameters without one are in a group that takes the optimizer's own.
+        module: Owner of the parameters.
+        weight_decay: Weight decay by prefix of parameter names, e.g. `encoder.layers.0`; the longest prefix wins.
+            Parameters that match none use the optimizer's default.
+
+    Returns:
+        Parameter groups, or the plain parameters if `weight_decay` is empty.
 
     Raises:
-        ValueError: A prefix fits no parameter.
+        ValueError: A prefix matches no parameter.
     """
     trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     if not weight_decay:

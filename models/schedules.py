@@ -1,4 +1,4 @@
-"""Learning-rate schedules that take their peak from the optimizer, so that a sweep over `lr` changes one number."""
+"""Learning-rate schedules whose peak is the optimizer's `lr`, so that a sweep over `lr` changes one number."""
 
 import math
 
@@ -11,8 +11,8 @@ class OneCycle(LambdaLR):
 
     Args:
         optimizer: Its `lr` is the peak.
-        total_steps: Optimizer steps of the whole fit; null asks the trainer.
-        warmup: Share of the steps that rise.
+        total_steps: Optimizer steps of the whole fit; null takes them from the trainer.
+        warmup: Fraction of the steps that rise.
         div_factor: Peak over starting rate.
         final_div_factor: Starting over final rate.
     """
@@ -43,8 +43,8 @@ class WarmupCosine(LambdaLR):
 
     Args:
         optimizer: Its `lr` is the peak.
-        total_steps: Optimizer steps of the whole fit; null asks the trainer.
-        warmup: Share of the steps that rise.
+        total_steps: Optimizer steps of the whole fit; null takes them from the trainer.
+        warmup: Fraction of the steps that rise.
         floor: Final rate over peak.
     """
 

@@ -1,7 +1,7 @@
-"""Trusted classes: which of them a config may name when it comes from a checkpoint, a run folder or a package.
+"""Trusted classes: what a config from a checkpoint, run folder or package may name.
 
-Such a config is data. jsonargparse imports whatever module it names and calls whatever function it names where a class
-is expected, so that `optimizer: {class_path: os.system, ...}` in the hyper-parameters of a checkpoint would run.
+Such a config is data. jsonargparse imports any module it names and calls any function it names where a class is
+expected, so `optimizer: {class_path: os.system, ...}` in the hyper-parameters of a checkpoint would run.
 """
 
 import functools
@@ -40,27 +40,27 @@ _KINDS = (
 )  # fmt: skip
 _FACTORIES = (Optimizer, LRScheduler, ReduceLROnPlateau)
 _FUNCTIONS = ("torch.nn.functional", "torch._C._nn")
-"""Where functions of tensors lie, which an own network may take as its activation."""
+"""Modules with functions of tensors, which a user's network may use as its activation."""
 _EVALUATING = frozenset({"torch_geometric.nn.sequential.Sequential"})
-"""Classes of libraries that run text of their arguments as Python."""
+"""Library classes that execute their string arguments as Python."""
 _PLUGIN_GROUP = "lightning_app"
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
 
 class UntrustedClassError(ValueError):
-    """A config that is data names code that nobody trusted."""
+    """A config that is treated as data names code that is not trusted."""
 
 
 class TrustedClasses:
-    """The rule for what may be imported while it is active, as a context: data names classes of known kinds only.
+    """Context manager that restricts what configs may import while it is active.
 
-    Allowed are classes of this project, of torch, torchmetrics, PyG and Lightning, of registered plug-ins, and of
-    what the user named: anything there. Of modules that are imported already, classes of the declared kinds are allowed
-    too (networks, optimizers, callbacks, data modules and so on), as the user's own in a notebook.
+    Allowed: classes of this project, torch, torchmetrics, PyG, Lightning and registered plug-ins; anything in packages
+    that the user named; and, from modules that are already imported (e.g. a notebook), classes of known kinds:
+    networks, optimizers, callbacks, data modules and so on.
 
     Args:
-        named: Import paths that the user named himself, of modules, classes or functions. Each makes its whole
-            top-level package trusted, except that a library's stays a library.
+        named: Import paths of modules, classes or functions that the user named explicitly. Each makes its whole
+            top-level package trusted, unless that is one of the libraries.
     """
 
     def __init__(self, named: Iterable[str] = ()) -> None:
@@ -80,13 +80,13 @@ class TrustedClasses:
 
     @contextmanager
     def explaining(self, source: str = "") -> Iterator[None]:
-        """Raises what was refused, where reading a config fails of it: the parser reports it as one reason of many.
+        """Turns a parsing failure that a refusal caused into `UntrustedClassError`; the parser hides the reason.
 
         Args:
-            source: Where the config comes from, for the message.
+            source: Origin of the config, for the message.
 
         Raises:
-            UntrustedClassError: Something was refused.
+            UntrustedClassError: A class was refused.
         """
         self._refused.clear()
         try:
@@ -99,15 +99,15 @@ class TrustedClasses:
             raise
 
     def check_data(self, config: Any, source: str, key: str = "") -> None:
-        """Refuses plain data that names an untrusted class; imports nothing.
+        """Raises if plain data names an untrusted class; imports nothing.
 
         Args:
             config: Nested mappings and lists.
-            source: Where they come from, for the message.
-            key: Where in the source they stand.
+            source: Origin of the config, for the message.
+            key: Key of `config` within the source.
 
         Raises:
-            UntrustedClassError: It does.
+            UntrustedClassError: The data names an untrusted class.
         """
         refused = [(place, path) for place, path in _class_paths(config, key) if self._why_not_path(path)]
         if refused:
@@ -116,21 +116,21 @@ class TrustedClasses:
             raise UntrustedClassError(f"{source}: {place}: {_not_trusted(path, modules)}")
 
     def check_path(self, path: str) -> None:
-        """Raises `ImportError` unless a path may be imported."""
+        """Raises `ImportError` unless `path` may be imported."""
         if reason := self._why_not_path(path):
             self._refused.append(reason)
             raise ImportError(reason)
 
     def check_object(self, path: str, found: Any) -> None:
-        """Raises `ImportError` unless what was found at a path may be used."""
+        """Raises `ImportError` unless the object imported from `path` may be used."""
         if reason := self._why_not_object(path, found):
             self._refused.append(reason)
             raise ImportError(reason)
 
     def knows(self, path: str) -> bool:
-        """Whether a path is of this project, a library, a plug-in or a package that the user named."""
+        """Whether a path belongs to this project, a library, a plug-in or a package that the user named."""
         top = _top(path)
-        if top in _OURS:  # a folder of the user's that is called as ours is trusted file by file
+        if top in _OURS:  # a user's folder with the name of one of our packages is trusted file by file
             return _is_ours(path) or any(path == name or path.startswith(f"{name}.") for name in self.named)
         return top in _LIBRARIES or top in self._packages or top in _plugins()
 
@@ -151,7 +151,7 @@ class TrustedClasses:
         if inspect.isclass(found) and (_is_kind(found) or not _LIBRARIES.intersection(map(_top, defined))):
             return None
         if not defined or any(_top(place) in self._packages for place in defined):
-            return None  # functions and values of modules that the user named
+            return None  # functions and constants of packages that the user named
         return (
             f"{path} is no class of a kind that a checkpoint, run folder or package may name (a network, an "
             f"optimizer, a scheduler, a callback, ...); --trust {path} allows it"
@@ -164,12 +164,12 @@ def _evaluates(found: Any) -> bool:
 
 
 def trusted_classes() -> "TrustedClasses":
-    """The rule that is active, or one that knows of no user."""
+    """The active rule, or one without user-named packages."""
     return _active.get() or TrustedClasses()
 
 
 def modules_to_trust(config: Any) -> list[str]:
-    """Modules of the classes in plain data that a user has to trust by name, whom he trusts now left aside."""
+    """Modules of the classes in plain data that the user would have to trust by name, ignoring active trust."""
     token = _active.set(None)
     try:
         nobody = TrustedClasses()
@@ -179,7 +179,7 @@ def modules_to_trust(config: Any) -> list[str]:
 
 
 def _class_paths(config: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Place and import path of each class that plain data name."""
+    """Key and import path of each class named in plain data."""
     if isinstance(config, dict):
         for name, value in config.items():
             if name in ("class_path", "_class_path") and isinstance(value, str) and "." in value:
@@ -202,10 +202,10 @@ def _module(path: str) -> str:
 
 
 def dotted_names(value: Any) -> set[str]:
-    """All strings of nested plain data, also keys, that may be import paths.
+    """All strings in nested plain data, keys included, that may be import paths.
 
     Args:
-        value: Plain data, such as a config of the user.
+        value: Plain data, such as a user's config.
     """
     if isinstance(value, dict):
         return set().union(*(dotted_names(inner) for inner in value.values()), set())
@@ -223,7 +223,7 @@ def _top(path: str) -> str:
 
 @functools.cache
 def _is_ours(path: str) -> bool:
-    """Whether a path leads into a file of this project: a user may have a folder `models` with files of his own."""
+    """Whether a path leads to a file of this project: a user may have a folder `models` too."""
     top, *inner = path.split(".")
     if top not in _OURS:
         return False
@@ -246,7 +246,7 @@ def _plugins() -> frozenset[str]:
 
 
 def imported(path: str) -> Any:
-    """What an import path names if its module is imported already, else None; imports nothing."""
+    """The object at an import path if its module is already imported, else None; imports nothing."""
     module, _, name = path.rpartition(".")
     return vars(sys.modules[module]).get(name) if module in sys.modules else None
 
@@ -258,9 +258,9 @@ def _is_kind(found: Any) -> bool:
 
 
 def _guard_imports() -> None:
-    """Puts the rule before the imports of jsonargparse and of checkpoints; without an active one nothing changes.
+    """Wraps the imports of jsonargparse and of checkpoint loading; without an active rule nothing changes.
 
-    Its own `import_path_allowlist` holds for the whole process, and knows packages but no kinds.
+    jsonargparse's own `import_path_allowlist` is global to the process and knows packages but not kinds.
     """
     stock_import = _typehints.import_object
     stock_check = _typehints.check_import_path
@@ -307,7 +307,7 @@ def _guard_imports() -> None:
 
 
 def _factory_of(return_type: Any) -> tuple[type, ...]:
-    """The classes that a factory makes, where they are those of optimizers or schedulers, else none."""
+    """Optimizer or scheduler classes that a factory returns; empty for any other factory."""
     kinds = _typehints.get_subclass_types(return_type) if return_type else None
     return kinds if kinds and any(issubclass(kind, _FACTORIES) for kind in kinds) else ()
 

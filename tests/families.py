@@ -98,7 +98,7 @@ model:
     optimizer: {class_path: Adam, init_args: {lr: 0.02}}
 data:
   class_path: datamodules.graph.NodeDataModule
-  init_args: {graph: datamodules.graph.KarateClub, split: datamodules.graph.ShareSplit}
+  init_args: {graph: datamodules.graph.KarateClub, split: datamodules.graph.RandomNodeSplit}
 """
 LINKS = """
 model:
@@ -111,7 +111,7 @@ data:
   class_path: datamodules.graph.LinkDataModule
   init_args:
     graph: datamodules.graph.KarateClub
-    split: {class_path: datamodules.graph.LinkShares, init_args: {val: 0.1, test: 0.2}}
+    split: {class_path: datamodules.graph.RandomLinkSplit, init_args: {val: 0.1, test: 0.2}}
     steps_per_epoch: 4
 """
 GRAPHS = """

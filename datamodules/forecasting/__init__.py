@@ -1,4 +1,4 @@
-"""Forecasting data: series from tables and published sets, regularised, cut into windows."""
+"""Forecasting data: series from tables and published files, regularised and cut into windows."""
 
 from datamodules.forecasting.data_module import ForecastingDataModule
 from datamodules.forecasting.published import ETT, DailyMarket, ExchangeRate, WeeklyCO2

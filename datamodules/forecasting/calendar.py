@@ -1,4 +1,4 @@
-"""Features of a timestamp, known however far ahead."""
+"""Calendar features of timestamps, known for any future time."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,7 +23,7 @@ def calendar_features(times: np.ndarray, features: Sequence[CalendarFeature]) ->
 
     Args:
         times: `datetime64[us]` (T,).
-        features: Which ones, K of them.
+        features: K features.
 
     Returns:
         float64 (T, K).
@@ -44,18 +44,18 @@ def calendar_features(times: np.ndarray, features: Sequence[CalendarFeature]) ->
 
 
 def calendar_name(feature: CalendarFeature) -> str:
-    """A feature with its range, which -0.5 to 0.5 stands for."""
+    """Name of a feature with the range that is scaled to [-0.5, 0.5]."""
     low, high = _RANGES[feature]
     return f"{feature} ({low} to {high} as -0.5 to 0.5)"
 
 
 def extend(times: np.ndarray, frequency: str | None, length: int) -> np.ndarray:
-    """Timestamps continued to `length` rows.
+    """Continues timestamps to `length` rows.
 
     Args:
         times: `datetime64[us]` (T,), ascending.
         frequency: Step as a polars duration; None continues with the median step.
-        length: Rows wanted; shorter than T cuts.
+        length: Number of rows; fewer than T truncates.
 
     Returns:
         `datetime64[us]` (length,).
@@ -67,19 +67,19 @@ def extend(times: np.ndarray, frequency: str | None, length: int) -> np.ndarray:
         step = np.median(np.diff(times).astype(np.int64)).astype("timedelta64[us]")
         return np.concatenate([times, times[-1] + step * np.arange(1, missing + 1)])
     last = pl.Series(times[-1:])
-    for _ in range(missing + 1):  # one more, as a step from 28 February ends before one from 31 January
+    for _ in range(missing + 1):  # one extra, as a step from 28 February ends before one from 31 January
         last = last.dt.offset_by(frequency)
     even = even_times(pl.Series(times), first=times[0].item(), last=last[0], frequency=frequency).to_numpy()
     return np.concatenate([times, even[even > times[-1]][:missing]])
 
 
 def even_times(times: pl.Series, *, first: datetime, last: datetime, frequency: str) -> pl.Series:
-    """Even timestamps, counted from the first: 31 January, 29 February, 31 March are steps of `1mo`.
+    """Evenly spaced timestamps, counted from the first: 31 January, 29 February, 31 March are steps of `1mo`.
 
     Args:
-        times: Those that are there: where all are ends of months, steps of months go from end to end.
+        times: Existing timestamps; if all are ends of months, steps of months go from end to end.
         first: The first timestamp.
-        last: The last one at most.
+        last: Upper bound of the last one.
         frequency: Step as a polars duration.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Series to windows for forecasting, under the protocol of the long-horizon literature."""
+"""ForecastingDataModule: windows of a series, under the protocol of the long-horizon literature."""
 
 import hashlib
 from collections.abc import Sequence
@@ -22,24 +22,24 @@ _MOST_DEVIATIONS = 1e16
 class ForecastingDataModule(BaseDataModule):
     """Windows (look-back, horizon) of a multivariate series.
 
-    A split owns the rows that its windows forecast; the look-back may reach into the split before it. Every window
-    of stride 1 is used, in validation and test none is dropped: a split of R rows has R - horizon + 1 windows.
-    Statistics for scaling come from the training rows alone. `predict` forecasts once, from the end of the series.
+    A window belongs to the split of its forecast rows; its look-back may reach into the previous split. All windows of
+    stride 1 are used, none is dropped in validation and test: a split of R rows has R - horizon + 1 windows. Scaling
+    statistics come from the training rows only. `predict` forecasts once, from the end of the series.
 
     Args:
-        series: Where the series comes from.
-        look_back: Rows that the model sees.
-        horizon: Rows that it forecasts.
+        series: Source of the series.
+        look_back: Input rows.
+        horizon: Forecast rows.
         batch_size: Windows per training batch and process.
-        eval_batch_size: Most windows per batch elsewhere; None takes `batch_size`.
-        missing: What to do with gaps, duplicated or unsorted timestamps, NaN and inf: `error`, `fill` or `mask`.
-        max_missing: With `fill` and `mask`, refuse a table of which a larger share of rows would be dropped for their
-            timestamp, or of some column's values filled.
-        split: Where train, validation and test end, as row counts or shares; None takes the series' own.
-        calendar: Features of the timestamp to add to the known-future covariates.
-        root: Folder of raw files; None takes `$LIGHTNING_APP_DATA`, else `./data`.
-        num_workers: Processes that gather batches.
-        pin_memory: Put batches in page-locked memory.
+        eval_batch_size: Maximum windows per batch outside training; None for `batch_size`.
+        missing: Policy for gaps, duplicated or unsorted timestamps, NaN and inf: `error`, `fill` or `mask`.
+        max_missing: With `fill` and `mask`, the largest fraction of rows that may be dropped for their timestamp, or of
+            a column's values that may be filled.
+        split: Ends of train, validation and test, as row counts or fractions; None for the series' default.
+        calendar: Calendar features to add to the known-future covariates.
+        root: Folder of raw files; None for `$LIGHTNING_APP_DATA`, else `./data`.
+        num_workers: Worker processes that gather batches.
+        pin_memory: Copy batches to page-locked memory.
     """
 
     sample_name = "windows"
@@ -100,7 +100,7 @@ class ForecastingDataModule(BaseDataModule):
 
     @property
     def covariate_columns(self) -> dict[str, tuple[str, ...]]:
-        """Names of the columns of `past_covariates` and `future_covariates`, as far as they are known."""
+        """Names of the columns of `past_covariates` and `future_covariates`, as far as known."""
         columns = dict(self.source.covariate_columns)
         if self.calendar and len(columns.get("future_covariates", ())) == self.source.num_future_covariates:
             columns["future_covariates"] = (*columns.get("future_covariates", ()), *map(calendar_name, self.calendar))
@@ -113,7 +113,7 @@ class ForecastingDataModule(BaseDataModule):
 
     @property
     def series(self) -> Series:
-        """The series; read at first use."""
+        """The series; read on first access."""
         if self._series is None:
             series = self.source.read(root=self.root, missing=self.missing)
             if series.repairs is not None and series.repairs.share > self.max_missing:
@@ -127,7 +127,7 @@ class ForecastingDataModule(BaseDataModule):
 
     @property
     def boundaries(self) -> tuple[int, int, int]:
-        """Rows at which train, validation and test end."""
+        """End rows of train, validation and test."""
         total = len(self.series)
         train, val, test = (int(end * total) if isinstance(end, float) else end for end in self.split)
         if not 0 < train <= val <= test <= total:
@@ -136,10 +136,10 @@ class ForecastingDataModule(BaseDataModule):
 
     @property
     def statistics(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Mean and standard deviation of the training rows' observed values.
+        """Mean and standard deviation of the observed values of the training rows.
 
         Returns:
-            `target` (C,), and, where the series has them, `past_covariates` (P,) and `future_covariates` (K,).
+            `target` (C,), and, if the series has them, `past_covariates` (P,) and `future_covariates` (K,).
         """
         series, end = self.series, self.boundaries[0]
         tables = {
@@ -158,18 +158,18 @@ class ForecastingDataModule(BaseDataModule):
         return found
 
     def prepare_data(self) -> None:
-        """Downloads what is not there yet, on one process of each machine."""
+        """Downloads missing files, on one process per machine."""
         self.source.read(root=self.root, missing=self.missing)
 
     def setup(self, stage: str) -> None:
-        """Reads the series and checks that the splits of this stage hold windows."""
+        """Reads the series and checks that the splits of this stage contain windows."""
         if stage != "predict":
             self._check_spikes()
         for split in {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(stage, ()):
             self.dataset(split)  # type: ignore[arg-type]
 
     def _check_spikes(self) -> None:
-        """Refuses values so far from those of training that their squared error is more than float32 can hold."""
+        """Raises on values so far from the training data that their squared error exceeds float32."""
         series, (mean, std) = self.series, self.statistics["target"]
         apart = np.abs(series.values - mean.double().numpy()) / std.double().numpy()  # (T, C)
         row, channel = np.unravel_index(apart.argmax(), apart.shape)
@@ -217,7 +217,7 @@ class ForecastingDataModule(BaseDataModule):
         return [*utc, *([series.repairs.describe()] if series.repairs else [])]
 
     def fingerprint(self) -> dict[str, Any]:
-        """Source, size, period and the checksum of what was read, after missing values were settled."""
+        """Source, size, period and the checksum of the values after missing ones were handled."""
         series = self.series
         digest = hashlib.sha256()
         for table in (series.times, series.values, series.observed, series.past_covariates, series.future_covariates):
@@ -252,15 +252,15 @@ class ForecastingDataModule(BaseDataModule):
         return times[origin : origin + self.horizon]
 
     def observed_horizons(self, origins: np.ndarray) -> np.ndarray:
-        """Which values of horizons were in the data, bool (B, H, C).
+        """Mask of observed values over horizons, bool (B, H, C).
 
         Args:
-            origins: Rows of the first step of each horizon, int64 (B,).
+            origins: Row of the first step of each horizon, int64 (B,).
         """
         return self.series.observed[origins[:, None] + np.arange(self.horizon)]
 
     def _with_calendar(self, series: Series) -> Series:
-        """Adds calendar features, and the rows beyond the end that `predict` needs them for."""
+        """Adds calendar features, and for `predict` the rows after the end of the series."""
         if not self.calendar and series.future_covariates.shape[1]:
             return series
         length = len(series) + self.horizon
@@ -281,5 +281,5 @@ def _first_rows(table: np.ndarray, length: int) -> np.ndarray:
 
 def _mean_and_std(table: np.ndarray) -> tuple[Tensor, Tensor]:
     mean, std = np.nanmean(table, axis=0), np.nanstd(table, axis=0)
-    std = np.where(std > 0, std, 1.0)  # a constant column is centred, not blown up
+    std = np.where(std > 0, std, 1.0)  # constant columns are centred only
     return torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)

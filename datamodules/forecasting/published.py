@@ -1,4 +1,4 @@
-"""Series that are published, or that travel inside a package."""
+"""Published series: public CSV files, and series bundled with installed packages."""
 
 from typing import ClassVar, Literal
 
@@ -11,7 +11,7 @@ from datamodules.sources import RawFile, fetch, packaged_file
 
 
 class PublishedFile(SeriesSource):
-    """A CSV file at a public address, with the split that the literature uses."""
+    """A public CSV file, with the split used in the literature."""
 
     raw_file: RawFile
     names: tuple[str, ...]
@@ -37,7 +37,7 @@ class PublishedFile(SeriesSource):
 class ETT(PublishedFile):
     """Electricity transformer temperature: ETTh1, 17,420 hours of 7 channels (Zhou et al., Informer, AAAI 2021).
 
-    The published split uses the first 20 months: 12 to train, 4 to validate, 4 to test, a month being 30 days.
+    The published split uses the first 20 months of 30 days: 12 to train, 4 to validate, 4 to test.
     """
 
     frequency = "1h"
@@ -92,7 +92,7 @@ class DailyMarket(SeriesSource):
     """Daily closes of S&P 500, NASDAQ, WTI crude or VIX (bundled with arch); trading days, so steps are uneven.
 
     Args:
-        symbol: `sp500` and `nasdaq` (1999-2018), `wti` (1986 on), `vix` (2014 on).
+        symbol: `sp500` and `nasdaq` (1999-2018), `wti` (from 1986), `vix` (from 2014).
         log: Return natural logarithms, so that differences are log returns.
     """
 
@@ -117,7 +117,7 @@ class DailyMarket(SeriesSource):
         frame = pl.read_csv(path, infer_schema=False).select(
             pl.col("Date"), close.cast(pl.Float64, strict=False).alias(self.symbol)
         )
-        # Holidays are rows without a number in two of the files: no trade, no row.
+        # Two of the files have rows without a number for holidays: no trade, no row.
         frame = frame.drop_nulls(self.symbol)
         if self.log:
             frame = frame.with_columns(pl.col(self.symbol).log())

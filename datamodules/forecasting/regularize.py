@@ -1,4 +1,4 @@
-"""From a raw table to evenly ordered numbers: one stated policy for everything that can be wrong with it."""
+"""Regularisation of a raw table: an explicit policy for unsorted, duplicated, missing and invalid rows."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,11 +12,11 @@ from datamodules.forecasting.repairs import Repairs
 from datamodules.table_reader import as_numbers, row_name
 
 MissingPolicy = Literal["error", "fill", "mask"]
-"""What to do with gaps, duplicated or unsorted timestamps, NaN and inf.
+"""Policy for gaps, duplicated or unsorted timestamps, NaN and inf.
 
-`error` refuses them and says where they are. `fill` sorts, keeps the last of duplicated rows, inserts the rows of a
-gap and carries the last value forward (the first value backward before it). `mask` does the same and also leaves
-the filled values out of the loss and of every metric.
+`error` raises and names the first one. `fill` sorts, keeps the last of duplicated rows, inserts the rows of gaps and
+carries the last value forward (before the first value, that one backward). `mask` does the same and excludes the filled
+values from the loss and all metrics.
 """
 
 
@@ -32,28 +32,28 @@ def regularize(
     missing: MissingPolicy,
     num_past_covariates: int = 0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Repairs]:
-    """Orders a table by time and settles its missing values.
+    """Sorts a table by time and handles its missing values.
 
     Args:
         frame: The table.
-        name: What messages call it; the file, where there is one.
+        name: Name for messages; the file, if there is one.
         time_column: Name of the time column.
-        time_format: Format of a text time column; None recognises ISO 8601.
-        frequency: Time between rows as a polars duration; None leaves gaps alone.
-        columns: The columns to keep: targets, past covariates, known-future covariates.
+        time_format: Format of a text time column; None parses ISO 8601.
+        frequency: Time between rows as a polars duration; None ignores gaps.
+        columns: Columns to keep: targets, past covariates, known-future covariates.
         num_channels: Number of target columns.
         missing: The policy.
-        num_past_covariates: Number of past covariates, which nobody reads beyond the last target.
+        num_past_covariates: Number of past covariates, which are not needed after the last target.
 
     Returns:
-        times: `datetime64[us]` (T + F,), where F trailing rows have no target at all.
-        table: float64 (T + F, len(columns)), complete.
+        times: `datetime64[us]` (T + F,), with F trailing rows without any target.
+        table: float64 (T + F, len(columns)), without missing values.
         observed: bool (T, len(columns)), False where a value was filled.
-        repairs: How much was sorted, dropped, inserted and filled.
+        repairs: Counts of sorted, dropped, inserted and filled rows and values.
 
     Raises:
-        ValueError: A column is absent or empty, a cell is no number or too large for float32, no row is left, or the
-            policy is `error` and is broken.
+        ValueError: A column is absent or empty, a cell is not a number or too large for float32, no row is left, or the
+            policy is `error` and violated.
     """
     absent = [column for column in (time_column, *columns) if column not in frame.columns]
     if absent:
@@ -66,7 +66,7 @@ def regularize(
     doubled = [column for column in columns if f"{column}_duplicated_0" in frame.columns]  # polars' name for it
     if doubled:
         raise ValueError(f"{name}: column {doubled[0]!r} stands twice in the header; rename one of them")
-    # Their places for names: a column of numbers may be called `time` too.
+    # Columns are renamed by position: a numeric column may be called `time` too.
     numbers = [
         as_numbers(frame[column], place=name, booleans=place >= num_channels).alias(str(place))
         for place, column in enumerate(columns)
@@ -102,10 +102,10 @@ def regularize(
 
 
 def check_frequency(frequency: str | None, *, key: str) -> None:
-    """Refuses what is no duration of polars' notation.
+    """Raises unless a text is a duration in polars' notation.
 
     Raises:
-        ValueError: With `key`, which gave it, and examples of what is allowed.
+        ValueError: Names the config `key` and examples of durations.
     """
     if frequency is None:
         return
@@ -122,22 +122,22 @@ def check_frequency(frequency: str | None, *, key: str) -> None:
 
 
 def timestamps(frame: pl.DataFrame, *, name: str, column: str, time_format: str | None) -> pl.Series:
-    """A column as timestamps `Datetime("us")` with the name `time`.
+    """Parses a column as timestamps `Datetime("us")`, named `time`.
 
     Args:
-        frame: The table, its rows in the order of the file.
-        name: What messages call it; the file, where there is one.
+        frame: The table, its rows in file order.
+        name: Name for messages; the file, if there is one.
         column: Name of the column.
-        time_format: Format of a text column; None recognises ISO 8601.
+        time_format: Format of a text column; None parses ISO 8601.
 
     Raises:
-        ValueError: A cell is empty, or no timestamp.
+        ValueError: A cell is empty or not a timestamp.
     """
     return _read_times(frame, name=name, column=column, time_format=time_format).cast(pl.Datetime("us")).alias("time")
 
 
 def time_zone(frame: pl.DataFrame, *, name: str, column: str, time_format: str | None) -> str | None:
-    """The zone that timestamps are given in, which `timestamps` turns into UTC; None where they have none."""
+    """Time zone of a column that `timestamps` converts to UTC; None for naive timestamps."""
     first = _read_times(frame.head(1), name=name, column=column, time_format=time_format)
     return first.dtype.time_zone if isinstance(first.dtype, pl.Datetime) else None
 
@@ -145,7 +145,7 @@ def time_zone(frame: pl.DataFrame, *, name: str, column: str, time_format: str |
 def _read_times(frame: pl.DataFrame, *, name: str, column: str, time_format: str | None) -> pl.Series:
     times = frame[column]
     if times.dtype.is_integer() and time_format is not None:
-        times = times.cast(pl.String)  # 20240131, which a CSV reader takes for a number
+        times = times.cast(pl.String)  # 20240131, which a CSV reader parses as an integer
     if times.dtype == pl.String:
         texts = times
         try:
@@ -171,7 +171,7 @@ def _read_times(frame: pl.DataFrame, *, name: str, column: str, time_format: str
 
 
 def _first_unread(texts: pl.Series, time_format: str | None) -> int:
-    """Row of the first text that is no timestamp; 0 where the format is unknown."""
+    """Row of the first text that is not a timestamp; 0 if the format is unknown."""
     try:
         read = texts.str.to_datetime(time_format, time_unit="us", strict=False)
     except pl.exceptions.PolarsError:
@@ -216,7 +216,7 @@ def _without_gaps(frame: pl.DataFrame, name: str, frequency: str, missing: Missi
 
 
 def _observed_length(known: np.ndarray) -> int:
-    """Rows up to the last one that has any target; those after it are the future."""
+    """Number of rows up to the last one with any target; later rows are the future."""
     rows = np.flatnonzero(known.any(axis=1))
     return int(rows[-1]) + 1 if len(rows) else 0
 
@@ -234,7 +234,7 @@ def _check_complete(
 
 
 def _carried_forward(table: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Each unknown value becomes the last known one of its column; before the first, the first known one."""
+    """Carries known values forward in each column; before the first known value, that one backward."""
     rows = np.arange(len(table))[:, None]
     last = np.maximum.accumulate(np.where(known, rows, -1), axis=0)
     first = np.where(known.any(axis=0), known.argmax(axis=0), 0)

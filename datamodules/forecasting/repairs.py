@@ -1,4 +1,4 @@
-"""Repairs of a table: how much was dropped, inserted and filled to make it regular."""
+"""Repairs of a table: counts of the rows and values that were sorted, dropped, inserted or filled."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Repairs:
-    """What was done to a table, in numbers.
+    """Counts of the repairs of a table.
 
     Attributes:
         rows_read: Rows of the table.
-        rows: Rows of the series that was made of it.
-        unsorted: How often time went backwards from a row to the next; the rows were sorted.
-        repeated: Rows dropped, because a later row has the same timestamp.
-        inserted: Rows inserted where the frequency has a gap.
-        filled: Values filled by column, those of inserted rows included; columns without any are left out.
+        rows: Rows of the resulting series.
+        unsorted: Number of rows earlier than their predecessor; the rows were sorted.
+        repeated: Rows dropped because a later row has the same timestamp.
+        inserted: Rows inserted into gaps of the frequency.
+        filled: Number of filled values by column, those of inserted rows included; only columns with any.
     """
 
     rows_read: int
@@ -26,12 +26,12 @@ class Repairs:
     filled: Mapping[str, int]
 
     def __bool__(self) -> bool:
-        """Whether anything was done at all."""
+        """Whether anything was repaired."""
         return bool(self.unsorted or self.repeated or self.inserted or self.filled)
 
     @property
     def share(self) -> float:
-        """The largest share: of the rows read that were dropped, or of a column's values that were filled."""
+        """The largest of: fraction of rows dropped, fraction of a column's values filled."""
         filled = max(self.filled.values(), default=0)
         return max(self.repeated / max(self.rows_read, 1), filled / max(self.rows, 1))
 

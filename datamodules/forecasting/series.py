@@ -1,4 +1,4 @@
-"""Time series and where they are read from."""
+"""Time series, their sources, and the construction of a series from a table."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from datamodules.forecasting.regularize import MissingPolicy, regularize, time_z
 from datamodules.forecasting.repairs import Repairs
 
 Boundary = int | float
-"""A row count (int), or a share of all rows (float in (0, 1])."""
+"""A row count (int), or a fraction of all rows (float in (0, 1])."""
 
 
 @dataclass(frozen=True)
@@ -19,15 +19,15 @@ class Series:
     """A multivariate time series with its covariates, one row per time step.
 
     Attributes:
-        times: Timestamps, `datetime64[us]` (T + F,), ascending; the last F rows lie beyond the observed series.
+        times: Timestamps, `datetime64[us]` (T + F,), ascending; the last F rows are after the observed series.
         values: Target channels, float64 (T, C). Missing values are filled from the past.
         observed: False where a value was missing, bool (T, C).
         past_covariates: Columns known up to the forecast origin, float64 (T, P).
-        future_covariates: Columns known over the horizon too, float64 (T + F, K).
+        future_covariates: Columns known over the horizon as well, float64 (T + F, K).
         static_covariates: Attributes of each channel, float64 (C, S).
         channels: Names of the target channels.
-        repairs: How much of the table was sorted, dropped, inserted and filled; None where nobody counted.
-        time_zone: The zone that the timestamps were given in; `times` is UTC then. None where they have none.
+        repairs: Counts of sorted, dropped, inserted and filled rows; None if not counted.
+        time_zone: Original zone of the timestamps, with `times` in UTC; None for naive timestamps.
     """
 
     times: np.ndarray
@@ -45,14 +45,14 @@ class Series:
 
 
 class SeriesSource(ABC):
-    """A place that a `Series` is read from, with its usual split into train, validation and test rows."""
+    """Source of a `Series`, with its default split into train, validation and test rows."""
 
     frequency: str | None
     split: tuple[Boundary, Boundary, Boundary]
 
     @abstractmethod
     def channels(self, *, root: str | None) -> tuple[str, ...]:
-        """Names of the target channels; cheap, nothing is downloaded for it."""
+        """Names of the target channels; downloads nothing."""
 
     @abstractmethod
     def read(self, *, root: str | None, missing: MissingPolicy) -> Series:
@@ -60,16 +60,16 @@ class SeriesSource(ABC):
 
         Args:
             root: The data root, see `datamodules.sources.data_root`.
-            missing: What to do with gaps, duplicated or unsorted timestamps, NaN and inf.
+            missing: Policy for gaps, duplicated or unsorted timestamps, NaN and inf.
         """
 
     def describe(self) -> str:
-        """What the report calls the source."""
+        """Name of the source in the report."""
         return type(self).__name__
 
     @property
     def covariate_columns(self) -> dict[str, tuple[str, ...]]:
-        """Names of the columns of `past_covariates` and `future_covariates`, where the source knows them."""
+        """Names of the columns of `past_covariates` and `future_covariates`, if the source knows them."""
         return {}
 
     @property
@@ -101,18 +101,18 @@ def build_series(
     num_past_covariates: int = 0,
     static_covariates: np.ndarray | None = None,
 ) -> Series:
-    """Checks a table and turns it into a `Series`.
+    """Validates a table and converts it to a `Series`.
 
     Args:
         frame: The table.
-        name: What messages call it; the file, where there is one.
+        name: Name for messages; the file, if there is one.
         time_column: Name of the time column.
         frequency: Time between rows, see `TableFile`.
-        missing: What to do with irregular rows and values.
+        missing: Policy for irregular rows and values.
         columns: Target channels, then past covariates, then known-future covariates.
-        time_format: Format of a text time column; None recognises ISO 8601.
-        num_channels: How many of `columns` are target channels; None means all.
-        num_past_covariates: How many of `columns` are past covariates.
+        time_format: Format of a text time column; None parses ISO 8601.
+        num_channels: Number of target channels in `columns`; None for all.
+        num_past_covariates: Number of past covariates in `columns`.
         static_covariates: (C, S), or None.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A series from a table of one's own."""
+"""TableFile: a time series from a user's CSV or parquet file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,22 +15,22 @@ from datamodules.table_reader import NULL_WORDS, number_columns, read_table, tab
 class TableFile(SeriesSource):
     """Any CSV or parquet file with a time column.
 
-    Rows at the end whose target channels are all empty are the future: they carry the known-future covariates
-    that `predict` needs, and nothing else reads them.
+    Rows at the end whose target channels are all empty are the future: they hold the known-future covariates that
+    `predict` needs, and are not used otherwise.
 
     Args:
-        path: The file; looked for as given, then below the data root.
+        path: The file; relative to the working directory, else below the data root.
         time_column: Name of the time column.
-        channels: Names of the target columns; None takes every column that has no other role, and refuses one that
-            holds anything but numbers unless `exclude` names it.
+        channels: Names of the target columns; None takes every column without another role, and raises if one is not
+            numeric unless it is in `exclude`.
         frequency: Time between rows as a polars duration (`15m`, `1h`, `1d`, `1w`); None accepts uneven steps
-            (trading days), so that gaps cannot be seen.
-        time_format: Format of the time column in chrono's notation, e.g. `%Y-%m-%d %H:%M`; None recognises ISO 8601.
-        split: Where train, validation and test end, as row counts or shares of all rows.
-        past_covariates: Columns that are known up to the forecast origin.
-        future_covariates: Columns that are known over the horizon too.
-        static_covariates: For each channel a list of numbers that describe it.
-        exclude: Columns that are left out where `channels` is None.
+            (e.g. trading days), where gaps cannot be detected.
+        time_format: Format of the time column in chrono's notation, e.g. `%Y-%m-%d %H:%M`; None parses ISO 8601.
+        split: Ends of train, validation and test, as row counts or fractions of all rows.
+        past_covariates: Columns known up to the forecast origin.
+        future_covariates: Columns known over the horizon as well.
+        static_covariates: A list of numbers for each channel.
+        exclude: Columns to leave out if `channels` is None.
     """
 
     def __init__(

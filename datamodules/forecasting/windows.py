@@ -1,4 +1,4 @@
-"""Windows of a series, gathered a batch at a time from start positions."""
+"""Windows of a series, gathered a batch at a time from start indices."""
 
 import numpy as np
 import torch
@@ -9,18 +9,18 @@ from datamodules.forecasting.series import Series
 
 
 class Windows:
-    """All windows of a series whose first forecast row lies in a range.
+    """All windows of a series whose first forecast row is in a range.
 
-    The series is kept once, channels first; a batch is gathered from a strided view of it, so that neither a loop
-    over samples nor a table of unfolded windows exists.
+    The series is stored once, channels first; batches are gathered from a strided view of it, without a loop over
+    samples and without materialising the windows.
 
     Args:
         series: The series.
         look_back: Rows before the forecast origin.
-        horizon: Rows to forecast; 0 rows are gathered after the origin if `future_known` is False.
+        horizon: Rows to forecast; with `future_known` False, batches have no rows after the origin.
         origins: First forecast row of the first window, and one past that of the last window.
-        masked: Give masks of the observed values.
-        future_known: Whether the target of the horizon exists (False beyond the end of the series).
+        masked: Add masks of the observed values.
+        future_known: Whether the targets of the horizon exist (False beyond the end of the series).
 
     Batches:
         past: float32 (B, L, C), raw units.
@@ -29,7 +29,7 @@ class Windows:
         past_covariates: float32 (B, L, P); absent if the series has none.
         future_covariates: float32 (B, L + H, K), look-back first; absent if the series has none.
         static_covariates: float32 (B, C, S); absent if the series has none.
-        origin: int64 (B,), the row of the first forecast step.
+        origin: int64 (B,), row of the first forecast step.
     """
 
     def __init__(
@@ -80,11 +80,11 @@ class Windows:
 
 
 def _windows(table: np.ndarray, width: int) -> np.ndarray:
-    """A view (N, C, width) of a table (T, C): every window, none of them copied."""
+    """A view (N, C, width) of a table (T, C): all windows, without copies."""
     channels_first = np.ascontiguousarray(table.T, dtype=bool if table.dtype == bool else np.float32)
     return sliding_window_view(channels_first, width, axis=1).transpose(1, 0, 2)
 
 
 def _gather(windows: np.ndarray, starts: np.ndarray) -> Tensor:
-    # (B, C, W) in memory: the time axis stays contiguous for networks that work channel by channel.
+    # (B, C, W) in memory: the time axis stays contiguous for networks that process channels separately.
     return torch.from_numpy(windows[starts]).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Graphs: where they come from, and how they are split; needs PyG (the extra `graph`)."""
+"""Graph data: sources, splits and data modules; requires PyG (the extra `graph`)."""
 
 from datamodules.graph.graph_data import GraphDataModule
 from datamodules.graph.link_data import LinkDataModule
@@ -16,16 +16,18 @@ from datamodules.graph.splits.graph_split import (
     GraphIndices,
     GraphShareSplit,
     GraphSplit,
+    RandomGraphSplit,
     StratifiedFolds,
     XuFolds,
 )
 from datamodules.graph.splits.hard_negatives import HardNegatives
-from datamodules.graph.splits.link_split import Links, LinkShares, LinkSplit, SplitLinks
+from datamodules.graph.splits.link_split import Links, LinkShares, LinkSplit, RandomLinkSplit, SplitLinks
 from datamodules.graph.splits.node_split import (
     GivenSplit,
     NodeIndices,
     NodeSplit,
     PublicSplit,
+    RandomNodeSplit,
     ShareSplit,
 )
 from datamodules.graph.splits.published_split import ErricaFolds, GeomGCNSplit, LuoSplit
@@ -63,6 +65,9 @@ __all__ = [
     "NodeTable",
     "Planetoid",
     "PublicSplit",
+    "RandomGraphSplit",
+    "RandomLinkSplit",
+    "RandomNodeSplit",
     "ShareSplit",
     "SplitLinks",
     "StratifiedFolds",

@@ -1,4 +1,4 @@
-"""Class columns of a prediction table, named as packages name them."""
+"""Class columns of prediction tables, named as in packages."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ import polars as pl
 
 
 def class_columns(probabilities: np.ndarray, names: Sequence[str]) -> list[pl.Series]:
-    """`label`, its `probability`, and the `probabilities` of all classes, in the order of their names.
+    """Columns `label`, its `probability`, and the `probabilities` of all classes in the order of their names.
 
     Args:
         probabilities: float32 (N, K).
-        names: Of the K classes.
+        names: Names of the K classes.
     """
     places = probabilities.argmax(axis=1)
     return [

@@ -1,4 +1,4 @@
-"""Many graphs, each with a class or with numbers to predict."""
+"""GraphDataModule: sets of graphs, each with a class or regression targets."""
 
 from functools import cached_property
 from typing import Any
@@ -17,11 +17,11 @@ from datamodules.graph.splits.graph_split import GraphIndices, GraphSplit
 
 
 class ChosenGraphs:
-    """Some graphs of a set.
+    """Dataset of some graphs of a set.
 
     Args:
         graphs: The set.
-        numbers: Numbers of the graphs, int64.
+        numbers: Indices of the graphs, int64.
     """
 
     def __init__(self, graphs: FlatGraphs, numbers: np.ndarray) -> None:
@@ -32,24 +32,24 @@ class ChosenGraphs:
         return len(self.numbers)
 
     def __getitems__(self, indices: np.ndarray) -> Data:
-        """The batch of an array of places among the numbers."""
+        """Gathers the batch of an array of indices into `numbers`."""
         return self.graphs.batch(self.numbers[indices])
 
 
 class GraphDataModule(BaseDataModule):
-    """Pairs with `GraphPredictor`: which graphs of a set are trained on, validated and tested.
+    """Data for `GraphPredictor`: training, validation and test graphs of a set.
 
-    Batches are PyG `Data`, see `FlatGraphs.batch`, gathered from flat tensors. `predict` takes every graph of the set,
-    in order, also those without a label. What does not fill the last training batch is left out of that epoch, other
-    graphs in each; nothing is left out elsewhere.
+    Batches are PyG `Data`, see `FlatGraphs.batch`, gathered from concatenated tensors. `predict` uses every graph of
+    the set, in order, including those without a label. The incomplete last training batch is dropped, with different
+    graphs in each epoch; nothing is dropped outside training.
 
     Args:
-        graphs: Where the graphs come from.
-        split: The protocol.
+        graphs: Source of the graphs.
+        split: The split protocol.
         batch_size: Graphs per training batch and process.
-        eval_batch_size: Most graphs per batch elsewhere; None takes `batch_size`. Metrics do not depend on it.
-        num_workers: Processes that gather batches; 0 gathers in the training process.
-        pin_memory: Put batches in page-locked memory, for faster copies to a GPU.
+        eval_batch_size: Maximum graphs per batch outside training; None for `batch_size`. Does not affect metrics.
+        num_workers: Worker processes that gather batches; 0 gathers in the training process.
+        pin_memory: Copy batches to page-locked memory, for faster transfer to a GPU.
     """
 
     sample_name = "graphs"
@@ -77,7 +77,7 @@ class GraphDataModule(BaseDataModule):
 
     @cached_property
     def indices(self) -> GraphIndices:
-        """The graphs of each split."""
+        """Graph indices of each split."""
         return self.split.split(self.graphs)
 
     @property
@@ -87,16 +87,16 @@ class GraphDataModule(BaseDataModule):
 
     @property
     def num_classes(self) -> int:
-        """Classes of graphs; 0 for regression."""
+        """Number of graph classes; 0 for regression."""
         return self.graphs.num_classes
 
     @property
     def num_targets(self) -> int:
-        """Values per graph; 1 where each has a class."""
+        """Regression targets per graph; 1 for classification."""
         return 1 if self.num_classes else self.graphs.y.shape[1]
 
     def target_statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of the targets of the training graphs, float32 (T,); a constant has deviation 1."""
+        """Mean and standard deviation of the training targets, float32 (T,); 1 for a constant."""
         targets = self.graphs.y[self.indices.train].double()
         deviation = targets.std(dim=0, correction=0)
         deviation[deviation == 0] = 1.0
@@ -113,9 +113,9 @@ class GraphDataModule(BaseDataModule):
 
     @override
     def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
-        """A row per graph: `graph_id` (the graphs' own ids where they have some), and a class as of `class_columns`.
+        """A row per graph: `graph_id` (the user's ids if there are any), and class columns, see `class_columns`.
 
-        Where targets are numbers, a column `value` with an array of them.
+        For regression, a column `value` with an array of the targets.
         """
         ids = pl.Series("graph_id", self.ids_of(outputs["graph_id"].numpy()))
         if self.num_classes:
@@ -123,17 +123,17 @@ class GraphDataModule(BaseDataModule):
         return pl.DataFrame([ids, pl.Series("value", outputs["value"].numpy())])
 
     def ids_of(self, numbers: np.ndarray) -> np.ndarray:
-        """The graphs' own ids (B,), integers or texts; their numbers where they have none.
+        """The user's ids of graphs (B,), integers or texts; their indices if there are none.
 
         Args:
-            numbers: int64 (B,).
+            numbers: Indices, int64 (B,).
         """
         names = self.graphs.graph_names
         return numbers if names is None else np.asarray(names)[numbers]
 
     @property
     def class_names(self) -> list[str]:
-        """Names of the classes, their numbers where they have none."""
+        """Names of the classes, by default their numbers."""
         return [str(name) for name in self.graphs.class_names or range(self.num_classes)]
 
     @override

@@ -1,4 +1,4 @@
-"""Links of one graph: the whole graph at each step, or sampled neighbourhoods of some of its links."""
+"""LinkDataModule: link prediction on the whole graph at each step, or on sampled neighbourhoods of links."""
 
 import copy
 import hashlib
@@ -29,35 +29,37 @@ _LINKS = "links_sha256"
 
 
 class LinkDataModule(SingleGraphDataModule):
-    """Pairs with `LinkPredictor`, or, where the split gives each link negatives of its own, with `LinkRanker`.
+    """Data for `LinkPredictor`, or for `LinkRanker` if the split has separate negatives for each link.
 
-    Without `fan_out` a training batch is the whole graph and all its training links, which are message edges too, as
-    in Kipf & Welling (2016): each is one edge of many, and an encoder that learns to spot it gains nothing on held-out
-    links. With `fan_out` a batch is some of the links, which are then no message edges, see `SampledLinks`.
-    Validation, test and prediction encode the whole graph over the training edges in either case, on the device:
-    a layer then holds N x hidden_size numbers, and, where it gathers the sources of its edges, E x hidden_size: 5 GB
-    for 20 million edges and 64 numbers. Where that does not fit, `eval_fan_out` samples around the pairs of a batch.
+    Without `fan_out` a training batch is the whole graph with all its training links, which are message edges as well,
+    as in Kipf & Welling (2016): each is one edge of many, and an encoder that learns to detect it gains nothing on
+    held-out links. With `fan_out` a batch is a part of the links, which are then removed from the message edges, see
+    `SampledLinks`. In both cases validation, test and prediction encode the whole graph over the training edges, on the
+    device: a layer then stores N x hidden_size numbers, and, if it gathers the sources of its edges, E x hidden_size:
+    5 GB for 20 million edges and 64 numbers. If that does not fit, `eval_fan_out` samples around a batch's pairs.
 
-    Batches are PyG `Data`, see `LinkPredictor`. A checkpoint remembers its training links: going on from it, or testing
-    it, on another split is refused.
+    Batches are PyG `Data`, see `LinkPredictor`. Checkpoints record the training links: resuming or testing with another
+    split raises.
 
     Args:
-        graph: Where the graph comes from; every edge in both directions.
-        split: The protocol.
-        normalize_features: Divide each node's features by their sum, where that is more than 1.
-        sparse_features: Keep features in a sparse matrix; None does where fewer than 5 % are not zero.
+        graph: Source of the graph; every edge in both directions.
+        split: The split protocol.
+        normalize_features: Divide each node's features by their sum if that exceeds 1.
+        sparse_features: Store features as a sparse matrix; None for sparse if fewer than 5 % are non-zero.
         steps_per_epoch: Optimizer steps per epoch on a whole graph.
-        fan_out: Neighbours drawn per node in each hop, -1 for all; None trains on the whole graph.
-        eval_fan_out: The same in validation, test and prediction; None takes the whole graph. As many hops of -1 as the
-            encoder has layers give the same scores; one more, where it weights edges by the degrees of both ends (GCN).
+        fan_out: Neighbours sampled per node in each hop, -1 for all; None trains on the whole graph.
+        eval_fan_out: The same in validation, test and prediction; None uses the whole graph. With -1 for as many hops
+            as the encoder has layers the scores are the same; one more hop if it normalises by the degrees of both ends
+            (GCN).
         batch_size: Links per sampled training batch and process.
-        eval_batch_size: Most pairs (or links, each with its negatives) per batch elsewhere. On the whole graph each
-            batch encodes it anew, and None takes all pairs at once; with `eval_fan_out` None takes `batch_size`.
-        num_workers: Processes that sample batches.
-        pin_memory: Put sampled batches in page-locked memory.
-        pairs: CSV or parquet file with the columns `source` and `target`, the pairs that `predict` scores, by the
-            graph's own ids where it has some, else by number; None scores the links of the test.
-        root: The data root, see `data_root`, below which `pairs` is looked for too.
+        eval_batch_size: Maximum pairs (or links, each with its negatives) per batch outside training. On the whole
+            graph each batch encodes it anew, and None takes all pairs at once; with `eval_fan_out` None takes
+            `batch_size`.
+        num_workers: Worker processes that sample batches.
+        pin_memory: Copy sampled batches to page-locked memory.
+        pairs: CSV or parquet file with the columns `source` and `target`: pairs for `predict`, by the graph's node ids
+            if it has any, else by index; None scores the test links.
+        root: The data root, see `data_root`, below which `pairs` is looked up too.
     """
 
     sample_name = "links"
@@ -99,7 +101,7 @@ class LinkDataModule(SingleGraphDataModule):
 
     @cached_property
     def graph(self) -> Data:
-        """The whole graph, features as the models take them."""
+        """The whole graph, with features in the form that models take."""
         graph = super().graph
         if not isinstance(graph, Data):
             raise ValueError(f"data.graph: {self.source.name} has types of nodes; links are predicted in plain graphs")
@@ -123,7 +125,7 @@ class LinkDataModule(SingleGraphDataModule):
 
     @cached_property
     def _training_graph(self) -> Data:
-        """What messages go along, in every split."""
+        """The graph with the message edges of every split."""
         mask = self.links.message_mask
         weight = {"edge_weight": self.graph.edge_weight[mask]} if "edge_weight" in self.graph else {}
         return Data(
@@ -165,7 +167,7 @@ class LinkDataModule(SingleGraphDataModule):
         return batch
 
     def _pairs(self, path: str) -> Tensor:
-        """The pairs of a file, int64 (2, P)."""
+        """Reads the pairs of a file, int64 (2, P)."""
         table = read_table(
             path, root=self.root, needed=("source", "target"), ids=("source", "target"), key="data.pairs"
         )
@@ -200,7 +202,7 @@ class LinkDataModule(SingleGraphDataModule):
 
     @override
     def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
-        """A row per pair: `source`, `target` (the graph's own ids where it has some), `probability` and `logit`."""
+        """A row per pair: `source`, `target` (node ids if the graph has any), `probability` and `logit`."""
         table = super().prediction_table(outputs)
         if self.node_names is None:
             return table

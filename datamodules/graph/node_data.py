@@ -1,4 +1,4 @@
-"""Nodes of one graph: the whole graph at each step, or sampled neighbourhoods."""
+"""NodeDataModule: node classification on the whole graph at each step, or on sampled neighbourhoods."""
 
 import copy
 from collections.abc import Sequence
@@ -24,31 +24,31 @@ from datamodules.graph.splits.node_split import NodeIndices, NodeSplit
 
 
 class NodeDataModule(SingleGraphDataModule):
-    """Pairs with `NodeClassifier`: which nodes of a graph are trained on, validated and tested.
+    """Data for `NodeClassifier`: training, validation and test nodes of one graph.
 
-    The graph itself, with the features of all nodes, is seen in every split (the transductive setting). Without
-    `fan_out` a batch is the whole graph; with it, the sampled neighbourhoods of `batch_size` nodes, and evaluation sees
-    whole neighbourhoods of as many hops. An encoder that divides by degrees (GCN, APPNP, GCNII) sees those of the
-    part: for the logits of the whole graph, `eval_fan_out` needs one -1 more than the encoder has layers.
+    The graph, with the features of all nodes, is visible in every split (the transductive setting). Without `fan_out` a
+    batch is the whole graph; with it, the sampled neighbourhoods of `batch_size` nodes, and evaluation uses complete
+    neighbourhoods of the same number of hops. An encoder that divides by degrees (GCN, APPNP, GCNII) uses those of the
+    subgraph: for the logits of the whole graph, `eval_fan_out` needs one -1 more than the encoder has layers.
 
-    Batches are PyG `Data` (`HeteroData` where the graph has types) with `x`, `edge_index`, `edge_weight` if the graph
-    has some, `y`, `node_id` (numbers in the whole graph), and `target_index`, the places of the nodes that count.
+    Batches are PyG `Data` (`HeteroData` for heterogeneous graphs) with `x`, `edge_index`, `edge_weight` if the graph
+    has any, `y`, `node_id` (indices in the whole graph), and `target_index`, the indices of the nodes to classify.
 
     Args:
-        graph: Where the graph comes from.
-        split: The protocol.
-        normalize_features: Divide each node's features by their sum, where that is more than 1.
-        sparse_features: Keep features in a sparse matrix; None does where fewer than 5 % are not zero.
-        steps_per_epoch: Optimizer steps of an epoch on a whole graph.
-        fan_out: Neighbours drawn per node in each hop, -1 for all; None takes the whole graph.
-        eval_fan_out: The same in evaluation; None takes all neighbours, as many hops as `fan_out` has. Where it draws
-            some, metrics depend a little on `eval_batch_size`, since a batch draws together.
-        temporal: Leave out what is later than the node that counts: edges by their own times, or neighbours by theirs
-            where edges have none. Nodes need times. With `fan_out` only.
+        graph: Source of the graph.
+        split: The split protocol.
+        normalize_features: Divide each node's features by their sum if that exceeds 1.
+        sparse_features: Store features as a sparse matrix; None for sparse if fewer than 5 % are non-zero.
+        steps_per_epoch: Optimizer steps per epoch on a whole graph.
+        fan_out: Neighbours sampled per node in each hop, -1 for all; None uses the whole graph.
+        eval_fan_out: The same in evaluation; None takes all neighbours, for as many hops as `fan_out`. If it samples,
+            metrics depend slightly on `eval_batch_size`, since a batch is sampled together.
+        temporal: Exclude edges later than the node to classify, or, if edges have no times, neighbours later than it.
+            Nodes need times. With `fan_out` only.
         batch_size: Nodes per training batch and process; with `fan_out` only.
-        eval_batch_size: Most nodes per batch elsewhere; None takes `batch_size`.
-        num_workers: Processes that sample neighbourhoods.
-        pin_memory: Put batches in page-locked memory.
+        eval_batch_size: Maximum nodes per batch outside training; None for `batch_size`.
+        num_workers: Worker processes that sample neighbourhoods.
+        pin_memory: Copy batches to page-locked memory.
     """
 
     sample_name = "nodes"
@@ -89,25 +89,25 @@ class NodeDataModule(SingleGraphDataModule):
 
     @cached_property
     def indices(self) -> NodeIndices:
-        """The nodes of each split."""
+        """Node indices of each split."""
         return self.split.split(self.graph)
 
     @property
     def num_features(self) -> int | dict[str, int]:
-        """Features of a node, by type where the graph has types."""
+        """Features of a node, by node type for heterogeneous graphs."""
         if isinstance(self.graph, HeteroData):
             return {name: int(self.graph[name].x.shape[1]) for name in self.graph.node_types}
         return int(self.graph.x.shape[1])
 
     @property
     def num_classes(self) -> int:
-        """Classes of nodes."""
+        """Number of node classes."""
         names = self._target_store.get("class_names")
         return len(names) if names is not None else int(self._target_store.y.max()) + 1
 
     @property
     def class_names(self) -> list[str]:
-        """Names of the classes, their numbers where they have none."""
+        """Names of the classes, by default their numbers."""
         names = self._target_store.get("class_names") or range(self.num_classes)
         return [str(name) for name in names]
 
@@ -118,23 +118,23 @@ class NodeDataModule(SingleGraphDataModule):
 
     @property
     def node_names(self) -> np.ndarray | None:
-        """The user's ids of these nodes (N,), integers or texts; None where the graph has none."""
+        """The user's ids of these nodes (N,), integers or texts; None if the graph has none."""
         names = self._target_store.get("node_names")
         return None if names is None else np.asarray(names)
 
     @property
     def output_size(self) -> int:
-        """What an encoder that ends in logits gives per node."""
+        """Output size of an encoder that returns logits."""
         return self.num_classes
 
     @property
     def target_type(self) -> str | None:
-        """The type of the nodes to classify; None where the graph has no types."""
+        """Node type to classify; None for homogeneous graphs."""
         return str(self.graph.target_type) if isinstance(self.graph, HeteroData) else None
 
     @property
     def edge_types(self) -> list[tuple[str, str, str]]:
-        """Types of edges; none where the graph has no types."""
+        """Edge types; empty for homogeneous graphs."""
         return list(self.graph.edge_types) if isinstance(self.graph, HeteroData) else []
 
     @property
@@ -168,7 +168,7 @@ class NodeDataModule(SingleGraphDataModule):
 
     @cached_property
     def _whole(self) -> dict[str, Data | HeteroData]:
-        """A batch per split; they share all tensors but the one that says which nodes count."""
+        """A batch per split; they share all tensors but `target_index`."""
         return {split: self._whole_batch(self._nodes(split)) for split in ("train", "val", "test", "predict")}
 
     def _whole_batch(self, nodes: Tensor) -> Data | HeteroData:

@@ -1,4 +1,4 @@
-"""What data modules over one graph share: the graph itself, given whole or in sampled neighbourhoods."""
+"""SingleGraphDataModule, the base of data modules over one graph: whole, or as sampled neighbourhoods."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -20,18 +20,18 @@ from datamodules.graph.sources.source import GraphSource
 
 
 class SingleGraphDataModule(BaseDataModule):
-    """A data module over one graph: a training batch is the whole of it, or neighbourhoods sampled from it.
+    """A data module over one graph: a training batch is the whole graph, or neighbourhoods sampled from it.
 
     Args:
-        graph: Where the graph comes from.
-        normalize_features: Divide each node's features by their sum, where that is more than 1.
-        sparse_features: Keep features in a sparse matrix; None does where fewer than 5 % are not zero.
-        steps_per_epoch: Optimizer steps of an epoch on a whole graph.
-        fan_out: Neighbours drawn per node in each hop, -1 for all; None takes the whole graph.
+        graph: Source of the graph.
+        normalize_features: Divide each node's features by their sum if that exceeds 1.
+        sparse_features: Store features as a sparse matrix; None for sparse if fewer than 5 % are non-zero.
+        steps_per_epoch: Optimizer steps per epoch on a whole graph.
+        fan_out: Neighbours sampled per node in each hop, -1 for all; None uses the whole graph.
         batch_size: Samples per training batch and process; with `fan_out` only.
-        eval_batch_size: Most samples per batch elsewhere; None takes `batch_size`.
-        num_workers: Processes that sample neighbourhoods.
-        pin_memory: Put sampled batches in page-locked memory.
+        eval_batch_size: Maximum samples per batch outside training; None for `batch_size`.
+        num_workers: Worker processes that sample neighbourhoods.
+        pin_memory: Copy sampled batches to page-locked memory.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class SingleGraphDataModule(BaseDataModule):
 
     @cached_property
     def graph(self) -> Data | HeteroData:
-        """The whole graph, features as the models take them."""
+        """The whole graph, with features in the form that models take."""
         graph = self.source.read()
         for store in graph.node_stores:
             store.x = prepare_features(store.x, normalize=self.normalize_features, sparse=self.sparse_features)
@@ -80,7 +80,7 @@ class SingleGraphDataModule(BaseDataModule):
 
     @override
     def _loader(self, dataset: BatchedDataset, batches: Sampler[np.ndarray]) -> LazyLoader:
-        """A loader; that of a whole graph has no workers, which would only copy it."""
+        """A loader; without workers for a whole graph, which they would only copy."""
         if not isinstance(dataset, WholeGraph):
             return super()._loader(dataset, batches)
         self._check_processes(dataset)
@@ -100,7 +100,7 @@ class SingleGraphDataModule(BaseDataModule):
 
     @override
     def transfer_batch_to_device(self, batch: Data | HeteroData, device: torch.device, dataloader_idx: int) -> Any:
-        """A copy on the device, as PyG would move the batch itself; of a whole graph the same one at each step."""
+        """Copies a batch to the device like PyG; a whole graph is copied once and reused at each step."""
         if device.type == "cpu":
             return batch
         if not batch.get("whole_graph"):
@@ -108,13 +108,13 @@ class SingleGraphDataModule(BaseDataModule):
         return self._moved(batch, device, lambda graph: copy.copy(graph).apply(lambda part: self._tensor(part, device)))
 
     def _tensor(self, tensor: Tensor, device: torch.device) -> Any:
-        """A tensor on the device: one, for all splits that share it."""
+        """A tensor on the device, copied once for all splits that share it."""
         return self._moved(tensor, device, lambda part: part.to(device))
 
     def _moved(self, original: Any, device: torch.device, move: Callable[[Any], Any]) -> Any:
         key = (id(original), device)
         if key not in self._on_device:
-            self._on_device[key] = (original, move(original))  # with the original, so that its id stays its own
+            self._on_device[key] = (original, move(original))  # keeps the original alive, so that its id is not reused
         return self._on_device[key][1]
 
     @override

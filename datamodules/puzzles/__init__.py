@@ -1,4 +1,4 @@
-"""Puzzles: tasks whose samples are generated, and whose answers are known exactly."""
+"""Puzzles: tasks with generated samples and exactly known answers."""
 
 from datamodules.puzzles.recall import RecallDataModule
 from datamodules.puzzles.sudoku import SudokuDataModule

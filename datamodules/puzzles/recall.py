@@ -1,4 +1,4 @@
-"""Multi-query associative recall: sequences that bind keys to values and then ask for them."""
+"""Multi-query associative recall (MQAR): sequences that bind keys to values and then query the keys."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from datamodules.base import Split
-from datamodules.generated import DrawnDataModule
+from datamodules.generated import GeneratedDataModule
 
 _POWER = 0.01
 _NOTHING = 0
@@ -18,11 +18,11 @@ _NOTHING = 0
 
 @dataclass(frozen=True)
 class RecallTask:
-    """How sequences are drawn; the fields are arguments of `RecallDataModule`.
+    """Generator of sequences; its fields are arguments of `RecallDataModule`.
 
     A sequence is: key, value, key, value, ..., then the same keys as queries, each at an even distance from the end of
-    the bindings drawn by a power law without replacement; nothing (token 0) in between. Keys are tokens of the lower
-    half of the vocabulary, values of the upper. The target at a query is the value that its key was bound to last.
+    the bindings, sampled from a power law without replacement, with padding (token 0) in between. Keys are tokens of
+    the lower half of the vocabulary, values of the upper. The target of a query is the value last bound to its key.
     """
 
     seq_len: int
@@ -31,14 +31,14 @@ class RecallTask:
     rewritten: bool
 
     def draw(self, rng: np.random.Generator, num_sequences: int) -> dict[str, Tensor]:
-        """Draws tokens and targets int64, valid and reset bool, all (N, T)."""
+        """Generates tokens and targets int64, valid and reset bool, all (N, T)."""
         rows, pairs, times = num_sequences, self.num_pairs, 2 if self.rewritten else 1
         smallest_value = self.vocab_size // 2
         keys = _distinct(rng, rows, pairs, smallest_value - 1) + 1
         values = _distinct(rng, rows * pairs, times, self.vocab_size - smallest_value) + smallest_value
         values = values.reshape(rows, pairs, times)
 
-        order = np.tile(np.arange(pairs), (rows, times))  # which key each binding binds
+        order = np.tile(np.arange(pairs), (rows, times))  # key index of each binding
         if times > 1:
             order = rng.permuted(order, axis=1)
         places = np.argsort(order, axis=1, kind="stable")  # by key, then by time
@@ -47,7 +47,7 @@ class RecallTask:
 
         context = 2 * times * pairs
         gaps = np.arange(1, (self.seq_len - context) // 2 + 1)
-        # Gumbel noise on log probabilities: the largest are a draw without replacement.
+        # Gumbel top-k: log probabilities plus Gumbel noise sample without replacement.
         noisy = (_POWER - 1) * np.log(gaps) + rng.gumbel(size=(rows, len(gaps)))
         asked = context + 2 * np.argsort(-noisy, axis=1, kind="stable")[:, :pairs]
 
@@ -63,12 +63,12 @@ class RecallTask:
         return {name: torch.from_numpy(table) for name, table in found.items()}
 
 
-class DrawnRecall:
-    """Sequences that are drawn batch by batch.
+class GeneratedRecall:
+    """Sequences generated batch by batch.
 
     Args:
-        task: How.
-        size: Sequences of an epoch.
+        task: Generator of the sequences.
+        size: Sequences per epoch.
         batch_size: Sequences per batch.
     """
 
@@ -81,51 +81,51 @@ class DrawnRecall:
         return self.size
 
     def __getitems__(self, key: np.ndarray) -> dict[str, Tensor]:
-        """The batch of a key."""
+        """Generates the batch of a key."""
         return self.task.draw(np.random.default_rng(key), self.batch_size)
 
 
 class FixedRecall:
-    """A set of sequences drawn once.
+    """A fixed set of sequences.
 
     Args:
-        task: How.
+        task: Generator of the sequences.
         size: Number of sequences.
-        number: Which set.
+        number: Index of the set, part of its seed.
     """
 
     def __init__(self, task: RecallTask, *, size: int, number: int) -> None:
-        # Five words: numpy fills a shorter key with zeros, so [s, 1] would be the batch [s, 1, 0, 0] of training.
+        # Five words: numpy pads shorter keys with zeros, so [s, 1] would be the training batch [s, 1, 0, 0].
         self.table = task.draw(np.random.default_rng([0, 0, 0, 0, number]), size)
 
     def __len__(self) -> int:
         return len(self.table["tokens"])
 
     def __getitems__(self, indices: np.ndarray) -> dict[str, Tensor]:
-        """The sequences of an array of indices."""
+        """Gathers the sequences of an array of indices."""
         rows = torch.from_numpy(indices)
         return {name: table[rows] for name, table in self.table.items()}
 
 
-class RecallDataModule(DrawnDataModule):
-    """Multi-query associative recall (Arora et al., ICLR 2024), and a harder form in which bindings change.
+class RecallDataModule(GeneratedDataModule):
+    """Multi-query associative recall (Arora et al., ICLR 2024), and a harder variant in which bindings change.
 
-    Each sequence binds keys to values and then asks for the value of each key. Training sequences are drawn anew in
-    every epoch; validation and test are fixed sets, the same for all seeds of a run. Batches hold `tokens`, `targets`,
-    `valid` (True where a target counts) and `reset` (True at the first step), all (B, T).
+    Each sequence binds keys to values and then queries each key. Training sequences are generated anew in every epoch;
+    validation and test are fixed sets, the same for all seeds of a run. Batches have `tokens`, `targets`, `valid` (True
+    at queries) and `reset` (True at the first step), all (B, T).
 
     Args:
         seq_len: Tokens of a sequence, T.
         num_pairs: Keys of a sequence.
-        vocab_size: Tokens: one for nothing, the lower half for keys, the upper for values.
-        num_train: Training sequences of an epoch.
+        vocab_size: Tokens: one for padding, the lower half for keys, the upper for values.
+        num_train: Training sequences per epoch.
         num_val: Validation sequences.
         num_test: Test sequences.
-        rewritten: Bind each key twice, to different values and in any order; the later one is asked for.
+        rewritten: Bind each key twice, to different values and in any order; the later one is the target.
         batch_size: Sequences per training batch and process.
-        eval_batch_size: Most sequences per batch elsewhere; None takes `batch_size`.
-        num_workers: Processes that draw batches.
-        pin_memory: Put batches in page-locked memory.
+        eval_batch_size: Maximum sequences per batch outside training; None for `batch_size`.
+        num_workers: Worker processes that generate batches.
+        pin_memory: Copy batches to page-locked memory.
     """
 
     sample_name = "sequences"
@@ -169,18 +169,18 @@ class RecallDataModule(DrawnDataModule):
 
     @property
     def chunk_size(self) -> int:
-        """Steps of a chunk of the stream: a whole sequence."""
+        """Steps per chunk of the stream: a whole sequence."""
         return self.task.seq_len
 
     @override
-    def dataset(self, split: Split) -> DrawnRecall | FixedRecall:
+    def dataset(self, split: Split) -> GeneratedRecall | FixedRecall:
         if split == "train":
-            return DrawnRecall(self.task, size=self.sizes["train"], batch_size=self.batch_size)
+            return GeneratedRecall(self.task, size=self.sizes["train"], batch_size=self.batch_size)
         held_out = "val" if split == "val" else "test"
         return FixedRecall(self.task, size=self.sizes[held_out], number={"val": 1, "test": 2}[held_out])
 
     def fingerprint(self) -> dict[str, Any]:
-        """The task, and the checksum of the test set."""
+        """Task, and checksum of the test set."""
         digest = hashlib.sha256()
         for table in self.dataset("test").__getitems__(np.arange(self.sizes["test"])).values():
             digest.update(table.numpy().tobytes())
@@ -201,7 +201,7 @@ class RecallDataModule(DrawnDataModule):
 
 
 def _distinct(rng: np.random.Generator, rows: int, count: int, below: int) -> np.ndarray:
-    """Rows of `count` different integers from 0 to `below` - 1, every ordered choice equally likely (R. W. Floyd)."""
+    """Rows of `count` distinct integers below `below`, every ordered choice equally likely (Floyd's algorithm)."""
     found = np.full((rows, count), -1)
     for place, last in enumerate(range(below - count, below)):
         drawn = rng.integers(0, last + 1, rows)

@@ -1,4 +1,4 @@
-"""Sudoku as a supervised task: from the givens to the only solution."""
+"""SudokuDataModule: Sudoku as a supervised task, from the givens to the unique solution."""
 
 import hashlib
 from functools import cached_property
@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from datamodules.base import BatchedDataset, Split
-from datamodules.generated import DrawnDataModule
+from datamodules.generated import GeneratedDataModule
 from datamodules.puzzles.sudoku_generator import BOX_SHAPES, FEWEST_GIVENS, generate_puzzles
 
 _DEFAULT_GIVENS = {4: (4, 7), 6: (12, 15), 9: (24, 32)}
@@ -36,14 +36,14 @@ class Puzzles:
         return _batch(self.puzzles[indices], self.solutions[indices])
 
 
-class DrawnPuzzles:
-    """Batches of puzzles drawn with replacement.
+class SampledPuzzles:
+    """Batches of puzzles sampled with replacement.
 
     Args:
-        puzzles: int64 (N, L), 0 where the cell is empty.
+        puzzles: int64 (N, L), 0 for an empty cell.
         solutions: int64 (N, L).
         batch_size: Puzzles per batch B.
-        relabel: Whether each drawn puzzle gets its digits renamed at random.
+        relabel: Whether to rename the digits of each sampled puzzle at random.
     """
 
     def __init__(self, puzzles: np.ndarray, solutions: np.ndarray, *, batch_size: int, relabel: bool) -> None:
@@ -56,38 +56,38 @@ class DrawnPuzzles:
         return len(self.puzzles)
 
     def __getitems__(self, key: np.ndarray) -> dict[str, Tensor]:
-        """The batch of a key of `DrawnBatches`: `puzzle` and `solution`, int64 (B, L) each."""
+        """Samples the batch of a key of `GeneratedBatches`: `puzzle` and `solution`, int64 (B, L) each."""
         rng = np.random.default_rng(key)
         drawn = rng.integers(len(self.puzzles), size=self.batch_size)
         puzzles, solutions = self.puzzles[drawn], self.solutions[drawn]
         if self.relabel:
             digits = np.arange(1, solutions.max() + 1)
-            names = np.zeros((self.batch_size, len(digits) + 1), dtype=np.int64)  # empty stays empty
+            names = np.zeros((self.batch_size, len(digits) + 1), dtype=np.int64)  # column 0: empty stays empty
             names[:, 1:] = rng.permuted(np.broadcast_to(digits, (self.batch_size, len(digits))), axis=1)
             puzzles = np.take_along_axis(names, puzzles, axis=1)
             solutions = np.take_along_axis(names, solutions, axis=1)
         return _batch(puzzles, solutions)
 
 
-class SudokuDataModule(DrawnDataModule):
-    """Sudoku puzzles with exactly one solution, generated from a seed of their own.
+class SudokuDataModule(GeneratedDataModule):
+    """Sudoku puzzles with a unique solution, generated from a separate seed.
 
-    No two puzzles, in whatever split, are the same up to a renaming of the digits. The test puzzles come first from
-    the generator, then those of validation: they stay the same when the number of training puzzles changes. An epoch
-    is as many steps as it takes to draw `num_train` puzzles.
+    No two puzzles of any split are the same up to renaming the digits. The generator yields the test puzzles first,
+    then validation, then training: changing the number of training puzzles leaves the others unchanged. An epoch has
+    the steps needed to sample `num_train` puzzles.
 
     Args:
         size: Digits, and cells of a row: 4 (boxes 2 x 2), 6 (boxes 2 x 3) or 9 (boxes 3 x 3).
-        givens: Fewest and most givens of a puzzle; None takes 4 to 7, 12 to 15 or 24 to 32, by size.
+        givens: Minimum and maximum number of givens; None for 4 to 7, 12 to 15 or 24 to 32, by size.
         num_train: Training puzzles.
         num_val: Validation puzzles.
         num_test: Test puzzles.
-        relabel: Whether a training puzzle gets its digits renamed at random each time it is drawn.
-        puzzle_seed: Seed of the puzzles; the seed of the run only says which are drawn when.
+        relabel: Whether to rename the digits of a training puzzle at random each time it is sampled.
+        puzzle_seed: Seed of the puzzles; the run's seed only determines the sampling order.
         batch_size: Puzzles per training batch and process.
-        eval_batch_size: Most puzzles per batch elsewhere; None takes `batch_size`.
-        num_workers: Processes that gather batches.
-        pin_memory: Put batches in page-locked memory.
+        eval_batch_size: Maximum puzzles per batch outside training; None for `batch_size`.
+        num_workers: Worker processes that gather batches.
+        pin_memory: Copy batches to page-locked memory.
     """
 
     sample_name = "puzzles"
@@ -129,7 +129,7 @@ class SudokuDataModule(DrawnDataModule):
 
     @property
     def vocab_size(self) -> int:
-        """Tokens: empty, and the digits."""
+        """Tokens: the empty cell, and the digits."""
         return self.size + 1
 
     @property
@@ -143,7 +143,7 @@ class SudokuDataModule(DrawnDataModule):
         return generate_puzzles(size=self.size, count=total, givens=self.givens, seed=self.puzzle_seed)
 
     def setup(self, stage: str) -> None:  # noqa: ARG002  # the puzzles of every stage come from one generation
-        """Generates the puzzles; every process makes the same ones."""
+        """Generates the puzzles; the same on every process."""
         _ = self._tables
 
     def split(self, name: Literal["train", "val", "test"]) -> tuple[np.ndarray, np.ndarray]:
@@ -157,11 +157,11 @@ class SudokuDataModule(DrawnDataModule):
     @override
     def dataset(self, split: Split) -> BatchedDataset:
         if split == "train":
-            return DrawnPuzzles(*self.split("train"), batch_size=self.batch_size, relabel=self.relabel)
+            return SampledPuzzles(*self.split("train"), batch_size=self.batch_size, relabel=self.relabel)
         return Puzzles(*self.split("test" if split == "predict" else split))
 
     def fingerprint(self) -> dict[str, Any]:
-        """Size, seed, counts and the checksum of all puzzles and solutions."""
+        """Size, seed, counts and checksum of all puzzles and solutions."""
         digest = hashlib.sha256()
         for table in self._tables:
             digest.update(table.astype("<i8").tobytes())
@@ -175,7 +175,7 @@ class SudokuDataModule(DrawnDataModule):
         }
 
     def protocol(self) -> dict[str, Any]:
-        """What is generated, how it is split, and what counts."""
+        """Generation, split and scoring of the test."""
         counts = self.num_puzzles
         shown = (self.split("test")[0] > 0).sum(axis=1).mean()
         seen = {_renamed(solution) for solution in self.split("train")[1]}
@@ -192,7 +192,7 @@ class SudokuDataModule(DrawnDataModule):
 
 
 def _renamed(solution: np.ndarray) -> bytes:
-    """A solution with its digits in the order in which they come: the same for all renamings."""
+    """A solution with its digits renamed by first occurrence: equal for all renamings."""
     _, first, digits = np.unique(solution, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[digits].astype(np.int8).tobytes()
 

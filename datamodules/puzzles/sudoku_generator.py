@@ -1,6 +1,6 @@
-"""Sudoku puzzles with exactly one solution, made by removing clues from random grids.
+"""Sudoku generator: puzzles with exactly one solution, made by removing clues from random grids.
 
-A set of digits is an integer whose bit d - 1 stands for digit d.
+A set of digits is an integer whose bit d - 1 represents digit d.
 """
 
 import random
@@ -9,16 +9,16 @@ from itertools import product
 import numpy as np
 
 BOX_SHAPES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
-"""Rows and columns of a box, by the size of the grid."""
+"""Rows and columns of a box, by grid size."""
 
 FEWEST_GIVENS = {4: 4, 6: 8, 9: 17}
-"""No puzzle with fewer givens has only one solution."""
+"""Minimum number of givens for which a puzzle can have a unique solution."""
 
 _MOST_FAILURES = 1000
 
 
 class Board:
-    """A grid that is being filled or emptied, with the digits that each row, column and box already holds.
+    """A partly filled grid, with the digits used in each row, column and box.
 
     Args:
         size: Digits, and cells of a row: 4, 6 or 9.
@@ -30,7 +30,7 @@ class Board:
         self.cells = [0] * size**2
         self.used = [0] * (3 * size)
         height, width = BOX_SHAPES[size]
-        # Rows are the units 0 to size - 1, then columns, then boxes.
+        # Units 0 to size - 1 are the rows, then columns, then boxes.
         self.units = [
             (row, size + column, 2 * size + row // height * height + column // width)
             for row, column in product(range(size), repeat=2)
@@ -51,7 +51,7 @@ class Board:
         """Empties a cell.
 
         Returns:
-            The digit that was in it.
+            The digit removed.
         """
         digit = self.cells[cell]
         self.cells[cell] = 0
@@ -60,7 +60,7 @@ class Board:
         return digit
 
     def candidates(self, cell: int) -> int:
-        """The digits that an empty cell's row, column and box leave to it."""
+        """Digits that are not used in an empty cell's row, column and box."""
         row, column, box = self.units[cell]
         used = self.used
         return self.all_digits & ~(used[row] | used[column] | used[box])
@@ -73,7 +73,7 @@ class Board:
             order: Shuffles the candidates of a cell.
 
         Returns:
-            Whether that was possible; if not, the cells are empty again.
+            Whether a solution exists; if not, the cells are empty again.
         """
         if not empty:
             return True
@@ -99,7 +99,7 @@ class Board:
         return False
 
     def remove_clue(self, cell: int) -> bool:
-        """Empties a cell of a puzzle with one solution, if it still has only one afterwards."""
+        """Empties a cell of a puzzle with a unique solution, if the solution stays unique."""
         digit = self.clear(cell)
         others = self.candidates(cell) & ~digit
         if others and not self._only_place(cell, digit):
@@ -116,7 +116,7 @@ class Board:
         return True
 
     def _only_place(self, cell: int, digit: int) -> bool:
-        """Whether in some unit of an empty cell no other cell can take the digit: then no search is needed."""
+        """Whether the cell is the only candidate for the digit in its row, column or box; no search is needed then."""
         return any(
             not any(
                 self.cells[other] == 0 and other != cell and self.candidates(other) & digit
@@ -127,24 +127,23 @@ class Board:
 
 
 def generate_puzzles(*, size: int, count: int, givens: tuple[int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Makes puzzles no two of which are the same up to a renaming of the digits.
+    """Generates puzzles that are pairwise different up to renaming the digits.
 
-    Clues are removed in random order while the solution stays the only one, down to a number of givens that is drawn
-    for each puzzle. Where no further clue can go before that number is reached the puzzle counts too, if it has at
-    most the largest allowed number of givens.
+    Clues are removed in random order while the solution stays unique, down to a number of givens sampled for each
+    puzzle. A puzzle that cannot lose another clue before is kept if it has at most the maximum number of givens.
 
     Args:
         size: 4, 6 or 9.
         count: Number of puzzles N.
-        givens: Fewest and most givens of a puzzle.
-        seed: Equal seeds give equal puzzles; a larger count adds puzzles behind the same first ones.
+        givens: Minimum and maximum number of givens.
+        seed: Random seed; a larger count appends puzzles to the same first ones.
 
     Returns:
-        puzzles: int64 (N, size ** 2), 0 where the cell is empty.
+        puzzles: int64 (N, size ** 2), 0 for an empty cell.
         solutions: int64 (N, size ** 2).
 
     Raises:
-        ValueError: Hardly any puzzle has so few givens, or there are no N different ones.
+        ValueError: Too few puzzles have so few givens, or there are no N different ones.
     """
     order = random.Random(seed)
     seen: set[bytes] = set()
@@ -184,11 +183,11 @@ def _puzzle(size: int, order: random.Random, target: int) -> tuple[np.ndarray, n
 
 
 def _canonical(puzzle: np.ndarray, solution: np.ndarray) -> bytes:
-    """The puzzle with its digits renamed so that the first row of its solution reads 1, 2, 3 ..."""
+    """The puzzle with its digits renamed so that the first row of its solution is 1, 2, 3 ..."""
     size = round(len(solution) ** 0.5)
     renamed = np.zeros(size + 1, dtype=np.uint8)
     renamed[solution[:size]] = np.arange(1, size + 1)
-    # The solution belongs to the name only through the puzzle, which determines it.
+    # The puzzle determines its solution, which therefore is not part of the key.
     return renamed[puzzle].tobytes()
 
 

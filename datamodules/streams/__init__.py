@@ -1,4 +1,4 @@
-"""Streams: text and panels as chunks on lanes, for models that carry a state."""
+"""Streams: text and panels as chunks on lanes, for models with a carried state."""
 
 from datamodules.streams.data_module import StreamDataModule
 from datamodules.streams.panel import PanelDataModule

@@ -1,4 +1,4 @@
-"""Streams: chunks of documents on lanes, for models that carry a state."""
+"""StreamDataModule: chunks of documents on lanes, for models with a carried state."""
 
 import os
 from abc import abstractmethod
@@ -14,31 +14,31 @@ from datamodules.streams.lanes import Arrangement, Chunk, LaneBatches
 
 
 class StreamedDataset(Protocol):
-    """Rows of data in documents, gathered for a whole chunk of lanes at once."""
+    """Rows of data grouped into documents, gathered one chunk of lanes at a time."""
 
     documents: np.ndarray
-    """First row and end of each document, int64 (D, 2)."""
+    """First and end row of each document, int64 (D, 2)."""
 
     def __getitems__(self, chunk: Chunk) -> dict[str, Tensor]: ...
 
 
 class StreamDataModule(BaseDataModule):
-    """Chunks of B lanes instead of shuffled samples; a subclass says what the documents of a split are.
+    """Chunks of B lanes instead of shuffled samples; subclasses define the documents of each split.
 
-    Batches carry `reset` bool (B, L), True at the first step of a document, and `valid` bool (B, L), True where a
-    step counts in the loss. One batch is one optimizer step. With `window` > `chunk_size` the gradient reaches
-    `window` steps back, over steps that were already read once and are recomputed.
+    Batches have `reset` bool (B, L), True at the first step of a document, and `valid` bool (B, L), True where a step
+    counts in the loss. One batch is one optimizer step. With `window` > `chunk_size` gradients flow `window` steps
+    back, over steps of earlier batches that are recomputed.
 
     Args:
         batch_size: Lanes per process in training.
         chunk_size: New steps per batch, k1 of truncated backpropagation.
-        window: Steps that the gradient reaches back, k2; None takes `chunk_size`.
+        window: Steps that gradients flow back, k2; None for `chunk_size`.
         arrangement: `packed` cuts documents into lanes of equal length; `aligned` keeps each whole, see `LaneBatches`.
-        shuffle: Lay the training documents out anew in each epoch.
-        eval_batch_size: Lanes of all processes elsewhere; None takes `batch_size`. Each lane starts without memory,
-            so that fewer lanes make slightly better scores.
-        num_workers: Processes that gather batches.
-        pin_memory: Put batches in page-locked memory.
+        shuffle: Rearrange the training documents in each epoch.
+        eval_batch_size: Lanes of all processes outside training; None for `batch_size`. Each lane starts from the
+            initial state, so fewer lanes give slightly better scores.
+        num_workers: Worker processes that gather batches.
+        pin_memory: Copy batches to page-locked memory.
     """
 
     def __init__(
@@ -73,10 +73,10 @@ class StreamDataModule(BaseDataModule):
     @override
     @abstractmethod
     def dataset(self, split: Split) -> StreamedDataset:  # type: ignore[override]
-        """The documents of one split; called after `setup`."""
+        """Documents of one split; called after `setup`."""
 
     eval_arrangement: Arrangement | None = None
-    """Arrangement outside training; None takes that of training."""
+    """Arrangement outside training; None for that of training."""
 
     @override
     def num_samples(self, batch: dict[str, Tensor]) -> int:
@@ -102,7 +102,7 @@ class StreamDataModule(BaseDataModule):
         _, world_size = self._rank_and_world_size()
         arrangement = self.eval_arrangement or self.arrangement
         available = len(dataset.documents) if arrangement == "aligned" else _num_rows(dataset.documents)
-        # As many lanes in all on any number of processes: each starts without memory, which the score shows.
+        # The same total number of lanes on any number of processes: each starts from the initial state.
         lanes_each = min(-(-self.eval_batch_size // world_size), -(-available // world_size))
         num_lanes = lanes_each * world_size
         return self._lane_loader(dataset, num_lanes, self.chunk_size, arrangement, None, lambda: (0, 0))

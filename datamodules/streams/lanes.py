@@ -1,4 +1,4 @@
-"""Lanes: how documents lie beside and behind each other, and the chunks that are read off them in turn."""
+"""Lanes: arrangement of documents on parallel lanes, and the successive chunks read from them."""
 
 import heapq
 from collections.abc import Callable, Iterator
@@ -13,13 +13,13 @@ Arrangement = Literal["packed", "aligned"]
 
 @dataclass(frozen=True)
 class Chunk:
-    """What one batch reads: the newest chunk of each lane, with the steps before it that are recomputed.
+    """Rows of one batch: the newest chunk of each lane, and earlier steps that are recomputed.
 
     Attributes:
-        rows: Row of the data at each step, int64 (B, L); 0 where nothing is read.
+        rows: Data row of each step, int64 (B, L); 0 for padding.
         reset: True at the first step of a document or lane, bool (B, L).
-        read: True where there is data, bool (B, L).
-        newest: True in the newest chunk, which alone counts in the loss, bool (L,).
+        read: False for padding, bool (B, L).
+        newest: True in the newest chunk, the only one that counts in the loss, bool (L,).
     """
 
     rows: np.ndarray
@@ -29,24 +29,24 @@ class Chunk:
 
 
 class LaneBatches(Sampler[Chunk]):
-    """Successive chunks of B lanes; lanes are filled with documents, and dealt out to the ranks.
+    """Successive chunks of B lanes; documents are arranged on lanes, and lanes distributed over the ranks.
 
-    `packed` lays the documents one behind another and cuts them into lanes of equal length: a document may start
-    at any step, and be cut where a lane ends. `aligned` keeps each document whole in one lane and starts it on a
-    chunk's border; what is left of its last chunk stays empty. Nothing is dropped.
+    `packed` concatenates the documents and cuts them into lanes of equal length: a document may start at any step, and
+    be cut at the end of a lane. `aligned` keeps each document whole in one lane and starts it at a chunk boundary; the
+    rest of its last chunk is padding. Nothing is dropped.
 
-    The layout is a pure function of (seed, epoch), and where an iteration starts is asked when it starts.
+    The arrangement is a pure function of (seed, epoch); the start position is requested when an iteration starts.
 
     Args:
-        documents: First row and end of each document, int64 (D, 2).
-        num_lanes: Lanes of all processes; this one owns lanes rank, rank + world_size, ...
+        documents: First and end row of each document, int64 (D, 2).
+        num_lanes: Lanes of all processes; this one has lanes rank, rank + world_size, ...
         chunk_size: Steps from one batch to the next, k1.
         window: Steps in a batch, k2 >= k1.
-        arrangement: See above.
-        seed: Shuffles the documents anew in each epoch; None keeps their order.
-        rank: This process among `world_size`.
+        arrangement: `packed` or `aligned`.
+        seed: Shuffles the documents in each epoch; None keeps their order.
+        rank: Rank of this process.
         world_size: Number of processes.
-        position: Gives (epoch, number of chunks already read in it) whenever an iteration starts.
+        position: Returns (epoch, number of chunks already read in it) when an iteration starts.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class LaneBatches(Sampler[Chunk]):
         behind = self.window - self.chunk_size
         rows = np.pad(rows[self.rank :: self.world_size], ((0, 0), (behind, 0)), constant_values=-1)
         reset = np.pad(reset[self.rank :: self.world_size], ((0, 0), (behind, 0)))
-        reset[:, 0] = True  # nothing was carried to the first window, which begins before the lanes
+        reset[:, 0] = True  # the first window begins before the lanes and has no carried state
         newest = np.arange(self.window) >= behind
         for index in range(first, len(self)):
             columns = slice(index * self.chunk_size, index * self.chunk_size + self.window)
@@ -96,7 +96,7 @@ class LaneBatches(Sampler[Chunk]):
             yield Chunk(rows=rows[:, columns] * read, reset=reset[:, columns], read=read, newest=newest)
 
     def _lanes(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Row of each step, -1 where there is none, and where a document or lane starts; both (lanes, width)."""
+        """Data row of each step, -1 for padding, and starts of documents or lanes; both (lanes, width)."""
         order = np.arange(len(self.documents))
         if self.seed is not None:
             order = np.random.default_rng([self.seed, epoch]).permutation(order)
@@ -104,7 +104,7 @@ class LaneBatches(Sampler[Chunk]):
         rows = np.full((self.num_lanes, self._width), -1, dtype=np.int64)
         if self.arrangement == "packed":
             flat = np.concatenate(parts)
-            # Lanes of one length, so that each ends where the next one starts.
+            # Equal lengths, so that each lane ends where the next one starts.
             length = -(-len(flat) // self.num_lanes)
             padded = np.concatenate([flat, np.full(length * self.num_lanes - len(flat), -1)])
             rows[:, :length] = padded.reshape(self.num_lanes, length)
@@ -120,7 +120,7 @@ class LaneBatches(Sampler[Chunk]):
 
 
 def _shared_out(lengths: np.ndarray, num_lanes: int) -> tuple[np.ndarray, int]:
-    """Lane of each document, the longest dealt out first to the emptiest lane, and the length of the fullest lane."""
+    """Assigns documents, longest first, each to the shortest lane; returns the lanes and the largest length."""
     lane_of = np.zeros(len(lengths), dtype=np.int64)
     lanes = [(0, lane) for lane in range(num_lanes)]
     for index in np.argsort(-lengths, kind="stable"):

@@ -1,4 +1,4 @@
-"""Panels of daily series, streamed ticker by ticker."""
+"""PanelDataModule: panels of daily series, streamed ticker by ticker."""
 
 import hashlib
 from typing import Any
@@ -18,32 +18,32 @@ from datamodules.streams.panel_stream import PanelStream
 class PanelDataModule(StreamDataModule):
     """Daily series of many tickers, each a stream; a forecast of the next H values at every step.
 
-    Splits are made at dates, the same for all tickers. An origin belongs to a split only if all values that it
-    forecasts do, so that H days lie between the last training origin and the first of validation: no value is a
-    target twice. Streams of validation and test begin `context` steps before their first origin, with values that
-    are past by then. `predict` forecasts from each ticker's last row.
+    Splits are made at dates, the same for all tickers. An origin belongs to a split only if all its targets do, so the
+    last training origin is H days before the first validation origin: no value is a target in two splits. Streams of
+    validation and test begin `context` steps before their first origin, with values of the past. `predict` forecasts
+    from each ticker's last row.
 
-    Batches: `values` (B, L), `future` (B, L, H), `row` int64 (B, L), `valid` bool (B, L), True at the origins that
-    count, and `reset` bool (B, L), see `StreamDataModule`.
+    Batches: `values` (B, L), `future` (B, L, H), `row` int64 (B, L), `valid` bool (B, L), True at forecast origins, and
+    `reset` bool (B, L), see `StreamDataModule`.
 
     Args:
-        panel: Where the series come from.
-        horizon: Steps forecast, H; 63 trading days are a quarter.
-        split: Shares of the calendar at which train, validation and test end.
+        panel: Source of the series.
+        horizon: Forecast steps, H; 63 trading days are a quarter.
+        split: Fractions of the calendar at which train, validation and test end.
         val_stride: Steps between validation origins.
         test_stride: Steps between test origins.
         context: Steps streamed before the first origin of a split.
-        positive: Refuse values at or below zero, which have no logarithm; for models in units of log returns.
-        max_missing: Refuse a ticker with a larger share of rows without a number, which are left out.
+        positive: Raise on values at or below zero, which have no logarithm; for models in units of log returns.
+        max_missing: Largest fraction of a ticker's rows that may lack a number; such rows are dropped.
         batch_size: Lanes per process in training.
         chunk_size: New steps per batch, k1.
-        window: Steps that the gradient reaches back, k2; None takes `chunk_size`.
+        window: Steps that gradients flow back, k2; None for `chunk_size`.
         arrangement: In training; `aligned` keeps each ticker whole, `packed` cuts them into equal lanes.
-        shuffle: Lay the tickers out anew in each epoch.
-        eval_batch_size: Lanes elsewhere, one ticker at a time each; None takes `batch_size`.
-        root: Folder of raw files; None takes `$LIGHTNING_APP_DATA`, else `./data`.
-        num_workers: Processes that gather batches.
-        pin_memory: Put batches in page-locked memory.
+        shuffle: Rearrange the tickers in each epoch.
+        eval_batch_size: Lanes outside training, with whole tickers; None for `batch_size`.
+        root: Folder of raw files; None for `$LIGHTNING_APP_DATA`, else `./data`.
+        num_workers: Worker processes that gather batches.
+        pin_memory: Copy batches to page-locked memory.
     """
 
     sample_name = "steps"
@@ -100,7 +100,7 @@ class PanelDataModule(StreamDataModule):
 
     @property
     def tickers(self) -> list[Ticker]:
-        """The series; read and checked at first use."""
+        """The series; read and validated on first access."""
         if self._tickers is None:
             tickers = self.panel.read(root=self.root)
             for ticker in tickers:
@@ -110,7 +110,7 @@ class PanelDataModule(StreamDataModule):
 
     @property
     def calendar(self) -> np.ndarray:
-        """Every day on which some ticker has a value, ascending."""
+        """All days on which any ticker has a value, ascending."""
         return np.unique(np.concatenate([ticker.times for ticker in self.tickers]))
 
     @property
@@ -124,7 +124,7 @@ class PanelDataModule(StreamDataModule):
 
     @property
     def offsets(self) -> np.ndarray:
-        """Row of the first value of each ticker where all are one behind another, and the end, int64 (C + 1,)."""
+        """Row of each ticker's first value in the concatenation of all, and the end, int64 (C + 1,)."""
         return np.cumsum([0, *(len(ticker.values) for ticker in self.tickers)])
 
     @property
@@ -150,7 +150,7 @@ class PanelDataModule(StreamDataModule):
         for column, offset in zip(self.origins(split).T, offsets, strict=False):
             origins = column[column >= 0]
             if not len(origins):
-                continue  # a ticker that was listed later, or gone by then
+                continue  # listed after the split, or delisted before it
             counted[offset + origins] = True
             first = 0 if split == "train" else max(0, origins[0] - self.context)
             documents.append((offset + first, offset + origins[-1] + 1))
@@ -167,9 +167,9 @@ class PanelDataModule(StreamDataModule):
         )
 
     def origins(self, split: Split) -> np.ndarray:
-        """Rows that a split forecasts from, int64 (N, C): a line per day, a column per ticker, -1 for none.
+        """Forecast origins of a split as rows, int64 (N, C): a line per day, a column per ticker, -1 for none.
 
-        On a day without a value of its own a ticker is forecast from its last value.
+        On a day without a value, a ticker is forecast from its last value.
         """
         if split == "predict":
             return np.array([[len(ticker.values) - 1 for ticker in self.tickers]])
@@ -190,7 +190,7 @@ class PanelDataModule(StreamDataModule):
         return table[(table >= 0).any(axis=1)]
 
     def table(self) -> tuple[np.ndarray, np.ndarray]:
-        """The days that all tickers share (T,), and their values (T, C)."""
+        """Days common to all tickers (T,), and their values (T, C)."""
         days = self.tickers[0].times
         for ticker in self.tickers[1:]:
             days = np.intersect1d(days, ticker.times)
@@ -220,7 +220,7 @@ class PanelDataModule(StreamDataModule):
             )
 
     def row_ids(self, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
-        """The ticker and the day (datetime64[us]) of rows, counted over all tickers.
+        """Ticker and day (datetime64[us]) of rows in the concatenation of all tickers.
 
         Args:
             rows: int64 (N,).
@@ -231,7 +231,7 @@ class PanelDataModule(StreamDataModule):
 
     @override
     def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
-        """A row per origin (the day of the last value that is known) and step.
+        """A row per origin (the day of the last known value) and step.
 
         Columns: `series`, `origin`, `step`, `volatility`, and one per quantile.
         """

@@ -1,4 +1,4 @@
-"""Panels: daily series of many tickers, and where they are read from."""
+"""Panels: daily series of many tickers, and their sources."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from datamodules.table_reader import as_numbers, read_table, row_name, table_pat
 
 @dataclass(frozen=True)
 class Ticker:
-    """One series of a panel, with nothing missing.
+    """One series of a panel, without missing values.
 
     Attributes:
-        name: What it is called.
+        name: Name of the ticker.
         times: Ascending timestamps, `datetime64[us]` (T,).
         values: Raw values, float64 (T,).
-        dropped: Rows that were left out, because they hold no number.
+        dropped: Number of rows dropped because they hold no number.
     """
 
     name: str
@@ -31,21 +31,21 @@ class Ticker:
 
 
 class PanelSource(ABC):
-    """A place that a panel is read from."""
+    """Source of a panel."""
 
     time_zone: str | None = None
-    """The zone that the timestamps were given in, known once they are read; those of tickers are UTC then."""
+    """Original time zone of the timestamps, set by `read`; those of tickers are in UTC then."""
 
     @abstractmethod
     def read(self, *, root: str | None) -> list[Ticker]:
-        """Reads all tickers; rows without a number are left out and counted, since nothing was traded there."""
+        """Reads all tickers; rows without a number are dropped and counted, as nothing was traded there."""
 
 
 class MarketPanel(PanelSource):
     """Daily closes of market indices and crude oil (bundled with arch).
 
     Args:
-        symbols: Some of `sp500`, `nasdaq` (1999-2018), `wti` (1986 on), `vix` (2014 on).
+        symbols: Some of `sp500`, `nasdaq` (1999-2018), `wti` (from 1986), `vix` (from 2014).
     """
 
     def __init__(self, *, symbols: Sequence[str] = ("sp500", "nasdaq", "wti")) -> None:
@@ -64,11 +64,11 @@ class PanelFile(PanelSource):
     """A parquet or CSV file with a row per ticker and day.
 
     Args:
-        path: The file; looked for as given, then below the data root.
-        value_column: What is forecast.
+        path: The file; relative to the working directory, else below the data root.
+        value_column: Values to forecast.
         time_column: Dates or timestamps.
-        ticker_column: What tells the series apart; null or empty for a file with one series.
-        time_format: Format of a text time column; null recognises ISO 8601.
+        ticker_column: Names of the tickers; null or empty for a file with one series.
+        time_format: Format of a text time column; null parses ISO 8601.
     """
 
     def __init__(

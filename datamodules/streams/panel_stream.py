@@ -1,4 +1,4 @@
-"""Steps of many tickers, each with what follows it."""
+"""PanelStream: steps of many tickers, each with the values that follow it."""
 
 import numpy as np
 import torch
@@ -8,13 +8,13 @@ from datamodules.streams.lanes import Chunk
 
 
 class PanelStream:
-    """Steps of many tickers one behind another, each with the values that follow it.
+    """Concatenated steps of many tickers, each with the values that follow it.
 
     Args:
         values: Raw values of all tickers (T,).
-        documents: First row and end of what is streamed of each ticker, int64 (D, 2).
-        origins: True where a forecast counts, bool (T,).
-        horizon: Values that follow, H; beyond the end of a ticker they mean nothing.
+        documents: First and end row of each ticker's streamed part, int64 (D, 2).
+        origins: True at forecast origins, bool (T,).
+        horizon: Number of following values, H; arbitrary beyond the end of a ticker.
     """
 
     def __init__(self, *, values: np.ndarray, documents: np.ndarray, origins: np.ndarray, horizon: int) -> None:

@@ -1,4 +1,4 @@
-"""Text, and where it is read from."""
+"""Text sources: documents of text, already split into train, val and test."""
 
 import pydoc_data.topics
 from abc import ABC, abstractmethod
@@ -10,25 +10,25 @@ from datamodules.sources import RawFile, fetch
 
 
 class TextSource(ABC):
-    """A place that documents of text are read from, already split."""
+    """Source of documents, already split."""
 
     @abstractmethod
     def read(self, *, root: str | None) -> dict[str, list[str]]:
-        """Documents of `train`, `val` and `test`."""
+        """Reads the documents of `train`, `val` and `test`."""
 
     @abstractmethod
     def protocol(self) -> str:
-        """How the text is split, in words."""
+        """Describes the split in words."""
 
     def notes(self) -> list[str]:
-        """What a person should know of how the text was read, a line each; called after `read`."""
+        """Remarks on how the text was read, one line each; called after `read`."""
         return []
 
 
 class TinyShakespeare(TextSource):
     """1.1 million characters of Shakespeare's plays (Karpathy, char-rnn, 2015), one document.
 
-    The published split has two parts, 90 % and 10 %; the second is both validation and test.
+    The published split has two parts, 90 % and 10 %; the second is used for both validation and test.
     """
 
     raw_file = RawFile(
@@ -52,7 +52,7 @@ class TinyShakespeare(TextSource):
 
 
 class EnglishTopics(TextSource):
-    """700,000 characters of English: the help topics that every Python carries, each a document."""
+    """700,000 characters of English: Python's built-in help topics, each a document."""
 
     @override
     def read(self, *, root: str | None) -> dict[str, list[str]]:
@@ -69,13 +69,13 @@ class EnglishTopics(TextSource):
 
 
 class TextFiles(TextSource):
-    """Plain text files in UTF-8, one per split; a byte order mark is no part of the text.
+    """Plain text files in UTF-8, one per split; a byte order mark is ignored.
 
     Args:
         train: Path of the training text.
         val: Path of the validation text.
         test: Path of the test text; None tests on the validation text.
-        separator: What stands between documents, e.g. a blank line; None makes each file one document.
+        separator: Text between documents, e.g. a blank line; None makes each file one document.
     """
 
     def __init__(self, *, train: str, val: str, test: str | None = None, separator: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Text as streams of tokens."""
+"""TextStreamDataModule: text as streams of tokens."""
 
 import hashlib
 import warnings
@@ -21,22 +21,22 @@ UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
 
 
 class TokenStream:
-    """Documents of tokens, each step with the token that follows it.
+    """Documents of tokens, each step with the next token as target.
 
     Args:
         documents: Token indices of each document, int64.
 
     Attributes:
-        tokens: All of them, and one more.
-        starts: Where each document starts, also one that is too short to predict anything in.
-        documents: First and last token that has one to predict, of the others.
+        tokens: All documents concatenated, and one more token as padding.
+        starts: First token of each document, including those too short for a target.
+        documents: First and end token with a target, of the other documents.
     """
 
     def __init__(self, documents: Sequence[np.ndarray]) -> None:
         self.tokens = torch.from_numpy(np.concatenate([*documents, np.zeros(1, dtype=np.int64)]))
         ends = np.cumsum([len(document) for document in documents])
         self.starts = np.concatenate([[0], ends[:-1]])
-        spans = np.stack([self.starts, ends - 1], axis=1)  # the last token has nothing to predict
+        spans = np.stack([self.starts, ends - 1], axis=1)  # the last token has no target
         self.documents = spans[spans[:, 1] > spans[:, 0]]
 
     def __getitems__(self, chunk: Chunk) -> dict[str, Tensor]:
@@ -51,25 +51,25 @@ class TokenStream:
 
 
 class TextStreamDataModule(StreamDataModule):
-    """Streams of characters or words with the token to predict at each step.
+    """Streams of characters or words with the next token as target at each step.
 
     Batches: `tokens`, `targets` and `row` int64 (B, L), `valid` and `reset` bool (B, L), see `StreamDataModule`. The
-    vocabulary is what the training text holds; index 0 is the unknown token. Words are what stands between blanks,
-    and each line ends with `<eos>`, as in the Penn Treebank's language-model version.
+    vocabulary is that of the training text; index 0 is the unknown token. Words are separated by whitespace, and each
+    line ends with `<eos>`, as in the language-model version of the Penn Treebank.
 
     Args:
-        text: Where the text comes from.
+        text: Source of the text.
         level: Tokens are characters (`char`) or words (`word`).
-        max_vocab_size: Keep the most frequent tokens only, the unknown one included; None keeps all.
+        max_vocab_size: Keep only the most frequent tokens, the unknown one included; None keeps all.
         batch_size: Lanes per process in training.
         chunk_size: New steps per batch, k1 of truncated backpropagation.
-        window: Steps that the gradient reaches back, k2; None takes `chunk_size`.
+        window: Steps that gradients flow back, k2; None for `chunk_size`.
         arrangement: `packed` or `aligned`, see `StreamDataModule`.
-        shuffle: Lay the training documents out anew in each epoch.
-        eval_batch_size: Lanes elsewhere; None takes `batch_size`.
-        root: Folder of raw files; None takes `$LIGHTNING_APP_DATA`, else `./data`.
-        num_workers: Processes that gather batches.
-        pin_memory: Put batches in page-locked memory.
+        shuffle: Rearrange the training documents in each epoch.
+        eval_batch_size: Lanes outside training; None for `batch_size`.
+        root: Folder of raw files; None for `$LIGHTNING_APP_DATA`, else `./data`.
+        num_workers: Worker processes that gather batches.
+        pin_memory: Copy batches to page-locked memory.
     """
 
     sample_name = "tokens"
@@ -112,7 +112,7 @@ class TextStreamDataModule(StreamDataModule):
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        """The token of each index; read at first use."""
+        """Token of each index; built on first access."""
         self._read()
         assert self._vocabulary is not None
         return self._vocabulary
@@ -136,31 +136,31 @@ class TextStreamDataModule(StreamDataModule):
         return self._streams["test" if split == "predict" else split]
 
     def places(self, rows: np.ndarray, *, split: Split) -> tuple[np.ndarray, np.ndarray]:
-        """The document of tokens, from 0 in the split, and their places in it from 0.
+        """Document index within the split, and position within the document, of tokens; both from 0.
 
         Args:
-            rows: Numbers of the tokens in the split, int64 (N,).
-            split: Which one.
+            rows: Indices of the tokens in the split, int64 (N,).
+            split: The split.
         """
         starts = self.dataset(split).starts
         document = np.searchsorted(starts, rows, side="right") - 1
         return document, rows - starts[document]
 
     def encode(self, prompt: str) -> Tensor:
-        """Tokens of the beginning of a text, for `RecurrentLanguageModel.generate`.
+        """Tokenises a prompt for `RecurrentLanguageModel.generate`.
 
         Args:
-            prompt: A text; its last line goes on unless it ends with a line break.
+            prompt: Text; its last line is continued unless it ends with a line break.
 
         Returns:
-            int64 (1, L). Tokens that the vocabulary does not hold are 0, and a warning names them.
+            int64 (1, L). Tokens outside the vocabulary are 0, with a warning that names them.
 
         Raises:
             ValueError: The prompt is empty.
         """
         tokens = list(self._split(prompt))
         if self.level == "word" and tokens and not prompt.endswith("\n"):
-            tokens.pop()  # the end of a line that is still being written
+            tokens.pop()  # <eos> of the unfinished line
         if not tokens:
             raise ValueError(f"prompt: {prompt!r} given, at least one {self.level} is needed to go on from")
         index = {token: place for place, token in enumerate(self.vocabulary)}
@@ -171,7 +171,7 @@ class TextStreamDataModule(StreamDataModule):
         return torch.tensor([[index.get(token, 0) for token in tokens]])
 
     def decode(self, tokens: Tensor) -> str:
-        """The text of tokens; words are parted by one blank, and `<eos>` ends a line.
+        """Text of tokens; words are joined by blanks, and `<eos>` ends a line.
 
         Args:
             tokens: int (L,).

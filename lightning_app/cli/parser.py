@@ -6,12 +6,14 @@ from typing import Any
 import jsonargparse
 import torch
 from jsonargparse import _typehints
+from jsonargparse._typehints import resolve_class_path_by_name
 from jsonargparse._util import parse_value_or_config
 from jsonargparse.typing import register_type
 from lightning.pytorch.cli import LightningArgumentParser, _InstantiatorFn
 from typing_extensions import override
 
 from lightning_app.errors import UsageError, simplify
+from lightning_app.moved_modules import current_class_path
 
 # Without it a config that is saved holds "Unable to serialize instance cpu" for a device, and cannot be read again.
 register_type(torch.device, str, torch.device)
@@ -127,16 +129,15 @@ class FreshArguments:
     Drops all arguments of a class when a later file or option names another class in its place: jsonargparse keeps
     those that the new class also accepts, `--model.optimizer Adam` over a config with `SGD(lr=0.3)` would give
     `Adam(lr=0.3)`. And it turns a nested option into text twice, so that `null` would become the text `None`.
+    Former names of renamed classes become the present ones.
     """
 
     def __enter__(self) -> None:
-        self._originals = (_typehints.discard_init_args_on_class_path_change, _typehints.parse_value_or_config)
-        _typehints.discard_init_args_on_class_path_change = _discard_all
-        vars(_typehints)["parse_value_or_config"] = _parse_once
+        self._originals = {name: vars(_typehints)[name] for name in _REPLACEMENTS}
+        vars(_typehints).update(_REPLACEMENTS)
 
     def __exit__(self, *error: object) -> None:
-        _typehints.discard_init_args_on_class_path_change = self._originals[0]
-        vars(_typehints)["parse_value_or_config"] = self._originals[1]
+        vars(_typehints).update(self._originals)
 
 
 def _discard_all(parser_or_action: Any, prev_val: Any, value: Any) -> None:  # noqa: ARG001
@@ -151,3 +152,15 @@ def _parse_once(value: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
     if is_word and path is None and not isinstance(parsed.val, dict | list) and str(parsed.val) != value.val:
         return value, None
     return parsed, path
+
+
+def _resolve_present_name(cls: Any, name: str) -> str:
+    return resolve_class_path_by_name(cls, current_class_path(name))
+
+
+_REPLACEMENTS = {
+    "discard_init_args_on_class_path_change": _discard_all,
+    "parse_value_or_config": _parse_once,
+    "resolve_class_path_by_name": _resolve_present_name,
+}
+"""Functions of jsonargparse that `FreshArguments` replaces."""

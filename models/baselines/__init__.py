@@ -1,4 +1,4 @@
-"""Closed-form and naive references, and small networks; all trained and tested through the same command."""
+"""Baselines: closed-form and naive forecasts and small networks, trained and tested by the same commands."""
 
 from models.baselines.cascaded_mlp import CascadedForecaster, CascadedMLP
 from models.baselines.naive import RepeatLast, SeasonalNaive

@@ -1,4 +1,4 @@
-"""A cascade of small MLPs, each forecasting further ahead than the one before."""
+"""Cascaded MLP: small MLPs in sequence, each forecasting further ahead than the one before."""
 
 import torch
 from torch import Tensor, nn
@@ -11,17 +11,17 @@ from models.layers import ReversibleNorm
 class CascadedMLP(nn.Module):
     """Block k of n forecasts the first k / n of the horizon from the window and the earlier blocks' forecasts.
 
-    After the boosted direct output of ReNF (2025). Every block is trained on its own loss, see
-    `CascadedForecaster`; the gradient does not flow from a block into earlier ones.
+    After the boosted direct output of ReNF (2025). Every block has a separate loss, see `CascadedForecaster`; no
+    gradient flows from a block into earlier ones.
 
     Args:
-        num_channels: Channels C; each has a learned offset of its own.
-        look_back: Rows seen, L.
-        horizon: Rows forecast, H, a multiple of `num_blocks`.
+        num_channels: Channels C; each has a learned offset.
+        look_back: Input rows, L.
+        horizon: Forecast rows, H, a multiple of `num_blocks`.
         num_blocks: Blocks n.
         hidden_size: Width of each block.
-        dropout: Dropout in front of the output; high, as the blocks are wide.
-        norm: What each window is freed of, see `ReversibleNorm`.
+        dropout: Dropout before the output layer; high, as the blocks are wide.
+        norm: Normalisation of each window.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class CascadedMLP(nn.Module):
         return self.cascade(past)[-1]
 
     def cascade(self, past: Tensor) -> list[Tensor]:
-        """The forecasts of all blocks: block k of n gives (B, k * H / n, C)."""
+        """Forecasts of all blocks: (B, k * H / n, C) of block k of n."""
         window, level, scale = self.norm(past.transpose(1, 2)[..., -self.look_back :])  # (B, C, L)
         known = window + self.offset
         forecasts: list[Tensor] = []
@@ -71,7 +71,7 @@ class CascadedMLP(nn.Module):
 
 
 class CascadedForecaster(Forecaster):
-    """A `Forecaster` whose loss is the sum over the blocks of a cascade, block k weighing 1 / k."""
+    """A `Forecaster` whose loss is the sum of the blocks' losses, that of block k weighted by 1 / k."""
 
     @override
     def training_loss(self, inputs: dict[str, Tensor], future: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -1,13 +1,13 @@
-"""Forecasts that need no training: the rows that every other row is measured against."""
+"""Naive forecasts without training: last value and last season."""
 
 from torch import Tensor, nn
 
 
 class RepeatLast(nn.Module):
-    """Repeats the last value: the best forecast of a random walk.
+    """Repeats the last value, the optimal forecast of a random walk.
 
     Args:
-        horizon: Rows forecast, H.
+        horizon: Forecast rows, H.
     """
 
     def __init__(self, *, horizon: int) -> None:
@@ -23,8 +23,8 @@ class SeasonalNaive(nn.Module):
     """Repeats the last season.
 
     Args:
-        look_back: Rows seen, L; at least one period.
-        horizon: Rows forecast, H.
+        look_back: Input rows, L; at least one period.
+        horizon: Forecast rows, H.
         period: Rows of one season.
     """
 

@@ -1,4 +1,4 @@
-"""Reduced-rank ridge regression in closed form, chosen on validation."""
+"""Ridge regression of reduced rank in closed form; penalty and rank are selected on validation data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from models.layers import ReversibleNorm
 
 
 class FixedLinear(nn.Module):
-    """A linear forecast whose weight is solved for, not trained.
+    """A linear forecast whose weight is solved in closed form instead of trained.
 
     Args:
-        look_back: Rows seen, L.
-        horizon: Rows forecast, H.
-        norm: What each window is freed of; `mean` or `last`, which keep the regression linear.
+        look_back: Input rows, L.
+        horizon: Forecast rows, H.
+        norm: Normalisation of each window; `mean` or `last`, which keep the regression linear.
     """
 
     weight: Tensor
@@ -39,12 +39,12 @@ class FixedLinear(nn.Module):
 
 @dataclass
 class GramMatrices:
-    """Second moments of windows X (N, L) and horizons Y (N, H), from which every squared error follows.
+    """Second moments of windows X (N, L) and horizons Y (N, H), which determine the squared error of any weight.
 
     Attributes:
         xx: X'X, float64 (L, L).
         xy: X'Y, float64 (L, H).
-        yy: sum of squares of Y, float64 scalar.
+        yy: Sum of squares of Y, float64 scalar.
         count: Number of values in Y.
     """
 
@@ -55,8 +55,8 @@ class GramMatrices:
 
     @classmethod
     def zeros(cls, look_back: int, horizon: int, device: torch.device) -> "GramMatrices":
-        """No data yet."""
-        # Blocks are multiplied in float32 and summed in float64; MPS has no float64, so sums live on the CPU there.
+        """Moments of zero rows."""
+        # Blocks are multiplied in float32 and summed in float64; MPS has no float64, so its sums are kept on the CPU.
         home = torch.device("cpu") if device.type == "mps" else device
         empty = torch.zeros(look_back, look_back + horizon + 1, dtype=torch.float64, device=home)
         return cls(xx=empty[:, :look_back].clone(), xy=empty[:, look_back:-1].clone(), yy=empty[0, -1].clone())
@@ -69,27 +69,27 @@ class GramMatrices:
         self.count += y_NH.numel()
 
     def mean_squared_error(self, weight: Tensor) -> float:
-        """The MSE that X @ weight would have on these rows; weight float64 (L, H)."""
+        """MSE of X @ weight on these rows; weight float64 (L, H)."""
         explained = (weight * (self.xx @ weight - 2 * self.xy)).sum()
         return float(explained + self.yy) / self.count
 
 
 class RidgeForecaster(Forecaster):
-    """Reduced-rank ridge regression: window to horizon in closed form, lambda and rank chosen on validation MSE.
+    """Reduced-rank ridge regression from window to horizon; lambda and rank minimise the validation MSE.
 
-    `fit` reads the training windows once, adding up their Gram matrices, then the validation windows likewise. The
-    validation error of every candidate follows from the matrices, so that choosing costs next to nothing. The
-    reduced rank is that of the fitted values (Izenman, 1975): the leading directions of B' X'X B. With masked data
-    only windows whose whole horizon was observed count.
+    `fit` accumulates the Gram matrices of the training windows in one pass, then those of the validation windows. The
+    validation error of every candidate follows from them, so that the selection is nearly free. The rank is that of
+    the fitted values (Izenman, 1975): the leading directions of B' X'X B. With masked data only windows whose whole
+    horizon was observed are used.
 
     Args:
-        network: The linear map that is solved for.
+        network: The linear map to solve for.
         loss: Logged only.
         num_channels: Target channels C.
-        look_back: Rows seen, L.
-        horizon: Rows forecast, H.
+        look_back: Input rows, L.
+        horizon: Forecast rows, H.
         penalties: Candidates for lambda.
-        ranks: Candidates for the rank, beside full rank.
+        ranks: Candidates for the rank; full rank is always one.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class RidgeForecaster(Forecaster):
         self.log_dict({"val/loss": error, "val/mse": error}, prog_bar=True)
 
     def solve(self, train: GramMatrices, val: GramMatrices) -> tuple[Tensor, dict[str, float]]:
-        """The candidate with the lowest validation MSE: first lambda at full rank, then the rank.
+        """Selects the candidate with the lowest validation MSE: first lambda at full rank, then the rank.
 
         Returns:
             weight: float64 (L, H).
@@ -176,7 +176,7 @@ class RidgeForecaster(Forecaster):
         future = self.target_scale(batch["future"]).transpose(1, 2)
         window, level, _ = self.network.norm(past)
         rows = window.flatten(0, 1), (future - level).flatten(0, 1)
-        if "future_mask" in batch:  # a row counts when all of its horizon was observed
+        if "future_mask" in batch:  # use only rows with a fully observed horizon
             whole = batch["future_mask"].transpose(1, 2).flatten(0, 1).all(dim=1)
             rows = rows[0][whole], rows[1][whole]
         moments.add(*rows)

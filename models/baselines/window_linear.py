@@ -1,4 +1,4 @@
-"""One linear map from window to horizon."""
+"""Linear forecast: one linear map from window to horizon."""
 
 from torch import Tensor, nn
 
@@ -6,12 +6,12 @@ from models.layers import ReversibleNorm
 
 
 class WindowLinear(nn.Module):
-    """Linear forecast of each channel with shared weights (NLinear of Zeng et al., AAAI 2023, with a chosen norm).
+    """Linear forecast with weights shared by all channels (NLinear of Zeng et al., AAAI 2023, with any norm).
 
     Args:
-        look_back: Rows seen, L.
-        horizon: Rows forecast, H.
-        norm: What each window is freed of, see `ReversibleNorm`.
+        look_back: Input rows, L.
+        horizon: Forecast rows, H.
+        norm: Normalisation of each window.
     """
 
     def __init__(self, *, look_back: int, horizon: int, norm: ReversibleNorm) -> None:

@@ -1,4 +1,4 @@
-"""Forecasting: the LightningModules of every forecasting network."""
+"""Forecasting: the LightningModules that train forecasting networks."""
 
 from models.forecasting.distilled_forecaster import DistilledForecaster
 from models.forecasting.ensemble import EnsembleForecaster

@@ -1,4 +1,4 @@
-"""A small forecaster that learns from a large one."""
+"""DistilledForecaster: trains a small forecaster with a large one as teacher."""
 
 from pathlib import Path
 
@@ -12,25 +12,25 @@ from models.forecasting.forecaster import Forecaster
 
 
 class DistilledForecaster(Forecaster):
-    """Trains a network on what is right and on what a trained forecaster says (Hinton et al., 2015).
+    """Knowledge distillation (Hinton et al., 2015): trains on the targets and on a trained forecaster's forecasts.
 
     The loss is (1 - w) times the loss to the future plus w times the mean absolute difference to the teacher's
-    forecast, which is what is to be expected where the future itself is mostly noise. Only training needs the teacher:
-    checkpoints hold the student alone, and are validated, tested and exported as any `Forecaster`.
+    forecast, an estimate of the expectation where the future is mostly noise. Only training needs the teacher:
+    checkpoints contain the student alone, and are validated, tested and exported like any `Forecaster`.
 
     Args:
         network: The student; see `Forecaster`.
-        loss: Takes (forecast, future), gives their mean loss.
+        loss: (forecast, future) -> mean loss.
         teacher: A run folder (its best checkpoint) or a checkpoint of a forecaster on the same data.
         teacher_weight: Weight w of the teacher, 0 to 1.
         num_channels: Target channels C.
-        look_back: Rows seen, L; at least the teacher's.
-        horizon: Rows forecast, H; the teacher's.
+        look_back: Input rows, L; at least the teacher's.
+        horizon: Forecast rows, H; equal to the teacher's.
         num_past_covariates: Columns known up to the origin, P.
         num_future_covariates: Columns known over the horizon, K.
         num_static_covariates: Attributes of a channel, S.
-        optimizer: Makes the optimizer.
-        scheduler: Makes the learning-rate scheduler, see `BaseModule`.
+        optimizer: Optimizer factory.
+        scheduler: Scheduler factory, see `BaseModule`.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class DistilledForecaster(Forecaster):
         )
         self.teacher = teacher
         self.teacher_weight = teacher_weight
-        self._loaded: tuple[Forecaster, ...] = ()  # in a tuple, so that its weights are not the student's
+        self._loaded: tuple[Forecaster, ...] = ()  # a tuple, so that the teacher is not registered as a submodule
 
     @override
     def setup(self, stage: str) -> None:
@@ -111,7 +111,7 @@ class DistilledForecaster(Forecaster):
 
     @torch.no_grad()
     def _teacher_forecast(self, inputs: Batch, *, like: Tensor) -> Tensor:
-        """What the teacher says, in the student's standard units, of the shape of the student's forecast."""
+        """The teacher's forecast in the student's standardised units, in the shape of `like`."""
         teacher = self._loaded[0].to(like.device)
         raw = {"past": self.target_scale.invert(inputs["past"])}
         for name in teacher._network_inputs:

@@ -1,4 +1,4 @@
-"""An equal-weight mean of trained forecasters."""
+"""EnsembleForecaster: equal-weight mean of trained forecasters."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -11,24 +11,24 @@ from typing_extensions import override
 from models.base import Batch, StepOutput
 from models.forecasting.forecaster import Forecaster
 
-_MOST_MEMBERS = 12  # all 2^M subsets are compared
+_MOST_MEMBERS = 12  # all 2^M subsets are evaluated
 
 
 class EnsembleForecaster(Forecaster):
-    """The plain mean of the members that do best together on validation.
+    """Mean of the subset of members with the lowest validation MSE.
 
-    `fit` trains nothing: one pass over validation adds up the products of the members' errors, from which the MSE
-    of the mean of every subset follows; the best subset is kept. Weights within a subset are equal, as fitted
-    weights rarely beat them out of sample (Smith & Wallis, 2009).
+    `fit` trains nothing: one validation pass accumulates the products of the members' errors, which determine the MSE
+    of every subset's mean. Weights within a subset are equal, as fitted weights rarely beat them out of sample
+    (Smith & Wallis, 2009).
 
     Args:
-        members: Checkpoints of trained forecasters of the same horizon and channels, without covariates and
-            quantiles. Keep them: they say how to build the members of a saved ensemble.
+        members: Checkpoints of trained forecasters with the same horizon and channels, without covariates and
+            quantiles. Keep the files: a saved ensemble rebuilds its members from them.
         loss: Logged only.
         num_channels: Target channels C.
-        look_back: Rows seen, L; at least the longest of the members.
-        horizon: Rows forecast, H.
-        choose: Keep the best subset; False keeps all members.
+        look_back: Input rows, L; at least the longest of the members.
+        horizon: Forecast rows, H.
+        choose: Select the best subset; False keeps all members.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class EnsembleForecaster(Forecaster):
 
     @property
     def chosen(self) -> list[Forecaster]:
-        """The members whose mean is the forecast."""
+        """The selected members, whose mean is the forecast."""
         assert isinstance(self.network, _Mean)
         return self.network.taken()
 
@@ -67,7 +67,7 @@ class EnsembleForecaster(Forecaster):
         """Nothing to train."""
 
     def setup(self, stage: str) -> None:
-        """The members bring their own statistics; the target's are those of the data, for the metrics' scale."""
+        """Members have their own statistics; those of the data set the scale of the metrics."""
         super().setup(stage)
         self.requires_grad_(False)
 
@@ -146,7 +146,7 @@ class _Mean(nn.Module):
         return [member(past) for member in self.members]
 
     def taken(self) -> list[Forecaster]:
-        """The members that count."""
+        """The selected members."""
         return [member for member, taken in zip(self.members, self.chosen.tolist(), strict=True) if taken]  # type: ignore[misc]
 
     def forward(self, past: Tensor) -> Tensor:
@@ -154,7 +154,7 @@ class _Mean(nn.Module):
 
 
 def best_subset(products: Tensor) -> tuple[tuple[int, ...], float]:
-    """The subset whose mean forecast has the lowest MSE.
+    """Finds the subset whose mean forecast has the lowest MSE.
 
     Args:
         products: Mean products of the members' errors, (M, M).

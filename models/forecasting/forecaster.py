@@ -1,4 +1,4 @@
-"""The LightningModule of every forecasting network."""
+"""Forecaster, the LightningModule of all forecasting networks."""
 
 import inspect
 
@@ -18,23 +18,22 @@ COVARIATES = ("past_covariates", "future_covariates", "static_covariates")
 class Forecaster(BaseModule):
     """Trains any network that maps a window (B, L, C) to a horizon (B, H, C), or (B, H, C, Q) for Q quantiles.
 
-    `forward` takes and gives raw units; the network, the loss and the metrics see every channel standardised with
-    the statistics of the training rows, as the long-horizon literature reports them. With quantiles the metrics
-    judge the level 0.5.
+    `forward` takes and returns raw units; network, loss and metrics work on channels standardised with the statistics
+    of the training rows, as the long-horizon literature reports them. For quantile forecasts the metrics use level 0.5.
 
     Args:
-        network: Takes `past`, and by these names what it wants of `past_covariates`, `future_covariates` and
-            `static_covariates`. One that gives quantiles names their levels in an attribute `quantiles`, or leaves
-            that to the loss.
-        loss: Takes (forecast, future), gives their mean loss. Levels in its `quantiles` must be those of the network.
+        network: Its `forward` takes `past`, and optionally `past_covariates`, `future_covariates` and
+            `static_covariates`. A network with quantile outputs lists their levels in an attribute `quantiles`, unless
+            the loss does.
+        loss: (forecast, future) -> mean loss. Levels in its attribute `quantiles` must equal those of the network.
         num_channels: Target channels C.
-        look_back: Rows seen, L.
-        horizon: Rows forecast, H.
+        look_back: Input rows, L.
+        horizon: Forecast rows, H.
         num_past_covariates: Columns known up to the origin, P.
         num_future_covariates: Columns known over the horizon, K.
         num_static_covariates: Attributes of a channel, S.
-        optimizer: Makes the optimizer; None for a network without parameters.
-        scheduler: Makes the learning-rate scheduler, see `BaseModule`.
+        optimizer: Optimizer factory; None for a network without parameters.
+        scheduler: Scheduler factory, see `BaseModule`.
     """
 
     has_statistics: Tensor
@@ -58,7 +57,7 @@ class Forecaster(BaseModule):
     ) -> None:
         super().__init__(optimizer=optimizer, scheduler=scheduler)
         self.quantiles = forecast_levels(network=network, loss=loss)
-        """Levels of the forecast, ascending; None for one value per step."""
+        """Quantile levels of the forecast, ascending; None for point forecasts."""
         self.network = network
         self.loss = loss
         self.num_channels = num_channels
@@ -98,7 +97,7 @@ class Forecaster(BaseModule):
         return MetricCollection({"mse": MeanSquaredError(), "mae": MeanAbsoluteError()}, compute_groups=False)
 
     def setup(self, stage: str) -> None:
-        """Takes the statistics of the training rows from the data module; a checkpoint's, loaded later, win."""
+        """Copies the statistics of the training rows from the data module; a checkpoint loaded later overrides them."""
         statistics = getattr(getattr(self.trainer, "datamodule", None), "statistics", None)
         if statistics is None or (stage != "fit" and self.has_statistics):
             return
@@ -137,13 +136,13 @@ class Forecaster(BaseModule):
         return self.to_raw_units(forecast)
 
     def to_raw_units(self, forecast: Tensor) -> Tensor:
-        """A forecast (B, H, C) or (B, H, C, Q) in standard units, in raw ones."""
+        """Converts a forecast (B, H, C) or (B, H, C, Q) from standardised to raw units."""
         if forecast.ndim == 3:
             return self.target_scale.invert(forecast)
         return self.target_scale.invert(forecast.transpose(2, 3)).transpose(2, 3)
 
     def network_inputs(self, batch: Batch) -> Batch:
-        """What the network takes of a batch, in standard units."""
+        """The network's inputs in a batch, standardised."""
         inputs = {"past": self.target_scale(batch["past"])}
         for name in self._network_inputs:
             if name in batch:
@@ -152,16 +151,16 @@ class Forecaster(BaseModule):
         return inputs
 
     def network_forecast(self, inputs: Batch) -> Tensor:
-        """What the network forecasts, in standard units, its shape checked.
+        """Runs the network and checks the shape of its output.
 
         Args:
             inputs: See `network_inputs`.
 
         Returns:
-            (B, H, C), or (B, H, C, Q) with quantiles.
+            Standardised forecast (B, H, C), or (B, H, C, Q) with quantiles.
 
         Raises:
-            ValueError: The network gives another shape, which a loss would broadcast, or fails over its inputs'.
+            ValueError: The output has another shape, which a loss might broadcast, or the network fails on the inputs.
         """
         levels = self.quantiles
         meaning = "(batch, horizon, num_channels)"
@@ -174,7 +173,7 @@ class Forecaster(BaseModule):
                 f"model.network: {type(self.network).__name__} gives {tuple(forecast.shape)}, quantiles in the last "
                 "place, and nobody says at which levels: give the network an attribute `quantiles`, or take PinballLoss"
             )
-        # Of the batch anything: where the model is exported, its size is no number.
+        # Batch size None: during export it is symbolic.
         expected = (None, self.horizon, self.num_channels, *(() if levels is None else (len(levels),)))
         check_output(forecast, expected, part=self.network, key="model.network", meaning=meaning)
         return forecast
@@ -197,16 +196,16 @@ class Forecaster(BaseModule):
         )
 
     def training_loss(self, inputs: Batch, future: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The loss to descend and the forecast; a subclass may supervise more than the final forecast.
+        """Computes the training loss; subclasses may supervise more than the final forecast.
 
         Args:
-            inputs: What the network takes, in standard units.
-            future: (B, H, C) in standard units.
+            inputs: Network inputs, standardised.
+            future: (B, H, C), standardised.
             mask: bool (B, H, C), True where observed, or None.
 
         Returns:
             loss: Scalar.
-            forecast: (B, H, C) or (B, H, C, Q) in standard units.
+            forecast: (B, H, C) or (B, H, C, Q), standardised.
         """
         forecast = self.network_forecast(inputs)
         expected = (len(future), *forecast.shape[1:])
@@ -214,13 +213,13 @@ class Forecaster(BaseModule):
         return self.masked_loss(forecast, future, mask), forecast
 
     def masked_loss(self, forecast: Tensor, future: Tensor, mask: Tensor | None) -> Tensor:
-        """The loss over the observed values; zero if there is none."""
+        """Mean loss over the observed values; zero if there are none."""
         if mask is None:
             return self.loss(forecast, future)
         return self.loss(forecast[mask], future[mask]) if mask.any() else forecast.sum() * 0.0
 
     def point_forecast(self, forecast: Tensor) -> Tensor:
-        """(B, H, C) as it is; of (B, H, C, Q) the level 0.5."""
+        """(B, H, C): the forecast, or its level 0.5 if it has quantiles."""
         return forecast if self.quantiles is None else forecast[..., self.quantiles.index(0.5)]
 
     @override

@@ -1,4 +1,4 @@
-"""Quantile levels of a forecast: said by the network or by the loss, and the same in both."""
+"""Quantile levels of a forecaster: declared by the network or the loss, and consistent between them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,11 +8,11 @@ from torch.nn.modules.loss import _Loss
 
 
 def levels_of(part: nn.Module, *, key: str) -> tuple[float, ...] | None:
-    """The levels that a network or a loss names in its attribute `quantiles`; None where it has none.
+    """Reads the quantile levels that a network or a loss declares in its attribute `quantiles`; None without it.
 
     Args:
         part: The network or the loss.
-        key: Where it is given in a config.
+        key: Its key in a config.
 
     Raises:
         ValueError: They do not ascend between 0 and 1, or lack 0.5, which is the point forecast.
@@ -29,14 +29,14 @@ def levels_of(part: nn.Module, *, key: str) -> tuple[float, ...] | None:
 
 
 def forecast_levels(*, network: nn.Module, loss: nn.Module) -> tuple[float, ...] | None:
-    """The levels of a forecaster; None where it gives one value per step.
+    """Quantile levels of a forecaster; None for point forecasts.
 
     Args:
-        network: Names its levels in `quantiles`, or leaves that to the loss.
-        loss: The same.
+        network: Lists its levels in `quantiles`, or leaves them to the loss.
+        loss: Lists its levels in `quantiles`, if it needs any.
 
     Raises:
-        ValueError: They name different ones, or the loss takes no quantiles.
+        ValueError: Their levels differ, or the loss does not support quantiles.
     """
     by_network = levels_of(network, key="model.network")
     by_loss = levels_of(loss, key="model.loss")

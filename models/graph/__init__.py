@@ -1,4 +1,4 @@
-"""Graph networks, and the LightningModules that train them; needs PyG (the extra `graph`)."""
+"""Graph networks, and the LightningModules that train them; require PyG (the extra `graph`)."""
 
 from models.graph.decoders import CosineDecoder, HadamardMLPDecoder, InnerProductDecoder, LinkDecoder
 from models.graph.encoders.appnp import APPNP

@@ -1,4 +1,4 @@
-"""From the vectors of two nodes to the logit of a link between them."""
+"""Link decoders: from the vectors of two nodes to the logit of a link between them."""
 
 import math
 from abc import ABC, abstractmethod
@@ -11,10 +11,10 @@ from typing_extensions import override
 
 
 class LinkDecoder(nn.Module, ABC):
-    """Scores pairs of nodes; the two nodes of a pair are exchangeable.
+    """Scores pairs of nodes symmetrically.
 
     Attributes:
-        input_size: Numbers per node that it takes, D; None for any.
+        input_size: Required features per node, D; None for any.
     """
 
     input_size: int | None = None
@@ -33,7 +33,7 @@ class LinkDecoder(nn.Module, ABC):
 
 
 class InnerProductDecoder(LinkDecoder):
-    """The inner product of the two vectors (Kipf & Welling, 2016)."""
+    """Inner product of the two vectors (Kipf & Welling, 2016)."""
 
     @override
     def forward(self, nodes: Tensor, edge_label_index: Tensor) -> Tensor:
@@ -42,13 +42,13 @@ class InnerProductDecoder(LinkDecoder):
 
 
 class CosineDecoder(LinkDecoder):
-    """The cosine of the two vectors, times a learned factor, plus a learned offset.
+    """Cosine similarity of the two vectors, with a learned scale and offset.
 
-    An inner product grows with the length of the vectors, which follows a node's degree and words more than what it
-    is linked to.
+    An inner product grows with the norm of the vectors, which reflects a node's degree and features more than its
+    links.
 
     Args:
-        scale: The factor at first.
+        scale: Initial scale.
     """
 
     def __init__(self, *, scale: float = 5.0) -> None:
@@ -68,13 +68,13 @@ class CosineDecoder(LinkDecoder):
 
 
 class HadamardMLPDecoder(LinkDecoder):
-    """An MLP over the elementwise product of the two vectors.
+    """MLP over the elementwise product of the two vectors.
 
     Args:
-        input_size: Numbers per node that the encoder gives, D.
-        hidden_size: Width between the layers.
+        input_size: Features per node of the encoder's output, D.
+        hidden_size: Width of the hidden layers.
         num_layers: Linear layers.
-        dropout: After each hidden layer.
+        dropout: Dropout after each hidden layer.
     """
 
     def __init__(self, *, input_size: int, hidden_size: int = 64, num_layers: int = 2, dropout: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""The LightningModule of every network that predicts a class or numbers for a whole graph."""
+"""GraphPredictor, the LightningModule for classification and regression of whole graphs."""
 
 from typing import Any
 
@@ -16,16 +16,16 @@ from models.output_shape import check_output
 
 
 class ReadoutHead(nn.Sequential):
-    """From the readout of a graph to what is predicted, by one hidden layer.
+    """MLP with one hidden layer from the readout of a graph to its prediction.
 
-    A readout that sums grows with the graph; without the batch norm a step at learning rate 0.01 is enough for the
-    hidden layer to be zero ever after (GIN on ENZYMES stays at chance).
+    Sum readouts grow with the graph; without the batch norm, one step at learning rate 0.01 can set the whole hidden
+    layer to zero for good (GIN on ENZYMES stays at chance).
 
     Args:
-        input_size: Numbers per graph that go in.
+        input_size: Numbers per graph of the readout.
         hidden_size: Width of the hidden layer.
-        output_size: Numbers per graph that come out.
-        dropout: Before the last layer.
+        output_size: Outputs per graph.
+        dropout: Dropout before the last layer.
     """
 
     def __init__(self, *, input_size: int, hidden_size: int, output_size: int, dropout: float) -> None:
@@ -39,25 +39,25 @@ class ReadoutHead(nn.Sequential):
 
 
 class GraphPredictor(BaseModule):
-    """Encodes the nodes, reads each graph out, and predicts its class or its values.
+    """Encodes the nodes, pools them per graph, and predicts the graph's class or values.
 
-    A graph without nodes has the readout of nothing, zeros. Features of edges are not looked at. Values are learned
-    standardised, with mean and deviation of the training graphs, which are kept in the checkpoint; losses are on that
-    scale, `forward` and the metrics in raw units.
+    The readout of a graph without nodes is zeros. Edge features are ignored. Regression targets are standardised with
+    mean and standard deviation of the training graphs, which the checkpoint contains; losses are on that scale,
+    `forward` and the metrics in raw units.
 
     Args:
         encoder: Maps (x, edge_index, edge_weight) to (N, D), see `GraphEncoder`.
         num_features: Features of a node, F.
-        num_classes: Classes, C; 0 predicts values.
-        num_targets: Values per graph, T; without effect on classes.
-        pooling: Reads out (N, D) and the graph of each node into (G, R), e.g. `torch_geometric.nn.MeanAggregation`;
-            None takes `SumAggregation`.
-        head: Maps the readout (G, R) to (G, C) or (G, T); None takes a `ReadoutHead`.
-        head_size: Width of that head's hidden layer.
-        dropout: In that head.
-        loss: Of (predictions, targets), e.g. `torch.nn.L1Loss`; None takes cross-entropy or the squared error.
-        optimizer: Makes the optimizer.
-        scheduler: Makes the learning-rate scheduler, see `BaseModule`.
+        num_classes: Classes, C; 0 for regression.
+        num_targets: Values per graph, T; unused for classification.
+        pooling: Pools (N, D) with the graph index of each node to (G, R), e.g. `torch_geometric.nn.MeanAggregation`;
+            None for `SumAggregation`.
+        head: Maps the readout (G, R) to (G, C) or (G, T); None for a `ReadoutHead`.
+        head_size: Hidden size of the default head.
+        dropout: Dropout of the default head.
+        loss: (predictions, targets) -> loss, e.g. `torch.nn.L1Loss`; None for cross-entropy or squared error.
+        optimizer: Optimizer factory.
+        scheduler: Scheduler factory, see `BaseModule`.
     """
 
     exporter = "lightning_app.packaging.export.families.graphs:GraphExporter"
@@ -83,7 +83,7 @@ class GraphPredictor(BaseModule):
     ) -> None:
         if num_classes == 1 or num_classes < 0:
             raise ValueError(f"model.num_classes: {num_classes} given, at least 2 are needed, or 0 to predict values")
-        self.num_classes = num_classes  # configure_metrics needs it
+        self.num_classes = num_classes  # read by configure_metrics
         super().__init__(optimizer=optimizer, scheduler=scheduler)
         self.num_features = num_features
         self.encoder = encoder
@@ -113,7 +113,7 @@ class GraphPredictor(BaseModule):
 
     @override
     def setup(self, stage: str) -> None:
-        """Takes over the scale of the training targets, where the data module has it; a checkpoint's comes later."""
+        """Sets mean and std of the training targets from the data module; a checkpoint loaded later overrides them."""
         statistics = getattr(getattr(self.trainer, "datamodule", None), "target_statistics", None)
         if stage == "fit" and not self.num_classes and statistics is not None:
             mean, std = statistics()
@@ -128,9 +128,9 @@ class GraphPredictor(BaseModule):
         Args:
             x: float32 (N, F), the nodes of all graphs.
             edge_index: int64 (2, E), sources and targets.
-            batch: int64 (N,), the place in `graph_id` of each node's graph, ascending.
-            graph_id: int64 (G,), any numbers. Their count says how many graphs there are: the last ones may be empty,
-                and a number would be fixed by an export.
+            batch: int64 (N,), index in `graph_id` of each node's graph, ascending.
+            graph_id: int64 (G,), any numbers; only its length is used, the number of graphs. A tensor, because the last
+                graphs may have no nodes, and an export would freeze an int.
             edge_weight: float32 (E,), or None.
 
         Returns:
@@ -140,7 +140,7 @@ class GraphPredictor(BaseModule):
         return self._raw(self._read_out(nodes, batch, graph_id))
 
     def _read_out(self, nodes: Tensor, batch: Tensor, graph_id: Tensor) -> Tensor:
-        """What the head makes of nodes (N, D): logits (G, C), or standardised values (G, T)."""
+        """Pools nodes (N, D) and applies the head: logits (G, C), or standardised values (G, T)."""
         outputs = self.head(self.pooling(nodes, batch, dim_size=graph_id.size(0)))
         meaning = "(graphs, num_classes)" if self.num_classes else "(graphs, num_targets)"
         width = self.num_classes or len(self.target_mean)
@@ -180,7 +180,7 @@ class GraphPredictor(BaseModule):
         }
 
     def dynamic_axes(self) -> dict[str, dict[int, str]]:
-        """By name of an input, what the sizes count that differ from batch to batch."""
+        """Dynamic axes of the inputs, by name: what each varying dimension counts."""
         return {
             "x": {0: "nodes"},
             "edge_index": {1: "edges"},
@@ -191,7 +191,7 @@ class GraphPredictor(BaseModule):
 
 
 def _readout_size(pooling: nn.Module, encoder: nn.Module) -> int:
-    """Numbers per graph, R: asked by reading out two nodes of zeros."""
+    """Numbers per graph of a readout, R, measured on two nodes of zeros."""
     output_size: Any = getattr(encoder, "output_size", None) or getattr(encoder, "out_channels", None)
     if output_size is None:
         raise ValueError(

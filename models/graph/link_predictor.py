@@ -1,4 +1,4 @@
-"""The LightningModules that tell links from pairs of nodes without one."""
+"""Link prediction: LinkPredictor (AUC, average precision) and LinkRanker (MRR, hits)."""
 
 from typing import Any
 
@@ -20,20 +20,20 @@ _PAIRS_AT_ONCE = 1 << 17
 
 
 class LinkPredictor(BaseModule):
-    """Trains an encoder and a decoder by binary cross-entropy, and is measured by AUC and average precision.
+    """Trains an encoder and a decoder with binary cross-entropy; evaluated by AUC and average precision.
 
     A batch has message edges `edge_index`, pairs `edge_label_index` int64 (2, P), and their `edge_label` float32 (P,),
-    1 for a link. A training batch of a whole graph has links alone, and `non_edges` (see `NonEdges`): as many
-    negatives are drawn anew at each step. They are no edges of the training graph; one in a few thousand may be a link
-    of validation or test, which training cannot know.
+    1 for a link. A training batch of a whole graph has only links, and `non_edges` (see `NonEdges`): the same number of
+    negatives is sampled anew at each step. They are not edges of the training graph; one in a few thousand may be a
+    validation or test link, which training cannot know.
 
     Args:
         encoder: Maps (x, edge_index, edge_weight) to (N, D), see `GraphEncoder`.
         decoder: Maps (nodes, edge_label_index) to a logit per pair, see `LinkDecoder`.
         num_features: Features of a node, F.
-        weight_decay: Weight decay by prefix of the parameters' names, see `NodeClassifier`.
-        optimizer: Makes the optimizer.
-        scheduler: Makes the learning-rate scheduler, see `BaseModule`.
+        weight_decay: Weight decay by prefix of parameter names, see `NodeClassifier`.
+        optimizer: Optimizer factory.
+        scheduler: Scheduler factory, see `BaseModule`.
     """
 
     exporter = "lightning_app.packaging.export.families.links:LinkExporter"
@@ -92,12 +92,12 @@ class LinkPredictor(BaseModule):
         if "negative_index" in batch:
             raise ValueError(
                 "model: LinkPredictor measures AUC over all pairs together, but the split gives each link negatives "
-                "of its own; choose LinkRanker, or data.split: LinkShares"
+                "of its own; choose LinkRanker, or data.split: RandomLinkSplit"
             )
         return self.classify(batch)
 
     def classify(self, batch: Data) -> StepOutput:
-        """Loss over links and negatives as one set of pairs."""
+        """Loss and scores of links and negatives as one set of pairs."""
         pairs, labels = batch.edge_label_index, batch.edge_label
         if "non_edges" in batch:
             pairs = torch.cat([pairs, batch.non_edges.draw(pairs.shape[1])], dim=1)
@@ -139,7 +139,7 @@ class LinkPredictor(BaseModule):
         }
 
     def dynamic_axes(self) -> dict[str, Any]:
-        """By name of an input, what the sizes count that differ from graph to graph."""
+        """Dynamic axes of the inputs, by name: what each varying dimension counts."""
         return {
             "x": {0: "nodes"},
             "edge_index": {1: "edges"},
@@ -149,10 +149,10 @@ class LinkPredictor(BaseModule):
 
 
 class LinkRanker(LinkPredictor):
-    """Trained as a `LinkPredictor`, but measured by where each link stands among negatives of its own.
+    """Trained like `LinkPredictor`, but evaluated by the rank of each link among a separate set of negatives.
 
-    Validation and test batches have `negative_index` (2, P, K) beside the links, as `HardNegatives` makes them.
-    Their loss counts the links and all negatives as one half each. Arguments as of `LinkPredictor`.
+    Validation and test batches have `negative_index` (2, P, K) beside the links, as `HardNegatives` makes them. Their
+    loss weighs all links and all negatives one half each. Arguments as in `LinkPredictor`.
     """
 
     @override
@@ -172,7 +172,7 @@ class LinkRanker(LinkPredictor):
         return self.classify(batch)
 
     def rank(self, batch: Data) -> StepOutput:
-        """Scores (P, 1 + K) of each link, in column 0, and its negatives."""
+        """Loss and scores (P, 1 + K): column 0 is the link, the others are its negatives."""
         nodes = encode(self.encoder, batch, self.prepared)
         negatives = batch.negative_index.flatten(1)  # (2, P K)
         positive = self._scored(nodes, batch.edge_label_index)
@@ -180,7 +180,7 @@ class LinkRanker(LinkPredictor):
         return self.ranked(positive, torch.cat(parts).view(batch.negative_index.shape[1:]))
 
     def ranked(self, positive: Tensor, negative: Tensor) -> StepOutput:
-        """Loss and scores of links, each among negatives of its own.
+        """Loss and scores of links, each with a separate set of negatives.
 
         Args:
             positive: Logits of the links, (P,).
@@ -193,10 +193,10 @@ class LinkRanker(LinkPredictor):
 
 
 def _scores(logits: Tensor, labels: Tensor) -> Tensor:
-    """Logits in the same order, but between 0 and 1, float64 (P,): what torchmetrics takes as they are.
+    """Order-preserving map of logits to (0, 1), float64 (P,), so that torchmetrics uses them unchanged.
 
-    Of logits it takes the sigmoid itself, though only in batches with one outside of 0 to 1, so that batches would not
-    compare; and in float32 the sigmoid of all logits from 17 on is 1. Logits of NaN are wrong whatever their label.
+    torchmetrics applies a sigmoid to batches with values outside [0, 1] only, which makes batches inconsistent; and the
+    float32 sigmoid of all logits from 17 on is 1. NaN logits count as wrong for either label.
     """
-    squashed = F.softsign(logits.detach().double().clamp(-1e38, 1e38))  # infinity has no softsign
+    squashed = F.softsign(logits.detach().double().clamp(-1e38, 1e38))  # softsign(inf) is NaN
     return torch.where(squashed.isnan(), 1 - labels.double(), (1 + squashed) / 2)

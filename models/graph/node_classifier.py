@@ -1,4 +1,4 @@
-"""The LightningModule of every network that classifies the nodes of a graph."""
+"""NodeClassifier, the LightningModule for classification of nodes."""
 
 from typing import Any
 
@@ -17,19 +17,19 @@ from models.parameter_groups import decay_by_prefix
 
 
 class NodeClassifier(BaseModule):
-    """Trains an encoder whose output per node is a logit per class.
+    """Trains an encoder with one logit per class for each node.
 
-    A batch is a whole graph, of which the nodes in `target_index` count, or a sampled part of one.
+    A batch is a whole graph, whose nodes `target_index` are classified, or a sampled subgraph.
 
     Args:
-        encoder: Maps (x, edge_index, edge_weight) to (N, num_classes), see `GraphEncoder`; of a graph with types, maps
-            two dicts, see `HeteroSAGE`.
-        num_features: Features of a node, F, by type where the graph has types.
-        num_classes: Classes.
-        weight_decay: Weight decay by prefix of the parameters' names, e.g. `{encoder.layers.0: 0.0005}`; the longest
-            prefix counts. Parameters without one take the optimizer's.
-        optimizer: Makes the optimizer.
-        scheduler: Makes the learning-rate scheduler, see `BaseModule`.
+        encoder: Maps (x, edge_index, edge_weight) to (N, num_classes), see `GraphEncoder`; on heterogeneous graphs it
+            maps two dicts, see `HeteroSAGE`.
+        num_features: Features of a node, F; a dict by node type for heterogeneous graphs.
+        num_classes: Number of classes.
+        weight_decay: Weight decay by prefix of parameter names, e.g. `{encoder.layers.0: 0.0005}`; the longest prefix
+            wins. Parameters that match none use the optimizer's default.
+        optimizer: Optimizer factory.
+        scheduler: Scheduler factory, see `BaseModule`.
     """
 
     exporter = "lightning_app.packaging.export.families.nodes:NodeExporter"
@@ -47,7 +47,7 @@ class NodeClassifier(BaseModule):
     ) -> None:
         if num_classes < 2:
             raise ValueError(f"model.num_classes: {num_classes} given, at least 2 are needed to classify")
-        self.num_classes = num_classes  # configure_metrics needs it
+        self.num_classes = num_classes  # read by configure_metrics
         super().__init__(optimizer=optimizer, scheduler=scheduler)
         output_size = getattr(encoder, "output_size", num_classes)
         if output_size != num_classes:
@@ -78,11 +78,11 @@ class NodeClassifier(BaseModule):
         edge_index: Tensor | dict[str, Tensor],
         edge_weight: Tensor | None = None,
     ) -> Tensor:
-        """Logits of every node, where the graph has types of every node of the target type.
+        """Logits of every node; on heterogeneous graphs of every node of the target type.
 
         Args:
-            x: float32 (N, F); by type of node where the graph has types.
-            edge_index: int64 (2, E), sources and targets; by type of edge, written `source__relation__target`.
+            x: float32 (N, F); a dict by node type for heterogeneous graphs.
+            edge_index: int64 (2, E), sources and targets; a dict by edge type, written `source__relation__target`.
             edge_weight: float32 (E,), or None.
 
         Returns:
@@ -119,7 +119,7 @@ class NodeClassifier(BaseModule):
         }
 
     def dynamic_axes(self) -> dict[str, Any]:
-        """By name of an input, what the sizes count that differ from graph to graph."""
+        """Dynamic axes of the inputs, by name: what each varying dimension counts."""
         if isinstance(self.num_features, int):
             return {"x": {0: "nodes"}, "edge_index": {1: "edges"}, "edge_weight": {0: "edges"}}
         return {
@@ -128,5 +128,5 @@ class NodeClassifier(BaseModule):
         }
 
     def _edge_type_names(self) -> list[str]:
-        edge_types: Any = self.encoder.edge_types  # an encoder of types says which it knows
+        edge_types: Any = self.encoder.edge_types  # every heterogeneous encoder lists its edge types
         return [edge_type_name(edge_type) for edge_type in edge_types]

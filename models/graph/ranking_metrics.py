@@ -1,4 +1,4 @@
-"""Metrics of finding one link among candidates of its own."""
+"""Ranking metrics of link prediction: mean reciprocal rank and hits."""
 
 from abc import ABC, abstractmethod
 
@@ -8,11 +8,11 @@ from torchmetrics import Metric
 
 
 class RankingMetric(Metric, ABC):
-    """The mean, over links, of what a link's rank among its candidates is worth; exact over batches and processes.
+    """Mean over links of a function of the link's rank among its candidates; exact over batches and processes.
 
-    A link that ties with candidates gets the mean of the ranks they share: 1 plus how many score higher, plus half of
-    how many score the same. A model that gives one score to all is thus in the middle, not first. NaN is held
-    against it: a link scored NaN is last, and a candidate scored NaN comes before the link.
+    Ties get the mean of the tied ranks: 1 plus the number of higher scores plus half the number of equal scores, so a
+    model that scores all candidates alike ranks in the middle. NaN counts against the model: a link with score NaN is
+    last, and a candidate with score NaN ranks before the link.
     """
 
     is_differentiable = False
@@ -28,18 +28,18 @@ class RankingMetric(Metric, ABC):
 
     @abstractmethod
     def worth(self, rank: Tensor) -> Tensor:
-        """What ranks float32 (P,), from 1, are worth, (P,)."""
+        """Contribution (P,) of links with ranks float32 (P,), counted from 1."""
 
     def update(self, scores: Tensor, targets: Tensor) -> None:
         """Adds links.
 
         Args:
-            scores: (P, C), of each link's candidates, the link among them.
-            targets: int64 (P,), where the link stands.
+            scores: (P, C), scores of each link's candidates, the link included.
+            targets: int64 (P,), column of the link.
         """
         own = scores.gather(1, targets.unsqueeze(1))  # (P, 1)
         not_lower = (~(scores < own)).sum(1) - 1  # without the link itself
-        same = ((scores == own).sum(1) - 1).clamp(min=0)  # NaN does not even equal itself
+        same = ((scores == own).sum(1) - 1).clamp(min=0)  # clamp: NaN does not equal itself
         self.total += self.worth(1 + not_lower - same / 2).double().sum()
         self.count += len(scores)
 
@@ -49,18 +49,18 @@ class RankingMetric(Metric, ABC):
 
 
 class MeanReciprocalRank(RankingMetric):
-    """Mean of one over the rank."""
+    """Mean reciprocal rank (MRR)."""
 
     def worth(self, rank: Tensor) -> Tensor:
-        """One over the rank."""
+        """Reciprocal rank."""
         return 1 / rank
 
 
 class HitsAt(RankingMetric):
-    """Share of links among the first ones.
+    """Hits@k: fraction of links with rank k or better.
 
     Args:
-        last: The last rank that is a hit.
+        last: k.
     """
 
     def __init__(self, last: int) -> None:

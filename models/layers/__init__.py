@@ -1,4 +1,4 @@
-"""Layers that know no task."""
+"""Layers shared by the model families."""
 
 from models.layers.delta_rule import Memory, chunkwise_delta_rule, recurrent_delta_rule
 from models.layers.gate import Gate

@@ -1,4 +1,4 @@
-"""What chunks have to do in turn: pass a memory on."""
+"""Chunk scan: the sequential part of a chunkwise linear recurrence, which passes the memory from chunk to chunk."""
 
 import torch
 import torch.nn.functional as F
@@ -10,26 +10,26 @@ def chunk_scan(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Reads the memory at the start of each of N chunks, and writes to it.
 
-    With S the memory, a chunk writes U = writes - reads S, and leaves carried S + keys^T U + added.
+    With S the memory, a chunk writes U = writes - reads S, and passes on carried S + keys^T U + added.
 
     Args:
         memory: (B, H, M * K, V), M parts.
         writes: (B, H, N, C, V).
         keys: (B, H, N, C, M * K).
-        reads: (B, H, N, C, M * K); None reads nothing.
-        carried: Broadcasts to (B, H, N, M, M), between whole parts; None carries on what there is.
-        added: (B, H, N, M * K, V); None adds nothing.
+        reads: (B, H, N, C, M * K); None for zeros.
+        carried: Broadcasts to (B, H, N, M, M), transition between parts; None for the identity.
+        added: (B, H, N, M * K, V); None for zeros.
 
     Returns:
         starts: (B, H, N, M * K, V), the memory at the start of each chunk.
         writes: (B, H, N, C, V), U.
-        memory: After the last chunk.
+        memory: (B, H, M * K, V), after the last chunk.
     """
     lanes = memory.shape[:2]
     number = keys.shape[2]
 
     def in_turn(tensor: Tensor | None) -> tuple[Tensor | None, ...]:
-        # Not by indexing: the gradient of every index would be of the size of the whole.
+        # unbind, not indexing: the gradient of each index would be as large as the whole tensor.
         return (None,) * number if tensor is None else tensor.flatten(0, 1).unbind(dim=1)
 
     if carried is not None:

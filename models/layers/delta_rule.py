@@ -1,4 +1,4 @@
-"""The gated delta rule: an associative memory that is corrected, step by step, towards what it should have answered."""
+"""Gated delta rule with momentum: an associative memory updated by the error of its own prediction, step by step."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,16 +9,16 @@ from torch import Tensor
 from torch._higher_order_ops import scan
 
 from models.layers.chunk_scan import chunk_scan, in_chunks
-from models.layers.decayed_writes import write_shares
+from models.layers.decay_masks import decay_masks
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What each head has stored.
+    """RecurrentState of the associative memory, per head.
 
     Attributes:
-        content: (B, H, K, V); a key (K,) reads the value (V,) `content.T @ key`.
-        momentum: (B, H, K, V), the running write of a rule with momentum; None without.
+        content: (B, H, K, V); reading with a key (K,) returns the value (V,) `content.T @ key`.
+        momentum: (B, H, K, V), the running write; None without momentum.
     """
 
     content: Tensor
@@ -39,9 +39,9 @@ def recurrent_delta_rule(
     subtract_stored: bool = True,
     scale: float | None = None,
 ) -> tuple[Tensor, Memory]:
-    """The rule one step at a time: what `chunkwise_delta_rule` computes, as it is defined.
+    """Sequential reference implementation of `chunkwise_delta_rule`, one step at a time.
 
-    With plasticity b, decay a and momentum e, step t writes what its key k should have read and did not:
+    With plasticity b, decay a and momentum e, step t writes the part of its value that its key does not retrieve yet:
 
         u_t = e_t u_{t-1} + b_t k_t (v_t - a_t S_{t-1}^T k_t)^T,    S_t = a_t S_{t-1} + u_t,    o_t = S_t^T q_t
 
@@ -52,18 +52,18 @@ def recurrent_delta_rule(
         query: (B, H, T, K).
         key: (B, H, T, K), of norm 1.
         value: (B, H, T, V).
-        plasticity: (B, H, T), b: 0 writes nothing, 1 replaces what the key read.
-        log_decay: (B, H, T), log a, finite, 0 or less; None keeps everything.
-        log_momentum: (B, H, T), log e, finite, 0 or less; None is the rule without momentum.
-        memory: What the steps before left; None starts from `prime`.
-        prime: (H, K, V), what a new document finds in the memory; None is an empty one.
-        reset: bool (B, T), True where a step is the first of a document.
-        subtract_stored: False writes v_t whatever is stored: linear attention (Katharopoulos et al., ICML 2020).
-        scale: Factor of the queries; None takes K ** -0.5.
+        plasticity: (B, H, T), b: 0 writes nothing, 1 replaces the retrieved value.
+        log_decay: (B, H, T), log a, finite, 0 or less; None for no decay.
+        log_momentum: (B, H, T), log e, finite, 0 or less; None for no momentum.
+        memory: RecurrentState after the previous steps; None starts from `prime`.
+        prime: (H, K, V), initial content for each new document; None for zeros.
+        reset: bool (B, T), True at the first step of a document.
+        subtract_stored: False writes v_t regardless of the content: linear attention (Katharopoulos et al., ICML 2020).
+        scale: Factor of the queries; None for K ** -0.5.
 
     Returns:
         output: (B, H, T, V), of the dtype of `value`.
-        memory: After the last step, in float32 (float64 if the values are).
+        memory: RecurrentState after the last step, float32 (float64 if the values are).
     """
     dtype = _computed_in(value)
     with torch.autocast(value.device.type, enabled=False):
@@ -107,29 +107,29 @@ def chunkwise_delta_rule(
     scale: float | None = None,
     chunk_size: int = 32,
 ) -> tuple[Tensor, Memory]:
-    """The rule a chunk at a time: within a chunk all steps at once, by one triangular solve.
+    """Chunk-parallel delta rule: all steps of a chunk at once, by one triangular solve.
 
-    What step i predicts is linear in the writes before it (`write_shares`), so the writes of a chunk solve a unit
-    lower triangular system. All chunks are solved at once, for what their start adds to each write as well; what is
-    left to do in turn is to pass content and momentum on. After Yang et al. (NeurIPS 2024).
+    The prediction of step i is linear in the writes before it (`decay_masks`), so the writes of a chunk solve a unit
+    lower triangular system. All chunks are solved at once, for their start state as well; the sequential part only
+    passes content and momentum from chunk to chunk. After Yang et al. (NeurIPS 2024).
 
     Args:
-        query: As the other arguments and the results, see `recurrent_delta_rule`.
+        query: (B, H, T, K); arguments and results as in `recurrent_delta_rule`.
         key: (B, H, T, K).
         value: (B, H, T, V).
         plasticity: (B, H, T).
         log_decay: (B, H, T).
         log_momentum: (B, H, T).
-        memory: What the steps before left.
+        memory: RecurrentState after the previous steps.
         prime: (H, K, V).
         reset: bool (B, T).
-        subtract_stored: False is linear attention.
+        subtract_stored: False for linear attention.
         scale: Factor of the queries.
-        chunk_size: Steps per chunk; the result does not depend on it.
+        chunk_size: Steps per chunk; does not change the result.
 
     Returns:
         output: (B, H, T, V).
-        memory: After the last step.
+        memory: RecurrentState after the last step.
 
     Raises:
         ValueError: The chunk size is below 1.
@@ -140,7 +140,7 @@ def chunkwise_delta_rule(
     with torch.autocast(value.device.type, enabled=False):
         content, running = _start(memory, prime, key, value, with_momentum=log_momentum is not None)
         query = query.to(dtype) * (key.shape[-1] ** -0.5 if scale is None else scale)
-        if torch.compiler.is_exporting() and reset is None:  # a graph of any length has no number of chunks
+        if torch.compiler.is_exporting() and reset is None:  # with a dynamic length the number of chunks is not fixed
             output, memory = _scanned(
                 query, key, value, plasticity, log_decay, log_momentum, content, running, subtract_stored
             )
@@ -148,8 +148,8 @@ def chunkwise_delta_rule(
         query, key, values, rate = (in_chunks(x.to(dtype), chunk_size) for x in (query, key, value, plasticity))
         decay, momentum = (None if x is None else in_chunks(x.to(dtype), chunk_size) for x in (log_decay, log_momentum))
         new = None if reset is None else in_chunks(reset[:, None], chunk_size)
-        shares = write_shares(decay, momentum, new, length=length, like=values)
-        # What documents that start within a chunk find, for each of its steps; None if none does or it is nothing.
+        shares = decay_masks(decay, momentum, new, length=length, like=values)
+        # Initial content that documents starting within a chunk read, at each of their steps; None if there is none.
         primed = (
             None if prime is None or shares.primed is None else (shares.primed[..., None], prime[:, None].to(dtype))
         )
@@ -158,7 +158,7 @@ def chunkwise_delta_rule(
         if subtract_stored:
             if primed is not None:
                 values = values - (key * primed[0]) @ primed[1]
-            # Rates and shares scale the columns of the inverse, which are shorter than keys and values.
+            # Coefficients scale the columns of the inverse, which are shorter than keys and values.
             inverse = _UnitLowerInverse.apply((key @ key.mT) * (shares.before * rate[..., None]))
             solved = inverse * rate[..., None, :]
             factors = (solved if share is None else solved * share[..., None, :] for share in shares.start_before)
@@ -191,7 +191,7 @@ def _scanned(
     running: Tensor | None,
     subtract_stored: bool,
 ) -> tuple[Tensor, Memory]:
-    """The rule one step at a time, as one loop of the graph."""
+    """Sequential delta rule as one `scan` operator, for export."""
     dtype = content.dtype
     decay = torch.ones_like(plasticity, dtype=dtype) if log_decay is None else log_decay.to(dtype).exp()
     momentum = torch.zeros_like(decay) if log_momentum is None else log_momentum.to(dtype).exp()
@@ -212,7 +212,7 @@ def _scanned(
 
 
 class _UnitLowerInverse(torch.autograd.Function):
-    """(I + L)^-1 of what is below the diagonal; its gradient is two products instead of a second solve."""
+    """(I + L)^-1, L strictly lower triangular; the gradient takes two products instead of a second solve."""
 
     @staticmethod
     def forward(ctx: Any, system: Tensor) -> Tensor:
@@ -228,7 +228,7 @@ class _UnitLowerInverse(torch.autograd.Function):
 
 
 def _read(content: Tensor, key: Tensor) -> Tensor:
-    """What keys (..., K) read from contents (..., K, V)."""
+    """Retrieves values (..., V) with keys (..., K) from contents (..., K, V)."""
     return (key[..., None, :] @ content)[..., 0, :]
 
 
@@ -250,7 +250,7 @@ def _start(
 
 
 def _by_part(vectors: Tensor, shares: tuple[Tensor | None, ...]) -> Tensor:
-    """Vectors (..., C, K) once for each part of the memory, (..., C, M * K)."""
+    """Repeats vectors (..., C, K) for each part of the memory, (..., C, M * K), scaled by its coefficients."""
     return torch.cat([vectors if share is None else vectors * share[..., None] for share in shares], dim=-1)
 
 

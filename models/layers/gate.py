@@ -1,4 +1,4 @@
-"""A learned gate, as a module of its own so that its openness can be watched by a forward hook."""
+"""Learned gate, as a separate module so that forward hooks can watch how open it is."""
 
 import math
 
@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 
 class Gate(nn.Module):
-    """How far each of several gates is open, from a linear map of the input.
+    """Gates in (0, 1): the sigmoid of a linear map of the input.
 
     Args:
         input_size: Features of the input, D.
         num_gates: Gates G.
-        openness: Where the gates start, in (0, 1).
+        openness: Initial value of the gates, in (0, 1).
     """
 
     def __init__(self, *, input_size: int, num_gates: int, openness: float = 0.5) -> None:
@@ -23,6 +23,6 @@ class Gate(nn.Module):
         nn.init.constant_(self.linear.bias, math.log(openness / (1 - openness)))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Openness in (0, 1), (..., D) -> (..., G); float32 at least, as bfloat16 has nothing between 0.996 and 1."""
+        """(..., D) -> (..., G) in (0, 1); at least float32, since bfloat16 has no value between 0.996 and 1."""
         logits = self.linear(features)
         return torch.sigmoid(logits if logits.dtype == torch.float64 else logits.float())

@@ -1,4 +1,4 @@
-"""Attention whose heads together are narrower than the tokens."""
+"""Multi-head attention with heads that are together narrower than the tokens, and an encoder layer with it."""
 
 import torch
 import torch.nn.functional as F
@@ -7,19 +7,19 @@ from typing_extensions import override
 
 
 class NarrowAttention(nn.Module):
-    """Multi-head attention in which all heads together have a width of their own.
+    """Multi-head attention whose total head width is independent of the token width.
 
-    What `nn.MultiheadAttention` is where that width is the tokens'; its weights have the same names, so that heads can
-    be taken out of one and the rest put into the other.
+    Equals `nn.MultiheadAttention` if both widths agree; parameter names are the same, so that heads can be pruned from
+    one and the rest loaded into the other.
 
     Args:
         hidden_size: Width of the tokens, D.
         num_heads: Attention heads.
         attention_size: Width of all heads together, A.
-        dropout: Of the attention weights.
+        dropout: Dropout of the attention weights.
     """
 
-    batch_first = True  # nn.TransformerEncoder asks
+    batch_first = True  # read by nn.TransformerEncoder
 
     def __init__(self, *, hidden_size: int, num_heads: int, attention_size: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -34,16 +34,16 @@ class NarrowAttention(nn.Module):
         nn.init.zeros_(self.out_proj.bias)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, *, need_weights: bool = False) -> tuple[Tensor, None]:
-        """Mixes values into queries.
+        """Attends from the queries to the values.
 
         Args:
             query: (B, T, D).
             key: (B, S, D).
             value: (B, S, D).
-            need_weights: Not offered; there as in `nn.MultiheadAttention`.
+            need_weights: Must be False; kept for the signature of `nn.MultiheadAttention`.
 
         Returns:
-            (B, T, D), and None in place of weights.
+            (B, T, D), and None in place of attention weights.
         """
         assert not need_weights
         weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
@@ -58,14 +58,14 @@ class NarrowAttention(nn.Module):
 
 
 class NarrowEncoderLayer(nn.TransformerEncoderLayer):
-    """A pre-norm encoder layer with `NarrowAttention`, batch first, with GELU.
+    """Pre-norm transformer encoder layer with `NarrowAttention` and GELU, batch first.
 
     Args:
         hidden_size: Width of the tokens, D.
         num_heads: Attention heads.
         attention_size: Width of all heads together.
         feed_forward_size: Width of the feed-forward network.
-        dropout: Of all branches.
+        dropout: Dropout of all branches.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class NarrowEncoderLayer(nn.TransformerEncoderLayer):
         src_key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
     ) -> Tensor:
-        """Mixes tokens (B, T, D) into (B, T, D); masks are not offered."""
+        """Encodes tokens (B, T, D) -> (B, T, D); masks are not supported."""
         assert src_mask is None
         assert src_key_padding_mask is None
         assert not is_causal

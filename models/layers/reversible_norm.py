@@ -1,4 +1,4 @@
-"""Removes the level (and scale) of each window, and gives it back to the forecast."""
+"""Reversible instance normalisation: removes level and scale of each window and restores them in the forecast."""
 
 from typing import Literal
 
@@ -42,5 +42,5 @@ class ReversibleNorm(nn.Module):
 
     @staticmethod
     def invert(forecast: Tensor, level: Tensor, scale: Tensor) -> Tensor:
-        """Gives level and scale back to a forecast (..., H)."""
+        """Restores level and scale of a forecast (..., H)."""
         return torch.addcmul(level, forecast, scale)

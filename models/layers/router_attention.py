@@ -1,4 +1,4 @@
-"""Attention through a few learned routers: linear in the number of tokens."""
+"""Router attention: attention through a few learned routers, linear in the number of tokens."""
 
 import torch
 from torch import Tensor, nn
@@ -7,15 +7,15 @@ from models.layers.narrow_attention import NarrowAttention
 
 
 class RouterAttention(nn.Module):
-    """Tokens talk through routers: routers read all tokens, then tokens read the routers.
+    """Two-stage attention of Crossformer (Zhang & Yan, ICLR 2023): O(T * R) instead of O(T * T).
 
-    The two-stage attention of Crossformer (Zhang & Yan, ICLR 2023): O(T * R) instead of O(T * T).
+    Learned routers attend to all tokens, then the tokens attend to the routers.
 
     Args:
         hidden_size: Width D.
         num_heads: Attention heads.
         num_routers: Routers R.
-        attention_size: Width of all heads together; None takes D.
+        attention_size: Width of all heads together; None for D.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class RouterAttention(nn.Module):
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Mixes tokens (B, T, D) into (B, T, D)."""
+        """Mixes tokens (B, T, D) -> (B, T, D)."""
         router = self.router.expand(tokens.shape[0], -1, -1)  # (B, R, D)
         messages, _ = self.gather(router, tokens, tokens, need_weights=False)
         mixed, _ = self.distribute(tokens, messages, messages, need_weights=False)

@@ -1,18 +1,18 @@
-"""A causal convolution over a few steps that reads a stream chunk by chunk."""
+"""Short causal depthwise convolution that processes a stream chunk by chunk."""
 
 import torch
 from torch import Tensor, nn
 
 
 class ShortConvolution(nn.Module):
-    """Causal depthwise convolution; the inputs that the next chunk still sees are its state.
+    """Causal depthwise convolution; its state holds the last inputs, which the next chunk still reads.
 
-    Shifted products: on a CPU they take about half the time of `nn.Conv1d` with a group per feature where a batch is
-    small, and a third more where it is large (8 x 512 steps of 384 features).
+    Implemented as shifted products: on a CPU they take about half the time of grouped `nn.Conv1d` for a small batch,
+    and a third more for a large one (8 x 512 steps of 384 features).
 
     Args:
-        num_features: Features D, each with weights of its own.
-        kernel_size: Steps that an output sees, its own included.
+        num_features: Features D, convolved separately.
+        kernel_size: Steps in an output's receptive field, the current one included.
     """
 
     def __init__(self, *, num_features: int, kernel_size: int = 4) -> None:
@@ -25,7 +25,7 @@ class ShortConvolution(nn.Module):
         self.bias = nn.Parameter(torch.empty(num_features).uniform_(-bound, bound))
 
     def initial_state(self, num_lanes: int) -> Tensor:
-        """Zeros (B, kernel_size - 1, D): before the first step of a document there is nothing."""
+        """Zeros (B, kernel_size - 1, D): padding before the first step of a document."""
         return self.weight.new_zeros(num_lanes, self.kernel_size - 1, self.weight.shape[1])
 
     def forward(self, chunk: Tensor, state: Tensor, reset: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -34,11 +34,11 @@ class ShortConvolution(nn.Module):
         Args:
             chunk: (B, T, D).
             state: (B, kernel_size - 1, D), the inputs before the chunk.
-            reset: bool (B, T), True where a step is the first of a document; it sees nothing before itself.
+            reset: bool (B, T), True at the first step of a document, which reads no earlier input.
 
         Returns:
             output: (B, T, D).
-            state: (B, kernel_size - 1, D), zero where the inputs are of an earlier document than the last step.
+            state: (B, kernel_size - 1, D), zero for inputs of an earlier document than the last step.
         """
         length, reach = chunk.shape[1], self.kernel_size - 1
         inputs = torch.cat([state.to(chunk.dtype), chunk], dim=1)

@@ -1,4 +1,4 @@
-"""Scales columns with statistics that travel inside the model."""
+"""Standardisation of columns with statistics that are part of the model."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Standardize(nn.Module):
-    """(x - mean) / std per column, with the training statistics as buffers, so that a checkpoint takes raw units.
+    """(x - mean) / std per column, with training statistics as buffers, so that the model takes raw units.
 
     Args:
         num_columns: Number of columns C.
@@ -22,10 +22,10 @@ class Standardize(nn.Module):
         self.register_buffer("std", torch.ones(num_columns))
 
     def set_statistics(self, statistics: Sequence[Tensor]) -> None:
-        """Takes over (mean, std), each (C,).
+        """Sets mean and std, each (C,).
 
         Raises:
-            ValueError: They are of another number of columns.
+            ValueError: The number of columns differs.
         """
         mean, std = statistics
         if mean.shape != self.mean.shape:

@@ -1,14 +1,14 @@
-"""A gated feed-forward network."""
+"""SwiGLU feed-forward network."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class SwiGLU(nn.Module):
-    """Feed-forward network whose hidden features are gated by a SiLU of others (Shazeer, 2020).
+    """Feed-forward network with hidden features gated by SiLU (Shazeer, 2020).
 
     Args:
-        input_size: Features in and out, D.
+        input_size: Features of input and output, D.
         hidden_size: Hidden features.
     """
 

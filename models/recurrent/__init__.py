@@ -1,4 +1,4 @@
-"""The recurrent family: streams with a carried state."""
+"""Recurrent models: streams with a carried state."""
 
 from models.recurrent.delta_memory import DeltaMemory
 from models.recurrent.encoder import Encoder
@@ -7,7 +7,7 @@ from models.recurrent.language_model import RecurrentLanguageModel
 from models.recurrent.puzzle import PuzzleSolver
 from models.recurrent.recursive_block import AttentionMixing, LengthMixing, RecursiveBlock
 from models.recurrent.stacked import StackedEncoder
-from models.recurrent.state import State
+from models.recurrent.state import RecurrentState, State
 from models.recurrent.stream import EncoderModule, StreamModule, unroll
 from models.recurrent.trajectory import TrajectoryForecaster
 from models.recurrent.trm import TinyRecursiveModel
@@ -22,6 +22,7 @@ __all__ = [
     "LengthMixing",
     "PuzzleSolver",
     "RecurrentLanguageModel",
+    "RecurrentState",
     "RecursiveBlock",
     "StackedEncoder",
     "State",

@@ -1,4 +1,4 @@
-"""A stack of associative memories that learn what to write, what to correct and what to forget."""
+"""DeltaMemory: an encoder of stacked associative memories under the gated delta rule."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,16 @@ from models.layers.gate import Gate
 from models.layers.short_convolution import ShortConvolution
 from models.layers.swiglu import SwiGLU
 from models.recurrent.encoder import Encoder
-from models.recurrent.state import State, where_reset
+from models.recurrent.state import RecurrentState, where_reset
 
 
 @dataclass(frozen=True)
 class LayerState:
-    """What a layer carries from chunk to chunk.
+    """RecurrentState of a layer, carried from chunk to chunk.
 
     Attributes:
-        memory: Contents of the heads.
-        inputs: (B, kernel_size - 1, features), what the short convolution still sees.
+        memory: RecurrentState of the heads' memories.
+        inputs: (B, kernel_size - 1, features), the last inputs of the short convolution.
     """
 
     memory: Memory
@@ -29,13 +29,13 @@ class LayerState:
 
 
 class DeltaMemoryLayer(nn.Module):
-    """Pre-norm residual layer around H memories under the delta rule; arguments as of `DeltaMemory`.
+    """Pre-norm residual layer of H memories under the delta rule; arguments as in `DeltaMemory`.
 
     Attributes:
-        plasticity: Gate of the writes, per head.
-        decay: Gate of what the content keeps at each step; None keeps everything.
-        momentum: Gate of what a write keeps of the write before; None writes without momentum.
-        prime: (H, K, V), the content at the start of a document; None starts empty.
+        plasticity: Gate of the write strength, per head.
+        decay: Gate of the content's decay per step; None for no decay.
+        momentum: Gate of the momentum of the writes; None for no momentum.
+        prime: (H, K, V), initial content of a document; None for zeros.
     """
 
     def __init__(
@@ -78,17 +78,17 @@ class DeltaMemoryLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def initial_state(self, num_lanes: int) -> LayerState:
-        """The primed memories, and a convolution that has seen nothing."""
+        """Initial memories, and a convolution state of zeros."""
         inputs = self.convolution.initial_state(num_lanes)
         empty = inputs.new_zeros(num_lanes, self.num_heads, self.num_slots, self.value_size)
         content = empty if self.prime is None else self.prime.expand_as(empty)
         return LayerState(Memory(content, None if self.momentum is None else empty), inputs)
 
     def forward(self, features: Tensor, state: LayerState, reset: Tensor | None) -> tuple[Tensor, LayerState]:
-        """(B, T, D) -> (B, T, D) and the state after; `reset` bool (B, T) or None."""
+        """(B, T, D) -> (B, T, D) and the next state; `reset` bool (B, T) or None."""
         normed = self.norm(features)
         mixed, inputs = self.convolution(self.projection(normed), state.inputs, reset)
-        # From here in float32: in bfloat16 a unit norm may come out at 1.004, and contents grow with plasticity 2.
+        # float32 from here: in bfloat16 a unit norm may come out at 1.004, and contents then grow with plasticity 2.
         mixed = F.silu(mixed if mixed.dtype == torch.float64 else mixed.float())
         query, key, value = (
             part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in mixed.split(self.sizes, dim=-1)
@@ -114,27 +114,28 @@ class DeltaMemoryLayer(nn.Module):
 
 
 class DeltaMemory(Encoder):
-    """Delta-rule memory: each head stores values under keys and overwrites what it had stored under the same key.
+    """Delta-rule memory: each head stores values under keys and overwrites the value stored under the same key.
 
-    A write is as strong as its plasticity gate is open. Layers of Gated DeltaNet (Yang et al., ICLR 2025) with, on
-    request, the momentum of Titans (Behrouz et al., 2025), and with learned contents at the start of a document. A
-    chunk in which documents start is not cut there. A final norm closes the stack.
+    Layers of Gated DeltaNet (Yang et al., ICLR 2025) with optional momentum (Titans, Behrouz et al., 2025) and learned
+    initial contents per document. Chunks with document boundaries are processed without splitting. A final norm follows
+    the last layer.
 
     Args:
         input_size: Features of an input and of an output step, D.
-        num_layers: Layers on top of each other.
+        num_layers: Stacked layers.
         num_heads: Memories per layer, H.
-        num_slots: Size of a key, K: how many orthogonal keys a head can tell apart.
-        value_size: Size of a value, V.
-        kernel_size: Steps that queries, keys and values are computed from.
-        decay: Forget, by a gate per head that starts almost without.
-        momentum: Carry writes on, by a gate per head that starts almost closed.
-        subtract_stored: Correct what is stored; False adds to it (linear attention).
-        learn_prime: Learn what a new document finds in the memory; False starts empty.
-        max_plasticity: A fully open gate's; 1 replaces what was stored, up to 2 allows for negative eigenvalues.
-        feed_forward_size: Hidden size of a SwiGLU after each memory; None has none.
-        chunk_size: Steps computed at once; the result does not depend on it.
-        dropout: Of what each layer adds.
+        num_slots: Key size, K: the number of orthogonal keys of a head.
+        value_size: Value size, V.
+        kernel_size: Receptive field of the convolution that queries, keys and values are computed from, in steps.
+        decay: Forget, by a gate per head, initially almost not at all.
+        momentum: Momentum of the writes, by a gate per head, initially almost closed.
+        subtract_stored: Delta rule: write the error of the stored value; False is linear attention.
+        learn_prime: Learn the initial content of the memory for new documents; False starts from zeros.
+        max_plasticity: Plasticity of a fully open gate; 1 replaces the stored value, up to 2 allows negative
+            eigenvalues.
+        feed_forward_size: Hidden size of a SwiGLU after each memory; None for no SwiGLU.
+        chunk_size: Steps computed at once; does not change the result.
+        dropout: Dropout of each layer's residual branch.
     """
 
     def __init__(
@@ -195,20 +196,20 @@ class DeltaMemory(Encoder):
         self.norm = nn.RMSNorm(input_size)
 
     @override
-    def initial_state(self, num_lanes: int) -> State:
+    def initial_state(self, num_lanes: int) -> RecurrentState:
         return tuple(layer.initial_state(num_lanes) for layer in self.layers)  # type: ignore[operator]
 
     @override
-    def encode(self, chunk: Tensor, state: State) -> tuple[Tensor, State]:
+    def encode(self, chunk: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         return self._read(chunk, state, None)
 
     @override
-    def encode_documents(self, chunk: Tensor, state: State, reset: Tensor) -> tuple[Tensor, State]:
+    def encode_documents(self, chunk: Tensor, state: RecurrentState, reset: Tensor) -> tuple[Tensor, RecurrentState]:
         if reset[:, 1:].any():
             return self._read(chunk, state, reset)
         return self._read(chunk, where_reset(reset[:, 0], self.initial_state(len(chunk)), state), None)
 
-    def _read(self, features: Tensor, state: State, reset: Tensor | None) -> tuple[Tensor, State]:
+    def _read(self, features: Tensor, state: RecurrentState, reset: Tensor | None) -> tuple[Tensor, RecurrentState]:
         after = []
         for layer, before in zip(self.layers, state, strict=True):
             features, left = layer(features, before, reset)

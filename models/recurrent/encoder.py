@@ -1,4 +1,4 @@
-"""The one interface of whatever reads a stream chunk by chunk."""
+"""Encoder, the interface of networks that read a stream chunk by chunk."""
 
 from abc import ABC, abstractmethod
 from itertools import pairwise
@@ -6,11 +6,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from models.recurrent.state import State, where_reset
+from models.recurrent.state import RecurrentState, where_reset
 
 
 class Encoder(nn.Module, ABC):
-    """Reads chunks of a stream and carries a state from each to the next.
+    """Encodes chunks of a stream and carries a state from each to the next.
 
     Attributes:
         input_size: Features of an input step, D.
@@ -21,31 +21,31 @@ class Encoder(nn.Module, ABC):
     output_size: int
 
     @abstractmethod
-    def initial_state(self, num_lanes: int) -> State:
-        """The state at the start of a document, lanes first; it may be learned, but draws no random numbers."""
+    def initial_state(self, num_lanes: int) -> RecurrentState:
+        """RecurrentState at the start of a document, lanes first; may be learned, must not draw random numbers."""
 
     @abstractmethod
-    def encode(self, chunk: Tensor, state: State) -> tuple[Tensor, State]:
-        """Reads the next chunk of one document per lane.
+    def encode(self, chunk: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
+        """Encodes the next chunk of one document per lane.
 
         Args:
             chunk: (B, L, D).
-            state: What the chunk before it left, B lanes.
+            state: RecurrentState after the previous chunk, B lanes.
 
         Returns:
-            output: (B, L, E); step t depends on nothing after t.
-            state: After the last step.
+            output: (B, L, E); step t depends on no later step.
+            state: RecurrentState after the last step.
         """
 
-    def encode_documents(self, chunk: Tensor, state: State, reset: Tensor) -> tuple[Tensor, State]:
-        """Reads a chunk in which new documents may start at any step.
+    def encode_documents(self, chunk: Tensor, state: RecurrentState, reset: Tensor) -> tuple[Tensor, RecurrentState]:
+        """Encodes a chunk in which documents may start at any step.
 
-        Here the chunk is cut wherever some lane starts anew; an encoder that can do better overrides this.
+        The default splits the chunk wherever some lane resets; encoders override this if they can do better.
 
         Args:
             chunk: (B, L, D).
-            state: What the chunk before it left, B lanes.
-            reset: bool (B, L), True where a step is the first of a document.
+            state: RecurrentState after the previous chunk, B lanes.
+            reset: bool (B, L), True at the first step of a document.
 
         Returns:
             As `encode`.

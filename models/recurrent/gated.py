@@ -8,19 +8,19 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from models.recurrent.encoder import Encoder
-from models.recurrent.state import State
+from models.recurrent.state import RecurrentState
 
 
 class _GatedEncoder(Encoder):
-    """What LSTM and GRU share: arguments, lanes-first states, dropped recurrent weights.
+    """Shared base of LSTM and GRU: arguments, states with lanes first, weight dropout.
 
     Args:
         input_size: Features of an input step, D.
         hidden_size: Features of an output step, E.
-        num_layers: Layers on top of each other.
-        dropout: Between layers.
-        weight_drop: Dropout of the hidden-to-hidden weights, drawn anew for each part of a chunk that is read at once
-            (Merity et al., 2018).
+        num_layers: Stacked layers.
+        dropout: Dropout between layers.
+        weight_drop: DropConnect on the hidden-to-hidden weights (Merity et al., 2018), resampled for each segment of a
+            chunk that is encoded at once.
     """
 
     num_states: int
@@ -52,16 +52,16 @@ class _GatedEncoder(Encoder):
     def _run(self, chunk: Tensor, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, ...]: ...
 
     @override
-    def initial_state(self, num_lanes: int) -> State:
+    def initial_state(self, num_lanes: int) -> RecurrentState:
         weight = next(self.rnn.parameters())
         zeros = weight.new_zeros(num_lanes, self.num_layers, self.output_size)
         return tuple(zeros for _ in range(self.num_states))
 
     @override
-    def encode(self, chunk: Tensor, state: State) -> tuple[Tensor, State]:
+    def encode(self, chunk: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         layers_first = tuple(tensor.transpose(0, 1).contiguous() for tensor in state)  # (layers, B, E)
         output, *after = self._run(chunk, layers_first, self._weights())
-        if torch.compiler.is_exporting():  # tracing takes the length of the output for constant, that of an index not
+        if torch.compiler.is_exporting():  # tracing makes the length of the RNN output a constant; indexing keeps it
             output = output.index_select(1, torch.arange(chunk.shape[1], device=chunk.device))
         return output, tuple(tensor.transpose(0, 1) for tensor in after)
 

@@ -1,4 +1,4 @@
-"""Language models over streams of tokens."""
+"""RecurrentLanguageModel: next-token prediction over streams of tokens."""
 
 import torch
 import torch.nn.functional as F
@@ -9,23 +9,23 @@ from typing_extensions import override
 
 from models.base import Batch, OptimizerFactory, SchedulerFactory, StepOutput
 from models.recurrent.encoder import Encoder
-from models.recurrent.state import State
+from models.recurrent.state import RecurrentState
 from models.recurrent.stream import EncoderModule
 
 
 class RecurrentLanguageModel(EncoderModule):
-    """Predicts the next token from all tokens of its document so far, with any encoder of streams.
+    """Predicts the next token from all tokens of its document so far, with any stream encoder.
 
     Args:
-        encoder: Reads embedded tokens; its `input_size` is the size of the embedding.
+        encoder: Encodes embedded tokens; its `input_size` is the embedding size.
         vocab_size: Number of tokens, V.
         chunk_size: New tokens per batch, k1.
-        input_dropout: On the embedded tokens.
-        dropout: On the encoder's output.
-        tie_embeddings: Use the embedding as the output layer too (Press & Wolf, 2017); an encoder with another
-            output size gets a projection between.
-        optimizer: Makes the optimizer.
-        scheduler: Makes the learning-rate scheduler, see `BaseModule`.
+        input_dropout: Dropout of the embedded tokens.
+        dropout: Dropout of the encoder's output.
+        tie_embeddings: Share the embedding with the output layer (Press & Wolf, 2017), with a projection in between if
+            the encoder's output size differs.
+        optimizer: Optimizer factory.
+        scheduler: Scheduler factory, see `BaseModule`.
     """
 
     exporter = "lightning_app.packaging.export.families.language_model:LanguageModelExporter"
@@ -71,7 +71,7 @@ class RecurrentLanguageModel(EncoderModule):
         return embedded
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Logits of the token after each, from the start of a document.
+        """Next-token logits at each position, from the start of a document.
 
         Args:
             tokens: int64 (B, L).
@@ -81,8 +81,8 @@ class RecurrentLanguageModel(EncoderModule):
         """
         return self.advance(tokens, self.initial_state(len(tokens)))[0]
 
-    def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Reads on from a state.
+    def advance(self, tokens: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
+        """Continues from a state.
 
         Args:
             tokens: int64 (B, L).
@@ -90,17 +90,17 @@ class RecurrentLanguageModel(EncoderModule):
 
         Returns:
             logits: (B, L, V).
-            state: After the last token.
+            state: RecurrentState after the last token.
         """
         hidden, state = self.encoder.encode(self.embedding(tokens), state)
         return self.output(self.projection(hidden)), state
 
     @override
-    def stream_step(self, batch: Batch, state: State) -> tuple[StepOutput, State]:
+    def stream_step(self, batch: Batch, state: RecurrentState) -> tuple[StepOutput, RecurrentState]:
         hidden, state = self.hidden(batch, state)
         valid, targets = batch["valid"], batch["targets"]
         weight = int(valid.sum())
-        if weight < valid.numel():  # logits only where they count: the output layer is most of the work
+        if weight < valid.numel():  # logits of valid steps only: the output layer is most of the work
             hidden, targets = hidden[valid], targets[valid]
         logits = self.output(self.projection(hidden)).flatten(0, -2)  # (N, V)
         targets = targets.flatten()
@@ -123,7 +123,7 @@ class RecurrentLanguageModel(EncoderModule):
 
     @override
     def predict_step(self, batch: Batch, batch_idx: int) -> Batch:
-        """How likely each token of the stream was, in nats, and which one was thought likeliest."""
+        """Log-likelihood of each token of the stream, in nats, and the most likely token."""
         hidden, self._evaluated = self.hidden(batch, self.state_for(batch))
         valid = batch["valid"]
         log_p = self.output(self.projection(hidden[valid])).float().log_softmax(dim=-1)
@@ -138,12 +138,12 @@ class RecurrentLanguageModel(EncoderModule):
 
     @torch.no_grad()
     def generate(self, prompt: Tensor, num_tokens: int, *, temperature: float = 1.0) -> Tensor:
-        """Continues texts by sampling.
+        """Continues prompts by sampling.
 
         Args:
             prompt: int64 (B, L), L at least 1.
-            num_tokens: How many tokens to add.
-            temperature: Divides the logits; 0 takes the likeliest token.
+            num_tokens: Number of tokens to add.
+            temperature: Divides the logits; 0 is greedy decoding.
 
         Returns:
             int64 (B, L + num_tokens).

@@ -1,4 +1,4 @@
-"""Puzzles solved step by step, each step trained on its own: deep supervision with a carried answer."""
+"""PuzzleSolver: deep supervision of a recursive network, one optimizer step per supervision step."""
 
 from typing import NamedTuple
 
@@ -11,20 +11,20 @@ from typing_extensions import override
 from models.base import Batch, OptimizerFactory, SchedulerFactory, StepOutput
 from models.recurrent.puzzle_metrics import CellAccuracy, ExactAccuracy, QAccuracy
 from models.recurrent.recursive_block import lecun_linear
-from models.recurrent.state import State, where_reset
+from models.recurrent.state import RecurrentState, where_reset
 from models.recurrent.stream import StreamModule
 from models.recurrent.trm import TinyRecursiveModel, spread
 
 
 class PuzzleCarry(NamedTuple):
-    """What each lane of training works on, B lanes.
+    """RecurrentState of the training lanes, B of them.
 
     Attributes:
         puzzle: int64 (B, L).
         solution: int64 (B, L).
         answer: (B, L, E).
         latent: (B, L, E).
-        num_steps: int64 (B,), supervision steps that the puzzle has had; 0 where the lane waits for a puzzle.
+        num_steps: int64 (B,), supervision steps spent on the puzzle; 0 where the lane is free.
     """
 
     puzzle: Tensor
@@ -35,21 +35,21 @@ class PuzzleCarry(NamedTuple):
 
 
 class PuzzleSolver(StreamModule):
-    """Trains a recursive network to fill a puzzle in, one supervision step per optimizer step.
+    """Trains a recursive network to fill in puzzles, one supervision step per optimizer step.
 
-    A lane of training keeps its puzzle over several optimizer steps, until the supervision steps are used up or the
-    model takes its answer to be right; then it takes the puzzle that the batch has for this lane. Puzzles of the
-    batch whose lane is busy are not used. Evaluation gives every puzzle the same number of steps from a fresh start.
+    A training lane keeps its puzzle over several optimizer steps, until the supervision steps are used up or the model
+    predicts that its answer is correct; then it takes the batch's puzzle for this lane. Puzzles for busy lanes are
+    skipped. Evaluation runs the same number of steps on every puzzle, from the initial state.
 
     Args:
         network: The recursive network.
         vocab_size: Tokens; 0 is an empty cell.
         seq_len: Cells of a puzzle, L.
-        num_supervision_steps: Most supervision steps of a puzzle in training.
-        evaluation_steps: Supervision steps in evaluation; None takes those of training.
-        exploration: Probability of a lane not to stop before a random number of steps, at least 2.
-        optimizer: Makes the optimizer.
-        scheduler: Makes the learning-rate scheduler, see `BaseModule`.
+        num_supervision_steps: Maximum supervision steps per puzzle in training.
+        evaluation_steps: Supervision steps in evaluation; None for `num_supervision_steps`.
+        exploration: Probability that a lane must run a random number of steps, at least 2, before it may halt.
+        optimizer: Optimizer factory.
+        scheduler: Scheduler factory, see `BaseModule`.
     """
 
     exporter = "lightning_app.packaging.export.families.puzzle:PuzzleExporter"
@@ -77,7 +77,7 @@ class PuzzleSolver(StreamModule):
                 raise ValueError(f"model.{name}: {value} given, at least {least} is needed")
         if not 0 <= exploration <= 1:
             raise ValueError(f"model.exploration: {exploration} given, a probability from 0 to 1 is needed")
-        self.evaluation_steps = evaluation_steps or num_supervision_steps  # configure_metrics needs it
+        self.evaluation_steps = evaluation_steps or num_supervision_steps  # read by configure_metrics
         super().__init__(optimizer=optimizer, scheduler=scheduler)
         self.seq_len = seq_len
         self.vocab_size = vocab_size
@@ -88,7 +88,7 @@ class PuzzleSolver(StreamModule):
         std = network.input_size**-0.5
         nn.init.trunc_normal_(self.embedding.weight, std=std, a=-2 * std, b=2 * std)
         self.output_head = lecun_linear(network.output_size, vocab_size)
-        # A model that has learned nothing must not claim to be right: its lanes would halt at once.
+        # An untrained model must not predict that it is correct: its lanes would halt at once.
         self.q_head = nn.Linear(network.output_size, 1)
         nn.init.zeros_(self.q_head.weight)
         nn.init.constant_(self.q_head.bias, -5.0)
@@ -103,7 +103,7 @@ class PuzzleSolver(StreamModule):
 
     @override
     def initial_state(self, num_lanes: int) -> PuzzleCarry:
-        """Lanes that wait for a puzzle."""
+        """Free lanes."""
         empty = torch.zeros(num_lanes, self.seq_len, dtype=torch.long, device=self.device)
         return self._start(puzzle=empty, solution=empty)
 
@@ -116,11 +116,11 @@ class PuzzleSolver(StreamModule):
         return super().step(batch) if self.training else self._evaluate_from_start(batch)
 
     @override
-    def stream_step(self, batch: Batch, state: State) -> tuple[StepOutput, State]:
-        """One supervision step of every lane.
+    def stream_step(self, batch: Batch, state: RecurrentState) -> tuple[StepOutput, RecurrentState]:
+        """Runs one supervision step in every lane.
 
         Args:
-            batch: `puzzle` and `solution`, int64 (B, L): what the waiting lanes take.
+            batch: `puzzle` and `solution`, int64 (B, L), for the free lanes.
             state: `PuzzleCarry`.
         """
         fresh = self._start(puzzle=batch["puzzle"], solution=batch["solution"])
@@ -145,11 +145,11 @@ class PuzzleSolver(StreamModule):
         return (num_steps >= self.num_supervision_steps) | (claimed & may_stop)
 
     def _embed(self, puzzle: Tensor) -> Tensor:
-        # Weights as small as those of the other layers, so that one learning rate suits all; the input is of size 1.
+        # Weights as small as those of the other layers, so that one learning rate fits all; the input has unit scale.
         return self.embedding(puzzle) * self.network.input_size**0.5
 
     def _read(self, answer: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of the tokens (B, L, V), and of "all of them are right" (B,)."""
+        """Token logits (B, L, V), and the logit that all tokens are correct (B,)."""
         return self.output_head(answer), self.q_head(answer.mean(dim=1)).squeeze(1)
 
     def _loss(self, logits: Tensor, q_logits: Tensor, solution: Tensor) -> tuple[Tensor, Tensor]:
@@ -159,7 +159,7 @@ class PuzzleSolver(StreamModule):
         return cells + 0.5 * F.binary_cross_entropy_with_logits(q_logits.float(), solved), right
 
     def _solve(self, puzzle: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Runs the evaluation steps; both logits of the last one, and the tokens after each, (B, N, L)."""
+        """Runs the evaluation steps; returns both logits of the last one, and the tokens after each, (B, N, L)."""
         embedded = self._embed(puzzle)
         answer, latent = spread(self.network.initial_state(len(puzzle)), puzzle.shape[1])
         tokens = []
@@ -176,20 +176,20 @@ class PuzzleSolver(StreamModule):
         return StepOutput(loss=loss, predictions=right, targets=q_logits > 0, weight=len(right))
 
     def forward(self, puzzle: Tensor) -> Tensor:
-        """Fills puzzles in: int64 (B, L) to int64 (B, L)."""
+        """Solves puzzles: int64 (B, L) -> int64 (B, L)."""
         return self.solve(puzzle)[0]
 
     def solve(self, puzzle: Tensor) -> tuple[Tensor, Tensor]:
-        """Fills puzzles in, and says how sure the model is.
+        """Solves puzzles and estimates the confidence.
 
         Args:
             puzzle: int64 (B, L).
 
         Returns:
             solution: int64 (B, L).
-            confidence: Probability that all of it is right, (B,).
+            confidence: Probability that every cell is correct, (B,).
         """
-        # By shape, as len() would fix the size of the batch in an export.
+        # shape, not len(): len() would fix the batch size in an export.
         answer, latent = spread(self.network.initial_state(puzzle.shape[0]), puzzle.shape[1])
         answer, _ = self.network.refine(self._embed(puzzle), answer, latent, num_steps=self.evaluation_steps)
         logits, q_logits = self._read(answer)

@@ -1,4 +1,4 @@
-"""How often a puzzle is solved, and whether the model knows."""
+"""Puzzle metrics: exact accuracy, cell accuracy, and accuracy of the model's confidence."""
 
 from abc import abstractmethod
 
@@ -9,7 +9,7 @@ from typing_extensions import override
 
 
 class _Share(Metric):
-    """Hits over chances, counted exactly over batches and processes."""
+    """Ratio of hits to chances, counted exactly over batches and processes."""
 
     is_differentiable = False
     higher_is_better = True
@@ -24,29 +24,29 @@ class _Share(Metric):
 
     @abstractmethod
     def hits_among(self, right: Tensor, claimed: Tensor) -> Tensor:
-        """Which of the chances in a batch are hits, bool."""
+        """Marks the hits among the chances of a batch, bool."""
 
     def update(self, right: Tensor, claimed: Tensor) -> None:
         """Adds a batch.
 
         Args:
-            right: bool (B, N, L), the cells that are right after each of N supervision steps.
-            claimed: bool (B,), whether the model takes its final answer to be right.
+            right: bool (B, N, L), correct cells after each of N supervision steps.
+            claimed: bool (B,), whether the model predicts that its final answer is correct.
         """
         hits = self.hits_among(right, claimed)
         self.hits += hits.sum()
         self.chances += hits.numel()
 
     def compute(self) -> Tensor:
-        """The share."""
+        """Hits over chances."""
         return self.hits / self.chances
 
 
 class ExactAccuracy(_Share):
-    """Share of the puzzles with every cell right.
+    """Fraction of puzzles with every cell correct.
 
     Args:
-        step: After which supervision step, counted from 0.
+        step: Index of the supervision step to evaluate.
     """
 
     def __init__(self, *, step: int = -1) -> None:
@@ -59,7 +59,7 @@ class ExactAccuracy(_Share):
 
 
 class CellAccuracy(_Share):
-    """Share of the cells that are right in the end."""
+    """Fraction of cells that are correct after the last step."""
 
     @override
     def hits_among(self, right: Tensor, claimed: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ class CellAccuracy(_Share):
 
 
 class QAccuracy(_Share):
-    """Share of the puzzles of which the model knows whether its final answer is right."""
+    """Fraction of puzzles for which the model predicts correctly whether its final answer is correct."""
 
     @override
     def hits_among(self, right: Tensor, claimed: Tensor) -> Tensor:

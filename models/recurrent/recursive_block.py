@@ -1,6 +1,6 @@
-"""The block of recursive networks: mixing over the steps, then SwiGLU over the features.
+"""Block of recursive networks: mixing over the steps, then SwiGLU over the features.
 
-Tensors are steps first, (L, B, D): then mixing over the length is one matrix product without a transposed copy.
+Tensors are steps first, (L, B, D): mixing over the length is then one matrix product without a transposed copy.
 """
 
 import math
@@ -13,11 +13,11 @@ from models.layers.swiglu import SwiGLU
 
 
 class LengthMixing(nn.Module):
-    """SwiGLU over the steps, the same for each feature; every step sees every other.
+    """SwiGLU over the steps, the same for each feature; every step depends on every other.
 
     Args:
         seq_len: Steps L, fixed.
-        expansion: Width of an ungated network with as many parameters, over L.
+        expansion: Width relative to L of an ungated network with the same number of parameters.
     """
 
     def __init__(self, *, seq_len: int, expansion: float) -> None:
@@ -29,7 +29,7 @@ class LengthMixing(nn.Module):
         self.down = lecun_linear(width, seq_len)
 
     def forward(self, steps: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(L, B, D) -> (L, B, D); there is no mask for it."""
+        """(L, B, D) -> (L, B, D); masks are not supported."""
         assert mask is None
         if len(steps) != self.seq_len:
             raise ValueError(f"{len(steps)} steps given, this network mixes exactly seq_len {self.seq_len}")
@@ -39,12 +39,12 @@ class LengthMixing(nn.Module):
 
 
 class AttentionMixing(nn.Module):
-    """Multi-head self-attention with rotary positions (Su et al., 2021), without biases.
+    """Multi-head self-attention with rotary position embeddings (Su et al., 2021), without biases.
 
     Args:
         features: Features D of a step.
         num_heads: Heads; D / heads must be even.
-        causal: Whether a step sees only itself and those before it.
+        causal: Whether a step attends only to itself and earlier steps.
     """
 
     def __init__(self, *, features: int, num_heads: int, causal: bool) -> None:
@@ -57,7 +57,7 @@ class AttentionMixing(nn.Module):
         self.output = lecun_linear(features, features)
 
     def forward(self, steps: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(L, B, D) -> (L, B, D); the mask, bool (B, L, L), says what each step sees, instead of `causal`."""
+        """(L, B, D) -> (L, B, D); `mask`, bool (B, L, L), True where a step may attend, replaces `causal`."""
         split = self.query_key_value(steps).unflatten(-1, (3, self.num_heads, -1))  # (L, B, 3, heads, D / heads)
         query, key, value = split.permute(2, 1, 3, 0, 4)  # (B, heads, L, D / heads) each
         query, key = _rotate(query), _rotate(key)
@@ -69,12 +69,12 @@ class AttentionMixing(nn.Module):
 
 
 class RecursiveBlock(nn.Module):
-    """Two residual branches, each normalised after the addition, so that repeating the block cannot blow up.
+    """Two residual branches, each normalised after the addition, so that repeated application stays bounded.
 
     Args:
         mixing: Maps (L, B, D) to (L, B, D), across the steps.
         features: Features D of a step.
-        expansion: Width of an ungated feed-forward network with as many parameters, over D.
+        expansion: Width relative to D of an ungated feed-forward network with the same number of parameters.
     """
 
     def __init__(self, *, mixing: nn.Module, features: int, expansion: float) -> None:
@@ -91,30 +91,30 @@ class RecursiveBlock(nn.Module):
 
 
 def lecun_linear(in_features: int, out_features: int) -> nn.Linear:
-    """A linear map without bias, its weights truncated normal of variance 1 / in_features (LeCun et al., 1998)."""
+    """Linear map without bias; weights truncated normal with variance 1 / in_features (LeCun et al., 1998)."""
     linear = nn.Linear(in_features, out_features, bias=False)
     lecun_init(linear)
     return linear
 
 
 def lecun_init(linear: nn.Linear) -> None:
-    """Draws the weights as of `lecun_linear`."""
+    """Initialises the weights as in `lecun_linear`."""
     std = linear.in_features**-0.5
     nn.init.trunc_normal_(linear.weight, std=std, a=-2 * std, b=2 * std)
 
 
 def _gated_width(features: int, expansion: float) -> int:
-    # Two thirds, because a gated network has three matrices; multiples of 8 suit the vector units.
+    # Two thirds, because a gated network has three matrices; multiples of 8 suit vector instructions.
     return max(8, 8 * math.ceil(expansion * features * 2 / 3 / 8))
 
 
 def _normalize(steps: Tensor) -> Tensor:
-    """Root mean square 1 per step, in float32 whatever autocast does."""
+    """Scales each step to root mean square 1, in float32 even under autocast."""
     return F.rms_norm(steps.float(), steps.shape[-1:], eps=1e-5)
 
 
 def _rotate(heads: Tensor) -> Tensor:
-    """Turns pairs of features by angles proportional to the position.
+    """Rotates pairs of features by angles proportional to the position.
 
     Args:
         heads: (B, heads, L, E).

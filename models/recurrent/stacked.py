@@ -1,4 +1,4 @@
-"""Encoders one behind another."""
+"""StackedEncoder: several encoders in sequence."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from models.recurrent.encoder import Encoder
-from models.recurrent.state import State
+from models.recurrent.state import RecurrentState
 
 
 class StackedEncoder(Encoder):
-    """Each encoder reads what the one before it gives; each carries its own state.
+    """Feeds each encoder's output to the next; each carries a separate state.
 
     Args:
-        encoders: At least one; an output size is the next one's input size.
+        encoders: At least one; each output size equals the next input size.
     """
 
     def __init__(self, *, encoders: Sequence[Encoder]) -> None:
@@ -32,11 +32,11 @@ class StackedEncoder(Encoder):
         self.output_size = encoders[-1].output_size
 
     @override
-    def initial_state(self, num_lanes: int) -> State:
+    def initial_state(self, num_lanes: int) -> RecurrentState:
         return tuple(encoder.initial_state(num_lanes) for encoder in self._all())
 
     @override
-    def encode(self, chunk: Tensor, state: State) -> tuple[Tensor, State]:
+    def encode(self, chunk: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         after = []
         for encoder, part in zip(self._all(), state, strict=True):
             chunk, part_after = encoder.encode(chunk, part)
@@ -44,7 +44,7 @@ class StackedEncoder(Encoder):
         return chunk, tuple(after)
 
     @override
-    def encode_documents(self, chunk: Tensor, state: State, reset: Tensor) -> tuple[Tensor, State]:
+    def encode_documents(self, chunk: Tensor, state: RecurrentState, reset: Tensor) -> tuple[Tensor, RecurrentState]:
         after = []
         for encoder, part in zip(self._all(), state, strict=True):
             chunk, part_after = encoder.encode_documents(chunk, part, reset)

@@ -1,4 +1,4 @@
-"""Recurrent state: a tree of tensors (tuples, dicts, dataclasses), the lanes of the batch first in each."""
+"""RecurrentState: a tree of tensors (tuples, dicts, dataclasses) with the lanes of the batch first in each."""
 
 import dataclasses
 from collections.abc import Callable
@@ -7,16 +7,17 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-State: TypeAlias = Any
+RecurrentState: TypeAlias = Any
 """A tensor (B, ...), None, or a tuple, list, dict or dataclass of states."""
+State = RecurrentState  # the former name
 
 
-def map_state(function: Callable[..., Tensor], *states: State) -> State:
-    """Applies a function to the tensors of states of the same structure, place by place.
+def map_state(function: Callable[..., Tensor], *states: RecurrentState) -> RecurrentState:
+    """Applies a function to corresponding tensors of states with the same structure.
 
     Args:
         function: Takes one tensor of each state.
-        states: At least one; the structure of the first is the structure of the result.
+        states: At least one; the result has the structure of the first.
     """
     first = states[0]
     if first is None:
@@ -35,18 +36,18 @@ def map_state(function: Callable[..., Tensor], *states: State) -> State:
     raise ValueError(f"a recurrent state is made of tensors, tuples, dicts and dataclasses, not {type(first).__name__}")
 
 
-def detach(state: State, like: State) -> State:
-    """The state without its graph, in the dtypes of another (float32 where autocast had made it bfloat16)."""
+def detach(state: RecurrentState, like: RecurrentState) -> RecurrentState:
+    """Detaches a state and casts it to the dtypes of `like` (float32 where autocast produced bfloat16)."""
     return map_state(lambda tensor, kind: tensor.detach().to(kind.dtype), state, like)
 
 
-def where_reset(reset: Tensor, initial: State, state: State) -> State:
-    """The initial state in the lanes that start anew, the carried one in the others.
+def where_reset(reset: Tensor, initial: RecurrentState, state: RecurrentState) -> RecurrentState:
+    """Selects the initial state in lanes that reset, the carried state in the others.
 
     Args:
         reset: bool (B,).
-        initial: State of B lanes; gradients reach it if it is learned.
-        state: State of B lanes.
+        initial: RecurrentState of B lanes; gradients flow to it if it is learned.
+        state: Carried state of B lanes.
     """
 
     def choose(fresh: Tensor, carried: Tensor) -> Tensor:
@@ -55,8 +56,8 @@ def where_reset(reset: Tensor, initial: State, state: State) -> State:
     return map_state(choose, initial, state)
 
 
-def leaves(state: State) -> list[Tensor]:
-    """The tensors of a state in a fixed order: plain data for a checkpoint."""
+def leaves(state: RecurrentState) -> list[Tensor]:
+    """Tensors of a state in a fixed order, for a checkpoint."""
     found: list[Tensor] = []
 
     def collect(tensor: Tensor) -> Tensor:
@@ -67,11 +68,11 @@ def leaves(state: State) -> list[Tensor]:
     return found
 
 
-def fill(like: State, tensors: list[Tensor]) -> State:
-    """A state of the structure of another, made of tensors in the order of `leaves`.
+def fill(like: RecurrentState, tensors: list[Tensor]) -> RecurrentState:
+    """Builds a state with the structure of `like` from tensors in the order of `leaves`.
 
     Raises:
-        ValueError: Another number of tensors, or other shapes behind the lanes, than the structure has.
+        ValueError: Number or shapes (apart from the lanes) of the tensors differ from the structure's.
     """
     places = leaves(like)
     if [tensor.shape[1:] for tensor in tensors] != [place.shape[1:] for place in places]:

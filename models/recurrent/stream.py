@@ -1,4 +1,4 @@
-"""Truncated backpropagation through time: one chunk, one batch, one optimizer step, with a state carried between."""
+"""StreamModule: truncated backpropagation through time (TBPTT); one chunk is one batch and one optimizer step."""
 
 from abc import abstractmethod
 from typing import Any
@@ -10,7 +10,7 @@ from typing_extensions import override
 from models.base import BaseModule, Batch, OptimizerFactory, SchedulerFactory, StepOutput
 from models.output_shape import check_output
 from models.recurrent.encoder import Encoder
-from models.recurrent.state import State, detach, fill, leaves, map_state
+from models.recurrent.state import RecurrentState, detach, fill, leaves, map_state
 
 _CARRIED = "carried_state"
 
@@ -18,32 +18,32 @@ _CARRIED = "carried_state"
 class StreamModule(BaseModule):
     """A LightningModule whose batches are successive chunks of B streams.
 
-    After each step the state is detached and kept for the next one: no gradient crosses a chunk. Training and
-    evaluation keep a state each, so that a validation in the middle of an epoch leaves training untouched. The
-    first chunk of an epoch resets every lane. Checkpoints hold the training state of all lanes of all processes.
+    After each step the state is detached and carried to the next: no gradient crosses a chunk. Training and evaluation
+    keep separate states, so a validation in the middle of an epoch leaves training untouched. The first chunk of an
+    epoch resets every lane. Checkpoints contain the training state of all lanes of all processes.
 
-    A subclass says what a fresh state is and what one step does with it.
+    Subclasses define the initial state and the step.
     """
 
-    _carried: State = None
-    _evaluated: State = None
+    _carried: RecurrentState = None
+    _evaluated: RecurrentState = None
     _restored: list[Tensor] | None = None
 
     @abstractmethod
-    def initial_state(self, num_lanes: int) -> State:
-        """The state before the first chunk, lanes first."""
+    def initial_state(self, num_lanes: int) -> RecurrentState:
+        """RecurrentState before the first chunk, lanes in the first dimension."""
 
     @abstractmethod
-    def stream_step(self, batch: Batch, state: State) -> tuple[StepOutput, State]:
-        """One chunk: its loss, and the state it leaves for the next.
+    def stream_step(self, batch: Batch, state: RecurrentState) -> tuple[StepOutput, RecurrentState]:
+        """Computes the loss of one chunk and the state to carry to the next.
 
         Args:
-            batch: `reset` bool (B, L) marks the first step of each document; the rest is the subclass's.
-            state: As the chunk before left it, B lanes, detached.
+            batch: `reset` bool (B, L) is True at the first step of each document; other entries depend on the subclass.
+            state: RecurrentState after the previous chunk, B lanes, detached.
         """
 
     def may_start(self, batch: Batch) -> Tensor:
-        """Lanes that can do without a carried state, bool (B,): here those that start a document."""
+        """Lanes that need no carried state, bool (B,); by default those that start a document."""
         return batch["reset"][:, 0]
 
     @override
@@ -56,8 +56,8 @@ class StreamModule(BaseModule):
             self._evaluated = detach(after, like=before)
         return output
 
-    def state_for(self, batch: Batch) -> State:
-        """The state carried to a batch, or a fresh one where all its lanes start anew."""
+    def state_for(self, batch: Batch) -> RecurrentState:
+        """The state carried to a batch, or the initial one if all its lanes may start afresh."""
         if self.training and self._restored is not None:
             self._carried = self._share_of(self._restored)
             self._restored = None
@@ -77,25 +77,25 @@ class StreamModule(BaseModule):
         return self.initial_state(num_lanes)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the training state of all lanes; every process comes through here."""
+        """Adds the training state of all lanes; called on every process, as gathering needs all of them."""
         if self.trainer.state.fn != "fit":
             return
-        if self._restored is not None:  # loaded, and no step taken since
+        if self._restored is not None:  # loaded from a checkpoint, no step taken yet
             checkpoint[_CARRIED] = self._restored
         if self._carried is None:
             return
         state = self._carried
         if self.trainer.world_size > 1:
-            # (W, B, ...) to lanes in their order in the data: process r owns lanes r, r + W, ...
+            # (W, B, ...) to lanes in data order: process r owns lanes r, r + W, ...
             gathered = self.all_gather(leaves(state))
             state = fill(state, [tensor.transpose(0, 1).flatten(0, 1) for tensor in gathered])
         checkpoint[_CARRIED] = [tensor.cpu().clone() for tensor in leaves(state)]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the state of all lanes until the first step, which knows its share of them."""
+        """Keeps the state of all lanes until the first step, where the local lanes are known."""
         self._carried, self._restored = None, checkpoint.get(_CARRIED)
 
-    def _share_of(self, tensors: list[Tensor]) -> State:
+    def _share_of(self, tensors: list[Tensor]) -> RecurrentState:
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
         mine = [tensor[rank::world_size] for tensor in tensors]
         like = map_state(lambda tensor: tensor.detach(), self.initial_state(len(mine[0])))
@@ -103,15 +103,15 @@ class StreamModule(BaseModule):
 
 
 class EncoderModule(StreamModule):
-    """A `StreamModule` around one encoder; a subclass says what the encoder reads and what becomes of its output.
+    """A `StreamModule` around one encoder; subclasses define the encoder's input and the use of its output.
 
     Args:
         encoder: Carries the state.
         chunk_size: New steps per batch, k1.
-        input_dropout: On what the encoder reads.
-        dropout: On the encoder's output.
-        optimizer: Makes the optimizer.
-        scheduler: Makes the learning-rate scheduler, see `BaseModule`.
+        input_dropout: Dropout of the encoder's input.
+        dropout: Dropout of the encoder's output.
+        optimizer: Optimizer factory.
+        scheduler: Scheduler factory, see `BaseModule`.
     """
 
     injected_arguments = (*StreamModule.injected_arguments, "encoder")
@@ -136,35 +136,37 @@ class EncoderModule(StreamModule):
 
     @abstractmethod
     def embed(self, batch: Batch) -> Tensor:
-        """What the encoder reads, (B, L, D)."""
+        """The encoder's input, (B, L, D)."""
 
     @override
-    def initial_state(self, num_lanes: int) -> State:
+    def initial_state(self, num_lanes: int) -> RecurrentState:
         return self.encoder.initial_state(num_lanes)
 
-    def hidden(self, batch: Batch, state: State) -> tuple[Tensor, State]:
-        """What the encoder makes of a chunk, (B, L, E), and the state to carry."""
+    def hidden(self, batch: Batch, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
+        """Encodes a chunk: output (B, L, E), and the state to carry."""
         embedded = self.input_dropout(self.embed(batch))
         output, state = unroll(self.encoder, embedded, state, batch["reset"], self.chunk_size)
         return self.dropout(output), state
 
 
-def unroll(encoder: Encoder, chunk: Tensor, state: State, reset: Tensor, stride: int) -> tuple[Tensor, State]:
-    """Encodes a window that may reach back behind its newest chunk (k2 > k1).
+def unroll(
+    encoder: Encoder, chunk: Tensor, state: RecurrentState, reset: Tensor, stride: int
+) -> tuple[Tensor, RecurrentState]:
+    """Encodes a window that overlaps the previous one (k2 > k1).
 
-    With windows of k2 steps every k1 steps, the state kept is that of k2 - k1 steps before the end of the window:
-    the next window starts there, and recomputes the steps in between with the weights of its own time.
+    With windows of k2 steps every k1 steps, the state that is carried is that of k2 - k1 steps before the window's end:
+    the next window starts there and recomputes the overlap with the current weights.
 
     Args:
         encoder: The encoder.
         chunk: (B, L, D), L = k2.
-        state: As the window before left it.
+        state: RecurrentState carried from the previous window.
         reset: bool (B, L).
-        stride: k1, steps between windows; with L <= k1 the state after the last step is kept.
+        stride: k1, steps between windows; with L <= k1 the state after the last step is carried.
 
     Returns:
         output: (B, L, E).
-        state: Where the next window starts.
+        state: Start state of the next window.
     """
     output, kept = encoder.encode_documents(chunk[:, :stride], state, reset[:, :stride])
     check_output(

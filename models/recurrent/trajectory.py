@@ -1,4 +1,4 @@
-"""Forecasts of whole trajectories, at every step of a stream of prices."""
+"""TrajectoryForecaster: quantile forecasts of whole trajectories at every step of a price stream."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from models.heads import TrajectoryHead
 from models.losses import PinballLoss
 from models.metrics import WeightedQuantileLoss
 from models.recurrent.encoder import Encoder
-from models.recurrent.state import State
+from models.recurrent.state import RecurrentState
 from models.recurrent.stream import EncoderModule, unroll
 from models.recurrent.volatility import StreamedPrices, Units, stream_features
 
@@ -21,28 +21,29 @@ _WARM_UP = 64
 
 
 class TrajectoryForecaster(EncoderModule):
-    """Quantiles of the next H values at each step of a series, from all of its past.
+    """Quantiles of the next H values at each step of a series, from its whole past.
 
-    Everything between raw values and raw quantiles is inside: the features, their streaming state, the units. The
-    untrained model gives the classical forecast, the usual quantiles of training scaled by today's volatility; with
-    `trainer.num_sanity_val_steps: -1` it is a candidate for the best checkpoint, which training has to beat by 1 %.
+    The model maps raw values to raw quantiles: features, their streaming state and the units are part of it. Untrained,
+    it returns the classical forecast, the empirical quantiles of the training data scaled by the current volatility;
+    with `trainer.num_sanity_val_steps: -1` that is a candidate for the best checkpoint, which training has to beat by
+    1 %.
 
     Args:
-        encoder: Reads the features of a step; any size.
-        horizon: Steps forecast, H.
+        encoder: Encodes the features of a step; any size.
+        horizon: Forecast steps, H.
         chunk_size: New steps per batch, k1.
-        units: `log_return` for prices, `level` for what can be zero or negative.
+        units: `log_return` for prices, `level` for series that may be zero or negative.
         quantiles: Levels, ascending, 0.5 in the middle.
-        warm_up: Steps of a series before its volatility is trusted; earlier ones are not forecast from.
-        num_bumps: Smooth functions of the horizon that correct the classical forecast.
-        dropout: On the encoder's output.
-        optimizer: Makes the optimizer.
-        scheduler: Makes the learning-rate scheduler, see `BaseModule`.
+        warm_up: Steps of a series before its volatility is used; no forecasts are made from earlier steps.
+        num_bumps: Bump functions of the horizon that correct the classical forecast.
+        dropout: Dropout of the encoder's output.
+        optimizer: Optimizer factory.
+        scheduler: Scheduler factory, see `BaseModule`.
     """
 
     has_base: Tensor
     exporter = "lightning_app.packaging.export.families.trajectory:TrajectoryExporter"
-    # On prices, whose mean cannot be forecast, the best of many validations wins by luck rather than skill.
+    # The mean of price changes is unpredictable, so the best of many validations may be the best by chance.
     untrained_margin = 0.01
 
     def __init__(
@@ -78,7 +79,7 @@ class TrajectoryForecaster(EncoderModule):
 
     @override
     def setup(self, stage: str) -> None:
-        """Before the first fit: the usual volatility and the usual quantiles, from the training part alone."""
+        """Before the first fit: sets typical volatility and empirical quantiles from the training data."""
         data = getattr(self.trainer, "datamodule", None)
         if self.prices.units == "log_return" and not getattr(data, "positive", True):
             raise ValueError(
@@ -94,24 +95,24 @@ class TrajectoryForecaster(EncoderModule):
         series = getattr(data, "training_series", None)
         if series is None:
             raise ValueError(
-                "the model knows no usual quantiles: call model.set_base(series) before a fit without a PanelDataModule"
+                "the model has no empirical quantiles: call model.set_base(series) before fit, or use a PanelDataModule"
             )
         self.set_base([torch.as_tensor(values, dtype=torch.float32) for values in series])
 
     @torch.no_grad()
     def set_base(self, series: Sequence[Tensor]) -> None:
-        """Fits the classical forecast: quantiles over all training origins of all series together.
+        """Fits the classical forecast: empirical quantiles over all training origins of all series.
 
         Args:
-            series: Raw training values of each, (T,); one too short for an origin is left out.
+            series: Raw training values of each series, (T,); series too short for an origin are left out.
 
         Raises:
-            ValueError: None is long enough.
+            ValueError: Every series is too short.
         """
         logs, moves = [], []
         for values in series:
             if len(values) <= self.prices.warm_up + self.horizon:
-                continue  # listed late
+                continue  # shorter than warm-up and horizon
             volatility, _ = stream_features(self.prices, values)
             origins = torch.arange(len(values) - self.horizon)
             origins = origins[volatility[origins] > 0]
@@ -134,7 +135,7 @@ class TrajectoryForecaster(EncoderModule):
         return batch["values"].unsqueeze(-1)
 
     @override
-    def stream_step(self, batch: Batch, state: State) -> tuple[StepOutput, State]:
+    def stream_step(self, batch: Batch, state: RecurrentState) -> tuple[StepOutput, RecurrentState]:
         (hidden, values, volatility, counted), state = self._origins(batch, state)
         future = batch["future"][counted]
         quantiles = self.head(self.dropout(hidden))  # (N, H, Q)
@@ -145,26 +146,28 @@ class TrajectoryForecaster(EncoderModule):
         forecast = self.prices.to_levels(quantiles, values, volatility)
         return StepOutput(loss=loss, predictions=forecast, targets=future, weight=len(targets)), state
 
-    def _origins(self, batch: Batch, state: State) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], State]:
-        """Hidden vector, value and volatility of the N origins that count, and where they are (B, L)."""
+    def _origins(
+        self, batch: Batch, state: RecurrentState
+    ) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], RecurrentState]:
+        """Hidden vector, value and volatility of the N valid origins, and their mask (B, L)."""
         output, state = unroll(self.encoder, self.embed(batch), state, batch["reset"], self.chunk_size)
         hidden, volatility = output[..., :-1], output[..., -1]
         counted = batch["valid"] & (volatility > 0)
         return (hidden[counted], batch["values"][counted], volatility[counted].float(), counted), state
 
     def forward(self, values: Tensor) -> Tensor:
-        """Quantiles of what follows a history.
+        """Forecasts the continuation of histories.
 
         Args:
-            values: Raw values (B, L), more than `warm_up` of them.
+            values: Raw values (B, L), L > `warm_up`.
 
         Returns:
-            (B, H, Q) in raw units.
+            Quantiles (B, H, Q) in raw units.
         """
         length = values.shape[1]
         if length <= self.prices.warm_up:
             raise ValueError(f"values: {length} steps given, more than warm_up {self.prices.warm_up} are needed")
-        # Whole chunks at the end: an encoder that works chunk by chunk sees as much as it can of what counts.
+        # Whole chunks at the end: a chunkwise encoder then uses as much of the recent history as possible.
         sizes = [length % self.chunk_size] * bool(length % self.chunk_size)
         sizes += [self.chunk_size] * (length // self.chunk_size)
         state = self.initial_state(len(values))
@@ -175,7 +178,7 @@ class TrajectoryForecaster(EncoderModule):
 
     @override
     def predict_step(self, batch: Batch, batch_idx: int) -> Batch:
-        """Forecast and classical forecast (N, H, Q) at the origins that count, their rows (N,) and levels (N, Q)."""
+        """Forecast and classical forecast (N, H, Q) at the valid origins, their rows (N,) and levels (N, Q)."""
         (hidden, values, volatility, counted), self._evaluated = self._origins(batch, self.state_for(batch))
         base = self.head.base.expand(len(values), -1, -1)
         return {

@@ -1,4 +1,4 @@
-"""The Tiny Recursive Model: one small network, applied again and again to an answer and a latent."""
+"""TinyRecursiveModel (TRM): one small network that refines an answer and a latent recursively."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from models.recurrent.encoder import Encoder
 from models.recurrent.recursive_block import AttentionMixing, LengthMixing, RecursiveBlock, lecun_linear
-from models.recurrent.state import State
+from models.recurrent.state import RecurrentState
 
 Mixing = Literal["attention", "causal_attention", "length"]
 
@@ -18,24 +18,23 @@ class TinyRecursiveModel(Encoder):
     """Improves an answer by recursion (Jolicoeur-Martineau, "Less is More: Recursive Reasoning with Tiny Networks").
 
     One recursion updates the latent `num_latent_updates` times from the question, the answer and itself, then the
-    answer from the latent; both updates are the same network. Of the recursions of a supervision step only the last
-    is differentiated, and what a step leaves is where the next one starts.
+    answer from the latent, with the same network. Only the last recursion of a supervision step is differentiated; the
+    next step starts from its detached result.
 
-    For a puzzle, `refine` is called again and again on one question. As an encoder of streams each chunk is one
-    supervision step, and every position of a chunk starts from the answer and the latent that the last position of
-    the chunk before it ended with.
+    For a puzzle, `refine` is called repeatedly on one question. As an encoder of streams each chunk is one supervision
+    step, and every position of a chunk starts from the final answer and latent of the previous chunk's last position.
 
     Args:
         input_size: Features of an input step, D.
         hidden_size: Features of answer and latent, E.
-        mixing: How steps see each other: `attention`, `causal_attention` (streams need it), or `length`, a network
-            over the `seq_len` steps, which is faster and better on short grids.
-        seq_len: Steps of every sequence, needed by `length` only.
+        mixing: How steps exchange information: `attention`, `causal_attention` (required for streams), or `length`, an
+            MLP over the `seq_len` steps, which is faster and more accurate on small grids.
+        seq_len: Length of every sequence, required by `length` only.
         num_layers: Blocks of the network.
         num_latent_updates: Updates of the latent per recursion, n.
         num_recursions: Recursions per supervision step, T.
         num_heads: Attention heads.
-        expansion: Width of the feed-forward networks, over the features.
+        expansion: Width of the feed-forward networks relative to the features.
     """
 
     initial_answer: Tensor
@@ -82,24 +81,24 @@ class TinyRecursiveModel(Encoder):
             )
             for _ in range(num_layers)
         )
-        # Fixed, not learned: from the second recursion on, no gradient reaches where a step started.
+        # Buffers, not parameters: from the second recursion on, no gradient reaches the initial values.
         for name in ("initial_answer", "initial_latent"):
             self.register_buffer(name, nn.init.trunc_normal_(torch.empty(hidden_size)))
 
     def refine(
         self, question: Tensor, answer: Tensor, latent: Tensor, mask: Tensor | None = None, *, num_steps: int = 1
     ) -> tuple[Tensor, Tensor]:
-        """Supervision steps, one after another.
+        """Runs supervision steps in sequence.
 
         Args:
             question: (B, L, D).
             answer: (B, L, E).
             latent: (B, L, E).
-            mask: bool (B, L, L), the steps that each step sees; None is as `mixing` says.
-            num_steps: How many.
+            mask: bool (B, L, L), True where a step may attend; None follows `mixing`.
+            num_steps: Number of supervision steps.
 
         Returns:
-            answer: (B, L, E), its graph that of the last recursion.
+            answer: (B, L, E), attached to the graph of the last recursion.
             latent: (B, L, E), likewise.
         """
         question = self.projection(question).transpose(0, 1).contiguous()  # (L, B, E)
@@ -112,7 +111,7 @@ class TinyRecursiveModel(Encoder):
             with torch.no_grad():
                 for _ in range(num_recursions - 1):
                     answer, latent = self._recurse(question, answer, latent, mask)
-            # Autocast would hand the weights that it converted in here, without a graph, to the last recursion.
+            # Autocast's cache would pass weights cast here under no_grad to the last recursion, without a graph.
             torch.clear_autocast_cache()
         answer, latent = self._recurse(question, answer, latent, mask)
         return answer.transpose(0, 1), latent.transpose(0, 1)
@@ -126,7 +125,7 @@ class TinyRecursiveModel(Encoder):
     def _recurse_in_a_scan(
         self, question: Tensor, answer: Tensor, latent: Tensor, mask: Tensor | None, num_recursions: int
     ) -> tuple[Tensor, Tensor]:
-        """All recursions as one loop of the graph: unrolled, a puzzle's 336 updates would take an hour to export."""
+        """All recursions as one loop operator: unrolled, the 336 updates of a puzzle would take an hour to export."""
         turn = [False] * self.num_latent_updates + [True]
         is_answer = torch.tensor(turn * num_recursions)
 
@@ -144,23 +143,23 @@ class TinyRecursiveModel(Encoder):
         return steps
 
     @override
-    def initial_state(self, num_lanes: int) -> State:
-        """(answer, latent), each (B, E)."""
+    def initial_state(self, num_lanes: int) -> RecurrentState:
+        """Answer and latent, each (B, E)."""
         return self.initial_answer.expand(num_lanes, -1), self.initial_latent.expand(num_lanes, -1)
 
     @override
-    def encode(self, chunk: Tensor, state: State) -> tuple[Tensor, State]:
+    def encode(self, chunk: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         self._check_causal()
         answer, latent = spread(state, chunk.shape[1])
         answer, latent = self.refine(chunk, answer, latent)
         return answer, (answer[:, -1], latent[:, -1])
 
     @override
-    def encode_documents(self, chunk: Tensor, state: State, reset: Tensor) -> tuple[Tensor, State]:
-        """As of `Encoder`, without cutting the chunk: a cut would change what the other lanes' steps see."""
+    def encode_documents(self, chunk: Tensor, state: RecurrentState, reset: Tensor) -> tuple[Tensor, RecurrentState]:
+        """As in `Encoder`, without splitting the chunk: a split would change what other lanes' steps attend to."""
         self._check_causal()
         length = chunk.shape[1]
-        document = reset.cumsum(dim=1)  # (B, L), 0 is the one carried in
+        document = reset.cumsum(dim=1)  # (B, L), 0 is the document that began in an earlier chunk
         continued = (document == 0).unsqueeze(-1)
         fresh = spread(self.initial_state(len(chunk)), length)
         answer, latent = (
@@ -178,7 +177,7 @@ class TinyRecursiveModel(Encoder):
 
 
 def spread(state: tuple[Tensor, Tensor], length: int) -> tuple[Tensor, Tensor]:
-    """Answer and latent of each lane (B, E) as start values of every step, (B, L, E)."""
+    """Broadcasts answer and latent of each lane (B, E) to initial values of every step, (B, L, E)."""
     answer, latent = (tensor.unsqueeze(1).expand(-1, length, -1) for tensor in state)
     return answer, latent
 

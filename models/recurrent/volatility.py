@@ -1,4 +1,4 @@
-"""What a price series looked like up to now, computed as it streams by."""
+"""Streaming features of a price series: volatility, returns and moving averages of the past."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from models.recurrent.encoder import Encoder
-from models.recurrent.state import State
+from models.recurrent.state import RecurrentState
 
 Units = Literal["log_return", "level"]
 
 _VOLATILITY_DECAYS = (0.97, 0.9, 0.99)
-"""The first is the unit of everything (RiskMetrics, 1996, for monthly horizons)."""
+"""Decay factors of the volatilities; that of the first (RiskMetrics, 1996, monthly horizons) scales all features."""
 _SPANS = (5, 21, 63, 252)
 _MAX_DEVIATION = 8.0
 _LEAST_SHARE = 1e-3
@@ -22,12 +22,12 @@ _NOT_YET = -20.0
 
 @dataclass(frozen=True)
 class PriceState:
-    """Sums over the past of a series that fade out; nothing else of the past is needed.
+    """Exponentially decaying sums over the past of a series, the complete state of its features.
 
     Attributes:
         last: Last value (B, 1).
-        sums: Faded sums of steps, of squared steps and of ones, (B, F).
-        count: Values seen of the document (B, 1).
+        sums: Decaying sums of steps, of squared steps and of ones, (B, F).
+        count: Number of values of the document so far (B, 1).
     """
 
     last: Tensor
@@ -36,16 +36,16 @@ class PriceState:
 
 
 class StreamedPrices(Encoder):
-    """Puts an encoder behind causal features of a raw price or level series, in units of its own volatility.
+    """Wraps an encoder: causal features of a raw price or level series, scaled by the series' volatility.
 
-    A step is a log return (`log_return`) or a difference (`level`); volatility is the root of an exponentially
-    weighted mean of squared steps. Features: the last step, how far the value lies from its moving averages, and
-    how volatility changes, all in units that make series of any size comparable.
+    A step is a log return (`log_return`) or a difference (`level`); volatility is the root of an exponentially weighted
+    mean of squared steps. Features: the last step, the value's deviation from its moving averages, and changes of the
+    volatility, all scale-free so that series of any size compare.
 
     Args:
-        encoder: Reads the features.
-        units: What a step is; `log_return` needs positive values.
-        warm_up: Steps seen before the volatility is trusted.
+        encoder: Encodes the features.
+        units: Definition of a step; `log_return` needs positive values.
+        warm_up: Steps before the volatility is used.
     """
 
     decays: Tensor
@@ -71,49 +71,49 @@ class StreamedPrices(Encoder):
         self.projection = nn.Linear(1 + len(_SPANS) + len(_VOLATILITY_DECAYS), encoder.input_size)
 
     @override
-    def initial_state(self, num_lanes: int) -> State:
+    def initial_state(self, num_lanes: int) -> RecurrentState:
         zeros = self.usual_log_volatility.new_zeros(num_lanes, 1)
         sums = zeros.expand(num_lanes, len(self.decays))
         return PriceState(last=zeros, sums=sums, count=zeros), self.encoder.initial_state(num_lanes)
 
     @override
-    def encode(self, chunk: Tensor, state: State) -> tuple[Tensor, State]:
+    def encode(self, chunk: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         prices, inner = state
         volatility, features, prices = self._features(chunk, prices, torch.zeros_like(chunk[..., 0], dtype=torch.bool))
         output, inner = self.encoder.encode(self.projection(features), inner)
         return torch.cat([output, volatility], dim=-1), (prices, inner)
 
     @override
-    def encode_documents(self, chunk: Tensor, state: State, reset: Tensor) -> tuple[Tensor, State]:
-        """As of `Encoder`; the last output feature is the volatility, 0 until it can be trusted."""
+    def encode_documents(self, chunk: Tensor, state: RecurrentState, reset: Tensor) -> tuple[Tensor, RecurrentState]:
+        """As in `Encoder`; the last output feature is the volatility, 0 during the warm-up."""
         prices, inner = state
         volatility, features, prices = self._features(chunk, prices, reset)
         output, inner = self.encoder.encode_documents(self.projection(features), inner, reset)
         return torch.cat([output, volatility], dim=-1), (prices, inner)
 
     def _features(self, chunk: Tensor, state: PriceState, reset: Tensor) -> tuple[Tensor, Tensor, PriceState]:
-        with torch.autocast(chunk.device.type, enabled=False):  # bfloat16 cannot count to 300
+        with torch.autocast(chunk.device.type, enabled=False):  # bfloat16 integers are exact only up to 256
             return self.features(chunk, state, reset)
 
     def features(self, chunk: Tensor, state: PriceState, reset: Tensor) -> tuple[Tensor, Tensor, PriceState]:
-        """Volatility and features of each step from the steps before it in its document.
+        """Volatility and features of each step, from the steps up to it in its document.
 
         Args:
             chunk: Raw values (B, L, 1).
-            state: Of the chunk before.
+            state: RecurrentState after the previous chunk.
             reset: bool (B, L).
 
         Returns:
             volatility: (B, L, 1), 0 in the warm-up.
             features: (B, L, F).
-            state: After the last step.
+            state: RecurrentState after the last step.
         """
         values = chunk.float()
         before = torch.cat([state.last.unsqueeze(1), values[:, :-1]], dim=1)
         first = reset | ((state.count == 0) & (torch.arange(values.shape[1], device=values.device) == 0))
-        before = torch.where(first.unsqueeze(-1), values, before)  # the first step of a document is none
+        before = torch.where(first.unsqueeze(-1), values, before)  # the first value of a document has no step
         if self.units == "log_return":
-            tiny = torch.finfo(values.dtype).tiny  # what is no price is not streamed; this keeps a mistake finite
+            tiny = torch.finfo(values.dtype).tiny  # data modules refuse non-positive prices; this keeps an error finite
             steps = (values.clamp_min(tiny) / before.clamp_min(tiny)).log()
         else:
             steps = values - before
@@ -130,7 +130,7 @@ class StreamedPrices(Encoder):
         sums = faded_sums(inputs, self.decays, state.sums, first)
         count = faded_sums(torch.ones_like(moved), self.decays.new_ones(1), state.count, reset)
         deviations, squares, weights = sums.split([num_means, num_volatilities, num_volatilities], dim=-1)
-        # A series that stands still for long has no unit: a share of the usual one keeps the features finite.
+        # Volatility is zero for a constant series: a fraction of the typical one keeps the features finite.
         least = (2 * self.usual_log_volatility).exp() * _LEAST_SHARE**2
         volatilities = (squares / weights.clamp_min(1.0)).clamp_min(least).sqrt()
         unit = volatilities[..., :1]
@@ -150,7 +150,7 @@ class StreamedPrices(Encoder):
         return volatility, torch.where(trusted, features, 0.0), after
 
     def to_levels(self, quantiles: Tensor, values: Tensor, volatility: Tensor) -> Tensor:
-        """Quantiles of the head, in volatilities times the root of the horizon, to raw units.
+        """Converts quantiles of the head, in volatilities times the root of the horizon, to raw units.
 
         Args:
             quantiles: (N, H, Q).
@@ -162,7 +162,7 @@ class StreamedPrices(Encoder):
         return origin * moves.exp() if self.units == "log_return" else origin + moves
 
     def to_units(self, future: Tensor, values: Tensor, volatility: Tensor) -> Tensor:
-        """Raw future values (N, H) to volatilities times the root of the horizon; the inverse of `to_levels`."""
+        """Converts raw future values (N, H) to volatilities times the root of the horizon; inverse of `to_levels`."""
         origin = values[:, None]
         moves = (future / origin).log() if self.units == "log_return" else future - origin
         return moves / self._spread(volatility, future.shape[1])
@@ -172,7 +172,7 @@ class StreamedPrices(Encoder):
 
 
 def faded_sums(inputs: Tensor, decays: Tensor, carried: Tensor, reset: Tensor) -> Tensor:
-    """y_t = decay * y_{t-1} + x_t for all steps at once; a reset forgets y_{t-1}.
+    """y_t = decay * y_{t-1} + x_t for all steps at once; a reset sets y_{t-1} to zero.
 
     Args:
         inputs: x (B, L, F).
@@ -181,7 +181,7 @@ def faded_sums(inputs: Tensor, decays: Tensor, carried: Tensor, reset: Tensor) -
         reset: bool (B, L).
 
     Returns:
-        (B, L, F).
+        y (B, L, F).
     """
     length = inputs.shape[1]
     document = reset.cumsum(dim=1)  # (B, L)
@@ -196,10 +196,10 @@ def faded_sums(inputs: Tensor, decays: Tensor, carried: Tensor, reset: Tensor) -
 
 @torch.no_grad()
 def stream_features(prices: StreamedPrices, series: Tensor, *, chunk_size: int = 256) -> tuple[Tensor, Tensor]:
-    """Volatility and features of one whole series, read chunk by chunk.
+    """Volatility and features of one whole series, computed chunk by chunk.
 
     Args:
-        prices: The features.
+        prices: Computes the features.
         series: Raw values (T,).
         chunk_size: Steps at a time.
 

@@ -1,4 +1,4 @@
-"""A transformer over patches of a window, with covariates and quantiles.
+"""PatchTransformer: a transformer over patches of a window, with covariates and quantiles.
 
 Shapes: B windows, C channels, L look-back, H horizon, P past and K known-future covariates, S static ones,
 T patches, N = B * C, D hidden size, Q quantiles.
@@ -16,26 +16,26 @@ from models.layers import NarrowEncoderLayer, ReversibleNorm
 class PatchTransformer(nn.Module):
     """PatchTST (Nie et al., ICLR 2023) in pre-norm form, with past, known-future and static covariates.
 
-    The window of each channel is cut into overlapping patches; a patch is embedded together with the covariates of
-    its own rows, the static covariates shift every token of their channel, and the known future reaches the head
-    through an embedding of the horizon. Without covariates it is the plain channel-independent PatchTST.
+    The window of each channel is split into overlapping patches. A patch is embedded together with the covariates of
+    its rows; static covariates are added to every token of their channel; the known future enters the head through an
+    embedding of the horizon. Without covariates it is the plain channel-independent PatchTST.
 
     Args:
-        look_back: Rows seen, L.
-        horizon: Rows forecast, H.
+        look_back: Input rows, L.
+        horizon: Forecast rows, H.
         num_past_covariates: P.
         num_future_covariates: K.
         num_static_covariates: S.
-        quantiles: Levels to forecast; None forecasts one value per step. Levels never cross, by construction.
+        quantiles: Levels to forecast; None for point forecasts. Quantiles never cross, by construction.
         patch_size: Rows of a patch.
         stride: Rows from one patch to the next.
         hidden_size: Width D.
         feed_forward_size: Width of the feed-forward networks.
         num_layers: Blocks.
         num_heads: Attention heads.
-        attention_size: Width of all heads together; None takes that of the tokens. A pruned network has less.
+        attention_size: Width of all heads together; None for D. Smaller in a pruned network.
         dropout: Dropout in the blocks, after the embedding and before the head.
-        norm: What each window is freed of, see `ReversibleNorm`.
+        norm: Normalisation of each window.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class PatchTransformer(nn.Module):
         self.future_head = _linear_if(num_future_covariates * horizon, horizon * num_outputs)
         for head in (self.head, self.future_head):
             for parameter in () if head is None else head.parameters():
-                nn.init.zeros_(parameter)  # the first forecast is the window's level
+                nn.init.zeros_(parameter)  # the initial forecast is the window's level
 
     def forward(
         self,
@@ -103,13 +103,13 @@ class PatchTransformer(nn.Module):
         future_covariates: Tensor | None = None,
         static_covariates: Tensor | None = None,
     ) -> Tensor:
-        """Forecasts a window.
+        """Forecasts the horizon after each window.
 
         Args:
             past: (B, L, C).
-            past_covariates: (B, L, P), needed if P > 0.
-            future_covariates: (B, L + H, K), needed if K > 0.
-            static_covariates: (B, C, S), needed if S > 0.
+            past_covariates: (B, L, P), required if P > 0.
+            future_covariates: (B, L + H, K), required if K > 0.
+            static_covariates: (B, C, S), required if S > 0.
 
         Returns:
             (B, H, C), or (B, H, C, Q) with quantiles.
@@ -141,7 +141,7 @@ class PatchTransformer(nn.Module):
 
 
 def _ascending(raw: Tensor) -> Tensor:
-    """The middle level, and positive steps away from it: (..., Q) that never crosses."""
+    """Non-crossing quantiles (..., Q): the middle level plus and minus positive increments."""
     middle = raw.shape[-1] // 2
     center = raw[..., middle : middle + 1]
     below = F.softplus(raw[..., :middle]).flip(-1).cumsum(dim=-1).flip(-1)

@@ -1,4 +1,4 @@
-"""A transformer over the phases of one season.
+"""PhaseTransformer: a transformer over the phases of one season.
 
 Shapes: B windows, C channels, L look-back, H horizon, P phases of a period, N = B * C, D hidden size.
 """
@@ -17,8 +17,8 @@ class PhaseBlock(nn.Module):
         num_heads: Attention heads.
         num_routers: Routers of the attention.
         dropout: Dropout of both branches and inside the feed-forward network.
-        feed_forward_size: Width of the feed-forward network; None takes 4 D.
-        attention_size: Width of all heads together; None takes D.
+        feed_forward_size: Width of the feed-forward network; None for 4 D.
+        attention_size: Width of all heads together; None for D.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class PhaseBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Mixes tokens (N, P, D) into (N, P, D)."""
+        """Mixes tokens (N, P, D) -> (N, P, D)."""
         tokens = tokens + self.dropout(self.attention(self.attention_norm(tokens)))
         return tokens + self.dropout(self.feed_forward(self.feed_forward_norm(tokens)))
 
@@ -55,22 +55,22 @@ class PhaseBlock(nn.Module):
 class PhaseTransformer(nn.Module):
     """Phase-token transformer: a linear seasonal forecast, corrected by attention across the phases.
 
-    A token is one phase of the period (an hour of the day, say) and carries the values of that phase over the last
-    L / P periods. A linear map from past to coming periods, shared by all phases, is the seasonal skip; the
-    transformer starts at zero beside it. Each channel is forecast by itself with shared weights, so the number of
+    A token is one phase of the period (e.g. an hour of the day) with the values of that phase in the last L / P
+    periods. A linear map from past to future periods, shared by all phases, is the seasonal skip connection; the
+    transformer's correction starts at zero. Channels are forecast independently with shared weights, so the number of
     parameters does not depend on C. After PhaseFormer (2025) and SparseTSF (Lin et al., ICML 2024).
 
     Args:
-        look_back: Rows seen, L; at least one period. What exceeds a whole number of periods is not used.
-        horizon: Rows forecast, H.
+        look_back: Input rows, L; at least one period. Only the last whole periods are used.
+        horizon: Forecast rows, H.
         period: Rows of one season, P.
         hidden_size: Width D.
         num_layers: Blocks.
         num_heads: Attention heads.
         num_routers: Routers of the attention.
         dropout: Dropout in the blocks.
-        feed_forward_size: Width of the feed-forward networks; None takes 4 D.
-        attention_size: Width of all heads together; None takes D. A pruned network has less of both.
+        feed_forward_size: Width of the feed-forward networks; None for 4 D.
+        attention_size: Width of all heads together; None for D. Both are smaller in a pruned network.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ data:
   class_path: datamodules.graph.NodeDataModule
   init_args:
     graph: datamodules.graph.DigitsGraph
-    split: {class_path: datamodules.graph.ShareSplit, init_args: {train: 0.1, val: 0.1}}
+    split: {class_path: datamodules.graph.RandomNodeSplit, init_args: {train: 0.1, val: 0.1}}
 """
 SAMPLED = ("--data.fan_out", "[4, 3]", "--data.batch_size", "32")
 WHOLE = ("--data.steps_per_epoch", "5")
@@ -146,7 +146,7 @@ data:
         nodes: {author: {path: authors.parquet}, paper: {path: papers.parquet, label: label}}
         edges: [{path: wrote.parquet, source_type: author, relation: wrote, target_type: paper}]
         target_type: paper
-    split: datamodules.graph.ShareSplit
+    split: datamodules.graph.RandomNodeSplit
     fan_out: [5, 5]
     batch_size: 32
 """

@@ -192,7 +192,7 @@ def test_one_protocol_of_two_data_sets_or_splits_is_refused(
         (["StratifiedFolds"], ["--splits", "11"], "data.split.index: 10 given"),
         (["StratifiedFolds"], ["--splits", "-1"], "splits: -1 given"),
         (["StratifiedFolds"], ["--splits", "2", "--seeds", "1"], "not allowed with argument"),
-        (["GraphShareSplit"], ["--splits", "2"], "index"),
+        (["RandomGraphSplit"], ["--splits", "2"], "index"),
     ],
 )
 def test_what_cannot_stand_in_one_table_is_refused_before_training(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 
-from datamodules.graph import DigitsGraph, HardNegatives, KarateClub, LinkDataModule, LinkShares
+from datamodules.graph import DigitsGraph, HardNegatives, KarateClub, LinkDataModule, RandomLinkSplit
 from lightning_app.__main__ import main
 from lightning_app.cli import run
 from models.graph import GCN, GraphSAGE, InnerProductDecoder, LinkPredictor, LinkRanker
@@ -32,7 +32,7 @@ data:
   class_path: datamodules.graph.LinkDataModule
   init_args:
     graph: datamodules.graph.KarateClub
-    split: {class_path: datamodules.graph.LinkShares, init_args: {val: 0.1, test: 0.1, seed: null}}
+    split: {class_path: datamodules.graph.RandomLinkSplit, init_args: {val: 0.1, test: 0.1, seed: null}}
     steps_per_epoch: 4
 """
 SAMPLED = ("--data.fan_out=[4,3]", "--data.batch_size=16")
@@ -66,13 +66,13 @@ def test_links_are_fitted_tested_and_predicted(
     assert "link_80_10_10_auc" in report
     links = pl.read_parquet(folder / "predictions.parquet")
     assert links.columns == ["source", "target", "probability", "logit"]
-    expected = LinkShares(val=0.1, test=0.1, seed=3).split(KarateClub().read()).test.positive
+    expected = RandomLinkSplit(val=0.1, test=0.1, seed=3).split(KarateClub().read()).test.positive
     assert links.select("source", "target").to_numpy().T.tolist() == expected.tolist()
 
 
 def test_links_are_ranked_among_hard_negatives(link_args: Callable[..., list[str]], tmp_path: Path) -> None:
     config = (tmp_path / "links.yaml").read_text().replace("LinkPredictor", "LinkRanker")
-    config = config.replace("LinkShares, init_args: {", "HardNegatives, init_args: {per_positive: 8, ")
+    config = config.replace("RandomLinkSplit, init_args: {", "HardNegatives, init_args: {per_positive: 8, ")
     (tmp_path / "links.yaml").write_text(config)
     assert main(link_args()) == 0
     assert main(["test", "--ckpt_path", checkpoint(tmp_path)]) == 0
@@ -135,7 +135,7 @@ def test_a_fit_on_links_that_is_cut_resumes_to_the_same_bits(
 
 
 def sampled(**options: Any) -> LinkDataModule:
-    split = LinkShares(seed=1)
+    split = RandomLinkSplit(seed=1)
     return LinkDataModule(graph=DigitsGraph(), split=split, fan_out=[5, 5], batch_size=64, **options)
 
 
@@ -167,7 +167,10 @@ def test_sampled_batches_are_the_same_with_workers() -> None:
 def test_whole_neighbourhoods_score_as_the_whole_graph(encoder: type[GCN], fan_out: list[int]) -> None:
     torch.manual_seed(0)
     nodes = encoder(num_features=64, hidden_size=8, output_size=4)
-    for split, of in ((LinkShares(), LinkPredictor), (HardNegatives(val=0.01, test=0.01, per_positive=4), LinkRanker)):
+    for split, of in (
+        (RandomLinkSplit(), LinkPredictor),
+        (HardNegatives(val=0.01, test=0.01, per_positive=4), LinkRanker),
+    ):
         whole, around = (
             LinkDataModule(graph=DigitsGraph(), split=split, fan_out=[2], batch_size=64, eval_fan_out=eval_fan_out)
             for eval_fan_out in (None, fan_out)
@@ -187,12 +190,12 @@ def test_whole_neighbourhoods_score_as_the_whole_graph(encoder: type[GCN], fan_o
 
 def test_sampling_in_evaluation_alone_is_refused() -> None:
     with pytest.raises(ValueError, match=r"data.eval_fan_out: \[5\] given without fan_out"):
-        LinkDataModule(graph=KarateClub(), split=LinkShares(), eval_fan_out=[5])
+        LinkDataModule(graph=KarateClub(), split=RandomLinkSplit(), eval_fan_out=[5])
 
 
 def test_pairs_scored_in_parts_are_scored_alike() -> None:
     whole, parts = (
-        LinkDataModule(graph=KarateClub(), split=LinkShares(val=0.1, test=0.2), eval_batch_size=size)
+        LinkDataModule(graph=KarateClub(), split=RandomLinkSplit(val=0.1, test=0.2), eval_batch_size=size)
         for size in (None, 4)
     )
     torch.manual_seed(0)

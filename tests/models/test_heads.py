@@ -12,7 +12,7 @@ def head(**options: object) -> TrajectoryHead:
     return TrajectoryHead(**{"hidden_size": 4, "horizon": 7, "quantiles": LEVELS, **options})  # type: ignore[arg-type]
 
 
-def test_the_untrained_head_gives_the_usual_quantiles() -> None:
+def test_the_untrained_head_gives_the_empirical_quantiles() -> None:
     base = torch.randn(7, 5).sort(dim=-1).values
     untrained = head()
     untrained.set_base(base)

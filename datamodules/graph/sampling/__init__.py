@@ -1,1 +1,1 @@
-"""Sampling: neighbourhoods and links of large graphs as batches."""
+"""Sampling of neighbourhoods and links of large graphs."""

@@ -1,4 +1,4 @@
-"""Samplers whose every draw follows from a key."""
+"""KeyedSampler: samplers whose randomness is a function of a key."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -14,30 +14,30 @@ Key = int | Sequence[int]
 
 
 class KeyedSampler(BaseSampler):
-    """A sampler that draws from a generator of its own.
+    """A sampler with a separate random generator.
 
-    `reseed(key)` before a call makes the call a function of its arguments and the key. Without it, calls go on in one
-    stream. Workers of a loader start out as copies of one sampler and would all draw the same: the first call in a
-    worker joins the worker's seed, which the loader draws anew in each epoch, to the key.
+    `reseed(key)` before a call makes the call a function of its arguments and the key. Without it, calls continue one
+    random stream. Loader workers start as copies of one sampler and would all sample the same: the first call in a
+    worker adds the worker's seed, which the loader draws anew in each epoch, to the key.
     """
 
     @abstractmethod
     def reseed(self, key: Key) -> None:
-        """Starts the stream of `key`: one or several integers >= 0, such as seed, epoch, batch and rank."""
+        """Restarts the random stream with `key`: one or several integers >= 0, such as seed, epoch, batch and rank."""
 
     @abstractmethod
     def with_fan_out(self, fan_out: FanOut) -> Self:
-        """A sampler of the same graph with another fan-out, which shares what was sorted; its stream starts anew."""
+        """A sampler of the same graph with another fan-out; shares the sorted edges, and restarts the stream."""
 
 
 class KeyedStream:
-    """The stream of random numbers of a `KeyedSampler`.
+    """Random stream of a `KeyedSampler`.
 
     Args:
         key: See `KeyedSampler.reseed`.
 
     Attributes:
-        key: The key that the stream last started from.
+        key: The key of the current stream.
 
     Raises:
         ValueError: The key is empty or negative.
@@ -55,7 +55,7 @@ class KeyedStream:
         self._worker_seed = _worker_seed()
 
     def generator(self) -> np.random.Generator:
-        """The generator to draw from now, in this process."""
+        """The generator of this process."""
         if self._worker_seed != (worker_seed := _worker_seed()):
             assert worker_seed is not None
             self._generator = np.random.default_rng([*self.key, worker_seed])

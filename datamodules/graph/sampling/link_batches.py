@@ -1,4 +1,4 @@
-"""Links as batches: pairs of a whole graph, or links with a sample of what is around them."""
+"""Batches of links: pairs on a whole graph, or links with their sampled neighbourhoods."""
 
 import copy
 
@@ -14,11 +14,11 @@ from datamodules.graph.sampling.neighborhoods import Drawn, part
 from datamodules.graph.sampling.whole_graph import WholeGraph
 from datamodules.graph.splits.non_edges import NonEdges
 
-_NEGATIVES = 3  # a stream of their own, beside that of the neighbours
+_NEGATIVES = 3  # separates the random stream of negatives from that of neighbours
 
 
 class WholeGraphPairs(WholeGraph):
-    """Pairs to score on one graph, all at once or some at a time.
+    """Pairs to score on one graph, all at once or in batches.
 
     Args:
         batch: All pairs, see `LinkDataModule`.
@@ -34,12 +34,12 @@ class WholeGraphPairs(WholeGraph):
         return int(self.batch.edge_label_index.shape[1])
 
     def __getitems__(self, indices: np.ndarray) -> Data:
-        """The graph with the pairs at these places."""
+        """The graph with the pairs at these indices."""
         if len(indices) == len(self):
             return self.batch
         places = torch.from_numpy(indices)
         some = copy.copy(self.batch)
-        some.whole_graph = False  # this object does not come again
+        some.whole_graph = False  # a new object per batch, not worth caching
         some.edge_label_index, some.edge_label = some.edge_label_index[:, places], some.edge_label[places]
         if "negative_index" in some:
             some.negative_index = some.negative_index[:, places]
@@ -47,11 +47,11 @@ class WholeGraphPairs(WholeGraph):
 
 
 class SampledPairs(WholeGraphPairs):
-    """Pairs to score, some at a time, each with what is sampled around its nodes.
+    """Batches of pairs to score, with the sampled neighbourhoods of their nodes.
 
     Args:
         batch: All pairs on the whole graph.
-        sampler: Draws neighbours; a batch's follow from the place of its first pair.
+        sampler: Neighbour sampler; seeded per batch with the index of its first pair.
     """
 
     def __init__(self, batch: Data, *, sampler: KeyedSampler) -> None:
@@ -60,7 +60,7 @@ class SampledPairs(WholeGraphPairs):
 
     @override
     def __getitems__(self, indices: np.ndarray) -> Data:
-        """Pairs and the nodes around them; `edge_label_index` and `negative_index` count the batch's own nodes."""
+        """Pairs and their neighbourhoods; `edge_label_index` and `negative_index` are local to the batch."""
         whole = super().__getitems__(indices)
         pairs = [whole[name] for name in ("edge_label_index", "negative_index") if name in whole]
         seeds, places = torch.cat([pair.flatten(1) for pair in pairs], dim=1).unique(return_inverse=True)
@@ -74,17 +74,17 @@ class SampledPairs(WholeGraphPairs):
 
 
 class SampledLinks:
-    """Links, as many negatives drawn for each batch, and what the nodes of both can see within some hops.
+    """Links, the same number of negatives sampled per batch, and the neighbourhoods of both.
 
-    A batch's own links are taken out of its message edges, in both directions: a link that messages went along would
-    give itself away, and in a small neighbourhood more so than among all edges. They count towards the fan-out before
-    they are taken out.
+    A batch's links are removed from its message edges, in both directions: a link that is also a message edge is easy
+    to recognise, in a small neighbourhood more so than among all edges. They count towards the fan-out before they are
+    removed.
 
     Args:
-        graph: `x` float32 (N, F), message edges `edge_index` int64 (2, E), `y`, maybe `edge_weight` float32 (E,).
+        graph: `x` float32 (N, F), message edges `edge_index` int64 (2, E), `y`, optionally `edge_weight` float32 (E,).
         links: int64 (2, P), links among the message edges.
-        non_edges: What negatives are drawn from.
-        sampler: Draws neighbours.
+        non_edges: Pairs that negatives are sampled from.
+        sampler: Neighbour sampler.
     """
 
     def __init__(self, graph: Data, links: Tensor, non_edges: NonEdges, *, sampler: KeyedSampler) -> None:
@@ -97,10 +97,10 @@ class SampledLinks:
         return self.links.shape[1]
 
     def __getitems__(self, drawn: Drawn) -> Data:
-        """Pairs and the nodes around them; `edge_label_index` counts the batch's own nodes.
+        """Pairs and their neighbourhoods; `edge_label_index` is local to the batch.
 
         Args:
-            drawn: Places of links, and the key to draw negatives and neighbours with.
+            drawn: Indices of links, and the key to sample negatives and neighbours with.
         """
         indices, key = drawn
         links = self.links[:, torch.from_numpy(indices)]

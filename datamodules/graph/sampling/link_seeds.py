@@ -1,4 +1,4 @@
-"""Links as seeds: negatives drawn beside them, and where their ends stand in the sampled subgraph."""
+"""Links as seeds: sampling of negatives, and positions of the links' ends in the sampled subgraph."""
 
 import math
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from datamodules.graph.sampling.neighbor_columns import checked_times
 
 
 class NodePool:
-    """Nodes that negatives are drawn from: all nodes of a type, or those that exist at a time.
+    """Nodes that negatives are sampled from: all nodes of a type, or those that exist at a time.
 
     Args:
         num_nodes: Nodes of the type.
-        node_time: Time from which each node exists, (N,); None where all always do.
+        node_time: Time from which each node exists, (N,); None if all always do.
     """
 
     def __init__(self, num_nodes: int, node_time: Tensor | None = None) -> None:
@@ -30,16 +30,16 @@ class NodePool:
     def draw(
         self, size: int, times: np.ndarray | None, weight: Tensor | None, generator: np.random.Generator
     ) -> np.ndarray:
-        """Draws nodes with replacement, int64 (size,).
+        """Samples nodes with replacement, int64 (size,).
 
         Args:
             size: Number of nodes.
-            times: Time at which each of them must exist, (size,); has no effect on nodes without times.
-            weight: Relative probability of each node, (N,); None for equal ones.
-            generator: Where the randomness comes from.
+            times: Time at which each of them must exist, (size,); ignored for nodes without times.
+            weight: Relative probability of each node, (N,); None for uniform.
+            generator: Source of randomness.
 
         Raises:
-            ValueError: There is no node to draw, or weights do not fit.
+            ValueError: There is no node to sample, or the weights are invalid.
         """
         exist = np.full(size, self.num_nodes)
         if self._times is not None and times is not None:
@@ -63,9 +63,9 @@ class NodePool:
 class LinkSeeds:
     """Ends of positive links, followed by those of negatives.
 
-    Negatives are pairs (binary), or targets for the positives' sources (triplet). They are drawn from all nodes that
-    exist, so a few of them may be links of the graph, as in PyG. Negative j goes with positive j modulo P: it takes
-    its time, and its subgraph's number.
+    Negatives are pairs (binary), or targets for the positives' sources (triplet). As in PyG, they are sampled from all
+    existing nodes, so a few of them may be links of the graph. Negative j belongs to positive j modulo P, whose time
+    and subgraph index it shares.
 
     Attributes:
         source: Sources, int64 (S,).
@@ -74,7 +74,7 @@ class LinkSeeds:
         target_time: Times of the targets, (T,).
         num_positive: Positive links, P.
         label: Labels of all links; None if they have none.
-        triplet: True if only targets are drawn.
+        triplet: Whether only targets are sampled.
     """
 
     source: np.ndarray
@@ -86,12 +86,12 @@ class LinkSeeds:
     triplet: bool
 
     def positions(self, source: np.ndarray, target: np.ndarray) -> tuple[Tensor | None, ...]:
-        """What PyG's loaders read from the metadata between input and time, from local numbers of the ends."""
+        """Metadata that PyG's loaders read between input and time, from the local indices of the ends."""
         count = self.num_positive
         rows, columns = torch.from_numpy(source), torch.from_numpy(target)
         if not self.triplet:
             return torch.stack([rows, columns]), self.label
-        # max: without positives there is nothing to infer the number of negatives from.
+        # max: the number of negatives per positive is undefined without positives.
         negatives = columns[count:].view(max(len(columns) // max(count, 1) - 1, 1), count).T
         return rows, columns[:count], negatives.squeeze(-1).contiguous()
 
@@ -103,14 +103,14 @@ def draw_link_seeds(
     targets: NodePool,
     generator: np.random.Generator,
 ) -> LinkSeeds:
-    """Adds negatives to links.
+    """Samples negatives for links.
 
     Args:
         inputs: Positive links.
-        negatives: How many negatives, and of which kind.
+        negatives: Number and kind of negatives.
         sources: Nodes of the sources' type.
         targets: Nodes of the targets' type.
-        generator: Where the randomness comes from.
+        generator: Source of randomness.
     """
     source, target = (x.to(torch.int64).numpy() for x in (inputs.row, inputs.col))
     time = None if inputs.time is None else inputs.time.numpy()

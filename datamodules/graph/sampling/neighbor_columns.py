@@ -1,4 +1,4 @@
-"""Incoming edges of each node, and draws among them without replacement for many nodes at once."""
+"""NeighborColumns: incoming edges of each node, sampled without replacement for many nodes at once."""
 
 import numpy as np
 import torch
@@ -6,21 +6,21 @@ from torch import Tensor
 
 
 class NeighborColumns:
-    """Edges of one type, sorted by target (compressed sparse columns) and, where they have times, by time.
+    """Edges of one type, sorted by target (compressed sparse columns) and, if they have times, by time.
 
     Args:
         edge_index: Sources and targets, int64 (2, E).
         num_sources: Nodes of the sources' type.
         num_targets: Nodes of the targets' type.
-        edge_time: Time of each edge, (E,) of an integer or floating type; None where edges are timeless.
-        name: What messages call the edges.
+        edge_time: Time of each edge, (E,), integer or floating; None for edges without times.
+        name: Name of the edges for messages.
 
     Attributes:
         source: Source of each sorted edge, int64 (E,).
-        edge: Number of each sorted edge in `edge_index`, int64 (E,).
+        edge: Index of each sorted edge in `edge_index`, int64 (E,).
 
     Raises:
-        ValueError: An edge joins a node that does not exist, or times do not belong to the edges.
+        ValueError: An edge refers to a missing node, or times do not match the edges.
     """
 
     def __init__(
@@ -65,17 +65,17 @@ class NeighborColumns:
         times: np.ndarray | None = None,
         owner: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draws up to `limit` incoming edges of each node, each set of that size with the same probability.
+        """Samples up to `limit` incoming edges of each node, all subsets of that size with equal probability.
 
         Args:
             nodes: Targets, int64 (S,).
-            limit: Edges drawn per node; -1 takes all.
-            generator: Where the randomness comes from.
-            times: Time of each owner, after which edges do not count; needed where edges have times.
+            limit: Edges sampled per node; -1 for all.
+            generator: Source of randomness.
+            times: Time of each owner; later edges are excluded. Required if edges have times.
             owner: Index in `times` for each node, int64 (S,).
 
         Returns:
-            Positions among the sorted edges, and the index in `nodes` of each one's target, ascending; both int64 (K,).
+            Indices among the sorted edges, and the index in `nodes` of each one's target, ascending; both int64 (K,).
         """
         first = self._start.take(nodes)
         degree = self._end(nodes, times, owner) - first
@@ -91,7 +91,7 @@ class NeighborColumns:
         return position, index
 
     def _end(self, nodes: np.ndarray, times: np.ndarray | None, owner: np.ndarray | None) -> np.ndarray:
-        """Where the admissible edges of each node end: they come first, as a node's edges are sorted by time."""
+        """End of each node's admissible edges, which come first, as a node's edges are sorted by time."""
         if self._key is None or self._times is None:
             return self._start.take(nodes + 1)
         assert times is not None
@@ -101,14 +101,14 @@ class NeighborColumns:
 
 
 def draw_subsets(population: np.ndarray, size: int, generator: np.random.Generator) -> np.ndarray:
-    """Draws one subset of each range(population), every one equally likely: Floyd's algorithm, all rows in step.
+    """Samples one subset of each range(population), all equally likely: Floyd's algorithm, vectorised over rows.
 
     Source: Bentley and Floyd, "Programming pearls: a sample of brilliance", CACM 30(9), 1987.
 
     Args:
-        population: Sizes to draw from, each > `size`, int64 (R,).
+        population: Sizes to sample from, each > `size`, int64 (R,).
         size: Elements of each subset.
-        generator: Where the randomness comes from.
+        generator: Source of randomness.
 
     Returns:
         Distinct elements in each column, int64 (size, R).
@@ -126,7 +126,7 @@ def checked_times(time: Tensor, count: int, name: str) -> Tensor:
     """Times on the CPU, (count,).
 
     Raises:
-        ValueError: Another number of times, or NaN among them.
+        ValueError: The number of times differs from `count`, or one is NaN.
     """
     if time.shape != (count,):
         raise ValueError(f"{name}: {tuple(time.shape)} times for {count}; give one time each")

@@ -1,4 +1,4 @@
-"""Neighbour sampler that needs no compiled package, and the choice between it and PyG's compiled one."""
+"""NeighborSampler: neighbour sampling without compiled packages; uses PyG's compiled sampler if installed."""
 
 import copy
 from typing import Any, Self
@@ -30,22 +30,22 @@ _EDGE = (_NODE, "to", _NODE)
 
 
 class NeighborSampler(WalkSampler):
-    """Samples the neighbourhoods of seeds, against the direction of edges; goes into PyG's NodeLoader and LinkLoader.
+    """Samples the neighbourhoods of seeds, against the direction of edges; for PyG's NodeLoader and LinkLoader.
 
     Source: Hamilton et al., "Inductive representation learning on large graphs", NeurIPS 2017.
 
     Args:
         edge_index: Sources and targets, int64 (2, E).
         num_nodes: Nodes of the graph.
-        fan_out: Edges drawn per node in each hop without replacement, -1 for all.
-        edge_time: Time of each edge, (E,): a seed sees only edges up to its own time.
-        node_time: Time of each node, (N,): a seed sees only neighbours up to its own time. Times give each seed a
-            subgraph of its own.
-        disjoint: Gives each seed a subgraph of its own.
+        fan_out: Edges sampled per node in each hop without replacement, -1 for all.
+        edge_time: Time of each edge, (E,): a seed's subgraph has only edges up to the seed's time.
+        node_time: Time of each node, (N,): a seed's subgraph has only nodes up to the seed's time. Times imply a
+            separate subgraph for each seed.
+        disjoint: Sample a separate subgraph for each seed.
         key: See `KeyedSampler.reseed`.
 
     Raises:
-        ValueError: What is given does not fit together.
+        ValueError: The arguments are inconsistent.
     """
 
     def __init__(
@@ -92,13 +92,13 @@ class NeighborSampler(WalkSampler):
 
 
 class CompiledNeighborSampler(KeyedSampler, torch_geometric.sampler.NeighborSampler):
-    """PyG's sampler, which needs pyg-lib and draws from torch's global generator: here a key seeds that for each call.
+    """PyG's sampler, which needs pyg-lib; its draws from torch's global generator are seeded from a key at each call.
 
     Args:
         data: The graph.
-        fan_out: Edges drawn per node in each hop without replacement, -1 for all.
+        fan_out: Edges sampled per node in each hop without replacement, -1 for all.
         time_attr: Name of the times of nodes or edges.
-        disjoint: Gives each seed a subgraph of its own.
+        disjoint: Sample a separate subgraph for each seed.
         key: See `KeyedSampler.reseed`.
     """
 
@@ -144,20 +144,20 @@ def neighbor_sampler(
     disjoint: bool = False,
     key: Key = 0,
 ) -> KeyedSampler:
-    """The fastest neighbour sampler at hand: PyG's own where pyg-lib is installed, else the one of this module.
+    """The fastest available neighbour sampler: PyG's if pyg-lib is installed, else the one of this module.
 
-    Both keep the same contract, but draw different neighbours from the same key.
+    Both have the same contract, but sample different neighbours from the same key.
 
     Args:
         data: The graph.
-        fan_out: Edges drawn per node in each hop without replacement, -1 for all; typed graphs take one list for all
-            edge types, or one for each.
-        time_attr: Name of the times of nodes or edges; a seed then sees only what is not later than its own time.
-        disjoint: Gives each seed a subgraph of its own.
+        fan_out: Edges sampled per node in each hop without replacement, -1 for all; for heterogeneous graphs one list
+            for all edge types, or one for each.
+        time_attr: Name of the times of nodes or edges; a seed's subgraph then has nothing later than the seed.
+        disjoint: Sample a separate subgraph for each seed.
         key: See `KeyedSampler.reseed`.
 
     Raises:
-        ValueError: The graph has no such times, its edges are given as `adj_t`, or what is given does not fit together.
+        ValueError: The graph lacks these times, its edges are stored as `adj_t`, or the arguments are inconsistent.
     """
     if torch_geometric.typing.WITH_PYG_LIB:
         return CompiledNeighborSampler(data, fan_out=fan_out, time_attr=time_attr, disjoint=disjoint, key=key)
@@ -190,7 +190,7 @@ def neighbor_sampler(
 
 
 def _edge_index(store: BaseStorage, name: str) -> Tensor:
-    """The edges of a graph or of one type; a graph that says nothing of edges has none."""
+    """`edge_index` of a graph or of one edge type; empty if the graph has none."""
     if "edge_index" in store:
         return store["edge_index"]
     if "adj_t" in store or "adj" in store:

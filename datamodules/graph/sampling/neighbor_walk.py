@@ -1,4 +1,4 @@
-"""The walk from seeds along sampled incoming edges, hop by hop, over nodes and edges of several types."""
+"""NeighborWalk: expansion of seeds along sampled incoming edges, hop by hop, over several node and edge types."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ FanOut = Sequence[int] | Mapping[EdgeType, Sequence[int]]
 
 @dataclass(frozen=True)
 class Walked:
-    """A sampled subgraph; nodes stand in the order of their hops, seeds first, and so do edges.
+    """A sampled subgraph; nodes and edges are in the order of their hops, seeds first.
 
     Attributes:
         nodes: Nodes of each type, int64 (N,).
-        owners: Number of the seed that each node was reached from, seeds numbered through all types; empty if joined.
+        owners: Seed index (across types) from which each node was reached; empty for joined subgraphs.
         num_nodes: Seeds, then new nodes of each hop.
-        rows: Local number of each edge's source, int64 (E,).
-        columns: Local number of each edge's target, int64 (E,), ascending within a hop.
-        edges: Number of each edge in the graph, int64 (E,).
+        rows: Local index of each edge's source, int64 (E,).
+        columns: Local index of each edge's target, int64 (E,), ascending within a hop.
+        edges: Index of each edge in the graph, int64 (E,).
         num_edges: Edges of each hop.
     """
 
@@ -41,11 +41,11 @@ class NeighborWalk:
     Args:
         columns: Incoming edges of each type.
         num_nodes: Nodes of each type.
-        fan_out: Edges drawn per node in each hop, -1 for all; one list for all edge types, or one for each.
-        disjoint: Gives each seed a subgraph of its own.
+        fan_out: Edges sampled per node in each hop, -1 for all; one list for all edge types, or one for each.
+        disjoint: Sample a separate subgraph for each seed.
 
     Raises:
-        ValueError: A fan-out that cannot be walked.
+        ValueError: The fan-out is invalid.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class NeighborWalk:
     def __call__(
         self, seeds: dict[NodeType, np.ndarray], times: np.ndarray | None, generator: np.random.Generator
     ) -> Walked:
-        """Walks once.
+        """Samples one subgraph.
 
         Args:
-            seeds: Seeds of each type, int64; types without seeds may be left out.
-            times: Time of each seed, in the order of `seeds`; None where edges are timeless.
-            generator: Where the randomness comes from.
+            seeds: Seeds of each type, int64; types without seeds may be omitted.
+            times: Time of each seed, in the order of `seeds`; None for edges without times.
+            generator: Source of randomness.
         """
         nodes = self._numbered(seeds)
         try:
@@ -122,10 +122,10 @@ class NeighborWalk:
 
 
 def checked_fan_out(fan_out: FanOut, edge_types: list[EdgeType]) -> dict[EdgeType, list[int]]:
-    """Fan-out of each edge type.
+    """Validated fan-out of each edge type.
 
     Raises:
-        ValueError: No hop, a hop that draws nothing, a negative number other than -1, or edge types that do not fit.
+        ValueError: There is no hop, a hop samples nothing, a number is negative but not -1, or edge types do not match.
     """
     if not isinstance(fan_out, Mapping):
         wanted = {name: list(fan_out) for name in edge_types}
@@ -136,7 +136,7 @@ def checked_fan_out(fan_out: FanOut, edge_types: list[EdgeType]) -> dict[EdgeTyp
             raise ValueError(f"data.fan_out: given for {sorted(wanted)}, but edge types are {sorted(edge_types)}")
         if len({len(limits) for limits in wanted.values()}) != 1:
             raise ValueError(f"data.fan_out: edge types have different numbers of hops ({wanted}); write 0 to skip one")
-        # A type may be left out of a hop, but not all of them.
+        # An edge type may be skipped in a hop, but not all of them.
         hops = [max(hop, key=abs) for hop in zip(*wanted.values(), strict=True)]
     if not hops:
         raise ValueError("data.fan_out: empty; give the number of neighbours of each hop, such as [15, 10]")

@@ -1,4 +1,4 @@
-"""Sampled neighbourhoods of nodes as batches."""
+"""Neighborhoods: batches of nodes with their sampled neighbourhoods."""
 
 from collections.abc import Iterator
 
@@ -15,15 +15,14 @@ from datamodules.graph.sources.features import feature_rows
 
 Drawn = tuple[np.ndarray, list[int]]
 
-# What a key is for comes first: numpy fills short keys with zeros, so that [3] and [3, 0] would draw the same.
+# The first number is the key's purpose: numpy pads short keys with zeros, so [3] and [3, 0] would be the same stream.
 _TRAINING, _EVALUATION = 1, 2
 
 
 class KeyedBatches(TrainBatches):
-    """Pairs of indices and a key (1, seed, epoch, batch within the epoch, rank); arguments as of `TrainBatches`.
+    """Pairs of indices and a key (1, seed, epoch, batch within the epoch, rank); arguments as in `TrainBatches`.
 
-    What is sampled for a batch follows from its key alone, so a run that is resumed samples what the interrupted one
-    would have sampled.
+    The key determines what is sampled for a batch, so a resumed run samples the same as an uninterrupted one.
     """
 
     @override
@@ -34,13 +33,13 @@ class KeyedBatches(TrainBatches):
 
 
 class Neighborhoods:
-    """Nodes, each with a sample of what is around it.
+    """Dataset of nodes, each with its sampled neighbourhood.
 
     Args:
         graph: The whole graph.
-        nodes: The nodes that count, int64 (S,); of the target type where the graph has types.
-        sampler: Draws neighbours.
-        time: Time of each node of the graph, (N,), if seeds have one.
+        nodes: Seed nodes, int64 (S,); of the target type in heterogeneous graphs.
+        sampler: Neighbour sampler.
+        time: Time of each node of the graph, (N,), if seeds have times.
     """
 
     def __init__(
@@ -55,10 +54,10 @@ class Neighborhoods:
         return len(self.nodes)
 
     def __getitems__(self, drawn: Drawn | np.ndarray) -> Data | HeteroData:
-        """The neighbourhoods of a batch of nodes, which come first and count.
+        """Samples the neighbourhoods of a batch of seed nodes, which come first.
 
         Args:
-            drawn: Places in `nodes` and the key to draw neighbours with; without a key they follow from the places.
+            drawn: Indices into `nodes`, and the key to sample neighbours with; without a key the indices are the key.
         """
         indices, key = drawn if isinstance(drawn, tuple) else (drawn, [_EVALUATION, *drawn[:1].tolist()])
         seeds = self.nodes[torch.from_numpy(indices)]
@@ -72,7 +71,7 @@ class Neighborhoods:
 
 
 def part(graph: Data, sampled: SamplerOutput) -> Data:
-    """The sampled part of a graph.
+    """Extracts a sampled subgraph.
 
     Args:
         graph: The whole graph.
@@ -90,7 +89,7 @@ def part(graph: Data, sampled: SamplerOutput) -> Data:
 
 
 def typed_part(graph: HeteroData, sampled: HeteroSamplerOutput) -> HeteroData:
-    """The sampled part of a graph with types; `y` and `node_id` are those of its target type."""
+    """Extracts a sampled subgraph of a heterogeneous graph; `y` and `node_id` are those of its target type."""
     batch = HeteroData()
     for name in graph.node_types:
         batch[name].x = feature_rows(graph[name].x, sampled.node[name])

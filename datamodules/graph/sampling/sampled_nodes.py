@@ -1,4 +1,4 @@
-"""How sampled nodes are numbered: in the order in which they arrive, hop by hop."""
+"""Local numbering of sampled nodes, in order of arrival, hop by hop."""
 
 from abc import ABC, abstractmethod
 
@@ -8,14 +8,14 @@ from typing_extensions import override
 
 
 class SampledNodes(ABC):
-    """Sampled nodes of one type; a node's local number is its row in the batch.
+    """Sampled nodes of one type; a node's local index is its row in the batch.
 
     Attributes:
         count: Nodes so far.
         sizes: Seeds, then new nodes of each closed hop.
         frontier: Nodes of the last closed hop, int64 (S,).
-        owner: Number of the seed that each node of the frontier was reached from, int64 (S,).
-        frontier_start: Local number of the first node of the frontier.
+        owner: Seed index from which each frontier node was reached, int64 (S,).
+        frontier_start: Local index of the first frontier node.
     """
 
     def __init__(self, seed: np.ndarray, owner: np.ndarray) -> None:
@@ -29,18 +29,18 @@ class SampledNodes(ABC):
 
     @abstractmethod
     def add(self, nodes: np.ndarray, owner: np.ndarray) -> np.ndarray:
-        """Numbers nodes that a hop reached, with those among them that are new.
+        """Assigns local indices to the nodes reached by a hop.
 
         Args:
             nodes: Reached nodes, with repetitions, int64 (K,).
-            owner: Number of the seed that each was reached from, int64 (K,).
+            owner: Seed index from which each was reached, int64 (K,).
 
         Returns:
-            Local numbers, int64 (K,).
+            Local indices, int64 (K,).
         """
 
     def close_hop(self) -> None:
-        """Makes what arrived since the last closed hop the frontier."""
+        """Makes the nodes added since the last closed hop the frontier."""
         self.frontier = np.concatenate([np.empty(0, np.int64), *self._nodes[self._closed :]])
         self.owner = np.concatenate([np.empty(0, np.int64), *self._owners[self._closed :]])
         self._closed = len(self._nodes)
@@ -48,11 +48,11 @@ class SampledNodes(ABC):
         self.sizes.append(len(self.frontier))
 
     def all(self) -> np.ndarray:
-        """All nodes by local number, int64 (count,)."""
+        """All nodes by local index, int64 (count,)."""
         return np.concatenate(self._nodes)
 
     def owners(self) -> np.ndarray:
-        """Number of the seed that each node was reached from, int64 (count,)."""
+        """Seed index from which each node was reached, int64 (count,)."""
         return np.concatenate(self._owners)
 
     def _arrive(self, nodes: np.ndarray, owner: np.ndarray) -> None:
@@ -62,18 +62,18 @@ class SampledNodes(ABC):
 
 
 class JoinedNodes(SampledNodes):
-    """All seeds share one subgraph, in which each node stands once; only a repeated seed keeps a row for each time.
+    """One subgraph for all seeds, with each node once; only repeated seeds keep a row for each time.
 
     Args:
         seed: Seeds, int64 (S,).
-        owner: Not used, as nodes belong to all seeds.
-        place: Local number of each node of the type, int64 (N,), -1 for all; `clear` leaves it so again.
+        owner: Unused, as nodes belong to all seeds.
+        place: Lookup table of local indices, int64 (N,), -1 everywhere; `clear` restores that.
     """
 
     def __init__(self, seed: np.ndarray, owner: np.ndarray, place: np.ndarray) -> None:
         super().__init__(seed, owner[:0])
         self._place = place
-        # Backwards, as the last of several assignments stays: edges lead to a repeated seed's first row.
+        # In reverse, as the last of several assignments wins: edges lead to a repeated seed's first row.
         place[seed[::-1]] = np.arange(len(seed))[::-1]
 
     @override
@@ -81,7 +81,7 @@ class JoinedNodes(SampledNodes):
         local = self._place.take(nodes)
         new = local < 0
         arrived = nodes.compress(new)
-        # Marks instead of sorting: of a node's several arrivals the one stays that was written last.
+        # Marking instead of sorting: of a node's several arrivals the last one written wins.
         arrival = np.arange(len(arrived))
         self._place[arrived] = arrival
         distinct = arrived.compress(self._place.take(arrived) == arrival)
@@ -91,24 +91,24 @@ class JoinedNodes(SampledNodes):
         return local
 
     def clear(self) -> None:
-        """Forgets all nodes."""
+        """Resets the lookup table."""
         for nodes in self._nodes:
             self._place[nodes] = -1
 
 
 class DisjointNodes(SampledNodes):
-    """Each seed has a subgraph of its own: a node that two seeds reach stands twice.
+    """A separate subgraph for each seed: a node reached from two seeds has two rows.
 
     Args:
         seed: Seeds, int64 (S,).
-        owner: Number of each seed, all different, int64 (S,).
+        owner: Index of each seed, all different, int64 (S,).
         num_nodes: Nodes of the type.
     """
 
     def __init__(self, seed: np.ndarray, owner: np.ndarray, num_nodes: int) -> None:
         super().__init__(seed, owner)
         self._num_nodes = num_nodes
-        self._keys = owner * num_nodes + seed  # owner and node in one number, by local number
+        self._keys = owner * num_nodes + seed  # (owner, node) as one integer, by local index
 
     @override
     def add(self, nodes: np.ndarray, owner: np.ndarray) -> np.ndarray:

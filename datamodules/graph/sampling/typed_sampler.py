@@ -1,4 +1,4 @@
-"""Neighbour sampler for graphs with several types of nodes and edges."""
+"""TypedNeighborSampler: neighbour sampling in heterogeneous graphs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,21 +16,22 @@ from datamodules.graph.sampling.walk_sampler import WalkSampler
 
 
 class TypedNeighborSampler(WalkSampler):
-    """Samples the neighbourhoods of seeds in a graph with types, against the direction of edges.
+    """Samples the neighbourhoods of seeds in a heterogeneous graph, against the direction of edges.
 
     Args:
         edge_index: Sources and targets of each edge type, int64 (2, E).
         num_nodes: Nodes of each type.
-        fan_out: Edges drawn per node in each hop without replacement, -1 for all; one list for all edge types, or one
-            for each, in which 0 does not follow the type.
-        edge_time: Time of each edge, (E,), of edge types that have times: a seed sees only edges up to its own time.
-        node_time: Time of each node, (N,), of node types that have times: a seed sees only neighbours up to its own
-            time. Times give each seed a subgraph of its own.
-        disjoint: Gives each seed a subgraph of its own.
+        fan_out: Edges sampled per node in each hop without replacement, -1 for all; one list for all edge types, or one
+            for each, in which 0 skips the type.
+        edge_time: Time of each edge, (E,), of edge types with times: a seed's subgraph has only edges up to the seed's
+            time.
+        node_time: Time of each node, (N,), of node types with times: a seed's subgraph has only nodes up to the seed's
+            time. Times imply a separate subgraph for each seed.
+        disjoint: Sample a separate subgraph for each seed.
         key: See `KeyedSampler.reseed`.
 
     Raises:
-        ValueError: What is given does not fit together.
+        ValueError: The arguments are inconsistent.
     """
 
     def __init__(

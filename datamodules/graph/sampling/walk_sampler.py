@@ -1,4 +1,4 @@
-"""What the samplers of plain and of typed graphs share: from the seeds of PyG's loaders to a walk."""
+"""WalkSampler, the base of samplers for homogeneous and heterogeneous graphs: from PyG's seeds to a walk."""
 
 import copy
 from abc import abstractmethod
@@ -25,7 +25,7 @@ from datamodules.graph.sampling.neighbor_walk import FanOut, NeighborWalk, Walke
 
 
 class WalkSampler(KeyedSampler):
-    """Samples by a `NeighborWalk`; arguments as of `TypedNeighborSampler`."""
+    """Samples with a `NeighborWalk`; arguments as in `TypedNeighborSampler`."""
 
     def __init__(
         self,
@@ -50,9 +50,9 @@ class WalkSampler(KeyedSampler):
             time = (edge_time or {}).get(name)
             sources = num_nodes[name[0]]
             if node_time is not None and name[0] in node_time and edges.numel():
-                # What is admissible depends on the neighbour, whose time thus becomes that of its edges.
+                # Admissibility depends on the neighbour, so its time becomes that of its edges.
                 known = checked_times(node_time[name[0]], sources, "times of nodes")
-                time = known[edges[0].cpu().clamp(0, sources - 1)]  # ends out of range are refused below
+                time = known[edges[0].cpu().clamp(0, sources - 1)]  # ends out of range raise below
             label = "edge_index" if len(edge_index) == 1 else f"edge_index of {name}"
             columns[name] = NeighborColumns(
                 edge_index=edges, num_sources=sources, num_targets=num_nodes[name[2]], edge_time=time, name=label
@@ -66,7 +66,7 @@ class WalkSampler(KeyedSampler):
 
     @property
     def fan_out(self) -> dict[EdgeType, list[int]]:
-        """Edges drawn per node in each hop, of each edge type; PyG's data modules set it anew for evaluation."""
+        """Edges sampled per node in each hop, by edge type; PyG's data modules change it for evaluation."""
         return self._walk.fan_out
 
     @fan_out.setter
@@ -88,14 +88,14 @@ class WalkSampler(KeyedSampler):
         """Samples around nodes.
 
         Args:
-            index: Seeds, with their times if the sampler has times; without them, times of nodes are those of seeds.
-            kwargs: None are known.
+            index: Seeds, with their times if the sampler has times; the default are the seeds' node times.
+            kwargs: Not supported.
 
         Returns:
-            Seeds first, in their order, a repeated one in a row for each time; then the nodes of each hop.
+            Seeds first, in order, a repeated one in a row for each time; then the nodes of each hop.
 
         Raises:
-            ValueError: Seeds do not exist, or times are missing, superfluous or of another type.
+            ValueError: Seeds do not exist, or times are missing, superfluous or of another dtype.
         """
         seed = index.node.to(torch.int64).numpy()
         name = self._node_type(index.input_type)
@@ -109,17 +109,17 @@ class WalkSampler(KeyedSampler):
     def sample_from_edges(
         self, index: EdgeSamplerInput, neg_sampling: NegativeSampling | None = None
     ) -> HeteroSamplerOutput | SamplerOutput:
-        """Samples around the ends of links and of negatives, which `LinkSeeds` tells about.
+        """Samples around the ends of links and of negatives, see `LinkSeeds`.
 
         Args:
             index: Positive links, with their times if the sampler has times.
-            neg_sampling: How many negatives, and of which kind.
+            neg_sampling: Number and kind of negatives.
 
         Returns:
-            Each distinct end first, or each end by itself in disjoint subgraphs; then the nodes of each hop.
+            Each distinct end first, or every end in disjoint subgraphs; then the nodes of each hop.
 
         Raises:
-            ValueError: As of `sample_from_nodes`, or negatives cannot be drawn.
+            ValueError: As in `sample_from_nodes`, or negatives cannot be sampled.
         """
         self._checked_time(index.time, len(index.row))
         generator = self._stream.generator()
@@ -138,7 +138,7 @@ class WalkSampler(KeyedSampler):
             local = np.concatenate([source_local, target_local])
         walked = self._sample(by_type, times, generator)
         numbers = (np.arange(size) % max(links.num_positive, 1) for size in (count, len(links.target)))
-        link_of = np.concatenate(list(numbers))  # of each end
+        link_of = np.concatenate(list(numbers))  # link index of each end
         owners = {name: link_of.take(owner) for name, owner in walked.owners.items()} if self._walk.disjoint else {}
         source_time = None if links.source_time is None else torch.from_numpy(links.source_time)
         found = (index.input_id, *links.positions(local[:count], local[count:]), source_time)
@@ -156,7 +156,7 @@ class WalkSampler(KeyedSampler):
     ) -> HeteroSamplerOutput | SamplerOutput: ...
 
     def _merged(self, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Seeds, and where each end stands among them."""
+        """Seeds, and the index of each end among them."""
         if self._walk.disjoint:
             return ends, np.arange(len(ends))
         distinct, local = np.unique(ends, return_inverse=True)
@@ -182,13 +182,13 @@ class WalkSampler(KeyedSampler):
         if self._time_dtype is None:
             raise ValueError("seeds have times, but the graph has none: give data.time_attr, or no times")
         if time.dtype != self._time_dtype:
-            # Rounded to a coarser type, a time may come to lie after an edge that it lies before.
+            # Rounded to a coarser dtype, a time might move past an edge that it precedes.
             raise ValueError(f"times of seeds are {time.dtype}, those of the graph {self._time_dtype}: use one type")
         return checked_times(time, count, "times of seeds").numpy()
 
 
 def _time_dtype(times: Mapping[Any, Tensor]) -> torch.dtype | None:
-    """The one type of all times."""
+    """The common dtype of all times."""
     dtypes = {name: time.dtype for name, time in times.items()}
     if len(set(dtypes.values())) > 1:
         raise ValueError(f"times are of different types, {dtypes}: use one type")

@@ -1,4 +1,4 @@
-"""One graph as one batch."""
+"""WholeGraph: a dataset whose only batch is one graph."""
 
 import numpy as np
 from torch_geometric.data import Data, HeteroData
@@ -8,11 +8,11 @@ class WholeGraph:
     """The same graph at every step.
 
     Attributes:
-        shareable: Several processes can deal its samples out.
+        shareable: Whether its samples can be distributed over several processes.
 
     Args:
         graph: The batch.
-        num_steps: How many times an epoch gives it.
+        num_steps: Number of steps per epoch.
     """
 
     shareable = False

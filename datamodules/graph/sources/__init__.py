@@ -1,1 +1,1 @@
-"""Sources of graphs: tables of a user, published sets and bundled ones, checked when they are read."""
+"""Graph sources: a user's tables, published graphs and bundled ones, validated when read."""

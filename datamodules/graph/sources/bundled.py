@@ -1,4 +1,4 @@
-"""Graphs that travel inside packages: nothing is downloaded."""
+"""Graphs bundled with installed packages, without downloads."""
 
 import numpy as np
 import torch
@@ -10,9 +10,9 @@ from datamodules.graph.sources.source import GraphSource, tensor_checksum
 
 
 class KarateClub(GraphSource):
-    """Zachary's karate club (1977): 34 members, 78 friendships, 4 communities; features tell members apart.
+    """Zachary's karate club (1977): 34 members, 78 friendships, 4 communities; one-hot features.
 
-    Bundled with PyG, with one training member per class and no other split.
+    Bundled with PyG, with one training member per class and no further split.
     """
 
     @property
@@ -31,13 +31,13 @@ class KarateClub(GraphSource):
 
 
 class DigitsGraph(GraphSource):
-    """1,797 handwritten digits of 8 x 8 pixels (scikit-learn), each joined to the images that are most like it.
+    """1,797 handwritten digits of 8 x 8 pixels (scikit-learn) as a nearest-neighbour graph.
 
     Features are grey values in [0, 1], classes the ten digits. Undirected: two images are neighbours if one of them is
     among the nearest of the other.
 
     Args:
-        num_neighbors: How many nearest images each image is joined to.
+        num_neighbors: Number of nearest images per image.
     """
 
     undirected = True
@@ -54,12 +54,12 @@ class DigitsGraph(GraphSource):
 
     @override
     def load(self) -> Data:
-        from sklearn.datasets import load_digits  # a second, half of it scipy.stats
+        from sklearn.datasets import load_digits  # imported here: takes a second, half of it scipy.stats
 
         images, digits = load_digits(return_X_y=True)
         size = len(images)
         squares = (images**2).sum(1)
-        # Grey values are whole numbers, so these are exact, and ties go to the lower number on every machine.
+        # Grey values are integers, so distances are exact, and ties go to the lower index on every machine.
         distance = (squares[:, None] + squares - 2 * images @ images.T).astype(np.int64)
         rank = distance * size + np.arange(size)
         np.fill_diagonal(rank, np.iinfo(np.int64).max)

@@ -1,19 +1,19 @@
-"""Features of nodes, dense or sparse."""
+"""Node features, dense or sparse."""
 
 import torch
 from torch import Tensor
 
 SPARSE_BELOW = 0.05
-"""Features with a smaller share of non-zeros are kept sparse."""
+"""Features with a smaller fraction of non-zeros are stored as sparse."""
 
 
 def prepare_features(x: Tensor, *, normalize: bool, sparse: bool | None) -> Tensor:
-    """Features as the models take them.
+    """Converts features to the form that models take.
 
     Args:
         x: float32 (N, F), dense or `torch.sparse_csr`.
-        normalize: Divide each row by its sum, where that is more than 1.
-        sparse: Keep them in `torch.sparse_csr`; None decides by the share of non-zeros.
+        normalize: Divide each row by its sum if that exceeds 1.
+        sparse: Whether to return `torch.sparse_csr`; None decides by the fraction of non-zeros.
 
     Returns:
         float32 (N, F), dense or `torch.sparse_csr`.
@@ -36,14 +36,14 @@ def prepare_features(x: Tensor, *, normalize: bool, sparse: bool | None) -> Tens
 
 
 def feature_rows(x: Tensor, nodes: Tensor) -> Tensor:
-    """Rows of dense or sparse features.
+    """Selects rows of dense or sparse features.
 
     Args:
         x: (N, F), dense or `torch.sparse_csr`.
         nodes: int64 (S,).
 
     Returns:
-        (S, F), dense or `torch.sparse_csr` like `x`.
+        (S, F), in the layout of `x`.
     """
     if x.layout != torch.sparse_csr:
         return x[nodes]

@@ -1,4 +1,4 @@
-"""Many graphs in flat tensors, so that a batch is gathered by a few indexing operations."""
+"""FlatGraphs: a set of graphs in concatenated tensors, so that batches are gathered by a few indexing operations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,19 +13,19 @@ from datamodules.graph.sources.graph_check import add_reverse_edges, check_featu
 
 @dataclass(frozen=True)
 class FlatGraphs:
-    """G graphs, laid end to end.
+    """G graphs, concatenated.
 
     Attributes:
         x: Node features, float32 (sum of nodes, F).
-        edge_index: Edges, int64 (2, sum of edges), with node numbers that start at 0 in every graph.
+        edge_index: Edges, int64 (2, sum of edges), with node indices that start at 0 in every graph.
         node_ptr: Graph g has the nodes `node_ptr[g]` to `node_ptr[g + 1]`, int64 (G + 1,).
         edge_ptr: Graph g has the edges `edge_ptr[g]` to `edge_ptr[g + 1]`, int64 (G + 1,).
         y: Classes int64 (G,), -1 = no label; or targets float32 (G, T), NaN = no label.
-        edge_attr: Edge features float32 (sum of edges, D), if there are any.
-        edge_weight: Edge weights float32 (sum of edges,), if there are any.
-        class_names: What the classes are called, if they have names.
-        graph_names: Array (G,) of the graphs' own ids, if they have some.
-        source_name: What the set is called.
+        edge_attr: Edge features float32 (sum of edges, D), if any.
+        edge_weight: Edge weights float32 (sum of edges,), if any.
+        class_names: Names of the classes, if any.
+        graph_names: The user's ids of the graphs (G,), if any.
+        source_name: Name of the set.
     """
 
     x: Tensor
@@ -56,19 +56,19 @@ class FlatGraphs:
 
     @property
     def labelled(self) -> np.ndarray:
-        """Numbers of the graphs that have a label, int64, ascending."""
+        """Indices of the labelled graphs, int64, ascending."""
         has_label = self.y.isfinite().all(1) if self.y.is_floating_point() else self.y >= 0
         return has_label.nonzero()[:, 0].numpy()
 
     def batch(self, indices: np.ndarray) -> Data:
-        """Gathers graphs into one graph of separate parts, as PyG's `Batch.from_data_list` does.
+        """Gathers graphs into one disconnected graph, like PyG's `Batch.from_data_list`.
 
         Args:
-            indices: Numbers of the graphs, int64 (B,), in any order, also repeated.
+            indices: Indices of the graphs, int64 (B,), in any order, repetitions allowed.
 
         Returns:
             `x` (N, F), `edge_index` (2, E) numbered within the batch, `batch` int64 (N,) graph of each node, `y`,
-            `graph_id` int64 (B,), `num_graphs`, and `edge_attr`, `edge_weight` where the set has them.
+            `graph_id` int64 (B,), `num_graphs`, and `edge_attr`, `edge_weight` if the set has them.
         """
         graph_id = torch.as_tensor(np.asarray(indices, dtype=np.int64))
         nodes, node_graph, first_node = _ranges(self.node_ptr, graph_id)
@@ -89,7 +89,7 @@ class FlatGraphs:
 
 
 def _ranges(ptr: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Places of all items of the chosen graphs, the position of each item's graph in `chosen`, and first items (B,)."""
+    """Indices of all items of the chosen graphs, each item's index in `chosen`, and first items (B,)."""
     sizes = ptr[chosen + 1] - ptr[chosen]
     ends = sizes.cumsum(0)
     starts = ends - sizes
@@ -101,13 +101,13 @@ def _ranges(ptr: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def check_graphs(
     graphs: FlatGraphs, *, name: str, undirected: bool = False, feature_names: Sequence[str] | None = None
 ) -> tuple[FlatGraphs, dict[str, int]]:
-    """Refuses graphs that cannot be right, merges repeated edges, and counts what is odd but allowed.
+    """Raises on invalid graphs, merges repeated edges, and counts valid but unusual properties.
 
-    A graph without nodes stays, with zeros as its readout; repeated edges are merged as in `check_graph`.
+    A graph without nodes is kept, with a readout of zeros; repeated edges are merged as in `check_graph`.
 
     Args:
         graphs: The set.
-        name: What it is called in messages.
+        name: Name of the set for messages.
         undirected: Add the reverse of each edge afterwards.
         feature_names: Names of the feature columns, for messages.
 
@@ -116,8 +116,8 @@ def check_graphs(
         num_self_loops, num_merged_edges, num_unlabelled.
 
     Raises:
-        ValueError: There is no graph or no node at all, an edge leads to a node that its graph does not have, or a
-            feature is NaN or infinite.
+        ValueError: There is no graph or no node at all, an edge refers to a missing node, or a feature is NaN or
+            infinite.
     """
     if not len(graphs):
         raise ValueError(f"data.graphs: {name} has no graphs; give at least one")
@@ -167,7 +167,7 @@ def check_graphs(
 
 
 def _with_edges(graphs: FlatGraphs, edges: Data) -> FlatGraphs:
-    """The graphs with other edges, which are numbered over all nodes and in any order."""
+    """Replaces the edges of the graphs; the new ones are numbered over all nodes and in any order."""
     edge_graph = torch.searchsorted(graphs.node_ptr, edges.edge_index[0], right=True) - 1
     edge_graph, order = edge_graph.sort(stable=True)
     num_edges = torch.bincount(edge_graph, minlength=len(graphs))

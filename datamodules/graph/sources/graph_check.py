@@ -1,4 +1,4 @@
-"""What every graph is checked for when it is read, and the one rule for edges that are listed twice."""
+"""Validation of graphs, and merging of repeated edges."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -12,14 +12,14 @@ _MERGED_FIELDS = ("edge_weight", "edge_attr")
 
 
 def check_graph(data: Data, *, name: str, feature_names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Refuses a graph that cannot be right, merges its repeated edges in place, and counts what is odd but allowed.
+    """Raises on invalid graphs, merges repeated edges in place, and counts valid but unusual properties.
 
-    Two edges are the same if they join the same ordered pair of nodes (at the same `edge_time`, if there is one);
-    their weights and attributes are added up. Self loops and nodes without edges stay.
+    Edges are repeated if they join the same ordered pair of nodes (at the same `edge_time`, if any); their weights and
+    attributes are summed. Self-loops and isolated nodes are kept.
 
     Args:
         data: `x` float32 (N, F) dense or CSR, `edge_index` int64 (2, E), optionally `y` int64 (N,), -1 = no label.
-        name: What the graph is called in messages.
+        name: Name of the graph for messages.
         feature_names: Names of the F columns, for messages.
 
     Returns:
@@ -27,8 +27,8 @@ def check_graph(data: Data, *, name: str, feature_names: Sequence[str] | None = 
         num_self_loops, num_merged_edges, num_unlabelled.
 
     Raises:
-        ValueError: There are no nodes, an edge leads to a node that does not exist, a feature or weight is NaN or
-            infinite, or a label is below -1.
+        ValueError: There are no nodes, an edge refers to a missing node, a feature or weight is NaN or infinite, or a
+            label is below -1.
     """
     counts = check_nodes(data, name=name, feature_names=feature_names)
     num_nodes = counts["num_nodes"]
@@ -48,11 +48,10 @@ def check_graph(data: Data, *, name: str, feature_names: Sequence[str] | None = 
 
 
 def check_typed_graph(data: HeteroData, *, name: str) -> dict[str, Any]:
-    """`check_graph` for a graph with types of nodes and edges.
+    """`check_graph` for heterogeneous graphs.
 
     Returns:
-        `nodes`: for each type num_nodes, num_features, num_unlabelled; `edges`: for each type num_edges,
-        num_merged_edges.
+        `nodes`: num_nodes, num_features, num_unlabelled by type; `edges`: num_edges, num_merged_edges by type.
     """
     nodes = {kind: check_nodes(data[kind], name=f"{name}, {kind}") for kind in data.node_types}
     edges = {}
@@ -67,7 +66,7 @@ def check_typed_graph(data: HeteroData, *, name: str) -> dict[str, Any]:
 
 
 def check_nodes(store: Any, *, name: str, feature_names: Sequence[str] | None = None) -> dict[str, int]:
-    """Checks `x` and `y` of a `Data`, or of one node type; returns num_nodes, num_features, num_unlabelled."""
+    """Validates `x` and `y` of a `Data` or of one node type; returns num_nodes, num_features, num_unlabelled."""
     x: Tensor = store.x
     assert x.dtype == torch.float32, x.dtype
     if not x.shape[0]:
@@ -88,7 +87,7 @@ def check_nodes(store: Any, *, name: str, feature_names: Sequence[str] | None = 
 
 
 def check_features(x: Tensor, *, name: str, feature_names: Sequence[str] | None = None) -> None:
-    """Refuses NaN and infinite features (N, F), dense or CSR, naming the first one."""
+    """Raises on NaN or infinite features (N, F), dense or CSR, and names the first one."""
     is_sparse = x.layout == torch.sparse_csr
     finite = (x.values() if is_sparse else x).isfinite()
     if finite.all():
@@ -108,7 +107,7 @@ def check_features(x: Tensor, *, name: str, feature_names: Sequence[str] | None 
 
 
 def check_edges(store: Any, *, num_sources: int, num_targets: int, name: str) -> None:
-    """Refuses edges to nodes that do not exist, and weights that are no number."""
+    """Raises on edges to missing nodes, and on NaN or infinite weights."""
     edge_index: Tensor = store.edge_index
     assert edge_index.dtype == torch.int64, edge_index.dtype
     assert edge_index.dim() == 2, edge_index.shape
@@ -128,17 +127,17 @@ def check_edges(store: Any, *, num_sources: int, num_targets: int, name: str) ->
 
 
 def merge_repeated_edges(store: Any, *, reduce: Literal["sum", "max"] = "sum", sort: bool = False) -> int:
-    """Leaves one of several edges between the same ordered pair of nodes (and at the same time), in place.
+    """Merges edges between the same ordered pair of nodes (at the same time), in place.
 
-    A graph without repeated edges keeps the order of its edges.
+    Without repeated edges the order of the edges is kept.
 
     Args:
-        store: A `Data` or an edge store with `edge_index`, and maybe `edge_weight`, `edge_attr`, `edge_time`.
-        reduce: What becomes of the weights and attributes of edges that are merged.
-        sort: Sort the edges by source, then target, also where none is repeated.
+        store: A `Data` or an edge store with `edge_index`, and optionally `edge_weight`, `edge_attr`, `edge_time`.
+        reduce: Reduction of the weights and attributes of merged edges.
+        sort: Sort the edges by source, then target, even if none is repeated.
 
     Returns:
-        How many edges are gone.
+        Number of edges removed.
     """
     edge_index = store.edge_index.numpy()
     keys = [edge_index[1], edge_index[0]]
@@ -164,13 +163,13 @@ def merge_repeated_edges(store: Any, *, reduce: Literal["sum", "max"] = "sum", s
 
 
 def add_reverse_edges(store: Any) -> None:
-    """Makes the edges undirected, in place: each edge gets its reverse, with the same weight, attributes and time.
+    """Makes a graph undirected, in place: adds the reverse of each edge, with the same weight, attributes and time.
 
-    They are then sorted by source, then target. Where both directions are there already, the larger weight (attribute)
-    stands for both.
+    The edges are then sorted by source, then target. Where both directions exist already, the larger weight
+    (attribute) is used for both.
     """
     edge_index = store.edge_index
-    others = (edge_index[0] != edge_index[1]).nonzero()[:, 0]  # a self loop is its own reverse
+    others = (edge_index[0] != edge_index[1]).nonzero()[:, 0]  # a self-loop has no reverse to add
     store.edge_index = torch.cat([edge_index, edge_index[:, others].flip(0)], dim=1)
     for field in (*_MERGED_FIELDS, "edge_time"):
         if field in store:

@@ -1,4 +1,4 @@
-"""Graphs from tables of one's own: a row per node, a row per edge, and for many graphs a row per graph."""
+"""GraphTable and GraphSetTable: graphs from a user's tables of nodes, edges and graphs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,25 +32,25 @@ from datamodules.sources import sha256_of
 class GraphTable(GraphSource):
     """One graph from two parquet or CSV files, one of nodes and one of edges.
 
-    Node ids are integers or texts; nodes are numbered by their rows, and `node_names` of the graph holds the ids.
-    Classes are numbered by their sorted labels; nodes with an empty or negative label have none. Rows that repeat an
-    edge (at the same time) are merged, their weights added up.
+    Node ids are integers or texts; nodes are numbered by row, and `node_names` of the graph holds the ids. Classes are
+    numbered by sorted label; nodes with an empty or negative label are unlabelled. Rows that repeat an edge (at the
+    same time) are merged, their weights summed.
 
     Args:
-        nodes: File of nodes; files are looked for as given, then below the data root.
+        nodes: File of nodes; paths are relative to the working directory, else to the data root.
         edges: File of edges.
-        label: Node column to predict, integers or texts; None where there is none, as links need no labels.
-        features: Node columns that describe the nodes; None takes every column that has no other role, and refuses one
-            that holds anything but numbers unless `exclude` names it.
+        label: Node column to predict, integers or texts; None if there is none, as for link prediction.
+        features: Feature columns of the nodes; None takes every column without another role, and raises if one is not
+            numeric unless it is in `exclude`.
         id: Node column of ids.
-        source: Edge column of the ids that edges start from.
-        target: Edge column of the ids that edges lead to.
+        source: Edge column of source ids.
+        target: Edge column of target ids.
         weight: Edge column of weights.
         time: Column of times: integers, dates or timestamps (microseconds since 1970), in one file or both.
-        split: Node column of `train`, `val`, `test` or nothing, for `PublicSplit`.
+        split: Node column of `train`, `val`, `test` or empty, for `PublicSplit`.
         directed: Keep the direction of edges; otherwise each edge gets its reverse.
         root: The data root, see `data_root`.
-        exclude: Node columns that are left out where `features` is None.
+        exclude: Node columns to leave out if `features` is None.
     """
 
     def __init__(
@@ -130,26 +130,26 @@ class GraphTable(GraphSource):
 
 
 class GraphSetTable(GraphSetSource):
-    """Many graphs from three parquet or CSV files: of nodes, of edges and of graphs.
+    """A set of graphs from three parquet or CSV files: of nodes, of edges and of graphs.
 
-    Node ids need to differ only within a graph. A graph that has no rows of nodes has no nodes, and stays.
+    Node ids need to be unique only within a graph. A graph without rows of nodes is kept as a graph without nodes.
 
     Args:
-        nodes: File of nodes; files are looked for as given, then below the data root.
+        nodes: File of nodes; paths are relative to the working directory, else to the data root.
         edges: File of edges.
         graphs: File of graphs.
-        label: Graph column to predict: integers or texts are classes, other numbers a target of regression; an empty
-            one is a graph without label.
-        features: Node columns that describe the nodes; None takes every column that has no other role, and refuses one
-            that holds anything but numbers unless `exclude` names it.
+        label: Graph column to predict: integers or texts are classes, other numbers a regression target; an empty cell
+            is a graph without label.
+        features: Feature columns of the nodes; None takes every column without another role, and raises if one is not
+            numeric unless it is in `exclude`.
         graph: Column of the graph's id, in all three files.
         id: Node column of ids.
-        source: Edge column of the ids that edges start from.
-        target: Edge column of the ids that edges lead to.
+        source: Edge column of source ids.
+        target: Edge column of target ids.
         weight: Edge column of weights.
         directed: Keep the direction of edges; otherwise each edge gets its reverse.
         root: The data root, see `data_root`.
-        exclude: Node columns that are left out where `features` is None.
+        exclude: Node columns to leave out if `features` is None.
     """
 
     def __init__(
@@ -246,7 +246,7 @@ def edge_columns(
     where: str,
     rows: np.ndarray | None = None,
 ) -> Tensor:
-    """`edge_index` int64 (2, E) of two columns of ids, by the tables of `node_numbers` of either end."""
+    """`edge_index` int64 (2, E) from two columns of ids, by the tables of `node_numbers` of either end."""
     sides = [
         numbers_of(edges[end], table, place=place, where=where, rows=rows)
         for end, table in zip(ends, numbers, strict=True)
@@ -255,6 +255,6 @@ def edge_columns(
 
 
 def _ids_within(ids: pl.Series, graph: np.ndarray) -> pl.Series:
-    """Ids that differ between graphs: the graph's number stands last, so that no two pairs read the same."""
+    """Ids that are unique across graphs; the graph's index is the suffix, so that no two pairs collide."""
     frame = pl.DataFrame({"id": ids, "graph": graph})
     return frame.select(pl.format("{} of graph {}", "id", "graph").alias(ids.name)).to_series()

@@ -1,4 +1,4 @@
-"""A graph with types of nodes and edges from tables of one's own."""
+"""HeteroGraphTable: a heterogeneous graph from a user's tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,17 +27,17 @@ from datamodules.sources import sha256_of
 
 @dataclass(frozen=True)
 class NodeTable:
-    """A file with the nodes of one type.
+    """File with the nodes of one type.
 
     Attributes:
         path: Parquet or CSV file.
         id: Column of ids.
-        features: Columns that describe the nodes; None takes every column that has no other role, and refuses one that
-            holds anything but numbers unless `exclude` names it.
+        features: Feature columns; None takes every column without another role, and raises if one is not numeric unless
+            it is in `exclude`.
         label: Column to predict, integers or texts.
-        split: Column of `train`, `val`, `test` or nothing, for `PublicSplit`.
+        split: Column of `train`, `val`, `test` or empty, for `PublicSplit`.
         time: Column of times.
-        exclude: Columns that are left out where `features` is None.
+        exclude: Columns to leave out if `features` is None.
     """
 
     path: str
@@ -51,19 +51,19 @@ class NodeTable:
 
 @dataclass(frozen=True)
 class EdgeTable:
-    """A file with the edges of one type.
+    """File with the edges of one type.
 
     Attributes:
         path: Parquet or CSV file.
-        source_type: Type of the nodes that edges start from.
-        relation: What the edges are called.
-        target_type: Type of the nodes that edges lead to.
-        source: Column of the ids that edges start from.
-        target: Column of the ids that edges lead to.
+        source_type: Node type of the sources.
+        relation: Name of the relation.
+        target_type: Node type of the targets.
+        source: Column of source ids.
+        target: Column of target ids.
         weight: Column of weights.
         time: Column of times.
-        directed: Keep the direction; otherwise edges between two types get a relation `rev_<relation>` the other way,
-            and edges within a type their reverse.
+        directed: Keep the direction; otherwise edges between two types get a reverse relation `rev_<relation>`, and
+            edges within a type their reverse.
     """
 
     path: str
@@ -81,9 +81,9 @@ class HeteroGraphTable(GraphSource):
     """One `HeteroData` from several files; ids, labels and times as in `GraphTable`.
 
     Args:
-        nodes: A table of nodes for each type.
-        edges: Tables of edges.
-        target_type: The type of node whose label is predicted, if its table has one.
+        nodes: Node table of each type.
+        edges: Edge tables.
+        target_type: Node type whose label is predicted, if its table has one.
         root: The data root, see `data_root`.
     """
 

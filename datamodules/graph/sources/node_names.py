@@ -1,4 +1,4 @@
-"""Ids of nodes as a graph carries them."""
+"""Node ids as an attribute of a graph."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import polars as pl
 
 
 class TextNames:
-    """Ids that are texts, which PyG's loaders hand on whole: of an array they would make a tensor, and fail.
+    """Text ids that PyG's loaders pass on unchanged: they would convert an array to a tensor, and fail.
 
     Args:
         names: Array (N,) of texts.
@@ -29,14 +29,14 @@ class TextNames:
         return f"[{len(self)}]"
 
     def tolist(self) -> list[str]:
-        """The ids in the order of the nodes."""
+        """The ids in node order."""
         return list(self.names)
 
 
 def names_of(ids: pl.Series) -> np.ndarray | TextNames:
-    """`node_names` of a graph: an array of whole numbers, or texts.
+    """`node_names` of a graph: an array of integers, or texts.
 
     Args:
-        ids: A column of `id_column`.
+        ids: A column from `id_column`.
     """
     return TextNames(ids.to_numpy()) if ids.dtype == pl.String else ids.to_numpy()

@@ -1,4 +1,4 @@
-"""The citation graphs that most papers on semi-supervised nodes report."""
+"""Planetoid citation graphs: Cora, CiteSeer and PubMed."""
 
 import warnings
 from typing import Literal
@@ -39,17 +39,18 @@ _SHA256 = {
 class Planetoid(GraphSource):
     """Cora (2,708 papers, 7 classes), CiteSeer (3,327, 6) or PubMed (19,717, 3), with the split of Yang et al.
 
-    Papers cite papers; features are words, not normalised. The split has 20 training papers per class, 500 for
-    validation and 1,000 for test (Yang et al., Planetoid, ICML 2016). The 15 papers of CiteSeer without words have no
-    label either; as everywhere in the literature they count as class 0, and the public split holds none of them.
+    Nodes are papers, edges citations; features are words, not normalised. The split has 20 training papers per class,
+    500 for validation and 1,000 for test (Yang et al., Planetoid, ICML 2016). The 15 papers of CiteSeer without words
+    have no label either; as is usual in the literature they belong to class 0, and the public split contains none of
+    them.
 
-    The published files are pickles, which can run any code when they are read. So all checksums are compared before
+    The published files are pickles, which can run any code when loaded. Therefore all checksums are verified before
     the first one is opened. Those of PubMed are not known to this project: it is read only with a file `SHA256SUMS`
     beside it, written by `sha256sum ind.pubmed.*`, with which the user vouches for the eight files.
 
     Args:
-        name: Which graph.
-        root: The data root, see `data_root`; the files lie in `planetoid/<name>/raw/` below it.
+        name: Name of the graph.
+        root: The data root, see `data_root`; the files are in `planetoid/<name>/raw/` below it.
     """
 
     def __init__(self, *, name: Literal["Cora", "CiteSeer", "PubMed"], root: str | None = None) -> None:
@@ -67,7 +68,7 @@ class Planetoid(GraphSource):
     def load(self) -> Data:
         folders = {fetch(raw, root=self.root).parent for raw in self._files()}
         (folder,) = folders
-        with warnings.catch_warnings():  # numpy and scipy warn about old names inside the pickles
+        with warnings.catch_warnings():  # numpy and scipy warn about deprecated names inside the pickles
             warnings.simplefilter("ignore")
             data = read_planetoid_data(str(folder), self._name.lower())
         data.split_name = "planetoid_public"
@@ -86,7 +87,7 @@ class Planetoid(GraphSource):
         ]
 
     def _own_pins(self, names: list[str]) -> dict[str, str]:
-        """Checksums from the user's own `SHA256SUMS`."""
+        """Checksums from the user's `SHA256SUMS`."""
         sums = data_root(self.root) / "planetoid" / self._name / "raw" / "SHA256SUMS"
         advice = (
             f"Its files are pickles, which can run any code, and this project knows no checksums of them. Get the "
@@ -95,7 +96,7 @@ class Planetoid(GraphSource):
         )
         if not sums.exists():
             raise ValueError(f"data.graph: {self._name} is not read: {sums} does not exist. {advice}")
-        # A line is "<sum>  <name>", the name with a star in front where the file was read as binary.
+        # A line is "<sum>  <name>", with a star before the name for files read in binary mode.
         pairs = (line.split(maxsplit=1) for line in sums.read_text(encoding="utf-8").splitlines() if line.strip())
         pins = {pair[-1].strip().lstrip("*"): pair[0].lower() for pair in pairs}
         missing = [name for name in names if name not in pins]

@@ -1,7 +1,7 @@
-"""Published graphs that lie in npz files.
+"""Published graphs in npz files: Amazon, Coauthor and heterophilous graphs.
 
-Their checksums are not known to this project, so they are not downloaded: see `RawFile`. Arrays of Python objects
-inside them are pickles, and are never opened.
+Their checksums are not known to this project, so they are not downloaded, see `RawFile`. Arrays of Python objects in
+them are pickles and are never loaded.
 """
 
 import zipfile
@@ -21,11 +21,11 @@ from datamodules.sources import RawFile, fetch
 
 
 def read_arrays(raw: RawFile, keys: Sequence[str], *, root: str | None) -> dict[str, np.ndarray]:
-    """Reads some arrays of an npz file, never a pickled one.
+    """Reads arrays of an npz file without unpickling.
 
     Raises:
-        ValueError: The file is no npz file, lacks an array, or holds Python objects where numbers should be.
-        FileNotFoundError: The file is not there.
+        ValueError: The file is not an npz file, lacks an array, or an array holds Python objects.
+        FileNotFoundError: The file does not exist.
     """
     path = fetch(raw, root=root)
     advice = f"Put the original there: {raw.url}"
@@ -37,7 +37,7 @@ def read_arrays(raw: RawFile, keys: Sequence[str], *, root: str | None) -> dict[
     except KeyError as error:
         raise ValueError(f"{path} has no array {error}. {advice}") from error
     except (ValueError, TypeError, zipfile.BadZipFile, EOFError) as error:
-        # numpy refuses an array of objects, and takes a file that is no npz file for a pickle, which it refuses too.
+        # numpy refuses object arrays, and treats files other than npz as pickles, which it refuses too.
         raise ValueError(
             f"{path} is not read: {error}. Pickled Python objects can run any code, and are never opened. {advice}"
         ) from error
@@ -67,10 +67,10 @@ class _PublishedNpz(GraphSource):
 
 
 class _BenchmarkNpz(_PublishedNpz):
-    """Graphs of Shchur et al. (Pitfalls of graph neural network evaluation, 2018), which have no split of their own.
+    """Graphs of Shchur et al. (Pitfalls of graph neural network evaluation, 2018), without a published split.
 
-    Read as PyG reads them, so that results compare: undirected, without self loops, words present or absent (0 or 1).
-    Features stay sparse.
+    Processed as in PyG, so that results compare: undirected, without self-loops, binary word features. Features are
+    sparse.
     """
 
     file_names: dict[str, str]
@@ -92,7 +92,7 @@ class _BenchmarkNpz(_PublishedNpz):
             data, indices, indptr, shape = (arrays[f"{table}_{part}"] for part in parts)
             try:
                 tables[table] = csr_matrix((data, indices, indptr), shape=tuple(shape))
-                tables[table].check_format(full_check=True)  # an index out of bounds would be read out of memory
+                tables[table].check_format(full_check=True)  # indices out of bounds would read arbitrary memory
             except ValueError as error:
                 raise ValueError(f"{self.raw_file.path}: {table} is no sparse table ({error})") from error
             tables[table].sum_duplicates()
@@ -107,23 +107,23 @@ class _BenchmarkNpz(_PublishedNpz):
 
 
 def _presence(counts: csr_matrix) -> Tensor:
-    """Counts of words as a CSR tensor (N, F), 1 where a word is there."""
+    """Binarises word counts: CSR tensor (N, F), 1 where the count is positive."""
     values = torch.from_numpy(counts.data).float()
     return torch.sparse_csr_tensor(
         torch.from_numpy(counts.indptr.astype(np.int64)),
         torch.from_numpy(counts.indices.astype(np.int64)),
         torch.where(values > 0, 1.0, values),
         counts.shape,
-        check_invariants=True,  # saying neither yes nor no is warned of as well
+        check_invariants=True,  # torch warns if this is left unset
     )
 
 
 class Amazon(_BenchmarkNpz):
-    """Goods bought together: Photo (7,650 nodes, 8 classes) or Computers (13,752, 10).
+    """Amazon co-purchase graphs: Photo (7,650 nodes, 8 classes) or Computers (13,752, 10).
 
     Args:
-        name: Which graph.
-        root: The data root, see `data_root`; the file lies in `npz/` below it.
+        name: Name of the graph.
+        root: The data root, see `data_root`; the file is in `npz/` below it.
     """
 
     file_names = {"Photo": "amazon_electronics_photo.npz", "Computers": "amazon_electronics_computers.npz"}  # noqa: RUF012
@@ -133,11 +133,11 @@ class Amazon(_BenchmarkNpz):
 
 
 class Coauthor(_BenchmarkNpz):
-    """Authors who wrote together: CS (18,333 nodes, 15 classes) or Physics (34,493, 5).
+    """Coauthor graphs: CS (18,333 nodes, 15 classes) or Physics (34,493, 5).
 
     Args:
-        name: Which graph.
-        root: The data root, see `data_root`; the file lies in `npz/` below it.
+        name: Name of the graph.
+        root: The data root, see `data_root`; the file is in `npz/` below it.
     """
 
     file_names = {"CS": "ms_academic_cs.npz", "Physics": "ms_academic_phy.npz"}  # noqa: RUF012
@@ -147,11 +147,11 @@ class Coauthor(_BenchmarkNpz):
 
 
 class Heterophilous(_PublishedNpz):
-    """Graphs whose neighbours differ in class, with ten splits (Platonov et al., ICLR 2023); see `GivenSplit`.
+    """Heterophilous graphs with ten splits (Platonov et al., ICLR 2023); see `GivenSplit`.
 
     Args:
-        name: Which graph.
-        root: The data root, see `data_root`; the file lies in `heterophilous/` below it.
+        name: Name of the graph.
+        root: The data root, see `data_root`; the file is in `heterophilous/` below it.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class Heterophilous(_PublishedNpz):
     def load(self) -> Data:
         masks = ("train_masks", "val_masks", "test_masks")
         arrays = read_arrays(self.raw_file, ["node_features", "node_labels", "edges", *masks], root=self.root)
-        # Published as (10, N); here a column per split.
+        # Published as (10, N); transposed to a column per split.
         train, val, test = (torch.from_numpy(arrays[key].astype(bool).T.copy()) for key in masks)
         return Data(
             x=torch.from_numpy(arrays["node_features"].astype(np.float32)),

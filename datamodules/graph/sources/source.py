@@ -1,4 +1,4 @@
-"""Graphs and sets of graphs, and where they are read from."""
+"""GraphSource and GraphSetSource, the base classes of graph sources: reading, validation, fingerprints."""
 
 import copy
 import hashlib
@@ -17,24 +17,23 @@ from datamodules.graph.sources.graph_check import add_reverse_edges, check_graph
 from datamodules.sources import RawFile, fetch, sha256_of
 
 with warnings.catch_warnings():
-    # torch says once per process that CSR tensors are in beta; its first one is made here, where nobody hears it.
+    # torch warns once per process that CSR tensors are in beta; the first one is created here with warnings suppressed.
     warnings.simplefilter("ignore", UserWarning)
     torch.sparse_csr_tensor([0, 0], [], torch.empty(0), (1, 1))
 
 
 class GraphSource(ABC):
-    """A place that one graph is read from.
+    """Source of one graph.
 
-    What `read` returns has `x` float32 (N, F) dense or `torch.sparse_csr`, `edge_index` int64 (2, E) from source to
-    target, `y` int64 (N,) with -1 for nodes without a label, and `source_name`; maybe `edge_weight` float32 (E,),
-    `train_mask`, `val_mask`, `test_mask` bool (N,) or (N, num_splits) with `split_name` (their protocol),
-    `node_time` int64 (N,), `edge_time` int64 (E,), `class_names` (list of C texts) and `node_names` (N ids, an array or
-    `TextNames`).
-    A graph with types is a `HeteroData` whose `target_type` says which nodes have labels.
+    The result of `read` has `x` float32 (N, F) dense or `torch.sparse_csr`, `edge_index` int64 (2, E) from source to
+    target, `y` int64 (N,) with -1 for nodes without a label, and `source_name`; optionally `edge_weight` float32 (E,),
+    `train_mask`, `val_mask`, `test_mask` bool (N,) or (N, num_splits) with `split_name` (their protocol), `node_time`
+    int64 (N,), `edge_time` int64 (E,), `class_names` (list of C texts) and `node_names` (N ids, an array or
+    `TextNames`). A heterogeneous graph is a `HeteroData` whose `target_type` is the labelled node type.
 
     Attributes:
-        undirected: The edges are listed in one direction only; `read` adds the reverse ones.
-        feature_names: Names of the feature columns where they have some, for messages.
+        undirected: Whether edges are listed in one direction only; `read` then adds the reverse ones.
+        feature_names: Names of the feature columns if they have any, for messages.
     """
 
     undirected: bool = False
@@ -43,27 +42,27 @@ class GraphSource(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What the graph is called."""
+        """Name of the graph."""
 
     @abstractmethod
     def load(self) -> Data | HeteroData:
-        """Reads the graph as it was published, unchecked."""
+        """Reads the graph as published, without validation."""
 
     @abstractmethod
     def checksums(self) -> dict[str, str]:
-        """The sha256 of each file, or of the tensors of a graph that was not read from a file."""
+        """SHA-256 of each file, or of the tensors of a graph that is not read from a file."""
 
     def add_reverse(self, graph: Any) -> None:
-        """Adds the reverse of edges that are listed in one direction only, in place; called after the checks."""
+        """Adds the reverse of edges listed in one direction only, in place; called after validation."""
         if self.undirected:
             add_reverse_edges(graph)
 
     def read(self) -> Data | HeteroData:
-        """Reads the graph once, checks it (see `check_graph`), and returns a shallow copy.
+        """Reads the graph once, validates it (see `check_graph`), and returns a shallow copy.
 
         Raises:
-            ValueError: The graph cannot be right, or a file is not the published one.
-            FileNotFoundError: A file is not there and cannot be downloaded.
+            ValueError: The graph is invalid, or a checksum does not match.
+            FileNotFoundError: A file is missing and cannot be downloaded.
         """
         return copy.copy(self._checked[0])
 
@@ -78,7 +77,7 @@ class GraphSource(ABC):
         }
 
     def notes(self) -> list[str]:
-        """What was merged or left out when the graph was read, a line each."""
+        """What was merged or dropped when the graph was read, one line each."""
         return notes_of(self._checked[1])
 
     @cached_property
@@ -94,11 +93,11 @@ class GraphSource(ABC):
 
 
 class GraphSetSource(ABC):
-    """A place that many graphs are read from.
+    """Source of a set of graphs.
 
     Attributes:
-        undirected: The edges are listed in one direction only; `read` adds the reverse ones.
-        feature_names: Names of the feature columns where they have some, for messages.
+        undirected: Whether edges are listed in one direction only; `read` then adds the reverse ones.
+        feature_names: Names of the feature columns if they have any, for messages.
     """
 
     undirected: bool = False
@@ -107,22 +106,22 @@ class GraphSetSource(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What the set is called."""
+        """Name of the set."""
 
     @abstractmethod
     def load(self) -> FlatGraphs:
-        """Reads the graphs as they were published, unchecked."""
+        """Reads the graphs as published, without validation."""
 
     @abstractmethod
     def checksums(self) -> dict[str, str]:
-        """The sha256 of each file."""
+        """SHA-256 of each file."""
 
     def read(self) -> FlatGraphs:
-        """Reads the graphs once and checks them, see `check_graphs`.
+        """Reads the graphs once and validates them, see `check_graphs`.
 
         Raises:
-            ValueError: A graph cannot be right, or a file is not the published one.
-            FileNotFoundError: A file is not there and cannot be downloaded.
+            ValueError: A graph is invalid, or a checksum does not match.
+            FileNotFoundError: A file is missing and cannot be downloaded.
         """
         return self._checked[0]
 
@@ -137,23 +136,23 @@ class GraphSetSource(ABC):
         }
 
     def notes(self) -> list[str]:
-        """What was merged or left out when the graphs were read, a line each."""
+        """What was merged or dropped when the graphs were read, one line each."""
         return notes_of(self._checked[1])
 
     @cached_property
     def _checked(self) -> tuple[FlatGraphs, dict[str, int]]:
-        graphs = self.load()  # first, as it may set the feature names
+        graphs = self.load()  # first, as it may set feature_names
         return check_graphs(graphs, name=self.name, undirected=self.undirected, feature_names=self.feature_names)
 
 
 def notes_of(counts: Mapping[str, Any]) -> list[str]:
-    """Lines on the counts of `check_graph`, `check_typed_graph` or `check_graphs` that a person should know."""
+    """Remarks for the user on the counts of `check_graph`, `check_typed_graph` or `check_graphs`, one line each."""
     merged = counts.get("num_merged_edges", 0)
     merged += sum(edges["num_merged_edges"] for edges in counts.get("edges", {}).values())
     unlabelled = 0
     for labels in (counts, *counts.get("nodes", {}).values()):
         missing = labels.get("num_unlabelled", 0)
-        if missing != labels.get("num_graphs", labels.get("num_nodes")):  # all: a graph without labels, as for links
+        if missing != labels.get("num_graphs", labels.get("num_nodes")):  # all: unlabelled by design, as for links
             unlabelled += missing
     return [
         *([f"{merged:,} rows of edges repeat another one and were merged with it"] if merged else []),
@@ -162,12 +161,12 @@ def notes_of(counts: Mapping[str, Any]) -> list[str]:
 
 
 def file_checksums(files: Iterable[RawFile], *, root: str | None) -> dict[str, str]:
-    """The sha256 of published files: the known one, or that of the file that lies there."""
+    """SHA-256 of published files: the known one, or that of the local file."""
     return {raw.path: raw.sha256 or sha256_of(fetch(raw, root=root)) for raw in files}
 
 
 def tensor_checksum(tensors: Iterable[Tensor]) -> str:
-    """The sha256 of the bytes of dense tensors, in order."""
+    """SHA-256 of the bytes of dense tensors, in order."""
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(tensor.contiguous().numpy().tobytes())

@@ -15,7 +15,7 @@ _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", 
 
 
 def table_path(path: str, *, root: str | None, key: str = "data.graph") -> Path:
-    """A table's path, looked for as given, then below the data root."""
+    """Locates a table: the path itself, then below the data root."""
     return table_reader.table_path(path, root=root, key=key)
 
 
@@ -32,16 +32,16 @@ def read_table(
     Args:
         path: The file, see `table_path`.
         root: The data root.
-        needed: Columns that must be there; None is left out.
-        ids: Columns that hold ids: text in a CSV file, so that `007` stays what it is.
-        key: What the config calls it, for messages.
+        needed: Required columns; None entries are ignored.
+        ids: Columns with ids, read as text from a CSV file so that `007` keeps its zeros.
+        key: Config key of the path, for messages.
     """
     texts = [name for name in ids if name is not None]
     return table_reader.read_table(table_path(path, root=root, key=key), texts=texts, needed=needed)
 
 
 def id_column(ids: pl.Series, *, place: str) -> pl.Series:
-    """A column of ids as int64 or text, as answers will name them; see `node_numbers` for what else they must be."""
+    """Normalises an id column to int64 or text, as used in predictions; see `node_numbers` for further checks."""
     if ids.dtype in (pl.Categorical, pl.Enum):
         return ids.cast(pl.String)
     if ids.dtype == pl.String:
@@ -60,7 +60,7 @@ def id_column(ids: pl.Series, *, place: str) -> pl.Series:
 
 
 def node_numbers(ids: pl.Series, *, place: str) -> pl.DataFrame:
-    """Ids in the order of their rows, as a table of `id` and `number` (0 to N - 1)."""
+    """Indices of ids: a table of `id` and `number` (0 to N - 1, in row order)."""
     if ids.null_count():
         raise ValueError(f"{place}: {ids.name!r} is empty in {row_name(place, ids.is_null().arg_max() or 0)}")
     if ids.is_duplicated().any():
@@ -72,21 +72,21 @@ def node_numbers(ids: pl.Series, *, place: str) -> pl.DataFrame:
 def numbers_of(
     ids: pl.Series, numbers: pl.DataFrame, *, place: str, where: str, rows: np.ndarray | None = None
 ) -> np.ndarray:
-    """The numbers int64 (E,) of ids, by the table of `node_numbers`.
+    """Looks up the indices int64 (E,) of ids in the table of `node_numbers`.
 
     Args:
-        ids: What to look up.
+        ids: Ids to look up.
         numbers: See `node_numbers`.
         place: The file, for messages.
-        where: What the table is, for messages.
-        rows: Rows of the file that the ids stood in, int64 (E,), if they were put in another order.
+        where: Name of the table, for messages.
+        rows: File rows of the ids, int64 (E,), if they were reordered.
 
     Raises:
-        ValueError: An id is not in the table; `where` says what that table is.
+        ValueError: An id is not in the table.
     """
     if ids.dtype.is_integer() and numbers.schema["id"] == pl.Int64:
         ids = ids.cast(pl.Int64, strict=False)
-    if ids.dtype != numbers.schema["id"]:  # whole numbers here, text there: compare how they are written
+    if ids.dtype != numbers.schema["id"]:  # integers in one file, text in the other: compare as text
         ids, numbers = ids.cast(pl.String), numbers.with_columns(pl.col("id").cast(pl.String))
     found = pl.DataFrame({"id": ids}).join(numbers, on="id", how="left", maintain_order="left")["number"]
     if found.null_count():
@@ -109,15 +109,15 @@ def feature_columns(
     place: str,
     key: str = "data.graph.exclude",
 ) -> list[str]:
-    """The wanted feature columns; None takes every column without another role, and leaves none out but by name.
+    """Names of the feature columns; None takes every column without another role, apart from `exclude`.
 
     Args:
         frame: The table.
         features: Names of the features, or None.
         taken: Columns with another role.
-        exclude: Columns that are left out where `features` is None.
+        exclude: Columns to leave out if `features` is None.
         place: The file, for messages.
-        key: The option that leaves columns out.
+        key: Config key of `exclude`, for messages.
     """
     if features is None:
         return number_columns(frame, place=place, taken=taken, exclude=exclude, key=key, booleans=True)
@@ -130,13 +130,13 @@ def feature_columns(
 
 
 def feature_matrix(frame: pl.DataFrame, features: Sequence[str], *, place: str, complete: bool = True) -> Tensor:
-    """Columns of numbers or truth values as float32 (N, F).
+    """Converts numeric or boolean columns to float32 (N, F).
 
     Args:
-        frame: Its rows in the order of the file.
+        frame: Its rows in file order.
         features: Names of the columns.
         place: The file, for messages.
-        complete: Refuse missing and infinite values; otherwise they are NaN, or infinite.
+        complete: Raise on missing and infinite values; otherwise missing values are NaN.
     """
     table = np.empty((len(frame), len(features)), dtype=np.float32)
     for index, name in enumerate(features):
@@ -155,14 +155,14 @@ def feature_matrix(frame: pl.DataFrame, features: Sequence[str], *, place: str, 
 
 
 def node_classes(nodes: pl.DataFrame, label: str | None, *, place: str) -> tuple[Tensor, list[str]]:
-    """`class_labels` of a column; without one -1 for each node, and no names."""
+    """`class_labels` of a column; without one, -1 for each node and no names."""
     if label is None:
         return torch.full((len(nodes),), -1), []
     return class_labels(nodes[label], place=place)
 
 
 def class_labels(labels: pl.Series, *, place: str) -> tuple[Tensor, list[str]]:
-    """Classes int64 (N,), numbered by the sorted labels, and their names; empty and negative ones become -1."""
+    """Class indices int64 (N,) by sorted label, and the class names; empty and negative labels become -1."""
     if labels.dtype == pl.Boolean:
         labels = labels.cast(pl.Int8)
     elif labels.dtype in (pl.Categorical, pl.Enum):
@@ -170,7 +170,7 @@ def class_labels(labels: pl.Series, *, place: str) -> tuple[Tensor, list[str]]:
     if labels.dtype.is_integer():
         labels = labels.set(labels < 0, None)
     elif labels.dtype == pl.String:
-        labels = labels.set(labels.str.strip_chars() == "", None)  # parquet tells an empty text from none
+        labels = labels.set(labels.str.strip_chars() == "", None)  # parquet distinguishes empty text from null
     else:
         raise ValueError(f"{place}: label {labels.name!r} holds {labels.dtype}; classes are integers or texts")
     names = labels.drop_nulls().unique().sort()
@@ -182,7 +182,7 @@ def class_labels(labels: pl.Series, *, place: str) -> tuple[Tensor, list[str]]:
 
 
 def times(column: pl.Series, *, place: str) -> Tensor:
-    """Times int64 (N,): integers as they are, dates and timestamps as microseconds since 1970."""
+    """Converts times to int64 (N,): integers unchanged, dates and timestamps as microseconds since 1970."""
     if column.null_count():
         raise ValueError(f"{place}: {column.name!r} is empty in {row_name(place, column.is_null().arg_max() or 0)}")
     if column.dtype == pl.String:
@@ -198,7 +198,7 @@ def times(column: pl.Series, *, place: str) -> Tensor:
 
 
 def split_masks(column: pl.Series, *, place: str) -> dict[str, Tensor]:
-    """`train_mask`, `val_mask` and `test_mask`, bool (N,), of a column of `train`, `val` (`validation`), `test`."""
+    """`train_mask`, `val_mask` and `test_mask`, bool (N,), from a column of `train`, `val` (`validation`), `test`."""
     texts = column.cast(pl.String).str.to_lowercase()
     texts = texts.set(texts.str.strip_chars() == "", None)
     wrong = texts.is_not_null() & ~texts.is_in(list(_SPLITS))

@@ -1,4 +1,4 @@
-"""Sets of graphs from the TUDataset collection, read straight from the zip file."""
+"""TUDataset graph sets, read directly from the zip file."""
 
 import warnings
 import zipfile
@@ -23,15 +23,15 @@ _SHA256 = {
 class TUDataset(GraphSetSource):
     """Graphs with a class or a target each, e.g. MUTAG (188 molecules) or PROTEINS (1,113) (Morris et al., 2020).
 
-    Read as PyG reads them: self loops are dropped, node labels become one-hot features, edge labels `edge_attr`, and
-    classes are numbered in ascending order. Nodes of a set with neither labels nor attributes get their degree,
-    one-hot. Other names than MUTAG and PROTEINS are read where their zip file lies, see `RawFile`.
+    Processed as in PyG: self-loops are dropped, node labels become one-hot features, edge labels `edge_attr`, and
+    classes are numbered in ascending order. Nodes of a set with neither labels nor attributes get their one-hot degree.
+    Sets other than MUTAG and PROTEINS are read if their zip file exists, see `RawFile`.
 
     Args:
         name: The set's name in the collection.
         root: The data root, see `data_root`; the file is `tudataset/<name>.zip` below it.
-        use_attributes: Put the nodes' attributes before their one-hot labels, and those of edges likewise.
-        max_degree: Degrees above share one feature, where degrees are the features.
+        use_attributes: Prepend the nodes' attributes to their one-hot labels, and those of edges likewise.
+        max_degree: Largest one-hot degree; higher degrees share its feature.
     """
 
     def __init__(
@@ -96,12 +96,12 @@ class TUDataset(GraphSetSource):
         )
 
     def _tables(self) -> dict[str, np.ndarray]:
-        """Each text file of the zip file as a float64 table, by the part of its name that says what it holds."""
+        """Each text file of the zip file as a float64 table, by the suffix of its name."""
         path = fetch(self.raw_file, root=self.root)
         tables = {}
         try:
             with zipfile.ZipFile(path) as archive:
-                for entry in archive.namelist():  # inside a folder or not, sometimes with two slashes
+                for entry in archive.namelist():  # with or without a folder, sometimes with two slashes
                     file = PurePosixPath(entry)
                     if file.suffix == ".txt" and file.stem.startswith(f"{self._name}_"):
                         part = file.stem.removeprefix(f"{self._name}_")
@@ -124,7 +124,7 @@ class TUDataset(GraphSetSource):
         return torch.from_numpy(classes), [str(label) for label in labels]
 
     def _features(self, tables: dict[str, np.ndarray], of: str, size: int) -> Tensor | None:
-        """Attributes if wanted, then one-hot labels, float32 (size, F); None if there is none."""
+        """Attributes if enabled, then one-hot labels, float32 (size, F); None if there are none."""
         parts = []
         attributes, labels = tables.get(f"{of}_attributes"), tables.get(f"{of}_labels")
         if self.use_attributes and attributes is not None:
@@ -157,14 +157,14 @@ class TUDataset(GraphSetSource):
 
 
 def _numbers(text: bytes, *, place: str) -> np.ndarray:
-    """A table of numbers between commas, float64 (rows, columns)."""
+    """Parses comma-separated numbers, float64 (rows, columns)."""
     columns = text.split(b"\n", 1)[0].count(b",") + 1
     words = text.replace(b",", b" ").decode("ascii", errors="replace")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "error", DeprecationWarning
-            )  # numpy before 2.4 only warns of words that are no number
+            )  # numpy before 2.4 only warns about words that are not numbers
             return np.fromstring(words, sep=" ").reshape(-1, columns)
     except (ValueError, DeprecationWarning) as error:
         raise ValueError(f"{place} is no table of {columns} columns of numbers ({error})") from error

@@ -1,4 +1,4 @@
-"""Protocols by which a set of graphs is split."""
+"""GraphSplit: protocols that split a set of graphs."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from typing_extensions import override
 
 from datamodules.graph.sources.flat_graphs import FlatGraphs
 from datamodules.graph.splits.node_split import check_index, class_text
-from datamodules.graph.splits.random_split import check_shares, draw_shares, percentages
+from datamodules.graph.splits.random_split import check_fractions, percentages, stratified_partition
 
 
 @dataclass(frozen=True)
 class GraphIndices:
-    """Numbers of the graphs of each part, int64, ascending."""
+    """Graph indices of each part, int64, ascending."""
 
     train: np.ndarray
     val: np.ndarray
@@ -24,25 +24,25 @@ class GraphSplit(ABC):
     """A protocol that splits the labelled graphs of a set.
 
     Attributes:
-        name: The protocol's name. Results under different names do not compare.
+        name: Name of the protocol. Results under different names are not comparable.
     """
 
     name: str
 
     def name_for(self, graphs: FlatGraphs) -> str:
-        """The protocol's name on this set; targets of regression have no classes that could be stratified."""
+        """Name of the protocol on this set; regression targets have no classes to stratify by."""
         return self.name.removeprefix("stratified_") if graphs.y.is_floating_point() else self.name
 
     @abstractmethod
     def describe(self) -> str:
-        """The protocol in words."""
+        """Describes the protocol in words."""
 
     @abstractmethod
     def draw(self, graphs: FlatGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Numbers of the graphs to train, validate and test."""
+        """Indices of the training, validation and test graphs."""
 
     def checksums(self, graphs: FlatGraphs) -> dict[str, str]:
-        """The sha256 of each file that the split of these graphs is read from."""
+        """SHA-256 of each file that the split of these graphs is read from."""
         del graphs
         return {}
 
@@ -50,7 +50,7 @@ class GraphSplit(ABC):
         """Splits the labelled graphs.
 
         Raises:
-            ValueError: There is one class only, a class has no training graph, a part is empty, or published folds are
+            ValueError: There is only one class, a class has no training graph, a part is empty, or published folds are
                 of other graphs.
         """
         labelled = graphs.labelled
@@ -78,16 +78,16 @@ class GraphSplit(ABC):
 
 
 class StratifiedFolds(GraphSplit):
-    """Cross-validation: one fold tests, a share of the others validates; of every class alike.
+    """Stratified cross-validation: one fold is the test set, a fraction of the others the validation set.
 
-    The model is chosen on validation graphs, and the test fold is looked at once, as Errica et al. (ICLR 2020) ask.
-    Targets of regression are split into plain folds.
+    Models are selected on validation graphs, and the test fold is used once, as Errica et al. (ICLR 2020) require.
+    Regression targets are split into plain folds.
 
     Args:
-        index: The fold that tests, from 0.
+        index: Index of the test fold.
         num_folds: Number of folds.
-        val_share: Share of the other folds that validates.
-        seed: Seed of the folds and of the held-out share.
+        val_share: Fraction of the other folds used for validation.
+        seed: Random seed of the folds and of the validation set.
     """
 
     def __init__(self, *, index: int = 0, num_folds: int = 10, val_share: float = 0.1, seed: int = 0) -> None:
@@ -112,21 +112,21 @@ class StratifiedFolds(GraphSplit):
         rest, test = _fold(graphs, self.index, self.num_folds, self.seed)
         generator = np.random.default_rng([self.seed, self.index])
         shares = (1 - self.val_share, self.val_share)
-        train, val = draw_shares(_classes(graphs, rest), len(rest), shares, generator)
+        train, val = stratified_partition(_classes(graphs, rest), len(rest), shares, generator)
         return rest[train], rest[val], test
 
 
 class XuFolds(GraphSplit):
     """The folds of Xu et al. (How powerful are graph neural networks?, ICLR 2019): validation is the test fold.
 
-    They pick the epoch at which the mean test accuracy over the folds is best. That looks at the test graphs, so its
-    results are upper bounds, and none of them belongs in a table with those of `StratifiedFolds` or `ErricaFolds`. It
-    is a result of all folds together, by `lightning-app compare --splits`: a test of one fold alone is refused.
+    They select the epoch with the best mean test accuracy over the folds. That uses the test graphs, so results are
+    upper bounds and do not belong in a table with those of `StratifiedFolds` or `ErricaFolds`. The result is that of
+    all folds together, by `lightning-app compare --splits`: a test of a single fold raises.
 
     Args:
-        index: The fold that validates and tests, from 0.
+        index: Index of the fold for both validation and test.
         num_folds: Number of folds.
-        seed: Seed of the folds.
+        seed: Random seed of the folds.
     """
 
     def __init__(self, *, index: int = 0, num_folds: int = 10, seed: int = 0) -> None:
@@ -150,17 +150,17 @@ class XuFolds(GraphSplit):
         return train, test, test
 
 
-class GraphShareSplit(GraphSplit):
-    """Random shares of the graphs, of every class alike if there are classes; `stratified_random_80_10_10`.
+class RandomGraphSplit(GraphSplit):
+    """Random split of the graphs, stratified by class if there are classes; `stratified_random_80_10_10`.
 
     Args:
-        train: Share that trains.
-        val: Share that validates; the rest tests.
-        seed: Seed of the draw.
+        train: Fraction of training graphs.
+        val: Fraction of validation graphs; the rest are test graphs.
+        seed: Random seed.
     """
 
     def __init__(self, *, train: float = 0.8, val: float = 0.1, seed: int = 0) -> None:
-        self.shares = check_shares(train, val, key="data.split")
+        self.shares = check_fractions(train, val, key="data.split")
         self.seed = seed
         self.name = f"stratified_random_{percentages(self.shares)}"
 
@@ -172,8 +172,11 @@ class GraphShareSplit(GraphSplit):
     def draw(self, graphs: FlatGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         chosen = graphs.labelled
         generator = np.random.default_rng(self.seed)
-        train, val, test = draw_shares(_classes(graphs, chosen), len(chosen), self.shares, generator)
+        train, val, test = stratified_partition(_classes(graphs, chosen), len(chosen), self.shares, generator)
         return chosen[train], chosen[val], chosen[test]
+
+
+GraphShareSplit = RandomGraphSplit  # the former name, in old configs, run folders and packages
 
 
 def _check_folds(index: int, num_folds: int) -> None:
@@ -187,13 +190,13 @@ def _classes(graphs: FlatGraphs, chosen: np.ndarray) -> np.ndarray | None:
 
 
 def _fold(graphs: FlatGraphs, index: int, num_folds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the labelled graphs outside and inside one fold."""
+    """Indices of the labelled graphs outside and inside one fold."""
     chosen = graphs.labelled
     classes = _classes(graphs, chosen)
     advice = "give data.split.num_folds a smaller number, or more graphs"
     if len(chosen) < num_folds:
         raise ValueError(f"data.split: {len(chosen)} labelled graphs do not fill {num_folds} folds; {advice}")
-    from sklearn.model_selection import KFold, StratifiedKFold  # a second, half of it scipy.stats
+    from sklearn.model_selection import KFold, StratifiedKFold  # imported here: takes a second, half of it scipy.stats
 
     if classes is None:
         folds = KFold(num_folds, shuffle=True, random_state=seed).split(chosen)

@@ -1,4 +1,4 @@
-"""Negatives that look like links: ranked by heuristics of link prediction."""
+"""HardNegatives: a link split whose negatives are ranked high by link prediction heuristics."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,29 +14,29 @@ from datamodules.graph.splits.link_split import LinkSplit, Positives
 
 _MOST_NODES = 30_000
 _BLOCK_CELLS = 4_000_000
-"""Scores held at a time, per heuristic: 16 MB in float32."""
+"""Scores computed at a time, per heuristic: 16 MB in float32."""
 _RESTART = 0.15
 _WALK_STEPS = 20
 
 
 class HardNegatives(LinkSplit):
-    """Each held-out link has to be found among K pairs of its own that a simple heuristic takes for links too.
+    """Each held-out link is ranked among K negatives that simple heuristics score high.
 
     Half of a link's negatives keep one end, half the other; the other end is replaced by nodes that no edge of the
-    whole graph joins to the end that is kept. Taken are the nodes that stand highest in any of three rankings: by
-    resource allocation (common neighbours, each weighted by one over its degree), by personalised PageRank, and by
-    cosine similarity of the features. All three see the training edges alone.
+    whole graph joins to the end that is kept, those with the best rank in any of three rankings: resource allocation
+    (common neighbours, each weighted by the inverse of its degree), personalised PageRank, and cosine similarity of the
+    features. All three use only the training edges.
 
-    This follows the idea of HeaRT (Li et al., NeurIPS 2023, arXiv:2306.10453), not its files: the draws and the way
-    the rankings are merged are our own, so results do not belong beside published ones.
+    This follows the idea of HeaRT (Li et al., NeurIPS 2023, arXiv:2306.10453), but neither its files nor exactly its
+    sampling and merging of the rankings, so results are not comparable with published ones.
 
-    Every held-out node is compared with every other, anew in each run: 10,000 nodes of degree 10 take about 20 s on one
-    core, and nine times that at the limit of 30,000 nodes, above which a graph is refused.
+    Every held-out node is compared with every other in each run: 10,000 nodes of degree 10 take about 20 s on one core,
+    and nine times that at the limit of 30,000 nodes; larger graphs raise.
 
     Args:
-        val: Share of the links to validate on.
-        test: Share of the links to test on.
-        seed: Of everything that is drawn; None takes the run's `seed_everything`.
+        val: Fraction of validation links.
+        test: Fraction of test links.
+        seed: Random seed; None for the run's `seed_everything`.
         per_positive: Negatives of each link, K; even.
     """
 
@@ -63,7 +63,7 @@ class HardNegatives(LinkSplit):
         if len(graph.x) > _MOST_NODES:
             raise ValueError(
                 f"data.split: HardNegatives compares every two nodes, and the graph has {len(graph.x):,}; allowed are "
-                f"{_MOST_NODES:,}. Choose LinkShares, or give a smaller graph"
+                f"{_MOST_NODES:,}. Choose RandomLinkSplit, or give a smaller graph"
             )
         both = torch.cat([positives.val, positives.test], dim=1)
         kept, place = both.unique(return_inverse=True)  # (U,), (2, P)
@@ -76,7 +76,7 @@ class HardNegatives(LinkSplit):
         return val, test
 
     def _partners(self, graph: Data, message_mask: Tensor, kept: np.ndarray, generator: np.random.Generator) -> Tensor:
-        """The K/2 nodes that come closest to being neighbours of each kept node, int32 (U, K/2)."""
+        """The K/2 best-ranked non-neighbours of each kept node, int32 (U, K/2)."""
         num_partners = self.per_positive // 2
         known = _adjacency(graph.edge_index, len(graph.x))
         most = known.sum(1)[kept].max()
@@ -95,10 +95,10 @@ class HardNegatives(LinkSplit):
 
 
 class _Heuristics:
-    """Scores of every node as a neighbour of some.
+    """Scores of all nodes as neighbours of some nodes.
 
     Args:
-        adjacency: (N, N), without self loops.
+        adjacency: (N, N), without self-loops.
         x: float32 (N, F), dense or `torch.sparse_csr`.
     """
 
@@ -115,14 +115,14 @@ class _Heuristics:
             self.features = torch.nn.functional.normalize(x, dim=1).numpy()
 
     def scores(self, nodes: np.ndarray) -> Iterator[np.ndarray]:
-        """float32 (B, N) per heuristic; 0 says nothing."""
+        """Scores float32 (B, N) of each heuristic; 0 means no evidence."""
         yield (self.adjacency[nodes] @ self.walk).toarray()  # sum over common neighbours of 1 / degree
         yield self._pagerank(nodes)
         similarity = self.features[nodes] @ self.features.T
         yield similarity if isinstance(similarity, np.ndarray) else similarity.toarray()
 
     def _pagerank(self, nodes: np.ndarray) -> np.ndarray:
-        """Where random walks are that go back to their node with a probability of 0.15 at each step."""
+        """Personalised PageRank: random walks that restart with a probability of 0.15 at each step."""
         restart = np.zeros((len(nodes), self.walk.shape[0]), dtype=np.float32)
         restart[np.arange(len(nodes)), nodes] = 1
         reached = restart
@@ -134,16 +134,16 @@ class _Heuristics:
 def _merge(
     scores: Iterator[np.ndarray], forbidden: Tensor, num_partners: int, generator: np.random.Generator
 ) -> Tensor:
-    """The nodes with the best place in any ranking, int64 (B, num_partners); equal ones fall as drawn.
+    """The nodes with the best rank in any ranking, int64 (B, num_partners); ties are broken at random.
 
-    Only a ranking's first `num_partners` can be among them. Where the rankings have too few nodes with a score, nodes
-    without one fill up.
+    Only a ranking's first `num_partners` can be among them. If the rankings have too few nodes with a score, nodes
+    without one are added.
     """
     size = forbidden.shape
     drawn = torch.from_numpy(generator.random(size, dtype=np.float32))
     place = (num_partners + drawn).masked_fill(forbidden, torch.inf)  # (B, N)
     for score in scores:
-        # Scores are shaken by less than they usually differ, so that low node numbers are not preferred.
+        # Noise smaller than typical score differences breaks ties, so that low node indices are not preferred.
         shaken = torch.from_numpy(score) * (1 + 1e-4 * drawn)
         best, node = shaken.masked_fill(forbidden, 0.0).topk(num_partners, dim=1)
         rank = torch.arange(num_partners) + drawn.gather(1, node) / 2
@@ -153,9 +153,9 @@ def _merge(
 
 
 def _adjacency(edge_index: Tensor, num_nodes: int) -> sparse.csr_array:
-    """Ones where two different nodes have an edge, float32 (N, N)."""
+    """Binary adjacency without self-loops, float32 (N, N)."""
     source, target = edge_index[:, edge_index[0] != edge_index[1]].numpy()
     ones = np.ones(len(source), dtype=np.float32)
     adjacency = sparse.coo_array((ones, (source, target)), shape=(num_nodes, num_nodes)).tocsr()
-    adjacency.data[:] = 1  # an edge that is listed twice
+    adjacency.data[:] = 1  # repeated edges count once
     return adjacency

@@ -1,4 +1,4 @@
-"""Which links are trained on, validated and tested, and against which pairs that are none."""
+"""LinkSplit: protocols that split the links of a graph, and choose negatives for evaluation."""
 
 import math
 import os
@@ -17,11 +17,11 @@ from datamodules.graph.splits.random_split import percentages
 
 @dataclass(frozen=True)
 class Links:
-    """Links to tell from pairs that are none.
+    """Positive and negative pairs of one part.
 
     Attributes:
         positive: int64 (2, P), the links, each once.
-        negative: int64 (2, P) pairs that no edge joins, for all links together; or int32 (2, P, K), K for each link.
+        negative: int64 (2, P) non-edges for all links together; or int32 (2, P, K), K non-edges for each link.
     """
 
     positive: Tensor
@@ -30,14 +30,14 @@ class Links:
 
 @dataclass(frozen=True)
 class SplitLinks:
-    """The links of a graph, dealt out.
+    """The links of a graph by part.
 
     Attributes:
-        message_mask: bool (E,), the graph's edges that messages go along in every split: none joins a pair of `val`
+        message_mask: bool (E,), the graph's edges used for message passing in every part: none joins a pair of `val`
             or `test`, in either direction.
-        train: int64 (2, P), the links among them, each once and without self loops.
-        val: Links of validation.
-        test: Links of the test.
+        train: int64 (2, P), the links among them, each once and without self-loops.
+        val: Validation links.
+        test: Test links.
     """
 
     message_mask: Tensor
@@ -48,12 +48,12 @@ class SplitLinks:
 
 @dataclass(frozen=True)
 class Positives:
-    """What negatives are found for.
+    """Held-out links that need negatives.
 
     Attributes:
         message_mask: bool (E,), see `SplitLinks`.
-        val: int64 (2, P), links of validation.
-        test: int64 (2, P), links of the test.
+        val: int64 (2, P), validation links.
+        test: int64 (2, P), test links.
     """
 
     message_mask: Tensor
@@ -62,16 +62,16 @@ class Positives:
 
 
 class LinkSplit(ABC):
-    """Holds out shares of an undirected graph's links, uniformly, as Kipf & Welling (2016) did for their GAE.
+    """Holds out fractions of an undirected graph's links, uniformly, like Kipf & Welling (2016) for the GAE.
 
-    Held-out links are no message edges in any split, the test included. Self loops remain message edges and are never
-    links to predict.
+    Held-out links are never message edges, not even in the test. Self-loops remain message edges and are never links to
+    predict.
 
     Args:
-        val: Share of the links to validate on.
-        test: Share of the links to test on.
-        seed: Of everything that is drawn; None takes the run's `seed_everything`, so that runs of several seeds
-            differ in their split too.
+        val: Fraction of validation links.
+        test: Fraction of test links.
+        seed: Random seed; None for the run's `seed_everything`, so that runs with different seeds have different
+            splits.
     """
 
     def __init__(self, *, val: float = 0.05, test: float = 0.10, seed: int | None = 0) -> None:
@@ -89,24 +89,24 @@ class LinkSplit(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What results under this protocol are filed under."""
+        """Name of the protocol, under which results are compared."""
 
     @abstractmethod
     def describe(self) -> str:
-        """The protocol in words."""
+        """Describes the protocol in words."""
 
     @abstractmethod
     def negatives(self, graph: Data, positives: Positives, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Finds the negatives of validation and test, see `Links`.
+        """Chooses the negatives of validation and test, see `Links`.
 
         Args:
             graph: The whole graph.
-            positives: What is held out.
-            generator: Where randomness comes from.
+            positives: The held-out links.
+            generator: Source of randomness.
         """
 
     def shares(self) -> str:
-        """The shares and the seed in words."""
+        """Describes the fractions and the seed in words."""
         val, test = 100 * self.val, 100 * self.test
         return f"{val:g} % of the links for validation and {test:g} % for the test, drawn by seed {self._seed()}"
 
@@ -114,13 +114,13 @@ class LinkSplit(ABC):
         return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self.seed is None else self.seed
 
     def split(self, graph: Data) -> SplitLinks:
-        """Deals out the links of a graph.
+        """Splits the links of a graph.
 
         Args:
             graph: With `edge_index` int64 (2, E), both directions of every edge.
 
         Raises:
-            ValueError: The graph is directed, or has too few links or too few pairs that are none.
+            ValueError: The graph is directed, or has too few links or too few non-edges.
         """
         generator = np.random.default_rng(self._seed())
         links = _undirected_links(graph)
@@ -140,10 +140,10 @@ class LinkSplit(ABC):
         return SplitLinks(positives.message_mask, train, Links(val, val_negatives), Links(test, test_negatives))
 
 
-class LinkShares(LinkSplit):
-    """As many uniformly drawn negatives as links, the same at each validation: the protocol of AUC and AP.
+class RandomLinkSplit(LinkSplit):
+    """One uniformly sampled negative per held-out link, fixed for the whole run: the protocol of AUC and AP.
 
-    No negative is an edge of the whole graph, a self loop, or drawn twice. Arguments as of `LinkSplit`.
+    Negatives are distinct non-edges of the whole graph, without self-loops. Arguments as in `LinkSplit`.
     """
 
     @property
@@ -170,8 +170,11 @@ class LinkShares(LinkSplit):
         return val, test
 
 
+LinkShares = RandomLinkSplit  # the former name, in old configs, run folders and packages
+
+
 def _undirected_links(graph: Data) -> Tensor:
-    """Each link once, the lower node first, without self loops, int64 (2, P), ascending."""
+    """Each link once, the lower node first, without self-loops, int64 (2, P), ascending."""
     keys = _keys(graph.edge_index, len(graph.x))
     reverse = _keys(graph.edge_index.flip(0), len(graph.x))
     if not torch.isin(reverse, keys).all():
@@ -186,5 +189,5 @@ def _undirected_links(graph: Data) -> Tensor:
 
 
 def _keys(edge_index: Tensor, num_nodes: int) -> Tensor:
-    """One number per ordered pair, int64 (E,)."""
+    """One integer per ordered pair, int64 (E,)."""
     return edge_index[0] * num_nodes + edge_index[1]

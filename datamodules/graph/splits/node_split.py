@@ -1,4 +1,4 @@
-"""Protocols by which the nodes of a graph are split."""
+"""NodeSplit: protocols that split the nodes of a graph."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from typing_extensions import override
 
-from datamodules.graph.splits.random_split import check_shares, draw_shares, percentages
+from datamodules.graph.splits.random_split import check_fractions, percentages, stratified_partition
 
 MASKS = ("train_mask", "val_mask", "test_mask")
 
 
 @dataclass(frozen=True)
 class NodeIndices:
-    """Numbers of the nodes of each part, int64, ascending; no node is in two parts, and all have labels."""
+    """Node indices of each part, int64, ascending; parts are disjoint, and all nodes have labels."""
 
     train: Tensor
     val: Tensor
@@ -25,29 +25,29 @@ class NodeIndices:
 
 
 class NodeSplit(ABC):
-    """A protocol that splits the labelled nodes of a graph (of its `target_type`, if it has types).
+    """A protocol that splits the labelled nodes of a graph (of its `target_type` if it is heterogeneous).
 
     Attributes:
-        name: The protocol's name. Results under different names do not compare.
+        name: Name of the protocol. Results under different names are not comparable.
     """
 
     name: str
 
     def name_for(self, data: Data | HeteroData) -> str:
-        """The protocol's name on this graph."""
+        """Name of the protocol on this graph."""
         del data
         return self.name
 
     @abstractmethod
     def describe(self) -> str:
-        """The protocol in words."""
+        """Describes the protocol in words."""
 
     @abstractmethod
     def draw(self, store: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Masks bool (N,) of train, val and test over a `Data` or a node type's store."""
 
     def checksums(self, data: Data | HeteroData) -> dict[str, str]:
-        """The sha256 of each file that the split of this graph is read from."""
+        """SHA-256 of each file that the split of this graph is read from."""
         del data
         return {}
 
@@ -55,7 +55,7 @@ class NodeSplit(ABC):
         """Splits the labelled nodes.
 
         Raises:
-            ValueError: The graph has no labels or not what the protocol needs, parts overlap, a part is empty, or a
+            ValueError: The graph has no labels or lacks what the protocol needs, parts overlap, a part is empty, or a
                 class has no training node.
         """
         store: Any = data[data.target_type] if isinstance(data, HeteroData) else data
@@ -78,7 +78,7 @@ class NodeSplit(ABC):
             if not mask.any():
                 raise ValueError(
                     f"data.split: {self.name} leaves no labelled node for {part}; "
-                    "choose another protocol, e.g. ShareSplit, or label more nodes"
+                    "choose another protocol, e.g. RandomNodeSplit, or label more nodes"
                 )
         absent = np.setdiff1d(store.y[labelled].numpy(), store.y[train].numpy())
         if len(absent):
@@ -90,9 +90,9 @@ class NodeSplit(ABC):
 
 
 class PublicSplit(NodeSplit):
-    """The masks that came with the graph, of a published split or a table's split column.
+    """The masks of the graph: a published split, or the split column of a table.
 
-    On a graph that says whose split it is (`split_name`, e.g. `planetoid_public`), that is the protocol's name.
+    If the graph names its split (`split_name`, e.g. `planetoid_public`), that is the protocol's name.
     """
 
     name = "public"
@@ -116,10 +116,10 @@ class PublicSplit(NodeSplit):
 
 
 class GivenSplit(NodeSplit):
-    """One of several splits that came with the graph; its name as of `PublicSplit`.
+    """One of several splits that come with the graph; named as in `PublicSplit`.
 
     Args:
-        index: Which one, from 0.
+        index: Index of the split.
     """
 
     name = "given_splits"
@@ -144,17 +144,17 @@ class GivenSplit(NodeSplit):
         return train[:, self.index], val[:, self.index], test[:, self.index]
 
 
-class ShareSplit(NodeSplit):
-    """Random shares of the labelled nodes, of every class alike; `random_60_20_20` with the defaults.
+class RandomNodeSplit(NodeSplit):
+    """Random split of the labelled nodes, stratified by class; `random_60_20_20` by default.
 
     Args:
-        train: Share that trains.
-        val: Share that validates; the rest tests.
-        seed: Seed of the draw.
+        train: Fraction of training nodes.
+        val: Fraction of validation nodes; the rest are test nodes.
+        seed: Random seed.
     """
 
     def __init__(self, *, train: float = 0.6, val: float = 0.2, seed: int = 0) -> None:
-        self.shares = check_shares(train, val, key="data.split")
+        self.shares = check_fractions(train, val, key="data.split")
         self.seed = seed
         self.name = f"random_{percentages(self.shares)}"
 
@@ -167,18 +167,21 @@ class ShareSplit(NodeSplit):
     def draw(self, store: Any) -> tuple[Tensor, Tensor, Tensor]:
         nodes = (store.y >= 0).nonzero()[:, 0]
         labels = store.y[nodes].numpy()
-        train, val, test = draw_shares(labels, len(nodes), self.shares, np.random.default_rng(self.seed))
+        train, val, test = stratified_partition(labels, len(nodes), self.shares, np.random.default_rng(self.seed))
         return as_mask(nodes[train], store.y), as_mask(nodes[val], store.y), as_mask(nodes[test], store.y)
 
 
+ShareSplit = RandomNodeSplit  # the former name, in old configs, run folders and packages
+
+
 def check_index(index: int, size: int, *, what: str) -> None:
-    """Refuses an index of a split or fold that is not there."""
+    """Raises unless the index of a split or fold exists."""
     if not 0 <= index < size:
         raise ValueError(f"data.split.index: {index} given, but there are {size} {what}: 0 to {size - 1}")
 
 
 def class_text(labels: Any, label: int) -> str:
-    """How a message calls a class: by its name, where what is split has `class_names`."""
+    """Name of a class in messages: from `class_names` if there are any, else its number."""
     names = getattr(labels, "class_names", None)
     return f"class {label}" if names is None else f"class {names[label]!r}"
 
@@ -187,7 +190,7 @@ def _given_masks(store: Any) -> tuple[Tensor, Tensor, Tensor]:
     missing = [name for name in MASKS if name not in store]
     if missing:
         raise ValueError(
-            f"data.split: the graph came without {', '.join(missing)}; take ShareSplit, or a source with a split"
+            f"data.split: the graph came without {', '.join(missing)}; take RandomNodeSplit, or a source with a split"
         )
     return store.train_mask, store.val_mask, store.test_mask
 
@@ -198,7 +201,7 @@ def _split_name(data: Data | HeteroData, otherwise: str) -> str:
 
 
 def as_mask(nodes: Tensor, like: Tensor) -> Tensor:
-    """Numbers of nodes as a mask bool (N,), as long as `like`."""
+    """Converts node indices to a mask bool (N,), with the length of `like`."""
     mask = torch.zeros(len(like), dtype=torch.bool)
     mask[nodes] = True
     return mask

@@ -1,4 +1,4 @@
-"""Protocols of papers whose splits are published, or drawn in a way that is."""
+"""Published splits of papers: GeomGCNSplit, LuoSplit and ErricaFolds."""
 
 import json
 from pathlib import Path
@@ -21,12 +21,12 @@ from datamodules.sources import RawFile, data_root, sha256_of
 class GeomGCNSplit(NodeSplit):
     """One of ten splits of Cora, CiteSeer or PubMed with most nodes for training (Pei et al., Geom-GCN, ICLR 2020).
 
-    The names of its files say 60 and 20 %; what they hold is nearer to 48/32/20. Nodes of CiteSeer without edges may
-    be in no part.
+    The names of its files claim 60 and 20 %; their content is closer to 48/32/20. Isolated nodes of CiteSeer may be in
+    no part.
 
     Args:
-        index: Which one, 0 to 9.
-        root: The data root, see `data_root`; the files lie in `planetoid/<name>/geom-gcn/raw/` below it.
+        index: Index of the split, 0 to 9.
+        root: The data root, see `data_root`; the files are in `planetoid/<name>/geom-gcn/raw/` below it.
     """
 
     name = "geom_gcn"
@@ -59,7 +59,9 @@ class GeomGCNSplit(NodeSplit):
     def _file(self, store: Any) -> RawFile:
         graph = store.source_name if "source_name" in store else None
         if graph not in ("Cora", "CiteSeer", "PubMed"):
-            raise ValueError(f"data.split: GeomGCNSplit splits Cora, CiteSeer and PubMed, not {graph}; take ShareSplit")
+            raise ValueError(
+                f"data.split: GeomGCNSplit splits Cora, CiteSeer and PubMed, not {graph}; take RandomNodeSplit"
+            )
         file = f"{graph.lower()}_split_0.6_0.2_{self.index}.npz"
         return RawFile(
             path=f"planetoid/{graph}/geom-gcn/raw/{file}",
@@ -71,12 +73,12 @@ class GeomGCNSplit(NodeSplit):
 class LuoSplit(NodeSplit):
     """The random split of Luo et al. (Classic GNNs are strong baselines, NeurIPS 2024): 20 per class, 500, 1,000.
 
-    Its results are several points above those on the public split, with which they are often compared. The way to
-    draw and the seed are theirs. Whether torch's generator still gives the same nodes was not checked, so that the
-    drawn nodes need not be theirs; those of numpy or of a GPU certainly would not be.
+    Its results are several points above those on the public split, with which they are often compared. Procedure and
+    seed are the authors'. It was not verified that torch's generator still yields the same nodes as theirs; numpy's or
+    a GPU's would not.
 
     Args:
-        seed: Seed of the draw; theirs is 123.
+        seed: Random seed; the authors' is 123.
     """
 
     name = "luo_random"
@@ -98,7 +100,7 @@ class LuoSplit(NodeSplit):
             if len(members) < 20:
                 raise ValueError(
                     f"data.split: {class_text(store, int(label))} has {len(members)} nodes, LuoSplit needs 20 of each; "
-                    "take ShareSplit"
+                    "take RandomNodeSplit"
                 )
             members = members[torch.randperm(len(members), generator=generator)]
             train.append(members[:20])
@@ -107,7 +109,7 @@ class LuoSplit(NodeSplit):
         if len(others) < 1500:
             raise ValueError(
                 f"data.split: LuoSplit needs 1,500 labelled nodes besides those for training, there are {len(others)}; "
-                "take ShareSplit"
+                "take RandomNodeSplit"
             )
         others = others[torch.randperm(len(others), generator=generator)]
         return as_mask(torch.cat(train), y), as_mask(others[:500], y), as_mask(others[500:1500], y)
@@ -119,8 +121,8 @@ class ErricaFolds(GraphSplit):
     Their files, one for each set, are in github.com/diningphil/gnn-comparison under `data_splits`.
 
     Args:
-        index: The outer fold, from 0.
-        path: The JSON file, looked for as given, then below the data root; None is
+        index: Index of the outer fold, from 0.
+        path: The JSON file, relative to the working directory, else to the data root; None for
             `tudataset/splits/<name of the set>_splits.json`.
         root: The data root, see `data_root`.
     """

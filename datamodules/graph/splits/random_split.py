@@ -1,4 +1,4 @@
-"""Shares of a set of samples, of every class alike."""
+"""Random stratified partition of samples into fractions."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,12 @@ import numpy as np
 
 
 def percentages(shares: Sequence[float]) -> str:
-    """Shares as they are written in names: `60_20_20`."""
+    """Fractions as percentages for names: `60_20_20`."""
     return "_".join(f"{100 * share:g}" for share in shares)
 
 
-def check_shares(train: float, val: float, *, key: str) -> tuple[float, float, float]:
-    """Shares of train, val and test, of which test is what is left."""
+def check_fractions(train: float, val: float, *, key: str) -> tuple[float, float, float]:
+    """Validates the fractions of train and val; returns those of train, val and test, the rest."""
     test = round(1 - train - val, 9)
     if min(train, val, test) <= 0:
         raise ValueError(
@@ -21,20 +21,23 @@ def check_shares(train: float, val: float, *, key: str) -> tuple[float, float, f
     return train, val, test
 
 
-def draw_shares(
+def stratified_partition(
     labels: np.ndarray | None, size: int, shares: Sequence[float], generator: np.random.Generator
 ) -> list[np.ndarray]:
-    """Draws disjoint parts of `size` samples, ascending, whose sizes are the shares to within one sample.
+    """Partitions `size` samples at random; part sizes match the fractions to within one sample.
 
-    With labels each class is spread evenly over the parts: in a random order within its class, sample r of n stands at
-    (r + 1/2) / n of the way, and the parts are cut from all samples in the order of these places. So a class with a
-    single sample goes to the part that holds the middle.
+    With labels each class is spread evenly over the parts: in random order within its class, sample r of n has position
+    (r + 1/2) / n, and the parts are consecutive ranges of all samples sorted by position. So a class with a single
+    sample goes to the part that contains the middle.
 
     Args:
-        labels: Classes (size,); None draws without regard to any.
+        labels: Classes (size,); None for no stratification.
         size: Number of samples.
-        shares: Shares of the parts, which add up to 1.
-        generator: What draws.
+        shares: Fractions of the parts, which sum to 1.
+        generator: Source of randomness.
+
+    Returns:
+        Sample indices of each part, int64, ascending.
     """
     order = generator.permutation(size)
     if labels is not None:

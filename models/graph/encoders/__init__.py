@@ -1,1 +1,1 @@
-"""Graph encoders: networks that give a vector per node."""
+"""Graph encoders: networks that compute a vector per node."""

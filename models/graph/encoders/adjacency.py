@@ -1,4 +1,4 @@
-"""The symmetrically normalised adjacency D^-1/2 (A + I) D^-1/2 of graph convolutions (Kipf & Welling, 2017)."""
+"""Symmetrically normalised adjacency D^-1/2 (A + I) D^-1/2 of graph convolutions (Kipf & Welling, 2017)."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from models.graph.encoders.sparse_matrix import SparseMatrix
 
 
 class WeightedEdges:
-    """A matrix (N, N) given by its edges; multiplied by gathering and scattering, which exports to ONNX.
+    """A matrix (N, N) defined by edges; products gather and scatter, which exports to ONNX.
 
     Args:
         edge_index: int64 (2, E), sources and targets.
@@ -30,7 +30,7 @@ Adjacency = SparseMatrix | WeightedEdges
 
 
 def normalized_matrix(edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int) -> SparseMatrix:
-    """The normalised adjacency as a matrix, for a graph that is seen again and again.
+    """Normalised adjacency as a sparse matrix, for graphs that are used repeatedly.
 
     Args:
         edge_index: int64 (2, E), sources and targets.
@@ -42,23 +42,23 @@ def normalized_matrix(edge_index: Tensor, edge_weight: Tensor | None, num_nodes:
 
 
 def weigh_edges(adjacency: WeightedEdges, edge_index: Tensor, share: Tensor) -> WeightedEdges:
-    """Normalised edges, each multiplied by a share; degrees stay those of the whole graph.
+    """Multiplies normalised edges by a mask; degrees stay those of the whole graph.
 
-    A node's own loop keeps its weight, as in PyG's layers under a mask.
+    Self-loops keep their weight, as in PyG's layers under an edge mask.
 
     Args:
-        adjacency: What `normalized_adjacency` made of the edges.
-        edge_index: int64 (2, E), the edges that it was made of.
-        share: float32 (E,); gradients reach it.
+        adjacency: Result of `normalized_adjacency`.
+        edge_index: int64 (2, E), the edges it was computed from.
+        share: float32 (E,), the mask; gradients flow to it.
     """
-    # gcn_norm moves the loops to the end, one per node.
+    # gcn_norm moves self-loops to the end, one per node.
     others = share[edge_index[0] != edge_index[1]]
     loops = others.new_ones(len(adjacency.edge_weight) - len(others))
     return WeightedEdges(adjacency.edge_index, adjacency.edge_weight * torch.cat([others, loops]))
 
 
 def normalized_adjacency(edge_index: Tensor | Adjacency, edge_weight: Tensor | None, num_nodes: int) -> Adjacency:
-    """What was prepared, or the normalised edges; arguments as of `normalized_matrix`."""
+    """A prepared adjacency unchanged, or the normalised edges; arguments as in `normalized_matrix`."""
     if isinstance(edge_index, Tensor):
         return WeightedEdges(*gcn_norm(edge_index, edge_weight, num_nodes))
     return edge_index

@@ -1,4 +1,4 @@
-"""Personalised propagation of neural predictions."""
+"""APPNP: personalised propagation of neural predictions."""
 
 import torch
 from torch import Tensor
@@ -10,15 +10,15 @@ from models.graph.encoders.sparse_matrix import SparseDropout, SparseLinear, Spa
 
 
 class APPNP(ConvolutionalEncoder):
-    """A perceptron per node whose outputs travel by personalised PageRank (Gasteiger et al., ICLR 2019).
+    """An MLP per node whose outputs are propagated by personalised PageRank (Gasteiger et al., ICLR 2019).
 
     Args:
         num_features: Features of a node, F.
-        output_size: Numbers per node that come out, D.
-        hidden_size: Width of the perceptron.
-        num_steps: Steps of propagation.
-        teleport: Share of each node's own output at every step.
-        dropout: Before both layers of the perceptron.
+        output_size: Output features per node, D.
+        hidden_size: Width of the MLP.
+        num_steps: Propagation steps.
+        teleport: Teleport probability: weight of the MLP's output at every step.
+        dropout: Dropout before both layers of the MLP.
     """
 
     def __init__(

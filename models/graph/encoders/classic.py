@@ -1,4 +1,4 @@
-"""A classic graph network with what makes it strong: normalisation, dropout, residuals, jumping knowledge."""
+"""ClassicGNN: message passing with normalisation, dropout, residual connections and jumping knowledge."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -14,24 +14,24 @@ from models.graph.encoders.sparse_matrix import SparseLinear, SparseMatrix, as_d
 from models.layers.dropout import Dropout
 
 LayerFactory = Callable[[int, int], nn.Module]
-"""Makes a layer from the width that goes in and the width that comes out, e.g. `torch_geometric.nn.SAGEConv`."""
+"""(input size, output size) -> layer, e.g. `torch_geometric.nn.SAGEConv`."""
 
 
 class ClassicGNN(GraphEncoder):
     """Stacked message passing as in "Classic GNNs are strong baselines" (Luo et al., NeurIPS 2024).
 
-    Each layer is followed by its residual, a normalisation, ReLU and dropout; a linear layer gives the output.
+    Each layer is followed by its residual, a normalisation, ReLU and dropout; a linear layer computes the output.
 
     Args:
         num_features: Features of a node, F.
-        output_size: Numbers per node that come out, D.
-        layer: Makes a layer of message passing; None makes graph convolutions.
-        norm: Makes a normalisation of a width, e.g. `torch.nn.LayerNorm`; None does without.
+        output_size: Output features per node, D.
+        layer: Factory of message-passing layers; None for graph convolutions.
+        norm: Factory of normalisations, width -> module, e.g. `torch.nn.LayerNorm`; None for none.
         hidden_size: Width of the layers.
         num_layers: Layers of message passing.
-        dropout: After each layer.
+        dropout: Dropout after each layer.
         residual: Add a linear map of a layer's input to its output.
-        jumping: What the output sees: the last layer, the sum of all, or their element-wise maximum.
+        jumping: Input of the output layer: the last layer, the sum of all, or their element-wise maximum.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What every encoder of a graph gives: a vector per node."""
+"""GraphEncoder, the interface of networks that compute a vector per node."""
 
 from abc import ABC, abstractmethod
 
@@ -10,21 +10,21 @@ from models.graph.encoders.sparse_matrix import SparseMatrix
 
 
 class GraphEncoder(nn.Module, ABC):
-    """Maps the features of nodes and the edges between them to a vector per node.
+    """Maps node features and edges to a vector per node.
 
-    Any module with such a `forward` can take an encoder's place, PyG's models among them; what comes on top here is
-    that features may be sparse, and that what depends on the edges alone can be computed once.
+    Any module with such a `forward` can be used as an encoder, e.g. PyG's models. Subclasses of this one also support
+    sparse features, and can precompute what depends on the edges alone.
 
     Attributes:
-        output_size: Numbers per node that come out, D.
-        takes_sparse: Sparse features stay sparse; otherwise they are made dense first.
+        output_size: Output features per node, D.
+        takes_sparse: Whether sparse features are supported; otherwise they are converted to dense.
     """
 
     output_size: int
     takes_sparse: bool = False
 
     def prepare(self, edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int) -> "Tensor | SparseMatrix":  # noqa: ARG002
-        """What `forward` can take in place of the edges of a graph that it sees again and again.
+        """Precomputes a replacement for the edges in `forward`, for graphs that are used repeatedly.
 
         Args:
             edge_index: int64 (2, E), sources and targets.
@@ -42,7 +42,7 @@ class GraphEncoder(nn.Module, ABC):
 
         Args:
             x: float32 (N, F), dense or sparse.
-            edge_index: int64 (2, E), sources and targets; or what `prepare` made of them.
+            edge_index: int64 (2, E), sources and targets; or the result of `prepare`.
             edge_weight: float32 (E,), or None.
 
         Returns:
@@ -61,13 +61,13 @@ class ConvolutionalEncoder(GraphEncoder):
 
 
 def check_num_layers(num_layers: int) -> None:
-    """Refuses a stack without a layer."""
+    """Raises unless the encoder has at least one layer."""
     if num_layers < 1:
         raise ValueError(f"model.encoder.num_layers: {num_layers} given, at least 1 is needed")
 
 
 def refuse_weights(encoder: nn.Module, edge_weight: Tensor | None) -> None:
-    """Raises where edge weights are given to an encoder that would ignore them."""
+    """Raises if edge weights are passed to an encoder that would ignore them."""
     if edge_weight is not None:
         raise ValueError(
             f"model.encoder: {type(encoder).__name__} takes no edge weights, which the graph has; "

@@ -1,4 +1,4 @@
-"""Graph attention network."""
+"""GAT: graph attention network."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,12 +14,12 @@ class GAT(GraphEncoder):
 
     Args:
         num_features: Features of a node, F.
-        output_size: Numbers per node that come out, D; the last layer's heads are averaged.
-        hidden_size: Width of each head between the layers.
+        output_size: Output features per node, D; the last layer's heads are averaged.
+        hidden_size: Width of each head in the hidden layers.
         num_layers: Attention layers.
         num_heads: Heads of all layers but the last.
         num_output_heads: Heads of the last layer.
-        dropout: Before each layer, and of the attention.
+        dropout: Dropout before each layer, and of the attention weights.
     """
 
     takes_sparse = True
@@ -45,7 +45,7 @@ class GAT(GraphEncoder):
         for size, heads, concat in [*inner, (output_size, num_output_heads, False)]:
             layer = GATConv(width, size, heads, concat=concat, dropout=dropout)
             if not self.layers:
-                # PyG's layer takes dense features alone: the first linear map stands before it.
+                # PyG's layer takes dense features only, so its first linear map is applied separately.
                 layer.lin = nn.Identity()
                 self.linear = SparseLinear(num_features, size * heads, bias=False)
             self.layers.append(layer)

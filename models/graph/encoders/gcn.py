@@ -1,4 +1,4 @@
-"""Graph convolutional network."""
+"""GCN: graph convolutional network."""
 
 from itertools import pairwise
 
@@ -15,8 +15,8 @@ class GCNLayer(nn.Module):
     """A linear layer, averaged over the neighbours by the normalised adjacency.
 
     Args:
-        in_features: Numbers per node that go in.
-        out_features: Numbers per node that come out.
+        in_features: Input features per node.
+        out_features: Output features per node.
     """
 
     def __init__(self, in_features: int, out_features: int) -> None:
@@ -25,7 +25,7 @@ class GCNLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_features))
 
     def forward(self, x: Tensor | SparseMatrix, adjacency: Adjacency) -> Tensor:
-        """(N, in_features) to (N, out_features)."""
+        """(N, in_features) -> (N, out_features)."""
         return adjacency @ self.linear(x) + self.bias
 
 
@@ -34,10 +34,10 @@ class GCN(ConvolutionalEncoder):
 
     Args:
         num_features: Features of a node, F.
-        output_size: Numbers per node that come out, D.
-        hidden_size: Width between the layers.
+        output_size: Output features per node, D.
+        hidden_size: Width of the hidden layers.
         num_layers: Graph convolutions.
-        dropout: Before each convolution.
+        dropout: Dropout before each convolution.
     """
 
     def __init__(

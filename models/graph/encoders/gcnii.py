@@ -1,4 +1,4 @@
-"""Deep graph convolutions with initial residual and identity mapping."""
+"""GCNII: deep graph convolutions with initial residual and identity mapping."""
 
 import math
 
@@ -16,34 +16,34 @@ class GCNIILayer(nn.Module):
 
     Args:
         hidden_size: Width, D.
-        initial_share: Share of the first layer's output in every layer, alpha.
-        mapping_share: Share of the learned mapping against the identity, beta.
+        initial_share: Weight of the first layer's output in every layer, alpha.
+        mapping_share: Weight of the learned mapping against the identity, beta.
     """
 
     def __init__(self, hidden_size: int, *, initial_share: float, mapping_share: float) -> None:
         super().__init__()
         self.initial_share = initial_share
         self.mapping_share = mapping_share
-        bound = hidden_size**-0.5  # as the authors draw it, not Glorot
+        bound = hidden_size**-0.5  # the authors' initialisation, not Glorot
         self.weight = nn.Parameter(torch.empty(hidden_size, hidden_size).uniform_(-bound, bound))
 
     def forward(self, hidden: Tensor, initial: Tensor, adjacency: Adjacency) -> Tensor:
-        """(N, D) to (N, D)."""
+        """(N, D) -> (N, D)."""
         support = torch.lerp(adjacency @ hidden, initial.to(hidden.dtype), self.initial_share)
         return torch.addmm(support, support, self.weight, beta=1 - self.mapping_share, alpha=self.mapping_share)
 
 
 class GCNII(ConvolutionalEncoder):
-    """GCNII (Chen et al., ICML 2020): dozens of layers that do not smooth everything away.
+    """GCNII (Chen et al., ICML 2020): dozens of layers without oversmoothing.
 
     Args:
         num_features: Features of a node, F.
-        output_size: Numbers per node that come out, D.
+        output_size: Output features per node, D.
         hidden_size: Width of the layers.
         num_layers: Graph convolutions.
-        initial_share: Share of the first layer's output in every layer, the paper's alpha.
-        mapping_decay: The paper's lambda: layer l maps with share log(lambda / l + 1).
-        dropout: Before each layer.
+        initial_share: Weight of the first layer's output in every layer, the paper's alpha.
+        mapping_decay: The paper's lambda: beta of layer l is log(lambda / l + 1).
+        dropout: Dropout before each layer.
     """
 
     def __init__(

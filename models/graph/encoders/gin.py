@@ -1,4 +1,4 @@
-"""Graph isomorphism network."""
+"""GIN: graph isomorphism network."""
 
 from itertools import pairwise
 
@@ -16,12 +16,12 @@ class GIN(GraphEncoder):
 
     Args:
         num_features: Features of a node, F.
-        output_size: Numbers per node that come out, D, by a linear layer at the end; None takes what is there.
+        output_size: Output features per node, D, by a final linear layer; None for no such layer.
         hidden_size: Width of the layers.
-        num_layers: Sums over neighbours.
-        dropout: After each layer.
-        jumping_knowledge: Give the features and the output of every layer side by side, as Xu et al. do, so that
-            D = F + num_layers * hidden_size; else the last layer's alone.
+        num_layers: Message-passing layers.
+        dropout: Dropout after each layer.
+        jumping_knowledge: Concatenate the features and the output of every layer, as Xu et al. do, so that
+            D = F + num_layers * hidden_size; else use the last layer only.
     """
 
     def __init__(

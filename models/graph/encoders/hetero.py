@@ -1,4 +1,4 @@
-"""GraphSAGE over nodes and edges of several types."""
+"""HeteroSAGE: GraphSAGE over nodes and edges of several types."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,19 +11,19 @@ from models.layers.dropout import Dropout
 
 
 class HeteroSAGE(nn.Module):
-    """Message passing with weights of its own for each type of edge.
+    """Message passing with separate weights for each edge type.
 
-    After Hamilton et al. (2017) and Schlichtkrull et al. (2018): a layer adds up, for each node, a linear map of the
-    node itself and, for each type of edge into it, a linear map of the neighbours' mean.
+    After Hamilton et al. (2017) and Schlichtkrull et al. (2018): a layer sums, for each node, a linear map of the node
+    and, for each type of incoming edges, a linear map of the neighbours' mean.
 
     Args:
-        num_features: Features of a node, by type of node.
+        num_features: Features of a node, by node type.
         edge_types: Triples of source type, relation, target type.
-        target_type: The type of node that gets an output.
-        output_size: Numbers per node that come out, D.
+        target_type: Node type to encode.
+        output_size: Output features per node, D.
         hidden_size: Width of the layers.
         num_layers: Layers of message passing.
-        dropout: After each layer but the last.
+        dropout: Dropout after each layer but the last.
     """
 
     def __init__(
@@ -65,8 +65,8 @@ class HeteroSAGE(nn.Module):
         """Encodes the nodes of the target type.
 
         Args:
-            x: float32 (N, F) by type of node.
-            edge_index: int64 (2, E), sources and targets, by type of edge written `source__relation__target`.
+            x: float32 (N, F) by node type.
+            edge_index: int64 (2, E), sources and targets, by edge type written `source__relation__target`.
 
         Returns:
             (N, D).
@@ -83,5 +83,5 @@ class HeteroSAGE(nn.Module):
 
 
 def edge_type_name(edge_type: tuple[str, str, str]) -> str:
-    """The type of edge as one word, which names an input of an exported graph."""
+    """Edge type as one word, used in input names of exported graphs."""
     return "__".join(edge_type)

@@ -1,4 +1,4 @@
-"""A network that does not look at the edges: what a graph network has to beat."""
+"""NodeMLP: a structure-free baseline that ignores the edges."""
 
 from itertools import pairwise
 
@@ -10,17 +10,17 @@ from models.graph.encoders.sparse_matrix import SparseDropout, SparseLinear, Spa
 
 
 class NodeMLP(GraphEncoder):
-    """An MLP on each node by itself, blind to the edges: the structure-free baseline (Errica et al., ICLR 2020).
+    """MLP on each node separately, without edges: the structure-free baseline (Errica et al., ICLR 2020).
 
-    Under a readout that sums, and without layers, a graph is the sum of its nodes' features (their "molecular
-    fingerprint"); with layers it is a deep set.
+    With sum readout and no layers, a graph is the sum of its nodes' features (their "molecular fingerprint"); with
+    layers it is a deep set.
 
     Args:
         num_features: Features of a node, F.
-        output_size: Numbers per node that come out, D; None takes F without layers, else `hidden_size`.
-        hidden_size: Width between the layers.
-        num_layers: Linear layers; 0 passes the features on.
-        dropout: Before each layer.
+        output_size: Output features per node, D; None for F without layers, else `hidden_size`.
+        hidden_size: Width of the hidden layers.
+        num_layers: Linear layers; 0 returns the features unchanged.
+        dropout: Dropout before each layer.
     """
 
     takes_sparse = True

@@ -12,17 +12,17 @@ from models.graph.encoders.sparse_matrix import SparseMatrix, as_dense
 
 
 class GraphSAGE(GraphEncoder):
-    """GraphSAGE (Hamilton et al., NeurIPS 2017): a node's own vector beside the mean or maximum of its neighbours'.
+    """GraphSAGE (Hamilton et al., NeurIPS 2017): combines a node's vector with the mean or maximum of its neighbours'.
 
-    It needs no node but those in the sampled neighbourhood, and knows none by number: it serves nodes that come later.
+    Inductive: it depends only on the sampled neighbourhood and has no weights per node, so it also encodes new nodes.
 
     Args:
         num_features: Features of a node, F.
-        output_size: Numbers per node that come out, D.
-        hidden_size: Width between the layers.
+        output_size: Output features per node, D.
+        hidden_size: Width of the hidden layers.
         num_layers: Aggregations over neighbours.
-        dropout: Before each layer but the first.
-        aggregation: What is taken of the neighbours.
+        dropout: Dropout before each layer but the first.
+        aggregation: Aggregation of the neighbours.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Products with a fixed sparse matrix, fast in both directions."""
+"""Sparse matrix products that are fast in both the forward and the backward pass."""
 
 import warnings
 from typing import Any, cast
@@ -10,21 +10,21 @@ from typing_extensions import override
 from models.layers.dropout import Dropout, drop
 
 with warnings.catch_warnings():
-    # torch says once per process that CSR tensors are in beta; its first one is made here, where nobody hears it.
+    # torch warns once per process that CSR tensors are in beta; the first one is created here with warnings suppressed.
     warnings.simplefilter("ignore", UserWarning)
     torch.sparse_csr_tensor([0, 0], [], torch.empty(0), (1, 1))
 
 
 class SparseMatrix:
-    """A constant matrix in CSR form together with its transpose, which the backward pass multiplies with.
+    """A constant matrix in CSR form together with its transpose, used by the backward pass.
 
-    `torch.sparse.mm` transposes anew at each backward pass: on Cora's 2,708 x 1,433 features with 16 columns, forward
-    and backward take 1.9 ms that way and 0.3 ms this way, and 3.4 ms with a COO matrix (one thread).
+    `torch.sparse.mm` transposes at each backward pass: on Cora's 2,708 x 1,433 features with 16 columns, forward and
+    backward take 1.9 ms that way and 0.3 ms this way, and 3.4 ms with a COO matrix (one thread).
 
     Args:
         matrix: (R, C), `torch.sparse_csr`.
         transposed: (C, R), `torch.sparse_csr`.
-        order: int64 (nnz,), the place in `matrix` of each value of `transposed`.
+        order: int64 (nnz,), index in `matrix` of each value of `transposed`.
     """
 
     def __init__(self, matrix: Tensor, transposed: Tensor, order: Tensor) -> None:
@@ -45,7 +45,7 @@ class SparseMatrix:
 
     @classmethod
     def from_edges(cls, edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> "SparseMatrix":
-        """The matrix (N, N) with a row per target and a column per source.
+        """Builds the matrix (N, N) with a row per target and a column per source.
 
         Args:
             edge_index: int64 (2, E), sources and targets.
@@ -64,20 +64,20 @@ class SparseMatrix:
 
     @property
     def device(self) -> torch.device:
-        """Where the values are."""
+        """Device of the values."""
         return self.matrix.device
 
     def __len__(self) -> int:
         return len(self.matrix)
 
     def __matmul__(self, dense: Tensor) -> Tensor:
-        # Sparse products on a CPU are in float32 alone; in lower precision the sum over many neighbours would suffer.
+        # Sparse products on a CPU support float32 only; lower precision would also hurt sums over many neighbours.
         with torch.autocast(dense.device.type, enabled=False):
             product = _Product.apply(self.matrix, self.transposed, dense.to(self.matrix.dtype))
         return cast(Tensor, product).to(dense.dtype)
 
     def dropout(self, probability: float) -> "SparseMatrix":
-        """Zeroes values with a probability and scales the others: what dropout of the dense matrix comes to."""
+        """Zeroes values with a probability and rescales the others, equivalent to dropout of the dense matrix."""
         kept = drop(self.matrix.values(), probability)
         matrix = _csr(self.matrix.crow_indices(), self.matrix.col_indices(), kept, self.matrix.shape)
         transposed = _csr(
@@ -98,35 +98,35 @@ class _Product(torch.autograd.Function):
 
 
 class SparseDropout(Dropout):
-    """Dropout of dense or sparse numbers; what is sparse stays sparse."""
+    """Dropout of dense or sparse features; preserves the layout."""
 
     @override
     def forward(self, x: Tensor | SparseMatrix) -> Tensor | SparseMatrix:  # type: ignore[override]
-        """(N, F) to (N, F)."""
+        """(N, F) -> (N, F)."""
         if isinstance(x, Tensor):
             return super().forward(x)
         return x.dropout(self.probability) if self.training else x
 
 
 class SparseLinear(nn.Linear):
-    """A linear layer of dense or sparse features, with Glorot's uniform weights and no bias at first.
+    """Linear layer for dense or sparse features, initialised with Glorot uniform weights and zero bias.
 
     Args:
         in_features: F.
         out_features: D.
-        bias: Add a bias, zero at first.
+        bias: Whether to add a bias.
     """
 
     @override
     def reset_parameters(self) -> None:
-        """Draws the weights anew."""
+        """Reinitialises the weights."""
         nn.init.xavier_uniform_(self.weight)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
     @override
     def forward(self, features: Tensor | SparseMatrix) -> Tensor:  # type: ignore[override]
-        """(N, F) to (N, D)."""
+        """(N, F) -> (N, D)."""
         if isinstance(features, Tensor):
             return super().forward(features)
         product = features @ self.weight.t()
@@ -134,19 +134,19 @@ class SparseLinear(nn.Linear):
 
 
 def as_features(x: Tensor | SparseMatrix) -> Tensor | SparseMatrix:
-    """Dense features as they are; a `torch.sparse_csr` matrix with its transpose."""
+    """Dense features unchanged; a `torch.sparse_csr` matrix with its transpose."""
     return SparseMatrix.from_csr(x) if isinstance(x, Tensor) and x.layout == torch.sparse_csr else x
 
 
 def as_dense(x: Tensor | SparseMatrix) -> Tensor:
-    """(N, F) dense, for layers that know nothing else."""
+    """Dense features (N, F), for layers without sparse support."""
     if isinstance(x, SparseMatrix):
         return x.matrix.to_dense()
     return x.to_dense() if x.layout == torch.sparse_csr else x
 
 
 def _pointers(sorted_or_not: Tensor, size: int) -> Tensor:
-    """int64 (size + 1,): where each of the rows begins."""
+    """Row pointers int64 (size + 1,) of a CSR matrix."""
     pointers = torch.zeros(size + 1, dtype=torch.long, device=sorted_or_not.device)
     torch.cumsum(torch.bincount(sorted_or_not, minlength=size), 0, out=pointers[1:])
     return pointers

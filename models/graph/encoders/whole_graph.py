@@ -1,4 +1,4 @@
-"""Encoding a batch, with what depends on a fixed graph alone computed once."""
+"""Encoding of a batch; inputs that depend only on a fixed graph are computed once and cached."""
 
 from typing import Any
 from weakref import ref
@@ -14,10 +14,10 @@ from models.output_shape import check_output
 
 
 class PreparedGraphs:
-    """What an encoder made of whole graphs, as long as these live; copies and pickles of it start empty."""
+    """Cache of prepared whole graphs, by object lifetime; copies and pickles of it start empty."""
 
     def __init__(self) -> None:
-        # By id, as PyG's Data has no hash.
+        # Keyed by id, as PyG's Data is not hashable.
         self._prepared: dict[int, tuple[ref[Data], GraphEncoder, tuple[Any, Any]]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -27,7 +27,7 @@ class PreparedGraphs:
         self.__init__()  # type: ignore[misc]
 
     def of(self, encoder: GraphEncoder, batch: Data) -> tuple[Any, Any]:
-        """Features and edges of a graph, as the encoder takes them."""
+        """Features and edges of a graph in the form that the encoder takes."""
         key = id(batch)
         known = self._prepared.get(key)
         if known is None or known[0]() is not batch or known[1] is not encoder:
@@ -45,20 +45,20 @@ def encode(
     width: int | None = None,
     meaning: str = "(nodes, numbers per node)",
 ) -> Tensor:
-    """A vector for each node of a batch; of a graph with types, for each node of the type that the encoder is for.
+    """Encodes the nodes of a batch; of a heterogeneous graph, the nodes of the encoder's target type.
 
     Args:
         encoder: The encoder.
-        batch: A graph, or a sampled part of one; `whole_graph` is True if the same object comes again.
-        prepared: Where what is made of whole graphs is kept.
-        width: Numbers per node that the encoder has to give, D; None takes what it says itself, or any.
-        meaning: The shape of what it has to give, in words.
+        batch: A graph, or a sampled subgraph; `whole_graph` is True if the same object is used repeatedly.
+        prepared: Cache of prepared whole graphs.
+        width: Required output size, D; None for the encoder's `output_size`, or any.
+        meaning: The required output shape in words.
 
     Returns:
         (N, D).
 
     Raises:
-        ValueError: The encoder gives another shape.
+        ValueError: The output has another shape.
     """
     encoded = _encoded(encoder, batch, prepared)
     size: Any = width if width is not None else getattr(encoder, "output_size", None)
@@ -91,6 +91,6 @@ def _features(encoder: GraphEncoder, x: Tensor) -> Any:
 
 
 def _as_trained(encoder: nn.Module, x: Tensor) -> Tensor:
-    """Dense features in the precision of the weights."""
+    """Casts dense features to the dtype of the weights."""
     weight = next(encoder.parameters(), None)
     return x if weight is None else x.to(weight.dtype)

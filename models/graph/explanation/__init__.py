@@ -1,1 +1,1 @@
-"""Explanations of the predictions for a node."""
+"""Explanations of node predictions."""

@@ -1,4 +1,4 @@
-"""The part of a graph that one node's output is computed from."""
+"""Computation graph of a node: the subgraph that its output depends on."""
 
 from dataclasses import dataclass
 
@@ -13,17 +13,17 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class ComputationGraph:
-    """The nodes that reach one node within some hops, and one hop more.
+    """The nodes within some hops of a node, plus one more hop.
 
-    The hop more keeps the degrees of the outermost nodes that count, by which graph convolutions divide.
+    The additional hop preserves the degrees of the outermost nodes that matter, by which graph convolutions divide.
 
     Attributes:
-        graph: The part: `x`, `edge_index`, maybe `edge_weight`.
-        node_id: int64 (M,), numbers of its nodes in the whole graph.
-        place: Where the node is among them.
-        hops: int64 (M,), hops from each node to it.
-        carries: bool (E',), which edges a message on its way to the node can take.
-        num_hops: How far messages come; None takes all that reach the node.
+        graph: The subgraph: `x`, `edge_index`, optionally `edge_weight`.
+        node_id: int64 (M,), indices of its nodes in the whole graph.
+        place: Index of the node in the subgraph.
+        hops: int64 (M,), distance from each node to the target node.
+        carries: bool (E',), edges on paths to the target node.
+        num_hops: Receptive field in hops; None for unlimited.
     """
 
     graph: Data
@@ -35,11 +35,11 @@ class ComputationGraph:
 
     @classmethod
     def around(cls, graph: Data, node: int, num_hops: int | None) -> "ComputationGraph":
-        """Cuts it out.
+        """Extracts the computation graph of a node.
 
         Args:
             graph: The whole graph.
-            node: Number of the node.
+            node: Index of the node.
             num_hops: Layers of message passing; None keeps the whole graph.
         """
         num_nodes = graph.x.shape[0]
@@ -61,16 +61,16 @@ class ComputationGraph:
 
 
 def hops_to(edge_index: Tensor, node: int, num_nodes: int, *, most: int | None = None) -> Tensor:
-    """How many edges a message takes at least from each node to one node.
+    """Shortest-path distance from each node to one node, along edge directions.
 
     Args:
         edge_index: int64 (2, E), sources and targets.
-        node: Where it goes to.
+        node: Target node.
         num_nodes: N.
-        most: Look no further; None looks everywhere.
+        most: Maximum distance; None for unlimited.
 
     Returns:
-        int64 (N,), -1 for nodes that are further away or do not reach it.
+        int64 (N,), -1 for nodes that are further away or cannot reach it.
     """
     hops = torch.full((num_nodes,), -1)
     hops[node] = 0
@@ -85,13 +85,13 @@ def hops_to(edge_index: Tensor, node: int, num_nodes: int, *, most: int | None =
 
 
 def count_hops(encoder: nn.Module) -> int | None:
-    """Layers of message passing, as far as they can be counted: how far an encoder looks.
+    """Receptive field of an encoder in hops, as far as its layers can be counted.
 
     Args:
         encoder: The encoder.
 
     Returns:
-        The number of its `layers`, or of PyG's layers in it; None where there are neither, as in APPNP.
+        The number of its `layers`, or of PyG's layers in it; None if it has neither, as APPNP.
     """
     num_layers = sum(isinstance(module, MessagePassing) for module in encoder.modules())
     layers = getattr(encoder, "layers", ())
@@ -99,7 +99,7 @@ def count_hops(encoder: nn.Module) -> int | None:
 
 
 def _rows(x: Tensor, nodes: Tensor) -> Tensor:
-    """Rows of dense or sparse features; what is sparse stays sparse."""
+    """Selects rows of dense or sparse features, preserving the layout."""
     if x.layout != torch.sparse_csr:
         return x[nodes]
     return x.to_sparse_coo().index_select(0, nodes).to_sparse_csr()

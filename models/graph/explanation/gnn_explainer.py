@@ -1,4 +1,4 @@
-"""Which edges a node's prediction rests on (GNNExplainer, Ying et al., NeurIPS 2019)."""
+"""GNNExplainer (Ying et al., NeurIPS 2019): importance of edges for the prediction of a node."""
 
 import math
 from collections.abc import Iterator
@@ -23,17 +23,17 @@ ENTROPY_WEIGHT = 1.0
 
 @dataclass(frozen=True)
 class Explanation:
-    """How much each edge around a node counts for what is predicted for it.
+    """Importance of the edges around a node for its prediction.
 
     Attributes:
-        node: Number of the node.
-        logits: float32 (C,), of the node.
-        logits_alone: float32 (C,), of the node without any message.
-        predicted: int64 (N,), the predicted class of each node of the whole graph.
-        edges: int64 (2, E'), the edges that a message to the node can take, numbers of nodes in the whole graph.
-        importance: float32 (E',), from 0 to 1; no edge has more than the best path by which its message comes.
-        hops: int64 (2, E'), how far the ends of each edge are from the node.
-        num_hops: How far messages come to the node; None if the whole graph was searched.
+        node: Index of the node.
+        logits: float32 (C,), logits of the node.
+        logits_alone: float32 (C,), logits of the node without any messages.
+        predicted: int64 (N,), predicted class of each node of the whole graph.
+        edges: int64 (2, E'), edges on paths to the node, as node indices of the whole graph.
+        importance: float32 (E',), in [0, 1]; at most the bottleneck of the best path from the edge to the node.
+        hops: int64 (2, E'), distance of both ends of each edge from the node.
+        num_hops: Receptive field in hops; None if the whole graph was searched.
     """
 
     node: int
@@ -46,9 +46,9 @@ class Explanation:
     num_hops: int | None
 
     def strongest(self, count: int) -> Tensor:
-        """Places in `edges` of the most important ones, first the most important, int64 (at most `count`,).
+        """Indices in `edges` of the most important ones, descending, int64 (at most `count`,).
 
-        Of equal ones that which is nearer to the node comes first.
+        Ties are broken by distance to the node, nearer first.
         """
         nearest = self.hops[1].argsort(stable=True)
         return nearest[self.importance[nearest].argsort(descending=True, stable=True)][:count]
@@ -64,23 +64,23 @@ def explain_node(
     learning_rate: float = 0.05,
     seed: int = 0,
 ) -> Explanation:
-    """Finds a small set of edges that keeps the predicted class: a share per edge, learned by gradient.
+    """Finds a small set of edges that preserves the predicted class, by optimising a mask over the edges.
 
-    The search runs on the nodes that can reach the node and one hop more, on which the node's logits are those of the
-    whole graph. This is checked: where they differ, because the encoder looks further than its layers tell, the search
+    The search runs on the node's computation graph plus one hop, on which its logits equal those of the whole graph.
+    This is verified: where they differ, because the encoder's receptive field exceeds its number of layers, the search
     runs on the whole graph.
 
     Args:
-        encoder: Its outputs are logits; trained, and left as it is.
-        graph: The whole graph: `x`, `edge_index`, maybe `edge_weight`.
-        node: Number of the node.
-        num_hops: How far the encoder looks; None counts its layers.
-        num_epochs: Steps of the search.
-        learning_rate: Of the search.
-        seed: Of the shares at the start.
+        encoder: Trained, returns logits; not modified.
+        graph: The whole graph: `x`, `edge_index`, optionally `edge_weight`.
+        node: Index of the node.
+        num_hops: Receptive field of the encoder; None counts its layers.
+        num_epochs: Optimisation steps.
+        learning_rate: Learning rate of the mask.
+        seed: Seed of the initial mask.
 
     Raises:
-        ValueError: There is no such node, the graph has types, or the encoder's messages cannot be weighed.
+        ValueError: There is no such node, the graph is heterogeneous, or the encoder's messages cannot be masked.
     """
     if isinstance(graph, HeteroData):
         raise ValueError("data.graph: the graph has types of nodes; explanations are for graphs of one type")
@@ -114,20 +114,20 @@ def explain_node(
 
 
 def limit_by_path(share: Tensor, cut: ComputationGraph) -> Tensor:
-    """Shares that no longer exceed the weakest edge of the best path from there to the node.
+    """Limits the importance of edges to the bottleneck of the best path from them to the node.
 
-    The message of an edge that nothing joins to the node never comes: once the edges in between have gone, the search
-    leaves its share wherever it happened to be, which may be near one.
+    Once the edges between it and the node are masked out, an edge no longer affects the loss: the search leaves its
+    mask at an arbitrary value, possibly near one.
 
     Args:
-        share: (E',), of each edge of the cut.
-        cut: The cut.
+        share: (E',), mask of each edge of the computation graph.
+        cut: The computation graph.
 
     Returns:
         (E',), at most `share`.
     """
     source, target = cut.graph.edge_index
-    arrives = torch.zeros(len(cut.node_id), dtype=share.dtype)  # share of what a node sends on
+    arrives = torch.zeros(len(cut.node_id), dtype=share.dtype)  # best bottleneck from each node to the target
     arrives[cut.place] = 1.0
     for _ in range(len(cut.node_id) if cut.num_hops is None else cut.num_hops - 1):
         further = arrives.scatter_reduce(0, source, torch.minimum(share, arrives[target]), "amax")
@@ -139,7 +139,7 @@ def limit_by_path(share: Tensor, cut: ComputationGraph) -> Tensor:
 
 @contextmanager
 def _in_evaluation(encoder: nn.Module) -> Iterator[None]:
-    """Without dropout, and without gradients of the weights."""
+    """Context in evaluation mode, without gradients of the weights."""
     was_training, wanted = encoder.training, [parameter.requires_grad for parameter in encoder.parameters()]
     encoder.eval().requires_grad_(False)
     try:
@@ -158,11 +158,11 @@ def _logits(encoder: nn.Module, graph: Data) -> Tensor:
 def _search(
     encoder: nn.Module, cut: ComputationGraph, target: int, num_epochs: int, learning_rate: float, seed: int
 ) -> Tensor:
-    """The share of each edge of the cut, (E',); 0 where no message goes."""
+    """Optimised mask of each edge of the computation graph, (E',); 0 for edges without messages."""
     num_edges, num_nodes = cut.graph.edge_index.shape[1], cut.graph.x.shape[0]
     if not cut.carries.any():
         return torch.zeros(num_edges)
-    # A hundredth of what the authors draw: with theirs, edges that hardly count end near one or zero as they began.
+    # A hundredth of the authors' initial spread: with theirs, unimportant edges end near 0 or 1 as they began.
     spread = 0.01 * math.sqrt(2.0) * math.sqrt(2.0 / (2 * num_nodes))
     mask = nn.Parameter(torch.randn(num_edges, generator=torch.Generator().manual_seed(seed)) * spread)
     optimizer = torch.optim.Adam([mask], lr=learning_rate)
@@ -191,11 +191,10 @@ def _search(
 
 
 class MaskedEncoder:
-    """An encoder on one graph, whose messages are weighed by a share per edge.
+    """An encoder on a fixed graph whose messages are multiplied by a mask over the edges.
 
-    Encoders that multiply by the normalised adjacency get it with weighed entries, degrees unchanged; PyG's layers
-    weigh their messages themselves. Attention is not renormalised: a neighbour whose message is gone still takes its
-    part of it.
+    Encoders that multiply by the normalised adjacency receive masked entries, degrees unchanged; PyG's layers mask
+    their messages. Attention is not renormalised: a masked neighbour keeps its attention weight.
 
     Args:
         encoder: The encoder.
@@ -217,7 +216,7 @@ class MaskedEncoder:
             self.adjacency = normalized_adjacency(self.edge_index, self.edge_weight, num_nodes)
 
     def __call__(self, mask: Tensor) -> Tensor:
-        """(N, C) of the shares' logits (E,)."""
+        """Outputs (N, C) for mask logits (E,)."""
         if isinstance(self.adjacency, WeightedEdges):
             return self.encoder(self.x, weigh_edges(self.adjacency, self.edge_index, mask.sigmoid()))
         weight = () if self.edge_weight is None else (self.edge_weight,)

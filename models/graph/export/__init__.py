@@ -1,1 +1,1 @@
-"""Graph networks as ONNX files."""
+"""ONNX export of graph networks."""

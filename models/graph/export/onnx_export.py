@@ -1,4 +1,4 @@
-"""Graph networks as ONNX files, for graphs of any size."""
+"""ONNX export of graph networks, for graphs of any size."""
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
@@ -14,11 +14,11 @@ from models.onnx_exporter import quiet_exporter
 
 OPSET = 18
 TOLERANCE = 1e-4
-"""Largest allowed difference between the file and the module, in units of the largest output."""
+"""Largest allowed difference between the ONNX file and the module, relative to the largest output."""
 
 
 class Exportable(Protocol):
-    """A module that says what it takes; `NodeClassifier` and `GraphPredictor` do."""
+    """A module that describes its inputs, such as `NodeClassifier` and `GraphPredictor`."""
 
     training: bool
     eval: Callable[[], Any]
@@ -26,41 +26,41 @@ class Exportable(Protocol):
     named_modules: Callable[[], Iterator[tuple[str, nn.Module]]]
 
     def __call__(self, **inputs: Any) -> Tensor:
-        """The outputs."""
+        """Computes the outputs."""
 
     def example_inputs(self) -> dict[str, Any]:
-        """Inputs of `forward` by name; a dict of tensors by type where the graph has types."""
+        """Inputs of `forward` by name; dicts of tensors by type for heterogeneous graphs."""
 
     def dynamic_axes(self) -> dict[str, Any]:
-        """For each name, what the sizes count that differ from graph to graph: `{"x": {0: "nodes"}}`."""
+        """Dynamic axes of each input, e.g. `{"x": {0: "nodes"}}`."""
 
 
 def export_onnx(module: Exportable, path: str | Path, *, inputs: Mapping[str, Any] | None = None) -> float:
-    """Writes a module as one ONNX file that takes graphs of any size, and compares the two on another graph.
+    """Exports a module to one ONNX file for graphs of any size, and compares the two on another graph.
 
-    The inputs of the file have the names of the arguments of `forward`; where the graph has types, the name of the
-    argument and the type: `x__author`, `edge_index__author__writes__paper`. The file is written only if it agrees.
+    Inputs of the file are named like the arguments of `forward`; for heterogeneous graphs, the argument and the type:
+    `x__author`, `edge_index__author__writes__paper`. The file is written only if the outputs agree.
 
     Args:
-        module: What to export; on the CPU.
-        path: The file.
-        inputs: What `forward` is traced with; None takes `module.example_inputs()`. Give one with `edge_weight` for a
-            file that takes weights of edges.
+        module: Module to export; on the CPU.
+        path: Output file.
+        inputs: Example inputs for tracing; None for `module.example_inputs()`. Include `edge_weight` for a file that
+            takes edge weights.
 
     Returns:
-        The largest difference between file and module on a graph of another size, with isolated nodes and self-loops.
+        Largest difference between file and module on a graph of another size, with isolated nodes and self-loops.
 
     Raises:
         ModuleNotFoundError: onnxscript or onnxruntime is not installed.
-        ValueError: The module keeps something of the graphs that it has seen.
-        RuntimeError: File and module do not agree.
+        ValueError: The module caches graphs, or its outputs are not deterministic.
+        RuntimeError: File and module disagree.
     """
     for package in ("onnxscript", "onnxruntime"):
         if find_spec(package) is None:
             raise ModuleNotFoundError(f"Export needs {package}: pip install 'lightning-r2p[graph,export]'")
     _refuse_cached_graphs(module)
     given = flatten(module.example_inputs() if inputs is None else inputs)
-    example = {name: tensor.clone() for name, tensor in given.items()}  # one tensor given twice would be one input
+    example = {name: tensor.clone() for name, tensor in given.items()}  # torch.export merges inputs that share memory
     given_axes = flatten(module.dynamic_axes(), is_leaf=_is_axes)
     axes: dict[str, Axes] = {name: given_axes.get(name, {}) for name in example}
     other = random_inputs(example, axes)
@@ -82,7 +82,7 @@ def export_onnx(module: Exportable, path: str | Path, *, inputs: Mapping[str, An
 
 
 class _FlatInputs(nn.Module):
-    """A module whose inputs are tensors in a row: names and dicts are for `forward`, ONNX knows tensors alone."""
+    """Wraps a module so that its inputs are positional tensors, since ONNX has neither dicts nor argument names."""
 
     def __init__(self, module: Exportable, names: list[str]) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ def _refuse_cached_graphs(module: Exportable) -> None:
 
 @torch.no_grad()
 def _outputs(flat: _FlatInputs, example: dict[str, Tensor], other: dict[str, Tensor]) -> Tensor:
-    """What the module says to `other`; refused if that depends on what it was asked before."""
+    """The module's outputs for `other`; raises if they depend on earlier calls."""
     first = flat(*other.values())
     flat(*example.values())
     if not torch.equal(first, flat(*other.values())):
@@ -134,7 +134,7 @@ def _write(flat: _FlatInputs, example: dict[str, Tensor], axes: dict[str, Axes],
         for name in example
     )
     with quiet_exporter():
-        # Never dynamo=False: that exporter writes scatter-max as if the initial zeros counted, without a word.
+        # Never dynamo=False: that exporter silently exports scatter-max as if the initial zeros were values.
         torch.onnx.export(
             flat,
             tuple(example.values()),
@@ -153,7 +153,7 @@ def _largest_difference(path: Path, inputs: dict[str, Tensor], expected: Tensor)
     from onnxruntime import InferenceSession
 
     session = InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    wanted = {taken.name for taken in session.get_inputs()}  # one that nothing depends on is not kept
+    wanted = {taken.name for taken in session.get_inputs()}  # inputs that no output depends on are dropped
     (found,) = session.run(None, {name: tensor.numpy() for name, tensor in inputs.items() if name in wanted})
     difference = float((torch.from_numpy(found) - expected).abs().max())
     allowed = TOLERANCE * max(1.0, float(expected.abs().max()))

@@ -1,4 +1,4 @@
-"""Inputs of graph networks by flat names, and random graphs of other sizes for them."""
+"""Random graphs as inputs of a graph network, by flat input names."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 Axes = dict[int, str]
-"""By dimension of a tensor, what its size counts, e.g. `{0: "nodes"}`."""
+"""What the size of each dynamic dimension counts, e.g. `{0: "nodes"}`."""
 
 
 def flatten(inputs: Mapping[str, Any], *, is_leaf: Callable[[Any], bool] | None = None) -> dict[str, Any]:
-    """One level instead of two: `{"x": {"author": ...}}` becomes `{"x__author": ...}`.
+    """Flattens two levels of names: `{"x": {"author": ...}}` becomes `{"x__author": ...}`.
 
     Args:
         inputs: Values, or dicts of values, by name.
-        is_leaf: Which dicts are values themselves; None says none.
+        is_leaf: Whether a dict is a value itself; None for never.
     """
     flat = {}
     for name, value in inputs.items():
@@ -27,21 +27,21 @@ def flatten(inputs: Mapping[str, Any], *, is_leaf: Callable[[Any], bool] | None 
 
 
 def random_inputs(example: Mapping[str, Tensor], axes: Mapping[str, Axes], *, seed: int = 0) -> dict[str, Tensor]:
-    """A random graph of another size than an example: the later third of its nodes is isolated, some have self-loops.
+    """Generates a random graph of another size than an example; its last third of nodes is isolated, some have loops.
 
-    What whole numbers mean follows from the names: `graph_id` numbers graphs, `batch` names a graph for each node,
-    anything else (2, E) pairs nodes, of the types in its name where it has types.
+    Integer inputs are recognised by name: `graph_id` numbers the graphs, `batch` is the graph index of each node, and
+    anything else (2, E) holds edges, between the node types in its name for heterogeneous graphs.
 
     Args:
         example: Inputs by flat name.
-        axes: By flat name, what their sizes count; graphs of types count `nodes__<type>`.
-        seed: Of the random numbers.
+        axes: Dynamic axes by flat name; heterogeneous graphs count `nodes__<type>`.
+        seed: Random seed.
     """
     generator = torch.Generator().manual_seed(seed)
     sizes: dict[str, int] = {}
     for name, tensor in example.items():
         for dim, symbol in axes[name].items():
-            # Sizes that differ from each other, so that a mix-up of two shows.
+            # Sizes differ from each other, so that swapped dimensions are detected.
             sizes.setdefault(symbol, 3 * tensor.shape[dim] + 14 + 2 * len(sizes))
     inputs = {}
     for name, tensor in example.items():

@@ -4,13 +4,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.graph import GraphDataModule, GraphShareSplit, StratifiedFolds
+from datamodules.graph import GraphDataModule, RandomGraphSplit, StratifiedFolds
 from tests.graph_sets import InMemory, draw_graphs
 
 
 def data_module(**options) -> GraphDataModule:
     graphs = options.pop("graphs", None) or draw_graphs(0, num_graphs=60)
-    return GraphDataModule(**{"graphs": InMemory(graphs), "split": GraphShareSplit(), **options})
+    return GraphDataModule(**{"graphs": InMemory(graphs), "split": RandomGraphSplit(), **options})
 
 
 def numbers(loader) -> list[int]:

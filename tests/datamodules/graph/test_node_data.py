@@ -15,7 +15,7 @@ from datamodules.graph import (
     KarateClub,
     NodeDataModule,
     NodeTable,
-    ShareSplit,
+    RandomNodeSplit,
 )
 from datamodules.graph.sources.features import feature_rows, prepare_features
 from models.graph import GCN, GraphSAGE, HeteroSAGE
@@ -23,7 +23,7 @@ from models.graph.encoders.whole_graph import PreparedGraphs, encode
 
 
 def karate(**options) -> NodeDataModule:
-    return NodeDataModule(graph=KarateClub(), split=ShareSplit(train=0.4, val=0.3), **options)
+    return NodeDataModule(graph=KarateClub(), split=RandomNodeSplit(train=0.4, val=0.3), **options)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def library(tmp_path: Path) -> HeteroGraphTable:
 def test_whole_neighbourhoods_give_the_logits_of_the_whole_graph() -> None:
     torch.manual_seed(0)
     encoder = GraphSAGE(num_features=64, output_size=10, num_layers=2).eval()
-    split = ShareSplit(train=0.2, val=0.2)
+    split = RandomNodeSplit(train=0.2, val=0.2)
     sampled = NodeDataModule(graph=DigitsGraph(), split=split, fan_out=[5, 5], eval_batch_size=100)
     whole = NodeDataModule(graph=DigitsGraph(), split=split)
     with torch.no_grad():
@@ -110,7 +110,7 @@ def test_sampled_edges_carry_their_weights(tmp_path: Path) -> None:
     edges = {"source": [i for i, _ in pairs], "target": [j for _, j in pairs], "w": [100 * i + j for i, j in pairs]}
     pl.DataFrame(edges).write_parquet(tmp_path / "e.parquet")
     table = GraphTable(nodes=str(tmp_path / "n.parquet"), edges=str(tmp_path / "e.parquet"), label="label", weight="w")
-    data = NodeDataModule(graph=table, split=ShareSplit(), fan_out=[3], batch_size=4)
+    data = NodeDataModule(graph=table, split=RandomNodeSplit(), fan_out=[3], batch_size=4)
     for batch in data.train_dataloader():
         ends = batch.node_id[batch.edge_index]
         expected = 100 * ends.max(0).values + ends.min(0).values
@@ -127,7 +127,7 @@ def test_no_batch_sees_what_is_later_than_its_nodes(tmp_path: Path) -> None:
         tmp_path / "e.parquet"
     )
     table = GraphTable(nodes=str(tmp_path / "n.parquet"), edges=str(tmp_path / "e.parquet"), label="label", time="day")
-    data = NodeDataModule(graph=table, split=ShareSplit(), fan_out=[4, 4], batch_size=1, temporal=True)
+    data = NodeDataModule(graph=table, split=RandomNodeSplit(), fan_out=[4, 4], batch_size=1, temporal=True)
     seen = 0
     for batch in data.predict_dataloader():
         own = int(data.graph.node_time[batch.node_id[0]])
@@ -146,8 +146,8 @@ def test_times_are_asked_for_where_a_graph_has_none() -> None:
 
 
 def test_typed_graph_in_whole_and_in_parts(library: HeteroGraphTable) -> None:
-    whole = NodeDataModule(graph=library, split=ShareSplit())
-    parts = NodeDataModule(graph=library, split=ShareSplit(), fan_out=[3, 3], batch_size=16)
+    whole = NodeDataModule(graph=library, split=RandomNodeSplit())
+    parts = NodeDataModule(graph=library, split=RandomNodeSplit(), fan_out=[3, 3], batch_size=16)
     assert whole.num_features == {"author": 1, "paper": 1}
     assert (whole.num_classes, whole.target_type) == (2, "paper")
     torch.manual_seed(0)
@@ -187,7 +187,7 @@ def test_rows_of_sparse_features_are_those_of_the_dense() -> None:
 
 
 def test_prediction_table_names_nodes_and_classes(library: HeteroGraphTable) -> None:
-    data = NodeDataModule(graph=library, split=ShareSplit())
+    data = NodeDataModule(graph=library, split=RandomNodeSplit())
     probabilities = torch.tensor([[0.75, 0.25], [0.125, 0.875]])
     table = data.prediction_table({"node_id": torch.tensor([4, 2]), "probabilities": probabilities})
     assert table["label"].to_list() == ["dry", "wet"]
@@ -242,7 +242,7 @@ def test_sampled_batches_are_not_kept_on_a_device() -> None:
 
 def test_one_hop_more_gives_convolutions_the_degrees_of_the_whole_graph() -> None:
     torch.manual_seed(0)
-    split = ShareSplit(train=0.2, val=0.2)
+    split = RandomNodeSplit(train=0.2, val=0.2)
     whole = NodeDataModule(graph=DigitsGraph(), split=split)
     sampled = NodeDataModule(
         graph=DigitsGraph(), split=split, fan_out=[5, 5], eval_fan_out=[-1, -1, -1], eval_batch_size=200

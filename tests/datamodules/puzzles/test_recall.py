@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datamodules import RecallDataModule
-from datamodules.generated import DrawnBatches
+from datamodules.generated import GeneratedBatches
 from datamodules.puzzles.recall import RecallTask
 
 
@@ -68,7 +68,7 @@ def test_batches_have_what_a_stream_needs() -> None:
 def draw(*, epoch: int = 0, first: int = 0, rank: int = 0, seed: int = 0) -> list[torch.Tensor]:
     data = RecallDataModule(batch_size=4, num_train=24)
     dataset = data.dataset("train")
-    keys = DrawnBatches(size=24, batch_size=4, seed=seed, rank=rank, world_size=2, position=lambda: (epoch, first))
+    keys = GeneratedBatches(size=24, batch_size=4, seed=seed, rank=rank, world_size=2, position=lambda: (epoch, first))
     return [dataset.__getitems__(key)["tokens"] for key in keys]
 
 

@@ -19,7 +19,7 @@ data:
   class_path: datamodules.graph.NodeDataModule
   init_args:
     graph: datamodules.graph.KarateClub
-    split: datamodules.graph.ShareSplit
+    split: datamodules.graph.RandomNodeSplit
 """
 
 

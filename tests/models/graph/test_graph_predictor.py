@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor, nn
 from torch_geometric.nn import MaxAggregation, MeanAggregation, MultiAggregation, SoftmaxAggregation, SumAggregation
 
-from datamodules.graph import GraphDataModule, GraphShareSplit
+from datamodules.graph import GraphDataModule, RandomGraphSplit
 from models.graph import GCN, GIN, GraphEncoder, GraphPredictor, GraphSAGE, NodeMLP
 from tests.graph_sets import InMemory, draw_graphs
 
@@ -141,7 +141,7 @@ def test_gin_gives_the_features_and_all_layers_side_by_side() -> None:
 @pytest.mark.parametrize("loss", [nn.L1Loss(), nn.MSELoss()])
 def test_regression_learns_and_answers_in_raw_units(loss) -> None:
     graphs = draw_graphs(0, num_graphs=200, regression=True)
-    data = GraphDataModule(graphs=InMemory(graphs), split=GraphShareSplit(), batch_size=16)
+    data = GraphDataModule(graphs=InMemory(graphs), split=RandomGraphSplit(), batch_size=16)
     torch.manual_seed(0)
     model = GraphPredictor(
         encoder=GIN(num_features=3, hidden_size=16, num_layers=2),
@@ -178,7 +178,7 @@ def test_values_are_scaled_back_by_what_the_checkpoint_holds() -> None:
 def test_a_constant_target_is_not_divided_by_zero() -> None:
     graphs = draw_graphs(0, num_graphs=30, regression=True)
     graphs.y.fill_(3.0)
-    mean, std = GraphDataModule(graphs=InMemory(graphs), split=GraphShareSplit()).target_statistics()
+    mean, std = GraphDataModule(graphs=InMemory(graphs), split=RandomGraphSplit()).target_statistics()
     assert (mean.item(), std.item()) == (3.0, 1.0)
 
 

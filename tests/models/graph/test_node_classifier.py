@@ -5,7 +5,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch_geometric.nn import models as pyg_models
 
-from datamodules.graph import KarateClub, NodeDataModule, Planetoid, PublicSplit, ShareSplit
+from datamodules.graph import KarateClub, NodeDataModule, Planetoid, PublicSplit, RandomNodeSplit
 from models.graph import GCN, NodeClassifier
 from models.parameter_groups import decay_by_prefix
 from tests.conftest import needs
@@ -60,7 +60,7 @@ def test_an_encoder_of_another_width_is_refused() -> None:
 
 
 def test_only_the_nodes_that_count_are_scored() -> None:
-    data = NodeDataModule(graph=KarateClub(), split=ShareSplit(train=0.4, val=0.3))
+    data = NodeDataModule(graph=KarateClub(), split=RandomNodeSplit(train=0.4, val=0.3))
     torch.manual_seed(0)
     model = NodeClassifier(
         encoder=GCN(num_features=data.num_features, output_size=data.num_classes),
@@ -76,7 +76,7 @@ def test_only_the_nodes_that_count_are_scored() -> None:
 
 
 def test_a_model_of_pyg_takes_the_place_of_an_encoder() -> None:
-    data = NodeDataModule(graph=KarateClub(), split=ShareSplit(train=0.4, val=0.3), steps_per_epoch=40)
+    data = NodeDataModule(graph=KarateClub(), split=RandomNodeSplit(train=0.4, val=0.3), steps_per_epoch=40)
     torch.manual_seed(0)
     encoder = pyg_models.GCN(data.num_features, 16, 2, data.num_classes)
     model = NodeClassifier(

@@ -249,7 +249,7 @@ def test_geom_gcn_splits_come_from_their_own_files(pubmed: Path, tmp_path: Path)
     with pytest.raises(ValueError, match=r"train_mask has shape \(599,\), but PubMed has 600 nodes"):
         split.split(data)
     data.source_name = "digits"
-    with pytest.raises(ValueError, match="splits Cora, CiteSeer and PubMed, not digits; take ShareSplit"):
+    with pytest.raises(ValueError, match="splits Cora, CiteSeer and PubMed, not digits; take RandomNodeSplit"):
         split.split(data)
     with pytest.raises(ValueError, match="data.split.index: 10 given"):
         GeomGCNSplit(index=10)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.utils import coalesce
 
-from datamodules.graph import DigitsGraph, GraphSource, KarateClub, PublicSplit, ShareSplit
+from datamodules.graph import DigitsGraph, GraphSource, KarateClub, PublicSplit, RandomNodeSplit
 
 
 class Given(GraphSource):
@@ -130,9 +130,9 @@ def test_the_karate_club_needs_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIGHTNING_APP_DATA", "/nowhere")
     source = KarateClub()
     assert source.fingerprint()["num_edges"] == 156
-    indices = ShareSplit(train=0.5, val=0.25).split(source.read())
+    indices = RandomNodeSplit(train=0.5, val=0.25).split(source.read())
     assert len(indices.train) + len(indices.val) + len(indices.test) == 34
-    with pytest.raises(ValueError, match="the graph came without val_mask, test_mask; take ShareSplit"):
+    with pytest.raises(ValueError, match="the graph came without val_mask, test_mask; take RandomNodeSplit"):
         PublicSplit().split(source.read())
 
 

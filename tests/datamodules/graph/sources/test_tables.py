@@ -16,11 +16,11 @@ from datamodules.graph import (
     GraphTable,
     HeteroGraphTable,
     LinkDataModule,
-    LinkShares,
     NodeDataModule,
     NodeTable,
     PublicSplit,
-    ShareSplit,
+    RandomLinkSplit,
+    RandomNodeSplit,
     StratifiedFolds,
 )
 
@@ -149,7 +149,7 @@ def test_negative_labels_are_no_labels(write) -> None:
     data = GraphTable(nodes=nodes, edges=write("edges", {"source": [0], "target": [1]}), label="y").read()
     assert data.y.tolist() == [-1, 0, 1, 1] * 5
     assert data.class_names == ["3", "8"]
-    indices = ShareSplit().split(data)
+    indices = RandomNodeSplit().split(data)
     assert len(indices.train) + len(indices.val) + len(indices.test) == 15
 
 
@@ -159,9 +159,9 @@ def test_a_graph_without_labels_has_links_but_no_nodes_to_classify(write) -> Non
     nodes = write("nodes", {"id": list(range(20)), "f": rng.random(20)})
     source = GraphTable(nodes=nodes, edges=write("edges", {"source": links[:, 0], "target": links[:, 1]}))
     assert source.fingerprint()["num_unlabelled"] == 20
-    data = LinkDataModule(graph=source, split=LinkShares(val=0.1, test=0.1), fan_out=[2], batch_size=4)
+    data = LinkDataModule(graph=source, split=RandomLinkSplit(val=0.1, test=0.1), fan_out=[2], batch_size=4)
     assert (next(iter(data.train_dataloader())).y == -1).all()
-    nodes_of_it = NodeDataModule(graph=source, split=ShareSplit())
+    nodes_of_it = NodeDataModule(graph=source, split=RandomNodeSplit())
     with pytest.raises(ValueError, match=r"data.graph: the graph has no labels, .*; give label"):
         nodes_of_it.setup("fit") or nodes_of_it.train_dataloader()
 
@@ -266,7 +266,7 @@ def test_a_target_type_needs_no_label(typed: dict) -> None:
     source = HeteroGraphTable(**typed | {"target_type": "author"})
     assert source.read()["author"].y.tolist() == [-1, -1]
     with pytest.raises(ValueError, match="the graph has no labels"):
-        ShareSplit().split(source.read())
+        RandomNodeSplit().split(source.read())
 
 
 def test_a_type_that_is_not_there_is_refused(typed: dict) -> None:

@@ -10,8 +10,8 @@ from datamodules.graph import (
     ErricaFolds,
     FlatGraphs,
     GraphDataModule,
-    GraphShareSplit,
     GraphSplit,
+    RandomGraphSplit,
     StratifiedFolds,
     TUDataset,
     XuFolds,
@@ -78,20 +78,20 @@ def test_targets_of_regression_get_plain_folds_under_another_name() -> None:
     assert 4 not in np.concatenate([indices.train, indices.val, indices.test])
     assert split.name_for(graphs) == "5_folds"
     assert split.name_for(CLASSES) == "stratified_5_folds"
-    assert GraphShareSplit().name_for(graphs) == "random_80_10_10"
-    assert GraphShareSplit().name_for(CLASSES) == "stratified_random_80_10_10"
-    assert sum(map(len, vars(GraphShareSplit(seed=1).split(graphs)).values())) == 22
+    assert RandomGraphSplit().name_for(graphs) == "random_80_10_10"
+    assert RandomGraphSplit().name_for(CLASSES) == "stratified_random_80_10_10"
+    assert sum(map(len, vars(RandomGraphSplit(seed=1).split(graphs)).values())) == 22
 
 
 @pytest.mark.parametrize(
     ("y", "split", "message"),
     [
         ([0] * 30, StratifiedFolds(), "TOY has 30 labelled graphs of fewer than two classes"),
-        ([-1] * 3, GraphShareSplit(), "TOY has 0 labelled graphs of fewer than two classes"),
+        ([-1] * 3, RandomGraphSplit(), "TOY has 0 labelled graphs of fewer than two classes"),
         ([0, 1, 0], StratifiedFolds(), "3 labelled graphs do not fill 10 folds; give data.split.num_folds a smaller"),
         ([0] * 20 + [1] * 4, XuFolds(), "class 1 has 4 graphs, too few for 10 folds"),
-        ([0, 1, 1], GraphShareSplit(), "leaves no graph for"),
-        ([0] * 9 + [1], GraphShareSplit(train=0.2, val=0.1), "class 1 has no training graph"),
+        ([0, 1, 1], RandomGraphSplit(), "leaves no graph for"),
+        ([0] * 9 + [1], RandomGraphSplit(train=0.2, val=0.1), "class 1 has no training graph"),
         (torch.zeros(3, 1), StratifiedFolds(), "3 labelled graphs do not fill 10 folds"),
     ],
 )

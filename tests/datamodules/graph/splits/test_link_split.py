@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch_geometric.data import Data
 
-from datamodules.graph import HardNegatives, KarateClub, LinkShares, LinkSplit, SplitLinks
+from datamodules.graph import HardNegatives, KarateClub, LinkSplit, RandomLinkSplit, SplitLinks
 from datamodules.graph.splits.link_split import Positives
 from datamodules.graph.splits.non_edges import NonEdges, pair_numbers, pairs_of
 
@@ -40,7 +40,7 @@ def messages_of(graph: Data, links: SplitLinks) -> set[frozenset[int]]:
     return {pair for pair in pairs(graph.edge_index[:, links.message_mask]) if len(pair) == 2}
 
 
-SPLITS = (LinkShares(val=0.1, test=0.2), HardNegatives(val=0.1, test=0.2, per_positive=4))
+SPLITS = (RandomLinkSplit(val=0.1, test=0.2), HardNegatives(val=0.1, test=0.2, per_positive=4))
 
 
 @settings(max_examples=25, deadline=None)
@@ -61,7 +61,7 @@ def test_held_out_links_are_no_message_edges_and_negatives_no_edges(graph: Data,
 @settings(max_examples=25, deadline=None)
 @given(graph=graphs(), seed=st.integers(0, 5))
 def test_uniform_negatives_are_as_many_as_links_and_differ(graph: Data, seed: int) -> None:
-    links = LinkShares(val=0.1, test=0.1, seed=seed).split(graph)
+    links = RandomLinkSplit(val=0.1, test=0.1, seed=seed).split(graph)
     both = torch.cat([links.val.negative, links.test.negative], dim=1)
     assert links.val.negative.shape == links.val.positive.shape
     assert links.test.negative.shape == links.test.positive.shape
@@ -116,7 +116,7 @@ def test_heuristics_see_message_edges_only() -> None:
     assert torch.equal(honest[1], again[1])
 
 
-@pytest.mark.parametrize("split", [LinkShares, HardNegatives])
+@pytest.mark.parametrize("split", [RandomLinkSplit, HardNegatives])
 def test_a_seed_gives_one_split_and_another_seed_another(split: type[LinkSplit]) -> None:
     graph = KarateClub().read()
     options = {"per_positive": 4} if split is HardNegatives else {}
@@ -130,9 +130,9 @@ def test_a_seed_gives_one_split_and_another_seed_another(split: type[LinkSplit])
 
 def test_no_seed_means_that_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = KarateClub().read()
-    split = LinkShares(val=0.1, test=0.1, seed=None)
+    split = RandomLinkSplit(val=0.1, test=0.1, seed=None)
     monkeypatch.setenv("PL_GLOBAL_SEED", "7")
-    assert torch.equal(split.split(graph).train, LinkShares(val=0.1, test=0.1, seed=7).split(graph).train)
+    assert torch.equal(split.split(graph).train, RandomLinkSplit(val=0.1, test=0.1, seed=7).split(graph).train)
     assert "seed 7" in split.describe()
 
 
@@ -146,7 +146,7 @@ def test_no_seed_means_that_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_wrong_shares_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        LinkShares(**options)  # type: ignore[arg-type]
+        RandomLinkSplit(**options)  # type: ignore[arg-type]
 
 
 def star(leaves: int) -> Data:
@@ -157,20 +157,22 @@ def star(leaves: int) -> Data:
 def test_graphs_that_cannot_be_split_are_refused_with_the_reason() -> None:
     graph = star(6)
     with pytest.raises(ValueError, match="of 6 links, val 0.05 and test 0.1 leave 0 and 0"):
-        LinkShares().split(graph)
+        RandomLinkSplit().split(graph)
     with pytest.raises(ValueError, match="the graph is directed"):
-        LinkShares().split(Data(x=graph.x, edge_index=graph.edge_index[:, :6]))
+        RandomLinkSplit().split(Data(x=graph.x, edge_index=graph.edge_index[:, :6]))
     with pytest.raises(ValueError, match="no edge joins two nodes"):
-        LinkShares().split(Data(x=graph.x, edge_index=torch.tensor([[1, 2], [1, 2]])))
+        RandomLinkSplit().split(Data(x=graph.x, edge_index=torch.tensor([[1, 2], [1, 2]])))
     with pytest.raises(ValueError, match="data.split.per_positive: 40 given, but a node with"):
         HardNegatives(val=0.2, test=0.2, per_positive=40).split(graph)
     everyone = torch.tensor(list(itertools.permutations(range(8), 2))).T
     with pytest.raises(ValueError, match="only 0 pairs of nodes have no edge"):
-        LinkShares().split(Data(x=torch.ones(8, 1), edge_index=everyone.repeat(1, 1)))
+        RandomLinkSplit().split(Data(x=torch.ones(8, 1), edge_index=everyone.repeat(1, 1)))
 
 
 def test_hard_negatives_of_too_large_a_graph_are_refused_before_anything_is_computed() -> None:
-    with pytest.raises(ValueError, match=r"data.split: HardNegatives .* has 30,001; allowed are 30,000. Choose LinkSh"):
+    with pytest.raises(
+        ValueError, match=r"data.split: HardNegatives .* has 30,001; allowed are 30,000. Choose RandomLinkSplit"
+    ):
         HardNegatives().split(star(30_000))
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch_geometric.data import Data
 
-from datamodules.graph import GivenSplit, LuoSplit, PublicSplit, ShareSplit
+from datamodules.graph import GivenSplit, LuoSplit, PublicSplit, RandomNodeSplit
 from datamodules.graph.splits.node_split import NodeSplit
 
 
@@ -36,7 +36,7 @@ def test_shares_are_right_of_every_class_and_of_labelled_nodes_only(
     counts = np.bincount([label for label in labels if label >= 0], minlength=3)
     if counts.min() < 10:
         return
-    indices = ShareSplit(train=shares[0], val=shares[1], seed=seed).split(data)
+    indices = RandomNodeSplit(train=shares[0], val=shares[1], seed=seed).split(data)
     together = torch.cat([indices.train, indices.val, indices.test])
     assert sorted(together.tolist()) == [node for node, label in enumerate(labels) if label >= 0]
     for nodes, share in ((indices.train, shares[0]), (indices.val, shares[1])):
@@ -48,17 +48,17 @@ def test_shares_are_right_of_every_class_and_of_labelled_nodes_only(
 def test_shares_depend_on_the_seed_alone() -> None:
     data = graph(torch.arange(100) % 4)
     torch.manual_seed(0)
-    first = ShareSplit(seed=1).split(data)
+    first = RandomNodeSplit(seed=1).split(data)
     torch.manual_seed(1)
-    assert torch.equal(first.train, ShareSplit(seed=1).split(data).train)
-    assert not torch.equal(first.train, ShareSplit(seed=2).split(data).train)
+    assert torch.equal(first.train, RandomNodeSplit(seed=1).split(data).train)
+    assert not torch.equal(first.train, RandomNodeSplit(seed=2).split(data).train)
 
 
 def test_protocols_say_what_they_are() -> None:
-    assert ShareSplit().name == "random_60_20_20"
-    assert ShareSplit(train=0.48, val=0.32).name_for(graph([0])) == "random_48_32_20"
-    assert ShareSplit(train=0.015, val=0.2).name == "random_1.5_20_78.5"
-    assert "60/20/20 %" in ShareSplit().describe()
+    assert RandomNodeSplit().name == "random_60_20_20"
+    assert RandomNodeSplit(train=0.48, val=0.32).name_for(graph([0])) == "random_48_32_20"
+    assert RandomNodeSplit(train=0.015, val=0.2).name == "random_1.5_20_78.5"
+    assert "60/20/20 %" in RandomNodeSplit().describe()
     assert LuoSplit().name == "luo_random"
     assert "seed 123" in LuoSplit().describe()
     assert PublicSplit().name_for(graph([0])) == "public"
@@ -68,7 +68,7 @@ def test_protocols_say_what_they_are() -> None:
 @pytest.mark.parametrize(("train", "val"), [(0.8, 0.2), (0.0, 0.5), (0.9, 0.3), (0.5, -0.1)])
 def test_shares_that_leave_nothing_are_refused(train: float, val: float) -> None:
     with pytest.raises(ValueError, match="data.split: train .* and val .* leave .* for test"):
-        ShareSplit(train=train, val=val)
+        RandomNodeSplit(train=train, val=val)
 
 
 def test_nodes_without_label_are_in_no_part_whatever_the_masks_say() -> None:
@@ -80,14 +80,14 @@ def test_nodes_without_label_are_in_no_part_whatever_the_masks_say() -> None:
 @pytest.mark.parametrize(
     ("data", "split", "message"),
     [
-        (graph([0, 1, 0, 1]), PublicSplit(), "came without train_mask, val_mask, test_mask; take ShareSplit"),
+        (graph([0, 1, 0, 1]), PublicSplit(), "came without train_mask, val_mask, test_mask; take RandomNodeSplit"),
         (graph([0, 1, 0, 1], **masks("ttve")), GivenSplit(), "came with a single split; take PublicSplit"),
         (graph([0, 1, 0, 1], **masks("tbve")), PublicSplit(), "node 1 is in both train and test"),
         (graph([0, 1, 0, 1], **masks("tt.e")), PublicSplit(), "leaves no labelled node for val"),
         (graph([0, 0, 0, 1], **masks("ttve")), PublicSplit(), "class 1 has no training node; label more"),
         (graph([0, 0, 0, 1], class_names=["a", "b"], **masks("ttve")), PublicSplit(), "class 'b' has no training node"),
-        (graph([0, 1]), ShareSplit(), "leaves no labelled node for"),
-        (graph([-1, -1]), ShareSplit(), "the graph has no labels, .*; give label"),
+        (graph([0, 1]), RandomNodeSplit(), "leaves no labelled node for"),
+        (graph([-1, -1]), RandomNodeSplit(), "the graph has no labels, .*; give label"),
         (graph([0] * 1600 + [1] * 19), LuoSplit(), "class 1 has 19 nodes, LuoSplit needs 20 of each"),
         (graph(torch.arange(1500) % 2), LuoSplit(), "needs 1,500 labelled nodes besides .* there are 1460"),
     ],

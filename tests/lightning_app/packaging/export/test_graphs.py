@@ -25,7 +25,7 @@ model:
     optimizer: {class_path: Adam, init_args: {lr: 0.02}}
 data:
   class_path: datamodules.graph.NodeDataModule
-  init_args: {graph: datamodules.graph.KarateClub, split: datamodules.graph.ShareSplit}
+  init_args: {graph: datamodules.graph.KarateClub, split: datamodules.graph.RandomNodeSplit}
 """
 SAMPLED_NODES = """
 model:
@@ -37,7 +37,7 @@ data:
   class_path: datamodules.graph.NodeDataModule
   init_args:
     graph: datamodules.graph.DigitsGraph
-    split: datamodules.graph.ShareSplit
+    split: datamodules.graph.RandomNodeSplit
     fan_out: [5, 5]
     batch_size: 256
 """
@@ -111,7 +111,7 @@ def test_nodes_that_were_sampled_in_training_are_answered_from_their_whole_neigh
 @pytest.mark.parametrize(
     ("model", "split", "more", "metric"),
     [
-        ("LinkPredictor", "LinkShares", "", "test/auc"),
+        ("LinkPredictor", "RandomLinkSplit", "", "test/auc"),
         ("LinkRanker", "HardNegatives", ", per_positive: 6", "test/mrr"),
     ],
 )

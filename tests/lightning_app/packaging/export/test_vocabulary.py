@@ -99,7 +99,7 @@ def test_links() -> None:
     ids = graph_tables("texts")
     pairs = pl.DataFrame({"source": ids[[3, 5, 7, 0]], "target": ids[[9, 3, 1, 2]]})
     pairs.write_parquet("pairs.parquet")
-    config = LINKS.format(model="LinkPredictor", split="LinkShares", more="")
+    config = LINKS.format(model="LinkPredictor", split="RandomLinkSplit", more="")
     config = config.replace("datamodules.graph.KarateClub", TABLE)
     predicted, score = answers(*fit(HEAD + config), more=("--data.pairs", "pairs.parquet"))
     assert predicted.columns == ["source", "target", "probability", "logit"]
