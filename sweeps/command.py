@@ -12,7 +12,7 @@ from sweeps.execution.live_table import print_result
 from sweeps.execution.trial_processes import TrialProcesses
 from sweeps.reporting.selection import seed_range
 from sweeps.reporting.study_report import Search
-from sweeps.sampling.component_spec import Choice
+from sweeps.sampling.component_spec import ComponentSpec
 from sweeps.sampling.pruners import make_pruner
 from sweeps.sampling.samplers import make_sampler, settle
 from sweeps.sampling.seeded_sampler import SeededSampler
@@ -119,7 +119,7 @@ def _dry_run(sweep: SweepFile, sampler: SeededSampler, fit: list[str]) -> None:
 
 
 def _settings(
-    sweep: SweepFile, choice: Choice, given: argparse.Namespace, fit: list[str], seeds: TrialSeeds
+    sweep: SweepFile, choice: ComponentSpec, given: argparse.Namespace, fit: list[str], seeds: TrialSeeds
 ) -> Mapping[str, str]:
     bounds = ", ".join(f"{name} at most {bound:g}" for name, bound in sweep.constraints.items())
     return {

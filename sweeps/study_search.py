@@ -12,12 +12,12 @@ from optuna.trial import TrialState
 from lightning_app.runs.run_folder import RunOptions
 from lightning_app.runs.tracking import wandb_mode
 from sweeps.execution.coordinator import Coordinator
-from sweeps.execution.devices import make_slots
+from sweeps.execution.devices import make_devices
 from sweeps.execution.leases import Leases
 from sweeps.execution.live_table import LiveTable
 from sweeps.execution.reevaluation import Reevaluation
 from sweeps.execution.trial_processes import TrialProcesses
-from sweeps.execution.trial_queue import Source, Supply
+from sweeps.execution.trial_queue import Source, TrialQueue
 from sweeps.reporting.best_config import write_best_config
 from sweeps.reporting.selection import note_options
 from sweeps.reporting.study_report import Search, report
@@ -57,8 +57,8 @@ def run_search(
     """
     note_options(study, None if sweep.reevaluate is None else asdict(sweep.reevaluate))
     tracked = _study_run(study, search, folder)
-    slots = make_slots(given.workers, given.devices_per_trial)
-    supply = Supply(
+    devices = make_devices(given.workers, given.devices_per_trial)
+    supply = TrialQueue(
         study=study,
         space=search.space,
         leases=Leases(study, seconds=given.lease),
@@ -70,7 +70,7 @@ def run_search(
     def keep_best() -> None:
         if len(search.metrics) == 1:
             section = {**search.base["run"], "name": processes.experiment}
-            threads = slots[0].get("OMP_NUM_THREADS")
+            threads = devices[0].get("OMP_NUM_THREADS")
             write_best_config(study, search.metrics, folder, run=section, base=search.base, threads=threads)
 
     def run(source: Source, table: LiveTable, on_complete: Callable[[], None] = lambda: None) -> int:
@@ -84,7 +84,7 @@ def run_search(
             fit=fit,
             folder=folder,
             group=study.study_name,
-            slots=slots,
+            devices=devices,
             constraints=sweep.constraints,
             on_change=changed,
             on_complete=on_complete,

@@ -11,7 +11,6 @@ from typing import Any
 from optuna.trial import TrialState
 
 from lightning_app.errors import UsageError
-from sweeps.execution.cli_value import as_word
 from sweeps.execution.running_trial import RunningTrial
 from sweeps.execution.trial_processes import Ended, Report, TrialProcesses
 from sweeps.execution.trial_queue import Source
@@ -31,7 +30,7 @@ class Coordinator:
         fit: Words of every fit after its verb: config files and options.
         folder: Folder of the study.
         group: The W&B group of the trials.
-        slots: Environment of each slot: its devices or threads.
+        devices: Environment of each worker: its GPUs, or its share of the threads.
         constraints: The most that a trial may need.
         max_kills: How often a trial may be killed without getting further before it has failed.
         on_change: Called when a trial starts, reports or ends.
@@ -46,7 +45,7 @@ class Coordinator:
         fit: list[str],
         folder: Path,
         group: str,
-        slots: list[dict[str, str]],
+        devices: list[dict[str, str]],
         constraints: Mapping[str, float] | None = None,
         max_kills: int = 5,
         on_change: Callable[[], None] = lambda: None,
@@ -59,7 +58,7 @@ class Coordinator:
         self.fit = fit
         self.folder = folder
         self.group = group
-        self.slots = slots
+        self.devices = devices
         self.constraints = constraints or {}
         self.max_kills = max_kills
         self.on_change = on_change
@@ -112,13 +111,13 @@ class Coordinator:
         if self._interrupted:
             self._stop_all(processes)
             return False
-        free = set(range(len(self.slots))) - {running.slot for running in self.running.values()}
-        for slot in sorted(free):
+        free = set(range(len(self.devices))) - {running.device for running in self.running.values()}
+        for device in sorted(free):
             found = self.source.next()
             if found is None:
                 return self.source.others_run(self.running)
             directions = tuple(self.metrics.values())
-            running = RunningTrial(found.trial, directions, slot, found.drawn, found.seeds, found.name)
+            running = RunningTrial(found.trial, directions, device, found.drawn, found.seeds, found.name)
             running.remember()
             self.running[found.trial.number] = running
             self._start(running, processes)
@@ -157,13 +156,13 @@ class Coordinator:
 
     def _start(self, running: RunningTrial, processes: TrialProcesses) -> None:
         number, name = running.trial.number, running.fit_name
-        args = ["fit", *self.fit, *(f"--{key}={as_word(value)}" for key, value in running.drawn.items())]
+        args = ["fit", *self.fit, *(f"--{key}={cli_value(value)}" for key, value in running.drawn.items())]
         args += running.seeds.options(len(running.done))
         args += ["--run.root", str(self.folder / "trials"), "--run.name", name]
         if list((self.folder / "trials" / name).glob("*/checkpoints/last.ckpt")):
             args += ["--ckpt_path", "last"]
         (self.folder / "logs").mkdir(exist_ok=True)
-        environment = {**self.slots[running.slot], "WANDB_RUN_GROUP": self.group}
+        environment = {**self.devices[running.device], "WANDB_RUN_GROUP": self.group}
         processes.start(number, args, environment=environment, log=self.folder / "logs" / f"{name}.log")
         self.on_change()
 

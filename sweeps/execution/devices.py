@@ -8,7 +8,7 @@ from itertools import takewhile
 from lightning_app.errors import UsageError
 
 
-def make_slots(workers: int, devices_per_trial: int) -> list[dict[str, str]]:
+def make_devices(workers: int, devices_per_trial: int) -> list[dict[str, str]]:
     """The environment of each trial that runs at a time.
 
     Args:

@@ -10,7 +10,7 @@ from rich.text import Text
 from lightning_app import terminal
 from sweeps.execution.trial_config import ConfigReader
 from sweeps.sampling.seeded_sampler import SeededSampler
-from sweeps.sampling.trial_sampler import Draws
+from sweeps.sampling.trial_sampler import TrialSampler
 from sweeps.space.search_space import SearchSpace
 
 _ABSENT = object()
@@ -32,7 +32,7 @@ def show(
         num_trials: Trials to show; fewer where the space has fewer points.
     """
     study = optuna.create_study(sampler=sampler, directions=["minimize"] * num_metrics)
-    draws = Draws(study, space)
+    draws = TrialSampler(study, space)
     drawn: list[dict[str, Any]] = []
     while len(drawn) < num_trials and not draws.is_exhausted():
         values = draws.draw(study.ask())

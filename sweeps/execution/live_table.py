@@ -17,7 +17,7 @@ from rich.text import Text
 
 from lightning_app.terminal import plain_console
 from sweeps.execution.running_trial import RunningTrial
-from sweeps.reporting.duration import clock
+from sweeps.reporting.duration import format_duration
 from sweeps.reporting.outcome import causes, seconds_of, shown_values, why
 from sweeps.reporting.ranking import FINISHED, ranked
 from sweeps.reporting.selection import best_of
@@ -130,7 +130,7 @@ class LiveTable:
             words.append(f"{len(self._best)} on the Pareto front")
         left = self.seconds_left()
         if left is not None:
-            words.append(f"about {clock(left)} left")
+            words.append(f"about {format_duration(left)} left")
         return ", ".join(words)
 
     def _render(self) -> Group:
@@ -154,7 +154,7 @@ class LiveTable:
                 "starts" if running.step < 0 else str(running.step),
                 *("" if math.isnan(value) else f"{value:.6g}" for value in values),
                 "" if running.best is None else f"{running.best:.6g}",
-                clock(now - self._since.get(number, now)),
+                format_duration(now - self._since.get(number, now)),
             )
         return Group(Text(f"{len(self._running)} running, {self._counts()}"), table)
 
@@ -168,7 +168,7 @@ class LiveTable:
             words.append(f"last {next(iter(self.metrics))} {trial.intermediate_values[trial.last_step]:.6g}")
         seconds = seconds_of(trial)
         what = f"{self.label(number)} {trial.state.name.lower()}{': ' if words else ''}{', '.join(words)}"
-        took = "" if seconds is None else f" in {clock(seconds)}"
+        took = "" if seconds is None else f" in {format_duration(seconds)}"
         self.console.print(f"{what}{took}; {self._counts()}", soft_wrap=True, highlight=False)
 
 

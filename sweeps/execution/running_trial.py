@@ -27,7 +27,7 @@ class RunningTrial:
     Attributes:
         trial: What Optuna knows of it.
         directions: `minimize` or `maximize` for each metric.
-        slot: Its slot.
+        device: Index of its worker among the devices.
         drawn: Values by key.
         seeds: The seeds of its fits, which run one after the other.
         name: Of its run folder and log, without the suffix of a seed.
@@ -45,7 +45,7 @@ class RunningTrial:
 
     trial: optuna.Trial
     directions: tuple[str, ...]
-    slot: int
+    device: int
     drawn: dict[str, Any]
     seeds: TrialSeeds = field(default_factory=lambda: TrialSeeds({}))
     name: str = ""

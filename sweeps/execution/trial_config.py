@@ -11,7 +11,6 @@ from typing_extensions import override
 
 from lightning_app.cli.parser import FreshArguments
 from lightning_app.errors import UsageError
-from sweeps.execution.cli_value import as_word
 from sweeps.execution.fit_parser import FitParser
 from sweeps.space.parameter import Parameter
 from sweeps.space.search_space import SearchSpace
@@ -57,7 +56,7 @@ class ConfigReader(FitParser):
         Raises:
             UsageError: A key is not in the config's schema, or a value does not fit there.
         """
-        words = [f"--{key}={as_word(value)}" for key, value in drawn.items()]
+        words = [f"--{key}={cli_value(value)}" for key, value in drawn.items()]
         with FreshArguments(), contextlib.redirect_stderr(io.StringIO()):
             config = self.parser.parse_args(["fit", *self.given, *words])
         dumped = yaml.safe_load(self.parser.dump(config, skip_link_targets=True, skip_none=False))["fit"]

@@ -13,7 +13,7 @@ from sweeps.reporting.outcome import trial_name
 from sweeps.sampling.constraints import WHY
 from sweeps.sampling.early_stop import EarlyStop
 from sweeps.sampling.enqueued import TrialRefused
-from sweeps.sampling.trial_sampler import Draws
+from sweeps.sampling.trial_sampler import TrialSampler
 from sweeps.sampling.trial_seeds import TrialSeeds
 from sweeps.space.search_space import SearchSpace
 
@@ -90,7 +90,7 @@ def refuse(trial: optuna.Trial, why: str) -> None:
     trial.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
 
-class Supply:
+class TrialQueue:
     """Gives out the trials of a study, of which each is one process's alone.
 
     Args:
@@ -121,7 +121,7 @@ class Supply:
         self.stop = stop
         self.seeds = seeds or TrialSeeds({})
         self.ended_by: str | None = None
-        self._draws = Draws(study, space)
+        self._draws = TrialSampler(study, space)
 
     def next(self) -> Supplied | None:
         """A trial that is this process's; None if there is none now."""

@@ -46,7 +46,7 @@ def axis_name(parameter: Parameter, names: Mapping[str, str]) -> str:
     return shortened(names[parameter.key], 26) + (" (log)" if parameter.log else "")
 
 
-def places(parameter: Parameter, drawn: Sequence[Any]) -> np.ndarray:
+def axis_positions(parameter: Parameter, drawn: Sequence[Any]) -> np.ndarray:
     """Where values lie on the parameter's axis.
 
     Args:
@@ -62,7 +62,7 @@ def places(parameter: Parameter, drawn: Sequence[Any]) -> np.ndarray:
     return np.array([float(parameter.choices.index(value)) for value in values])
 
 
-def view(values: Sequence[float], direction: str) -> tuple[float, float]:
+def axis_limits(values: Sequence[float], direction: str) -> tuple[float, float]:
     """Limits of an axis of metric values: trials that went far astray do not squeeze the others together.
 
     Args:
@@ -111,7 +111,7 @@ def mark_axis(axis: Any, parameter: Parameter) -> None:
         axis.set_xticks(range(len(words)), words, fontsize=8, rotation=25 if sum(map(len, words)) > 24 else 0)
         axis.set_xlim(-0.5, len(words) - 0.5)
         return
-    at = marks(parameter)
+    at = axis_ticks(parameter)
     low, high = at[0], at[-1]
     if parameter.log:
         axis.set_xscale("log")
@@ -125,7 +125,7 @@ def mark_axis(axis: Any, parameter: Parameter) -> None:
     axis.set_xlim(low, high)
 
 
-def marks(parameter: Parameter) -> list[float]:
+def axis_ticks(parameter: Parameter) -> list[float]:
     """Both ends of a number's range and what lies between: the middle, or of a long logarithmic one powers of ten."""
     assert parameter.low is not None
     assert parameter.high is not None

@@ -1,7 +1,7 @@
 """A span of time in words."""
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A span of time in two units at most: `42 s`, `3 min 20 s`, `2 h 5 min`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial
 
-from sweeps.reporting.axes import axis_name, clip, labels, marks, new_figure, places, save, view
+from sweeps.reporting.axes import axis_limits, axis_name, axis_positions, axis_ticks, clip, labels, new_figure, save
 from sweeps.reporting.ranking import counted
 from sweeps.space.names import short_names, value_name
 from sweeps.space.search_space import Parameter, SearchSpace
@@ -48,7 +48,7 @@ def draw_parallel_coordinates(
 
     complete = counted(trials)
     values = [(trial.values or [np.nan])[position] for trial in complete]
-    limits = view(values, direction)
+    limits = axis_limits(values, direction)
     shown, _ = clip(values, limits)
     parameters = _most_important(space, shares or {})
     order = np.argsort(shown if direction == "maximize" else -shown, kind="stable")  # the best are drawn last
@@ -112,7 +112,7 @@ def _heights(parameter: Parameter, trials: Sequence[FrozenTrial], order: np.ndar
     """
     having = [index for index in order.tolist() if parameter.key in trials[index].params]
     found = np.full(len(trials), _ABSENT)
-    at = _on_unit(parameter, places(parameter, [trials[index].params[parameter.key] for index in having]))
+    at = _on_unit(parameter, axis_positions(parameter, [trials[index].params[parameter.key] for index in having]))
     for value in np.unique(at):
         (members,) = np.nonzero(at == value)
         if len(members) > 1:
@@ -142,7 +142,7 @@ def _ticks(parameter: Parameter) -> list[tuple[float, str]]:
     if parameter.choices:
         heights = _on_unit(parameter, np.arange(len(parameter.choices), dtype=float))
         return list(zip(heights.tolist(), labels(parameter), strict=True))
-    values = np.array(marks(parameter))
+    values = np.array(axis_ticks(parameter))
     return list(zip(_on_unit(parameter, values).tolist(), (f"{value:.3g}" for value in values), strict=True))
 
 

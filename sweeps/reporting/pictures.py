@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps.reporting.axes import axis_name, clip, mark_axis, new_figure, places, save, view
+from sweeps.reporting.axes import axis_limits, axis_name, axis_positions, clip, mark_axis, new_figure, save
 from sweeps.reporting.importance import Branch
 from sweeps.reporting.ranking import best_so_far, counted, in_order_of_end
 from sweeps.space.names import short_names
@@ -26,7 +26,7 @@ def draw_history(trials: Sequence[FrozenTrial], *, metric: str, direction: str, 
     """
     ended = in_order_of_end(trials)
     values = [trial.value if trial.value is not None else np.nan for trial in ended]
-    limits = view([value for value in values if value is not None], direction)
+    limits = axis_limits([value for value in values if value is not None], direction)
     figure = new_figure(8, 4)
     axis = figure.subplots()
     shown, beyond = clip(values, limits)
@@ -76,7 +76,7 @@ def draw_slices(
 
     complete = counted(trials)
     metric_of = [(trial.values or [np.nan])[position] for trial in complete]
-    limits = view(metric_of, direction)
+    limits = axis_limits(metric_of, direction)
     best = (
         complete[int(np.argmax(metric_of) if direction == "maximize" else np.argmin(metric_of))] if complete else None
     )
@@ -88,7 +88,7 @@ def draw_slices(
     grid = np.atleast_1d(figure.subplots(rows, columns, sharey=True, squeeze=False)).ravel()
     for axis, parameter in zip(grid, space.parameters, strict=False):
         having = [trial for trial in complete if parameter.key in trial.params]
-        at = places(parameter, [trial.params[parameter.key] for trial in having])
+        at = axis_positions(parameter, [trial.params[parameter.key] for trial in having])
         values, beyond = clip([(trial.values or [np.nan])[position] for trial in having], limits)
         numbers = np.array([trial.number for trial in having])
         if parameter.choices:
@@ -187,7 +187,7 @@ def draw_curves(trials: Sequence[FrozenTrial], *, metric: str, direction: str, p
     best = choose(good, key=lambda trial: trial.value or 0.0).number if good else None
     having = [trial for trial in trials if trial.intermediate_values]
     having = [trial for trial in having[:-_MAX_CURVES] if trial.number == best] + having[-_MAX_CURVES:]
-    limits = view([value for trial in having for value in trial.intermediate_values.values()], direction)
+    limits = axis_limits([value for trial in having for value in trial.intermediate_values.values()], direction)
     figure = new_figure(8, 4)
     axis = figure.subplots()
     shown: set[str] = set()

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lightning_app.atomic_write import write_whole
 from sweeps.reporting.best_trials import best_section, reevaluation_section, top_section
-from sweeps.reporting.duration import clock
+from sweeps.reporting.duration import format_duration
 from sweeps.reporting.importance import Branch, importances
 from sweeps.reporting.markdown import cell, table
 from sweeps.reporting.outcome import causes, last_error, seconds_of, why
@@ -171,9 +171,9 @@ def _summary(trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial], chosen:
     if starts and ends:
         spent = sum(seconds_of(trial) or 0.0 for trial in trials)
         first, last = min(starts), max(ends)
-        wall = clock((last - first).total_seconds())
+        wall = format_duration((last - first).total_seconds())
         lines.append(
-            f"From {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S}, {wall}; trials ran for {clock(spent)}."
+            f"From {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S}, {wall}; trials ran for {format_duration(spent)}."
         )
     return "\n".join(lines)
 

@@ -15,7 +15,7 @@ _COUNTS = {
 
 
 @dataclass(frozen=True)
-class Choice:
+class ComponentSpec:
     """What was chosen, with every setting in the open.
 
     Attributes:
@@ -27,7 +27,7 @@ class Choice:
     settings: Mapping[str, Any]
 
     @classmethod
-    def read(cls, key: str, given: Any, table: Mapping[str, Mapping[str, Any]]) -> "Choice":
+    def read(cls, key: str, given: Any, table: Mapping[str, Mapping[str, Any]]) -> "ComponentSpec":
         """Reads `name`, or `{name: name, setting: value}`.
 
         Args:

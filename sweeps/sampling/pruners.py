@@ -6,7 +6,7 @@ from typing import Any
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, PatientPruner, WilcoxonPruner
 
 from lightning_app.errors import UsageError
-from sweeps.sampling.component_spec import Choice
+from sweeps.sampling.component_spec import ComponentSpec
 
 _MEDIAN = {"n_startup_trials": 5, "n_warmup_steps": 0, "interval_steps": 1, "n_min_trials": 1}
 
@@ -20,7 +20,7 @@ PRUNERS: Mapping[str, Mapping[str, Any]] = {
 """Settings with their defaults: arguments of Optuna's classes; `patient` wraps the median."""
 
 
-def make_pruner(choice: Choice) -> BasePruner:
+def make_pruner(choice: ComponentSpec) -> BasePruner:
     """The pruner that was chosen.
 
     Args:

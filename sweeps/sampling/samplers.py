@@ -11,7 +11,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler,
 from optuna.study import Study
 
 from lightning_app.errors import UsageError
-from sweeps.sampling.component_spec import Choice
+from sweeps.sampling.component_spec import ComponentSpec
 from sweeps.sampling.grid import GridSampler
 from sweeps.sampling.numbered_qmc import NumberedQMC
 from sweeps.sampling.penalized_study import PenalizedStudy
@@ -52,8 +52,8 @@ SAMPLERS: Mapping[str, Mapping[str, Any]] = {
 
 
 def settle(
-    choice: Choice, *, space: SearchSpace, num_metrics: int, num_trials: int, prunes: bool = False
-) -> tuple[Choice, str]:
+    choice: ComponentSpec, *, space: SearchSpace, num_metrics: int, num_trials: int, prunes: bool = False
+) -> tuple[ComponentSpec, str]:
     """What `auto` stands for in a sweep.
 
     Args:
@@ -81,10 +81,10 @@ def settle(
         name, reason = "cmaes", f"numbers alone, more than {MANY_TRIALS} trials"
     else:
         name, reason = "gp", "one metric, numbers alone"
-    return Choice(name, SAMPLERS[name]), reason
+    return ComponentSpec(name, SAMPLERS[name]), reason
 
 
-def make_sampler(choice: Choice, *, seed: int, space: SearchSpace, num_metrics: int) -> SeededSampler:
+def make_sampler(choice: ComponentSpec, *, seed: int, space: SearchSpace, num_metrics: int) -> SeededSampler:
     """The sampler that was chosen.
 
     Args:

@@ -21,7 +21,7 @@ _ALLOWED_FAILURES = 2
 _Point = frozenset[tuple[str, Any]]
 
 
-class Draws:
+class TrialSampler:
     """Draws the trials of one study.
 
     A point that another trial holds is not drawn again: the sampler is asked anew with another seed, and where it comes

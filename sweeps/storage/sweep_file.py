@@ -8,7 +8,7 @@ from typing import Any, Literal
 import yaml
 
 from lightning_app.errors import UsageError, nearest
-from sweeps.sampling.component_spec import Choice
+from sweeps.sampling.component_spec import ComponentSpec
 from sweeps.sampling.constraints import read_constraints
 from sweeps.sampling.early_stop import EarlyStop
 from sweeps.sampling.pruners import PRUNERS
@@ -43,8 +43,8 @@ class SweepFile:
 
     metrics: dict[str, Literal["minimize", "maximize"]]
     space: SearchSpace
-    sampler: Choice
-    pruner: Choice
+    sampler: ComponentSpec
+    pruner: ComponentSpec
     constraints: Mapping[str, float] = field(default_factory=dict)
     stop: EarlyStop | None = None
     seed: int = 0
@@ -75,13 +75,13 @@ class SweepFile:
                 near = nearest(str(key), _KEYS)
                 raise UsageError(f"{key}: no such key of a sweep{near}; allowed: {', '.join(_KEYS)}")
         metrics = _metrics(given.get("metrics"))
-        pruner = Choice.read("pruner", given.get("pruner", "median" if len(metrics) == 1 else "none"), PRUNERS)
+        pruner = ComponentSpec.read("pruner", given.get("pruner", "median" if len(metrics) == 1 else "none"), PRUNERS)
         if len(metrics) > 1 and pruner.name != "none":
             raise UsageError("pruner: trials of several metrics cannot be pruned; take it out")
         return cls(
             metrics=metrics,
             space=SearchSpace.read(given.get("space")),
-            sampler=Choice.read("sampler", given.get("sampler", "auto"), SAMPLERS),
+            sampler=ComponentSpec.read("sampler", given.get("sampler", "auto"), SAMPLERS),
             pruner=pruner,
             constraints=read_constraints(given.get("constraints")),
             stop=EarlyStop.read(given.get("stop")),

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from sweeps.execution.live_table import LiveTable, print_result
 from sweeps.execution.running_trial import RunningTrial
-from sweeps.reporting.duration import clock
+from sweeps.reporting.duration import format_duration
 from sweeps.reporting.study_report import Search
 from tests.sweeps.finished import SPACE, suggest
 
@@ -24,9 +24,9 @@ def shown_by(*, terminal: bool) -> tuple[LiveTable, optuna.Study, io.StringIO]:
     return table, study, out
 
 
-def started(study: optuna.Study, slot: int = 0) -> RunningTrial:
+def started(study: optuna.Study, device: int = 0) -> RunningTrial:
     trial = study.ask()
-    return RunningTrial(trial, ("maximize",), slot, {})
+    return RunningTrial(trial, ("maximize",), device, {})
 
 
 def test_without_a_terminal_each_trial_is_a_line_when_it_has_ended() -> None:
@@ -135,4 +135,4 @@ def test_the_result_counts_causes_and_rounds_values_as_the_report_does(tmp_path:
 
 
 def test_spans_are_said_in_words() -> None:
-    assert [clock(span) for span in (0.4, 42, 200, 7500)] == ["0 s", "42 s", "3 min 20 s", "2 h 5 min"]
+    assert [format_duration(span) for span in (0.4, 42, 200, 7500)] == ["0 s", "42 s", "3 min 20 s", "2 h 5 min"]

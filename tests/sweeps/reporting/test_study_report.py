@@ -8,7 +8,7 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
-from sweeps.reporting.axes import view
+from sweeps.reporting.axes import axis_limits
 from sweeps.reporting.parallel_coordinates import draw_parallel_coordinates
 from sweeps.reporting.pictures import draw_curves
 from sweeps.reporting.ranking import best_so_far, ranked
@@ -114,11 +114,11 @@ def test_trials_that_break_a_bound_are_never_best(tmp_path: Path) -> None:
 
 
 def test_one_trial_that_went_astray_does_not_squeeze_the_others() -> None:
-    low, high = view([1.0, 1.1, 1.2, 1.3, 1e9, float("nan")], "minimize")
+    low, high = axis_limits([1.0, 1.1, 1.2, 1.3, 1e9, float("nan")], "minimize")
     assert 0.9 < low < 1.0
     assert 1.3 < high < 3
-    assert view([], "minimize") == (0.0, 1.0)
-    assert view([2.0], "maximize")[0] < 2.0 < view([2.0], "maximize")[1]
+    assert axis_limits([], "minimize") == (0.0, 1.0)
+    assert axis_limits([2.0], "maximize")[0] < 2.0 < axis_limits([2.0], "maximize")[1]
 
 
 def run_folder(folder: Path, number: int) -> Path:

@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 from lightning_app.errors import UsageError
 from sweeps.reporting.ranking import ranked
 from sweeps.sampling.constraints import DIVERGED, WHY, read_constraints, violations, write_constraints
-from sweeps.sampling.trial_sampler import Draws
+from sweeps.sampling.trial_sampler import TrialSampler
 from sweeps.space.search_space import SearchSpace
 from tests.sweeps.samplers import sampler_of
 
@@ -22,7 +22,7 @@ def study_with_bounds(
     space = SearchSpace.read(SQUARE)
     made = sampler_of(sampler, space, seed=1, num_metrics=len(directions))
     study = optuna.create_study(directions=list(directions), sampler=made)
-    maker = Draws(study, space)
+    maker = TrialSampler(study, space)
     for _ in range(count):
         trial = study.ask()
         drawn = maker.draw(trial)
@@ -62,7 +62,7 @@ def test_samplers_keep_away_from_broken_bounds(sampler: str, directions: tuple[s
 def test_samplers_keep_away_from_where_trials_diverge(sampler: str) -> None:
     space = SearchSpace.read(SQUARE)
     study = optuna.create_study(sampler=sampler_of(sampler, space, seed=1, num_metrics=1))
-    draws, count = Draws(study, space), 20 if sampler == "gp" else 100
+    draws, count = TrialSampler(study, space), 20 if sampler == "gp" else 100
     for _ in range(count):
         trial = study.ask()
         drawn = draws.draw(trial)

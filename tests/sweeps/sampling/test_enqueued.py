@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from lightning_app.__main__ import main
 from sweeps.sampling.enqueued import TrialRefused
-from sweeps.sampling.trial_sampler import Draws
+from sweeps.sampling.trial_sampler import TrialSampler
 from sweeps.space.search_space import SearchSpace
 from sweeps.storage.study_storage import open_storage
 from tests.sweeps.samplers import sampler_of
@@ -28,7 +28,7 @@ def drawn(params: dict[str, Any]) -> tuple[dict[str, Any] | None, optuna.Study]:
     space = SearchSpace.read(SPACE)
     study = optuna.create_study(sampler=sampler_of("tpe", space))
     study.enqueue_trial(params)
-    return Draws(study, space).draw(study.ask()), study
+    return TrialSampler(study, space).draw(study.ask()), study
 
 
 @pytest.mark.parametrize(

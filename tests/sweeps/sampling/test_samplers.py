@@ -5,10 +5,10 @@ import pytest
 from optuna.pruners import HyperbandPruner, MedianPruner, PatientPruner
 
 from lightning_app.errors import UsageError
-from sweeps.sampling.component_spec import Choice
+from sweeps.sampling.component_spec import ComponentSpec
 from sweeps.sampling.pruners import PRUNERS, make_pruner
 from sweeps.sampling.samplers import SAMPLERS, make_sampler, settle
-from sweeps.sampling.trial_sampler import Draws
+from sweeps.sampling.trial_sampler import TrialSampler
 from sweeps.space.search_space import SearchSpace
 from tests.sweeps.samplers import sampler_of
 
@@ -36,7 +36,7 @@ FINITE = {"kind": KIND, "depth": {"type": "int", "low": 2, "high": 6, "step": 2,
 def test_auto_follows_its_rule(
     section: dict[str, Any], num_metrics: int, num_trials: int, name: str, reason: str
 ) -> None:
-    auto, space = Choice.read("sampler", "auto", SAMPLERS), SearchSpace.read(section)
+    auto, space = ComponentSpec.read("sampler", "auto", SAMPLERS), SearchSpace.read(section)
     choice, why = settle(auto, space=space, num_metrics=num_metrics, num_trials=num_trials)
     assert choice.name == name
     assert reason in why
@@ -44,14 +44,14 @@ def test_auto_follows_its_rule(
 
 
 def test_a_sampler_that_is_named_is_taken() -> None:
-    choice = Choice.read("sampler", "random", SAMPLERS)
+    choice = ComponentSpec.read("sampler", "random", SAMPLERS)
     assert settle(choice, space=SearchSpace.read(FINITE), num_metrics=1, num_trials=99) == (choice, "")
 
 
 def draws(given: Any, section: dict[str, Any], count: int) -> list[dict[str, Any] | None]:
     space = SearchSpace.read(section)
     study = optuna.create_study(sampler=sampler_of(given, space))
-    maker = Draws(study, space)
+    maker = TrialSampler(study, space)
     found = []
     for _ in range(count):
         trial = study.ask()
@@ -78,7 +78,7 @@ def test_a_quasi_random_sequence_fills_the_space_evenly() -> None:
 
 
 def test_auto_takes_no_sampler_that_learns_nothing_of_pruned_trials() -> None:
-    auto = Choice.read("sampler", "auto", SAMPLERS)
+    auto = ComponentSpec.read("sampler", "auto", SAMPLERS)
     space = SearchSpace.read({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
     names = [settle(auto, space=space, num_metrics=1, num_trials=20, prunes=prunes)[0].name for prunes in (True, False)]
     assert names == ["tpe", "gp"]
@@ -142,13 +142,13 @@ def test_a_sampler_that_cannot_work_is_refused(
 )
 def test_what_is_wrong_in_a_choice_is_said_with_its_key(given: Any, message: str) -> None:
     with pytest.raises(UsageError) as error:
-        Choice.read("sampler", given, SAMPLERS)
+        ComponentSpec.read("sampler", given, SAMPLERS)
     assert message in str(error.value)
 
 
 def test_settings_reach_the_pruner() -> None:
     def pruner(given: Any) -> Any:
-        return make_pruner(Choice.read("pruner", given, PRUNERS))
+        return make_pruner(ComponentSpec.read("pruner", given, PRUNERS))
 
     assert isinstance(pruner("median"), MedianPruner)
     assert pruner({"name": "median", "n_warmup_steps": 3})._n_warmup_steps == 3

@@ -11,7 +11,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from lightning_app.errors import UsageError
-from sweeps.sampling.trial_sampler import Draws
+from sweeps.sampling.trial_sampler import TrialSampler
 from sweeps.space.search_space import SearchSpace
 from tests.sweeps.samplers import sampler_of
 
@@ -44,7 +44,7 @@ def draws(
     space = SearchSpace.read(section)
     study = study or optuna.create_study()
     study.sampler = sampler_of(sampler, space, seed=seed)
-    draw = Draws(study, space).draw
+    draw = TrialSampler(study, space).draw
     found = []
     for _ in range(count):
         trial = study.ask()
@@ -79,14 +79,14 @@ def test_a_small_space_is_drawn_point_by_point_and_then_is_exhausted(sampler: st
     found = draws(8, sampler=sampler, section=SMALL, study=study)
     assert len({json.dumps(point, sort_keys=True) for point in found}) == 8
     assert {point["rate"] for point in found if point} == {0.1, 0.2}
-    assert Draws(study, SearchSpace.read(SMALL)).is_exhausted()
+    assert TrialSampler(study, SearchSpace.read(SMALL)).is_exhausted()
     assert draws(1, sampler=sampler, section=SMALL, study=study) == [None]
 
 
 def test_a_point_that_failed_is_drawn_once_more_and_not_again() -> None:
     space = SearchSpace.read({"size": {"type": "int", "low": 1, "high": 2}})
     study = optuna.create_study(sampler=sampler_of("random", space))
-    maker = Draws(study, space)
+    maker = TrialSampler(study, space)
     found = []
     while not maker.is_exhausted():
         trial = study.ask()
@@ -104,11 +104,11 @@ def test_a_trial_that_is_taken_over_keeps_what_was_drawn_for_it(kept: int) -> No
     first = list(space.parameters)[:kept]
     before = {parameter.key: trial._suggest(parameter.key, parameter.distribution()) for parameter in first}
     over = optuna.Trial(study, trial._trial_id)
-    drawn = Draws(study, space).draw(over)
+    drawn = TrialSampler(study, space).draw(over)
     assert drawn is not None
     assert {key: study.trials[-1].params[key] for key in before} == before
     assert space.is_whole(drawn)
-    assert Draws(study, space).draw(optuna.Trial(study, trial._trial_id)) == drawn
+    assert TrialSampler(study, space).draw(optuna.Trial(study, trial._trial_id)) == drawn
 
 
 def test_choices_that_a_study_has_drawn_cannot_be_taken_out() -> None:
@@ -122,7 +122,7 @@ def test_choices_that_a_study_has_drawn_cannot_be_taken_out() -> None:
 
 def ask_many(file: Path, ready: Any) -> None:
     study = load(file)
-    maker = Draws(study, SearchSpace.read(SMALL))
+    maker = TrialSampler(study, SearchSpace.read(SMALL))
     ready.wait()
     while not maker.is_exhausted():
         trial = study.ask()
@@ -157,7 +157,7 @@ def test_a_host_that_died_before_it_drew_holds_nobody_up_for_long() -> None:
     study = optuna.create_study()
     draws(1, study=study)
     study.ask()
-    maker = Draws(study, SearchSpace.read(CONDITIONAL), patience=0.3)
+    maker = TrialSampler(study, SearchSpace.read(CONDITIONAL), patience=0.3)
     start = time.monotonic()
     assert maker.draw(study.ask()) is not None
     assert 0.3 <= time.monotonic() - start < 2
