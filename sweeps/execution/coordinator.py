@@ -11,6 +11,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from lightning_app.errors import UsageError
+from sweeps.execution.cli_value import cli_value
 from sweeps.execution.running_trial import RunningTrial
 from sweeps.execution.trial_processes import Ended, Report, TrialProcesses
 from sweeps.execution.trial_queue import Source

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from lightning_app.cli.parser import FreshArguments
 from lightning_app.errors import UsageError
+from sweeps.execution.cli_value import cli_value
 from sweeps.execution.fit_parser import FitParser
 from sweeps.space.parameter import Parameter
 from sweeps.space.search_space import SearchSpace

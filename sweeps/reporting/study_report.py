@@ -173,7 +173,8 @@ def _summary(trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial], chosen:
         first, last = min(starts), max(ends)
         wall = format_duration((last - first).total_seconds())
         lines.append(
-            f"From {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S}, {wall}; trials ran for {format_duration(spent)}."
+            f"From {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S}, {wall}; "
+            f"trials ran for {format_duration(spent)}."
         )
     return "\n".join(lines)
 
