@@ -18,7 +18,7 @@ from lightning_app.errors import UsageError
 from lightning_app.packaging import Package
 from lightning_app.packaging.commands.export_command import checkpoint_of
 from lightning_app.packaging.export.package_run import export_package
-from lightning_app.packaging.format.writer import check_place
+from lightning_app.packaging.format.writer import check_output
 from lightning_app.runs.run_folder import run_folder_of
 from models import BaseModule
 from models.checkpoint_file import check_checkpoint
@@ -133,7 +133,7 @@ def export(
         raise UsageError(f"sample: {sample} given, at least 1 is needed")
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
         raise UsageError(f"name: {name!r} given, letters, digits and any of _.- are allowed")
-    check_place(Path(output), overwrite)
+    check_output(Path(output), overwrite)
     quiet()
     trained = TrainedObject(_copy(module), datamodule, _config_of(module, datamodule), card or CardOptions())
     return export_package(trained, Path(output), name=name, sample=sample, overwrite=overwrite)

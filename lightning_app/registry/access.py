@@ -1,4 +1,4 @@
-"""What a registry says, and the packages that it has, with a copy of both on this machine."""
+"""Registry access: state and packages of a registry, or their local copy while it is unreachable."""
 
 import logging
 import time
@@ -7,65 +7,67 @@ from pathlib import Path
 
 from lightning_app.errors import UsageError
 from lightning_app.registry.promotion.journal import Journal
-from lightning_app.registry.promotion.rollback import tell_rollbacks
+from lightning_app.registry.promotion.rollback import sync_rollbacks
 from lightning_app.registry.storage.address import RegistryAddress
 from lightning_app.registry.storage.cache import Cache, Snapshot
 from lightning_app.registry.storage.errors import PromotionConflictError, RegistryUnreachableError
 from lightning_app.registry.storage.store import MlflowStore
 
 _log = logging.getLogger("lightning_app.registry")
-_ANSWERS_FOR = 1.0
-"""Seconds for which a server that answered need not be asked whether it does."""
+_CHECK_SECONDS = 1.0
+"""How long a successful health check of a server is trusted."""
 
 
 class RegistryAccess:
-    """A registry and its local copy.
+    """A registry together with its local copy.
 
     Args:
-        address: Where the registry is.
-        cache: The local copy.
+        address: Address of the registry.
+        cache: Local copy.
     """
 
     def __init__(self, address: RegistryAddress, cache: Cache) -> None:
         self.address = address
         self.cache = cache
         self._opened: MlflowStore | None = None
-        self._answered = 0.0  # when it was last seen to answer, on the monotonic clock
+        self._checked_at = 0.0  # monotonic time of the last successful health check
 
     @property
     def lock_folder(self) -> Path:
-        """Where the locks of this registry lie."""
+        """Folder of the locks of this registry."""
         database = self.address.database
         return self.cache.locks if database is None else database.parent / f".{database.name}.locks"
 
     def store(self, *, create: bool = False, timeout: float = 5.0) -> MlflowStore:
-        """The registry, which is there.
+        """Opens the registry, or checks that the opened one is still reachable.
 
         Args:
-            create: Make an embedded one where there is none.
+            create: Create an embedded registry if there is none.
             timeout: Seconds that a server has to answer.
 
         Raises:
-            RegistryUnreachableError: It is not there.
+            RegistryUnreachableError: There is no registry, or it does not answer.
         """
         if self._opened is None or (create and self.address.database is not None):
             self._opened = MlflowStore(self.address, create=create, timeout=timeout)
-        elif self.address.database is not None or time.monotonic() - self._answered > _ANSWERS_FOR:
+        elif self.address.database is not None or time.monotonic() - self._checked_at > _CHECK_SECONDS:
             self.address.check(timeout)
         else:
             return self._opened
-        self._answered = time.monotonic()
+        self._checked_at = time.monotonic()
         return self._opened
 
-    def ask(self, name: str, *, timeout: float = 5.0) -> Snapshot:
-        """What the registry says of a model: unfinished changes are ended first, and rollbacks told.
+    def refresh(self, name: str, *, timeout: float = 5.0) -> Snapshot:
+        """Reads the state of a model from the registry and updates the local copy.
+
+        Unfinished changes are completed first, and rollbacks made while the registry was unreachable are synced to it.
 
         Args:
             name: Name of the model.
             timeout: Seconds that a server has to answer.
 
         Raises:
-            RegistryUnreachableError: It does not answer.
+            RegistryUnreachableError: The registry does not answer.
         """
         store = self.store(timeout=timeout)
         journal = Journal(store, name)
@@ -74,25 +76,25 @@ class RegistryAccess:
         digests = {record.number: record.digest for record in store.versions(name)}
         champion = aliases.get("champion")
         champions = [number for number in state.champions(champion) if number in digests or number == champion]
-        # A version that was deleted may have stood between one and the same.
+        # Deleted versions are left out, which may leave the same champion twice in a row.
         champions = [number for number, _ in groupby(champions)]
         snapshot = Snapshot(aliases, digests, champions, state.last)
-        here = self.cache.snapshot(name)
-        if here is not None and here.rolled_back:
+        local = self.cache.snapshot(name)
+        if local is not None and local.rolled_back:
             try:
-                snapshot = tell_rollbacks(journal, here, snapshot)
-            except PromotionConflictError:  # another process of this machine tells them at this moment
-                return self.ask(name, timeout=timeout)
+                snapshot = sync_rollbacks(journal, local, snapshot)
+            except PromotionConflictError:  # another process of this machine is syncing them
+                return self.refresh(name, timeout=timeout)
         if digests:
             self.cache.remember(name, snapshot)
         return snapshot
 
     def last_known(self, name: str, error: RegistryUnreachableError) -> Snapshot:
-        """What the registry said of a model when it last answered.
+        """State of a model when the registry last answered, from the local copy.
 
         Args:
             name: Name of the model.
-            error: Raised where nothing is known.
+            error: Raised if the local copy does not have the model.
         """
         snapshot = self.cache.snapshot(name)
         if snapshot is None:
@@ -105,36 +107,36 @@ class RegistryAccess:
 
         Args:
             name: Name of the model.
-            number: Of the version.
-            snapshot: What the registry says.
+            number: Number of the version.
+            snapshot: State of the model.
 
         Returns:
-            The folder.
+            Folder of the package.
 
         Raises:
             UsageError: There is no such version.
-            PackageError: What the registry has is not what was registered.
-            RegistryUnreachableError: It is not in the cache, and the registry does not answer.
+            PackageError: The files in the registry differ from what was registered.
+            RegistryUnreachableError: The package is not cached, and the registry does not answer.
         """
         digest = snapshot.digests.get(number)
         if digest is None:
-            raise UsageError(f"model: {name}@{number} given, {what_is(name, snapshot)}")
+            raise UsageError(f"model: {name}@{number} given, {describe_versions(name, snapshot)}")
         path = self.cache.package(digest)
         if path is None:
             store = self.store()
             record = next(record for record in store.versions(name) if record.number == number)
             with self.cache.receive(digest) as folder:
-                store.download(record, folder)
+                store.files.download(record, folder)
             path = self.cache.package(digest)
             assert path is not None
         return path
 
     def fetch_previous(self, name: str, snapshot: Snapshot) -> None:
-        """Fetches the champion before, so that a rollback finds it here, also without the registry.
+        """Caches the previous champion, so that a rollback works without the registry; a failure is only logged.
 
         Args:
             name: Name of the model.
-            snapshot: What the registry says, with a previous champion.
+            snapshot: State of the model, with a previous champion.
         """
         try:
             self.fetch(name, snapshot.aliases["previous"], snapshot)
@@ -142,12 +144,12 @@ class RegistryAccess:
             _log.warning("the previous champion of %s could not be fetched: %s", name, error)
 
 
-def what_is(name: str, snapshot: Snapshot) -> str:
-    """The versions that there are, in words.
+def describe_versions(name: str, snapshot: Snapshot) -> str:
+    """Lists the versions of a model in words, for error messages.
 
     Args:
         name: Name of the model.
-        snapshot: What the registry says.
+        snapshot: State of the model.
     """
     numbers = sorted(snapshot.digests)
     if not numbers:

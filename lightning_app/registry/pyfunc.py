@@ -1,4 +1,7 @@
-"""What `mlflow.pyfunc.load_model` loads a registered package with."""
+"""MLflow pyfunc loader: `mlflow.pyfunc.load_model` loads a registered package through this module.
+
+Registered versions store its import path, so the module must stay where it is.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,23 +16,23 @@ if TYPE_CHECKING:
 
 
 class PackageModel:
-    """A package behind MLflow's interface.
+    """A package behind MLflow's pyfunc interface.
 
     Args:
-        package: The package, loaded and verified.
+        package: Loaded and verified package.
     """
 
     def __init__(self, package: Package) -> None:
         self.package = package
 
     def predict(self, model_input: "dict[str, np.ndarray] | pd.DataFrame") -> Any:
-        """The answer of the package; streams begin anew with each call.
+        """Predicts with the package; streams start from their initial state in every call.
 
         Args:
-            model_input: Arrays by name, or a table in the layout of the package.
+            model_input: Arrays by input name, or a table in the layout of the package.
 
         Returns:
-            Arrays by name for arrays, a pandas table for a table.
+            Arrays by output name for arrays, a pandas table for a table.
         """
         if isinstance(model_input, dict):
             return self.package.predict(model_input)
@@ -40,7 +43,7 @@ class PackageModel:
 
 
 def _load_pyfunc(path: str) -> PackageModel:
-    """The function that MLflow looks for.
+    """Entry point that MLflow calls.
 
     Args:
         path: Folder of the package.

@@ -1,4 +1,4 @@
-"""A package over tables: predictions for every row, in order, in constant memory."""
+"""Batch scoring: predictions of a package for every row of a table, in order and in constant memory."""
 
 from lightning_app.scoring.job import RejectionBound, ScoreJob, ScoreResult
 

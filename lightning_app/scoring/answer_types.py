@@ -1,4 +1,4 @@
-"""Types of answer columns: the same in every part of a table, however long its rows are."""
+"""Answer column types: ragged columns get the same type in every part of a table."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,15 +12,18 @@ from lightning_app.packaging.runtime.labels import LABEL, PROBABILITY
 
 
 def list_types(package: Package) -> dict[str, Any]:
-    """Types of the columns whose rows may differ in size.
+    """Polars types of the answer columns whose rows may differ in size.
 
-    A predictor gives arrays where all rows of a call are of one size and lists where they are not; a file has one type.
+    A predictor returns arrays if all rows of a call have the same size and lists if not; a parquet file needs one type.
 
     Args:
-        package: What answers.
+        package: Package that predicts.
+
+    Returns:
+        Column name to nested list type.
     """
     manifest = package.manifest
-    found: dict[str, Any] = {}
+    types: dict[str, Any] = {}
     for spec in manifest.outputs:
         is_packed = manifest.layout == "graphs" and spec.shape[0] not in GRAPH_AXES
         sizes = spec.shape if is_packed else spec.shape[1:]
@@ -32,16 +35,16 @@ def list_types(package: Package) -> dict[str, Any]:
             if any(isinstance(size, str) for size in axes):
                 for _ in axes:
                     dtype = pl.List(dtype)
-                found[name] = dtype
-    return found
+                types[name] = dtype
+    return types
 
 
 def with_types(answer: pl.DataFrame, types: Mapping[str, Any]) -> pl.DataFrame:
-    """An answer whose columns have these types.
+    """Casts columns of an answer.
 
     Args:
-        answer: Of a predictor.
-        types: By name of a column.
+        answer: Answer of a predictor.
+        types: Column name to polars type.
     """
     return answer.with_columns(
         answer[name].cast(dtype) for name, dtype in types.items() if answer.schema[name] != dtype

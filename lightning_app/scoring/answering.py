@@ -1,4 +1,4 @@
-"""Answers one part of a table: what each engine runs, on as many cores or machines as it has."""
+"""Answerer: predicts one part of a table; every engine runs it in its threads or processes."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -18,11 +18,11 @@ SCORED_AT = "scored_at"
 
 @dataclass(frozen=True)
 class ReasonColumns:
-    """Columns of an answer that the output does not have.
+    """Names of temporary answer columns that describe rejected rows; they are not written to the output.
 
     Attributes:
         reason: Why a row was rejected.
-        held: What it held, as JSON.
+        held: Values of the row, as JSON.
     """
 
     reason: str = "__reason"
@@ -30,10 +30,10 @@ class ReasonColumns:
 
     @classmethod
     def beside(cls, names: Collection[str]) -> "ReasonColumns":
-        """Names that no other column has.
+        """Chooses names that no other column has.
 
         Args:
-            names: Of the other columns.
+            names: Names of the other columns.
         """
         reason, held = cls.reason, cls.held
         while {reason, held} & set(names):
@@ -43,16 +43,16 @@ class ReasonColumns:
 
 @dataclass(frozen=True)
 class AnswerPlan:
-    """What an answer holds; plain data, so that it can be sent to where it is computed.
+    """Settings of an `Answerer`; plain data that can be sent to other processes and machines.
 
     Attributes:
-        package: What answers: the very bytes that were verified, wherever it is done.
+        package: Verified contents of the package; workers never read its folder again.
         inputs: Columns that the model reads.
-        keys: Columns of the table that the answer keeps.
-        version: What answered, as it is written into each row.
-        scored_at: When the job was started, ISO 8601 in UTC; the same for all rows.
-        reasons: Columns that say which rows were rejected.
-        missing: Words that stand for no number where the model reads numbers.
+        keys: Columns of the table that the output keeps.
+        version: Value of the column `model_version`.
+        scored_at: Start of the job, ISO 8601 in UTC; the same for all rows.
+        reasons: Names of the columns that describe rejected rows.
+        missing: Strings that mean a missing number, e.g. `NA`.
     """
 
     package: PackageContents
@@ -65,10 +65,10 @@ class AnswerPlan:
 
 
 class Answerer:
-    """A package and what its answers look like.
+    """Predicts parts of a table with one ONNX Runtime session.
 
     Args:
-        plan: What an answer holds.
+        plan: What to read and to write.
     """
 
     def __init__(self, plan: AnswerPlan) -> None:
@@ -77,32 +77,32 @@ class Answerer:
         self._types = list_types(self.package)
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Answers rows.
+        """Predicts the rows of a part.
 
         Args:
-            table: Some rows.
+            table: Rows of the input table.
 
         Returns:
-            As many rows in the same order: keys, answers (null where a row was rejected), version, timestamp, and for
-            rejected rows the reason and what they held.
+            As many rows in the same order: keys, predictions (null for rejected rows), version, timestamp, and for
+            rejected rows the reason and the values.
         """
         frame = pl.from_arrow(table)
         assert isinstance(frame, pl.DataFrame)
-        # Categories have other numbers in each part of a table; what they stand for has not.
+        # The codes of categories differ between parts of a table, the strings do not.
         frame = frame.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
         reasons: dict[int, str] = {}
         inputs = self._inputs(frame, reasons)
         answer = with_types(self._predict(inputs, reasons), self._types)
         scored_at = datetime.fromisoformat(self.plan.scored_at)
-        found = frame.select(self.plan.keys).hstack(answer) if self.plan.keys else answer
-        found = found.with_columns(pl.lit(self.plan.version).alias(VERSION), pl.lit(scored_at).alias(SCORED_AT))
-        return found.with_columns(self._rejected(frame, reasons)).to_arrow()
+        rows = frame.select(self.plan.keys).hstack(answer) if self.plan.keys else answer
+        rows = rows.with_columns(pl.lit(self.plan.version).alias(VERSION), pl.lit(scored_at).alias(SCORED_AT))
+        return rows.with_columns(self._rejected(frame, reasons)).to_arrow()
 
     def _inputs(self, frame: pl.DataFrame, reasons: dict[int, str]) -> pl.DataFrame:
-        """What the model reads; text where it reads numbers becomes numbers, or a reason."""
+        """Selects the input columns; strings in numeric columns are parsed, or rejected with a reason."""
         inputs = frame.select(self.plan.inputs)
         spec = self.package.manifest.node_ids
-        of_text = ("text", *(spec.inputs if spec is not None else ()))  # ids are looked up as they are written
+        of_text = ("text", *(spec.inputs if spec is not None else ()))  # node ids are looked up as strings
         for name, dtype in inputs.schema.items():
             if dtype == pl.String and name not in of_text:
                 words = inputs[name].str.strip_chars()
@@ -114,19 +114,19 @@ class Answerer:
         return inputs
 
     def _predict(self, inputs: pl.DataFrame, reasons: dict[int, str]) -> pl.DataFrame:
-        while True:  # rows are rejected when they are read, and others when the model fails on them
+        while True:  # some rows are rejected while reading, others only when the model fails on them
             good = inputs if not reasons else inputs.filter(_others(inputs, reasons))
             try:
                 answer = self.package.predict(good)
                 break
             except BadRowsError as error:
                 rows = _others(inputs, reasons).arg_true()
-                reasons.update({int(rows[place]): reason for place, reason in error.rows.items()})
+                reasons.update({int(rows[index]): reason for index, reason in error.rows.items()})
         if not reasons:
             return answer  # type: ignore[no-any-return]
         is_good = _others(inputs, reasons)
-        places = pl.select(pl.when(is_good).then(is_good.cum_sum().cast(pl.Int64) - 1)).to_series()
-        return answer.select(pl.all().gather(places))
+        indices = pl.select(pl.when(is_good).then(is_good.cum_sum().cast(pl.Int64) - 1)).to_series()
+        return answer.select(pl.all().gather(indices))
 
     def _rejected(self, frame: pl.DataFrame, reasons: Mapping[int, str]) -> list[pl.Series | pl.Expr]:
         names = self.plan.reasons
@@ -150,12 +150,12 @@ def columns_read(package: Package, names: Sequence[str]) -> tuple[str, ...]:
         package: The package.
         names: Columns of the table.
     """
-    wanted: list[str] = []
+    columns: list[str] = []
     for spec in package.predictor.inputs:
         if spec.name in names or not spec.columns:
-            wanted.append(spec.name)
+            columns.append(spec.name)
         else:
-            wanted += spec.columns
+            columns += spec.columns
     if package.tokenizer is not None and "text" in names:
-        wanted = ["text", *(name for name in wanted if name != "tokens")]
-    return tuple(wanted)
+        columns = ["text", *(name for name in columns if name != "tokens")]
+    return tuple(columns)

@@ -1,4 +1,4 @@
-"""`lightning-app score`: predictions for every row of a table, by a package or a registered model."""
+"""Score command: `lightning-app score` predicts every row of a table with a package or a registered model."""
 
 import argparse
 from dataclasses import asdict
@@ -21,49 +21,49 @@ def run(args: list[str]) -> None:
     """Runs the verb; see `--help`.
 
     Args:
-        args: The command line, verb first.
+        args: Command line, verb first.
     """
-    parser = VerbParser("score", description=__doc__, epilog="A job that was killed goes on where it stopped.")
+    parser = VerbParser("score", description=__doc__, epilog="A killed job resumes where it stopped.")
     parser.add_argument("model", help="NAME@champion, NAME@3, NAME, or the folder of a package")
-    parser.add_argument("data", nargs="+", help="parquet, CSV or Arrow: files, folders, patterns")
+    parser.add_argument("data", nargs="+", help="parquet, CSV or Arrow: files, folders, glob patterns")
     parser.add_argument("--output", required=True, help="file of the predictions, ends in .parquet")
     parser.add_argument(
-        "--keys", default=None, help="columns to keep, with commas; default: all that the model does not read"
+        "--keys", default=None, help="columns to keep, separated by commas; default: all that the model does not read"
     )
     parser.add_argument(
-        "--engine", choices=("local", "ray"), default="local", help="threads here, or Ray (RAY_ADDRESS)"
+        "--engine", choices=("local", "ray"), default="local", help="local threads, or Ray (RAY_ADDRESS)"
     )
     parser.add_argument("--registry", default=None, help="where NAME is registered; default: $MLFLOW_TRACKING_URI")
-    parser.add_argument("--workers", type=int, default=None, help="sessions at a time; default: one per core")
+    parser.add_argument("--workers", type=int, default=None, help="parallel sessions; default: one per core")
     parser.add_argument(
-        "--max-rejected", type=_bound, default="1%", help="rejected rows that are allowed: 100, or 1%% (the default)"
+        "--max-rejected", type=_bound, default="1%", help="allowed rejected rows: 100, or 1%% (the default)"
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an output, rejected rows or parts that another job left"
     )
-    parser.add_argument("--json", action="store_true", help="print what came of it as JSON")
-    given, rest = parser.split(args)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    arguments, rest = parser.split(args)
     if rest:
-        raise UsageError(f"score: {rest[0]!r}: nothing is run that takes options")
-    if given.workers is not None and given.workers < 1:
-        raise UsageError(f"workers: {given.workers} given, at least 1 is needed")
+        raise UsageError(f"score: {rest[0]!r} given after --, where score takes nothing")
+    if arguments.workers is not None and arguments.workers < 1:
+        raise UsageError(f"workers: {arguments.workers} given, at least 1 is needed")
     job = ScoreJob(
-        **_model(given.model, given.registry),
-        data=given.data,
-        output=Path(given.output),
-        keys=None if given.keys is None else [key for key in given.keys.split(",") if key],
-        bound=given.max_rejected,
-        overwrite=given.overwrite,
+        **_model(arguments.model, arguments.registry),
+        data=arguments.data,
+        output=Path(arguments.output),
+        keys=None if arguments.keys is None else [key for key in arguments.keys.split(",") if key],
+        bound=arguments.max_rejected,
+        overwrite=arguments.overwrite,
     )
-    if job.left_out and not given.json:
-        print(plain(f"left out: {', '.join(job.left_out)} (the output gets its own)"))  # noqa: T201
+    if job.left_out and not arguments.json:
+        print(plain(f"left out: {', '.join(job.left_out)} (the model writes columns of these names)"))  # noqa: T201
     progress = RowProgress(job.files.num_rows)
-    result = job.run(_engine(given.engine, given.workers or num_cores()), on_progress=progress.update)
-    if given.json:
+    result = job.run(_engine(arguments.engine, arguments.workers or num_cores()), on_progress=progress.update)
+    if arguments.json:
         print_json({**asdict(result), "left_out": list(job.left_out)})
         return
     if result.was_finished:
-        print("this job was finished before; nothing was done (--overwrite scores anew)")  # noqa: T201
+        print("this job is already finished; nothing was done (--overwrite scores again)")  # noqa: T201
     with pl.Config(tbl_hide_dataframe_shape=True):
         print(plain(str(pl.scan_parquet(result.output).head(_SHOWN).collect())))  # noqa: T201
     print(f"predictions: {result.output} ({result.num_rows - result.num_rejected:,} rows)")  # noqa: T201
@@ -72,7 +72,7 @@ def run(args: list[str]) -> None:
 
 
 class _Model(TypedDict):
-    """The folder of a package, what stands in each row, and what the folder must hold."""
+    """Arguments of `ScoreJob` that name the package, its version and its expected digest."""
 
     package: Path
     version: str | None
@@ -84,8 +84,8 @@ def _model(reference: str, registry: str | None) -> _Model:
         return {"package": Path(reference), "version": None, "digest": None}
     from lightning_app.registry import Registry
 
-    found = Registry(registry).resolve(reference)
-    return {"package": found.path, "version": f"{found.name}@{found.version}", "digest": found.digest}
+    resolved = Registry(registry).resolve(reference)
+    return {"package": resolved.path, "version": f"{resolved.name}@{resolved.version}", "digest": resolved.digest}
 
 
 def _engine(name: str, workers: int) -> Engine:
@@ -97,7 +97,7 @@ def _engine(name: str, workers: int) -> Engine:
 
 
 def _bound(word: str) -> RejectionBound:
-    """A number of rows, or a share."""
+    """Parses a number of rows or a percentage."""
     try:
         if word.endswith("%"):
             return RejectionBound(share=float(word.removesuffix("%")) / 100)

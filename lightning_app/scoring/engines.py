@@ -1,4 +1,4 @@
-"""Where parts of a table are answered: here by threads of this process, see `ray_engine` for clusters."""
+"""Scoring engines: run an `Answerer` over the parts of a table; threads here, Ray in `ray_engine`."""
 
 import os
 import threading
@@ -16,30 +16,30 @@ PART_ROWS = 16_384
 
 
 class Engine(Protocol):
-    """Answers a table part by part."""
+    """Predicts a table part by part."""
 
     def answers(self, plan: AnswerPlan, files: TableFiles, first: int) -> Iterator[pa.Table]:
-        """Answers in the order of the rows.
+        """Yields answers in the order of the rows.
 
         Args:
-            plan: What an answer holds.
+            plan: What to read and to write.
             files: The table.
-            first: Rows before this one are left out.
+            first: Number of the first row to predict.
         """
 
 
 class LocalEngine:
-    """As many ONNX Runtime sessions of one thread as there are workers; reading and writing go on meanwhile.
+    """Threads of this process, each with a single-threaded ONNX Runtime session; reading and writing overlap with them.
 
     Args:
-        workers: Sessions.
+        workers: Number of threads.
     """
 
     def __init__(self, *, workers: int) -> None:
         self.workers = workers
 
     def answers(self, plan: AnswerPlan, files: TableFiles, first: int) -> Iterator[pa.Table]:
-        """As of `Engine`."""
+        """Yields answers; see `Engine`."""
         own = threading.local()
 
         def answer(table: pa.Table) -> pa.Table:
@@ -51,12 +51,12 @@ class LocalEngine:
         with ThreadPoolExecutor(self.workers) as pool:
             for part in files.parts(PART_ROWS, first=first):
                 waiting.append(pool.submit(answer, part.table))
-                if len(waiting) > 2 * self.workers:  # no more than this is held at a time
+                if len(waiting) > 2 * self.workers:  # bounds the parts in memory
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""One scoring job: a package, tables, and the file that becomes of them."""
+"""Scoring job: a package, input tables, and the output file of predictions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ class TooManyRejectedError(RuntimeError):
 
 @dataclass(frozen=True)
 class RejectionBound:
-    """How many rows may be rejected.
+    """Largest allowed number of rejected rows: the larger of the two bounds.
 
     Attributes:
-        rows: At most so many.
-        share: Or this share of all rows, from 0 to 1.
+        rows: Number of rows.
+        share: Fraction of all rows, from 0 to 1.
     """
 
     rows: int = 0
@@ -36,20 +36,20 @@ class RejectionBound:
             raise ValueError(f"{self.rows} rows, share {self.share}: neither may be below 0, nor the share above 1")
 
     def allowed(self, num_rows: int) -> int:
-        """How many of so many rows may be rejected."""
+        """Number of rows that may be rejected of `num_rows`."""
         return max(self.rows, int(self.share * num_rows))
 
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """What a job came to.
+    """Result of a job.
 
     Attributes:
         num_rows: Rows of the tables.
-        num_rejected: Of these, rows that could not be answered.
-        output: The predictions.
-        rejected: The rejected rows; not there if there are none.
-        was_finished: Whether an earlier call of the same job had made the output; then nothing was done.
+        num_rejected: Rows without a prediction.
+        output: File of predictions.
+        rejected: File of rejected rows; exists only if there are any.
+        was_finished: Whether an earlier run of the same job had finished; then nothing was done.
     """
 
     num_rows: int
@@ -60,26 +60,28 @@ class ScoreResult:
 
 
 class ScoreJob:
-    """Scores tables with a package, which is read once: whatever takes its place meanwhile answers nothing.
+    """Scores tables with a package.
+
+    The package is read once: replacing its folder during the job has no effect.
 
     Args:
         package: Folder of the package.
-        version: What stands in each row as what answered, `NAME@3`; None takes name and digest of the package.
-        digest: Of the package that is expected in the folder; None takes any.
-        data: Files, folders or patterns.
-        output: The file of predictions, parquet.
-        keys: Columns that the output keeps; None keeps all that the model neither reads nor makes.
-        bound: How many rows may be rejected.
-        overwrite: Whether an output, rejected rows or parts of another job may be replaced.
-        part_seconds: How much work a kill may cost.
+        version: Value of the column `model_version`, e.g. `NAME@3`; None takes name and digest of the package.
+        digest: Expected digest of the package; None accepts any.
+        data: Files, folders or glob patterns.
+        output: File of predictions, parquet.
+        keys: Columns that the output keeps; None keeps all that the model neither reads nor writes.
+        bound: Allowed number of rejected rows.
+        overwrite: Whether to replace an output, rejected rows or parts of another job.
+        part_seconds: Seconds between parts on disk, i.e. work lost if the job is killed.
 
     Attributes:
         files: The tables.
-        left_out: Columns that are not kept, because the output gets others of the same names.
+        left_out: Columns that are not kept because the model writes columns of the same names.
 
     Raises:
-        UsageError: A file or a column is missing, the output is no parquet file, or one of the tables.
-        PackageError: The folder holds another package than expected.
+        UsageError: A file or column is missing, or the output is no parquet file, or is one of the tables.
+        PackageError: The digest of the package is not the expected one.
     """
 
     def __init__(
@@ -108,33 +110,33 @@ class ScoreJob:
             check_apart(path, self.files)
         names = self.files.schema.names
         inputs = columns_read(loaded, names)
-        made = _made_columns(loaded)
-        if keys is not None:  # nodes stand in every answer
+        written = _written_columns(loaded)
+        if keys is not None:  # answers contain their node ids anyway
             keys = [name for name in keys if name not in node_inputs(loaded.manifest)]
-        _check_columns(inputs, keys or (), names, made)
+        _check_columns(inputs, keys or (), names, written)
         self.contents = contents
         self.version = f"{loaded.manifest.name}@{contents.digest[:12]}" if version is None else version
         self.inputs = inputs
-        self.keys = tuple(keys if keys is not None else (name for name in names if name not in {*inputs, *made}))
-        self.left_out = [] if keys is not None else [name for name in names if name in made and name not in inputs]
+        self.keys = tuple(keys if keys is not None else (name for name in names if name not in {*inputs, *written}))
+        self.left_out = [] if keys is not None else [name for name in names if name in written and name not in inputs]
         self.bound = bound
         self.overwrite = overwrite
         self.part_seconds = part_seconds
-        self._made = made
+        self._written = written
 
     def run(self, engine: Engine, *, on_progress: Callable[[int, int], None] = lambda *_: None) -> ScoreResult:
-        """Scores what is not scored yet, and puts the output in its place.
+        """Scores the rows that are not scored yet, and writes the output.
 
         Args:
-            engine: Where it is computed.
-            on_progress: Called with the rows that are done, and of them the rejected ones.
+            engine: Engine that predicts.
+            on_progress: Called with the number of finished rows, and of rejected rows among them.
 
         Raises:
-            UsageError: Another job is at work on the output, or left something that would be lost.
-            TooManyRejectedError: More rows were rejected than allowed; they are in the file of rejected rows, and
-                there is no output.
+            UsageError: Another job is writing the output, or left files that would be lost.
+            TooManyRejectedError: More rows were rejected than allowed; they are in the file of rejected rows, and there
+                is no output.
         """
-        reasons = ReasonColumns.beside({*self.keys, *self._made})
+        reasons = ReasonColumns.beside({*self.keys, *self._written})
         data = self._data()
         job = {"model": self.contents.digest, "version": self.version, "columns": list(self.keys), "data": data}
         with OutputParts(
@@ -155,7 +157,7 @@ class ScoreJob:
                 if not self.bound.share and parts.num_rejected > self.bound.rows:
                     break
             if self._data() != data:
-                raise RuntimeError("data: a file was changed while it was scored; nothing is written")
+                raise RuntimeError("data: a file was changed while it was scored; no output was written")
             if parts.num_rejected > self.bound.allowed(parts.num_done):
                 parts.show_rejected()
             self._check_bound(parts)
@@ -163,7 +165,7 @@ class ScoreJob:
             return self._result(parts)
 
     def _data(self) -> list[list[object]]:
-        """What tells one state of the tables from another."""
+        """Identity of the input files: path, size and modification time."""
         return [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in self.files.paths]
 
     def _check_bound(self, parts: OutputParts) -> None:
@@ -178,14 +180,14 @@ class ScoreJob:
         return ScoreResult(parts.num_done, parts.num_rejected, self.output, self.rejected, parts.is_finished)
 
 
-def _made_columns(package: Package) -> set[str]:
+def _written_columns(package: Package) -> set[str]:
     return {*answer_columns(package.manifest), VERSION, SCORED_AT}
 
 
-def _check_columns(inputs: Sequence[str], keys: Sequence[str], names: Sequence[str], made: set[str]) -> None:
+def _check_columns(inputs: Sequence[str], keys: Sequence[str], names: Sequence[str], written: set[str]) -> None:
     for name in (*inputs, *keys):
         if name not in names:
             raise UsageError(f"data: there is no column {name!r}, there are {', '.join(names[:20])}")
     for name in keys:
-        if name in made:
-            raise UsageError(f"keys: {name!r} is a column that the output gets from the model; rename it in the table")
+        if name in written:
+            raise UsageError(f"keys: {name!r} is a column that the model writes; rename it in the table")

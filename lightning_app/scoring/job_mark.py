@@ -1,4 +1,4 @@
-"""Mark of a job in the footer of a parquet file: which job wrote the file, and how far it was then."""
+"""Job mark: metadata in the footer of a parquet file that says which job wrote it, and how many rows were done."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -12,13 +12,13 @@ _KEY = "lightning_app.score"
 
 @dataclass(frozen=True)
 class JobMark:
-    """What a file says about the job that wrote it.
+    """Metadata about the job that wrote a file.
 
     Attributes:
-        job: sha256 of what makes the job another one: model, data, columns.
-        started: When the job was started, ISO 8601 in UTC.
-        num_rows: Rows of the table that are done with this file.
-        num_rejected: Of these, rows that were rejected.
+        job: sha256 of what identifies the job: model, data, columns.
+        started: Start of the job, ISO 8601 in UTC.
+        num_rows: Rows of the table that were done when the file was written.
+        num_rejected: Rejected rows among them.
     """
 
     job: str
@@ -27,22 +27,22 @@ class JobMark:
     num_rejected: int
 
     def write(self, writer: pa.parquet.ParquetWriter) -> None:
-        """Puts the mark into a file that is being written.
+        """Adds the mark to a file that is being written.
 
         Args:
-            writer: Of the file.
+            writer: Writer of the file.
         """
         writer.add_key_value_metadata({_KEY: json.dumps(asdict(self))})
 
 
 def read_mark(path: Path) -> JobMark | None:
-    """The mark of a file, None if it is not there or no job wrote it.
+    """Reads the mark of a file; None if the file does not exist or was not written by a job.
 
     Args:
         path: Any file.
     """
     try:
-        found = (pa.parquet.read_metadata(path).metadata or {}).get(_KEY.encode())
-        return None if found is None else JobMark(**json.loads(found))
-    except (OSError, ValueError, TypeError):  # no parquet file, or the mark of another version
+        content = (pa.parquet.read_metadata(path).metadata or {}).get(_KEY.encode())
+        return None if content is None else JobMark(**json.loads(content))
+    except (OSError, ValueError, TypeError):  # no parquet file, or a mark of another version
         return None

@@ -1,4 +1,4 @@
-"""Lock of an output: one job at a time writes it, on this machine and on others that share the folder."""
+"""Output lock: one job at a time writes an output, across machines that share the folder."""
 
 import errno
 import fcntl
@@ -14,16 +14,16 @@ _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class OutputLock:
-    """A lock that goes with its process, however that ends.
+    """A file lock that the operating system releases when the process ends.
 
-    The file lies in the folder of the parts, and goes with it.
+    The lock file is in the folder of the parts, and is removed with it.
 
     Args:
-        path: The file of the lock; its folder is made.
-        output: What is locked, for people.
+        path: Lock file; its folder is created.
+        output: Output that is locked, for messages.
 
     Raises:
-        UsageError: Another job holds it; says who.
+        UsageError: Another job holds the lock; the message names it.
     """
 
     def __init__(self, path: Path, *, output: Path) -> None:
@@ -31,7 +31,7 @@ class OutputLock:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            except FileNotFoundError:  # the holder finished and took the folder away
+            except FileNotFoundError:  # the holder finished and removed the folder
                 continue
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -53,18 +53,18 @@ class OutputLock:
                 )
             if self.is_at(path):
                 break
-            os.close(self._descriptor)  # of a folder that was taken away meanwhile
+            os.close(self._descriptor)  # its folder was removed in the meantime
         os.ftruncate(self._descriptor, 0)
         since = datetime.now(UTC).isoformat(timespec="seconds")
         os.pwrite(self._descriptor, f"{USER_AT_HOST}, process {os.getpid()}, since {since}".encode(), 0)
 
     def is_at(self, path: Path) -> bool:
-        """Whether a file is that of this lock, and not one that took its name."""
+        """Whether the file at a path is the file of this lock, and not a newer one of the same name."""
         try:
             return os.path.samestat(os.fstat(self._descriptor), path.stat())
         except FileNotFoundError:
             return False
 
     def release(self) -> None:
-        """Lets the next one in."""
+        """Releases the lock."""
         os.close(self._descriptor)

@@ -1,4 +1,4 @@
-"""Place of an output: apart from the tables that it is made of."""
+"""Output path check: the output must not be, or become, one of the input tables."""
 
 import glob
 import os
@@ -10,30 +10,31 @@ from lightning_app.scoring.tables import TableFiles
 
 
 def check_apart(path: Path, files: TableFiles) -> None:
-    """Raises unless a file that is to be written is none of the tables, nor becomes one when they are listed again.
+    """Raises if a file to write is one of the tables, or would match their folders or patterns in the next run.
 
     Args:
-        path: What is to be written.
+        path: File to write.
         files: The tables.
 
     Raises:
-        UsageError: It is one of them, by any name or link; or it would lie in a folder, or fit a pattern, of theirs.
+        UsageError: The file is one of the tables, by any name or link, or is in a folder or matches a pattern of
+            theirs.
     """
     for table in files.paths:
         if path.exists() and path.samefile(table):
             raise UsageError(f"output: {path} is the table {table}, which would be lost; give another output")
-    for given in files.given:
-        if _will_hold(given, path):
+    for source in files.sources:
+        if _would_contain(source, path):
             raise UsageError(
-                f"output: {path} would be one of the tables in {given} the next time; give a place outside of it"
+                f"output: {path} would be one of the tables in {source} in the next run; give a path outside of it"
             )
 
 
-def _will_hold(given: str, path: Path) -> bool:
-    if not path.parent.exists() or Path(given).is_file():
+def _would_contain(source: str, path: Path) -> bool:
+    if not path.parent.exists() or Path(source).is_file():
         return False
-    if Path(given).is_dir():
-        return path.parent.samefile(given)
-    folder, pattern = os.path.split(given)
-    folders = glob.glob(folder) if folder else ["."]  # noqa: PTH207  # absolute ones too
-    return fnmatch(path.name, pattern) and any(path.parent.samefile(found) for found in folders)
+    if Path(source).is_dir():
+        return path.parent.samefile(source)
+    folder, pattern = os.path.split(source)
+    folders = glob.glob(folder) if folder else ["."]  # noqa: PTH207  # pathlib globs no absolute patterns
+    return fnmatch(path.name, pattern) and any(path.parent.samefile(match) for match in folders)

@@ -1,4 +1,4 @@
-"""The output as it grows: parts that are whole or not there, joined at the end by one rename."""
+"""Output parts: complete parquet files of a job in progress, joined into the output at the end."""
 
 import contextlib
 import hashlib
@@ -24,30 +24,30 @@ from lightning_app.scoring.parts_folder import PartsFolder
 _PART_SECONDS = 10.0
 _REJECTED = pa.schema([("row", pa.int64()), ("reason", pa.large_string()), ("input", pa.large_string())])
 _FORMAT = 2
-"""Of parts; a job does not go on with those of another format."""
+"""Version of the part files; a job does not resume from parts of another format."""
 
 
 class OutputParts:
-    """Parts of an output in a folder beside it; a job that is run again goes on after the last whole one.
+    """Parts of an output in a folder beside it; a job that is run again resumes after the last complete part.
 
-    A context manager: while it is open, no other job writes this output.
+    A context manager: while it is open, no other job can write the output.
 
     Args:
-        output: The file in the end.
-        rejected: The file of rejected rows in the end.
-        job: What makes the job another one: the model, the files, the columns.
-        reasons: Columns of an answer that say why a row was rejected.
-        overwrite: Whether files and parts of other jobs may be replaced.
-        part_seconds: How much work a kill may cost.
+        output: Output file.
+        rejected: File of rejected rows.
+        job: Identity of the job: the model, the files, the columns.
+        reasons: Names of the answer columns that describe rejected rows.
+        overwrite: Whether to replace files and parts of other jobs.
+        part_seconds: Seconds between parts, i.e. work lost if the job is killed.
 
     Attributes:
-        started: When the job was started, the first time.
+        started: First start of the job.
         num_done: Rows that are done.
-        num_rejected: Of these, rejected ones.
-        is_finished: Whether the output of this very job is in its place already.
+        num_rejected: Rejected rows among them.
+        is_finished: Whether the output of this job already exists.
 
     Raises:
-        UsageError: Another job is at work on this output, or has left a file or parts that would be lost.
+        UsageError: Another job is writing the output, or left a file or parts that would be lost.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class OutputParts:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for writer in self._writers.values():
-            with contextlib.suppress(OSError):  # a full disk was reported where it was met
+            with contextlib.suppress(OSError):  # a full disk was reported by the write that failed
                 writer.close()
         self._folder.leave()
 
@@ -92,7 +92,7 @@ class OutputParts:
         """Appends answers.
 
         Args:
-            answer: The next rows, with reasons.
+            answer: Answers of the next rows, with reason columns.
         """
         why, held = answer[self.reasons.reason], answer[self.reasons.held]
         is_bad = pa.compute.is_valid(why)
@@ -111,27 +111,26 @@ class OutputParts:
             self.close_part()
 
     def close_part(self) -> None:
-        """Makes what was added since a part that stays."""
+        """Completes the current part; its rows survive a kill."""
         if not self._writers:
             return
         with names_full_disk(self.output):
             for writer in self._writers.values():
                 self._mark().write(writer)
                 writer.close()
-        for kind in ("rejected", "part"):  # the part says that both are whole
+        for kind in ("rejected", "part"):  # the existence of the part implies that its rejected rows are complete
             if kind in self._writers:
                 sync_file(self._folder.partial(kind))
-                place = self._folder.place(kind, first=self._first, after=self.num_done)
-                self._folder.partial(kind).replace(place)
+                self._folder.partial(kind).replace(self._folder.complete(kind, first=self._first, after=self.num_done))
         self._writers = {}
         self._first = self.num_done
         self._next_part = time.monotonic() + self.part_seconds
 
     def finish(self, schema: pa.Schema) -> None:
-        """Puts the parts together, in their place by one rename, and removes them.
+        """Joins the parts into the output, which appears by one rename, and removes them.
 
         Args:
-            schema: Of an answer; for an output without rows.
+            schema: Schema of an answer, for an output without rows.
         """
         self.close_part()
         if self.num_rejected:
@@ -144,7 +143,7 @@ class OutputParts:
         self._folder.discard()
 
     def show_rejected(self) -> None:
-        """Puts the rejected rows in their place; what was answered stays, and a job that allows more goes on."""
+        """Writes the file of rejected rows but no output; the parts stay, so that a larger bound can resume the job."""
         self.close_part()
         self._join("rejected", self.rejected, _REJECTED)
 
@@ -154,12 +153,12 @@ class OutputParts:
         if own := self._finished(started):
             self.started, self.num_done, self.num_rejected = own.started, own.num_rows, own.num_rejected
             self.is_finished = True
-            if kept == self.job:  # killed after the output was put in its place, and before all else was removed
+            if kept == self.job:  # killed after the output was written, before its parts were removed
                 self._remove_earlier_rejected()
                 self._folder.discard()
             return
         self.is_finished = False
-        self._check_place()
+        self._check_free()
         if kept != self.job or started is None:
             if kept is not None and not self.overwrite:
                 different = next(key for key in self.job if kept.get(key) != self.job[key])
@@ -175,7 +174,7 @@ class OutputParts:
         self.num_rejected = sum(int(pa.parquet.read_metadata(path).num_rows) for path in rejected)
 
     def _finished(self, started: str | None) -> JobMark | None:
-        """What this job wrote into the output, if that is in its place and stays there."""
+        """Mark of the output, if this job has finished it and it is not to be overwritten."""
         own = read_mark(self.output)
         if own is None or own.job != self.key or (self.overwrite and own.started != started):
             return None
@@ -184,9 +183,10 @@ class OutputParts:
 
     def _remove_earlier_rejected(self) -> None:
         if not self.num_rejected:
-            self.rejected.unlink(missing_ok=True)  # of this job, or one that may be overwritten
+            self.rejected.unlink(missing_ok=True)  # written by this job, or allowed to be overwritten
 
-    def _check_place(self) -> None:
+    def _check_free(self) -> None:
+        """Raises if files of another job would be replaced."""
         if self.overwrite:
             return
         for path, what in ((self.output, "exists"), (self.rejected, "holds rejected rows of another job")):
@@ -206,7 +206,7 @@ class OutputParts:
         return sum(part.stat().st_size for part in self._folder.parts(kind))
 
     def _join(self, kind: str, path: Path, schema: pa.Schema) -> None:
-        """Leaves the parts where they are: a job that is killed here joins them again."""
+        """Joins parts into a file; the parts stay, so that a job killed here can join them again."""
         parts = self._folder.parts(kind)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._folder.partial(f"{kind}-joined")
@@ -220,7 +220,7 @@ class OutputParts:
                             writer.write_batch(batch)
                 self._mark().write(writer)
             sync_file(partial)
-        self._check_place()  # again: the work took its time
+        self._check_free()  # again: files may have appeared in the meantime
         partial.replace(path)
 
 

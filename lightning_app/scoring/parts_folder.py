@@ -1,4 +1,4 @@
-"""Folder of the parts of an output, beside it: which job they are of, and how far they go."""
+"""Parts folder: hidden folder beside an output that holds its parts, the identity of their job, and the lock."""
 
 import json
 import secrets
@@ -15,43 +15,43 @@ _STATE, _LOCK = "job.json", "lock"
 
 
 class PartsFolder:
-    """The folder, locked: of a process that is killed it stays, and the lock goes.
+    """The locked folder; if the process is killed, the folder stays and the lock is released.
 
     Args:
-        output: The file that becomes of the parts.
+        output: Output file.
 
     Attributes:
         path: The folder.
 
     Raises:
-        UsageError: Another job has it.
+        UsageError: Another job holds the lock.
     """
 
     def __init__(self, output: Path) -> None:
         self.path = output.with_name(f".{output.name}.parts")
         self._lock = OutputLock(self.path / _LOCK, output=output)
-        for left in self.path.parent.glob(f"{self.path.name}.done-*"):  # of a job that was killed at its end
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in self.path.parent.glob(f"{self.path.name}.done-*"):  # of a job that was killed at its end
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def kept_job(self) -> dict[str, Any] | None:
-        """What was written of the job whose parts these are; None where there is none."""
+        """Identity of the job that wrote the existing parts; None if there is none."""
         try:
             return dict(json.loads((self.path / _STATE).read_text()))
         except FileNotFoundError:
             return None
 
     def begin(self, job: Mapping[str, Any]) -> None:
-        """Removes whatever is there, and writes whose parts the next ones are.
+        """Removes existing parts, and records the job that writes the next ones.
 
         Args:
-            job: What makes the job another one, and when it was started.
+            job: Identity and start of the job.
         """
-        (self.path / _STATE).unlink(missing_ok=True)  # first: what is left without it is nobody's
+        (self.path / _STATE).unlink(missing_ok=True)  # first: parts without it are never resumed
         _remove(path for path in self.path.iterdir() if path.name != _LOCK)
         write_whole(self.path / _STATE, json.dumps(job))
 
     def num_done(self) -> int:
-        """Rows of the parts that follow each other without a gap; others, and what is half written, are removed."""
+        """Number of rows in the parts without a gap; removes parts after a gap and incomplete files."""
         _remove(self.path.glob(".*"))
         done = 0
         for path in self.parts("part"):
@@ -64,43 +64,43 @@ class PartsFolder:
         return done
 
     def parts(self, kind: str) -> list[Path]:
-        """Whole parts in the order of their rows.
+        """Complete parts in the order of their rows.
 
         Args:
-            kind: `part`, or `rejected`.
+            kind: `part` or `rejected`.
         """
         return sorted(self.path.glob("part-*.parquet" if kind == "part" else "rejected-part-*.parquet"))
 
-    def place(self, kind: str, *, first: int, after: int) -> Path:
-        """Where a whole part lies.
+    def complete(self, kind: str, *, first: int, after: int) -> Path:
+        """Path of a complete part.
 
         Args:
-            kind: `part`, or `rejected`.
+            kind: `part` or `rejected`.
             first: Number of its first row.
-            after: Of the row after its last.
+            after: Number of the row after its last.
         """
         name = _NAME.format(first=first, after=after)
         return self.path / (name if kind == "part" else f"{kind}-{name}")
 
     def partial(self, name: str) -> Path:
-        """Where something lies until it is whole.
+        """Path of a file that is being written.
 
         Args:
-            name: What it is.
+            name: Kind of the file.
         """
         return self.path / f".{name}.parquet"
 
     def discard(self) -> None:
-        """Takes the folder away at once: what is left of one that is removed bit by bit could pass for another job's.
+        """Removes the folder; renamed first, because a half-removed folder could pass for that of another job.
 
-        The lock stays ours until `leave`, in the folder that has another name now.
+        The lock is held until `leave`, in the renamed folder.
         """
         done = self.path.with_name(f"{self.path.name}.done-{secrets.token_hex(4)}")
         self.path.rename(done)
         shutil.rmtree(done, ignore_errors=True)
 
     def leave(self) -> None:
-        """Releases the lock, and takes the folder away where nothing else is in it."""
+        """Releases the lock, and removes the folder if it holds nothing else."""
         if self._lock.is_at(self.path / _LOCK) and [path.name for path in self.path.iterdir()] == [_LOCK]:
             self.discard()
         self._lock.release()

@@ -1,4 +1,4 @@
-"""How far a job is: rows per second and the time left."""
+"""Scoring progress: rows per second and the remaining time."""
 
 import time
 
@@ -10,11 +10,11 @@ _SECONDS = 5.0
 
 
 class RowProgress:
-    """A line that is renewed in a terminal, and a line every few seconds elsewhere.
+    """Progress line that is redrawn on a terminal, and printed every few seconds elsewhere.
 
     Args:
-        num_rows: Rows in all; None where that is not known before the end.
-        console: Where it is shown.
+        num_rows: Total number of rows; None if it is unknown.
+        console: Console to print on.
     """
 
     def __init__(self, num_rows: int | None, *, console: Console | None = None) -> None:
@@ -24,11 +24,11 @@ class RowProgress:
         self._next = 0.0
 
     def update(self, num_done: int, num_rejected: int) -> None:
-        """Shows the present state, if it is time to.
+        """Prints the progress if enough time has passed.
 
         Args:
-            num_done: Rows that are done; the first call says how many an earlier job left.
-            num_rejected: Rejected ones among them.
+            num_done: Finished rows; the first call sets the number that an earlier run had finished.
+            num_rejected: Rejected rows among them.
         """
         now = time.monotonic()
         if self._start is None:
@@ -41,7 +41,13 @@ class RowProgress:
         )
 
     def line(self, num_done: int, num_rejected: int, now: float) -> str:
-        """The words of the line; `now` in seconds of the monotonic clock."""
+        """Text of the line.
+
+        Args:
+            num_done: Finished rows.
+            num_rejected: Rejected rows among them.
+            now: Seconds of the monotonic clock.
+        """
         assert self._start is not None
         since, before = self._start
         speed = (num_done - before) / max(now - since, 1e-9)

@@ -1,4 +1,4 @@
-"""Parts of a table answered by Ray Data, on this machine or on a cluster."""
+"""Ray engine: predicts the parts of a table with Ray Data, on this machine or on a cluster."""
 
 import logging
 import os
@@ -15,28 +15,28 @@ from lightning_app.scoring.engines import PART_ROWS
 from lightning_app.scoring.tables import TableFiles
 
 _BLOCK_BYTES = 8 << 20
-_READING_CPUS = 0  # actors may have taken all; and not what they need, or Ray would read and answer in one actor
+_READING_CPUS = 0  # actors may use all CPUs; with equal resources Ray would also fuse reading and predicting
 
 
 class RayEngine:
-    """A pool of Ray actors, each with a session of one thread, on this machine or on the cluster at `RAY_ADDRESS`.
+    """Pool of Ray actors with one single-threaded session each, on this machine or on the cluster at `RAY_ADDRESS`.
 
-    Tables must lie under the same paths on every machine of the cluster; the package is sent there.
+    The tables must have the same paths on every machine of the cluster; the package is sent there.
 
     Args:
-        workers: Actors.
+        workers: Number of actors.
     """
 
     def __init__(self, *, workers: int) -> None:
         self.workers = workers
 
     def answers(self, plan: AnswerPlan, files: TableFiles, first: int) -> Iterator[pa.Table]:
-        """Answers in the order of the rows.
+        """Yields answers in the order of the rows.
 
         Args:
-            plan: What an answer holds.
+            plan: What to read and to write.
             files: The table.
-            first: Rows before this one are left out; of the file that it lies in, they are answered again.
+            first: Number of the first row to predict; earlier rows of its file are predicted again and dropped.
         """
         data = _ray_data()
         paths, left_out = files.from_row(first)
@@ -45,7 +45,7 @@ class RayEngine:
         context = data.DataContext.get_current()
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
-        context.target_max_block_size = _BLOCK_BYTES  # a file is answered by all actors, not by the one that reads it
+        context.target_max_block_size = _BLOCK_BYTES  # splits a file across all actors
         logging.getLogger("ray.data").setLevel(logging.ERROR)
 
         def read(batch: dict[str, Any]) -> Iterator[pa.Table]:
@@ -77,7 +77,7 @@ def _ray_data() -> Any:
     except ImportError as error:
         raise UsageError("engine: ray is not installed: pip install 'lightning-r2p[scale]'") from error
     if not ray.is_initialized():
-        # Workers import the code that is here, wherever the command was started; RAY_ADDRESS is Ray's own affair.
+        # Workers must import this checkout, wherever the command was started. Ray reads RAY_ADDRESS itself.
         paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         ray.init(
             log_to_driver=False,

@@ -1,4 +1,4 @@
-"""Tables on disk as a stream of parts: parquet, CSV and Arrow, one file or many."""
+"""Input tables: parquet, CSV and Arrow files, read as a stream of parts."""
 
 import glob
 from collections.abc import Iterator, Sequence
@@ -17,12 +17,12 @@ _CSV = (".csv",)
 _ARROW = (".arrow", ".feather", ".ipc")
 ENDINGS = (*_PARQUET, *_CSV, *_ARROW)
 MISSING = tuple(pa.csv.ConvertOptions().null_values)
-"""What stands for no number in a CSV file: nothing, NA, NaN, null, ..."""
+"""Strings that mean a missing number in a CSV file: the empty string, NA, NaN, null, ..."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows of a file.
+    """Consecutive rows of a file.
 
     Attributes:
         first: Number of the first row, counted over all files.
@@ -34,20 +34,25 @@ class Part:
 
 
 class TableFiles:
-    """Files of one schema, read in the order of their names.
+    """Files with the same schema, read in the order of their names.
+
+    In CSV files every column is read as text, exactly as written (`01234`, `NA`, a number of thirty digits); empty
+    cells are missing.
 
     Args:
-        paths: Files, folders of files, or patterns with `*`.
+        paths: Files, folders of files, or glob patterns.
 
-    A CSV file has text in every column, as it is written there (`01234`, `NA`, a number of thirty digits); what is
-    empty is missing.
+    Attributes:
+        sources: `paths` as the user named them.
+        paths: The files.
+        schema: Their common schema.
 
     Raises:
-        UsageError: There is no such file, one of another kind, a column twice, or their schemas differ.
+        UsageError: A file does not exist or has an unknown extension, a column occurs twice, or the schemas differ.
     """
 
     def __init__(self, paths: Sequence[str]) -> None:
-        self.given = tuple(paths)
+        self.sources = tuple(paths)
         self.paths = _find(paths)
         self.schema = self._schema(self.paths[0])
         for path in self.paths[1:]:
@@ -56,22 +61,22 @@ class TableFiles:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Words that stand for no number."""
+        """Strings that mean a missing number."""
         return MISSING if any(path.suffix in _CSV for path in self.paths) else ()
 
     @property
     def num_rows(self) -> int | None:
-        """Rows of all files; None where files must be read to know."""
+        """Number of rows in all files; None if counting them would require reading the files."""
         if any(path.suffix in _CSV for path in self.paths):
             return None
         return sum(self._num_rows(path) for path in self.paths)
 
     def parts(self, num_rows: int, *, first: int = 0) -> Iterator[Part]:
-        """The rows, some at a time.
+        """Yields the rows in parts.
 
         Args:
-            num_rows: Rows of a part at most.
-            first: Rows before this one are left out.
+            num_rows: Maximum number of rows per part.
+            first: Number of the first row to yield.
         """
         row = 0
         for path in self.paths:
@@ -86,14 +91,14 @@ class TableFiles:
                 row = after
 
     def from_row(self, first: int) -> tuple[list[Path], int]:
-        """Files that have rows from a row on.
+        """Files from the one that contains a row.
 
         Args:
-            first: The row.
+            first: Number of the row.
 
         Returns:
             paths: The files.
-            left_out: How many rows of the first of them come before it.
+            left_out: Number of rows of the first file that come before the row.
         """
         row = 0
         for index, path in enumerate(self.paths):
@@ -105,19 +110,19 @@ class TableFiles:
         return [], 0
 
     def read(self, path: Path, num_rows: int) -> Iterator[pa.Table]:
-        """The rows of one file.
+        """Yields the rows of one file.
 
         Args:
             path: The file.
-            num_rows: Rows of a part at most.
+            num_rows: Maximum number of rows per part.
 
         Raises:
-            UsageError: The file is damaged, or a line has another number of cells.
+            UsageError: The file is damaged, or a line has a different number of cells.
         """
         try:
             yield from self._read(path, num_rows)
         except pa.ArrowInvalid as error:
-            # PyArrow reads no missing array from parquet.
+            # PyArrow cannot read a null in a parquet column of fixed-size arrays.
             arrays = "; a row has nothing in a column of arrays: save that column as lists"
             advice = arrays if "Expected all lists to be of size" in str(error) else ""
             raise UsageError(f"{path}: cannot be read: {error}{advice}") from error
@@ -147,7 +152,7 @@ class TableFiles:
         except pa.ArrowInvalid as error:
             raise UsageError(f"{path}: cannot be read: {error}") from error
         if twins := [name for name in schema.names if schema.names.count(name) > 1]:
-            raise UsageError(f"{path}: column {twins[0]!r} stands there twice; give each a name of its own")
+            raise UsageError(f"{path}: column {twins[0]!r} occurs twice; give each column its own name")
         return pa.schema([field.with_type(_plain(field.type)) for field in schema])
 
     def _open_csv(self, path: Path, names: Sequence[str] = ()) -> pa.csv.CSVStreamingReader:
@@ -171,25 +176,27 @@ class TableFiles:
 
 
 def _plain(dtype: pa.DataType) -> pa.DataType:
-    """The type of the values where a column is kept as categories: their numbers differ from file to file."""
+    """Value type of a dictionary-encoded column, whose codes differ between files."""
     return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
 
 
 def _find(paths: Sequence[str]) -> list[Path]:
-    found: list[Path] = []
-    for given in paths:
-        path = Path(given)
+    files: list[Path] = []
+    for source in paths:
+        path = Path(source)
         if path.is_dir():
-            here = sorted(file for file in path.iterdir() if file.suffix in ENDINGS)
+            matches = sorted(file for file in path.iterdir() if file.suffix in ENDINGS)
+        elif path.is_file():
+            matches = [path]
         else:
-            here = [path] if path.is_file() else sorted(map(Path, glob.glob(given)))  # noqa: PTH207  # absolute ones too
-        if not here:
-            raise UsageError(f"data: {given!r} does not exist, or holds no {', '.join(ENDINGS)}")
-        found += here
-    for path in found:
+            matches = sorted(map(Path, glob.glob(source)))  # noqa: PTH207  # pathlib globs no absolute patterns
+        if not matches:
+            raise UsageError(f"data: {source!r} does not exist, or contains no {', '.join(ENDINGS)}")
+        files += matches
+    for path in files:
         if path.suffix not in ENDINGS:
             raise UsageError(f"data: {path} ends in {path.suffix or 'nothing'!r}, allowed: {', '.join(ENDINGS)}")
-    return found
+    return files
 
 
 def _cut(batches: Iterator[pa.RecordBatch], num_rows: int) -> Iterator[pa.Table]:

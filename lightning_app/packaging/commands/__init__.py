@@ -1,1 +1,1 @@
-"""Commands of packages: export, and package show, verify and diff."""
+"""Package commands: `lightning-app export`, and `package show`, `verify` and `diff`."""

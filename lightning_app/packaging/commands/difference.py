@@ -1,4 +1,4 @@
-"""What two packages differ in."""
+"""Package difference: fields in which two manifests differ, and the difference between their answers."""
 
 import json
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ from lightning_app.packaging.runtime.sample import answer_differences, read_samp
 
 @dataclass(frozen=True)
 class PackageDifference:
-    """Fields of two manifests that differ, and how far the answers are apart.
+    """Differences between two packages.
 
     Attributes:
-        fields: Of each field that differs, what the first and the second have; empty where one has none.
-        answers: In words; numbers are in units of the largest, see `Difference`.
-        by_output: How far the answers are apart, by name of the output; empty where the second cannot answer.
+        fields: Manifest field to its value in the first and the second package; an empty string if one lacks it.
+        answers: Differences between the answers in words, relative to the largest value, see `Difference`.
+        by_output: Output name to difference; empty if the second package cannot answer the sample.
     """
 
     fields: Mapping[str, tuple[str, str]]
@@ -28,7 +28,7 @@ class PackageDifference:
     by_output: Mapping[str, float]
 
     def as_table(self) -> Table:
-        """A row per field."""
+        """Table with one row per field."""
         table = Table("field", "first", "second", box=None)
         for field, values in self.fields.items():
             table.add_row(field, *values)
@@ -36,11 +36,11 @@ class PackageDifference:
 
 
 def compare_packages(one: Package, other: Package) -> PackageDifference:
-    """Compares the manifests of two packages, and their answers.
+    """Compares the manifests of two packages, and their answers to the first one's reference sample.
 
     Args:
-        one: The first package; its sample is what both are asked.
-        other: The second.
+        one: First package.
+        other: Second package.
     """
     fields, others = flat_fields(one.manifest), flat_fields(other.manifest)
     pairs = {key: (fields.get(key, ""), others.get(key, "")) for key in sorted({*fields, *others})}
@@ -52,11 +52,12 @@ def compare_packages(one: Package, other: Package) -> PackageDifference:
         return PackageDifference(differing, f"the second cannot answer the sample of the first: {error}", {})
     shown = ", ".join(f"{name} {difference}" for name, difference in differences.items())
     answers = f"answers to the {len(sample):,} rows of the sample of the first differ by: {shown}"
-    return PackageDifference(differing, answers, {name: found.value for name, found in differences.items()})
+    by_output = {name: difference.value for name, difference in differences.items()}
+    return PackageDifference(differing, answers, by_output)
 
 
 def flat_fields(manifest: Manifest) -> dict[str, str]:
-    """A manifest as a line per field: `metrics.values.test/mse` and its value.
+    """Flattens a manifest: `metrics.values.test/mse` and the like to its value.
 
     Args:
         manifest: The manifest.

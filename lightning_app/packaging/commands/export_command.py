@@ -1,4 +1,4 @@
-"""`lightning-app export`: a package that answers as the checkpoint does, or an error that says where it does not."""
+"""Export command: `lightning-app export` packages a checkpoint and verifies that both give the same answers."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from lightning_app.cli.trained_run import TrainedRun
 from lightning_app.errors import UsageError
 from lightning_app.packaging import Package
 from lightning_app.packaging.export.package_run import export_package
-from lightning_app.packaging.format.writer import check_place
+from lightning_app.packaging.format.writer import check_output
 from lightning_app.packaging.optimize.optimize_run import optimize_package, optimize_run
 from lightning_app.packaging.optimize.options import add_optimize_options, read_optimize_options
 from lightning_app.packaging.optimize.record import print_change
@@ -20,46 +20,50 @@ def run(args: list[str]) -> None:
     """Runs the verb; see `--help`.
 
     Args:
-        args: The command line, verb first. Words after `--` override the config.
+        args: Command line, verb first. Words after `--` override the config.
     """
     parser = VerbParser("export", description=__doc__, trusts=True, epilog="Words after -- override the config.")
     parser.add_argument(
         "source",
         metavar="RUN_OR_CKPT",
         nargs="?",
-        help="a run folder (its best checkpoint, else the last), a checkpoint, or best, of the newest run of -c",
+        help="run folder (its best checkpoint, else the last), checkpoint, or 'best': of the newest run of -c",
     )
     parser.add_argument("--output", required=True, help="folder of the package")
-    parser.add_argument("--name", help="name of the package; that of the experiment if left out")
-    parser.add_argument("--sample", type=int, default=2000, help="most rows of the reference sample")
-    parser.add_argument("--overwrite", action="store_true", help="replace the package that is there")
+    parser.add_argument("--name", help="name of the package; default: that of the experiment")
+    parser.add_argument("--sample", type=int, default=2000, help="maximum rows of the reference sample")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing package")
     parser.add_argument("-c", "--config", action="append", default=[], help="config file; a run folder brings its own")
     add_optimize_options(parser)
-    given, options = parser.split(args)
-    optimization = read_optimize_options(given)
-    if given.sample < 1:
-        raise UsageError(f"sample: {given.sample} given, at least 1 is needed")
-    output = Path(given.output)
-    check_place(output, given.overwrite)
+    arguments, options = parser.split(args)
+    optimization = read_optimize_options(arguments)
+    if arguments.sample < 1:
+        raise UsageError(f"sample: {arguments.sample} given, at least 1 is needed")
+    output = Path(arguments.output)
+    check_output(output, arguments.overwrite)
     quiet()
-    if given.source is None:
+    if arguments.source is None:
         if optimization is None or optimization.parent is None:
             raise UsageError("export: no RUN_OR_CKPT given; only --optimize with --optimize-from PACKAGE goes without")
-        _print(optimize_package(output, optimization, name=given.name, overrides=options, overwrite=given.overwrite))
+        _print(
+            optimize_package(
+                output, optimization, name=arguments.name, overrides=options, overwrite=arguments.overwrite
+            )
+        )
         return
-    configs = [word for config in given.config for word in ("--config", config)]
-    newest = given.source == "best" and configs
-    checkpoint = given.source if newest else str(checkpoint_of(given.source))
+    configs = [word for config in arguments.config for word in ("--config", config)]
+    newest = arguments.source == "best" and configs
+    checkpoint = arguments.source if newest else str(checkpoint_of(arguments.source))
     trained = TrainedRun(["--ckpt_path", checkpoint, *configs, *options])
     assert trained.source.path is not None
     if run_folder_of(trained.source.path) is None:
-        _remove_if_empty(trained.folder.path)  # made for a run that there is none of
-    name = given.name or re.sub(r"[^A-Za-z0-9_.-]+", "_", trained.run_options.name or "model")
+        _remove_if_empty(trained.folder.path)  # created for a checkpoint outside of any run folder
+    name = arguments.name or re.sub(r"[^A-Za-z0-9_.-]+", "_", trained.run_options.name or "model")
     if optimization is None:
-        _print(export_package(trained, output, name=name, sample=given.sample, overwrite=given.overwrite))
+        _print(export_package(trained, output, name=name, sample=arguments.sample, overwrite=arguments.overwrite))
     else:
-        overwrite = given.overwrite
-        _print(optimize_run(trained, output, optimization, name=name, sample=given.sample, overwrite=overwrite))
+        overwrite = arguments.overwrite
+        _print(optimize_run(trained, output, optimization, name=name, sample=arguments.sample, overwrite=overwrite))
 
 
 def _print(package: Package) -> None:
@@ -77,7 +81,7 @@ def _print(package: Package) -> None:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    """Removes the folder of a run, and those of its name and of all runs, as far as they are empty."""
+    """Removes a run folder and its two parents as far as they are empty."""
     for path in (folder, folder.parent, folder.parent.parent):
         try:
             path.rmdir()
@@ -86,22 +90,22 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def checkpoint_of(source: str) -> Path:
-    """The checkpoint that a run folder or a path names.
+    """Checkpoint of a run folder, or the path of a checkpoint itself.
 
     Args:
-        source: A run folder, or a checkpoint.
+        source: Run folder (its best checkpoint, else the last) or checkpoint.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no checkpoint.
     """
     path = Path(source)
     if not path.is_dir():
         if not path.exists():
             raise UsageError(f"source: {source!r} does not exist; give a run folder or a checkpoint")
         return path
-    found = RunFolder(path).checkpoint("best", "last")
-    if found is None:
+    checkpoint = RunFolder(path).checkpoint("best", "last")
+    if checkpoint is None:
         raise UsageError(
             f"source: {source!r} has no checkpoints/best.ckpt or last.ckpt; give a run folder or a checkpoint"
         )
-    return found
+    return checkpoint

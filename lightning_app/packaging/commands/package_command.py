@@ -1,4 +1,4 @@
-"""`lightning-app package show|verify|diff`: what packages are, whether they are whole, what they differ in."""
+"""Package command: `lightning-app package show|verify|diff` describes, verifies or compares packages."""
 
 from dataclasses import asdict, dataclass
 
@@ -18,38 +18,38 @@ def run(args: list[str]) -> None:
     """Runs the verb; see `--help`.
 
     Args:
-        args: The command line, verb first.
+        args: Command line, verb first.
     """
-    parser = VerbParser("package", description=__doc__, epilog="verify also asks the sample of the test split again.")
+    parser = VerbParser("package", description=__doc__, epilog="verify also replays the sample of the test split.")
     parser.add_argument("action", choices=tuple(_COUNTS), help="show one, verify one or more, compare two")
     parser.add_argument("folders", nargs="+", metavar="PACKAGE", help="folder of a package")
-    parser.add_argument("--json", action="store_true", help="print JSON: of show the manifest and the digest")
-    given = parser.parse_args(args[1:])
-    least, most = _COUNTS[given.action]
-    if not least <= len(given.folders) <= (most or len(given.folders)):
+    parser.add_argument("--json", action="store_true", help="print JSON; show prints the manifest and the digest")
+    arguments = parser.parse_args(args[1:])
+    least, most = _COUNTS[arguments.action]
+    if not least <= len(arguments.folders) <= (most or len(arguments.folders)):
         wanted = f"{least}" if most else f"{least} or more"
-        raise UsageError(f"package: {len(given.folders)} folders given, {given.action} takes {wanted}")
+        raise UsageError(f"package: {len(arguments.folders)} folders given, {arguments.action} takes {wanted}")
     console = plain_console()
-    if given.action == "show":
-        package = Package.load(given.folders[0], replay=False)
-        if given.json:
+    if arguments.action == "show":
+        package = Package.load(arguments.folders[0], replay=False)
+        if arguments.json:
             print_json({"digest": package.digest, **asdict(package.manifest)})
         else:
             show_package(package)
-    elif given.action == "verify":
-        verified = [_verify(folder) for folder in given.folders]
-        if given.json:
-            print_json([asdict(found) for found in verified])
+    elif arguments.action == "verify":
+        verified = [_verify(folder) for folder in arguments.folders]
+        if arguments.json:
+            print_json([asdict(result) for result in verified])
             return
-        for found in verified:
-            console.print(f"{found.package}: {found}")
+        for result in verified:
+            console.print(f"{result.package}: {result}")
     else:
-        one, other = (Package.load(folder, replay=False) for folder in given.folders)
-        if one.digest == other.digest and not given.json:
+        one, other = (Package.load(folder, replay=False) for folder in arguments.folders)
+        if one.digest == other.digest and not arguments.json:
             console.print(f"the same package: digest {one.digest}")
             return
         difference = compare_packages(one, other)
-        if given.json:
+        if arguments.json:
             digests = {"first": one.digest, "second": other.digest}
             print_json({**digests, **asdict(difference)})
             return
@@ -60,13 +60,13 @@ def run(args: list[str]) -> None:
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found to be right.
+    """Result of a successful verification.
 
     Attributes:
-        package: The folder.
-        digest: Of the package.
-        rows: Rows of the sample that are answered as before.
-        largest_difference: Between the answers then and now.
+        package: Folder of the package.
+        digest: Digest of the package.
+        rows: Rows of the reference sample that were predicted again.
+        largest_difference: Largest difference between the answers then and now.
     """
 
     package: str

@@ -1,4 +1,4 @@
-"""A package on one page."""
+"""Package summary: prints one package as tables."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from lightning_app.terminal import plain_console, show
 
 
 def show_package(package: Package) -> None:
-    """Prints what a package is, takes, answers, and was made from.
+    """Prints task, signature, metrics and lineage of a package.
 
     Args:
         package: The package.

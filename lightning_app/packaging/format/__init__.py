@@ -1,1 +1,1 @@
-"""Format of a package: its folder, manifest, signature and golden request; needs neither torch nor ONNX Runtime."""
+"""Package format: folder, manifest, signature and golden request; needs neither torch nor ONNX Runtime."""

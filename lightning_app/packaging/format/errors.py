@@ -1,4 +1,4 @@
-"""What is wrong with a package, or with what it was asked."""
+"""Package errors: invalid packages and requests."""
 
 from collections.abc import Mapping
 
@@ -8,14 +8,14 @@ _LONGEST = 1000
 
 
 class PackageError(UsageError):
-    """A folder is no package, or not the one that was written."""
+    """The folder is no package, or was changed since it was written."""
 
 
 class RequestError(UsageError):
-    """A request does not fit the package.
+    """The request does not fit the package.
 
     Args:
-        message: What is wrong; cut after 1,000 characters, because it repeats what strangers sent.
+        message: What is wrong; truncated after 1,000 characters, because it may quote untrusted input.
     """
 
     def __init__(self, message: str) -> None:
@@ -23,18 +23,18 @@ class RequestError(UsageError):
 
 
 class RunError(RequestError):
-    """The model fails on what it was given, though the signature allows it."""
+    """The model fails at run time on a request that its signature allows."""
 
 
 class BadRowsError(RequestError):
-    """Some rows of a request cannot be answered; without them it can.
+    """Some rows of a request cannot be answered; without them the request is valid.
 
     Args:
-        rows: The reason, by number of the row from 0.
-        num_rows: Rows of the request.
+        rows: Row number (from 0) to reason.
+        num_rows: Number of rows in the request.
 
     Attributes:
-        rows: The reason, by number of the row from 0.
+        rows: Row number (from 0) to reason.
     """
 
     def __init__(self, rows: Mapping[int, str], *, num_rows: int) -> None:

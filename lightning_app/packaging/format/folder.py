@@ -1,4 +1,4 @@
-"""The folder of a package: exactly its files, each as it was written."""
+"""Package folder: reads a package and verifies that it holds exactly the files of its manifest, unchanged."""
 
 import hashlib
 import os
@@ -13,23 +13,23 @@ from lightning_app.packaging.format.node_ids import NODE_IDS
 from lightning_app.packaging.format.strict_json import MAX_BYTES
 
 MAX_FILE_BYTES = 2**31
-"""An ONNX file cannot be larger; tables are not, what is text is far smaller."""
+"""Limit of the ONNX format; other files of a package are smaller."""
 
 
 def read_folder(path: Path, *, keep: Collection[str]) -> tuple[Manifest, str, dict[str, bytes]]:
-    """Verifies every file of a package.
+    """Reads a package and verifies every file.
 
     Args:
-        path: The folder.
-        keep: Names of the files whose content is wanted.
+        path: Folder of the package.
+        keep: Names of the files whose content is returned.
 
     Returns:
-        manifest: Checked.
-        digest: sha256 of `manifest.json`, which holds those of all other files.
-        contents: Of the files to keep; the very bytes that were verified.
+        manifest: Checked manifest.
+        digest: sha256 of `manifest.json`, which contains the sha256 of all other files.
+        contents: Content of the files in `keep`: the same bytes that were verified.
 
     Raises:
-        PackageError: A file is missing, extra, a link, of another size or content than the manifest states.
+        PackageError: A file is missing, unexpected, a link, or differs in size or content from the manifest.
     """
     while True:
         before = _identity(path)
@@ -38,7 +38,7 @@ def read_folder(path: Path, *, keep: Collection[str]) -> tuple[Manifest, str, di
         except PackageError:
             if _identity(path) == before:
                 raise
-        # Another package took its place in between: the files were of both.
+        # The folder was replaced while it was read, so the files were of two packages.
 
 
 def _read_folder(path: Path, keep: Collection[str]) -> tuple[Manifest, str, dict[str, bytes]]:
@@ -54,7 +54,7 @@ def _read_folder(path: Path, keep: Collection[str]) -> tuple[Manifest, str, dict
     if missing := sorted(expected - names):
         raise PackageError(f"package: {path} lacks {', '.join(missing)}")
     if extra := sorted(names - expected - {MANIFEST}):
-        raise PackageError(f"package: {path} has {', '.join(extra)}, which the manifest does not know")
+        raise PackageError(f"package: {path} has {', '.join(extra)}, which the manifest does not list")
     contents = {name: _verify(path / name, entry, keep=name in keep) for name, entry in files.items()}
     return (
         manifest,
@@ -64,13 +64,13 @@ def _read_folder(path: Path, keep: Collection[str]) -> tuple[Manifest, str, dict
 
 
 def check_is_package(path: Path) -> None:
-    """Raises unless a folder was written as a package: its manifest holds, and it has no file that a package has not.
+    """Raises unless a folder was written as a package: it has a valid manifest, and no files that packages do not have.
 
     Args:
-        path: The folder. Its files may be damaged, or missing.
+        path: Folder; its files may be damaged or missing.
 
     Raises:
-        PackageError: It is something else, or holds something else too.
+        PackageError: The folder is no package, or holds other files too.
     """
     names = _names_in(path)
     if MANIFEST not in names:
@@ -81,11 +81,11 @@ def check_is_package(path: Path) -> None:
 
 
 def expected_files(manifest: Manifest, names: Collection[str] = ()) -> set[str]:
-    """Names of all files beside `manifest.json`.
+    """Names of all files besides `manifest.json`.
 
     Args:
-        manifest: Of the package.
-        names: Files that are to be written; those of the exporter's own are of the package too.
+        manifest: Manifest of the package.
+        names: Files to be written; further files of the exporter belong to the package too.
     """
     extra = {*names, *(manifest.files or {})} - {TOKENIZER, NODE_IDS}
     tokenizer = [manifest.tokenizer] if manifest.tokenizer else []
@@ -103,21 +103,21 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _names_in(path: Path) -> set[str]:
     try:
         with os.scandir(path) as entries:
-            found = list(entries)
+            files = list(entries)
     except FileNotFoundError as error:
         raise PackageError(f"package: {path} does not exist") from error
     except OSError as error:
         raise PackageError(f"package: {path} is no folder that can be read: {error.strerror}") from error
-    for entry in found:
+    for entry in files:
         if entry.is_symlink():
             raise PackageError(f"package: {entry.name} is a link, a package holds none")
         if not entry.is_file(follow_symlinks=False):
             raise PackageError(f"package: {entry.name} is no file, a package holds files alone")
-    return {entry.name for entry in found}
+    return {entry.name for entry in files}
 
 
 def _verify(path: Path, entry: FileEntry, *, keep: bool) -> bytes:
-    """The content if it is to be kept, else nothing; each byte is read once."""
+    """Verifies a file while reading it once; returns its content if `keep`, else nothing."""
     most = MAX_FILE_BYTES if path.suffix in (".onnx", ".parquet") else MAX_BYTES
     if entry.bytes > most:
         raise PackageError(f"files.{path.name}.bytes: {entry.bytes:,} given, at most {most:,} are allowed")
@@ -149,7 +149,7 @@ def _read(path: Path, *, limit: int) -> bytes:
 
 def _open(path: Path) -> BufferedReader:
     try:
-        # O_NONBLOCK: a pipe that took the place of a file must not hold us up.
+        # O_NONBLOCK: opening a pipe in place of a file must not block.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         raise PackageError(f"package: {path.name} cannot be read: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Manifest of a package, `manifest.json`: what it is, what it takes, what it answers, what it was made from."""
+"""Package manifest (`manifest.json`): task, signature, metrics, lineage and file digests of a package."""
 
 import re
 from collections.abc import Mapping
@@ -24,11 +24,11 @@ from lightning_app.packaging.format.strict_json import MAX_BYTES, read_json, wri
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 FILES = ("model.onnx", "config.yaml", "MODEL_CARD.md", "reference.parquet", "evaluation.parquet", "golden.json")
-"""Files of every package, beside the manifest."""
+"""Files of every package besides the manifest."""
 TOKENIZER = "tokenizer.json"
 LAYOUTS = ("rows", "graphs", "stream")
 PROBABILITIES = "probabilities"
-"""The output that labels belong to."""
+"""Name of the output whose last axis has one class per label."""
 
 Layout: TypeAlias = Literal["rows", "graphs", "stream"]
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -36,11 +36,11 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class FileEntry:
-    """A file as it was written.
+    """Size and digest of a file.
 
     Attributes:
-        sha256: Of its bytes, in hexadecimal.
-        bytes: Its size.
+        sha256: Digest in hexadecimal.
+        bytes: Size in bytes.
     """
 
     sha256: str
@@ -49,28 +49,28 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that is known of a package; `docs/production.md` has an example.
+    """Everything known about a package; `docs/production.md` has an example.
 
     Attributes:
         name: Name of the experiment.
-        family: Of models, as its exporter names it.
-        task: What it does, as its exporter names it; packages of one task can be compared.
-        layout: What a row of a table is: a sample (`rows`), a graph (`graphs`), a chunk of a stream (`stream`).
-        inputs: What the graph takes, without state.
-        outputs: What it returns, without state.
-        state: What a stream carries.
-        labels: Name of each class, along the last axis of the output `probabilities`.
-        tokenizer: `tokenizer.json` where the input is text.
-        node_ids: Where nodes are asked by the ids of the user's graph, in `node_ids.parquet`; None where by number.
-        metrics: `split`, `protocol`, `rows`, `values` by name, and for each value which is `better`.
-        slices: By name and value of a slice: `rows` and `error`.
-        lineage: What the model was made from.
-        parity: How far the package and its checkpoint were apart.
-        latency: Measured at export.
-        optimization: What was done to make it smaller or faster, and to which package; None if nothing was.
-        card: Whether the model card is `complete`, and what is `missing`.
-        files: Every file of the folder but the manifest; the writer fills it.
-        schema_version: Of this format.
+        family: Family of models, as its exporter names it.
+        task: Task, as its exporter names it; packages of the same task can be compared.
+        layout: What a row of a request is: a sample (`rows`), a graph (`graphs`), a chunk of a stream (`stream`).
+        inputs: Inputs of the ONNX graph, without state.
+        outputs: Outputs of the ONNX graph, without state.
+        state: State that a stream carries from chunk to chunk.
+        labels: Class names along the last axis of the output `probabilities`.
+        tokenizer: `tokenizer.json` if the input is text.
+        node_ids: Description of `node_ids.parquet` if requests name nodes by id; None if by node index.
+        metrics: `split`, `protocol`, `rows`, `values` by metric, and `better` (lower or higher) by metric.
+        slices: Slice name to slice value to `rows` and `error`.
+        lineage: Data, code and run that the model was made from.
+        parity: Difference between the outputs of package and checkpoint.
+        latency: Latency measured at export.
+        optimization: How the model was made smaller or faster, and the parent package; None for a plain export.
+        card: Whether the model card is `complete`, and which sections are `missing`.
+        files: All files but the manifest; filled in by the writer.
+        schema_version: Version of this format.
     """
 
     name: str
@@ -95,18 +95,18 @@ class Manifest:
 
     @property
     def block(self) -> int:
-        """Neighbouring test rows whose errors are correlated, for intervals of their mean."""
+        """Block length for intervals of the mean error: number of consecutive test rows whose errors are correlated."""
         if "block" in self.metrics:
             return int(self.metrics["block"])
         shape = self.outputs[0].shape
-        # Manifests of these two tasks do not state it: windows overlap where they share rows of the horizon.
+        # Manifests of these two tasks do not state it; windows less than a horizon apart overlap.
         if self.task in ("forecast", "trajectory") and len(shape) > 1 and isinstance(shape[1], int):
             return 2 * shape[1]
         return 1
 
     @property
     def evaluation_data(self) -> Any:
-        """Fingerprint of the data that it was tested on; packages from before it was kept apart have one for both."""
+        """Fingerprint of the test data; old packages have one fingerprint for training and test data."""
         return self.lineage.get("evaluation_data", self.lineage.get("data"))
 
     @classmethod
@@ -114,10 +114,10 @@ class Manifest:
         """Reads and checks a manifest.
 
         Args:
-            path: `manifest.json`, or the folder that it lies in.
+            path: `manifest.json`, or its folder.
 
         Raises:
-            PackageError: It is not there, of a newer schema, or anything in it is not as it must be.
+            PackageError: The file does not exist, has a newer schema, or is invalid.
         """
         file = Path(path)
         file = file / MANIFEST if file.is_dir() else file
@@ -128,34 +128,34 @@ class Manifest:
 
     @classmethod
     def from_json(cls, content: bytes) -> "Manifest":
-        """Checks the bytes of a manifest.
+        """Parses and checks a manifest.
 
         Args:
             content: UTF-8 JSON.
 
         Raises:
-            PackageError: Of a newer schema, or anything in it is not as it must be.
+            PackageError: The manifest has a newer schema, or is invalid.
         """
-        given = read_json(content, name=MANIFEST)
-        need(isinstance(given, dict), "manifest.json", "an object", given)
-        version = given.get("schema_version")
+        parsed = read_json(content, name=MANIFEST)
+        need(isinstance(parsed, dict), "manifest.json", "an object", parsed)
+        version = parsed.get("schema_version")
         need(is_whole(version) and version >= 1, "schema_version", "a whole number from 1", version)
         if version > SCHEMA_VERSION:
             raise PackageError(
                 f"schema_version: {version} given, this version of lightning-app reads up to {SCHEMA_VERSION}; "
                 "upgrade lightning-r2p to read the package"
             )
-        given = {"node_ids": None, **given}  # which manifests of schema 1 do not have
-        exact_keys(given, tuple(field.name for field in fields(cls)), "manifest.json")
+        parsed = {"node_ids": None, **parsed}  # missing in schema 1
+        exact_keys(parsed, tuple(field.name for field in fields(cls)), "manifest.json")
         manifest = cls(
             **{
-                **given,
-                "inputs": _each(given["inputs"], "inputs", read_tensor),
-                "outputs": _each(given["outputs"], "outputs", read_tensor),
-                "state": _each(given["state"], "state", read_state),
-                "labels": texts_field(given["labels"], "labels"),
-                "node_ids": read_node_id_spec(given["node_ids"]),
-                "files": _files(given["files"]),
+                **parsed,
+                "inputs": _each(parsed["inputs"], "inputs", read_tensor),
+                "outputs": _each(parsed["outputs"], "outputs", read_tensor),
+                "state": _each(parsed["state"], "state", read_state),
+                "labels": texts_field(parsed["labels"], "labels"),
+                "node_ids": read_node_id_spec(parsed["node_ids"]),
+                "files": _files(parsed["files"]),
                 "schema_version": SCHEMA_VERSION,
             }
         )
@@ -163,11 +163,11 @@ class Manifest:
         return manifest
 
     def to_json(self) -> bytes:
-        """UTF-8 JSON with sorted keys: the same manifest, the same bytes."""
+        """Serializes to UTF-8 JSON with sorted keys: equal manifests give equal bytes."""
         return write_json(asdict(self))
 
     def check(self) -> None:
-        """Raises `PackageError` unless what is stated fits together."""
+        """Raises `PackageError` unless the fields are consistent with each other."""
         name_field(self.name, "name")
         name_field(self.family, "family")
         name_field(self.task, "task")
@@ -200,7 +200,7 @@ class Manifest:
         if self.node_ids is None:
             return
         if (model := (self.files or {}).get("model.onnx")) is not None:
-            most = model.bytes  # it holds a number or more of each node
+            most = model.bytes  # the model holds at least one number per node
             need(self.node_ids.num_nodes <= most, "node_ids.num_nodes", f"at most {most:,}", self.node_ids.num_nodes)
         specs = {spec.name: spec for spec in self.inputs}
         for name in self.node_ids.inputs:
@@ -236,10 +236,10 @@ def _check_records(manifest: Manifest) -> None:
     texts_field(manifest.card.get("missing"), "card.missing")
 
 
-def _files(given: Any) -> dict[str, FileEntry]:
-    need(isinstance(given, dict), "files", "an object", given)
-    found = {}
-    for name, entry in given.items():
+def _files(content: Any) -> dict[str, FileEntry]:
+    need(isinstance(content, dict), "files", "an object", content)
+    entries = {}
+    for name, entry in content.items():
         file_name_field(name, "files")
         need(name != MANIFEST, "files", "every file but the manifest itself", name)
         key = f"files.{name}"
@@ -247,10 +247,10 @@ def _files(given: Any) -> dict[str, FileEntry]:
         sha256 = entry["sha256"]
         need(isinstance(sha256, str) and bool(_SHA256.fullmatch(sha256)), f"{key}.sha256", "64 hex digits", sha256)
         need(is_whole(entry["bytes"]) and entry["bytes"] >= 0, f"{key}.bytes", "a size", entry["bytes"])
-        found[name] = FileEntry(**entry)
-    return found
+        entries[name] = FileEntry(**entry)
+    return entries
 
 
-def _each(given: Any, key: str, read: Any) -> tuple[Any, ...]:
-    need(isinstance(given, list), key, "a list", given)
-    return tuple(read(item, f"{key}[{index}]") for index, item in enumerate(given))
+def _each(content: Any, key: str, read: Any) -> tuple[Any, ...]:
+    need(isinstance(content, list), key, "a list", content)
+    return tuple(read(item, f"{key}[{index}]") for index, item in enumerate(content))

@@ -1,4 +1,4 @@
-"""Node ids of a package: which row of its table of nodes each id of the user's graph is."""
+"""Node ids of a package: maps the ids of the user's graph to node indices."""
 
 import io
 from dataclasses import dataclass
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     import polars as pl
 
 NODE_IDS = "node_ids.parquet"
-"""A column `id`, a row per node in the order of the package's table of nodes."""
+"""Parquet file with one column `id`: the id of each node, in the order of the node indices."""
 _COLUMN = "id"
 _DTYPES = ("int64", "text")
 _EXACT = 2**53
-"""Whole numbers from here on are not all floats."""
+"""Largest integer up to which float64 is exact."""
 _SHOWN = 100
 
 
 @dataclass(frozen=True)
 class NodeIdSpec:
-    """What the manifest says of `node_ids.parquet`.
+    """Description of `node_ids.parquet` in the manifest.
 
     Attributes:
-        inputs: Inputs that are asked by id; the graph takes the numbers of the rows.
+        inputs: Inputs whose values are ids in a request; the ONNX graph takes node indices.
         dtype: `int64` or `text`.
-        num_nodes: How many ids there are.
+        num_nodes: Number of ids.
     """
 
     inputs: tuple[str, ...]
@@ -41,27 +41,27 @@ class NodeIdSpec:
     num_nodes: int
 
 
-def read_node_id_spec(given: Any) -> NodeIdSpec | None:
-    """Checks the manifest's `node_ids` as JSON has it.
+def read_node_id_spec(field: Any) -> NodeIdSpec | None:
+    """Checks the manifest field `node_ids`.
 
     Args:
-        given: What was given; None where nodes are asked by number, or there are none.
+        field: Value of the field; None if requests use node indices, or if there are no nodes.
     """
-    if given is None:
+    if field is None:
         return None
-    exact_keys(given, ("inputs", "dtype", "num_nodes"), "node_ids")
-    inputs = texts_field(given["inputs"], "node_ids.inputs")
-    need(bool(inputs), "node_ids.inputs", "at least one name", given["inputs"])
-    count = given["num_nodes"]
+    exact_keys(field, ("inputs", "dtype", "num_nodes"), "node_ids")
+    inputs = texts_field(field["inputs"], "node_ids.inputs")
+    need(bool(inputs), "node_ids.inputs", "at least one name", field["inputs"])
+    count = field["num_nodes"]
     need(is_whole(count) and 1 <= count <= MAX_VALUES, "node_ids.num_nodes", f"1 to {MAX_VALUES:,}", count)
-    return NodeIdSpec(inputs=inputs or (), dtype=one_of(given["dtype"], _DTYPES, "node_ids.dtype"), num_nodes=count)
+    return NodeIdSpec(inputs=inputs or (), dtype=one_of(field["dtype"], _DTYPES, "node_ids.dtype"), num_nodes=count)
 
 
 class NodeIds:
-    """The ids of all nodes, and the search for some.
+    """Ids of all nodes, and the lookup of ids in a request.
 
     Args:
-        ids: Int64 or String (N,), all different, none missing.
+        ids: Int64 or String (N,), unique, without missing values.
     """
 
     def __init__(self, ids: "pl.Series") -> None:
@@ -69,13 +69,16 @@ class NodeIds:
 
     @classmethod
     def of(cls, names: Array | None) -> "NodeIds | None":
-        """The ids of a graph; None where they are the numbers of its nodes.
+        """Node ids of a graph.
 
         Args:
-            names: Integers or texts (N,), all different; None where the graph has none.
+            names: Integers or strings (N,), unique; None if the graph has none.
+
+        Returns:
+            The ids, or None if they equal the node indices.
 
         Raises:
-            UsageError: One is missing, or there twice.
+            UsageError: An id is missing or occurs twice.
         """
         import polars as pl
 
@@ -92,14 +95,14 @@ class NodeIds:
 
     @classmethod
     def from_parquet(cls, content: bytes, spec: NodeIdSpec) -> "NodeIds":
-        """Checks the bytes of a `node_ids.parquet`.
+        """Parses and checks the content of `node_ids.parquet`.
 
         Args:
-            content: Of the file.
-            spec: What the manifest says of it.
+            content: Content of the file.
+            spec: Its description in the manifest.
 
         Raises:
-            PackageError: It does not hold what the manifest says.
+            PackageError: The file does not match the manifest.
         """
         import polars as pl
 
@@ -111,20 +114,20 @@ class NodeIds:
             raise PackageError(f"{NODE_IDS}: {len(table):,} rows given, the manifest says {spec.num_nodes:,}")
         ids = table[_COLUMN]
         if ids.null_count() or ids.n_unique() < len(ids):
-            raise PackageError(f"{NODE_IDS}: an id is missing, or stands there twice")
+            raise PackageError(f"{NODE_IDS}: an id is missing, or occurs twice")
         return cls(ids)
 
     def to_parquet(self) -> bytes:
-        """The bytes of a `node_ids.parquet`."""
+        """Serializes to the content of `node_ids.parquet`."""
         buffer = io.BytesIO()
         self._ids.to_frame().write_parquet(buffer, compression="zstd")
         return buffer.getvalue()
 
     def spec(self, inputs: tuple[str, ...]) -> NodeIdSpec:
-        """What the manifest says of these ids.
+        """Description for the manifest.
 
         Args:
-            inputs: Inputs that are asked by id.
+            inputs: Inputs whose values are ids in a request.
         """
         return NodeIdSpec(inputs=inputs, dtype="int64" if self._is_whole else "text", num_nodes=len(self._ids))
 
@@ -132,37 +135,37 @@ class NodeIds:
         """Ids of nodes.
 
         Args:
-            numbers: int64 (B,).
+            numbers: Node indices, int64 (B,).
         """
         return self._ids.gather(numbers)
 
-    def numbers(self, name: str, given: Any, reasons: dict[int, str]) -> Array:
-        """Numbers of the nodes that a request names.
+    def numbers(self, name: str, ids: Any, reasons: dict[int, str]) -> Array:
+        """Looks up the node indices of ids in a request.
 
-        Whole numbers and texts are one id if they are written alike: `7` finds `"7"`, and `"07"` finds no 7.
+        Integers and strings are the same id if they are written alike: `7` matches `"7"`, but `"07"` does not match 7.
 
         Args:
-            name: Of the input.
-            given: A column, an array or a list of ids.
-            reasons: By row, why it cannot be answered; rows are added whose id is missing or unknown.
+            name: Name of the input.
+            ids: Column, array or list of ids.
+            reasons: Row number to reason; rows with a missing or unknown id are added.
 
         Returns:
-            int64 (B,), -1 where there is a reason.
+            Node indices, int64 (B,); -1 for rows with a reason.
 
         Raises:
-            RequestError: These are no ids.
+            RequestError: The values are no ids.
         """
-        column = _column(name, given)
+        column = _column(name, ids)
         keys = self._keys(column)
-        places = np.minimum(self._sorted.search_sorted(keys).to_numpy(), len(self._ids) - 1)
-        known = (self._sorted.gather(places) == keys).fill_null(value=False).to_numpy()
+        positions = np.minimum(self._sorted.search_sorted(keys).to_numpy(), len(self._ids) - 1)
+        known = (self._sorted.gather(positions) == keys).fill_null(value=False).to_numpy()
         for row in np.flatnonzero(~known).tolist():
             reason = f"{_shown(column[row])} is none of the {len(self._ids):,} ids of the package's nodes"
             reasons.setdefault(row, f"{name}: {'missing' if column[row] is None else reason}")
-        return np.where(known, self._order[places], -1)
+        return np.where(known, self._order[positions], -1)
 
     def _keys(self, column: "pl.Series") -> "pl.Series":
-        """A column in the dtype of the ids; null where it is none of them for sure."""
+        """Casts a column to the dtype of the ids; values that cannot be an id become null."""
         import polars as pl
 
         if column.dtype.is_float():
@@ -188,14 +191,14 @@ class NodeIds:
         return self._ids.gather(self._order)
 
 
-def _column(name: str, given: Any) -> "pl.Series":
-    """Ids as whole numbers, numbers with a fraction, or texts (B,)."""
+def _column(name: str, ids: Any) -> "pl.Series":
+    """Ids of a request as a column of integers, floats or strings, (B,)."""
     import polars as pl
 
-    if given is None or isinstance(given, str):
-        raise RequestError(f"{name}: {'nothing' if given is None else 'a single text'} given, an id per row needed")
+    if ids is None or isinstance(ids, str):
+        raise RequestError(f"{name}: {'nothing' if ids is None else 'a single text'} given, an id per row needed")
     try:
-        column = pl.Series(name, given, nan_to_null=True)
+        column = pl.Series(name, ids, nan_to_null=True)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
         why = str(error).splitlines()[0][:200]
         raise RequestError(f"{name}: ids have to be all whole numbers or all texts: {why}") from error

@@ -1,6 +1,6 @@
-"""Parquet files of packages: their size is looked at before anything is decoded.
+"""Parquet files of packages, read with a size limit that is checked before decoding.
 
-Equal values take no room in a parquet file: three megabytes can be ten gigabytes of numbers.
+Repeated values compress to almost nothing: a file of three megabytes may decode to ten gigabytes.
 """
 
 import io
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 MAX_VALUES = 2**28
-"""Most numbers of the table with a row per row of the test split."""
+"""Maximum number of values in a table with one row per test row."""
 MAX_SAMPLE_VALUES = 2**26
-"""Most numbers of a sample, those in lists counted."""
+"""Maximum number of values in a sample, including those in lists."""
 _MAX_TEXT = 2**28
 _LONGEST = 500
 
@@ -27,14 +27,14 @@ def read_table(source: Path | bytes, *, name: str, nested: bool = False, most: i
     """Reads a parquet file of bounded size.
 
     Args:
-        source: The file, or its content.
-        name: How errors call it.
-        nested: Whether columns may be of lists.
-        most: Most numbers that it may hold.
+        source: Path or content of the file.
+        name: Name of the file, for messages.
+        nested: Whether list columns are allowed.
+        most: Maximum number of values.
 
     Raises:
-        PackageError: It is no parquet file, or holds more than a package does.
-        UsageError: There are lists, and pyarrow is not installed.
+        PackageError: The file is no parquet file, or exceeds the limits of a package.
+        UsageError: The file has list columns, and pyarrow is not installed.
     """
     import polars as pl
 
@@ -49,14 +49,14 @@ def read_table(source: Path | bytes, *, name: str, nested: bool = False, most: i
             if leaf == pl.Binary or leaf.is_nested() or (dtype.is_nested() and _is_text(leaf)):
                 raise PackageError(f"{name}: column {column!r} is of {dtype}, which no package holds")
         texts = [column for column, dtype in schema.items() if _is_text(dtype)]
-        num_rows = lazy.select(pl.len()).collect().item()  # which stands at the end of the file
+        num_rows = lazy.select(pl.len()).collect().item()  # from the footer; decodes nothing
         values = max(num_rows * max(1, len(schema)), _num_values(source) if lists else 0)
         if values > most:
             raise PackageError(f"{name}: {num_rows:,} rows with {values:,} values, at most {most:,} are read")
         if texts and find_spec("pyarrow"):
             _check_text(name, "the text", _text_bytes(source, texts))
         table = lazy.collect()
-        for series in table.select(pl.col(texts).cast(pl.String)):  # one that is repeated stands in the file once
+        for series in table.select(pl.col(texts).cast(pl.String)):  # repeated strings are stored once in the file
             _check_text(name, repr(series.name), int(series.str.len_bytes().sum()))
     except (OSError, pl.exceptions.PolarsError) as error:
         raise PackageError(f"{name}: cannot be read: {str(error)[:_LONGEST]}") from error
@@ -69,7 +69,7 @@ def _check_text(name: str, of: str, size: int) -> None:
 
 
 def _leaf(dtype: "pl.DataType") -> Any:
-    """What the innermost lists of a column hold."""
+    """Type of the values in a (nested) list column."""
     while (inner := getattr(dtype, "inner", None)) is not None:
         dtype = inner
     return dtype
@@ -82,25 +82,25 @@ def _is_text(dtype: Any) -> bool:
 
 
 def _num_values(source: Path | bytes) -> int:
-    """Numbers in all columns, those in lists counted."""
+    """Number of values in all columns, including those in lists."""
     return sum(chunk.num_values for chunk in _chunks(source))
 
 
 def _text_bytes(source: Path | bytes, columns: Collection[str]) -> int:
-    """Bytes of some columns once they are decompressed."""
+    """Uncompressed size of some columns in bytes."""
     return sum(chunk.total_uncompressed_size for chunk in _chunks(source) if chunk.path_in_schema in columns)
 
 
 def _chunks(source: Path | bytes) -> Iterator[Any]:
-    """What stands at the end of the file of each column of each group of rows."""
+    """Metadata of each column chunk, from the footer of the file."""
     try:
         import pyarrow as pa
         import pyarrow.parquet
     except ModuleNotFoundError as error:
         raise UsageError("pyarrow: not installed; pip install pyarrow") from error
     try:
-        found = pa.parquet.read_metadata(io.BytesIO(source) if isinstance(source, bytes) else source)
+        metadata = pa.parquet.read_metadata(io.BytesIO(source) if isinstance(source, bytes) else source)
     except pa.ArrowException as error:
         raise PackageError(f"parquet: cannot be read: {str(error)[:_LONGEST]}") from error
-    for group in map(found.row_group, range(found.num_row_groups)):
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
         yield from map(group.column, range(group.num_columns))

@@ -1,14 +1,14 @@
-"""Provenance of a package for people: the commits of the user's repository and of this framework."""
+"""Package provenance in words: commits of the user's repository and of this framework."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def repository_text(lineage: Mapping[str, Any]) -> str:
-    """The commit of the repository that the run started in.
+    """Commit of the repository that the run was started in.
 
     Args:
-        lineage: Of a manifest.
+        lineage: Lineage of a manifest.
     """
     repository = lineage.get("repository")
     if repository is None:
@@ -17,10 +17,10 @@ def repository_text(lineage: Mapping[str, Any]) -> str:
 
 
 def framework_text(lineage: Mapping[str, Any]) -> str:
-    """The version of lightning-r2p and, from a checkout, its commit.
+    """Version of lightning-r2p and, if it ran from a checkout, its commit.
 
     Args:
-        lineage: Of a manifest; older ones have the commit at the top and the version among `versions`.
+        lineage: Lineage of a manifest; old ones have the commit at the top level and the version in `versions`.
     """
     older = {
         "version": lineage.get("versions", {}).get("lightning-r2p"),

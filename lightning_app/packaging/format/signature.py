@@ -1,4 +1,4 @@
-"""The tensors that a package takes, returns and carries."""
+"""Package signature: specs of the tensors that a package takes, returns and carries as state."""
 
 from dataclasses import dataclass, fields
 from math import prod
@@ -8,22 +8,22 @@ from lightning_app.packaging.format.fields import exact_keys, is_number, is_whol
 
 DTYPES = ("float16", "float32", "float64", "int8", "uint8", "int32", "int64", "bool")
 MAX_VALUES = 2**28
-"""Most numbers of one tensor, where its sizes are known."""
+"""Maximum number of values of one tensor, counting its fixed axes."""
 MAX_RANK = 8
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One tensor that the ONNX graph takes or returns.
+    """An input or output of the ONNX graph.
 
     Attributes:
-        name: Its name in the graph.
+        name: Name in the graph.
         dtype: One of `DTYPES`.
-        shape: Sizes; text names an axis whose size differs from call to call, `batch` those of the rows.
-        unit: Unit of its numbers, in words; None where there is none.
-        columns: Names along the last axis, where it has names; along the one before the levels, where it has those.
-        levels: Quantile levels along the last axis, where it has levels.
-        num_values: Whole numbers of an input are from 0 to below this; None where any that fits the dtype is allowed.
+        shape: Axis sizes; a string names a dynamic axis, `batch` the axis of the rows.
+        unit: Unit of the values in words, None if there is none.
+        columns: Names along the last axis, or along the one before it if the last axis has quantile levels.
+        levels: Quantile levels along the last axis.
+        num_values: Integer inputs are in [0, num_values); None allows any integer of the dtype.
     """
 
     name: str
@@ -37,14 +37,14 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class StateSpec:
-    """One tensor that a stream carries from chunk to chunk.
+    """A tensor that a stream carries from chunk to chunk.
 
     Attributes:
-        input: Its name as an input of the graph.
-        output: Its name as an output.
+        input: Name of the graph's input.
+        output: Name of the graph's output.
         dtype: One of `DTYPES`.
-        shape: Sizes, `batch` first.
-        initial: The number that a fresh state is filled with.
+        shape: Axis sizes, `batch` first.
+        initial: Fill value of the initial state.
     """
 
     input: str
@@ -54,22 +54,22 @@ class StateSpec:
     initial: float
 
 
-def read_tensor(given: Any, key: str) -> TensorSpec:
-    """Checks a tensor as JSON has it.
+def read_tensor(spec: Any, key: str) -> TensorSpec:
+    """Checks a tensor spec of the manifest.
 
     Args:
-        given: What was given.
-        key: How errors call it.
+        spec: The spec as JSON.
+        key: Key of the field, for messages.
     """
-    if isinstance(given, dict):
-        given = {"num_values": None, **given}  # which manifests of schema 1 do not have
-    exact_keys(given, tuple(field.name for field in fields(TensorSpec)), key)
-    shape = _shape(given["shape"], key)
-    columns = texts_field(given["columns"], f"{key}.columns")
-    levels = given["levels"]
-    need(isinstance(given["unit"], str | None), f"{key}.unit", "text", given["unit"])
-    dtype = one_of(given["dtype"], DTYPES, f"{key}.dtype")
-    bound = given["num_values"]
+    if isinstance(spec, dict):
+        spec = {"num_values": None, **spec}  # missing in schema 1
+    exact_keys(spec, tuple(field.name for field in fields(TensorSpec)), key)
+    shape = _shape(spec["shape"], key)
+    columns = texts_field(spec["columns"], f"{key}.columns")
+    levels = spec["levels"]
+    need(isinstance(spec["unit"], str | None), f"{key}.unit", "text", spec["unit"])
+    dtype = one_of(spec["dtype"], DTYPES, f"{key}.dtype")
+    bound = spec["num_values"]
     if bound is not None:
         is_bound = is_whole(bound) and bound >= 1 and "int" in dtype
         need(is_bound, f"{key}.num_values", "a whole number from 1, of whole numbers", bound)
@@ -80,45 +80,45 @@ def read_tensor(given: Any, key: str) -> TensorSpec:
         need(all(0 < level < 1 for level in levels), f"{key}.levels", "numbers between 0 and 1", levels)
     along = list(shape)
     for name, names_of_axis in (("levels", levels), ("columns", columns)):
-        if names_of_axis is not None:  # quantile levels are the last axis; columns are the last of what is left
+        if names_of_axis is not None:  # levels name the last axis, columns the last axis without levels
             size = along.pop() if along else None
             need(len(names_of_axis) == size, f"{key}.{name}", f"{size} of them, as its axis is", len(names_of_axis))
     return TensorSpec(
-        name=name_field(given["name"], f"{key}.name"),
+        name=name_field(spec["name"], f"{key}.name"),
         dtype=dtype,
         shape=shape,
-        unit=given["unit"],
+        unit=spec["unit"],
         columns=columns,
         levels=None if levels is None else tuple(float(level) for level in levels),
         num_values=bound,
     )
 
 
-def read_state(given: Any, key: str) -> StateSpec:
-    """Checks a state as JSON has it.
+def read_state(spec: Any, key: str) -> StateSpec:
+    """Checks a state spec of the manifest.
 
     Args:
-        given: What was given.
-        key: How errors call it.
+        spec: The spec as JSON.
+        key: Key of the field, for messages.
     """
-    exact_keys(given, tuple(field.name for field in fields(StateSpec)), key)
-    need(is_number(given["initial"]), f"{key}.initial", "a number", given["initial"])
+    exact_keys(spec, tuple(field.name for field in fields(StateSpec)), key)
+    need(is_number(spec["initial"]), f"{key}.initial", "a number", spec["initial"])
     return StateSpec(
-        input=name_field(given["input"], f"{key}.input"),
-        output=name_field(given["output"], f"{key}.output"),
-        dtype=one_of(given["dtype"], DTYPES, f"{key}.dtype"),
-        shape=_shape(given["shape"], key),
-        initial=float(given["initial"]),
+        input=name_field(spec["input"], f"{key}.input"),
+        output=name_field(spec["output"], f"{key}.output"),
+        dtype=one_of(spec["dtype"], DTYPES, f"{key}.dtype"),
+        shape=_shape(spec["shape"], key),
+        initial=float(spec["initial"]),
     )
 
 
-def _shape(given: Any, key: str) -> tuple[int | str, ...]:
-    need(isinstance(given, list) and len(given) <= MAX_RANK, f"{key}.shape", f"a list of up to {MAX_RANK}", given)
-    for size in given:
+def _shape(spec: Any, key: str) -> tuple[int | str, ...]:
+    need(isinstance(spec, list) and len(spec) <= MAX_RANK, f"{key}.shape", f"a list of up to {MAX_RANK}", spec)
+    for size in spec:
         if isinstance(size, str):
             name_field(size, f"{key}.shape")
         else:
-            need(is_whole(size) and size >= 1, f"{key}.shape", "sizes from 1, or names", given)
-    values = prod(size for size in given if isinstance(size, int))
+            need(is_whole(size) and size >= 1, f"{key}.shape", "sizes from 1, or names", spec)
+    values = prod(size for size in spec if isinstance(size, int))
     need(values <= MAX_VALUES, f"{key}.shape", f"at most {MAX_VALUES:,} numbers", values)
-    return tuple(given)
+    return tuple(spec)

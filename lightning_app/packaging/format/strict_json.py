@@ -1,4 +1,4 @@
-"""JSON from strangers: limits on its size and depth, finite numbers, no key twice."""
+"""Strict JSON for untrusted files: limits on size and depth, finite numbers, no duplicate keys."""
 
 import json
 import math
@@ -9,29 +9,32 @@ from lightning_app.packaging.format.errors import PackageError
 
 MAX_BYTES = 64 * 2**20
 MAX_ITEMS = 2**23
-"""Most numbers, texts, lists and objects, as far as commas and brackets tell."""
+"""Maximum number of values, estimated by counting commas and brackets."""
 MAX_DEPTH = 32
 MAX_TEXT = 2**20
-"""Longest text in characters."""
+"""Maximum length of a string in characters."""
 
 
 def read_json(content: bytes, *, name: str) -> Any:
-    """Plain data from UTF-8 JSON.
+    """Parses UTF-8 JSON.
 
     Args:
-        content: The file.
-        name: How errors call it.
+        content: Content of the file.
+        name: Name of the file, for messages.
 
     Raises:
-        PackageError: It is not JSON, too large, too deep, holds a number that is not finite, or a key twice.
+        PackageError: The content is no JSON, too large or too deep, or has a number that is not finite or a duplicate
+            key.
     """
     if len(content) > MAX_BYTES:
         raise PackageError(f"{name}: {len(content):,} bytes, at most {MAX_BYTES:,} are allowed")
-    # Ten bytes of memory or more for each byte of `[],[],[],`: counted before there is any.
+    # Each byte of `[],[],[],` takes ten bytes of memory or more, so items are counted before parsing.
     if (count := sum(content.count(mark) for mark in (b",", b"[", b"{"))) > MAX_ITEMS:
         raise PackageError(f"{name}: {count:,} items, at most {MAX_ITEMS:,} are allowed")
     try:
-        value = json.loads(content.decode("utf-8"), object_pairs_hook=_without_twins, parse_constant=_refuse_constant)
+        value = json.loads(
+            content.decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant
+        )
     except RecursionError as error:
         raise PackageError(f"{name}: nested deeper than {MAX_DEPTH} levels") from error
     except ValueError as error:
@@ -41,7 +44,7 @@ def read_json(content: bytes, *, name: str) -> Any:
 
 
 def write_json(value: Any) -> bytes:
-    """UTF-8 JSON with sorted keys, the same bytes for the same value.
+    """Serializes to UTF-8 JSON with sorted keys: equal values give equal bytes.
 
     Args:
         value: Plain data with finite numbers.
@@ -51,12 +54,12 @@ def write_json(value: Any) -> bytes:
 
 
 def check_plain(value: Any, *, name: str, depth: int = 0) -> None:
-    """Raises unless a value is made of dicts with text keys, lists, text, finite numbers, booleans and None.
+    """Raises unless a value consists of dicts with string keys, lists, strings, finite numbers, booleans and None.
 
     Args:
-        value: What is checked.
-        name: How errors call it.
-        depth: How deep it lies already.
+        value: Value to check.
+        name: Name of the file, for messages.
+        depth: Nesting depth of the value.
     """
     if depth > MAX_DEPTH:
         raise PackageError(f"{name}: nested deeper than {MAX_DEPTH} levels")
@@ -66,7 +69,7 @@ def check_plain(value: Any, *, name: str, depth: int = 0) -> None:
             check_plain(inner, name=name, depth=depth + 1)
     elif isinstance(value, list | tuple):
         for inner in value:
-            if type(inner) is not float or not math.isfinite(inner):  # most of a golden request is finite floats
+            if type(inner) is not float or not math.isfinite(inner):  # fast path: a golden request is mostly floats
                 check_plain(inner, name=name, depth=depth + 1)
     elif isinstance(value, str):
         _check_text(value, name)
@@ -93,12 +96,12 @@ def _check_text(text: Any, name: str) -> None:
         raise PackageError(f"{name}: a text holds a NUL character")
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
         names = [key for key, _ in pairs]
-        raise ValueError(f"key {next(key for key in names if names.count(key) > 1)!r} stands there twice")
-    return found
+        raise ValueError(f"key {next(key for key in names if names.count(key) > 1)!r} occurs twice")
+    return content
 
 
 def _refuse_constant(text: str) -> float:

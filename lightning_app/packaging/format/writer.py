@@ -1,4 +1,4 @@
-"""Writes a package so that a reader sees the whole of it, or none."""
+"""Package writer: writes the folder of a package atomically."""
 
 import ctypes
 import fcntl
@@ -27,30 +27,30 @@ _CURRENT = -100  # AT_FDCWD
 def write_package(
     path: str | Path, *, manifest: Manifest, files: Mapping[str, bytes | Path], overwrite: bool = False
 ) -> Path:
-    """Writes the folder of a package, in one step as far as readers see.
+    """Writes the folder of a package; readers see either all of it or none.
 
-    The files are written and synced in a hidden folder beside, which is renamed at the end. A writer that is killed
-    leaves the hidden folder at most; the next writer of the same path removes it.
+    The files are written and synced in a hidden folder beside the target, which is renamed at the end. A killed writer
+    leaves at most the hidden folder, which the next writer to the same path removes.
 
     Args:
-        path: The folder.
-        manifest: Without `files`, which are filled in here.
-        files: Every file but the manifest, by name: its content, or a file to copy.
-        overwrite: Take the place of a package that is there; of nothing else.
+        path: Folder of the package.
+        manifest: Manifest without `files`, which are filled in.
+        files: All files but the manifest: name to content, or to the path of a file to copy.
+        overwrite: Whether to replace an existing package.
 
     Returns:
         The folder.
 
     Raises:
         UsageError: The folder exists and may not be replaced.
-        PackageError: A file is missing, or of another name than a file may have, or the manifest does not hold.
+        PackageError: A file is missing, a file name is not allowed, or the manifest is invalid.
     """
     target = Path(path)
     for name in files:
         need(file_name_field(name, "files") != MANIFEST, "files", "every file but the manifest itself", name)
     if set(files) != (expected := expected_files(manifest, files)):
         raise PackageError(f"files: {', '.join(sorted(files))} given, {', '.join(sorted(expected))} needed")
-    check_place(target, overwrite)
+    check_output(target, overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
     size = sum(source.stat().st_size if isinstance(source, Path) else len(source) for source in files.values())
     with _partial_folder(target) as partial, names_full_disk(target, size):
@@ -59,7 +59,7 @@ def write_package(
         Manifest.from_json(content)
         _write(partial / MANIFEST, content)
         sync_folder(partial)
-        check_place(target, overwrite)  # again: writing took its time
+        check_output(target, overwrite)  # again: it may have appeared in the meantime
         if target.exists():
             _exchange(partial, target)
         else:
@@ -68,15 +68,15 @@ def write_package(
     return target
 
 
-def check_place(target: Path, overwrite: bool) -> None:
-    """Raises unless a package may be written there: where nothing is, or a package that is to be replaced.
+def check_output(target: Path, overwrite: bool) -> None:
+    """Raises unless a package can be written to a path: it does not exist, or is a package that may be replaced.
 
     Args:
-        target: The folder.
-        overwrite: Whether a package that is there may be replaced.
+        target: Folder of the package.
+        overwrite: Whether to replace an existing package.
 
     Raises:
-        UsageError: Something is there.
+        UsageError: Something else exists there.
     """
     if not target.exists() and not target.is_symlink():
         return
@@ -94,17 +94,17 @@ def check_place(target: Path, overwrite: bool) -> None:
 
 @contextmanager
 def _partial_folder(target: Path) -> Iterator[Path]:
-    """A hidden folder beside, locked while its writer lives; what dead writers left is removed."""
+    """Creates a hidden folder beside the target, locked by its writer; removes those of killed writers."""
     prefix = f".{target.name}.partial-"
-    for left in list(target.parent.iterdir()):
-        if left.name.startswith(prefix):
-            _remove_if_dead(left)
+    for leftover in list(target.parent.iterdir()):
+        if leftover.name.startswith(prefix):
+            _remove_if_dead(leftover)
     while True:
         partial = target.parent / f"{prefix}{secrets.token_hex(4)}"
         partial.mkdir()
         descriptor = os.open(partial, os.O_RDONLY)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if partial.exists():  # else another writer took it for a dead one's before it was locked
+        if partial.exists():  # else another writer removed it before it was locked
             break
         os.close(descriptor)
     try:
@@ -141,7 +141,7 @@ def _write(path: Path, source: bytes | Path) -> FileEntry:
 
 
 def _exchange(new: Path, old: Path) -> None:
-    """Swaps two folders; in one step where the system can."""
+    """Swaps two folders, atomically where the system supports it."""
     library = ctypes.CDLL(None, use_errno=True)
     if hasattr(library, "renameat2"):
         code = library.renameat2(_CURRENT, os.fsencode(new), _CURRENT, os.fsencode(old), _EXCHANGE)

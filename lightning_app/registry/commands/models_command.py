@@ -1,4 +1,4 @@
-"""`lightning-app models list|show|compare`: what a registry holds."""
+"""Models command: `lightning-app models list|show|compare` shows what a registry holds."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,8 +11,9 @@ from lightning_app.errors import UsageError
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.format.provenance import framework_text, repository_text
 from lightning_app.registry.commands.promotion_commands import REGISTRY_HELP
-from lightning_app.registry.promotion.comparison import Candidate, NotComparableError, compare_errors
-from lightning_app.registry.registry import Registry, Version
+from lightning_app.registry.promotion.comparison import Candidate, NotComparableError, error_ratio
+from lightning_app.registry.registered import Version
+from lightning_app.registry.registry import Registry
 from lightning_app.terminal import print_json, show
 from lightning_app.verb_parser import VerbParser
 
@@ -23,45 +24,51 @@ def run(args: list[str]) -> None:
     """Runs the verb; see `--help`.
 
     Args:
-        args: The command line, verb first.
+        args: Command line, verb first.
     """
     parser = VerbParser("models", description="What the registry holds.", epilog="")
     parser.add_argument("action", choices=("list", "show", "compare"), help="list all, show one, compare two or more")
     parser.add_argument("models", nargs="*", help="NAME, NAME@VERSION or NAME@ALIAS; to compare, also folders")
     parser.add_argument("--registry", default=None, help=REGISTRY_HELP)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    given = parser.parse_args(args[1:])
-    registry, count = Registry(given.registry), len(given.models)
-    if given.action == "list" and not count:
-        found = _list(registry)
-    elif given.action == "show" and count == 1:
-        found = _show_version(registry, given.models[0]) if "@" in given.models[0] else _show(registry, given.models[0])
-    elif given.action == "compare" and count >= 2:
-        found = _compare(registry, given.models)
+    arguments = parser.parse_args(args[1:])
+    action, models = arguments.action, arguments.models
+    registry = Registry(arguments.registry)
+    if action == "list" and not models:
+        view = _list(registry)
+    elif action == "show" and len(models) == 1:
+        view = _show_version(registry, models[0]) if "@" in models[0] else _show(registry, models[0])
+    elif action == "compare" and len(models) >= 2:
+        view = _compare(registry, models)
     else:
-        wanted = {"list": "none", "show": "one", "compare": "two or more"}[given.action]
-        raise UsageError(f"models: {count} given, {given.action} takes {wanted}")
-    if given.json:
-        print_json(found.data)
-    elif found.tables:
-        show(*found.tables)
+        allowed = {"list": "none", "show": "one", "compare": "two or more"}[action]
+        raise UsageError(f"models: {len(models)} given, {action} takes {allowed}")
+    if arguments.json:
+        print_json(view.data)
+    elif view.tables:
+        show(*view.tables)
     else:
         print("no models")  # noqa: T201
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What an action found: as tables for a person, as plain data for a program."""
+class View:
+    """Result of an action.
+
+    Attributes:
+        tables: Tables for a terminal.
+        data: The same as plain data, for `--json`.
+    """
 
     tables: Sequence[Table]
     data: Any
 
 
-def _list(registry: Registry) -> Shown:
+def _list(registry: Registry) -> View:
     table = Table("model", "versions", *_ALIASES, "task", "registered")
     data = []
     for name in registry.names():
-        versions = _versions_or_none(registry, name)
+        versions = _own_versions(registry, name)
         if not versions:
             continue
         numbers = {alias: version.record.number for version in versions for alias in version.aliases}
@@ -71,10 +78,10 @@ def _list(registry: Registry) -> Shown:
         table.add_row(name, str(len(versions)), *shown, last.task, _minute(last.created))
         registered = last.created.isoformat()
         data.append({"model": name, "versions": len(versions), **aliases, "task": last.task, "registered": registered})
-    return Shown([table] if data else [], data)
+    return View([table] if data else [], data)
 
 
-def _show(registry: Registry, model: str) -> Shown:
+def _show(registry: Registry, model: str) -> View:
     versions = registry.versions(model)
     metrics = _shared([list(version.record.metrics) for version in versions])
     table = Table("version", "aliases", *metrics, "registered", "by", "digest")
@@ -97,25 +104,25 @@ def _show(registry: Registry, model: str) -> Shown:
         "versions": [{**_record(version), "aliases": list(version.aliases)} for version in versions],
         "history": [asdict(entry) for entry in entries.values()],
     }
-    return Shown([table, history] if entries else [table], data)
+    return View([table, history] if entries else [table], data)
 
 
-def _show_version(registry: Registry, model: str) -> Shown:
-    found = registry.resolve(model)
-    manifest = Manifest.read(found.path)
-    aliases = f" ({', '.join(found.aliases)})" if found.aliases else ""
-    table = Table("", f"{found.name}@{found.version}{aliases}")
-    for label, value in _facts(Candidate(model, found.path, manifest)).items():
+def _show_version(registry: Registry, model: str) -> View:
+    resolved = registry.resolve(model)
+    manifest = Manifest.read(resolved.path)
+    aliases = f" ({', '.join(resolved.aliases)})" if resolved.aliases else ""
+    table = Table("", f"{resolved.name}@{resolved.version}{aliases}")
+    for label, value in _facts(Candidate(model, resolved.path, manifest)).items():
         table.add_row(label, value)
     table.add_row("repository", repository_text(manifest.lineage))
     table.add_row("lightning-r2p", framework_text(manifest.lineage))
     table.add_row("created", str(manifest.lineage.get("created")))
-    table.add_row("package", str(found.path))
-    known = {"model": found.name, "version": found.version, "aliases": list(found.aliases), "package": str(found.path)}
-    return Shown([table], {**known, "manifest": asdict(manifest)})
+    table.add_row("package", str(resolved.path))
+    facts = {"model": resolved.name, "version": resolved.version, "aliases": list(resolved.aliases)}
+    return View([table], {**facts, "package": str(resolved.path), "manifest": asdict(manifest)})
 
 
-def _compare(registry: Registry, models: Sequence[str]) -> Shown:
+def _compare(registry: Registry, models: Sequence[str]) -> View:
     candidates = [registry.candidate(model) for model in models]
     table = Table("", *(candidate.name for candidate in candidates))
     facts = [_facts(candidate) for candidate in candidates]
@@ -138,7 +145,7 @@ def _compare(registry: Registry, models: Sequence[str]) -> Shown:
                 "error_against_first": words or None,
             }
         )
-    return Shown([table], data)
+    return View([table], data)
 
 
 def _record(version: Version) -> dict[str, Any]:
@@ -160,7 +167,7 @@ def _minute(when: datetime) -> str:
 
 def _against(candidate: Candidate, first: Candidate) -> str:
     try:
-        ratio = compare_errors(candidate, first)
+        ratio = error_ratio(candidate, first)
     except NotComparableError as error:
         return str(error)
     return f"{ratio.ratio - 1:+.1%} ({ratio.low - 1:+.1%} to {ratio.high - 1:+.1%})"
@@ -184,8 +191,8 @@ def _shared(names: Sequence[Sequence[str]]) -> list[str]:
     return [name for name in names[0] if all(name in other for other in names)]
 
 
-def _versions_or_none(registry: Registry, name: str) -> list[Version]:
-    """None for models that something else registered."""
+def _own_versions(registry: Registry, name: str) -> list[Version]:
+    """Versions of a model; empty for a model that another application registered."""
     try:
         return registry.versions(name)
     except UsageError:

@@ -1,4 +1,4 @@
-"""`lightning-app register`, `promote` and `rollback`."""
+"""Promotion commands: `lightning-app register`, `promote` and `rollback`."""
 
 from lightning_app.registry.commands.tables import gates_table
 from lightning_app.registry.promotion.gate_file import GateFile
@@ -14,7 +14,7 @@ def register(args: list[str]) -> None:
     """Runs `register`; see `--help`.
 
     Args:
-        args: The command line, verb first.
+        args: Command line, verb first.
     """
     parser = VerbParser("register", description="Makes a version of a package.", epilog="")
     parser.add_argument("package", help="folder of the package")
@@ -26,10 +26,10 @@ def register(args: list[str]) -> None:
         metavar="PLACE",
         help="where a new registry keeps packages, a folder or a URI; a database needs it once: a place all hosts see",
     )
-    given = parser.parse_args(args[1:])
-    registry = Registry(given.registry)
-    number = registry.register(given.package, given.name, artifacts=given.artifacts)
-    name = given.name or registry.resolve(given.package).name
+    arguments = parser.parse_args(args[1:])
+    registry = Registry(arguments.registry)
+    number = registry.register(arguments.package, arguments.name, artifacts=arguments.artifacts)
+    name = arguments.name or registry.resolve(arguments.package).name
     print(f"registered: {name}@{number}")  # noqa: T201
 
 
@@ -37,20 +37,20 @@ def promote(args: list[str]) -> None:
     """Runs `promote`; see `--help`.
 
     Args:
-        args: The command line, verb first.
+        args: Command line, verb first.
 
     Raises:
-        PromotionRefusedError: A gate refuses the version.
+        PromotionRefusedError: The version fails a gate.
     """
     parser = VerbParser("promote", description="Makes a version champion, challenger or shadow.", epilog="")
     parser.add_argument("model", help="NAME@VERSION, or NAME@challenger")
-    parser.add_argument("--to", required=True, choices=PROMOTABLE, help="what it becomes")
+    parser.add_argument("--to", required=True, choices=PROMOTABLE, help="alias that it gets")
     parser.add_argument("--gates", default=None, help="YAML of bounds; default: gates/default")
     parser.add_argument("--force", default=None, metavar="REASON", help="overrule the gates; the reason is recorded")
     parser.add_argument("--registry", default=None, help=REGISTRY_HELP)
-    given = parser.parse_args(args[1:])
-    gates = None if given.gates is None else GateFile.read(given.gates)
-    done = Registry(given.registry).promote(given.model, to=given.to, gates=gates, force=given.force)
+    arguments = parser.parse_args(args[1:])
+    gates = None if arguments.gates is None else GateFile.read(arguments.gates)
+    done = Registry(arguments.registry).promote(arguments.model, to=arguments.to, gates=gates, force=arguments.force)
     if done.verdicts:
         show(gates_table(done.verdicts))
     done.check()
@@ -67,14 +67,15 @@ def rollback(args: list[str]) -> None:
     """Runs `rollback`; see `--help`.
 
     Args:
-        args: The command line, verb first.
+        args: Command line, verb first.
     """
     description = "Makes the champion before the present one champion again, also while the registry does not answer."
     parser = VerbParser("rollback", description=description, epilog="")
     parser.add_argument("name", help="name of the model")
     parser.add_argument("--reason", default=None, help="recorded")
     parser.add_argument("--registry", default=None, help=REGISTRY_HELP)
-    given = parser.parse_args(args[1:])
-    done = Registry(given.registry).rollback(given.name, reason=given.reason)
-    where = "" if done.told else ", on this machine; the registry is told when it answers again"
-    print(f"rolled back: {done.name}@{done.after} is champion instead of {done.name}@{done.before}{where}")  # noqa: T201
+    arguments = parser.parse_args(args[1:])
+    done = Registry(arguments.registry).rollback(arguments.name, reason=arguments.reason)
+    where = "" if done.synced else ", on this machine; the registry is updated when it answers again"
+    title = f"{done.name}@{done.after}"
+    print(f"rolled back: {title} is champion instead of {done.name}@{done.before}{where}")  # noqa: T201

@@ -1,4 +1,4 @@
-"""Tables for a terminal."""
+"""Tables of the registry commands."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,10 @@ from lightning_app.registry.promotion.gates import Verdict
 
 
 def gates_table(verdicts: Sequence[Verdict]) -> Table:
-    """What each gate says.
+    """Table of gate verdicts, one row per gate.
 
     Args:
-        verdicts: In the order of the lines.
+        verdicts: Verdicts in the order of the rows.
     """
     table = Table("gate", "bound", "value", "verdict")
     for verdict in verdicts:

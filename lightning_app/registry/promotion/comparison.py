@@ -1,4 +1,4 @@
-"""Two versions on the same test rows."""
+"""Version comparison: errors of two versions on the same test rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EVALUATION = "evaluation.parquet"
 _SLICE = "slice."
-# More would make the resamples large and the interval no better.
+# More units make the bootstrap slow without a better interval.
 _MAX_UNITS = 4000
 _MIN_BLOCKS = 4
 _MIN_SHARED = 0.9
@@ -28,12 +28,12 @@ class NotComparableError(ValueError):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A version whose package lies here.
+    """A version whose package is on this machine.
 
     Attributes:
-        name: As people call it, `NAME@3`.
+        name: Display name, e.g. `NAME@3`.
         path: Folder of the package.
-        manifest: Of the package.
+        manifest: Manifest of the package.
     """
 
     name: str
@@ -41,24 +41,24 @@ class Candidate:
     manifest: Manifest
 
     def errors(self) -> "pl.DataFrame":
-        """One line per test row: `row`, `error`, and slices."""
+        """Errors of the test rows: columns `row`, `error`, and one per slice."""
         return read_table(self.path / EVALUATION, name=EVALUATION)
 
 
-def compare_errors(
+def error_ratio(
     first: Candidate, second: Candidate, *, confidence: float = 0.95, block: int | Literal["auto"] = "auto"
 ) -> ScoreRatio:
-    """Error of one version over that of another, with an interval from a paired bootstrap.
+    """Ratio of the errors of two versions, with a confidence interval from a paired block bootstrap.
 
     Args:
-        first: The version in the numerator.
-        second: The version in the denominator.
-        confidence: Of the interval.
-        block: Test rows per block, in the order of `row`; `auto` is twice the horizon of a forecast, since windows
-            that overlap err together, else 1.
+        first: Version in the numerator.
+        second: Version in the denominator.
+        confidence: Confidence level of the interval.
+        block: Test rows per block, in the order of `row`. `auto` is twice the horizon of a forecast, because the errors
+            of overlapping windows are correlated, else 1.
 
     Raises:
-        NotComparableError: They were tested on other data, or on other rows.
+        NotComparableError: The versions were tested on different data or rows.
     """
     shared = shared_rows(first, second)
     mine, theirs = shared["error"].to_numpy(), shared["error_other"].to_numpy()
@@ -77,15 +77,15 @@ def compare_errors(
 
 
 def compare_slices(first: Candidate, second: Candidate, *, min_rows: int) -> Mapping[str, float]:
-    """Error of one version over that of another in each part of the test rows that is large enough.
+    """Ratio of the errors of two versions in each slice of the test rows that is large enough.
 
     Args:
-        first: The version in the numerator, whose slices are taken.
-        second: The version in the denominator.
-        min_rows: Rows of a part that is large enough.
+        first: Version in the numerator; its slices are used.
+        second: Version in the denominator.
+        min_rows: Smallest slice, in rows.
 
     Returns:
-        `slice value` to ratio.
+        `<slice> <value>` to ratio.
     """
     import polars as pl
 
@@ -101,14 +101,17 @@ def compare_slices(first: Candidate, second: Candidate, *, min_rows: int) -> Map
 
 
 def shared_rows(first: Candidate, second: Candidate) -> "pl.DataFrame":
-    """Test rows of two versions, joined: the columns of the first, and `error_other` of the second; sorted by row.
+    """Joins the test rows of two versions.
 
     Args:
         first: A version.
-        second: Another.
+        second: Another version.
+
+    Returns:
+        Columns of the first version and `error_other` of the second, sorted by `row`.
 
     Raises:
-        NotComparableError: Their data differ, or more than a tenth of the rows.
+        NotComparableError: The versions differ in their task or data, or in more than a tenth of the rows.
     """
     mine, theirs = first.manifest, second.manifest
     if mine.task != theirs.task:
@@ -128,7 +131,7 @@ def shared_rows(first: Candidate, second: Candidate) -> "pl.DataFrame":
 
 
 def _is_same_data(first: Any, second: Any) -> bool:
-    """Whether two fingerprints are of the same data; an older package has fewer keys in its own."""
+    """Whether two fingerprints describe the same data; packages of earlier versions have fewer keys."""
     if isinstance(first, Mapping) and isinstance(second, Mapping) and "sha256" in first and "sha256" in second:
         return all(first[key] == second[key] for key in first.keys() & second.keys())
     return bool(first == second)

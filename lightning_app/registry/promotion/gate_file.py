@@ -1,4 +1,4 @@
-"""Gate file: the bounds that a version must keep to be promoted."""
+"""Gate file: YAML bounds that a version must meet to be promoted."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from lightning_app.config.shipped_configs import SHIPPED
 from lightning_app.errors import UsageError
 
 DEFAULT = SHIPPED / "gates" / "default.yaml"
-"""What holds without a file, and for what a file leaves out."""
+"""Used without a gate file, and for keys that a gate file leaves out."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class MetricBound:
     """Bounds of one test metric.
 
     Attributes:
-        min: The least it may be, None for no bound.
-        max: The most it may be, None for no bound.
+        min: Smallest allowed value, None for no bound.
+        max: Largest allowed value, None for no bound.
     """
 
     min: float | None = None
@@ -30,11 +30,11 @@ class MetricBound:
 
 @dataclass(frozen=True)
 class ChampionGate:
-    """Not worse than the champion, on the same test rows.
+    """Not worse than the champion on the same test rows.
 
     Attributes:
-        max_worse: The upper end of the interval of (error / champion's error - 1) may be this much.
-        confidence: Of the interval.
+        max_worse: Largest allowed upper end of the interval of (error / champion's error - 1).
+        confidence: Confidence level of the interval.
         block: Test rows per block of the bootstrap; `auto` is twice the horizon of a forecast, else 1.
     """
 
@@ -45,12 +45,12 @@ class ChampionGate:
 
 @dataclass(frozen=True)
 class ParityGate:
-    """How far package and checkpoint may be apart.
+    """Largest difference between the outputs of package and checkpoint.
 
     Attributes:
-        max_relative_error: Relative to the scale of the outputs.
-        max_relative_error_optimized: The same of a package that was made smaller or faster.
-        min_rows: Test rows that it was measured on.
+        max_relative_error: Bound, relative to the scale of the outputs.
+        max_relative_error_optimized: Bound for a package that was quantized or pruned.
+        min_rows: Fewest test rows on which the difference was measured.
     """
 
     max_relative_error: float
@@ -60,10 +60,10 @@ class ParityGate:
 
 @dataclass(frozen=True)
 class LatencyGate:
-    """How long an answer may take.
+    """Slowest allowed answer.
 
     Attributes:
-        max_p50_ms: Median of a request of one row, milliseconds.
+        max_p50_ms: Largest median time of a request of one row, in milliseconds.
     """
 
     max_p50_ms: float
@@ -71,7 +71,7 @@ class LatencyGate:
 
 @dataclass(frozen=True)
 class SizeGate:
-    """How large a package may be.
+    """Largest allowed package.
 
     Attributes:
         max_megabytes: Sum of its files, in 10^6 bytes.
@@ -82,10 +82,10 @@ class SizeGate:
 
 @dataclass(frozen=True)
 class CardGate:
-    """What the model card must be.
+    """Completeness of the model card.
 
     Attributes:
-        complete: No mandatory section is empty.
+        complete: Whether all mandatory sections must be written.
     """
 
     complete: bool
@@ -93,12 +93,12 @@ class CardGate:
 
 @dataclass(frozen=True)
 class SlicesGate:
-    """How much worse a part of the test rows may be.
+    """Largest allowed error of a slice of the test rows.
 
     Attributes:
-        max_ratio: Error of the part over that of all rows.
-        max_worse: Error of the part over that of the champion there, minus 1.
-        min_rows: Smaller parts are left out.
+        max_ratio: Error of the slice / error of all rows.
+        max_worse: Error of the slice / error of the champion on it - 1.
+        min_rows: Smallest slice that is checked, in rows.
     """
 
     max_ratio: float
@@ -108,10 +108,10 @@ class SlicesGate:
 
 @dataclass(frozen=True)
 class DataGate:
-    """What a model may have been trained on.
+    """Data that a model may have been trained on.
 
     Attributes:
-        known: `any` wants a fingerprint; a list of sha256 allows these alone.
+        known: `any` requires a fingerprint; a list of sha256 allows only these.
     """
 
     known: Literal["any"] | tuple[str, ...]
@@ -119,16 +119,16 @@ class DataGate:
 
 @dataclass(frozen=True)
 class GateFile:
-    """All gates; None where there is none.
+    """All gates of a file; None switches a gate off.
 
     Attributes:
-        metrics: Bounds by name of the metric.
-        champion: Not worse than the champion.
+        metrics: Bounds by metric name.
+        champion: Comparison with the champion.
         parity: Package against checkpoint.
         latency: Time of an answer.
-        size: Bytes.
+        size: Size of the package.
         card: Model card.
-        slices: Parts of the test rows.
+        slices: Slices of the test rows.
         data: Training data.
     """
 
@@ -143,24 +143,24 @@ class GateFile:
 
     @classmethod
     def read(cls, path: str | Path | None = None) -> "GateFile":
-        """Reads a YAML file; what it leaves out is as in `configs/gates/default.yaml`.
+        """Reads a gate file; keys that it leaves out take their value from `configs/gates/default.yaml`.
 
         Args:
-            path: The file; None reads `configs/gates/default.yaml` itself.
+            path: Gate file; None reads `configs/gates/default.yaml`.
 
         Raises:
-            UsageError: It is not there, or a key or value in it is wrong.
+            UsageError: The file does not exist, or a key or value in it is invalid.
         """
         default = _read_sections(DEFAULT)
         for key in ("metrics", *_SECTIONS):
             if key not in default:
                 raise UsageError(f"gates: {DEFAULT} has no section {key}, write `{key}: null` for no gate")
-        given = default if path is None else _read_sections(path)
+        content = default if path is None else _read_sections(path)
         sections = {
-            key: _section(type_, given.get(key, default[key]), key, default=default[key])
+            key: _section(type_, content.get(key, default[key]), key, default=default[key])
             for key, type_ in _SECTIONS.items()
         }
-        metrics = given.get("metrics", default["metrics"]) or {}
+        metrics = content.get("metrics", default["metrics"]) or {}
         if not isinstance(metrics, Mapping):
             raise UsageError(f"metrics: {metrics!r} given, bounds by name are needed, e.g. test/mse: {{max: 0.4}}")
         return cls(metrics={str(name): _metric(str(name), bound) for name, bound in metrics.items()}, **sections)
@@ -178,72 +178,75 @@ _SECTIONS: dict[str, type] = {
 
 
 def _read_sections(path: str | Path) -> Mapping[str, Any]:
-    """What a file says by section, values not checked yet."""
+    """Sections of a file, values unchecked."""
     if not Path(path).is_file():
         raise UsageError(f"gates: {str(path)!r} does not exist")
     try:
-        given = yaml.safe_load(Path(path).read_text())
+        content = yaml.safe_load(Path(path).read_text())
     except yaml.YAMLError as error:
         raise UsageError(f"gates: {path} is no YAML: {' '.join(str(error).split())}") from error
-    given = {} if given is None else given
-    _check_keys(given, ("metrics", *_SECTIONS), "gates")
-    return given
+    content = {} if content is None else content
+    _check_keys(content, ("metrics", *_SECTIONS), "gates")
+    return content
 
 
-def _metric(name: str, given: Any) -> MetricBound:
-    if given is not None:
-        _check_keys(given, ("min", "max"), f"metrics.{name}")
-    if not given:
-        raise UsageError(f"metrics.{name}: {given!r} given, min, max or both are needed")
-    return MetricBound(**{side: _value(bound, f"metrics.{name}.{side}") for side, bound in given.items()})
+def _metric(name: str, bounds: Any) -> MetricBound:
+    if bounds is not None:
+        _check_keys(bounds, ("min", "max"), f"metrics.{name}")
+    if not bounds:
+        raise UsageError(f"metrics.{name}: {bounds!r} given, min, max or both are needed")
+    return MetricBound(**{side: _value(bound, f"metrics.{name}.{side}") for side, bound in bounds.items()})
 
 
-def _section(type_: type, given: Any, key: str, *, default: Any) -> Any:
-    """A gate, with the values of the default file for keys that are left out; None where it is switched off."""
-    if given is None:
+def _section(type_: type, section: Any, key: str, *, default: Any) -> Any:
+    """A gate, with default values for missing keys; None if it is switched off."""
+    if section is None:
         return None
     names = tuple(entry.name for entry in fields(type_))
-    _check_keys(given, names, key)
-    values = {**(default or {}), **given}
+    _check_keys(section, names, key)
+    values = {**(default or {}), **section}
     for name in names:
         if name not in values:
             raise UsageError(f"{key}.{name}: missing, and {DEFAULT} has no value for it")
     return type_(**{name: _value(values[name], f"{key}.{name}") for name in names})
 
 
-def _value(given: Any, name: str) -> Any:
-    """A checked value of a key."""
+def _value(value: Any, name: str) -> Any:
+    """Checks the value of a key."""
     if name == "champion.block":
-        fits, wanted = given == "auto" or (type(given) is int and given >= 1), "'auto' or a number of rows"
+        fits, wanted = value == "auto" or (type(value) is int and value >= 1), "'auto' or a number of rows"
     elif name == "data.known":
-        listed = isinstance(given, list) and all(isinstance(digest, str) for digest in given)
-        given, fits, wanted = tuple(given) if listed else given, given == "any" or listed, "'any' or a list of sha256"
+        listed = isinstance(value, list) and all(isinstance(digest, str) for digest in value)
+        value, fits, wanted = tuple(value) if listed else value, value == "any" or listed, "'any' or a list of sha256"
     elif name == "card.complete":
-        fits, wanted = isinstance(given, bool), "true or false"
+        fits, wanted = isinstance(value, bool), "true or false"
     else:
-        fits, given, wanted = _read_number(given, positive=not name.startswith("metrics."))
+        fits, value, wanted = _read_number(value, positive=not name.startswith("metrics."))
         if name == "champion.confidence":
-            fits, wanted = fits and 0 < given < 1, "a number between 0 and 1"
+            fits, wanted = fits and 0 < value < 1, "a number between 0 and 1"
     if not fits:
-        raise UsageError(f"{name}: {given!r} given, {wanted} is needed")
-    return given
+        raise UsageError(f"{name}: {value!r} given, {wanted} is needed")
+    return value
 
 
-def _read_number(given: Any, *, positive: bool) -> tuple[bool, Any, str]:
-    """Whether it is one, the number, and what is wanted. YAML 1.1 takes 1e-4 for text; what is meant is plain."""
+def _read_number(value: Any, *, positive: bool) -> tuple[bool, Any, str]:
+    """Returns whether a value is an allowed number, the number, and what is needed.
+
+    YAML 1.1 reads 1e-4 as text, which is accepted as a number here.
+    """
     wanted = "a number from 0" if positive else "a number"
     try:
-        number = float(given) if isinstance(given, str) else given
+        number = float(value) if isinstance(value, str) else value
     except ValueError:
-        return False, given, wanted
+        return False, value, wanted
     if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-        return False, given, wanted
+        return False, value, wanted
     return number >= 0 or not positive, number, wanted
 
 
-def _check_keys(given: Any, allowed: tuple[str, ...], key: str) -> None:
-    if not isinstance(given, Mapping):
-        raise UsageError(f"{key}: {given!r} given, the keys {', '.join(allowed)} are allowed")
-    for name in given:
+def _check_keys(value: Any, allowed: tuple[str, ...], key: str) -> None:
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{key}: {value!r} given, the keys {', '.join(allowed)} are allowed")
+    for name in value:
         if name not in allowed:
             raise UsageError(f"{key}.{name}: no such key, allowed: {', '.join(allowed)}")

@@ -1,4 +1,4 @@
-"""The gates that a version passes on its way to an alias."""
+"""Gates: checks that a version must pass before it gets an alias."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Any
 from lightning_app.registry.promotion.comparison import (
     Candidate,
     NotComparableError,
-    compare_errors,
     compare_slices,
+    error_ratio,
 )
 from lightning_app.registry.promotion.gate_file import (
     ChampionGate,
@@ -24,13 +24,13 @@ from lightning_app.registry.promotion.gate_file import (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one gate says.
+    """Result of one gate.
 
     Attributes:
-        gate: Its name.
+        gate: Name of the gate.
         bound: What is allowed, in words.
-        value: What was found, in words.
-        passed: Whether it lets the version through.
+        value: What was measured, in words.
+        passed: Whether the version passes.
     """
 
     gate: str
@@ -40,13 +40,13 @@ class Verdict:
 
 
 def check_gates(gates: GateFile, candidate: Candidate, champion: Candidate | None, *, alias: str) -> list[Verdict]:
-    """Asks every gate.
+    """Checks a version against all gates.
 
     Args:
-        gates: Their bounds.
-        candidate: The version that is to be promoted.
-        champion: The champion, None if there is none.
-        alias: What it is to become; only a champion is compared with the champion.
+        gates: Bounds of the gates.
+        candidate: Version to promote.
+        champion: Current champion, None if there is none.
+        alias: Alias that the version is to get; only `champion` is compared with the current champion.
     """
     if alias != "champion":
         champion = None
@@ -84,7 +84,7 @@ def _champion(gate: ChampionGate, candidate: Candidate, champion: Candidate | No
     if champion is None:
         return Verdict("champion", bound, "there is none yet", True)
     try:
-        ratio = compare_errors(candidate, champion, confidence=gate.confidence, block=gate.block)
+        ratio = error_ratio(candidate, champion, confidence=gate.confidence, block=gate.block)
     except NotComparableError as error:
         return Verdict("champion", bound, str(error), False)
     interval = f"{ratio.ratio - 1:+.1%} ({ratio.low - 1:+.1%} to {ratio.high - 1:+.1%}) against {champion.name}"
@@ -122,7 +122,7 @@ def _card(candidate: Candidate) -> Verdict:
 
 
 def _slices(gate: SlicesGate, candidate: Candidate, champion: Candidate | None) -> Verdict:
-    """The worst part against the whole, and against the champion there."""
+    """Checks the worst slice against all rows, and against the champion on the same slice."""
     bound = f"at most {gate.max_ratio:g}x the whole"
     ratios = dict(_ratios_to_whole(candidate, gate.min_rows))
     if not ratios:
@@ -134,7 +134,7 @@ def _slices(gate: SlicesGate, candidate: Candidate, champion: Candidate | None) 
         try:
             changes = compare_slices(candidate, champion, min_rows=gate.min_rows)
         except NotComparableError:
-            changes = {}  # the gate `champion` says why
+            changes = {}  # the verdict of the champion gate gives the reason
         if changes:
             name = max(changes, key=lambda name: changes[name])
             words.append(f"{name}: {changes[name] - 1:+.1%}")
@@ -154,15 +154,15 @@ def _ratios_to_whole(candidate: Candidate, min_rows: int) -> Iterator[tuple[str,
 def _data(gate: DataGate, candidate: Candidate) -> Verdict:
     lineage = candidate.manifest.lineage
     fingerprint = [lineage[key] for key in ("data", "evaluation_data") if lineage.get(key)]
-    found = sorted(set(_digests(fingerprint)))
-    short = ", ".join(digest[:12] for digest in found) or ("without sha256" if fingerprint else "none")
+    digests = sorted(set(_digests(fingerprint)))
+    short = ", ".join(digest[:12] for digest in digests) or ("without sha256" if fingerprint else "none")
     if gate.known == "any":
         return Verdict("data", "fingerprint known", short, bool(fingerprint))
-    return Verdict("data", "in the list", short, bool(found) and set(found) <= set(gate.known))
+    return Verdict("data", "in the list", short, bool(digests) and set(digests) <= set(gate.known))
 
 
 def _digests(value: Any) -> Iterator[str]:
-    """Every sha256 within a fingerprint."""
+    """All sha256 digests within a fingerprint."""
     if isinstance(value, Mapping):
         for inner in value.values():
             yield from _digests(inner)
@@ -173,6 +173,6 @@ def _digests(value: Any) -> Iterator[str]:
         yield value
 
 
-def _number(given: Mapping[str, Any], key: str) -> float | None:
-    value = given.get(key)
+def _number(record: Mapping[str, Any], key: str) -> float | None:
+    value = record.get(key)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

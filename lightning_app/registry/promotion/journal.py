@@ -1,10 +1,10 @@
-"""The journal of a model's promotions: what was to change is written down before it is changed.
+"""Promotion journal of a model: every change of aliases is recorded before it is applied.
 
-MLflow sets one alias at a time and knows no compare-and-set. What it does in one step, on every database and behind
-every server, is to give a new version the next number. So each change is an entry with a number of its own, in a
-registered model `NAME.promotions`, and says which entry it follows. Of two that follow the same one, that with the
-lower number holds; the other never was. An entry is applied after it was written, and marked when it is; one that is
-found without the mark, because its writer was killed, is applied by whoever comes next.
+MLflow sets one alias at a time and has no compare-and-set. The one atomic operation that it offers on every database
+and behind every server is assigning the next number to a new version. So each change is an entry with its own number,
+stored as a version of the registered model `NAME.promotions`, and names the entry that it follows. If two entries
+follow the same one, the lower number wins and the other is ignored. An entry is written, then applied, then marked as
+applied; an entry without the mark, left by a killed process, is applied by the next process that reads the journal.
 """
 
 import json
@@ -30,16 +30,16 @@ class Entry:
 
     Attributes:
         action: `promote` or `rollback`.
-        alias: The alias that was meant.
+        alias: Alias that the change is about.
         before: Version that had the alias, None if none had.
-        after: Version that has it now.
-        changes: All aliases that change: to a version, or None where one is taken away.
+        after: Version that gets the alias.
+        changes: All aliases that change: to a version, or None if the alias is removed.
         follows: Number of the entry that this one follows, 0 for the first.
-        reason: Why gates were overruled, or why it was rolled back; None if nobody said.
+        reason: Why gates were overruled, or why the version was rolled back; None if no reason was recorded.
         gates: Name, bound, value and verdict of each gate.
-        who: User and machine.
+        who: `user@host` of the writer.
         when: ISO 8601, UTC.
-        token: Tells the entries of one number apart.
+        token: Random token that identifies the writer's own entry.
     """
 
     action: str
@@ -59,12 +59,12 @@ _FIELDS = tuple(entry.name for entry in fields(Entry))
 
 
 @dataclass(frozen=True)
-class State:
-    """What the journal comes to.
+class JournalState:
+    """Valid entries of a journal.
 
     Attributes:
-        entries: By number, those that hold, in order.
-        applied: Whether the last one is marked as applied.
+        entries: Valid entries by number, in order.
+        applied: Whether the last entry is marked as applied.
     """
 
     entries: Mapping[int, Entry]
@@ -76,10 +76,10 @@ class State:
         return max(self.entries, default=0)
 
     def champions(self, champion: int | None) -> list[int]:
-        """Champions that a rollback goes back through, the present one last.
+        """Stack of champions that rollbacks pop from, the current one last.
 
         Args:
-            champion: The version that has the alias now.
+            champion: Version that has the alias now.
         """
         stack: list[int] = []
         for entry in self.entries.values():
@@ -87,7 +87,7 @@ class State:
                 continue
             if entry.action == "rollback":
                 del stack[-1:]
-            # What somebody set without us is a champion too.
+            # Someone may have set the alias in MLflow directly; that version was a champion too.
             if entry.before is not None and entry.action == "promote" and stack[-1:] != [entry.before]:
                 stack.append(entry.before)
             if stack[-1:] != [entry.after]:
@@ -98,10 +98,10 @@ class State:
 
 
 class Journal:
-    """The journal of one model.
+    """Journal of one model.
 
     Args:
-        store: Where it is kept.
+        store: Store of the registry.
         name: Name of the model.
     """
 
@@ -109,30 +109,30 @@ class Journal:
         self.store = store
         self.name = name
 
-    def read(self) -> State:
-        """The entries that hold."""
+    def read(self) -> JournalState:
+        """Reads the valid entries."""
         entries: dict[int, Entry] = {}
         last, applied = 0, True
-        for number, text, tags in self.store.entries(self.name):
+        for number, text, tags in self.store.journal.read(self.name):
             entry = Entry(**{key: value for key, value in json.loads(text).items() if key in _FIELDS})
             if entry.follows == last:
                 entries[number], last, applied = entry, number, tags.get(_STATE) in (_APPLIED, _VOID)
-        return State(entries, applied)
+        return JournalState(entries, applied)
 
-    def repair(self) -> State:
-        """Ends a change whose writer was killed.
+    def repair(self) -> JournalState:
+        """Applies the last entry if its writer was killed before it did.
 
         Returns:
             The journal, with its last entry applied.
         """
-        ended = None
+        repaired = None
         while True:
             state = self.read()
-            # An older entry that we were ending may have come after a newer one that somebody else applied.
-            if state.applied and ended in (None, state.last):
+            # While we applied an older entry, another process may have applied a newer one: apply the newest again.
+            if state.applied and repaired in (None, state.last):
                 return state
             self._apply(state.last, state.entries[state.last])
-            ended = state.last
+            repaired = state.last
 
     def write(self, entry: Entry) -> int:
         """Writes an entry and applies it.
@@ -144,10 +144,10 @@ class Journal:
             Number of the entry.
 
         Raises:
-            PromotionConflictError: Another entry was written meanwhile; this one does not hold.
+            PromotionConflictError: Another entry was written in the meantime; this one is ignored.
         """
         tags = {"action": entry.action, "alias": entry.alias, "from": str(entry.before), "to": str(entry.after)}
-        self.store.append_entry(
+        self.store.journal.append(
             self.name,
             text=json.dumps(asdict(entry)),
             tags={**tags, "who": entry.who},
@@ -156,8 +156,8 @@ class Journal:
         )
         state = self.repair()
         try:
-            self.store.describe_journal(self.name)
-        except Exception as error:  # the change holds
+            self.store.journal.describe(self.name)
+        except Exception as error:  # the change itself is valid
             _log.warning("%s: its journal cannot be described in MLflow: %s", self.name, error)
         for number, written in state.entries.items():
             if written.token == entry.token:
@@ -171,8 +171,8 @@ class Journal:
     def _apply(self, number: int, entry: Entry) -> None:
         try:
             self.store.set_aliases(self.name, entry.changes)
-        except UsageError as error:  # somebody deleted the version meanwhile: it can never be applied
+        except UsageError as error:  # the version was deleted in the meantime, so the entry can never be applied
             _log.warning("%s: entry %s of the journal is void: %s", self.name, number, error)
-            self.store.mark_entry(self.name, number, key=_STATE, value=_VOID)
+            self.store.journal.mark(self.name, number, key=_STATE, value=_VOID)
         else:
-            self.store.mark_entry(self.name, number, key=_STATE, value=_APPLIED)
+            self.store.journal.mark(self.name, number, key=_STATE, value=_APPLIED)

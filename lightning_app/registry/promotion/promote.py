@@ -1,4 +1,4 @@
-"""A version becomes champion, challenger or shadow."""
+"""Promotion: a version gets the alias champion, challenger or shadow if it passes its gates."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,17 +15,17 @@ from lightning_app.registry.storage.reference import PROMOTABLE, ModelReference
 
 @dataclass(frozen=True)
 class Promotion:
-    """What was done, or refused.
+    """Outcome of a promotion.
 
     Attributes:
         name: Name of the model.
-        version: That was to be promoted.
-        alias: What it was to become.
+        version: Version to promote.
+        alias: Alias that it was to get.
         before: Version that had the alias, None if none had.
-        verdicts: What the gates said; none if the version had the alias already.
-        promoted: Whether it has the alias now.
+        verdicts: Verdicts of the gates; empty if the version had the alias already.
+        promoted: Whether the version has the alias now.
         forced: Whether a gate was overruled.
-        lost: Aliases that it had, and has no more.
+        lost: Aliases that the version lost by the promotion.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Promotion:
         """Raises unless the version has the alias now.
 
         Raises:
-            PromotionRefusedError: With the names of the gates.
+            PromotionRefusedError: With the names of the failed gates.
         """
         if not self.promoted:
             failed = [f"{verdict.gate} ({verdict.value})" for verdict in self.verdicts if not verdict.passed]
@@ -61,20 +61,20 @@ def promote_version(
     gates: GateFile,
     force: str | None,
 ) -> Promotion:
-    """Asks the gates, and writes the change into the journal if they let it.
+    """Checks the gates, and writes the change to the journal if they pass.
 
     Args:
-        journal: Of the model.
-        snapshot: What the registry says.
-        fetch: Brings a version here, by number.
-        reference: The version.
-        to: The alias.
-        gates: Their bounds.
-        force: Why the gates are overruled, None if they are not.
+        journal: Journal of the model.
+        snapshot: State of the model.
+        fetch: Downloads a version by number.
+        reference: Version to promote.
+        to: Alias that it is to get.
+        gates: Bounds of the gates.
+        force: Reason for overruling the gates, None to respect them.
 
     Raises:
-        UsageError: There is no such version or alias, it is the champion, or force says nothing.
-        PromotionConflictError: Another change was written meanwhile.
+        UsageError: There is no such version or alias, the version is the champion, or `force` is blank.
+        PromotionConflictError: Another change was written in the meantime.
     """
     if to not in PROMOTABLE:
         raise UsageError(f"to: {to!r} given, allowed: {', '.join(PROMOTABLE)}")

@@ -1,4 +1,4 @@
-"""The champion before the present one becomes champion again."""
+"""Rollback: the previous champion becomes champion again, also while the registry is unreachable."""
 
 import logging
 from collections.abc import Sequence
@@ -13,36 +13,36 @@ _log = logging.getLogger("lightning_app.registry")
 
 @dataclass(frozen=True)
 class Rollback:
-    """What was done.
+    """Outcome of a rollback.
 
     Attributes:
         name: Name of the model.
         before: Version that was champion.
         after: Version that is champion now.
-        told: Whether the registry knows; else it is told when it answers again.
+        synced: Whether the registry has the change; if not, it is synced when the registry answers again.
     """
 
     name: str
     before: int
     after: int
-    told: bool
+    synced: bool
 
 
 def roll_back(journal: Journal, snapshot: Snapshot, *, reason: str | None) -> tuple[Rollback, Snapshot]:
-    """Writes the change into the journal.
+    """Writes a rollback to the journal.
 
     Args:
-        journal: Of the model.
-        snapshot: What the registry says.
-        reason: Why.
+        journal: Journal of the model.
+        snapshot: State of the model.
+        reason: Why the champion is rolled back.
 
     Returns:
-        done: What was done.
-        snapshot: What the registry says now.
+        rollback: The outcome.
+        snapshot: State of the model afterwards.
 
     Raises:
         UsageError: There was no champion before.
-        PromotionConflictError: Another change was written meanwhile.
+        PromotionConflictError: Another change was written in the meantime.
     """
     before, after, earlier = _last_three(journal.name, snapshot.champions)
     number = journal.write(
@@ -56,20 +56,20 @@ def roll_back(journal: Journal, snapshot: Snapshot, *, reason: str | None) -> tu
             reason=reason,
         )
     )
-    return Rollback(journal.name, before, after, told=True), replace(_without_champion(snapshot), last=number)
+    return Rollback(journal.name, before, after, synced=True), replace(_without_champion(snapshot), last=number)
 
 
-def roll_back_here(cache: Cache, name: str, snapshot: Snapshot, *, reason: str | None) -> Rollback:
-    """Changes what this machine takes for the champion while the registry does not answer.
+def roll_back_locally(cache: Cache, name: str, snapshot: Snapshot, *, reason: str | None) -> Rollback:
+    """Rolls back on this machine only, while the registry does not answer.
 
     Args:
-        cache: Where that is kept.
+        cache: Local copy of the registry.
         name: Name of the model.
-        snapshot: What is known.
-        reason: Why.
+        snapshot: Last known state of the model.
+        reason: Why the champion is rolled back.
 
     Raises:
-        UsageError: No champion before is known, or its package is not here.
+        UsageError: No previous champion is known, or its package is not cached.
     """
     before, after, _ = _last_three(name, snapshot.champions)
     if cache.package(snapshot.digests.get(after, "")) is None:
@@ -79,35 +79,35 @@ def roll_back_here(cache: Cache, name: str, snapshot: Snapshot, *, reason: str |
         )
     rolled_back = [*snapshot.rolled_back, before]
     cache.remember(name, replace(_without_champion(snapshot), rolled_back=rolled_back, reason=reason))
-    return Rollback(name, before, after, told=False)
+    return Rollback(name, before, after, synced=False)
 
 
-def tell_rollbacks(journal: Journal, here: Snapshot, there: Snapshot) -> Snapshot:
-    """Tells the registry of rollbacks that it did not hear of; not where its champion is another one by now.
+def sync_rollbacks(journal: Journal, local: Snapshot, remote: Snapshot) -> Snapshot:
+    """Writes local rollbacks to the registry, unless its champion has changed in the meantime.
 
     Args:
-        journal: Of the model.
-        here: What this machine did.
-        there: What the registry says.
+        journal: Journal of the model.
+        local: State on this machine.
+        remote: State in the registry.
 
     Returns:
-        What the registry says now.
+        State in the registry afterwards.
     """
-    champion, left = there.aliases.get("champion"), list(here.rolled_back)
-    if champion not in left:
+    champion, pending = remote.aliases.get("champion"), list(local.rolled_back)
+    if champion not in pending:
         _log.warning(
             "%s: version %s was rolled back on this machine while the registry did not answer; its champion is "
             "%s by now, and stays",
-            journal.name, left[0], champion,
+            journal.name, pending[0], champion,
         )  # fmt: skip
-        return there
-    for _ in left[left.index(champion) :]:  # who told the ones before it was killed on the way
-        _, there = roll_back(journal, there, reason=here.reason)
-    return there
+        return remote
+    for _ in pending[pending.index(champion) :]:  # a process that was killed may have synced the ones before
+        _, remote = roll_back(journal, remote, reason=local.reason)
+    return remote
 
 
 def _without_champion(snapshot: Snapshot) -> Snapshot:
-    """As it is once the champion before is champion again."""
+    """State after the previous champion has become champion again."""
     champions = list(snapshot.champions)[:-1]
     aliases = {**snapshot.aliases, "champion": champions[-1]}
     aliases.pop("previous", None)

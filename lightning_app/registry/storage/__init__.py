@@ -1,1 +1,1 @@
-"""Storage of the registry: versions in MLflow, artifacts, and the local copy of both."""
+"""Registry storage: versions, files and journals in MLflow, and the local copy of them."""

@@ -1,4 +1,4 @@
-"""Artifact root: where the packages of a registry lie, and whether that can be seen from here."""
+"""Artifact root: where a registry stores packages, and whether that place is accessible from here."""
 
 import os
 from pathlib import Path
@@ -9,23 +9,26 @@ from lightning_app.errors import UsageError
 from lightning_app.registry.storage.address import RegistryAddress
 
 ARTIFACTS = "mlartifacts"
-"""Folder of the packages, beside a sqlite database."""
+"""Folder of the packages beside a sqlite database."""
 VARIABLE = "MLFLOW_DEFAULT_ARTIFACT_ROOT"
 
 
-def new_root(address: RegistryAddress, given: str | None) -> str | None:
-    """Where a registry without packages keeps them, as a URI; None leaves it to the server.
+def new_root(address: RegistryAddress, requested: str | None) -> str | None:
+    """Artifact root for a registry without packages.
 
     Args:
         address: The registry.
-        given: What the user says: a folder or a URI; None takes `$MLFLOW_DEFAULT_ARTIFACT_ROOT`.
+        requested: Folder or URI that the user asks for; None takes `$MLFLOW_DEFAULT_ARTIFACT_ROOT`.
+
+    Returns:
+        URI of the root, or None to leave it to the server.
 
     Raises:
-        UsageError: A database is the registry, and nobody said where.
+        UsageError: The registry is a database other than sqlite, and no root was named.
     """
-    place = given or os.environ.get(VARIABLE)
-    if place:
-        return place if _has_scheme(place) else Path(place).resolve().as_uri()
+    root = requested or os.environ.get(VARIABLE)
+    if root:
+        return root if _has_scheme(root) else Path(root).resolve().as_uri()
     if address.database is not None:
         return (address.database.parent / ARTIFACTS).as_uri()
     if address.is_server:
@@ -36,24 +39,24 @@ def new_root(address: RegistryAddress, given: str | None) -> str | None:
     )
 
 
-def check_root(address: RegistryAddress, root: str, given: str | None) -> None:
-    """Raises unless packages can be kept where those that are registered lie.
+def check_root(address: RegistryAddress, root: str, requested: str | None) -> None:
+    """Raises unless packages can be stored in the existing artifact root.
 
     Args:
         address: The registry.
-        root: Where its packages lie.
-        given: Where the user wants them; None wants nothing.
+        root: Existing artifact root.
+        requested: Root that the user asks for; None accepts any.
 
     Raises:
-        UsageError: The user wants another place, or the place is a folder that is not there.
+        UsageError: The user asks for another root, or the root is a missing folder.
     """
-    if given is not None and _plain(new_root(address, given) or "") != _plain(root):
-        raise UsageError(f"artifacts: {given} given, but the packages of this registry lie in {root}")
+    if requested is not None and _plain(new_root(address, requested) or "") != _plain(root):
+        raise UsageError(f"artifacts: {requested} given, but the packages of this registry lie in {root}")
     folder = local_folder(root)
     if folder is None or folder.is_dir():
         return
     if address.database is not None and folder == address.database.parent / ARTIFACTS:
-        return  # it was removed, and is made again
+        return  # the folder was removed; it is created again
     raise UsageError(
         f"registry: its packages lie in {folder}, which is not there (another host, or it was moved); bring it there, "
         "or take a new registry"
@@ -61,10 +64,10 @@ def check_root(address: RegistryAddress, root: str, given: str | None) -> None:
 
 
 def local_folder(root: str) -> Path | None:
-    """The folder of a root on this machine, None where it is elsewhere.
+    """Folder of an artifact root on this machine, None if it is remote.
 
     Args:
-        root: A URI, or a path.
+        root: URI or path.
     """
     if not _has_scheme(root):
         return Path(root)
@@ -72,8 +75,8 @@ def local_folder(root: str) -> Path | None:
     return Path(url2pathname(parts.path)) if parts.scheme == "file" and parts.netloc in ("", "localhost") else None
 
 
-def _has_scheme(place: str) -> bool:
-    return len(urlsplit(place).scheme) > 1
+def _has_scheme(root: str) -> bool:
+    return len(urlsplit(root).scheme) > 1  # one letter is a Windows drive
 
 
 def _plain(root: str) -> str:

@@ -1,4 +1,4 @@
-"""The local copy of packages, and of what a registry said last."""
+"""Local cache of a registry: packages by digest, and the last known state of each model."""
 
 import json
 import os
@@ -21,17 +21,17 @@ _STALE_SECONDS = 24 * 3600
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a registry said of a model when it was last asked.
+    """State of a model in the registry at one point in time.
 
     Attributes:
         aliases: Alias to version number.
         digests: Version number to digest of its package.
-        champions: Versions that a rollback goes back through, the present one last.
+        champions: Stack of champions that rollbacks pop from, the current one last.
         last: Number of the journal's last entry.
-        when: ISO 8601, UTC.
-        rolled_back: Versions that were taken back, newest last, while the registry did not answer; it is told when it
-            answers again.
-        reason: Why.
+        when: When the registry was read; ISO 8601, UTC.
+        rolled_back: Versions rolled back on this machine while the registry did not answer, newest last; not synced
+            yet.
+        reason: Reason of these rollbacks.
     """
 
     aliases: Mapping[str, int]
@@ -44,27 +44,27 @@ class Snapshot:
 
 
 class Cache:
-    """A folder of packages by digest, and of snapshots by registry and model.
+    """Folder of packages by digest, and of snapshots by registry and model.
 
     Args:
         address: The registry.
-        root: The folder; None takes `$LIGHTNING_APP_CACHE`, else `~/.cache/lightning-app`.
+        root: Cache folder; None takes `$LIGHTNING_APP_CACHE`, else `~/.cache/lightning-app`.
 
     Attributes:
-        root: The folder.
-        locks: Folder of the locks of a registry that is no file.
+        root: Cache folder.
+        locks: Folder of the locks of a registry that is not a sqlite file.
     """
 
     def __init__(self, address: RegistryAddress, root: Path | None = None) -> None:
-        given = os.environ.get("LIGHTNING_APP_CACHE")
+        configured = os.environ.get("LIGHTNING_APP_CACHE")
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lightning-app"
-        self.root = (root or (Path(given) if given else home)).resolve()
+        self.root = (root or (Path(configured) if configured else home)).resolve()
         self._packages = self.root / "packages"
         self._registry = self.root / "registries" / address.key
         self.locks = self._registry / "locks"
 
     def package(self, digest: str) -> Path | None:
-        """The verified package of a digest, None if it is not here or was damaged.
+        """Folder of the verified package with a digest; None if it is not cached, or was damaged.
 
         Args:
             digest: sha256 of the manifest.
@@ -83,18 +83,18 @@ class Cache:
 
     @contextmanager
     def receive(self, digest: str) -> Iterator[Path]:
-        """An empty folder to fetch a package into; kept under its digest if that is what was fetched.
+        """Provides an empty folder for a download; the package in it is kept if its digest matches.
 
         Args:
-            digest: sha256 of the manifest that is expected.
+            digest: Expected sha256 of the manifest.
 
         Raises:
-            PackageError: What was fetched is damaged, or another package.
+            PackageError: The download is damaged, or is another package.
         """
         self._packages.mkdir(parents=True, exist_ok=True)
-        for left in self._packages.glob(".*"):  # of processes that were killed
-            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
+        for leftover in self._packages.glob(".*"):  # of processes that were killed
+            if time.time() - leftover.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(leftover, ignore_errors=True)
         partial = self._packages / f".{secrets.token_hex(8)}"
         partial.mkdir()
         try:
@@ -114,30 +114,30 @@ class Cache:
             try:
                 fetched.rename(target)
             except OSError:
-                if not target.exists():  # else somebody else was faster
+                if not target.exists():  # else another process was faster
                     raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
     def snapshot(self, name: str) -> Snapshot | None:
-        """What the registry said last of a model.
+        """Last known state of a model, None if there is none.
 
         Args:
             name: Name of the model.
         """
         try:
-            given = json.loads((self._registry / f"{name}.json").read_text())
-            digests = {int(number): digest for number, digest in given.pop("digests").items()}
-            return Snapshot(digests=digests, **given)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or of another version
+            content = json.loads((self._registry / f"{name}.json").read_text())
+            digests = {int(number): digest for number, digest in content.pop("digests").items()}
+            return Snapshot(digests=digests, **content)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or written by another version
             return None
 
     def remember(self, name: str, snapshot: Snapshot) -> None:
-        """Keeps what the registry says of a model.
+        """Stores the state of a model.
 
         Args:
             name: Name of the model.
-            snapshot: What it says.
+            snapshot: State of the model.
         """
         self._registry.mkdir(parents=True, exist_ok=True)
         write_whole(self._registry / f"{name}.json", json.dumps(asdict(snapshot), indent=2, sort_keys=True) + "\n")

@@ -1,4 +1,4 @@
-"""The file of an embedded registry, made once and whole."""
+"""Database file of an embedded registry: created once, atomically."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +11,11 @@ from lightning_app.atomic_write import replacing
 
 
 def create_database(path: Path) -> None:
-    """Makes the sqlite file of a registry unless it is there.
+    """Creates the sqlite file of a registry unless it exists.
 
-    MLflow makes its tables by a hundred migrations. Processes that start it on a missing file together crash
-    ("table already exists"), and one that is killed leaves half a schema. So it is done under a lock, in a file
-    beside, which takes its name at the end.
+    MLflow creates its tables with about a hundred migrations. Processes that start this concurrently on a missing file
+    crash ("table already exists"), and a killed one leaves half a schema. So the migrations run under a lock, on a
+    temporary file that is renamed at the end.
 
     Args:
         path: The file.
@@ -26,8 +26,8 @@ def create_database(path: Path) -> None:
     with FileLock(path.with_name(f".{path.name}.lock")):
         if path.exists():
             return
-        for left in path.parent.glob(f".{'[0-9a-f]' * 8}.{path.name}*"):  # of a process that was killed
-            left.unlink(missing_ok=True)
+        for leftover in path.parent.glob(f".{'[0-9a-f]' * 8}.{path.name}*"):  # of a process that was killed
+            leftover.unlink(missing_ok=True)
         with replacing(path, durable=True) as partial:
             _migrate(partial)
 
@@ -42,7 +42,7 @@ def _migrate(path: Path) -> None:
 
 @contextmanager
 def _without_syncing(path: Path) -> Iterator[None]:
-    """Lets connections to a file that nobody reads yet skip the sync of each migration: half of the time."""
+    """Skips the fsync of each migration on a file that nobody else reads yet, which halves the time."""
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 

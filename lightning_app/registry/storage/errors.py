@@ -1,13 +1,13 @@
-"""What a registry cannot do."""
+"""Registry errors."""
 
 
 class RegistryUnreachableError(ConnectionError):
-    """The registry does not answer, or its database is not there."""
+    """The registry does not answer, or its database does not exist."""
 
 
 class PromotionRefusedError(RuntimeError):
-    """Gates refused a version; nothing was changed."""
+    """A version failed its gates; nothing was changed."""
 
 
 class PromotionConflictError(RuntimeError):
-    """Somebody else changes the same model; nothing was changed."""
+    """Another process is changing the same model; nothing was changed."""

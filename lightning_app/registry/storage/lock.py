@@ -1,4 +1,4 @@
-"""One process of a machine at a time changes a model."""
+"""Registry lock: one process per machine changes a model at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,19 +11,19 @@ from lightning_app.registry.storage.errors import PromotionConflictError
 
 
 @contextmanager
-def changing(folder: Path, name: str, *, wait: float) -> Iterator[None]:
-    """Holds a lock that goes with the process, however it ends.
+def exclusive(folder: Path, name: str, *, wait: float) -> Iterator[None]:
+    """Holds a lock that the operating system releases when the process ends.
 
-    It tells the second of two processes at once that it is the second; what keeps two machines apart is the journal.
+    The lock lets the second of two processes on a machine fail at once; between machines, the journal decides.
 
     Args:
-        folder: Where the lock's file lies.
-        name: What is locked.
+        folder: Folder of the lock file.
+        name: Name of the lock.
         wait: Seconds to wait for another process.
 
     Raises:
-        PromotionConflictError: Another process holds it.
-        UsageError: The folder cannot be written.
+        PromotionConflictError: Another process holds the lock.
+        UsageError: The folder is not writable.
     """
     lock = FileLock(folder / f".{name}.lock", timeout=wait)
     try:

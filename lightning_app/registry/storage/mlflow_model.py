@@ -1,4 +1,4 @@
-"""A package as a model that `mlflow.pyfunc` loads: no pickle, only this application's loader."""
+"""MLflow model around a package: loaded by `mlflow.pyfunc` through our own loader, without pickle."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlflow.types import ColSpec, Schema
 
 PACKAGE_FOLDER = "data/package"
-"""Where the package lies within the model."""
+"""Path of the package within the MLflow model."""
 _DISTRIBUTION = "lightning-r2p"
 _NOTE = (
     f"# {_DISTRIBUTION} {__version__} answers; it was installed from a folder, not from an index: install it first, "
@@ -30,19 +30,19 @@ _REQUIREMENTS = ("onnxruntime", "numpy", "polars", "pandas")
 
 
 def write_mlflow_model(package: Path, manifest: Manifest, folder: Path) -> None:
-    """Writes what MLflow calls a model around a package.
+    """Writes an MLflow model that contains a package.
 
     Args:
         package: Folder of the package.
-        manifest: Of the package.
-        folder: Where to; must not exist.
+        manifest: Manifest of the package.
+        folder: Folder to write; must not exist.
     """
     import mlflow.pyfunc
 
     own = [requirement] if (requirement := own_requirement()) is not None else []
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*input example")  # golden.json is one
-        # MLflow names the folder of the data after where it came from.
+        # MLflow names the data folder after its source, so the source is renamed first.
         named = shutil.copytree(package, Path(scratch) / Path(PACKAGE_FOLDER).name)
         mlflow.pyfunc.save_model(
             folder,
@@ -63,17 +63,17 @@ def write_mlflow_model(package: Path, manifest: Manifest, folder: Path) -> None:
 
 
 def own_requirement(name: str = _DISTRIBUTION) -> str | None:
-    """Where what is installed under a name can be installed from elsewhere too; None where that is only here.
+    """Pip requirement that installs the same distribution elsewhere; None if it was installed from a local folder.
 
     Args:
-        name: Of a distribution.
+        name: Name of a distribution.
     """
     try:
         installed = distribution(name)
-    except PackageNotFoundError:  # run from its source
+    except PackageNotFoundError:  # running from a source tree
         return None
     direct = json.loads(installed.read_text("direct_url.json") or "null")
-    if direct is None:  # it came from an index
+    if direct is None:  # installed from a package index
         return f"{name}=={installed.version}"
     if "vcs_info" in direct:
         return f"{name} @ {direct['vcs_info']['vcs']}+{direct['url']}@{direct['vcs_info']['commit_id']}"
@@ -81,34 +81,34 @@ def own_requirement(name: str = _DISTRIBUTION) -> str | None:
 
 
 def signature(manifest: Manifest) -> "ModelSignature":
-    """What a model takes and answers, in MLflow's words.
+    """MLflow signature of a package.
 
-    It is stated, never inferred: without SciPy, MLflow's inference gives `Any` and says nothing.
+    Written from the manifest, not inferred: without SciPy, MLflow's inference silently yields `Any`.
 
     Args:
-        manifest: Of the package.
+        manifest: Manifest of the package.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
 
     if manifest.tokenizer is not None:
         return ModelSignature(inputs=Schema([ColSpec(DataType.string, "text")]))
-    if manifest.layout == "graphs":  # as a table: a graph per row
+    if manifest.layout == "graphs":  # a table with one graph per row
         return ModelSignature(inputs=Schema([_column(spec) for spec in GraphLayout(manifest).inputs]))
     by_text = manifest.node_ids is not None and manifest.node_ids.dtype == "text"
     if by_text or any(isinstance(size, str) for spec in manifest.inputs for size in spec.shape[1:]):
-        # Texts, and rows of any length: MLflow takes arrays or tables of them, as the schema says; without one both.
+        # With an input schema MLflow accepts either arrays or tables; for texts and ragged rows we accept both.
         return ModelSignature(outputs=_schema(manifest.outputs))
     outputs = None if manifest.labels is not None else _schema(manifest.outputs)
     return ModelSignature(inputs=_schema(manifest.inputs), outputs=outputs)
 
 
 def _column(spec: TensorSpec) -> "ColSpec":
-    """A column of lists as deep as a row of the input is."""
+    """Table column of lists, nested as deeply as a row of the input."""
     from mlflow.types import ColSpec, DataType
     from mlflow.types.schema import Array
 
-    # The widest of its kind: MLflow takes no number of a list that it would have to round.
+    # The widest type of its kind: MLflow refuses list elements that it would have to round.
     kind: Any = DataType.double if spec.dtype.startswith("float") else DataType.long
     for _ in spec.shape[1:]:
         kind = Array(kind)

@@ -1,4 +1,4 @@
-"""How versions of a model are called: `NAME@3`, `NAME@champion`, `NAME`."""
+"""Model references: `NAME@3`, `NAME@champion`, `NAME`."""
 
 import re
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from lightning_app.errors import UsageError
 
 ALIASES = ("champion", "challenger", "shadow", "previous")
 PROMOTABLE = ALIASES[:3]
-"""Aliases that a promotion sets; `previous` follows the champion."""
+"""Aliases that a promotion can set; `previous` is set automatically."""
 JOURNAL_SUFFIX = ".promotions"
-"""The registered model of this name holds the journal of a model, see `journal`."""
+"""Suffix of the registered model that holds a model's journal, see `promotion.journal`."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 
 
@@ -19,8 +19,8 @@ class ModelReference:
 
     Attributes:
         name: Name of the model.
-        version: Number of the version, None where an alias is given.
-        alias: One of `ALIASES`, None where a number is given.
+        version: Number of the version, None if an alias is given.
+        alias: One of `ALIASES`, None if a number is given.
     """
 
     name: str
@@ -32,13 +32,13 @@ class ModelReference:
 
 
 def read_reference(text: str) -> ModelReference:
-    """Reads `NAME@3`, `NAME@champion`, or `NAME` for its champion.
+    """Parses `NAME@3`, `NAME@champion`, or `NAME` for its champion.
 
     Args:
-        text: As a user writes it.
+        text: Reference as a user writes it.
 
     Raises:
-        UsageError: It is none of these.
+        UsageError: The reference has another form.
     """
     name, separator, at = text.partition("@")
     check_name(name)
@@ -58,7 +58,7 @@ def check_name(name: str) -> None:
         name: Name of the model.
 
     Raises:
-        UsageError: It cannot.
+        UsageError: The name has other characters, or is reserved for journals.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(f"name: {name!r} given; a name has up to 200 letters, digits, '_', '-' and '.'")

@@ -1,4 +1,4 @@
-"""A registered version, as the tags of MLflow's version say."""
+"""Version record: what a version's MLflow tags say about its package."""
 
 import json
 import re
@@ -21,12 +21,12 @@ class VersionRecord:
 
     Attributes:
         name: Name of the model.
-        number: Of the version, from 1.
+        number: Number of the version, from 1.
         digest: sha256 of the package's manifest.
         created: When it was registered, UTC.
-        registered_by: Who registered it.
-        family: Of the package.
-        task: Of the package.
+        registered_by: `user@host` that registered it.
+        family: Family of the package.
+        task: Task of the package.
         metrics: Test metrics by name.
         run_id: MLflow run that holds the files.
     """
@@ -43,14 +43,14 @@ class VersionRecord:
 
 
 def read_record(version: "ModelVersion") -> VersionRecord | None:
-    """What a version of MLflow says, None if it is none of a package.
+    """Reads the record of an MLflow version; None if it does not hold a package.
 
     Args:
-        version: As MLflow has it.
+        version: MLflow model version.
     """
     tags = version.tags
-    if not _SHA256.fullmatch(tags.get(DIGEST, "")):  # it becomes the name of a folder
-        return None  # registered by something else
+    if not _SHA256.fullmatch(tags.get(DIGEST, "")):  # untrusted, and used as a folder name
+        return None  # registered by another application
     return VersionRecord(
         name=version.name,
         number=int(version.version),

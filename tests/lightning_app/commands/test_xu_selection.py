@@ -33,12 +33,12 @@ def test_of_equal_means_the_first_epoch_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize("other", [{0: 0.5}, {0: 0.5, 2: 0.5}, {}])
 def test_folds_that_stopped_at_different_epochs_are_refused(tmp_path: Path, other: dict[int, float]) -> None:
     histories = [history(tmp_path / "a.csv", {0: 0.5, 1: 0.6}), history(tmp_path / "b.csv", other)]
-    with pytest.raises(ValueError, match=r"b\.csv: val/accuracy stands there for .* without early stopping"):
+    with pytest.raises(ValueError, match=r"b\.csv: val/accuracy was logged in .* without early stopping"):
         best_mean_epoch(histories)
 
 
 def test_a_history_without_the_metric_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="val/mae stands there for 0 epochs"):
+    with pytest.raises(ValueError, match="val/mae was logged in 0 epochs"):
         best_mean_epoch([history(tmp_path / "a.csv", {0: 0.5})] * 2, metric="val/mae")
 
 

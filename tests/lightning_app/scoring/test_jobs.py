@@ -92,7 +92,7 @@ def test_what_a_kill_leaves_of_monday_is_not_taken_for_tuesday(
     monday = pl.read_parquet("found.parquet")
     shutil.copytree("kept", folder)  # as if killed after the output was put in its place
     assert main(words) == 0
-    assert "this job was finished before" in capsys.readouterr().out
+    assert "this job is already finished" in capsys.readouterr().out
     assert not folder.exists()
     assert_frame_equal(pl.read_parquet("found.parquet"), monday)
 
@@ -142,9 +142,9 @@ def test_nothing_is_replaced_unasked(package: Path, tmp_path: Path, capsys: pyte
         ("in/data.parquet", "hard.parquet", "is the table in/data.parquet"),
         ("soft.parquet", "in/data.parquet", "is the table soft.parquet"),
         ("in/data.parquet", "odd.parquet", "odd.rejected.parquet is the table in/data.parquet"),
-        ("in", "in/new.parquet", "would be one of the tables in in the next time"),
+        ("in", "in/new.parquet", "would be one of the tables in in in the next run"),
         ("i*/d*.parquet", "in/data.parquet", "is the table in/data.parquet"),
-        ("i*/*.parquet", "in/new.parquet", "would be one of the tables in i*/*.parquet the next time"),
+        ("i*/*.parquet", "in/new.parquet", "would be one of the tables in i*/*.parquet in the next run"),
     ],
 )
 def test_an_output_is_none_of_its_tables(

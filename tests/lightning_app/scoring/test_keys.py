@@ -52,7 +52,7 @@ def test_keys_may_be_categories_and_have_the_names_of_our_own_columns(
     for place, part in enumerate((frame[:half], frame[half:])):
         write(part, tmp_path / f"{place}{ending}")
     assert main(["score", str(package), f"[01]{ending}", "--output", "found.parquet", "--workers", "2"]) == 0
-    assert "left out: model_version (the output gets its own)" in capsys.readouterr().out
+    assert "left out: model_version (the model writes columns of these names)" in capsys.readouterr().out
     found, keys = pl.read_parquet("found.parquet"), ["id", *names, "group"]
     wanted = frame.filter(pl.col("id") != 5).select(keys).with_columns(pl.col("group").cast(pl.String))
     assert_frame_equal(found.select(keys), wanted)
@@ -82,7 +82,7 @@ def test_a_column_that_stands_twice_is_refused(
 ) -> None:
     (tmp_path / "data.csv").write_text(f"key,key,{','.join(COLUMNS)}\n1,2,1,2,3,4\n")
     assert main(["score", str(package), "data.csv", "--output", "found.parquet"]) == 2
-    assert "data.csv: column 'key' stands there twice" in capsys.readouterr().err
+    assert "data.csv: column 'key' occurs twice" in capsys.readouterr().err
 
 
 def test_answers_whose_rows_differ_in_size_are_one_column_over_all_parts(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_table_without_rows_gives_an_output_without_rows(package: Path, tmp_pa
         (["data.parquet", "--output", "o.csv"], "a name that ends in .parquet is needed"),
         (["data.parquet", "--output", "o.parquet", "--keys", "nr"], "there is no column 'nr'"),
         (["data.parquet", "--output", "o.parquet", "--workers", "0"], "workers: 0 given"),
-        (["answered.parquet", "--output", "o.parquet", "--keys", "label"], "'label' is a column that the output gets"),
+        (["answered.parquet", "--output", "o.parquet", "--keys", "label"], "'label' is a column that the model writes"),
         (["data.parquet", "other.parquet", "--output", "o.parquet"], "its columns or their types differ"),
         (["data.txt", "--output", "o.parquet"], "ends in '.txt', allowed: .parquet"),
         (

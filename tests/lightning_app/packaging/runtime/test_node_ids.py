@@ -200,7 +200,7 @@ def test_a_package_of_the_first_schema_answers_by_number(tmp_path: Path) -> None
     ("ids", "message"),
     [
         (pl.DataFrame({"id": TEXTS[:5]}), "5 rows given, the manifest says 6"),
-        (pl.DataFrame({"id": [*TEXTS[:5], "bob"]}), "stands there twice"),
+        (pl.DataFrame({"id": [*TEXTS[:5], "bob"]}), "occurs twice"),
         (pl.DataFrame({"id": [*TEXTS[:5], None]}), "missing"),
         (pl.DataFrame({"id": WHOLE}), "'id' of text needed"),
         (pl.DataFrame({"name": TEXTS}), "'id' of text needed"),

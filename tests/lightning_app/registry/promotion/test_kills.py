@@ -126,12 +126,12 @@ def test_a_promotion_of_a_version_that_was_deleted_meanwhile_does_not_block_the_
 
 
 def test_processes_that_promote_at_once_are_told_by_the_lock(start: Callable[..., Path]) -> None:
-    from lightning_app.registry.storage.lock import changing
+    from lightning_app.registry.storage.lock import exclusive
 
     folder = start()
     registry = Registry(f"sqlite:///{folder}/start/mlflow.db")
     with (
-        changing(folder / "start" / ".mlflow.db.locks", "phase", wait=0),
+        exclusive(folder / "start" / ".mlflow.db.locks", "phase", wait=0),
         pytest.raises(PromotionConflictError, match="another process changes it"),
     ):
         registry.promote("phase@2", to="champion")

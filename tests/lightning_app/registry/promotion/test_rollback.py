@@ -103,7 +103,7 @@ def test_without_the_registry_this_machine_rolls_back_and_tells_it_later(
     begin = time.process_time()
     assert main(["rollback", "phase", "--reason", "the server is down too"]) == 0
     assert time.process_time() - begin < 1
-    assert "told when it answers again" in capsys.readouterr().out
+    assert "updated when it answers again" in capsys.readouterr().out
     found = Registry().resolve("phase@champion")
     assert (found.version, found.aliases) == (2, ("champion",))
     assert main(["rollback", "phase"]) == 0
@@ -182,7 +182,7 @@ def test_a_server_that_is_down_or_silent_is_noticed_within_a_second(
         shutil.copytree(known, known.parent / registry.address.key)
         begin = time.perf_counter()
         done = registry.rollback("phase")
-        assert (done.after, done.told) == (2, False)
+        assert (done.after, done.synced) == (2, False)
         assert time.perf_counter() - begin < 2  # half a second of it is the server's; the machine may be busy
     assert registry.resolve("phase").version == 2  # nobody listens there now
     assert "does not answer" in caplog.text

@@ -60,7 +60,7 @@ def test_files_that_are_gone_are_put_back_by_registering_again(
         caplog.clear()
         with caplog.at_level(logging.WARNING, "lightning_app.registry"):
             assert registry.register("package-1", "phase") == 1
-        assert "the files of phase@1 were gone from the registry, and were put back" in caplog.text
+        assert "files of phase@1 were missing from the registry, and were uploaded again" in caplog.text
         assert Package.load(registry.resolve("phase@1").path)
         assert len(registry.versions("phase")) == 1
 
