@@ -19,7 +19,7 @@ from lightning_app.evaluation.trajectories.classical import (
 )
 from lightning_app.evaluation.trajectories.fan_chart import draw_fan_chart
 from lightning_app.evaluation.trajectories.rolling_forecasts import RollingForecasts
-from lightning_app.evaluation.trajectories.rolling_origin import walk_forward
+from lightning_app.evaluation.trajectories.rolling_origin import rolling_origin_forecasts
 from lightning_app.evaluation.trajectories.rolling_paths import energy_ratio, rolling_paths
 from lightning_app.runs.run_folder import create_run_folder
 from lightning_app.verb_parser import VerbParser
@@ -67,7 +67,7 @@ def _walk(arguments: argparse.Namespace, forecaster: TrainedForecaster) -> None:
     }
     # Baselines first: they run in no time, and fail early on an invalid table or option.
     baselines = [
-        walk_forward(values, kind(horizon=forecaster.horizon, units=units), name=label, **settings)
+        rolling_origin_forecasts(values, kind(horizon=forecaster.horizon, units=units), name=label, **settings)
         for label, kind in (
             ("random walk", RandomWalk),
             ("empirical quantiles", EmpiricalQuantiles),
@@ -76,8 +76,8 @@ def _walk(arguments: argparse.Namespace, forecaster: TrainedForecaster) -> None:
     ]
     if arguments.period > 1:
         seasonal = SeasonalNaive(period=arguments.period, horizon=forecaster.horizon, units=units)
-        baselines.append(walk_forward(values, seasonal, name="season before", **settings))
-    model = walk_forward(values, forecaster, name=name, **settings)
+        baselines.append(rolling_origin_forecasts(values, seasonal, name="season before", **settings))
+    model = rolling_origin_forecasts(values, forecaster, name=name, **settings)
     calibrated = model.calibrated(units=units, gamma=arguments.gamma)
     naive = baselines[0]
     summaries = [other.summary(naive) for other in (model, calibrated, *baselines[1:])]

@@ -1,1 +1,1 @@
-"""What a trained model is worth."""
+"""Evaluation of predictions against the truth: scores, intervals, tables and pictures."""

@@ -1,4 +1,4 @@
-"""Whether a score is lower than a baseline's by more than chance: a moving-block bootstrap over origins."""
+"""Moving-block bootstrap: confidence interval for the ratio of a model's score to a baseline's."""
 
 import math
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from typing import Literal
 
 import numpy as np
 
-# Fewer blocks than this give resamples that differ too little to say anything.
+# With fewer blocks the resamples vary too little for an interval.
 _MIN_BLOCKS = 4
 _TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
 class ScoreRatio:
-    """A model's score over a baseline's, with its interval.
+    """Ratio of a model's score to a baseline's, with a confidence interval.
 
     Attributes:
         ratio: Below 1 the model is better.
-        low: Lower end of the interval.
-        high: Upper end of the interval.
-        confidence: Of the interval.
+        low: Lower bound of the interval.
+        high: Upper bound of the interval.
+        confidence: Confidence of the interval.
         block: Origins per block.
     """
 
@@ -32,7 +32,7 @@ class ScoreRatio:
 
     @property
     def claims_skill(self) -> bool:
-        """Whether the whole interval lies below 1."""
+        """Whether the whole interval is below 1."""
         return self.high < 1
 
     def __str__(self) -> str:
@@ -51,23 +51,23 @@ def bootstrap_ratio(
 ) -> ScoreRatio:
     """Ratio of two summed scores with an interval from a moving-block bootstrap (Künsch, 1989).
 
-    Targets of neighbouring origins overlap, so their scores are correlated; blocks of consecutive origins keep that
-    correlation. All series of an origin are drawn together, and the sums are formed within each resample. The
-    interval is the logarithm's standard error times Student's quantile for N / block - 1 degrees of freedom: with the
-    few blocks there are, percentiles of the resamples would claim skill two to five times too often.
+    Targets of neighbouring origins overlap, so their scores are correlated; blocks of consecutive origins preserve that
+    correlation. All series of an origin are resampled together, and sums are computed within each resample. The
+    interval is the logarithm's standard error times Student's quantile with N / block - 1 degrees of freedom: with so
+    few blocks, percentiles of the resamples would claim skill two to five times too often.
 
     Args:
         model: Score of each origin (N,), or of each origin and series (N, C); lower is better.
-        baseline: The same of the baseline.
-        block: Origins per block; twice horizon / stride keeps the promised confidence.
+        baseline: Scores of the baseline, same shape.
+        block: Origins per block; twice horizon / stride achieves the nominal confidence.
         resamples: Number of resamples.
-        confidence: Of the interval.
-        over_series: `sum` takes the ratio of the sums, in which large series weigh most; `geometric_mean` takes the
-            geometric mean of one ratio per series.
-        seed: Of the draws.
+        confidence: Confidence of the interval.
+        over_series: `sum` is the ratio of the sums, dominated by large series; `geometric_mean` is the geometric mean
+            of one ratio per series.
+        seed: Random seed.
 
     Returns:
-        The ratio. With fewer than four blocks the interval is 0 to infinity: nothing can be claimed.
+        The ratio. With fewer than four blocks the interval is 0 to infinity, i.e. no claim is possible.
 
     Raises:
         ValueError: Shapes differ, scores are not finite, or the baseline's sum is zero.
@@ -90,7 +90,7 @@ def bootstrap_ratio(
         return ScoreRatio(ratio=ratio, low=0.0, high=float("inf"), confidence=confidence, block=block)
     rows = _moving_blocks(num_origins, block=block, resamples=resamples, seed=seed)  # (R, N)
     logs = np.log(np.maximum(_ratio(model[rows].sum(axis=1), baseline[rows].sum(axis=1)), _TINY))  # (R,)
-    # Blocks are drawn from N - block + 1 places, so that resamples vary less than new data would.
+    # Blocks start at N - block + 1 positions only, so resamples vary less than new data would.
     error = float(logs.std(ddof=1)) * math.sqrt(num_origins / (num_origins - block))
     spread = math.exp(min(error * _student_quantile((1 + confidence) / 2, freedom=num_origins / block - 1), 700.0))
     return ScoreRatio(ratio=ratio, low=ratio / spread, high=ratio * spread, confidence=confidence, block=block)
@@ -106,14 +106,14 @@ def _scores(scores: np.ndarray, name: str) -> np.ndarray:
 
 
 def _ratio(model: np.ndarray, baseline: np.ndarray) -> np.ndarray:
-    """(..., C) sums to (...) ratios."""
-    # A resample in which the baseline is perfect, or a model that is: the floor keeps the logarithm finite.
+    """Sums (..., C) to ratios (...)."""
+    # Either sum may be zero in a resample; the floor keeps the logarithm finite.
     ratios = model / np.maximum(baseline, _TINY)
     return ratios[..., 0] if ratios.shape[-1] == 1 else np.exp(np.log(np.maximum(ratios, _TINY)).mean(axis=-1))
 
 
 def _moving_blocks(num_origins: int, *, block: int, resamples: int, seed: int) -> np.ndarray:
-    """Rows (R, N) of each resample: overlapping blocks, cut at the number of origins."""
+    """Origins (R, N) of each resample: overlapping blocks, truncated to the number of origins."""
     rng = np.random.default_rng(seed)
     num_blocks = -(-num_origins // block)
     starts = rng.integers(num_origins - block + 1, size=(resamples, num_blocks, 1))
@@ -121,7 +121,7 @@ def _moving_blocks(num_origins: int, *, block: int, resamples: int, seed: int) -
 
 
 def _student_quantile(probability: float, *, freedom: float) -> float:
-    """Student's t from the normal quantile (Abramowitz & Stegun 26.7.5), within 1 % from 3 degrees of freedom on."""
+    """Student's t from the normal quantile (Abramowitz & Stegun 26.7.5), within 1 % from 3 degrees of freedom."""
     z = NormalDist().inv_cdf(probability)
     terms = (
         (z**3 + z) / 4,

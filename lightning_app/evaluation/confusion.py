@@ -1,4 +1,4 @@
-"""Which classes a test took for which: a table and a picture."""
+"""Confusion matrix of a test: a table and a picture."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ _MOST_PAIRS = 10
 
 
 class ConfusionMatrix(Callback):
-    """After test of a model with one class per row: `confusion.md` and `confusion.png` in the run folder."""
+    """Writes `confusion.md` and `confusion.png` to the run folder after a test with one class per row."""
 
     def __init__(self) -> None:
         self._counts: Tensor | None = None
@@ -51,7 +51,7 @@ class ConfusionMatrix(Callback):
         folder = Path(trainer.default_root_dir)
         if trainer.is_global_zero:
             for name in ("confusion.md", "confusion.png"):
-                (folder / name).unlink(missing_ok=True)  # of an earlier test
+                (folder / name).unlink(missing_ok=True)  # left by an earlier test
         everyone = [self._counts]
         if trainer.world_size > 1:
             everyone *= trainer.world_size
@@ -69,7 +69,7 @@ class ConfusionMatrix(Callback):
 
 
 def _page(table: np.ndarray, names: list[str]) -> list[str]:
-    """Recall and precision of each class, and the commonest mistakes."""
+    """Recall and precision of each class, and the most frequent confusions."""
     right, truth, said = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
     lines = [
         "# Classes",
@@ -92,12 +92,12 @@ def _page(table: np.ndarray, names: list[str]) -> list[str]:
 
 
 def draw_confusion(table: np.ndarray, names: list[str], path: Path) -> None:
-    """Draws a confusion matrix: shares of each true class in color, counts as numbers.
+    """Draws a confusion matrix: recall as colour, counts as numbers.
 
     Args:
         table: Rows are true classes, columns predicted ones, int64 (C, C).
-        names: Of the classes.
-        path: The PNG to write.
+        names: Class names.
+        path: Output PNG.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

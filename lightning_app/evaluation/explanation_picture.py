@@ -1,4 +1,4 @@
-"""A picture of the edges that a prediction for a node rests on."""
+"""Picture of an explanation: the edges around a node by importance."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ import numpy as np
 _COLORS = 10
 _OTHERS = "0.85"
 _FITS_INSIDE = 4
-"""So many letters of a name fit into a node's circle."""
+"""Maximum length of a name inside a node's circle."""
 _SHARES = (1.0, 0.5, 0.1)
-"""Importances that the legend shows a line of."""
+"""Importances shown in the legend."""
 
 
 def draw_explanation(
@@ -28,26 +28,26 @@ def draw_explanation(
     path: Path,
     max_edges: int = 40,
 ) -> None:
-    """Draws the node in the middle, what is around it on a ring per hop, the edges the darker the more they count.
+    """Draws the node in the centre, its neighbourhood as one ring per hop, and edges darker with higher importance.
 
-    Nodes have the colour of the class that is predicted for them; a legend names it.
+    Nodes have the colour of their predicted class; a legend names it.
 
     Args:
         edges: int64 (2, E), sources and targets.
-        importance: (E,), from 0 to 1.
-        hops: int64 (2, E), hops from each end of an edge to the node; -1 where it does not reach it.
-        node: The node.
-        names: Of all nodes, (N,).
-        predicted: Number of the class of each node, (N,).
+        importance: (E,), in [0, 1].
+        hops: int64 (2, E), hops from each end of an edge to the node; -1 if unreachable.
+        node: Index of the node.
+        names: Names of all nodes, (N,).
+        predicted: Predicted class index of each node, (N,).
         class_names: Names of the classes.
-        title: Above the picture.
-        path: The PNG to write.
-        max_edges: Only so many are drawn, the most important ones.
+        title: Title of the picture.
+        path: Output PNG.
+        max_edges: Maximum number of edges, the most important ones.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    strongest = np.argsort(-importance, kind="stable")[:max_edges][::-1]  # the strongest are drawn last, on top
+    strongest = np.argsort(-importance, kind="stable")[:max_edges][::-1]  # the strongest drawn last, on top
     edges, importance, hops = edges[:, strongest], importance[strongest], hops[:, strongest]
     places = radial_layout(edges, hops, node)
     figure = Figure(figsize=(8.6, 7), layout="constrained")
@@ -96,7 +96,7 @@ def _line(share: float) -> dict[str, Any]:
 
 
 def _colors_of_classes(classes: Sequence[int], *, first: int) -> dict[int, Any]:
-    """Colours of the classes that most nodes have, that of the explained node first."""
+    """Colours of the most frequent classes, with that of the explained node first."""
     from matplotlib import colormaps
 
     order = [first, *(number for number, _ in Counter(classes).most_common() if number != first)]
@@ -120,12 +120,12 @@ def _add_legends(axis: Any, colors: dict[int, Any], class_names: Sequence[Any], 
 
 
 def radial_layout(edges: np.ndarray, hops: np.ndarray, node: int) -> dict[int, tuple[float, float]]:
-    """A place for each node at the end of an edge: a ring per hop, each node near those that it joins further in.
+    """Position of each node: one ring per hop, each node near its neighbours on the inner ring.
 
     Args:
         edges: int64 (2, E).
         hops: int64 (2, E).
-        node: The node in the middle.
+        node: Node in the centre.
     """
     ring = {node: 0, **dict(zip(edges.ravel().tolist(), hops.ravel().tolist(), strict=True))}
     furthest = max(ring.values())

@@ -1,4 +1,4 @@
-"""What a test of forecasts came to by channel and in raw units, and how often the truth lay below each quantile."""
+"""ForecastErrors: test errors per channel in raw units, and coverage of the quantiles."""
 
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ _MOST_ROWS = 20
 
 
 class ForecastErrors(Callback):
-    """After test of a `Forecaster`: `channels.csv` and `channels.md` in the run folder.
+    """Writes `channels.csv` and `channels.md` to the run folder after a test of a `Forecaster`.
 
-    The mean absolute error is also given relative to that of repeating the last value one step ahead in the training
-    rows (MASE; Hyndman & Koehler, 2006). Values that were missing in the data are left out.
+    The mean absolute error is also relative to that of repeating the last value one step ahead in the training rows
+    (MASE; Hyndman & Koehler, 2006). Values that were missing in the data are ignored.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class ForecastErrors(Callback):
         folder = Path(trainer.default_root_dir)
         if trainer.is_global_zero:
             for name in ("channels.md", "channels.csv"):
-                (folder / name).unlink(missing_ok=True)  # of an earlier test
+                (folder / name).unlink(missing_ok=True)  # left by an earlier test
         everyone = [self._sums]
         if trainer.world_size > 1:
             everyone *= trainer.world_size
@@ -91,7 +91,7 @@ def channel_errors(sums: dict[str, np.ndarray], data: ForecastingDataModule) -> 
 
     Args:
         sums: `count`, `absolute` and `squared` errors of each channel, (C,).
-        data: Gives the channels and the training rows.
+        data: Source of the channels and the training rows.
     """
     count = np.maximum(sums["count"], 1)
     end = data.boundaries[0]
@@ -129,11 +129,11 @@ def _page(table: pl.DataFrame) -> list[str]:
 
 
 def coverage_page(levels: tuple[float, ...], below: list[float]) -> list[str]:
-    """How often the truth lay below each level and inside each interval.
+    """Empirical coverage of each level and of each central interval.
 
     Args:
         levels: Ascending (Q,).
-        below: Share of values at or below each quantile (Q,).
+        below: Fraction of values at or below each quantile (Q,).
     """
     lines = ["# Coverage of the quantiles", "", "| level | values at or below it |", "|---:|---:|"]
     lines += [f"| {level:g} | {share:.1%} |" for level, share in zip(levels, below, strict=True)]

@@ -1,1 +1,1 @@
-"""Evaluation of trajectories: rolling origins, quantiles, paths, scores and their pictures; needs no torch."""
+"""Evaluation of trajectory forecasts: rolling origins, quantiles, paths, scores and pictures; without torch."""

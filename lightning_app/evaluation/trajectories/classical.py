@@ -1,4 +1,4 @@
-"""Forecasters of trajectories that need no training: the rows that a model has to beat."""
+"""Classical trajectory forecasters without training: the baselines of probabilistic forecasts."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from lightning_app.evaluation.trajectories.units import Units, from_units, to_un
 
 
 class _ChangeQuantiles(ABC):
-    """Forecasts the last value plus quantiles of its change over each step of the horizon.
+    """Forecasts the last value plus quantiles of the change over each step of the horizon.
 
     Args:
         horizon: Steps H.
         levels: (Q,), ascending.
-        units: `log_return` for prices (changes of the logarithm), `level` for what may be zero or negative.
+        units: `log_return` for prices (changes of the logarithm), `level` for series that may be zero or negative.
     """
 
     def __init__(self, *, horizon: int = 63, levels: Sequence[float] = LEVELS, units: Units = "log_return") -> None:
@@ -27,13 +27,13 @@ class _ChangeQuantiles(ABC):
         self.units = units
 
     def fit(self, values: np.ndarray) -> None:
-        """Finds what is kept for all forecasts.
+        """Estimates what all forecasts share.
 
         Args:
-            values: (T, C), rows that may be learned from.
+            values: (T, C), training rows.
 
         Raises:
-            ValueError: Too few rows, or a value that has no logarithm.
+            ValueError: Too few rows, or a value without logarithm.
         """
         if len(values) < self._min_rows:
             raise ValueError(
@@ -43,7 +43,7 @@ class _ChangeQuantiles(ABC):
         self._fit(to_units(values, units=self.units))
 
     def forecast(self, values: np.ndarray) -> np.ndarray:
-        """Quantiles of the rows that follow the last one.
+        """Quantiles of the rows after the last one.
 
         Args:
             values: (T, C), all rows up to the origin.
@@ -55,7 +55,7 @@ class _ChangeQuantiles(ABC):
 
     @property
     def _min_rows(self) -> int:
-        # As many changes over the whole horizon as it has steps, and one more.
+        # One more row than needed for H changes over the whole horizon.
         return 2 * self.horizon + 1
 
     @abstractmethod
@@ -70,13 +70,13 @@ class _ChangeQuantiles(ABC):
 
 
 class RandomWalk(_ChangeQuantiles):
-    """Normal random walk without drift; its variance is that of the last 252 changes: the naive forecast.
+    """Gaussian random walk without drift, with the variance of the last 252 changes: the naive forecast.
 
     Args:
         horizon: Steps H.
         levels: (Q,), ascending.
-        units: `log_return` for prices, `level` for what may be zero or negative.
-        window: Changes whose variance is taken.
+        units: `log_return` for prices, `level` for series that may be zero or negative.
+        window: Number of changes for the variance.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class RandomWalk(_ChangeQuantiles):
         return self.window + 1
 
     def _fit(self, values: np.ndarray) -> None:
-        """Keeps nothing: the window moves with the origin."""
+        """Does nothing: the variance window ends at each origin."""
 
     def _quantiles(self, values: np.ndarray) -> np.ndarray:
         spread = np.diff(values[-self.window - 1 :], axis=0).std(axis=0)  # (C,)
@@ -106,7 +106,7 @@ class RandomWalk(_ChangeQuantiles):
 
 
 class EmpiricalQuantiles(_ChangeQuantiles):
-    """Quantiles of the h-step changes seen in fitting, for each h and series, whatever the present volatility."""
+    """Unconditional quantiles of the h-step changes in the training rows, for each h and series."""
 
     def _fit(self, values: np.ndarray) -> None:
         self._changes = np.stack(
@@ -122,16 +122,16 @@ class EmpiricalQuantiles(_ChangeQuantiles):
 
 
 class VolatilityScaledQuantiles(_ChangeQuantiles):
-    """Quantiles of h-step changes in units of volatility times sqrt(h), times the volatility at the origin.
+    """Quantiles of h-step changes in units of volatility times sqrt(h), scaled by the volatility at the origin.
 
-    The volatility is an exponentially weighted average of squared changes (RiskMetrics, 1996).
+    Volatility is an exponentially weighted average of squared changes (RiskMetrics, 1996).
 
     Args:
         horizon: Steps H.
         levels: (Q,), ascending.
-        units: `log_return` for prices, `level` for what may be zero or negative.
-        decay: Weight of the volatility so far.
-        warm_up: First changes, whose variance the average starts from and which are not learned from.
+        units: `log_return` for prices, `level` for series that may be zero or negative.
+        decay: Decay factor of the average.
+        warm_up: Number of initial changes, whose variance initialises the average and which are not used otherwise.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class VolatilityScaledQuantiles(_ChangeQuantiles):
         return self.warm_up + 2 * self.horizon + 1
 
     def _fit(self, values: np.ndarray) -> None:
-        # The start of the average knows the whole warm-up, so a change counts from after it only.
+        # The initial value of the average uses the whole warm-up, so only later changes are out of sample.
         scale = self._volatility(values)[self.warm_up + 1 :]  # (T', C)
         known = values[self.warm_up + 1 :]
         self._scaled = np.stack(
@@ -172,7 +172,7 @@ class VolatilityScaledQuantiles(_ChangeQuantiles):
         return values[-1][:, None, None] + scale[:, None, None] * self._root_steps[:, None] * self._scaled
 
     def _volatility(self, values: np.ndarray) -> np.ndarray:
-        """(T, C) values to the volatility (T, C) known in each row."""
+        """Volatility (T, C) known at each row of values (T, C)."""
         squares = np.diff(values, axis=0) ** 2
         variance = np.empty_like(values)
         variance[0] = np.diff(values[: self.warm_up + 1], axis=0).var(axis=0)
@@ -181,7 +181,7 @@ class VolatilityScaledQuantiles(_ChangeQuantiles):
         return _positive_root(variance)
 
     def _last_volatility(self, values: np.ndarray) -> np.ndarray:
-        """The last row of `_volatility` (C,), as one weighted sum."""
+        """The last row of `_volatility`, (C,), as one weighted sum."""
         squares = np.diff(values, axis=0) ** 2
         ages = np.arange(len(squares))[::-1]
         start = np.diff(values[: self.warm_up + 1], axis=0).var(axis=0)
@@ -190,13 +190,13 @@ class VolatilityScaledQuantiles(_ChangeQuantiles):
 
 
 class SeasonalNaive(_ChangeQuantiles):
-    """The value one season ago, with quantiles of its changes over as many seasons as the step needs.
+    """The value one season ago, with quantiles of the changes over the number of seasons to the step.
 
     Args:
-        period: Rows of a season, such as 7 for days of a week.
+        period: Rows of a season, e.g. 7 for days of a week.
         horizon: Steps H.
         levels: (Q,), ascending.
-        units: `log_return` for prices, `level` for what may be zero or negative.
+        units: `log_return` for prices, `level` for series that may be zero or negative.
     """
 
     def __init__(
@@ -212,7 +212,7 @@ class SeasonalNaive(_ChangeQuantiles):
             raise ValueError(f"period: {period} given, 1 or more is allowed")
         self.period = period
         steps = np.arange(horizon)
-        self._seasons = steps // period  # (H,), whole seasons between the last one seen and the step
+        self._seasons = steps // period  # (H,), whole seasons between the last observed one and the step
         self._phase = steps % period  # (H,)
 
     @property
@@ -234,5 +234,5 @@ class SeasonalNaive(_ChangeQuantiles):
 
 
 def _positive_root(variance: np.ndarray) -> np.ndarray:
-    # A series that stood still has no volatility to divide by.
+    # A constant series has zero volatility to divide by.
     return np.sqrt(np.maximum(variance, np.finfo(np.float64).tiny))

@@ -1,4 +1,4 @@
-"""Conformal calibration of quantile forecasts while origins roll on."""
+"""Rolling conformal calibration of quantile forecasts."""
 
 from collections.abc import Sequence
 
@@ -18,30 +18,30 @@ def rolling_conformal(
     min_scores: int = 30,
     gamma: float = 0.0,
 ) -> np.ndarray:
-    """Widens or narrows each central interval so that it held its probability so far.
+    """Widens or narrows each central interval to its nominal coverage over the past.
 
-    Conformalized quantile regression (Romano et al., NeurIPS 2019) for each step, with the miss of an interval taken
-    in units of its width. Few trajectories that do not overlap exist, so the misses of all series and of neighbouring
-    steps are pooled. A target enters at an origin only if it was observed by then: earlier origin + step <= origin.
+    Conformalized quantile regression (Romano et al., NeurIPS 2019) for each step, with scores in units of the
+    interval's width. There are few trajectories without overlap, so scores of all series and of neighbouring steps are
+    pooled. A target is used at an origin only if it was observed by then: earlier origin + step <= origin.
 
-    With `gamma` the share that may miss is moved, up after a hit and down after a miss (adaptive conformal inference,
-    Gibbs & Candès, NeurIPS 2021); a hit or miss counts once its target is observed.
+    With `gamma` the nominal miss rate is adapted, up after a hit and down after a miss (adaptive conformal inference,
+    Gibbs & Candès, NeurIPS 2021), once the target is observed.
 
     Args:
-        forecast: (N, C, H, Q), in origin order. Give logarithms where a lower end below zero makes no sense.
-        actual: (N, C, H) in the same units, NaN where not observed.
-        origins: (N,), the last row that each forecast knew, ascending.
+        forecast: (N, C, H, Q), in origin order. Pass logarithms if a negative lower bound makes no sense.
+        actual: (N, C, H) in the same units, NaN if not observed.
+        origins: (N,), last row known to each forecast, ascending.
         levels: (Q,); those with a partner 1 - level are calibrated.
-        neighbours: Steps to either side that are pooled.
-        window: Most recent origins that count; None counts all.
-        min_scores: Forecasts stay as they are until so many pooled misses were observed.
-        gamma: Step size; 0 does not adapt, 0.01 to 0.05 is usual.
+        neighbours: Number of steps on either side to pool with.
+        window: Number of most recent origins to use; None for all.
+        min_scores: Minimum number of pooled scores; forecasts are unchanged before.
+        gamma: Step size; 0 for no adaptation, 0.01 to 0.05 is common.
 
     Returns:
         (N, C, H, Q), ascending in the levels.
 
     Raises:
-        ValueError: Shapes do not fit, origins do not ascend, or an option is out of its range.
+        ValueError: Shapes do not match, origins do not ascend, or an option is out of range.
     """
     levels, origins = check_levels(levels), np.asarray(origins)
     _check(forecast, actual, origins=origins, num_levels=levels.size)
@@ -51,9 +51,9 @@ def rolling_conformal(
             "must be 0 or more, min_scores and window 1 or more, gamma at least 0 and below 1"
         )
     lower, upper = _pairs(levels)
-    nominal = 2 * levels[lower]  # (P,), share that may miss
+    nominal = 2 * levels[lower]  # (P,), nominal miss rates
     horizon = actual.shape[2]
-    # Steps before series: a pool of observed targets is then one boolean index.
+    # Steps before series: a pool of observed targets is then a single boolean index.
     scores = _scores(forecast, actual, lower=lower, upper=upper).transpose(0, 2, 1, 3)  # (N, H, C, P)
     due = origins[:, None] + np.arange(1, horizon + 1)  # (N, H), the row in which a target is observed
     asked = np.tile(nominal, (horizon, 1))  # (H, P)
@@ -84,31 +84,31 @@ def rolling_conformal(
 
 
 def conformal_rank(number: int, *, miss: float) -> int:
-    """Rank, from 1, of the score that a new one exceeds with probability `miss` at most; the largest if none does.
+    """Rank, from 1, of the score that a new one exceeds with probability at most `miss`; at most `number`.
 
     Args:
-        number: Scores at hand.
+        number: Number of scores.
         miss: Probability to exceed.
     """
-    # Rounded first: (19 + 1) * (1 - 0.05) is 19.000000000000004 in floating point on some ways to write it.
+    # Rounded first: depending on the formula, (19 + 1) * (1 - 0.05) is 19.000000000000004 in floating point.
     return int(np.clip(np.ceil(round((number + 1) * (1 - miss), 9)), 1, number))
 
 
 def _conformal_quantiles(pool: np.ndarray, *, miss: np.ndarray) -> np.ndarray:
-    """(K, P) scores and (P,) probabilities to (P,) quantiles."""
+    """Conformal quantiles (P,) of scores (K, P) for miss rates (P,)."""
     ranks = [conformal_rank(len(pool), miss=float(share)) - 1 for share in miss]
     return np.array([np.partition(column, rank)[rank] for column, rank in zip(pool.T, ranks, strict=True)])
 
 
 def _scores(forecast: np.ndarray, actual: np.ndarray, *, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """How far each target lies outside each interval (N, C, H, P), in widths; NaN without target or width."""
+    """Signed distance of each target outside each interval (N, C, H, P), in widths; NaN without target or width."""
     low, high, target = forecast[..., lower], forecast[..., upper], actual[..., None]
     width = high - low
     return np.where(width > 0, np.maximum(low - target, target - high) / np.where(width > 0, width, 1.0), np.nan)
 
 
 def _pairs(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the levels below one half that have a partner, and of the partners."""
+    """Indices of the levels below one half that have a partner, and of the partners."""
     distance = np.abs(levels[:, None] + levels[None, :] - 1)
     lower = np.flatnonzero((levels < 0.5 - 1e-9) & (distance.min(axis=1) < 1e-9))
     if not lower.size:

@@ -1,4 +1,4 @@
-"""A picture of forecast trajectories."""
+"""Fan chart of forecast trajectories."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,14 +13,14 @@ from lightning_app.evaluation.trajectories.rolling_forecasts import RollingForec
 def draw_fan_chart(
     model: RollingForecasts, baseline: RollingForecasts, *, names: Sequence[str], path: Path, max_series: int = 3
 ) -> None:
-    """Draws the first, middle and last origin: intervals, median, a few sampled paths, the baseline, what came.
+    """Draws the first, middle and last origin: intervals, median, sampled paths, the baseline and the observations.
 
     Args:
         model: Forecasts with levels .025, .1, .9 and .975.
-        baseline: Of the same origins; its 80 % interval is outlined.
-        names: Of the series.
-        path: The PNG to write.
-        max_series: Most rows.
+        baseline: Forecasts of the same origins; the 80 % interval is outlined.
+        names: Names of the series.
+        path: Output PNG.
+        max_series: Maximum number of rows.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

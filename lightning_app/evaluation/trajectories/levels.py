@@ -1,22 +1,22 @@
-"""The quantile levels of a forecast."""
+"""Quantile levels of a forecast: defaults, validation and lookup."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-# What every forecaster gives unless told otherwise, and what the weighted quantile loss is taken over.
+# Default of every forecaster, and the levels of the weighted quantile loss.
 LEVELS = (0.025, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.975)
 SCORED_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def check_levels(levels: Sequence[float] | np.ndarray) -> np.ndarray:
-    """The levels as an array (Q,).
+    """Validates levels and converts them to an array (Q,).
 
     Args:
         levels: Ascending, in (0, 1).
 
     Raises:
-        ValueError: They do not ascend, or leave (0, 1).
+        ValueError: They do not ascend, or are outside (0, 1).
     """
     array = np.asarray(levels, dtype=np.float64)
     if array.ndim != 1 or not array.size or array[0] <= 0 or array[-1] >= 1 or (np.diff(array) <= 0).any():
@@ -25,14 +25,14 @@ def check_levels(levels: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def level_positions(levels: Sequence[float] | np.ndarray, wanted: Sequence[float]) -> list[int]:
-    """Where some levels stand among all.
+    """Indices of some levels among all.
 
     Args:
-        levels: The levels that were forecast (Q,).
-        wanted: Levels to find.
+        levels: Levels of the forecast (Q,).
+        wanted: Levels to look up.
 
     Raises:
-        ValueError: A level was not forecast.
+        ValueError: A level is missing.
     """
     array = check_levels(levels)
     distance = np.abs(array[:, None] - np.asarray(wanted, dtype=np.float64))  # (Q, W)

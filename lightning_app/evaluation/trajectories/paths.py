@@ -1,4 +1,4 @@
-"""Whole trajectories out of a quantile forecast: sampled paths, and a band that holds whole paths."""
+"""Paths from quantile forecasts: sampled trajectories, and simultaneous bands for whole trajectories."""
 
 import math
 from collections.abc import Sequence
@@ -27,12 +27,11 @@ def random_walk_correlation(horizon: int) -> np.ndarray:
 def path_correlation(pit: np.ndarray, *, num_windows: float | None = None) -> np.ndarray:
     """Correlation of a Gaussian copula over the steps, shrunk towards a random walk's.
 
-    The weight of the sample's correlation is n / (n + H) for n windows of H steps: one half where there are as many
-    windows as steps.
+    The weight of the sample correlation is n / (n + H) for n windows of H steps: one half if n = H.
 
     Args:
         pit: (N, H), probability integral transforms of calibration windows.
-        num_windows: Windows that the sample is worth; None takes N. Give N * stride / H where windows overlap.
+        num_windows: Effective number of windows; None for N. Use N * stride / H if windows overlap.
 
     Returns:
         (H, H), positive definite.
@@ -54,7 +53,7 @@ def path_correlation(pit: np.ndarray, *, num_windows: float | None = None) -> np
     spread = np.sqrt((scores**2).mean(axis=0))
     scores = scores / np.where(spread > 0, spread, 1.0)
     sample = scores.T @ scores / len(pit)
-    # A step that never varies is uncorrelated with the others; taking the target there would cost definiteness.
+    # A constant step is uncorrelated with the others; the target's correlation there would cost definiteness.
     np.fill_diagonal(sample, 1.0)
     weight = number / (number + horizon)
     return weight * sample + (1 - weight) * target
@@ -69,15 +68,15 @@ def sample_paths(
     seed: int = 0,
     tails: Tails = "exponential",
 ) -> np.ndarray:
-    """Paths whose steps follow the quantiles and depend on each other as a Gaussian copula says.
+    """Samples paths whose steps follow the quantile forecasts, with dependence from a Gaussian copula.
 
     Args:
-        forecast: (..., H, Q), ascending in the levels. Give logarithms of prices, so that no path goes below zero.
+        forecast: (..., H, Q), ascending in the levels. Pass logarithms of prices, so that no path falls below zero.
         levels: (Q,), ascending.
-        correlation: (H, H), of `path_correlation` or `random_walk_correlation`.
+        correlation: (H, H), from `path_correlation` or `random_walk_correlation`.
         num_paths: S.
-        seed: Of the draws.
-        tails: Beyond the outer levels.
+        seed: Random seed.
+        tails: Tails beyond the outer levels.
 
     Returns:
         (..., S, H).
@@ -98,13 +97,13 @@ def sample_paths(
 def maximal_deviation(
     forecast: np.ndarray, actual: np.ndarray, *, levels: Sequence[float] | np.ndarray, nominal: float = 0.8
 ) -> np.ndarray:
-    """Largest distance of a path from the median, in units of the central interval's half on that side.
+    """Largest deviation of a path from the median, in units of the half-width of the central interval on that side.
 
     Args:
         forecast: (..., H, Q).
-        actual: (..., H), observed or sampled paths; NaN steps do not count.
-        levels: (Q,), with 0.5 and the two of the interval.
-        nominal: Probability of the interval that serves as the unit.
+        actual: (..., H), observed or sampled paths; NaN steps are ignored.
+        levels: (Q,), with 0.5 and both of the interval.
+        nominal: Coverage of the central interval.
 
     Returns:
         (...).
@@ -125,19 +124,19 @@ def simultaneous_band(
     coverage: float = 0.8,
     nominal: float = 0.8,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A band that holds a share `coverage` of whole paths, not of single steps.
+    """A band that contains whole paths, rather than single steps, with probability `coverage`.
 
-    The central interval is stretched by one factor: the conformal quantile of maximal deviations seen before.
+    The central interval is scaled by one factor: the conformal quantile of earlier maximal deviations.
 
     Args:
         forecast: (..., H, Q).
-        levels: (Q,), with 0.5 and the two of the interval.
-        deviations: (n,), `maximal_deviation` of calibration windows, or of sampled paths where windows are few.
-        coverage: Share of whole paths to hold.
-        nominal: As given to `maximal_deviation`.
+        levels: (Q,), with 0.5 and both of the interval.
+        deviations: (n,), `maximal_deviation` of calibration windows, or of sampled paths if windows are few.
+        coverage: Nominal fraction of whole paths inside the band.
+        nominal: Same as in `maximal_deviation`.
 
     Returns:
-        Lower and upper end, each (..., H).
+        Lower and upper bounds, each (..., H).
     """
     if not 0 < coverage < 1 or deviations.ndim != 1 or not deviations.size:
         raise ValueError(
@@ -158,18 +157,18 @@ def rolling_simultaneous_band(
     coverage: float = 0.8,
     min_windows: int = 20,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The simultaneous band of each origin, from windows that were observed to their end by then.
+    """Simultaneous band of each origin, calibrated on windows fully observed by then.
 
     Args:
         forecast: (N, C, H, Q), in origin order.
         actual: (N, C, H).
-        origins: (N,), the last row that each forecast knew.
+        origins: (N,), last row known to each forecast.
         levels: (Q,), with 0.1, 0.5 and 0.9.
-        coverage: Share of whole paths to hold.
-        min_windows: Until so many windows of all series were observed there is no band.
+        coverage: Nominal fraction of whole paths inside the band.
+        min_windows: Minimum number of observed windows of all series for a band.
 
     Returns:
-        Lower and upper end, each (N, C, H); NaN where there is no band.
+        Lower and upper bounds, each (N, C, H); NaN without a band.
     """
     deviations = maximal_deviation(forecast, actual, levels=levels)  # (N, C)
     lower, upper = np.full(actual.shape, np.nan), np.full(actual.shape, np.nan)

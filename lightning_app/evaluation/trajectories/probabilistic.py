@@ -1,4 +1,4 @@
-"""Scores of quantile forecasts and of sampled paths, for trajectories of H steps."""
+"""Scores of quantile forecasts and sampled paths: pinball loss, WQL, MASE, coverage, energy score."""
 
 from collections.abc import Sequence
 
@@ -42,8 +42,8 @@ def quantile_loss_sums(
         forecast: (..., H, Q).
         actual: (..., H).
         levels: (Q,), ascending.
-        scored: The levels that count.
-        mask: (..., H), True where the target counts; None counts all.
+        scored: Levels to average over.
+        mask: (..., H), False where a target is ignored; None uses all.
 
     Returns:
         (...), twice the pinball loss, summed over the steps and averaged over the scored levels.
@@ -67,8 +67,8 @@ def weighted_quantile_loss(
         forecast: (..., H, Q), in the units of the series.
         actual: (..., H).
         levels: (Q,), ascending.
-        scored: The levels that count.
-        mask: (..., H), True where the target counts; None counts all.
+        scored: Levels to average over.
+        mask: (..., H), False where a target is ignored; None uses all.
 
     Raises:
         ValueError: All targets are zero.
@@ -94,10 +94,10 @@ def absolute_scaled_errors(
         actual: (..., H).
         levels: (Q,), with 0.5.
         scale: (...), mean absolute one-season change in a window that ends at the origin.
-        mask: (..., H), True where the target counts; None counts all.
+        mask: (..., H), False where a target is ignored; None uses all.
 
     Returns:
-        (..., H), NaN where the target does not count or the scale is zero.
+        (..., H), NaN where the target is ignored or the scale is zero.
     """
     (median,) = level_positions(levels, [0.5])
     counts = np.broadcast_to((scale > 0)[..., None], actual.shape) & (True if mask is None else mask)
@@ -113,16 +113,16 @@ def mean_absolute_scaled_error(
     scale: np.ndarray,
     mask: np.ndarray | None = None,
 ) -> float:
-    """MASE of the median (Hyndman & Koehler, 2006), the scale taken from before each origin.
+    """MASE of the median (Hyndman & Koehler, 2006), with a separate scale for each origin.
 
-    A series that grows makes the error in units of its early changes meaningless, hence a scale per origin.
+    A single scale from the early rows would be meaningless for a growing series.
 
     Args:
         forecast: (..., H, Q).
         actual: (..., H).
         levels: (Q,), with 0.5.
-        scale: (...), zero leaves the trajectory out.
-        mask: (..., H), True where the target counts; None counts all.
+        scale: (...), zero ignores the trajectory.
+        mask: (..., H), False where a target is ignored; None uses all.
 
     Raises:
         ValueError: Every scale is zero.
@@ -136,12 +136,12 @@ def mean_absolute_scaled_error(
 def central_interval(
     forecast: np.ndarray, *, levels: Sequence[float] | np.ndarray, nominal: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper end, each (..., H), of the central interval.
+    """Lower and upper bounds, each (..., H), of the central interval.
 
     Args:
         forecast: (..., H, Q).
         levels: (Q,), with (1 - nominal) / 2 and (1 + nominal) / 2.
-        nominal: Probability within, such as 0.8.
+        nominal: Nominal coverage, e.g. 0.8.
     """
     lower, upper = level_positions(levels, [round((1 - nominal) / 2, 9), round((1 + nominal) / 2, 9)])
     return forecast[..., lower], forecast[..., upper]
@@ -155,14 +155,14 @@ def interval_coverage(
     nominal: float,
     mask: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Share of targets inside the central interval, at each step.
+    """Fraction of targets inside the central interval, at each step.
 
     Args:
         forecast: (..., H, Q).
         actual: (..., H).
-        levels: (Q,), with the two of the interval.
-        nominal: Probability within, such as 0.8.
-        mask: (..., H), True where the target counts; None counts all.
+        levels: (Q,), with both of the interval.
+        nominal: Nominal coverage, e.g. 0.8.
+        mask: (..., H), False where a target is ignored; None uses all.
 
     Returns:
         (H,), NaN for a step without targets.
@@ -180,24 +180,24 @@ def interval_width(forecast: np.ndarray, *, levels: Sequence[float] | np.ndarray
 
     Args:
         forecast: (..., H, Q).
-        levels: (Q,), with the two of the interval.
-        nominal: Probability within, such as 0.8.
+        levels: (Q,), with both of the interval.
+        nominal: Nominal coverage, e.g. 0.8.
     """
     lower, upper = central_interval(forecast, levels=levels, nominal=nominal)
     return (upper - lower).mean(axis=tuple(range(lower.ndim - 1)))
 
 
 def path_coverage(lower: np.ndarray, upper: np.ndarray, actual: np.ndarray, *, mask: np.ndarray | None = None) -> float:
-    """Share of trajectories that lie inside a band at every step.
+    """Fraction of trajectories inside a band at every step.
 
     Args:
         lower: (..., H).
         upper: (..., H).
         actual: (..., H).
-        mask: (..., H), True where the step counts; trajectories without such a step are left out.
+        mask: (..., H), False where a step is ignored; trajectories without steps are left out.
 
     Returns:
-        The share, NaN without trajectories.
+        The fraction, NaN without trajectories.
     """
     counts = np.ones(actual.shape, dtype=bool) if mask is None else mask
     inside = (((actual >= lower) & (actual <= upper)) | ~counts).all(axis=-1)
@@ -206,12 +206,12 @@ def path_coverage(lower: np.ndarray, upper: np.ndarray, actual: np.ndarray, *, m
 
 
 def energy_score(paths: np.ndarray, actual: np.ndarray, *, mask: np.ndarray | None = None) -> np.ndarray:
-    """Energy score of sampled paths (Gneiting & Raftery, 2007), without the bias of few samples.
+    """Energy score of sampled paths (Gneiting & Raftery, 2007), with finite-sample correction.
 
     Args:
         paths: (..., S, H), two or more samples.
         actual: (..., H).
-        mask: (..., H), True where the step counts; None counts all.
+        mask: (..., H), False where a step is ignored; None uses all.
 
     Returns:
         (...), in the units of the series; lower is better.
@@ -225,7 +225,7 @@ def energy_score(paths: np.ndarray, actual: np.ndarray, *, mask: np.ndarray | No
             f"paths, actual: shapes {paths.shape} and {actual.shape} given; (..., S, H) with two or more samples and "
             "(..., H) are needed"
         )
-    # Errors instead of paths: differences are the same, and numbers as large as prices cancel less in the product.
+    # Errors instead of paths: the differences are the same, with less cancellation in the product than for prices.
     errors = _counted(paths - actual[..., None, :], None if mask is None else mask[..., None, :])  # (..., S, H)
     scores = [_energy_score(window) for window in errors.reshape(-1, num_paths, horizon)]
     return np.array(scores).reshape(actual.shape[:-1])
@@ -240,5 +240,5 @@ def _energy_score(errors: np.ndarray) -> float:
 
 
 def _counted(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    # Not a product: what is masked may be NaN.
+    # where, not a product: masked values may be NaN.
     return values if mask is None else np.where(mask, values, 0.0)

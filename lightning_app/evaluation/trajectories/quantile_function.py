@@ -1,4 +1,4 @@
-"""A few quantiles as a whole distribution: linear between them, with tails beyond the outer ones."""
+"""Quantile function of a distribution known by a few quantiles: piecewise linear, with extrapolated tails."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -20,16 +20,16 @@ def quantile_function(
     levels: Sequence[float] | np.ndarray,
     tails: Tails = "exponential",
 ) -> np.ndarray:
-    """Values at given probabilities: the inverse of the cumulative distribution.
+    """Inverse cumulative distribution function.
 
-    Both kinds of tail continue the density of the outermost segment: the linear one until probability 0 or 1, where
-    it ends, the exponential one for ever, ever thinner.
+    Both kinds of tail continue the density of the outermost segment: the linear one up to probability 0 or 1, the
+    exponential one without end, with decaying density.
 
     Args:
         probability: (..., S, H), in (0, 1).
         forecast: (..., H, Q), ascending in the levels.
         levels: (Q,), ascending, two or more.
-        tails: Beyond the outer levels.
+        tails: Tails beyond the outer levels.
 
     Returns:
         (..., S, H).
@@ -37,7 +37,7 @@ def quantile_function(
     array = _two_or_more(levels)
     slopes = np.diff(forecast, axis=-1) / np.diff(array)  # (..., H, Q - 1)
     segment = np.clip(np.searchsorted(array, probability, side="right") - 1, 0, array.size - 2)  # (..., S, H)
-    # (..., S, H) indices into (..., H, Q): the levels go where the samples are.
+    # (..., S, H) indices into (..., H, Q): the level axis takes the position of the samples.
     at, slope = (np.moveaxis(table, -1, -2) for table in (forecast[..., :-1], slopes))
     values = np.take_along_axis(at, segment, axis=-2)
     values = values + np.take_along_axis(slope, segment, axis=-2) * (probability - array[segment])
@@ -57,13 +57,13 @@ def probability_integral_transform(
     levels: Sequence[float] | np.ndarray,
     tails: Tails = "exponential",
 ) -> np.ndarray:
-    """Probability that the forecast gave to values up to the actual one; uniform if the forecast is calibrated.
+    """Cumulative probability of the actual values under the forecast (PIT); uniform if the forecast is calibrated.
 
     Args:
         forecast: (..., H, Q), ascending in the levels.
         actual: (..., H).
         levels: (Q,), ascending, two or more.
-        tails: Beyond the outer levels.
+        tails: Tails beyond the outer levels.
 
     Returns:
         (..., H), inside (0, 1).
@@ -72,7 +72,7 @@ def probability_integral_transform(
     segment = np.clip((actual[..., None] >= forecast).sum(axis=-1) - 1, 0, array.size - 2)  # (..., H)
     start = np.take_along_axis(forecast, segment[..., None], axis=-1)[..., 0]
     end = np.take_along_axis(forecast, segment[..., None] + 1, axis=-1)[..., 0]
-    # Quantiles may coincide; the floor sends what lies beside them to 0 or 1.
+    # Quantiles may coincide; the floor maps values beside them to 0 or 1.
     slope = np.maximum((end - start) / np.diff(array)[segment], np.finfo(np.float64).tiny)
     with np.errstate(over="ignore"):
         probability = array[segment] + (actual - start) / slope

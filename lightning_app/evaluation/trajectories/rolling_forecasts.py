@@ -1,4 +1,4 @@
-"""What a rolling-origin evaluation leaves: forecasts beside what came."""
+"""RollingForecasts: forecasts of a rolling-origin evaluation with the observed targets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,17 +28,17 @@ class RollingForecasts:
     """Forecasts of N origins and C series over H steps at Q levels.
 
     Attributes:
-        name: What the forecaster is called.
-        origins: (N,), the last row that each forecast knew.
+        name: Name of the forecaster.
+        origins: (N,), last row known to each forecast.
         forecasts: (N, C, H, Q).
         actuals: (N, C, H).
         scale: (N, C), mean absolute one-season change in the window that ends at the origin.
         levels: (Q,).
-        fit_ends: (N,), one past the last row that the forecaster was fitted on.
+        fit_ends: (N,), one past the last training row of each forecast.
         stride: Rows between origins.
-        embargo: Rows between the rows of a fit and its first origin.
-        refit_every: Rows between fits; None is one fit.
-        remarks: What was done to the forecasts afterwards.
+        embargo: Rows between the training rows of a fit and its first origin.
+        refit_every: Rows between fits; None for a single fit.
+        remarks: Post-processing of the forecasts, for the report.
     """
 
     name: str
@@ -67,14 +67,14 @@ class RollingForecasts:
         min_scores: int = 30,
         gamma: float = 0.0,
     ) -> "RollingForecasts":
-        """The forecasts after rolling conformal calibration, which knows no more than they did.
+        """Applies rolling conformal calibration, which uses only what was known at each origin.
 
         Args:
             units: `log_return` calibrates logarithms, so that no price falls below zero.
-            neighbours: Steps to either side that are pooled.
-            window: Most recent origins that count; None counts all.
-            min_scores: Forecasts stay as they are until so many misses were observed.
-            gamma: Step of adaptive conformal inference; 0 does not adapt.
+            neighbours: Number of steps on either side to pool with.
+            window: Number of most recent origins to use; None for all.
+            min_scores: Minimum number of observed scores; forecasts are unchanged before.
+            gamma: Step size of adaptive conformal inference; 0 for none.
         """
         forecasts = rolling_conformal(
             to_units(self.forecasts, units=units),
@@ -103,22 +103,22 @@ class RollingForecasts:
         confidence: float = 0.95,
         seed: int = 0,
     ) -> Summary:
-        """Scores beside a baseline's, with an interval for each ratio.
+        """Compares the scores with a baseline's, with an interval for each ratio.
 
         Args:
             baseline: Forecasts of the same origins.
-            horizons: Steps, from 1, of which coverage and width are told; None takes 1, 21, 63 and the last.
-            block: Origins per block of the bootstrap; None takes three, or twice as many as overlap.
-            confidence: Of the intervals of ratios.
-            seed: Of the bootstrap.
+            horizons: Steps, from 1, for coverage and width; None for 1, 21, 63 and the last.
+            block: Origins per block of the bootstrap; None for three, or twice the number of overlapping ones.
+            confidence: Confidence of the intervals.
+            seed: Random seed of the bootstrap.
 
         Raises:
-            ValueError: The baseline has other origins or targets, or a step lies outside the horizon.
+            ValueError: The baseline has other origins or targets, or a step is outside the horizon.
         """
         if not (np.array_equal(self.origins, baseline.origins) and np.array_equal(self.actuals, baseline.actuals)):
             raise ValueError(
                 f"baseline: {baseline.name} was evaluated on other origins or targets than {self.name}; "
-                "give both walks the same values, start, stride and horizon"
+                "evaluate both with the same values, start, stride and horizon"
             )
         last = self.horizon
         steps = sorted({step for step in (1, 21, 63) if step < last} | {last}) if horizons is None else list(horizons)
@@ -173,7 +173,7 @@ class RollingForecasts:
         return (
             f"{len(self.origins)} origins, rows {self.origins[0]} to {self.origins[-1]}, {self.stride} apart; "
             f"{self.actuals.shape[1]} series, {self.horizon} steps",
-            *(walk._fits() for walk in (self, baseline)),
+            *(forecasts._fits() for forecasts in (self, baseline)),
             *self.remarks,
             *baseline.remarks,
             *([f"MASE leaves out {still} windows whose series stood still before the origin"] if still else []),

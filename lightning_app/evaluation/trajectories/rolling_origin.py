@@ -1,4 +1,4 @@
-"""Rolling-origin evaluation of any forecaster of trajectories."""
+"""Rolling-origin evaluation (walk-forward) of any trajectory forecaster."""
 
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from lightning_app.evaluation.trajectories.rolling_forecasts import RollingForec
 
 
 class RefittedForecaster(Protocol):
-    """What can be evaluated: it learns from past rows, and forecasts quantiles of the rows that follow."""
+    """A forecaster that is fitted on past rows and forecasts quantiles of the rows that follow."""
 
     @property
     def horizon(self) -> int:
@@ -19,14 +19,14 @@ class RefittedForecaster(Protocol):
         """Quantile levels (Q,) of a forecast, ascending."""
 
     def fit(self, values: np.ndarray) -> None:
-        """Learns anew; validation and calibration take their part from within these rows.
+        """Fits from scratch; validation and calibration rows have to be taken from `values`.
 
         Args:
             values: (T, C), a copy.
         """
 
     def forecast(self, values: np.ndarray) -> np.ndarray:
-        """Forecasts the rows that follow the last one.
+        """Forecasts the rows after the last one.
 
         Args:
             values: (T, C), a copy of all rows up to the origin.
@@ -36,7 +36,7 @@ class RefittedForecaster(Protocol):
         """
 
 
-def walk_forward(
+def rolling_origin_forecasts(
     values: np.ndarray,
     forecaster: RefittedForecaster,
     *,
@@ -48,28 +48,28 @@ def walk_forward(
     period: int = 1,
     name: str | None = None,
 ) -> RollingForecasts:
-    """Forecasts from origins that roll on, each with the rows up to it and nothing else.
+    """Forecasts from successive origins, each using only the rows up to it.
 
-    The forecaster is fitted at the start and again every `refit_every` rows, on all rows that lie `embargo` or more
-    before the next origin. It is given copies of past rows only, so it cannot see the future by mistake.
+    The forecaster is fitted at the start and again every `refit_every` rows, on all rows at least `embargo` rows before
+    the next origin. It receives copies of past rows only, so it cannot access the future by accident.
 
     Args:
         values: (T, C), a column per series, rows in order.
-        forecaster: Fitted here, whatever it was fitted on before.
-        start: Row of the first origin, or the share of rows before it.
+        forecaster: Fitted here, from scratch.
+        start: Row of the first origin, or the fraction of rows before it.
         stride: Rows between origins.
         refit_every: Rows between fits; None fits once, at the start.
-        embargo: Rows between the last row of a fit and the first origin after it; None takes the horizon.
-        scale_window: Rows before each origin that give the unit of MASE.
-        period: Season of MASE's unit; 1 for prices.
-        name: In reports; None takes the forecaster's class.
+        embargo: Rows between the last training row and the first origin after it; None for the horizon.
+        scale_window: Rows before each origin for the scale of MASE.
+        period: Season of the scale of MASE; 1 for prices.
+        name: Name in reports; None for the forecaster's class.
 
     Returns:
-        The forecasts beside what came.
+        The forecasts with the observed targets.
 
     Raises:
-        ValueError: The series is too short, constant or not a number somewhere; an option is out of its range; or
-            the forecaster gives what is not a quantile forecast.
+        ValueError: The series is too short, constant or not finite somewhere; an option is out of range; or the
+            forecaster does not return quantile forecasts.
     """
     values = np.array(values, dtype=np.float64)
     horizon = forecaster.horizon
@@ -91,7 +91,7 @@ def walk_forward(
             fit_end = origin - embargo
             forecaster.fit(values[:fit_end].copy())
             next_fit = len(values) if refit_every is None else origin + refit_every
-        # A copy: from a view of the table its future could be reached.
+        # A copy: a view's base would expose the future rows.
         forecast = np.asarray(forecaster.forecast(values[: origin + 1].copy()), dtype=np.float64)
         _check_forecast(forecast, expected=(values.shape[1], horizon, len(forecaster.levels)), origin=origin)
         forecasts.append(forecast)
@@ -123,7 +123,7 @@ def _first_origin(start: int | float, *, num_rows: int, horizon: int, embargo: i
 
 
 def _scale(values: np.ndarray, *, window: int, period: int) -> np.ndarray:
-    """(T, C) rows up to an origin to the mean absolute one-season change (C,) in the last ones."""
+    """Mean absolute one-season change (C,) in the last of the rows (T, C) up to an origin."""
     recent = values[-window - period :]
     changes = np.abs(recent[period:] - recent[:-period])
     return changes.mean(axis=0) if len(changes) else np.zeros(values.shape[1])

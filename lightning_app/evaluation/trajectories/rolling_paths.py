@@ -1,4 +1,4 @@
-"""Sampled trajectories of a rolling-origin evaluation, and what they are worth."""
+"""Sampled paths of a rolling-origin evaluation, and their energy score."""
 
 import numpy as np
 
@@ -10,54 +10,55 @@ from lightning_app.evaluation.trajectories.rolling_forecasts import RollingForec
 from lightning_app.evaluation.trajectories.units import Units, from_units, to_units
 
 
-def rolling_paths(walk: RollingForecasts, *, units: Units, num_paths: int = 100, seed: int = 0) -> np.ndarray:
-    """Paths of each origin, joined by a Gaussian copula of the windows that were observed to their end by then.
+def rolling_paths(rolling: RollingForecasts, *, units: Units, num_paths: int = 100, seed: int = 0) -> np.ndarray:
+    """Samples paths of each origin, with a Gaussian copula fitted to the windows fully observed by then.
 
     Args:
-        walk: Quantile forecasts.
+        rolling: Quantile forecasts.
         units: `log_return` samples logarithms, so that no price falls below zero.
         num_paths: S.
-        seed: Of the draws.
+        seed: Random seed.
 
     Returns:
         (N, C, S, H).
     """
-    forecasts, actuals = to_units(walk.forecasts, units=units), to_units(walk.actuals, units=units)
-    pit = probability_integral_transform(forecasts, actuals, levels=walk.levels)  # (N, C, H)
+    forecasts, actuals = to_units(rolling.forecasts, units=units), to_units(rolling.actuals, units=units)
+    pit = probability_integral_transform(forecasts, actuals, levels=rolling.levels)  # (N, C, H)
     paths = []
-    for index, origin in enumerate(walk.origins):
-        observed = walk.origins + walk.horizon <= origin
-        correlation = random_walk_correlation(walk.horizon)
+    for index, origin in enumerate(rolling.origins):
+        observed = rolling.origins + rolling.horizon <= origin
+        correlation = random_walk_correlation(rolling.horizon)
         if observed.sum() > 1:
-            seen = pit[observed].reshape(-1, walk.horizon)
-            # Windows that overlap, of series that move together, are worth fewer of their own.
-            worth = observed.sum() * min(1.0, walk.stride / walk.horizon)
+            seen = pit[observed].reshape(-1, rolling.horizon)
+            # Effective number of windows: overlapping windows of correlated series are not independent.
+            worth = observed.sum() * min(1.0, rolling.stride / rolling.horizon)
             correlation = path_correlation(np.clip(seen, 1e-6, 1 - 1e-6), num_windows=worth)
         drawn = sample_paths(
-            forecasts[index], levels=walk.levels, correlation=correlation, num_paths=num_paths, seed=seed + index
+            forecasts[index], levels=rolling.levels, correlation=correlation, num_paths=num_paths, seed=seed + index
         )
         paths.append(from_units(drawn, units=units))
     return np.stack(paths)
 
 
 def energy_ratio(
-    walk: RollingForecasts, baseline: RollingForecasts, *, units: Units, num_paths: int = 100
+    rolling: RollingForecasts, baseline: RollingForecasts, *, units: Units, num_paths: int = 100
 ) -> tuple[float, float, ScoreRatio]:
-    """Energy scores of sampled paths of a walk and of its baseline.
+    """Energy scores of sampled paths of forecasts and of a baseline.
 
     Args:
-        walk: Forecasts.
-        baseline: Of the same origins.
+        rolling: Forecasts.
+        baseline: Forecasts of the same origins.
         units: See `rolling_paths`.
-        num_paths: Samples per origin.
+        num_paths: Paths per origin.
 
     Returns:
-        Mean score of the walk, mean score of the baseline, and the ratio with its interval.
+        Mean score of the forecasts, mean score of the baseline, and the ratio with its interval.
     """
     scores = [
-        energy_score(rolling_paths(each, units=units, num_paths=num_paths), each.actuals) for each in (walk, baseline)
+        energy_score(rolling_paths(each, units=units, num_paths=num_paths), each.actuals)
+        for each in (rolling, baseline)
     ]
-    block = max(3, 2 * -(-walk.horizon // walk.stride))
-    # Without its correction for few samples a score is at least zero; with it, it may fall below by chance.
+    block = max(3, 2 * -(-rolling.horizon // rolling.stride))
+    # The finite-sample correction may make a score negative by chance; without it, scores are at least zero.
     positive = [np.maximum(score, 0.0) for score in scores]
     return float(scores[0].mean()), float(scores[1].mean()), bootstrap_ratio(*positive, block=block)

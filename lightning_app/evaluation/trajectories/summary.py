@@ -1,4 +1,4 @@
-"""Scores of a forecaster beside its baseline's, as a page that claims no more than they show."""
+"""Summary page of a forecaster's scores against a baseline, with intervals and a verdict on skill."""
 
 import math
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ class Scores:
     """Scores of one forecaster.
 
     Attributes:
-        name: What it is called.
+        name: Name of the forecaster.
         wql: Weighted quantile loss over nine levels.
         mase: Mean absolute scaled error of the median.
-        coverage: Nominal probability to step to share of targets within.
-        width: Nominal probability to step to mean width, in the units of the series.
-        path_coverage: Nominal probability of the pointwise band to share of whole paths within.
-        simultaneous_coverage: Share of whole paths within the 80 % simultaneous band; NaN if there were too few
-            windows to calibrate one.
+        coverage: Fraction of targets inside the interval, by nominal coverage and step.
+        width: Mean width of the interval in the units of the series, by nominal coverage and step.
+        path_coverage: Fraction of whole paths inside the pointwise band, by nominal coverage.
+        simultaneous_coverage: Fraction of whole paths inside the 80 % simultaneous band; NaN if there were too few
+            windows to calibrate it.
     """
 
     name: str
@@ -34,14 +34,14 @@ class Scores:
 
 @dataclass(frozen=True)
 class Summary:
-    """A model beside its baseline.
+    """Comparison of a model with a baseline.
 
     Attributes:
-        model: Its scores.
-        baseline: The baseline's scores.
-        wql_ratio: Of the WQL, all series together.
+        model: Scores of the model.
+        baseline: Scores of the baseline.
+        wql_ratio: Ratio of the WQL, all series together.
         wql_ratio_by_series: Geometric mean of the series' ratios; None for one series.
-        mase_ratio: Of the MASE.
+        mase_ratio: Ratio of the MASE.
         protocol: How the forecasts were made, in sentences.
     """
 
@@ -54,7 +54,7 @@ class Summary:
 
     @property
     def claims_skill(self) -> bool:
-        """Whether the WQL is lower than the baseline's by more than chance."""
+        """Whether the WQL is significantly lower than the baseline's."""
         return self.wql_ratio.claims_skill
 
     def to_markdown(self) -> str:

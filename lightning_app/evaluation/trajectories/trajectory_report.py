@@ -1,4 +1,4 @@
-"""What a test of trajectories came to: skill beside the classical forecast, intervals, a picture."""
+"""TrajectoryReport: skill of a tested trajectory model against the classical forecast, intervals, and a picture."""
 
 from pathlib import Path
 
@@ -18,9 +18,9 @@ _SCALE_WINDOW = 252
 
 
 class TrajectoryReport(Callback):
-    """After test of a `TrajectoryForecaster`: `trajectories.md` and `forecast.png` in the run folder.
+    """Writes `trajectories.md` and `forecast.png` to the run folder after a test of a `TrajectoryForecaster`.
 
-    The page compares the model with its own classical forecast at the same origins, with bootstrap intervals.
+    The page compares the model with its classical forecast at the same origins, with bootstrap intervals.
     """
 
     @override
@@ -30,9 +30,9 @@ class TrajectoryReport(Callback):
             return
         page = Path(trainer.default_root_dir) / "trajectories.md"
         if trainer.is_global_zero:
-            page.unlink(missing_ok=True)  # of an earlier test
+            page.unlink(missing_ok=True)  # left by an earlier test
         if trainer.world_size > 1 or trainer.limit_test_batches != 1.0:
-            return  # the page is about all origins, in one process
+            return  # the page needs all origins in one process
         missing = sorted(set(LEVELS) - set(pl_module.quantiles))
         if missing:
             page.write_text(f"# Trajectories\n\nNot compared: model.quantiles lacks {missing}.\n")
@@ -52,12 +52,12 @@ class TrajectoryReport(Callback):
 def test_forecasts(
     model: TrajectoryForecaster, data: PanelDataModule, columns: list[int]
 ) -> tuple[RollingForecasts, RollingForecasts] | None:
-    """Forecasts of the whole test split, of the model and of its classical base.
+    """Forecasts of the whole test split by the model and by its classical base.
 
     Args:
         model: A fitted model.
         data: Set up for test.
-        columns: The tickers to compare, by their place.
+        columns: Indices of the tickers to compare.
 
     Returns:
         Both at the days on which all these tickers have an origin; None if there is no such day.
@@ -73,7 +73,7 @@ def test_forecasts(
     origins = data.origins("test")[:, columns]
     kept = origins[(origins >= 0).all(axis=1)]
     rows = kept + data.offsets[:-1][columns]  # (N, C)
-    rows = rows[[all(int(row) in place for row in line) for line in rows]]  # without a ticker's warm-up
+    rows = rows[[all(int(row) in place for row in line) for line in rows]]  # drops the tickers' warm-up
     if not len(rows):
         return None
     at = np.array([[place[int(row)] for row in line] for line in rows])

@@ -1,4 +1,4 @@
-"""In which units the changes of a series add up."""
+"""Units of a series' changes: log returns or differences."""
 
 from typing import Literal
 
@@ -8,11 +8,11 @@ Units = Literal["log_return", "level"]
 
 
 def to_units(values: np.ndarray, *, units: Units) -> np.ndarray:
-    """Values in which changes add up: logarithms for `log_return`, else as they are.
+    """Converts values to a scale on which changes are additive: logarithms for `log_return`, else unchanged.
 
     Args:
         values: (T, ...).
-        units: What a change is.
+        units: `log_return` or `level`.
 
     Raises:
         ValueError: A value has no logarithm.
@@ -28,10 +28,10 @@ def to_units(values: np.ndarray, *, units: Units) -> np.ndarray:
 
 
 def from_units(values: np.ndarray, *, units: Units) -> np.ndarray:
-    """Undoes `to_units`.
+    """Inverse of `to_units`.
 
     Args:
-        values: Of any shape.
-        units: What a change is.
+        values: Any shape.
+        units: `log_return` or `level`.
     """
     return np.exp(values) if units == "log_return" else values

@@ -7,7 +7,7 @@ import pytest
 
 from lightning_app.__main__ import main
 from lightning_app.commands.trained_forecaster import TrainedForecaster, read_series
-from lightning_app.evaluation.trajectories.rolling_origin import walk_forward
+from lightning_app.evaluation.trajectories.rolling_origin import rolling_origin_forecasts
 from tests.conftest import CONFIGS, run_folders
 from tests.datamodules.streams.test_panel import panel_table
 
@@ -47,7 +47,7 @@ def test_a_panel_is_walked_with_a_fit_per_fold_beside_the_classics(capsys: pytes
 def forecasts(options: tuple[str, ...]) -> np.ndarray:
     data = read_series(TRAJECTORY, options)
     forecaster = TrainedForecaster(TRAJECTORY, data, options=options, root="runs", folder=Path())
-    return walk_forward(forecaster.values, forecaster, stride=10, refit_every=None).forecasts
+    return rolling_origin_forecasts(forecaster.values, forecaster, stride=10, refit_every=None).forecasts
 
 
 def test_shuffling_the_future_leaves_every_earlier_forecast_of_a_trained_model_unchanged() -> None:

@@ -7,7 +7,7 @@ from lightning_app.evaluation.trajectories.classical import EmpiricalQuantiles, 
 from lightning_app.evaluation.trajectories.levels import LEVELS
 from lightning_app.evaluation.trajectories.probabilistic import interval_coverage
 from lightning_app.evaluation.trajectories.rolling_forecasts import RollingForecasts
-from lightning_app.evaluation.trajectories.rolling_origin import RefittedForecaster, walk_forward
+from lightning_app.evaluation.trajectories.rolling_origin import RefittedForecaster, rolling_origin_forecasts
 
 
 def reverting(rows: int = 3000, series: int = 1, *, seed: int = 0) -> np.ndarray:
@@ -31,7 +31,7 @@ class MeanReversion(RandomWalk):
 
 
 def walk(model: RefittedForecaster, values: np.ndarray) -> RollingForecasts:
-    return walk_forward(values, model, start=0.5)
+    return rolling_origin_forecasts(values, model, start=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_few_origins_claim_no_skill(model: RollingForecasts, naive: RollingForec
 
 
 def test_a_walk_that_was_fitted_once_says_so(naive: RollingForecasts) -> None:
-    once = walk_forward(reverting(), RandomWalk(), start=0.5, refit_every=None, name="frozen")
+    once = rolling_origin_forecasts(reverting(), RandomWalk(), start=0.5, refit_every=None, name="frozen")
     assert "frozen: fitted once, on the rows before 1437, and never again" in once.summary(naive).to_markdown()
 
 
@@ -106,7 +106,9 @@ def test_several_series_have_a_ratio_each() -> None:
 
 def test_blocks_are_twice_as_long_as_targets_overlap(model: RollingForecasts, naive: RollingForecasts) -> None:
     assert model.summary(naive).wql_ratio.block == 6
-    dense = [walk_forward(reverting(800), forecaster, start=500, stride=9) for forecaster in (RandomWalk(),) * 2]
+    dense = [
+        rolling_origin_forecasts(reverting(800), forecaster, start=500, stride=9) for forecaster in (RandomWalk(),) * 2
+    ]
     assert dense[0].summary(dense[1]).wql_ratio.block == 14
 
 

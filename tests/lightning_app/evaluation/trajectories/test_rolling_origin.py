@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from lightning_app.evaluation.trajectories.classical import EmpiricalQuantiles, RandomWalk, VolatilityScaledQuantiles
 from lightning_app.evaluation.trajectories.levels import LEVELS
 from lightning_app.evaluation.trajectories.probabilistic import weighted_quantile_loss
-from lightning_app.evaluation.trajectories.rolling_origin import walk_forward
+from lightning_app.evaluation.trajectories.rolling_origin import rolling_origin_forecasts
 from tests.conftest import DATA, needs
 from tests.lightning_app.evaluation.trajectories.test_classical import forecasters, prices
 
@@ -38,7 +38,7 @@ def test_rows_after_an_origin_change_no_forecast_up_to_it(which: int, origin: in
     row = 60 + 4 * origin
     shuffled = np.append(values[: row + 1], np.random.default_rng(seed).permutation(values[row + 1 :]), axis=0)
     assert not np.array_equal(values, shuffled)
-    before, after = (walk_forward(table, forecasters()[which], **OPTIONS) for table in (values, shuffled))
+    before, after = (rolling_origin_forecasts(table, forecasters()[which], **OPTIONS) for table in (values, shuffled))
     assert before.origins[origin] == row
     np.testing.assert_array_equal(before.forecasts[: origin + 1], after.forecasts[: origin + 1])
     np.testing.assert_array_equal(before.scale[: origin + 1], after.scale[: origin + 1])
@@ -47,7 +47,7 @@ def test_rows_after_an_origin_change_no_forecast_up_to_it(which: int, origin: in
 
 def test_a_forecaster_is_given_its_past_and_cannot_reach_further() -> None:
     values, model = prices(), Recorder()
-    walk = walk_forward(values, model, **OPTIONS)
+    walk = rolling_origin_forecasts(values, model, **OPTIONS)
     np.testing.assert_array_equal(walk.origins, np.arange(60, 115, 4))
     for origin, (_, seen) in zip(walk.origins, model.seen, strict=True):
         np.testing.assert_array_equal(seen, values[: origin + 1])
@@ -67,7 +67,9 @@ def test_no_target_is_a_row_of_the_fit_and_the_embargo_lies_between(
     stride: int, refit_every: int | None, embargo: int | None, start: int
 ) -> None:
     model = Recorder()
-    walk = walk_forward(prices(), model, start=start, stride=stride, refit_every=refit_every, embargo=embargo)
+    walk = rolling_origin_forecasts(
+        prices(), model, start=start, stride=stride, refit_every=refit_every, embargo=embargo
+    )
     width = 5 if embargo is None else embargo
     assert (walk.fit_ends + width <= walk.origins).all()
     assert len(model.fits) == (1 if refit_every is None else len(np.unique(walk.fit_ends)))
@@ -83,13 +85,13 @@ def test_no_target_is_a_row_of_the_fit_and_the_embargo_lies_between(
 
 def test_a_walk_repeats_itself_with_the_same_forecaster() -> None:
     model = VolatilityScaledQuantiles(horizon=5, warm_up=20)
-    first, second = (walk_forward(prices(), model, **OPTIONS) for _ in range(2))
+    first, second = (rolling_origin_forecasts(prices(), model, **OPTIONS) for _ in range(2))
     np.testing.assert_array_equal(first.forecasts, second.forecasts)
 
 
 def test_the_unit_of_mase_comes_from_before_the_origin() -> None:
     values = prices()
-    walk = walk_forward(values, Recorder(), **OPTIONS, period=2)
+    walk = rolling_origin_forecasts(values, Recorder(), **OPTIONS, period=2)
     window = values[39:61]
     np.testing.assert_allclose(walk.scale[0], np.abs(window[2:] - window[:-2]).mean(axis=0))
 
@@ -110,7 +112,7 @@ def test_the_rows_to_beat_at_63_days(file: str, column: str, expected: tuple[flo
     for model, skipped, wql in zip(
         (RandomWalk(), EmpiricalQuantiles(), VolatilityScaledQuantiles()), (0, 253, 0), expected, strict=True
     ):
-        walk = walk_forward(values[skipped:], model, start=start - skipped, refit_every=None, embargo=0)
+        walk = rolling_origin_forecasts(values[skipped:], model, start=start - skipped, refit_every=None, embargo=0)
         assert weighted_quantile_loss(walk.forecasts, walk.actuals, levels=LEVELS) == pytest.approx(wql, abs=6e-6)
 
 
@@ -143,7 +145,7 @@ def put(row, column: int, value: float):
 )
 def test_what_cannot_be_walked_is_refused(values: np.ndarray, options: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        walk_forward(values, Recorder(), **{**OPTIONS, **options})
+        rolling_origin_forecasts(values, Recorder(), **{**OPTIONS, **options})
 
 
 @pytest.mark.parametrize(
@@ -160,4 +162,4 @@ def test_what_is_no_quantile_forecast_is_refused(spoil, message: str) -> None:
             return spoil(super().forecast(values))
 
     with pytest.raises(ValueError, match=message):
-        walk_forward(prices(), Spoiled(), **OPTIONS)
+        rolling_origin_forecasts(prices(), Spoiled(), **OPTIONS)
