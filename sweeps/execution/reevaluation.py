@@ -82,8 +82,10 @@ class Reevaluation:
         return others_run(self.study, mine)
 
     def name_of(self, trial: FrozenTrial) -> str:
-        """Name of a candidate's run folders and logs, without its seeds."""
-        return _name(trial.user_attrs.get(_CANDIDATE, {}).get("trial", BASE))
+        """Name of a candidate's latest run folder and log."""
+        number = trial.user_attrs.get(_CANDIDATE, {}).get("trial", BASE)
+        fits = Fits.of(trial)
+        return _name(number) + self.seeds.suffix(min(len(fits.values) if fits else 0, self.seeds.count - 1))
 
     def is_candidate(self, trial: FrozenTrial) -> bool:
         """Whether a trial of this study is one of those that count."""

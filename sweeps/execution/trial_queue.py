@@ -9,7 +9,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.execution.leases import Leases
-from sweeps.reporting.outcome import trial_name
+from sweeps.reporting.outcome import latest_fit_name, trial_name
 from sweeps.sampling.constraints import WHY
 from sweeps.sampling.early_stop import EarlyStop
 from sweeps.sampling.enqueued import TrialRefused
@@ -54,7 +54,7 @@ class Source(Protocol):
         ...
 
     def name_of(self, trial: FrozenTrial) -> str:
-        """Name of a trial's run folders and logs."""
+        """Name of a trial's latest run folder and log."""
         ...
 
 
@@ -142,8 +142,8 @@ class TrialQueue:
         return others_run(self.study, mine)
 
     def name_of(self, trial: FrozenTrial) -> str:
-        """Name of a trial's run folder and log."""
-        return trial_name(trial.number)
+        """Name of a trial's latest run folder and log."""
+        return latest_fit_name(trial)
 
     def _ask(self) -> optuna.Trial | None:
         counted = self.study.get_trials(deepcopy=False, states=_COUNTED)

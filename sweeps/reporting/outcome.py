@@ -88,6 +88,17 @@ def trial_name(number: int) -> str:
     return f"trial-{number:05d}"
 
 
+def latest_fit_name(trial: FrozenTrial) -> str:
+    """Name of the run folder and log of a trial's latest fit.
+
+    Args:
+        trial: Of a search.
+    """
+    fits = Fits.of(trial)
+    index = min(len(fits.values), len(fits.seeds) - 1) if fits else 0
+    return trial_name(trial.number) + (f"-seed-{fits.seeds[index]}" if fits and index else "")
+
+
 def values_of(trial: FrozenTrial) -> list[float]:
     """Values of a complete trial; none of others: what Optuna holds as those of a pruned one is its last report.
 

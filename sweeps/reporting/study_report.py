@@ -16,7 +16,7 @@ from sweeps.reporting.best_trials import best_section, reevaluation_section, top
 from sweeps.reporting.duration import format_duration
 from sweeps.reporting.importance import Branch, importances
 from sweeps.reporting.markdown import cell, table
-from sweeps.reporting.outcome import causes, last_error, seconds_of, why
+from sweeps.reporting.outcome import causes, last_error, latest_fit_name, seconds_of, why
 from sweeps.reporting.parallel_coordinates import draw_parallel_coordinates
 from sweeps.reporting.pictures import draw_curves, draw_history, draw_importances, draw_pareto, draw_slices
 from sweeps.reporting.ranking import counted, is_feasible, ranked
@@ -207,7 +207,7 @@ def _failures(trials: Sequence[FrozenTrial], folder: Path) -> str:
             f"`logs/{log.name}`" if log.exists() else "",
         )
         for trial in failed[-_FAILURES:]
-        for log in [folder / "logs" / f"trial-{trial.number:05d}.log"]
+        for log in [folder / "logs" / f"{latest_fit_name(trial)}.log"]
     ]
     left = f"The last {_FAILURES} of {len(failed)}.\n\n" if len(failed) > _FAILURES else ""
     return f"## Failed trials\n\n{left}" + table(("trial", "exit code", "why", "log"), rows)

@@ -255,3 +255,33 @@ def test_of_many_parameters_the_most_important_have_an_axis_and_long_names_are_c
     words = {text.get_text() for text in axis.texts}
     assert {"1e-05", "0.001", "0.1", "gelu_wi…ximation"} <= words
     assert [len(lines.get_segments()) for lines in axis.collections] == [80, 10]
+
+
+def test_a_re_evaluation_and_a_seed_that_failed_stand_in_the_report(tmp_path: Path) -> None:
+    study = finished_study(20)
+    trial = study.ask()
+    suggest(trial)
+    trial.set_user_attr("seeds", {"seeds": [0, 1, 2], "values": [[0.5]]})
+    study.tell(trial, state=TrialState.FAIL)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / f"trial-{trial.number:05d}-seed-1.log").write_text("error: no data\n")
+    first, second, *_ = ranked(study, ONE.metrics)
+    candidates = [
+        {"number": -1, "values": [0.7, 0.8], "why": ""},
+        {"number": first.number, "values": [], "why": "fail: out of memory"},
+        {"number": second.number, "values": [0.75, 0.95], "why": ""},
+    ]
+    words = {"seeds": [3, 4], "candidates": candidates, "chosen": second.number, "num_finished": 18}
+    study.set_user_attr("reevaluated", words)
+    assert f"Best: trial {first.number}, " in report(study, ONE, tmp_path).path.read_text()  # the option is off
+    study.set_user_attr("reevaluate", {"top": 2, "seeds": 2})
+    text = report(study, ONE, tmp_path).path.read_text()
+    how = f"chosen by the mean of 2 fresh seeds (3 to 4); in the search {second.value:.6g}; 3 trials have ended since"
+    assert f"Best: trial {second.number}, val/accuracy 0.85 ± 0.14 (2 seeds) (maximize), {how}" in text
+    assert "| base config |  | 0.75 ± 0.071 (2 seeds) |  |" in text
+    assert f"| trial {first.number} | {first.value:.6g} | fail: out of memory |  |" in text
+    assert f"| trial {second.number} | {second.value:.6g} | 0.85 ± 0.14 (2 seeds) | chosen |" in text
+    assert f"`error: no data` | `logs/trial-{trial.number:05d}-seed-1.log` |" in text
+    table = pl.read_parquet(tmp_path / "trials.parquet")
+    assert table.row(second.number, named=True)["reevaluated.mean"] == pytest.approx(0.85)
+    assert table.row(first.number, named=True)["reevaluated.mean"] is None
