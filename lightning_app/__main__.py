@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from importlib import import_module
 
 from lightning_app.config.shipped_configs import find_configs
+from lightning_app.garbage_collection import end_with_one_collection, without_collection
 from lightning_app.module_search import working_folder
 from lightning_app.terminal import plain
 from lightning_app.version import __version__
@@ -74,6 +75,7 @@ def main(args: Sequence[str] | None = None) -> int:
         words = verb_first(words, VERBS)
     if words[0] not in VERBS:
         return _fail(f"unknown verb {words[0]!r}, allowed: {', '.join(VERBS)}", 2)
+    end_with_one_collection()
     # Both libraries talk too much by default; the settings must stand before they are imported.
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     try:
@@ -98,7 +100,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _function(address: str) -> Callable[[list[str]], object]:
     module, name = address.split(":")
-    function: Callable[[list[str]], object] = getattr(import_module(module), name)
+    with without_collection():
+        function: Callable[[list[str]], object] = getattr(import_module(module), name)
     return function
 
 

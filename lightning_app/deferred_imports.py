@@ -4,8 +4,9 @@ Lightning imports torch._dynamo, and with it sympy and torch._inductor, to ask w
 imports it when an optimizer is constructed; torchmetrics imports scipy.signal for the sake of another package, and
 matplotlib for its annotations. Together that is half the CPU time of a short command. Here a few modules, `IMPORTERS`,
 import placeholders in the place of the real ones; a placeholder that is asked for more than the few names that it has
-imports the real module, and everybody else imports the real one. Where a release of these libraries does not fit, they
-are imported as ever, and the command is slower.
+imports the real module, and everybody else imports the real one. A few packages, `RUN_WHEN_ASKED`, that are imported
+for themselves or for one submodule only run their code when a name of it is looked up. Where a release of these
+libraries does not fit, they are imported as ever, and the command is slower.
 """
 
 import sys
@@ -16,6 +17,7 @@ from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import spec_from_loader
+from threading import RLock
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -32,6 +34,12 @@ IMPORTERS = {
 }
 """Module, and what is deferred while it is imported."""
 
+RUN_WHEN_ASKED: dict[str, tuple[str, ...]] = {
+    "torch_geometric.datasets": (),  # imports pandas; PyG imports it beside all its other packages
+    "wandb.sdk.launch": ("errors", "inputs"),  # imports half of W&B; each run imports the one submodule `inputs`
+}
+"""Package, and those of its submodules that do not need its own code."""
+
 
 class DeferredImports(MetaPathFinder):
     """Finds the modules of the tables below, and the submodules of a placeholder."""
@@ -43,15 +51,20 @@ class DeferredImports(MetaPathFinder):
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
         """The spec of a module that defers an import or is completed after its own; None for anything else."""
-        if fullname in IMPORTERS or fullname in _COMPLETIONS:
+        if fullname in IMPORTERS or fullname in _COMPLETIONS or fullname in RUN_WHEN_ASKED:
             spec = PathFinder.find_spec(fullname, path)
             if spec is not None and type(spec.loader) is SourceFileLoader:
-                spec.loader = _DeferringLoader(fullname, spec.loader.path)
+                kind = _LazyLoader if fullname in RUN_WHEN_ASKED else _DeferringLoader
+                spec.loader = kind(fullname, spec.loader.path)
             return spec
-        parent = sys.modules.get(fullname.rpartition(".")[0])
-        if not isinstance(parent, _Placeholder):
+        name, _, submodule = fullname.rpartition(".")
+        parent = sys.modules.get(name)
+        if isinstance(parent, _LazyPackage) and submodule not in RUN_WHEN_ASKED[name]:
+            package = parent.run()
+        elif isinstance(parent, _Placeholder):
+            package = parent.real()
+        else:
             return None
-        package = parent.real()
         if fullname not in sys.modules:
             return PathFinder.find_spec(fullname, package.__path__)
         # The package has imported it; while it is in `sys.modules`, the caller would run it a second time.
@@ -67,6 +80,41 @@ class _DeferringLoader(SourceFileLoader):
         if complete := _COMPLETIONS.get(module.__name__):
             with suppress(AttributeError):  # another release
                 complete(module)
+
+
+class _LazyLoader(SourceFileLoader):
+    """Leaves a package empty but for its submodules until it is asked for a name."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__class__ = _LazyPackage
+
+    def run(self, module: ModuleType) -> None:
+        super().exec_module(module)
+
+
+class _LazyPackage(ModuleType):
+    def run(self) -> ModuleType:
+        with _running:
+            loader = self.__loader__
+            if type(self) is _LazyPackage and isinstance(loader, _LazyLoader):  # not run by another thread meanwhile
+                object.__setattr__(self, "__class__", ModuleType)
+                try:
+                    loader.run(self)
+                except BaseException:
+                    object.__setattr__(self, "__class__", _LazyPackage)  # whoever asks next is told as well
+                    raise
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__all__":
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return getattr(self.run(), name)
+
+    def __dir__(self) -> list[str]:
+        return dir(self.run())
+
+
+_running = RLock()
 
 
 class _LoadedModule(Loader):

@@ -159,6 +159,7 @@ class AppCLI(LightningCLI):
                 raise UsageError(with_given_paths(str(error), words, folder=Path(folder))) from error
 
     def _run_trusted(self, args: list[str]) -> None:
+        self.verb = args[0] if args and args[0] in self.subcommands() else None
         super().__init__(
             auto_configure_optimizers=False,
             seed_everything_default=0,
@@ -175,6 +176,11 @@ class AppCLI(LightningCLI):
     @override
     def subcommands() -> dict[str, set[str]]:
         return LightningCLI.subcommands()
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        if self.verb not in (subcommand, None):
+            return self.init_parser(**kwargs)  # without its 200 options: it is not asked for
+        return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

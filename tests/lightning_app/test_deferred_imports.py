@@ -139,3 +139,38 @@ def test_a_submodule_that_its_package_imports_is_run_once(importer: Callable[[st
     number = importer("import heavy.part\ngot = heavy.part.number")
     assert number is sys.modules["heavy"].number is sys.modules["heavy.part"].number
     assert sys.modules["heavy.part"].__spec__.origin.endswith("part.py")
+
+
+@pytest.fixture
+def late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of a package, `late`, whose code is run when it is asked for a name."""
+    package = tmp_path / "late"
+    package.mkdir()
+    (package / "__init__.py").write_text("from late.part import number\n")
+    (package / "part.py").write_text("from builtins import object as kind\nnumber = kind()\n")
+    (package / "alone.py").write_text("letter = 'a'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(deferred_imports.RUN_WHEN_ASKED, "late", ("alone",))
+    yield package
+    for name in ("late", "late.part", "late.alone"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(("name", "runs"), [("late", False), ("late.alone", False), ("late.part", True)])
+def test_a_package_is_run_when_it_is_asked_for_a_name(late: Path, name: str, runs: bool) -> None:
+    module = import_module(name)
+    package = sys.modules["late"]
+    assert ("number" in vars(package)) == runs == ("late.part" in sys.modules)
+    assert not hasattr(package, "__wrapped__")
+    assert "number" in dir(package)
+    assert package.number is sys.modules["late.part"].number
+    assert name != "late.part" or module.number is package.number  # run once
+    assert not hasattr(package, "unknown")
+
+
+def test_a_package_that_cannot_be_run_says_so_to_all_who_ask(late: Path) -> None:
+    (late / "part.py").write_text("import no_such_module\n")
+    package = import_module("late")
+    for _ in range(2):
+        with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+            package.number  # noqa: B018
