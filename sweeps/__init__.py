@@ -1,1 +1,1 @@
-"""Hyper-parameter search over any config."""
+"""Sweeps: hyper-parameter search over any config."""

@@ -1,4 +1,4 @@
-"""`python -m sweeps.grpc_server --storage URL --port 13000`: one server in front of a data base, for many hosts.
+"""`python -m sweeps.grpc_server --storage URL --port 13000`: a server in front of a database, for many hosts.
 
 Hosts need no driver and no password then, and much less time of their processors: `--storage grpc://host:13000`.
 It has no password of its own, and is for a network that can be trusted.

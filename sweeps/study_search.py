@@ -1,4 +1,4 @@
-"""Search of a study by one host: its trials, the choice of the best among them, and what is written of both."""
+"""Search of a study on one host: runs the trials, selects the best, and writes the report and `best.yaml`."""
 
 import argparse
 import sys

@@ -1,1 +1,1 @@
-"""Execution of sweeps: trials in processes of their own, and the coordinator that starts, prunes and retries them."""
+"""Execution of sweeps: trials in separate processes, and the coordinator that starts, prunes and retries them."""

@@ -1,4 +1,4 @@
-"""How a trial's process finds the sweep that it belongs to."""
+"""Address of the coordinator: the environment variable through which a trial process reports to its sweep."""
 
 ADDRESS = "LIGHTNING_APP_SWEEP"
 """Environment variable: the address at which the sweep listens, the number of the trial and the metrics, as JSON."""

@@ -1,4 +1,4 @@
-"""Values of a config as words of a command line."""
+"""Config values formatted as command-line values."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Runs trials in processes of their own, prunes and retries them, and tells the study what came of them."""
+"""Coordinator: runs trials in separate processes, prunes and retries them, and records their results in the study."""
 
 import signal
 import sys
@@ -23,19 +23,19 @@ _KILL_SECONDS = 10.0
 
 
 class Coordinator:
-    """Runs a share of a study: any number of coordinators, on any hosts, may work on one storage.
+    """Runs trials of a study; any number of coordinators, on any hosts, may share one storage.
 
     Args:
-        source: Where trials come from, and the study that is told of them.
+        source: Queue of trials, and the study that records their results.
         metrics: Name and direction of each metric.
-        fit: Words of every fit after its verb: config files and options.
+        fit: Arguments of every `fit`: config files and options.
         folder: Folder of the study.
         group: The W&B group of the trials.
         devices: Environment of each worker: its GPUs, or its share of the threads.
-        constraints: The most that a trial may need.
-        max_kills: How often a trial may be killed without getting further before it has failed.
+        constraints: Upper bounds on the cost of a trial.
+        max_kills: How often a trial may be killed without progress before it counts as failed.
         on_change: Called when a trial starts, reports or ends.
-        on_complete: Called when a trial has its value.
+        on_complete: Called when a trial is complete.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class Coordinator:
         self._interrupted_at = 0.0
 
     def run(self, processes: TrialProcesses) -> int:
-        """Runs until the study has its trials, or until Ctrl-C or SIGTERM: then trials save, stop and wait.
+        """Runs until the study is complete, or until Ctrl-C or SIGTERM: then trials save a checkpoint and stop.
 
         Args:
-            processes: Where trials run.
+            processes: The fork server that runs the trials.
 
         Returns:
-            The signal that ended it, or 0.
+            The signal that ended the run, or 0.
         """
         signals = (signal.SIGINT, signal.SIGTERM)
         previous = [signal.signal(number, self._interrupt) for number in signals]
@@ -108,7 +108,7 @@ class Coordinator:
         self._interrupted, self._interrupted_at = number, time.monotonic()
 
     def _fill(self, processes: TrialProcesses) -> bool:
-        """Gives free slots a trial; False if there is none left to give, and none that others may yet lose."""
+        """Starts a trial on every free worker; False if the study needs no more, and no other host can lose one."""
         if self._interrupted:
             self._stop_all(processes)
             return False
@@ -125,14 +125,14 @@ class Coordinator:
         return True
 
     def _stop_all(self, processes: TrialProcesses) -> None:
-        """Asks each trial once to save and stop: a second signal would not let it."""
+        """Asks each trial to save and stop, once: a second signal would interrupt the save."""
         for number, running in self.running.items():
             if not running.asked_to_stop:
                 processes.signal(number, signal.SIGTERM)
                 running.asked_to_stop = True
 
     def _end_hung(self, processes: TrialProcesses) -> bool:
-        """Kills trials that were asked to stop and have not; False if not even that ends them."""
+        """Kills trials that did not stop when asked to; False if a kill did not end them either."""
         if not self._interrupted:
             return True
         waited = time.monotonic() - self._interrupted_at - processes.stop_seconds
@@ -149,7 +149,7 @@ class Coordinator:
         return waited < _KILL_SECONDS
 
     def _give_up_lost(self, processes: TrialProcesses) -> None:
-        """Ends trials that others have taken up, as this process was paused or away from the storage for too long."""
+        """Stops trials that another host has adopted because this process did not renew their leases in time."""
         for number in self.leases.renew():
             if number in self.running:
                 processes.signal(number, signal.SIGKILL)  # what it would save is no longer its own
@@ -207,7 +207,7 @@ class Coordinator:
         self.on_change()
 
     def _release(self, running: RunningTrial) -> None:
-        """Leaves a trial to whoever goes on with the study."""
+        """Releases a trial, for any process that continues the study."""
         running.note_seconds()
         self.leases.release(running.trial.number)
         del self.running[running.trial.number]
@@ -235,7 +235,7 @@ class Coordinator:
             self.on_complete()
 
     def _stop_if_hopeless(self, num_trials: int) -> None:
-        """Trials that all fail have one cause, which is not in what was drawn for them."""
+        """Stops the study when all trials fail: the cause is then not in their sampled values."""
         done = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()]
         if len(done) >= num_trials and all(trial.state == TrialState.FAIL for trial in done):
             log = self.folder / "logs" / f"{self.source.name_of(done[-1])}.log"

@@ -1,4 +1,4 @@
-"""What each trial that runs at a time may use: GPUs of its own, or a share of the cores."""
+"""Devices of concurrent trials: one group of GPUs per worker, or an equal share of the CPU threads."""
 
 import ctypes
 import os
@@ -9,10 +9,10 @@ from lightning_app.errors import UsageError
 
 
 def make_devices(workers: int, devices_per_trial: int) -> list[dict[str, str]]:
-    """The environment of each trial that runs at a time.
+    """The environment variables of each worker.
 
     Args:
-        workers: Trials at a time. Where they are more than the GPUs are enough for, trials share these in turn.
+        workers: Number of concurrent trials; if there are too few GPUs for all, they share them round-robin.
         devices_per_trial: GPUs of each trial.
 
     Raises:
@@ -35,7 +35,7 @@ def visible_devices() -> list[str]:
     """GPUs as `CUDA_VISIBLE_DEVICES` names them; without that variable, as the driver counts them."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
-        # As CUDA reads it: what follows something that is no device does not count.
+        # As CUDA reads it: entries after the first invalid one are ignored.
         return list(takewhile(lambda device: device and not device.startswith("-"), given.split(",")))
     count = ctypes.c_uint(0)
     with suppress(OSError):  # no driver, no GPU

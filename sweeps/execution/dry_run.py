@@ -1,4 +1,4 @@
-"""What the first trials of a sweep would change in the config, without running them."""
+"""Dry run: the config changes of the first trials, shown without running them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,17 +19,17 @@ _ABSENT = object()
 def show(
     space: SearchSpace, sampler: SeededSampler, reader: ConfigReader, *, num_metrics: int = 1, num_trials: int = 5
 ) -> None:
-    """Prints a table: a row for each key that some trial changes, a column for each trial.
+    """Prints a table with a row per changed key and a column per trial.
 
-    Whole configs are compared, so that what a choice of a class brings along, or takes away, is seen. A study draws its
-    first trials like this as long as nothing has finished.
+    Whole configs are compared, so that options that come or go with a class are shown. A study samples its first trials
+    in this way until one has finished.
 
     Args:
         space: What varies.
-        sampler: Draws the values.
+        sampler: Samples the values.
         reader: Reads the config that they change.
         num_metrics: How many metrics the sweep has.
-        num_trials: Trials to show; fewer where the space has fewer points.
+        num_trials: Trials to show; fewer if the space has fewer points.
     """
     study = optuna.create_study(sampler=sampler, directions=["minimize"] * num_metrics)
     draws = TrialSampler(study, space)
@@ -64,7 +64,7 @@ def flat(config: Any, key: str = "") -> dict[str, Any]:
 
 
 def difference(base: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """What a flat config has other than another, and a mark for what it has not."""
+    """Entries of a flat config that differ from another one, and a marker for those it lacks."""
     changed = {key: value for key, value in other.items() if key not in base or base[key] != value}
     return changed | {key: _ABSENT for key in base if key not in other}
 

@@ -1,4 +1,4 @@
-"""The parser of `fit`, built once for all trials of a sweep."""
+"""Parser of `fit`, built once and shared by all trials of a sweep."""
 
 from typing import Any, ClassVar
 
@@ -8,10 +8,9 @@ from lightning_app.cli import AppCLI
 
 
 class FitParser(AppCLI):
-    """`fit` alone, with a parser that is kept: processes forked from this one need not build it again.
+    """`fit` with a cached parser, which processes forked from this one inherit.
 
-    To build the parsers of the four verbs takes as long as everything else between the start of a trial and its first
-    step.
+    Building the parsers of the four verbs takes as long as the rest of a trial's start-up.
     """
 
     _kept: ClassVar[dict[str, Any]] = {}

@@ -1,7 +1,7 @@
-"""A process that has everything imported and the parser built, and forks a process of its own for each trial.
+"""Fork server: imports everything and builds the parser once, then forks one process per trial.
 
-The coordinator writes a line of JSON for each trial to start or to signal, and reads a line for each that has started
-or ended. What trials print comes through here too, into logs of bounded size.
+The coordinator writes a line of JSON for each trial to start or to signal, and reads a line for each one that has
+started or ended. The output of trials is written to logs of bounded size.
 """
 
 import fcntl
@@ -43,8 +43,8 @@ class _Running:
 
     Attributes:
         trial: Number of the trial.
-        output: Where what it prints is read.
-        log: Where that goes.
+        output: Read end of the pipe that carries its output.
+        log: Log that the output is written to.
     """
 
     trial: int
@@ -53,11 +53,11 @@ class _Running:
 
 
 class ForkServer:
-    """Starts and signals trials, and says how they end.
+    """Starts and signals trials, and reports how they end.
 
     Args:
-        answers: Where that is said.
-        stop_seconds: How long trials may take to save and stop when the coordinator has gone.
+        answers: Stream for the reports.
+        stop_seconds: Time for trials to save and stop after the coordinator has ended.
     """
 
     def __init__(self, answers: Any, *, stop_seconds: float) -> None:
@@ -76,7 +76,7 @@ class ForkServer:
             self._selector.register(source, selectors.EVENT_READ)
 
     def serve(self) -> None:
-        """Serves until standard input is closed; trials that still run are then asked to save and stop."""
+        """Serves until standard input is closed; running trials are then asked to save and stop."""
         while self._step(None):
             pass
         self._selector.unregister(0)
@@ -90,13 +90,13 @@ class ForkServer:
         shutil.rmtree(self._imported, ignore_errors=True)
 
     def _wait(self, seconds: float) -> None:
-        """Until all trials have ended, or for so long."""
+        """Waits until all trials have ended, or for the given seconds."""
         until = time.monotonic() + seconds
         while self._running and (left := until - time.monotonic()) > 0:
             self._step(left)
 
     def _step(self, timeout: float | None) -> bool:
-        """Does what there is to do; False at the end of the orders."""
+        """Handles pending orders and output; False once standard input is closed."""
         ready = {int(key.fd) for key, _ in self._selector.select(timeout)}
         outputs = {running.output: running for running in self._running.values()}
         for output in ready & set(outputs):
@@ -148,7 +148,7 @@ class ForkServer:
         self.say(trial=order["trial"], process=process)
 
     def _pass_on(self, running: _Running) -> None:
-        """Writes down what a trial has printed."""
+        """Copies output of a trial to its log."""
         with suppress(BlockingIOError):
             read = os.read(running.output, 1 << 16)
             if read:
@@ -173,7 +173,7 @@ class ForkServer:
                 self.say(trial=running.trial, code=os.waitstatus_to_exitcode(status))
 
     def _close(self, running: _Running) -> None:
-        """Writes down the rest of what a trial printed, without waiting for others that hold its output."""
+        """Copies the remaining output of a trial to its log, without waiting for other holders of the pipe."""
         with suppress(BlockingIOError):
             for _ in range(_LAST_READS):  # others may write for ever
                 if not (read := os.read(running.output, 1 << 16)):
@@ -185,18 +185,18 @@ class ForkServer:
         running.log.close()
 
     def say(self, **message: Any) -> None:
-        """Says something to the coordinator."""
+        """Sends a message to the coordinator."""
         with suppress(BrokenPipeError):  # the coordinator has gone, which is heard of in its turn
             self.answers.write(json.dumps(message) + "\n")
 
 
 def serve(space: str, fit: list[str], *, stop_seconds: float) -> None:
-    """Serves until standard input is closed, or says why it cannot.
+    """Serves until standard input is closed, or reports why it cannot start.
 
     Args:
-        space: The sweep's file, which is tried on the schema of the config.
-        fit: Words of every fit after its verb.
-        stop_seconds: How long trials may take to save and stop when the coordinator has gone.
+        space: Path of the sweep file, which is checked against the schema of the config.
+        fit: Arguments of every `fit`.
+        stop_seconds: Time for trials to save and stop after the coordinator has ended.
     """
     die_with_parent()  # until it listens: what it imports may hang
     answers = os.fdopen(os.dup(1), "w", buffering=1)
@@ -214,11 +214,11 @@ def serve(space: str, fit: list[str], *, stop_seconds: float) -> None:
 
 
 def _prepare(space: str, fit: list[str]) -> dict[str, Any]:
-    """Imports what trials need, builds their parser, and reads the config, which the next time is faster.
+    """Imports what trials need, builds their parser, and parses the config once to warm its caches.
 
     Returns:
-        What the coordinator wants to know: the resolved config (`base`), what its best checkpoint is kept by (`kept`),
-        the name under which it would run (`experiment`), and digests of its data and own code (`inputs`).
+        Facts for the coordinator: the resolved config (`base`), the metric of its best checkpoint (`kept`), its
+        experiment name (`experiment`), and digests of its data files and own code (`inputs`).
     """
     import torch
 
@@ -253,7 +253,7 @@ def _prepare(space: str, fit: list[str]) -> dict[str, Any]:
 
 
 def _become_trial(order: dict[str, Any], imported: Path, *, printed: int, server: int) -> NoReturn:
-    """Runs one command line and ends the process, which leaves word of what it had to import."""
+    """Runs one trial in this (forked) process and exits; reports the modules it had to import."""
     known = set(sys.modules)
     os.setsid()  # signals to the trial reach its ranks and workers too
     die_with_parent()
@@ -288,9 +288,9 @@ def _become_trial(order: dict[str, Any], imported: Path, *, printed: int, server
 
 
 def _wait_for_others(log: str) -> None:
-    """Until no process of this trial is left that an earlier coordinator started: two may not write to one folder.
+    """Waits until no process of this trial from an earlier coordinator is alive: two must not write to one folder.
 
-    The lock is gone with the last process that has it, whatever ended that one; programs that a trial starts have not.
+    The lock is released when the last process that holds it ends; programs that a trial starts do not inherit it.
     """
     own = os.open(log, os.O_RDONLY)
     with suppress(OSError):  # a file system without locks
@@ -298,7 +298,7 @@ def _wait_for_others(log: str) -> None:
 
 
 def _import_too(names: Path) -> None:
-    """Imports what a trial imported on its way, so that the next ones need not."""
+    """Imports the modules that a trial had to import, so that later trials inherit them."""
     if names.exists():
         for name in names.read_text().split():
             if name not in sys.modules:
@@ -308,9 +308,9 @@ def _import_too(names: Path) -> None:
 
 
 def _signal(process: int, number: int) -> None:
-    """Kills all processes of a trial, or tells its first one, which ends the others in order.
+    """Kills all processes of a trial, or signals its first process, which ends the others in order.
 
-    Loader workers that are told too would die before the checkpoint is saved, and fail the fit.
+    Loader workers that receive the signal too would die before the checkpoint is saved, and fail the fit.
     """
     with suppress(ProcessLookupError, PermissionError):
         os.kill(process, number)  # it may have no group of its own yet

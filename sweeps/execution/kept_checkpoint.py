@@ -1,4 +1,4 @@
-"""Which metric picks `best.ckpt` of a trial: that of the sweep or, unasked, the fit's own."""
+"""Metric that selects `best.ckpt` of a trial: the metric of the sweep, or the default of the fit."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _CLASS = "BestCheckpoint"
 
 
 def kept_by(config: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Metric and mode (`min` or `max`) by which a fit keeps its best checkpoint; None where it keeps none.
+    """Metric and mode (`min` or `max`) that select the best checkpoint of a fit; None if it keeps none.
 
     Args:
         config: The resolved config of the fit.
@@ -30,7 +30,7 @@ def kept_by(config: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def words_to_keep_by(metrics: Mapping[str, str], config: Mapping[str, Any]) -> list[str]:
-    """Options of a fit that keeps its best checkpoint by the metric of the sweep.
+    """Options that make a fit select its best checkpoint by the metric of the sweep.
 
     Args:
         metrics: Name and direction of each metric of the sweep.
@@ -52,7 +52,7 @@ def words_to_keep_by(metrics: Mapping[str, str], config: Mapping[str, Any]) -> l
 
 
 def mismatch(metrics: Mapping[str, str], kept: tuple[str, str] | None) -> str:
-    """One line where checkpoints are not those of the values by which trials are ranked; empty where they are.
+    """Warning if `best.ckpt` is selected by another metric than the one that ranks trials; else empty.
 
     Args:
         metrics: Name and direction of each metric of the sweep.

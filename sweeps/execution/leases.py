@@ -1,11 +1,11 @@
-"""Which process runs which trial, agreed upon in any storage of Optuna.
+"""Leases: agreement on which process runs which trial, over any Optuna storage.
 
 A study of its own, see `sweeps.storage.claims`, is a log: its trials are claims, and a storage gives each the next
 number, in one step that all its users see in one order. A claim says which claim it follows; it counts if that one was
 still the last of its trial. So of two that follow the same one the first counts, and everyone who reads the log agrees.
 
-A process renews all its claims at once, by a number that it counts up in one attribute of that study. Whoever has
-watched that number stand still for the length of a lease, on a clock of his own, may claim what the process had.
+A process renews all its claims at once, by incrementing a counter in one attribute of that study. A process that has
+seen the counter unchanged for the length of a lease, on its own clock, may adopt the trials of the silent process.
 """
 
 import time
@@ -45,11 +45,11 @@ class _Watched:
 
 
 class Leases:
-    """Trials of a study that this process runs, among others that run theirs.
+    """Leases of this process on trials of a study that other processes work on too.
 
     Args:
         study: The study; the claims are kept beside its storage.
-        seconds: How long a process may be silent before others take up its trials.
+        seconds: Time without renewal after which other processes may adopt its trials.
     """
 
     def __init__(self, study: optuna.Study, *, seconds: float) -> None:
@@ -66,23 +66,23 @@ class Leases:
 
     @property
     def pause(self) -> float:
-        """How many seconds may pass between two calls of `renew`."""
+        """Largest time between two calls of `renew`, in seconds."""
         return self.seconds / 4
 
     def take(self, number: int) -> bool:
-        """Claims a trial that this process has asked for.
+        """Claims a trial that this process has created.
 
         Args:
             number: Number of the trial.
 
         Returns:
-            Whether it is this process's now; False if another one has found it unclaimed for too long, and was first.
+            Whether the claim succeeded; False if another process claimed it first, after it was unclaimed for too long.
         """
         self._renew_if_due()
         return self._claim(number, None)
 
     def adopt(self) -> int | None:
-        """Claims a running trial that nobody runs: released, or of a process that is dead or silent for too long.
+        """Claims a running trial that was released, or whose owner is dead or has not renewed in time.
 
         Returns:
             Its number; None if there is none.
@@ -94,26 +94,26 @@ class Leases:
         return None
 
     def release(self, number: int) -> None:
-        """Leaves a trial, as it is, to whoever wants it."""
+        """Releases a trial in its present state."""
         if self.holds(number):
             self._write(number, self._last[number], owner=_NOBODY)
         self._mine.discard(number)
 
     def holds(self, number: int) -> bool:
-        """Whether a trial is this process's, by what the storage says now."""
+        """Whether this process owns a trial, according to the storage now."""
         self._sync()
         return self._holds(number)
 
     def losses(self, number: int) -> int:
-        """How often in a row a trial was claimed without having reported anything in between, the first time apart."""
+        """How often in a row a trial was adopted without a report in between."""
         claim = self._last.get(number)
         return claim.losses if claim else 0
 
     def renew(self) -> list[int]:
-        """Says that this process is there, where that is due; to be called every `pause` seconds.
+        """Renews the leases if due; call it at least every `pause` seconds.
 
         Returns:
-            Numbers of trials that were its own and are another's now: it was silent for too long.
+            Numbers of trials that other processes have adopted, because this one did not renew in time.
         """
         if self._renew_if_due():
             self._watch()
@@ -122,7 +122,7 @@ class Leases:
         return taken
 
     def leave(self) -> None:
-        """Says that this process is gone: what it still has is free at once."""
+        """Releases everything this process owns at once."""
         if self._beat:
             self._claims.set_user_attr(self.owner.token, {"beat": _GONE})
         self._mine.clear()
@@ -162,7 +162,7 @@ class Leases:
         return max(trial.intermediate_values, default=int(trial.user_attrs.get(REPORTED, {}).get("step", -1)))
 
     def _sync(self) -> None:
-        """Reads the claims that were made since."""
+        """Reads new claims from the log."""
         for trial in self._claims.get_trials(deepcopy=False)[self._read :]:
             words = trial.user_attrs[_CLAIM]
             before = self._last.get(words["trial"])
@@ -173,7 +173,7 @@ class Leases:
             self._read += 1
 
     def _watch(self) -> dict[int, _Claim | None]:
-        """Running trials that nobody runs, with the claim that was judged: a later one must not be followed."""
+        """Running trials without a live owner, each with its last claim, which must still be the last."""
         running = [
             trial.number
             for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
@@ -191,7 +191,7 @@ class Leases:
         return {number: claims[number] for number in running if is_lost[keys[number]]}
 
     def _is_lost(self, key: str | int, owners: dict[str, Any]) -> bool:
-        """Whether an owner, or one that has asked for a trial and not claimed it yet, is there no more."""
+        """Whether an owner, or a process that created a trial without claiming it yet, is gone."""
         if key == _NOBODY:
             return True
         words = owners.get(str(key), {})

@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs: a live table in a terminal, elsewhere a line per trial that ended."""
+"""Live table of a running sweep; where the output is no terminal, one line per finished trial."""
 
 import math
 import statistics
@@ -29,16 +29,16 @@ _SHOWN_AT_END = 5
 
 
 class LiveTable:
-    """Running trials, counts, the best one, and about how long the rest will take.
+    """Running trials, counts, the best trial, and an estimate of the remaining time.
 
     Args:
         study: The study.
         metrics: Name and direction of each metric.
         num_trials: Trials of the study in all.
         workers: Trials at a time on this host.
-        counted: Which trials of the study are meant; all by default.
-        label: What a trial is called, by its number.
-        console: Where it is shown.
+        counted: Which trials of the study to show; all by default.
+        label: Label of a trial, from its number.
+        console: Console to print on.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class LiveTable:
         self._live.stop()
 
     def update(self, running: Mapping[int, RunningTrial]) -> bool:
-        """Shows the present state, at most four times a second.
+        """Refreshes the display, at most four times a second.
 
         Args:
             running: Trials of this host by their numbers.
@@ -103,7 +103,7 @@ class LiveTable:
         return bool(ended)
 
     def seconds_left(self) -> float | None:
-        """About how long the rest takes this host, by how long the median trial ran; None before one has ended."""
+        """Estimated remaining seconds on this host, from the median run time; None before the first trial has ended."""
         durations = [seconds for trial in self._finished if (seconds := seconds_of(trial))]
         if not durations:
             return None
@@ -179,13 +179,13 @@ def _ran_before(running: RunningTrial) -> float:
 
 
 def print_result(study: optuna.Study, search: Search, folder: Path, console: Console | None = None) -> None:
-    """Says what came out of a sweep, and where it lies.
+    """Prints the result of a sweep and the paths of its files.
 
     Args:
         study: The study.
-        search: How it searched.
+        search: Settings of the search.
         folder: Its folder.
-        console: Where it is shown.
+        console: Console to print on.
     """
     console = console or plain_console()
     trials = study.get_trials(deepcopy=False)

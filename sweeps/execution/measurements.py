@@ -1,4 +1,4 @@
-"""What a fit needs: parameters, time of a validation batch, memory."""
+"""Measurements of a fit: number of parameters, latency of a validation batch, peak memory."""
 
 import resource
 import statistics
@@ -16,13 +16,13 @@ _MIB = 1024 * 1024
 
 
 class Measurements(Callback):
-    """Measures a fit on the way, without a pass of its own.
+    """Measures a fit while it runs, without extra passes.
 
     The module's parameters are counted before a strategy shards them. A rank measures itself: its own batches and
     memory.
 
     Args:
-        max_parameters: A module with more fitted parameters than this stops before its first step.
+        max_parameters: A module with more fitted parameters stops before its first step.
     """
 
     def __init__(self, *, max_parameters: float | None = None) -> None:

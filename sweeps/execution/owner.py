@@ -1,4 +1,4 @@
-"""Who works on a study: one process on one machine, which others on that machine can see to be dead."""
+"""Owner of a trial: a process on one machine, which other processes on that machine can check for liveness."""
 
 import os
 import secrets
@@ -17,10 +17,10 @@ class Owner:
     """A process that runs trials.
 
     Attributes:
-        token: Its name in the storage; no other process ever has the same.
-        machine: The boot of the machine and its space of process ids; empty where that cannot be told.
-        process: Its id on that machine.
-        started: When the machine started it, in clock ticks since its boot: ids are used again.
+        token: Unique name of the process in the storage.
+        machine: Boot id of the machine and its PID namespace; empty if unknown.
+        process: Process id on that machine.
+        started: Start time in clock ticks since boot, because process ids are reused.
     """
 
     token: str
@@ -37,15 +37,15 @@ class Owner:
 
     @classmethod
     def read(cls, token: str, given: dict[str, Any]) -> "Owner":
-        """One that `words` wrote down."""
+        """Restores an owner from `words`."""
         return cls(token, given.get("machine", ""), given.get("process", 0), given.get("started", 0))
 
     def words(self) -> dict[str, Any]:
-        """What a storage keeps of it beside its token, as JSON takes it."""
+        """Fields stored beside the token, JSON-serialisable."""
         return {"machine": self.machine, "process": self.process, "started": self.started}
 
     def is_dead(self) -> bool:
-        """Whether it is known to be gone: it ran on this machine, and runs no more. False where that cannot be told."""
+        """Whether it is known to have ended: it ran on this machine and is not running any more. False if unknown."""
         return bool(self.machine) and self.machine == _machine() and _started(self.process) != self.started
 
 
@@ -58,7 +58,7 @@ def _machine() -> str:
 
 
 def _started(process: int) -> int:
-    """0 for a process that is not there, or is dead and only waits for its parent."""
+    """Start time of a process; 0 for a process that does not exist or is a zombie."""
     with suppress(OSError):
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
         return 0 if fields[0] in "ZX" else int(fields[_AFTER_NAME])

@@ -1,4 +1,4 @@
-"""Processes that do not outlive those that started them, as far as the kernel can see to it (Linux alone)."""
+"""Process tree: child processes that end with their parent, as far as the kernel can enforce it (Linux only)."""
 
 import ctypes
 import os
@@ -14,16 +14,16 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:
-    """Asks for a signal in the moment in which the thread that started this process ends.
+    """Requests a signal for the moment in which the thread that started this process ends.
 
     Args:
-        number: The signal; 0 takes the wish back.
+        number: The signal; 0 cancels the request.
     """
     _prctl(_PR_SET_PDEATHSIG, number)
 
 
 def forks_die_with_this_process() -> None:
-    """Makes processes that the main thread forks from now on, such as loader workers, end with this one."""
+    """Makes child processes that the main thread forks from now on, such as loader workers, end with this process."""
     from_main_thread = [False]  # what another thread starts would end with that thread
 
     def before() -> None:
@@ -37,7 +37,7 @@ def forks_die_with_this_process() -> None:
 
 
 def adopt_orphans() -> None:
-    """Makes this process the parent of descendants whose own parent ends, in whatever session they are."""
+    """Makes this process the parent of orphaned descendants, in any session (a subreaper)."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
@@ -45,7 +45,7 @@ def kill_children(spared: Container[int]) -> None:
     """Kills the children of this process with their process groups.
 
     Args:
-        spared: Processes that are left.
+        spared: Processes not to kill.
     """
     for process in children():
         if process not in spared:
@@ -57,7 +57,7 @@ def kill_children(spared: Container[int]) -> None:
 
 
 def children() -> list[int]:
-    """Processes whose parent is this one; none where the kernel does not tell."""
+    """Child processes of this one; none where the kernel does not list them."""
     with suppress(OSError):
         tasks = Path("/proc/self/task").iterdir()
         return [int(word) for task in tasks for word in (task / "children").read_text().split()]

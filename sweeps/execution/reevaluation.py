@@ -1,4 +1,4 @@
-"""Re-evaluation of a study's best trials, and of the config they vary, on seeds that the search has not seen."""
+"""Re-evaluation: a study's best trials and its base config, fitted again on seeds that the search has not used."""
 
 from collections.abc import Container, Mapping
 from typing import Any
@@ -25,7 +25,7 @@ class Reevaluation:
     """Source of the trials of a re-evaluation: each is a candidate, fitted once per fresh seed.
 
     They are trials of a study of their own: samplers, pruners and counts of the search never see them. Candidates that
-    have their values on these seeds keep them when the study goes on.
+    already have values on these seeds keep them when the study resumes.
 
     Args:
         search: The study of the search, whose trials have all ended.
@@ -33,7 +33,7 @@ class Reevaluation:
         space: What varies.
         seeds: The fresh seeds.
         top: How many of the best trials are candidates.
-        lease_seconds: How long a trial is nobody else's, from when its coordinator was last heard of.
+        lease_seconds: Length of a lease on a trial since its last renewal.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Reevaluation:
         return list(self._drawn)
 
     def next(self) -> Supplied | None:
-        """A candidate that is this process's; None if there is none now."""
+        """The next candidate for this process; None if there is none now."""
         while (trial := adopt(self.study, self.leases) or self._ask()) is not None:
             number = self._candidate(self._frozen(trial))
             if number is not None:
@@ -78,7 +78,7 @@ class Reevaluation:
         return None
 
     def others_run(self, mine: Container[int]) -> bool:
-        """Whether candidates run that are not among these; they may be lost yet."""
+        """Whether other processes run candidates, which may still be lost and adopted."""
         return others_run(self.study, mine)
 
     def name_of(self, trial: FrozenTrial) -> str:
@@ -88,11 +88,11 @@ class Reevaluation:
         return _name(number) + self.seeds.suffix(min(len(fits.values) if fits else 0, self.seeds.count - 1))
 
     def is_candidate(self, trial: FrozenTrial) -> bool:
-        """Whether a trial of this study is one of those that count."""
+        """Whether a trial of this study is a candidate."""
         return self._candidate(trial) is not None
 
     def label(self, number: int) -> str:
-        """What a trial of this study re-evaluates, as it is printed.
+        """Label of the candidate that a trial of this study re-evaluates.
 
         Args:
             number: Of the trial of this study.

@@ -1,4 +1,4 @@
-"""A trial that has a slot: what it has reported, and what that makes of it."""
+"""Running trial: its worker, its reported values, and whether it makes progress."""
 
 import math
 import statistics
@@ -17,18 +17,18 @@ from sweeps.sampling.trial_seeds import TrialSeeds
 REPORTED = "reported"
 """User attribute: step and values of the last validation, where there are several metrics."""
 SECONDS = "seconds"
-"""User attribute: how long a trial has run, the time that it waited for somebody left out."""
+"""User attribute: run time of a trial in seconds, without the time between owners."""
 
 
 @dataclass
 class RunningTrial:
-    """A trial and how far it has come.
+    """A trial that runs on this host, and its progress.
 
     Attributes:
-        trial: What Optuna knows of it.
+        trial: The Optuna trial.
         directions: `minimize` or `maximize` for each metric.
         device: Index of its worker among the devices.
-        drawn: Values by key.
+        drawn: Sampled values by key.
         seeds: The seeds of its fits, which run one after the other.
         name: Of its run folder and log, without the suffix of a seed.
         done: Values of the fits that have ended.
@@ -36,11 +36,11 @@ class RunningTrial:
         measured: Parameters, latency and memory, see `Measurements`; of several fits the most.
         last: The values of the last validation.
         step: The step of the last validation, -1 before the first.
-        pruned_by: Why it was told to stop; nothing if it was not.
-        kills: How often it was killed without having got further than before.
-        furthest: The last step that an earlier start came to.
-        asked_to_stop: It was asked to save and stop.
-        was_killed: It did not, and was killed.
+        pruned_by: Why it was pruned; empty if it was not.
+        kills: How often it was killed without progress.
+        furthest: The last step that an earlier start reached.
+        asked_to_stop: Whether it was asked to save and stop.
+        was_killed: Whether it was killed because it did not stop.
     """
 
     trial: optuna.Trial
@@ -97,7 +97,7 @@ class RunningTrial:
         self.furthest = self.step
 
     def measure(self, found: dict[str, float]) -> None:
-        """Notes what a fit needs.
+        """Records the cost of a fit.
 
         Args:
             found: Parameters, latency and memory of the present fit.

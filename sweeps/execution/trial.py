@@ -1,4 +1,4 @@
-"""The fit of a trial: an ordinary one that reports each validation to the sweep and stops when it is told to.
+"""Trial process: an ordinary fit that reports each validation to the sweep and stops on request.
 
 It runs in a process of the fork server, and, where a trial has several ranks, in those that Lightning starts by
 `python -m lightning_app.start_trial fit ...`.

@@ -1,4 +1,4 @@
-"""The config of a trial: that of the sweep with what was drawn for it."""
+"""Config of a trial: the base config with the sampled values applied."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""The log of a trial: how it began and how it ended, whatever it prints in between."""
+"""Log of a trial: bounded in size, with the beginning and the end of the output kept."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The coordinator's end of the fork server: starts trials, hears what they report and how they end."""
+"""Trial processes: the client of the fork server, which starts trials and receives their reports and exit codes."""
 
 import json
 import os

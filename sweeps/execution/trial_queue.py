@@ -1,4 +1,4 @@
-"""Where trials come from: those that others have lost, and new ones until the study has enough."""
+"""Trial queue: trials that other hosts have lost first, then new ones until the study is complete."""
 
 import sys
 from collections.abc import Container
@@ -24,10 +24,10 @@ _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.
 
 @dataclass(frozen=True)
 class Supplied:
-    """A trial that is this process's, and what is to be fitted for it.
+    """A trial for this process, with the values to fit.
 
     Attributes:
-        trial: What Optuna knows of it.
+        trial: The Optuna trial.
         drawn: Values of the config by key.
         seeds: The seeds of its fits.
         name: Of its run folders and logs.
@@ -40,17 +40,17 @@ class Supplied:
 
 
 class Source(Protocol):
-    """Where a coordinator's trials come from."""
+    """Source of the trials of a coordinator."""
 
     study: optuna.Study
     leases: Leases
 
     def next(self) -> Supplied | None:
-        """A trial that is this process's; None if there is none now."""
+        """The next trial for this process; None if there is none now."""
         ...
 
     def others_run(self, mine: Container[int]) -> bool:
-        """Whether trials run that are not among these; they may be lost yet."""
+        """Whether other processes run trials, which may still be lost and adopted."""
         ...
 
     def name_of(self, trial: FrozenTrial) -> str:
@@ -59,17 +59,17 @@ class Source(Protocol):
 
 
 def others_run(study: optuna.Study, mine: Container[int]) -> bool:
-    """Whether trials run that are not among these; they may be lost yet."""
+    """Whether other processes run trials, which may still be lost and adopted."""
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     return any(trial.number not in mine for trial in running)
 
 
 def adopt(study: optuna.Study, leases: Leases) -> optuna.Trial | None:
-    """A trial whose coordinator has gone.
+    """Adopts a trial whose coordinator is gone.
 
     Args:
         study: The study.
-        leases: Which of its trials are this process's.
+        leases: Leases of this process.
     """
     while (number := leases.adopt()) is not None:
         trial = optuna.Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
@@ -80,7 +80,7 @@ def adopt(study: optuna.Study, leases: Leases) -> optuna.Trial | None:
 
 
 def refuse(trial: optuna.Trial, why: str) -> None:
-    """Ends a trial that is not run, or not any more.
+    """Fails a trial that will not be run, or not any further.
 
     Args:
         trial: A running trial.
@@ -91,18 +91,18 @@ def refuse(trial: optuna.Trial, why: str) -> None:
 
 
 class TrialQueue:
-    """Gives out the trials of a study, of which each is one process's alone.
+    """Queue of the trials of a study; each trial goes to one process.
 
     Args:
         study: The study.
-        space: What varies.
-        leases: Which trials are this process's.
-        num_trials: Trials of the whole study, those of others and of earlier runs among them.
-        stop: When the study ends before it has them.
+        space: The search space.
+        leases: Leases of this process.
+        num_trials: Trials of the whole study, including those of other hosts and earlier runs.
+        stop: Early stopping rule.
         seeds: The seeds of each trial's fits.
 
     Attributes:
-        ended_by: Why no further trials are asked for, before the study has its number; None if it has or may have it.
+        ended_by: Why the study ended before `num_trials`; None if it did not.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class TrialQueue:
         self._draws = TrialSampler(study, space)
 
     def next(self) -> Supplied | None:
-        """A trial that is this process's; None if there is none now."""
+        """The next trial for this process; None if there is none now."""
         while (trial := adopt(self.study, self.leases) or self._ask()) is not None:
             try:
                 drawn = self._draws.draw(trial)
@@ -138,7 +138,7 @@ class TrialQueue:
         return None
 
     def others_run(self, mine: Container[int]) -> bool:
-        """Whether trials run that are not among these; they may be lost yet."""
+        """Whether other processes run trials, which may still be lost and adopted."""
         return others_run(self.study, mine)
 
     def name_of(self, trial: FrozenTrial) -> str:
@@ -152,7 +152,7 @@ class TrialQueue:
             return None
         self.ended_by = None
         if self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            pass  # somebody asked for these: neither a space that is used up nor early stop ends the study before them
+            pass  # enqueued by a user: run before an exhausted space or early stopping ends the study
         elif self._draws.is_exhausted():
             self.ended_by = "every point of the space was tried"
         elif self.stop is not None and self.stop.is_exhausted(self.study):
@@ -161,7 +161,7 @@ class TrialQueue:
             return None
         trial = self.study.ask()
         if not self.leases.take(trial.number):
-            return None  # this process stood still for so long that another one thought it lost
+            return None  # this process was paused for so long that another one adopted the trial
         if trial.number - num_surplus >= self.num_trials:
             trial.set_user_attr(WHY, _SURPLUS)
             self.study.tell(trial, state=TrialState.FAIL)

@@ -1,4 +1,4 @@
-"""What the pictures of a study share: axes that suit a parameter, a view that outliers do not spoil."""
+"""Axes shared by the pictures of a study: scales that suit a parameter, limits that outliers do not stretch."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`best.yaml`: the config of a study's best trial, or the base config where a re-evaluation found none better."""
+"""`best.yaml`: the config of the best trial, or the base config where a re-evaluation found no better one."""
 
 from collections.abc import Mapping
 from pathlib import Path

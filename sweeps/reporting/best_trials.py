@@ -1,4 +1,4 @@
-"""Sections of a report on the best trials: what they changed, what they needed, how to fit and to test them again."""
+"""Best trials in the report: their changes, their cost, and the commands that fit and test them again."""
 
 import pickle
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A span of time in words."""
+"""Durations as text."""
 
 
 def format_duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""How much each parameter counts, in the whole space and in each branch of a conditional one."""
+"""Importance of each parameter, over the whole space and within each branch of a conditional space."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What became of a trial, as it is shown: its values, why it ended, how long it ran, what it needed."""
+"""Outcome of a trial for display: its values, why it ended, how long it ran, what it needed."""
 
 import statistics
 from collections import Counter

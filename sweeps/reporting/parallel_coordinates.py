@@ -1,4 +1,4 @@
-"""A picture with a line per trial across one axis per parameter."""
+"""Parallel coordinates: a picture with one axis per parameter and one line per trial."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

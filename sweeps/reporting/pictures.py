@@ -1,4 +1,4 @@
-"""Pictures of a study, each a PNG."""
+"""Pictures of a study, as PNG files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

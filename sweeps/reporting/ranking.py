@@ -1,4 +1,4 @@
-"""Which trials of a study count, and in which order."""
+"""Ranking of trials: which of them count, and in which order."""
 
 import math
 from collections.abc import Mapping, Sequence

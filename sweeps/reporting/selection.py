@@ -1,4 +1,4 @@
-"""Selection of a study's best trial: by its value in the search, or by the mean of a re-evaluation on fresh seeds."""
+"""Selection of the best trial: by its value in the search, or by the mean of a re-evaluation on fresh seeds."""
 
 import statistics
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""`report.md`: what a study found, how it searched, and what failed, with pictures and a table of all trials."""
+"""`report.md` of a study: results, search settings, failures, pictures and a table of all trials."""
 
 import platform
 from collections import Counter

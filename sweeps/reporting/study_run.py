@@ -1,4 +1,4 @@
-"""One W&B run for a study: a row per trial as trials end, pictures, importances and the best trial at its end."""
+"""W&B run of a study: a row per finished trial, and at the end pictures, importances and the best trial."""
 
 import json
 import math

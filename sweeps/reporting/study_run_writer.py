@@ -1,4 +1,4 @@
-"""Writes the W&B run of a study: a process of its own, fed with lines of JSON.
+"""Writer of the W&B run of a study: a separate process that reads lines of JSON.
 
 W&B takes a second to import and to start, and holds a run's last rows in memory: here it costs the coordinator nothing,
 and a run is closed in order also where the coordinator was killed, as its end of the pipe closes then.

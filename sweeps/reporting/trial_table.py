@@ -1,4 +1,4 @@
-"""`trials.parquet`: a row per trial."""
+"""`trials.parquet`: one row per trial."""
 
 import statistics
 from collections.abc import Mapping, Sequence

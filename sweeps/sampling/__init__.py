@@ -1,1 +1,1 @@
-"""Sampling in sweeps: which parameters a trial tries, and when a search stops."""
+"""Sampling in sweeps: the values that a trial tries, and when a search stops."""

@@ -1,4 +1,4 @@
-"""A sampler or pruner as a sweep's file names it: a name, or a name with settings."""
+"""Component spec: a sampler or pruner as a sweep file names it, a name with optional settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning_app.errors import UsageError, nearest
 
-# Optuna finds out about smaller ones in the middle of a study.
+# Smallest allowed values; Optuna only rejects smaller ones in the middle of a study.
 _COUNTS = {
     "reduction_factor": 2, "min_resource": 1, "max_resource": 1, "bootstrap_count": 0, "popsize": 2,
     "population_size": 2, "n_ei_candidates": 1, "n_startup_trials": 0, "n_startup_steps": 0, "n_warmup_steps": 0,
@@ -16,11 +16,11 @@ _COUNTS = {
 
 @dataclass(frozen=True)
 class ComponentSpec:
-    """What was chosen, with every setting in the open.
+    """A sampler or pruner with all its settings.
 
     Attributes:
         name: Its name.
-        settings: All its settings, those that were not given as well.
+        settings: All settings, defaults included.
     """
 
     name: str
@@ -32,11 +32,11 @@ class ComponentSpec:
 
         Args:
             key: Key in the file, for messages.
-            given: What stands there.
+            given: The value in the file.
             table: Settings with their defaults, by name.
 
         Raises:
-            UsageError: A name, a setting or a value is none of those.
+            UsageError: Unknown name or setting, or a value of the wrong type.
         """
         words = dict(given) if isinstance(given, Mapping) else {"name": given}
         name = words.pop("name", None)
@@ -57,7 +57,7 @@ class ComponentSpec:
 
 
 def _check(place: str, value: Any, default: Any) -> None:
-    """A value has the type of the default; None stands for a number that the library finds itself."""
+    """Checks that a value has the type of its default; None stands for a number that the library chooses."""
     setting = place.rsplit(".", 1)[-1]
     if setting in _COUNTS and value is not default and (type(value) is not int or value < _COUNTS[setting]):
         raise UsageError(f"{place}: {value!r} given, a whole number from {_COUNTS[setting]} on is needed")

@@ -1,4 +1,4 @@
-"""Bounds on what a trial may need, and which trials keep within them."""
+"""Constraints: upper bounds on the cost of a trial, and which trials satisfy them."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""When a study has stopped to get better."""
+"""Early stop of a study that has ceased to improve."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

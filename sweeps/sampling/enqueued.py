@@ -1,4 +1,4 @@
-"""Enqueued trials: `Study.enqueue_trial(params)` says what a trial is to try, and it tries that or is refused."""
+"""Enqueued trials: values given to `Study.enqueue_trial(params)` are used as they are, or the trial is refused."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""All points of a space, one after the other."""
+"""Grid sampler: all points of a space in order."""
 
 from functools import cached_property
 from typing import Any

@@ -1,4 +1,4 @@
-"""A sequence that fills a space evenly, one point per trial."""
+"""Quasi-Monte Carlo sampler: a low-discrepancy sequence, one point per trial number."""
 
 from typing import Any
 

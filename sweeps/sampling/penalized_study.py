@@ -1,4 +1,4 @@
-"""A study as samplers see it that would not learn from bounds that were broken."""
+"""Penalized study: a view of the study for samplers that do not support constraints."""
 
 import copy
 from collections.abc import Container

@@ -1,4 +1,4 @@
-"""Pruners by name, with their settings in the open."""
+"""Pruners by name, with all their settings."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

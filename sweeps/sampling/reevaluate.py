@@ -1,4 +1,4 @@
-"""`reevaluate` section of a sweep's file: how many of the best trials are fitted again, on how many fresh seeds."""
+"""`reevaluate` section of a sweep file: how many of the best trials are fitted again, on how many fresh seeds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

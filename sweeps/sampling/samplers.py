@@ -1,4 +1,4 @@
-"""Samplers by name, with their settings in the open."""
+"""Samplers by name, with all their settings."""
 
 import importlib.util
 import warnings

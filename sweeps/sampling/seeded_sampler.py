@@ -1,4 +1,4 @@
-"""A sampler that needs no memory of its own: what it draws follows from the study, the seed and the trial's number."""
+"""Seeded sampler: stateless, so that a trial is a function of the study, the seed and the trial number."""
 
 import warnings
 from collections.abc import Callable

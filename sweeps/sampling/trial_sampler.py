@@ -1,4 +1,4 @@
-"""What a trial tries: drawn by the study's sampler, and never the same twice."""
+"""Trial sampler: values for a trial from the sampler of the study, without repeating a point."""
 
 import time
 from collections import Counter
@@ -22,17 +22,18 @@ _Point = frozenset[tuple[str, Any]]
 
 
 class TrialSampler:
-    """Draws the trials of one study.
+    """Samples the trials of one study.
 
-    A point that another trial holds is not drawn again: the sampler is asked anew with another seed, and where it comes
-    back to what is known already, chance decides among the rest. Points of failed trials may come once more.
+    A point that another trial holds is not sampled again: the sampler is asked once more with another seed, and if it
+    repeats a known point, one of the remaining points is picked at random. Points of failed trials may be sampled once
+    more.
 
-    Two hosts that draw at one time draw in the order of their trials' numbers.
+    Hosts that sample at the same time take turns in the order of their trial numbers.
 
     Args:
         study: The study; its sampler is a `SeededSampler`.
-        space: What varies.
-        patience: Seconds to wait for a host that has asked for a trial and has not drawn for it.
+        space: The search space.
+        patience: Seconds to wait for a host that has created a trial and not sampled its values yet.
     """
 
     def __init__(self, study: optuna.Study, space: SearchSpace, *, patience: float = 5.0) -> None:
@@ -46,25 +47,25 @@ class TrialSampler:
         self._given_up: set[int] = set()
 
     def is_exhausted(self) -> bool:
-        """Whether every point of the space was tried, or is being tried."""
+        """Whether every point of the space has been tried or is running."""
         if self._size is None:
             return False
         taken = self._taken(self._trials(), number=-1)
         return len(taken) >= self._size and all(self._point(point) in taken for point in self.space.points())
 
     def draw(self, trial: optuna.Trial) -> dict[str, Any] | None:
-        """Values for a trial, which are in the storage from then on.
+        """Samples the values of a trial and stores them.
 
-        A trial that has values, drawn or enqueued, keeps them, be it all or some.
+        Values that a trial already has, sampled or enqueued, are kept.
 
         Args:
-            trial: A trial that was asked for, or taken over.
+            trial: A new or adopted trial.
 
         Returns:
             Values of the config by key, of the active parameters alone; None if no point is left.
 
         Raises:
-            TrialRefused: It has values that the space does not have.
+            TrialRefused: It has values outside the space.
         """
         held = values_of_trial(trial, self.space)
         if self.space.is_whole(held):
@@ -89,7 +90,7 @@ class TrialSampler:
         return self.study.get_trials(deepcopy=False)
 
     def _after_those_before(self, number: int) -> list[FrozenTrial]:
-        """All trials, once those with lower numbers have their values or nobody cares for them."""
+        """All trials, once those with lower numbers have values or are lost."""
         until = time.monotonic() + self.patience
         while True:
             trials = self._trials()
@@ -153,7 +154,7 @@ class TrialSampler:
         )
 
     def _sample(self, sampler: BaseSampler, frozen: FrozenTrial, held: dict[str, Any]) -> dict[str, Any]:
-        """Draws what is not held, as a trial of Optuna's would, without a trace of it in the storage."""
+        """Samples the missing values as an Optuna trial would, without writing them to the storage."""
         study = self._sampler.view(pruners._filter_study(self.study, frozen))
         sampler.before_trial(study, frozen)
         together = sampler.infer_relative_search_space(study, frozen)

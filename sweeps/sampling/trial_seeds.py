@@ -1,4 +1,4 @@
-"""Seeds of a trial: which fits a trial consists of, one after the other, and which seeds a re-evaluation takes."""
+"""Trial seeds: the seeds of the fits of a trial, and the fresh seeds of a re-evaluation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What another parameter must be for a parameter to be there."""
+"""Condition under which a parameter is active: the allowed values of another parameter."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from lightning_app.errors import UsageError, nearest
 
 @dataclass(frozen=True)
 class Condition:
-    """A set of values: those of a list, or those between two bounds.
+    """A set of values: a list, or a range between two bounds.
 
     Attributes:
         values: The values; None for a range.
@@ -28,7 +28,7 @@ class Condition:
 
         Args:
             place: Key in the file, for messages.
-            wanted: What stands there.
+            wanted: The value in the file.
 
         Raises:
             UsageError: It is none of the three.

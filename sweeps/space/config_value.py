@@ -1,4 +1,4 @@
-"""Value of a resolved config at a dotted key, as spaces write keys."""
+"""Value of a resolved config at a dotted key, written as in search spaces."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

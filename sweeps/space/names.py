@@ -1,4 +1,4 @@
-"""Keys and values in as few words as tell them apart."""
+"""Short names of keys and values that stay unambiguous."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -22,16 +22,16 @@ def short_names(keys: Iterable[str]) -> dict[str, str]:
 
 
 def shortened(text: str, size: int = 16) -> str:
-    """A text of at most so many letters, cut in its middle: both ends tell names apart."""
+    """A text shortened in the middle to a maximal length: both ends distinguish names."""
     return text if len(text) <= size else f"{text[: (size - 1) // 2]}…{text[-(size // 2) :]}"
 
 
 def value_name(value: Any, parameter: Parameter | None = None) -> str:
-    """A value in a word: four digits of a number; of a class as much of its path as no other choice has.
+    """A short text for a value: four digits of a number; the unambiguous tail of a class path.
 
     Args:
-        value: As the config takes it, or as Optuna holds it.
-        parameter: Whose value it is; None for what does not vary.
+        value: As in the config, or as Optuna stores it.
+        parameter: Its parameter; None for a fixed value.
     """
     if isinstance(value, float):
         return f"{value:.4g}"

@@ -1,4 +1,4 @@
-"""One thing that varies in a sweep: its kind, its bounds, its values."""
+"""Parameter of a search space: its kind, bounds and values."""
 
 import math
 from collections.abc import Mapping
@@ -20,17 +20,17 @@ from sweeps.space.condition import Condition
 
 @dataclass(frozen=True)
 class Parameter:
-    """One thing that varies.
+    """A parameter of the search space.
 
     Attributes:
         key: Dotted path in the config, as on the command line: `model.encoder.hidden_size`.
         kind: `float`, `int`, `categorical`, or `class` for a choice among class paths.
         low: Smallest value of a number.
         high: Largest value of a number.
-        log: Draw a number by its logarithm.
-        step: Distance between neighbouring values of a number.
-        choices: Values of the others.
-        when: What other parameters must be for this one to be there.
+        log: Sample a number on a log scale.
+        step: Spacing of the values of a number.
+        choices: Values of a categorical or class parameter.
+        when: Conditions on other parameters under which this one is active.
     """
 
     key: str
@@ -48,11 +48,11 @@ class Parameter:
         return self.kind in ("float", "int")
 
     def is_active(self, drawn: Mapping[str, Any]) -> bool:
-        """Whether its conditions hold for what was drawn before it."""
+        """Whether its conditions hold for the values sampled before it."""
         return all(key in drawn and condition.holds(drawn[key]) for key, condition in (self.when or {}).items())
 
     def distribution(self) -> BaseDistribution:
-        """What Optuna draws from."""
+        """The Optuna distribution."""
         if self.kind == "float":
             return FloatDistribution(self.low, self._last(), log=self.log, step=self.step)
         if self.kind == "int":
@@ -60,10 +60,10 @@ class Parameter:
         return CategoricalDistribution([_as_choice(choice) for choice in self.choices])
 
     def value(self, drawn: Any) -> Any:
-        """What Optuna drew, as the config takes it: steps are met exactly.
+        """A stored value as the config takes it; numbers with a step are rounded to it exactly.
 
         Raises:
-            UsageError: The study that goes on has drawn what is not among the choices any more.
+            UsageError: The resumed study holds a value that is no longer among the choices.
         """
         if not self.is_number:
             for choice in self.choices:
@@ -79,10 +79,10 @@ class Parameter:
         return drawn
 
     def accept(self, value: Any) -> Any:
-        """A value that somebody gave for this parameter, as the config takes it.
+        """Checks a value from a user, and returns it as the config takes it.
 
         Args:
-            value: A number, a choice, or the text by which Optuna holds a choice.
+            value: A number, a choice, or the text by which Optuna stores a choice.
 
         Raises:
             UsageError: It is outside the bounds, between two steps, or none of the choices.
@@ -103,11 +103,11 @@ class Parameter:
         return int(value) if self.kind == "int" else self.value(float(value))
 
     def stored(self, value: Any) -> Any:
-        """A value of the config, as Optuna holds it."""
+        """A value of the config as Optuna stores it."""
         return value if self.is_number else _as_choice(value)
 
     def size(self) -> int | None:
-        """How many values it can have; None if they cannot be counted."""
+        """Number of values; None if uncountable."""
         if not self.is_number:
             return len(self.choices)
         if self.low == self.high:
@@ -116,7 +116,7 @@ class Parameter:
         return None if step is None else math.floor((self.high - self.low) / step * (1 + 1e-12)) + 1
 
     def values(self) -> list[Any]:
-        """All values, in their order; for parameters that have a size."""
+        """All values in order; for parameters with a size."""
         if not self.is_number:
             return list(self.choices)
         size = self.size()
@@ -124,7 +124,7 @@ class Parameter:
         return [self._at(index) for index in range(size)]
 
     def some(self, condition: Condition) -> tuple[Any, ...]:
-        """One value for which a condition holds; nothing if there is none."""
+        """One value that satisfies a condition; empty if there is none."""
         if self.is_number and condition.values is None:
             step = self.step or (1 if self.kind == "int" else None)
             ahead = max(0.0, condition.low - self.low)
@@ -153,7 +153,7 @@ class Parameter:
         return float(Decimal(str(self.low)) + index * Decimal(str(self.step or 0.0)))
 
     def _last(self) -> int | float:
-        """The highest value that steps from the lowest reach."""
+        """The highest value on the grid of steps."""
         if self.step is None:
             return self.high
         size = self.size()
@@ -162,5 +162,5 @@ class Parameter:
 
 
 def _as_choice(choice: Any) -> CategoricalChoiceType:
-    """Optuna stores plain values alone; others go by their text."""
+    """Optuna stores plain values only; others are stored as text."""
     return choice if choice is None or isinstance(choice, bool | int | float | str) else repr(choice)

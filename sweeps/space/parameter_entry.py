@@ -1,4 +1,4 @@
-"""Reads an entry of the `space` section, and says what is wrong in it."""
+"""Parameter entry: reads and checks one entry of the `space` section."""
 
 import math
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ _KINDS = {
 
 
 def read_parameter(key: str, entry: Any) -> Parameter:
-    """A parameter from its entry.
+    """Reads a parameter from its entry.
 
     Args:
         key: Dotted path in the config.
-        entry: What the file says of it.
+        entry: The entry in the file.
 
     Raises:
         UsageError: Something in the entry is wrong.

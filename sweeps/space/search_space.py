@@ -1,4 +1,4 @@
-"""The space of a sweep: what varies, within which bounds, and under which conditions."""
+"""Search space: parameters, their bounds, and the conditions between them."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,13 +13,13 @@ COUNTABLE = 100_000
 
 
 class SearchSpace:
-    """All that varies, parameters before those whose conditions name them.
+    """The parameters, each after those that its conditions refer to.
 
     Args:
         parameters: The parameters.
 
     Raises:
-        UsageError: A condition names what does not vary, or never holds.
+        UsageError: A condition refers to a fixed key, or can never hold.
     """
 
     def __init__(self, parameters: list[Parameter]) -> None:
@@ -34,7 +34,7 @@ class SearchSpace:
         """Reads the `space` section of a sweep's file.
 
         Args:
-            section: Dotted keys to what varies there.
+            section: Dotted keys with their entries.
 
         Raises:
             UsageError: An entry is wrong; the message names its key and what is allowed.
@@ -47,16 +47,16 @@ class SearchSpace:
 
     @property
     def is_conditional(self) -> bool:
-        """Whether some parameters are there under conditions only."""
+        """Whether some parameters are conditional."""
         return any(parameter.when for parameter in self.parameters)
 
     def witness(self, parameter: Parameter) -> dict[str, Any]:
-        """Values of other parameters under which a parameter is there, those that they need first."""
+        """Values of other parameters that make a parameter active, prerequisites first."""
         needed = self._needed[parameter.key]
         return {other.key: other.some(needed[other.key])[0] for other in self.parameters if other.key in needed}
 
     def completed(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Some point of the space that has these values: the others are their lowest, or first choice."""
+        """A point of the space with these values; the other parameters take their lowest value or first choice."""
         found: dict[str, Any] = {}
         for parameter in self.parameters:
             if parameter.key in values:
@@ -66,7 +66,7 @@ class SearchSpace:
         return found
 
     def drawn(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of the config from what a study has stored, as far as they go.
+        """Config values from the stored values of a study, as far as they are complete.
 
         Args:
             params: Stored values by key.
@@ -82,7 +82,7 @@ class SearchSpace:
         return all(parameter.key in drawn or not parameter.is_active(drawn) for parameter in self.parameters)
 
     def size(self) -> int | None:
-        """How many points it has, conditions honoured; None for more than `COUNTABLE`, or uncountably many."""
+        """Number of points, respecting conditions; None for more than `COUNTABLE` or infinitely many."""
         naming = [parameter for parameter in self.parameters if self._is_named(parameter)]
         sizes = [parameter.size() for parameter in self.parameters]
         if any(size is None for size in sizes):
@@ -96,7 +96,7 @@ class SearchSpace:
         return total if total <= COUNTABLE else None
 
     def points(self) -> Iterator[dict[str, Any]]:
-        """All points of a space that has a size; the last parameter changes fastest."""
+        """All points of a finite space; the last parameter changes fastest."""
         return self._points(0, {})
 
     def _points(self, index: int, drawn: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -124,7 +124,7 @@ class SearchSpace:
         return any(parameter.key in (other.when or {}) for other in self.parameters)
 
     def _all_conditions(self, parameter: Parameter) -> dict[str, Condition]:
-        """Its conditions, and those of the parameters that they name."""
+        """Its conditions, and those of the parameters that they refer to."""
         found: dict[str, Condition] = dict(parameter.when or {})
         for other in parameter.when or {}:
             for key, condition in self._needed[other].items():

@@ -1,7 +1,7 @@
-"""Claims on trials, kept where Optuna's users do not meet them: beside the studies, in a storage of their own.
+"""Claims on trials, stored beside the studies in a separate storage, where Optuna's own tools do not list them.
 
-A claim needs a storage that numbers what it is given in one order for all, as Optuna's storages number trials. In the
-storage of the study itself, a study of claims would be one study too many for `optuna.load_study(study_name=None)`.
+Claims need a storage that numbers entries in one order for all processes, as Optuna's storages number trials. In the
+storage of the study itself, a second study would break `optuna.load_study(study_name=None)`.
 """
 
 import warnings
@@ -24,15 +24,15 @@ METADATA = ("sweep-storage", "claims")
 
 
 def claims_of(study: optuna.Study) -> optuna.Study:
-    """The log of the claims on the trials of a study; each claim is a trial of it that has ended.
+    """The log of the claims on the trials of a study; each claim is a finished trial of the log.
 
-    A study that has its claims beside it in its own storage, as all had once, goes on with them.
+    An old study with its claims in its own storage keeps them there.
 
     Args:
         study: The study.
 
     Raises:
-        UsageError: The storage does not let claims be kept, or has those of another study of the same name.
+        UsageError: The storage cannot keep claims, or holds those of another study of the same name.
     """
     name, storage = f"{study.study_name}{SUFFIX}", study._storage
     with suppress(KeyError):
@@ -54,10 +54,10 @@ def storage_beside(storage: BaseStorage) -> BaseStorage:
     """The storage of claims that belongs to a storage of studies.
 
     Args:
-        storage: As `open_storage` gives it; one that lives in this process alone keeps its claims itself.
+        storage: As returned by `open_storage`; an in-memory storage keeps its claims itself.
 
     Raises:
-        UsageError: The data base does not let it be made.
+        UsageError: The database refuses to create it.
     """
     if isinstance(storage, JournalStorage) and isinstance(storage._backend, JournalFile):
         return JournalStorage(JournalFile(f"{storage._backend.path}{SUFFIX}"))

@@ -1,4 +1,4 @@
-"""The journal of a study in a file that stands up to processes killed at any moment."""
+"""Journal file of a study, robust against processes that are killed at any moment."""
 
 import fcntl
 import json
@@ -14,13 +14,13 @@ from lightning_app.errors.full_disk import names_full_disk
 
 
 class FileLock(BaseJournalFileLock):
-    """A lock that the kernel takes back from a process that dies.
+    """A lock that the kernel releases when its process dies.
 
-    Optuna's own locks are files that stay behind when a process is killed between making and removing them; all others
-    then wait for 30 seconds. On NFS, Linux passes this lock to the server, which frees it when a host is gone.
+    Optuna's own locks are files that remain when a process is killed between creating and removing them; all others
+    then wait for 30 seconds. On NFS, Linux passes this lock to the server, which releases it when a host is gone.
 
     Args:
-        path: The lock's file; it is made, and stays.
+        path: The lock file; it is created, and not removed.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -74,7 +74,7 @@ class JournalFile(JournalFileBackend):
 
 
 def _cut_half_line(file: BinaryIO) -> None:
-    """Takes out what a writer began that died, and goes to the end: nobody could read the next line after it."""
+    """Removes an incomplete last line, whose writer died: the next line would be unreadable; seeks to the end."""
     size = file.seek(0, os.SEEK_END)
     if size == 0:
         return

@@ -1,4 +1,4 @@
-"""Study of a re-evaluation: beside the claims, where nobody who loads the search meets it."""
+"""Study of a re-evaluation: stored beside the claims, so that loading the study of the search does not list it."""
 
 import optuna
 from optuna.pruners import NopPruner

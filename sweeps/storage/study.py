@@ -1,4 +1,4 @@
-"""Opens a study, on the storage that it is kept in, and sees that it is the one that is meant."""
+"""Study: opens or creates it on its storage, and checks that its settings match the command."""
 
 import hashlib
 import json
@@ -36,19 +36,19 @@ def open_study(
     base: Mapping[str, Any],
     storage: BaseStorage | None = None,
 ) -> optuna.Study:
-    """Opens a study, and makes it if there is none of its name.
+    """Opens a study, and creates it if it does not exist.
 
     Args:
-        sweep: What is searched.
-        sampler: Draws the values.
-        pruner: Finds trials without prospects.
+        sweep: The sweep file.
+        sampler: The sampler.
+        pruner: The pruner.
         folder: Folder of the study; its name is that of the study.
         storage_url: Where the study is kept; None for a journal file in the folder.
         base: The resolved config that is varied.
-        storage: That storage where it is open, as of `storage_to_resume`.
+        storage: The open storage, as returned by `storage_to_resume`.
 
     Raises:
-        UsageError: The study was begun with other metrics, or with other choices of what varies.
+        UsageError: The study was started with other metrics or other choices.
     """
     if storage_url is None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def open_study(
 
 
 def storage_to_resume(folder: Path, storage_url: str | None) -> BaseStorage:
-    """Opens the storage of a study that goes on.
+    """Opens the storage of a study to resume.
 
     Args:
         folder: Folder of the study; its name is that of the study.
@@ -142,7 +142,7 @@ def _check_bounds(study: optuna.Study, sweep: SweepFile) -> None:
 
 
 def _check_seeds(study: optuna.Study, sweep: SweepFile) -> None:
-    """What is not there is as of old studies: one seed, its values those of the search."""
+    """Missing attributes are those of old studies: one seed, no re-evaluation."""
     found, now = study.user_attrs.get(_SEEDS), {"seeds": sweep.seeds_per_trial, "keys": list(sweep.seed_keys)}
     begun = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
     if now != (found or {"seeds": 1, "keys": []}):

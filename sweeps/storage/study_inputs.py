@@ -1,4 +1,4 @@
-"""What all trials of a study have in common: its data files and the user's own code, as they were at its begin."""
+"""Study inputs: digests of the data files and of the user's own code, recorded when the study starts."""
 
 import sys
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ _ATTRIBUTE = "inputs"
 
 
 def inputs_of(base: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
-    """Digests of data files and of own modules, those of classes that are drawn among them.
+    """Digests of data files and of own modules, including those of class choices.
 
     Args:
         base: The resolved config that is varied; its classes have been imported.
-        space: What varies.
+        space: The search space.
     """
     drawn = [choice for parameter in space.parameters if parameter.kind == "class" for choice in parameter.choices]
     classes = {"base": base, "drawn": [{"class_path": choice} for choice in drawn]}
@@ -27,15 +27,15 @@ def inputs_of(base: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
 
 
 def check_inputs(study: optuna.Study, inputs: Mapping[str, Any], *, allow_changed_data: bool) -> None:
-    """Refuses to go on with other data in the files of a study, and says which own code has changed.
+    """Refuses to resume a study whose data files have changed, and reports own code that has changed.
 
     Args:
-        study: The study; one that has not noted its inputs yet does so now.
+        study: The study; its inputs are recorded if they are not yet.
         inputs: As `inputs_of` gives them.
-        allow_changed_data: The user has said that changed data are meant.
+        allow_changed_data: Accept changed data files.
 
     Raises:
-        UsageError: A file has changed: values of trials on both would be compared.
+        UsageError: A file has changed, so that trial values would not be comparable.
     """
     known = study.user_attrs.get(_ATTRIBUTE)
     if known is None:

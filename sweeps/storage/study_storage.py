@@ -1,4 +1,4 @@
-"""Where a study is kept: a journal file, a data base, or a server in front of one."""
+"""Study storage: a journal file, a database, or a gRPC server in front of one."""
 
 import importlib.util
 import sys
@@ -27,15 +27,15 @@ class StorageUnreachable(ConnectionError):  # noqa: N818
 
 
 def open_storage(url: str | None, folder: Path) -> BaseStorage:
-    """Opens a storage, and makes it if it is not there yet; any number of processes may do so at once.
+    """Opens a storage, and creates it if needed; any number of processes may do so at once.
 
     Args:
         url: Where it is, as in `postgresql://user@host/base`; None for a journal file in the folder.
         folder: Folder of the study.
 
     Raises:
-        UsageError: It is no URL of a kind that is known, or a package for it is missing.
-        StorageUnreachable: There is no such server, or it refuses.
+        UsageError: The URL scheme is unknown, or a package for it is missing.
+        StorageUnreachable: The server does not answer, or refuses.
     """
     if url is None:
         return JournalStorage(JournalFile(folder / "journal.log"))
@@ -52,7 +52,7 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
 
 
 def check_there(url: str) -> None:
-    """Sees that a storage which is a file is there: opening it would make it.
+    """Checks that a file storage exists: opening it would create it.
 
     Args:
         url: As `open_storage` takes it.
@@ -95,7 +95,7 @@ def _postgresql(url: str) -> BaseStorage:
 
 @contextmanager
 def _alone(url: str, options: dict[str, Any]) -> Iterator[None]:
-    """Holds a lock of the data base: two that make its tables at once get in each other's way."""
+    """Holds a lock of the database: two processes must not create its tables at once."""
     import sqlalchemy
 
     try:

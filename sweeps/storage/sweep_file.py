@@ -1,4 +1,4 @@
-"""The file that describes a sweep."""
+"""Sweep file: metrics, space, sampler, pruner, constraints and stopping rule."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,19 +26,19 @@ _DIRECTIONS = ("minimize", "maximize")
 
 @dataclass(frozen=True)
 class SweepFile:
-    """What a sweep looks for, where, and how.
+    """Contents of a sweep file.
 
     Attributes:
         metrics: Name of a validation metric to `minimize` or `maximize`; several make a Pareto front.
-        space: What varies.
-        sampler: How values are drawn.
-        pruner: How trials without prospects are found.
-        constraints: The most that a trial may need, see `sweeps.sampling.constraints`.
-        stop: When the study ends before it has all its trials.
+        space: The search space.
+        sampler: The sampler.
+        pruner: The pruner.
+        constraints: Upper bounds on the cost of a trial, see `sweeps.sampling.constraints`.
+        stop: Early stopping rule.
         seed: Of the sampler.
         seeds_per_trial: Fits of each trial, whose mean is its value.
-        seed_keys: Keys of the config that are counted up with `seed_everything`, such as the seed of a split.
-        reevaluate: How the best is chosen among the best; None takes the search's values for it.
+        seed_keys: Config keys that are incremented with `seed_everything`, such as the seed of a split.
+        reevaluate: How the best trial is selected on fresh seeds; None selects by the values of the search.
     """
 
     metrics: dict[str, Literal["minimize", "maximize"]]
@@ -60,7 +60,7 @@ class SweepFile:
             path: The file.
 
         Raises:
-            UsageError: It is not there, or a key or value in it is wrong.
+            UsageError: The file does not exist, or a key or value in it is wrong.
         """
         if not Path(path).is_file():
             raise UsageError(f"space: {path!r} does not exist")
@@ -98,7 +98,7 @@ class SweepFile:
             base: The resolved config that is varied.
 
         Raises:
-            UsageError: There are several, and the config has none to count up from.
+            UsageError: Several seeds are asked for, and the config has none to count from.
         """
         return TrialSeeds.read(
             base,
