@@ -38,6 +38,8 @@ class OwnPackagesFirst(MetaPathFinder):
     ) -> ModuleSpec | None:
         """Finds the spec of one of our packages or of a submodule; None for any other module."""
         top, *inner = fullname.split(".")
+        if top == "lightning_app":
+            return moved_spec(fullname)
         if top not in OWN_PACKAGES:
             return None
         if not inner:

@@ -8,6 +8,16 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 _MOVED: Mapping[str, Mapping[str, str]] = {
+    "lightning_app": {
+        "runs": "offline_runs",
+        "cli": "trained_run",
+    },
+    "lightning_app.evaluation": {
+        "trajectories": (
+            "classical conformal fan_chart levels paths probabilistic quantile_function rolling_forecasts "
+            "rolling_paths summary trajectory_report units walk_forward=rolling_origin"
+        ),
+    },
     "models": {
         "forecasting": "forecaster ensemble distilled_forecaster quantile_levels",
     },
@@ -67,8 +77,9 @@ def moved_spec(name: str) -> ModuleSpec | None:
     """
     package, _, module = name.rpartition(".")
     for folder, modules in _MOVED.get(package, {}).items():
-        if module in modules.split():
-            return ModuleSpec(name, _MovedModule(f"{package}.{folder}.{module}"))
+        for old, _, new in (word.partition("=") for word in modules.split()):
+            if module == old:
+                return ModuleSpec(name, _MovedModule(f"{package}.{folder}.{new or old}"))
     return None
 
 

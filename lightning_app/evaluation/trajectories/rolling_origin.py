@@ -111,6 +111,10 @@ def rolling_origin_forecasts(
     )
 
 
+walk_forward = rolling_origin_forecasts
+"""Earlier name, for notebooks that import it."""
+
+
 def _first_origin(start: int | float, *, num_rows: int, horizon: int, embargo: int) -> int:
     first = int(num_rows * start) if isinstance(start, float) else int(start)
     if first - embargo < 2 or first + horizon >= num_rows:

@@ -22,6 +22,11 @@ def split(path: str) -> tuple[str, str, str]:
         ("models.graph.gcn.GCN", "models.graph.GCN"),
         ("datamodules.series.Series", "datamodules.Series"),
         ("datamodules.forecasting.ForecastingDataModule", "datamodules.ForecastingDataModule"),
+        ("lightning_app.offline_runs.read_offline_runs", "lightning_app.runs.offline_runs.read_offline_runs"),
+        (
+            "lightning_app.evaluation.walk_forward.walk_forward",
+            "lightning_app.evaluation.trajectories.rolling_origin.walk_forward",
+        ),
         ("datamodules.graph.planetoid.Planetoid", "datamodules.graph.Planetoid"),
     ],
 )
