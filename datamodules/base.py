@@ -3,7 +3,7 @@
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import polars as pl
@@ -146,6 +146,9 @@ class BaseDataModule(LightningDataModule):
 
     train_batches: type[TrainBatches] = TrainBatches
     """Sampler of training batches."""
+
+    model_arguments: ClassVar[tuple[str, ...]] = ()
+    """Attributes that fill the arguments of the same name of the model and of its networks, where they have them."""
 
     sample_name: str = "samples"
     """Name of a sample in throughput displays."""

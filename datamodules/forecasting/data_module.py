@@ -42,6 +42,9 @@ class ForecastingDataModule(BaseDataModule):
         pin_memory: Copy batches to page-locked memory.
     """
 
+    model_arguments = (
+        "num_channels", "num_past_covariates", "num_future_covariates", "num_static_covariates", "look_back", "horizon",
+    )  # fmt: skip
     sample_name = "windows"
 
     def __init__(

@@ -52,6 +52,7 @@ class GraphDataModule(BaseDataModule):
         pin_memory: Copy batches to page-locked memory, for faster transfer to a GPU.
     """
 
+    model_arguments = ("num_features", "num_classes", "num_targets")
     sample_name = "graphs"
 
     def __init__(

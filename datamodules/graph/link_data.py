@@ -62,6 +62,7 @@ class LinkDataModule(SingleGraphDataModule):
         root: The data root, see `data_root`, below which `pairs` is looked up too.
     """
 
+    model_arguments = ("num_features",)
     sample_name = "links"
 
     def __init__(

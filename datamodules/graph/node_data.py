@@ -51,6 +51,7 @@ class NodeDataModule(SingleGraphDataModule):
         pin_memory: Copy batches to page-locked memory.
     """
 
+    model_arguments = ("num_features", "num_classes", "output_size", "edge_types", "target_type")
     sample_name = "nodes"
 
     def __init__(

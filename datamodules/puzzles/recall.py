@@ -128,6 +128,7 @@ class RecallDataModule(GeneratedDataModule):
         pin_memory: Copy batches to page-locked memory.
     """
 
+    model_arguments = ("chunk_size", "vocab_size")
     sample_name = "sequences"
 
     def __init__(

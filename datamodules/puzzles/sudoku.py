@@ -90,6 +90,7 @@ class SudokuDataModule(GeneratedDataModule):
         pin_memory: Copy batches to page-locked memory.
     """
 
+    model_arguments = ("vocab_size", "seq_len")
     sample_name = "puzzles"
 
     def __init__(

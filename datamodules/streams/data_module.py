@@ -41,6 +41,8 @@ class StreamDataModule(BaseDataModule):
         pin_memory: Copy batches to page-locked memory.
     """
 
+    model_arguments = ("chunk_size",)
+
     def __init__(
         self,
         *,

@@ -46,6 +46,7 @@ class PanelDataModule(StreamDataModule):
         pin_memory: Copy batches to page-locked memory.
     """
 
+    model_arguments = (*StreamDataModule.model_arguments, "horizon")
     sample_name = "steps"
     eval_arrangement: Arrangement = "aligned"
 

@@ -72,6 +72,7 @@ class TextStreamDataModule(StreamDataModule):
         pin_memory: Copy batches to page-locked memory.
     """
 
+    model_arguments = (*StreamDataModule.model_arguments, "vocab_size")
     sample_name = "tokens"
 
     def __init__(

@@ -35,15 +35,10 @@ from lightning_app.card_options import CardOptions
 from lightning_app.cli.checkpoint_source import CheckpointSource
 from lightning_app.cli.config_errors import check_configs, check_yaml, with_place
 from lightning_app.cli.finished_fit import FinishedFit
+from lightning_app.cli.instantiator import Instantiator
+from lightning_app.cli.links import keep_given_targets, link_data_to_model
 from lightning_app.cli.merged_callbacks import merge_callbacks
-from lightning_app.cli.parser import (
-    LINKS,
-    NETWORK_SLOTS,
-    AppParser,
-    FreshArguments,
-    Instantiator,
-    keep_given_targets,
-)
+from lightning_app.cli.parser import AppParser, FreshArguments
 from lightning_app.cli.resume_overrides import ResumeOverrides
 from lightning_app.cli.trainer_parts import all_callbacks, all_loggers, all_plugins, as_list
 from lightning_app.config.config_paths import with_absolute_paths
@@ -205,9 +200,6 @@ class AppCLI(LightningCLI):
         parser.add_argument(
             "--card", type=CardOptions, default=CardOptions(), help="What only a person can write on the model card."
         )
-        for name in LINKS:
-            for owner in ("model.init_args", *(f"model.init_args.{slot}.init_args" for slot in NETWORK_SLOTS)):
-                parser.link_arguments(f"data.{name}", f"{owner}.{name}", apply_on="instantiate")
 
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -218,6 +210,7 @@ class AppCLI(LightningCLI):
             rule.check_data(yaml.safe_load(path.read_text()), str(path))
         assert isinstance(parser, AppParser)
         check_configs(self.source.args, parser.options())
+        link_data_to_model(parser, self.source.args)
         with FreshArguments(), rule.explaining(), self._placing_errors():
             self.config = parser.parse_args(self.source.args)
         config = self.config[self.config.subcommand]
@@ -253,6 +246,7 @@ class AppCLI(LightningCLI):
         self.run_options = RunOptions(**config.run.as_dict())
         self.card = CardOptions(**config.card.as_dict())
         self.folder, self.is_new = self._make_folder(config)
+        assert isinstance(self.parser, AppParser)
         self.resolved = _resolved(self.parser, self.config)
 
     def _make_folder(self, config: jsonargparse.Namespace) -> tuple[RunFolder, bool]:
@@ -361,13 +355,14 @@ class AppCLI(LightningCLI):
         return kwargs
 
 
-def _resolved(parser: LightningArgumentParser, config: jsonargparse.Namespace) -> dict[str, Any]:
+def _resolved(parser: AppParser, config: jsonargparse.Namespace) -> dict[str, Any]:
     """The whole config as plain data, without what belongs to one invocation only."""
     dumped = yaml.safe_load(parser.dump(config, skip_link_targets=True, skip_none=False, format="yaml"))
     resolved: dict[str, Any] = dumped[config.subcommand]
     given = config[config.subcommand].model.get("init_args")
     if given is not None:
-        keep_given_targets(given, resolved["model"].setdefault("init_args", {}))
+        links = parser.parser_of(config.subcommand).links
+        keep_given_targets(given, resolved["model"].setdefault("init_args", {}), links)
     for key in (
         "ckpt_path",
         "config",

@@ -1,6 +1,5 @@
-"""What LightningCLI's parser does wrong for us, put right in one place; each fix has a test in test_cli.py."""
+"""Parser of the four verbs: LightningCLI's, with its faults put right; each fix has a test in test_cli.py."""
 
-import inspect
 from typing import Any
 
 import jsonargparse
@@ -9,7 +8,7 @@ from jsonargparse import _typehints
 from jsonargparse._typehints import resolve_class_path_by_name
 from jsonargparse._util import parse_value_or_config
 from jsonargparse.typing import register_type
-from lightning.pytorch.cli import LightningArgumentParser, _InstantiatorFn
+from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
 from lightning_app.errors import UsageError, simplify
@@ -18,28 +17,6 @@ from lightning_app.moved_modules import current_class_path
 # Without it a config that is saved holds "Unable to serialize instance cpu" for a device, and cannot be read again.
 register_type(torch.device, str, torch.device)
 
-NETWORK_SLOTS = ("network", "encoder")
-"""Arguments of a model that hold the network which it trains."""
-
-LINKS = (
-    "num_channels",
-    "num_past_covariates",
-    "num_future_covariates",
-    "num_static_covariates",
-    "look_back",
-    "horizon",
-    "chunk_size",
-    "vocab_size",
-    "seq_len",
-    "num_features",
-    "num_classes",
-    "num_targets",
-    "output_size",
-    "edge_types",
-    "target_type",
-)
-"""Constructor arguments of the model and its network that the data module knows; who lacks one is left alone."""
-
 
 class AppParser(LightningArgumentParser):
     """Raises one clear line where the stock parser prints its usage and a tree of reasons."""
@@ -47,6 +24,7 @@ class AppParser(LightningArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # argparse would take --trainer.max_epoch for --trainer.max_epochs: a typo must not be a guess.
         super().__init__(*args, allow_abbrev=False, **kwargs)
+        self.links: list[str] = []  # targets, see lightning_app.cli.links
 
     @override
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
@@ -54,73 +32,19 @@ class AppParser(LightningArgumentParser):
             super().error(message, ex)
         raise UsageError(simplify(message, self.options())) from ex
 
+    def parser_of(self, verb: str) -> "AppParser":
+        """The parser of one verb, or this one where there are no verbs."""
+        subcommands = self._subcommands_action.choices if self._subcommands_action is not None else {}
+        parser = subcommands.get(verb, self)
+        assert isinstance(parser, AppParser)
+        return parser
+
     def options(self) -> list[str]:
         """All options that it or one of its subcommands knows, `--trainer.max_epochs` and so on."""
         subcommands = self._subcommands_action.choices.values() if self._subcommands_action is not None else ()
         return [
             option for parser in (self, *subcommands) for action in parser._actions for option in action.option_strings
         ]
-
-
-class Instantiator(_InstantiatorFn):
-    """Keeps links that a class does not take out of the hyper-parameters, so that its checkpoint can be loaded.
-
-    jsonargparse skips a link whose target the chosen class lacks; the stock code stores it all the same, and stops
-    where a network has no argument of its own.
-    """
-
-    @override
-    def __call__(
-        self, class_type: type[Any], *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any
-    ) -> Any:
-        self.cli._dump_config()
-        given = self.cli.config_dump.get("model", {}).get("init_args") or {}
-        chosen = self.cli.config[self.cli.subcommand].get("model")
-        if given and chosen is not None and "init_args" in chosen:
-            keep_given_targets(chosen.init_args, given)
-        accepted = _defaults(class_type, "model.init_args")
-        for slot in NETWORK_SLOTS:
-            if isinstance(given.get(slot), dict):
-                given[slot].setdefault("init_args", {})
-            if slot in kwargs:
-                accepted |= _defaults(type(kwargs[slot]), f"model.init_args.{slot}.init_args")
-        links = {key: value for key, value in applied_instantiation_links.items() if key in accepted}
-        _refuse_contradictions(chosen, links, accepted)
-        return super().__call__(class_type, *args, applied_instantiation_links=links, **kwargs)
-
-
-def _defaults(class_type: type[Any], prefix: str) -> dict[str, Any]:
-    """The arguments of a class with their defaults."""
-    parameters = inspect.signature(class_type).parameters
-    return {f"{prefix}.{name}": parameter.default for name, parameter in parameters.items()}
-
-
-def _refuse_contradictions(
-    model: jsonargparse.Namespace | None, links: dict[str, Any], defaults: dict[str, Any]
-) -> None:
-    """Jsonargparse lets a link win over what the user gave, without a word."""
-    for key, linked in links.items():
-        given = None if model is None else model.get(key.removeprefix("model."))
-        if given not in (None, linked, defaults[key]):
-            name = key.replace(".init_args", "")
-            raise UsageError(f"{name}: {given} given, but the data has {linked}; leave it out")
-
-
-def keep_given_targets(config: jsonargparse.Namespace, dumped: dict[str, Any]) -> None:
-    """Puts link targets that the user gave into a dump, which leaves out every target.
-
-    Where the data module does not know a value (the width of an encoder of links), what was given is what counts.
-
-    Args:
-        config: Arguments of the model.
-        dumped: The same as plain data, changed in place.
-    """
-    dumped.update({name: config[name] for name in LINKS if config.get(name) is not None})
-    for slot in NETWORK_SLOTS:
-        network = config.get(slot)
-        if isinstance(network, jsonargparse.Namespace) and "init_args" in network:
-            inner = dumped[slot].setdefault("init_args", {})
-            inner.update({name: network.init_args[name] for name in LINKS if network.init_args.get(name) is not None})
 
 
 class FreshArguments:

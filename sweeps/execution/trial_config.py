@@ -9,6 +9,7 @@ import yaml
 from lightning.pytorch import Trainer
 from typing_extensions import override
 
+from lightning_app.cli.links import link_data_to_model
 from lightning_app.cli.parser import FreshArguments
 from lightning_app.errors import UsageError
 from sweeps.execution.cli_value import cli_value
@@ -58,8 +59,10 @@ class ConfigReader(FitParser):
             UsageError: A key is not in the config's schema, or a value does not fit there.
         """
         words = [f"--{key}={cli_value(value)}" for key, value in drawn.items()]
+        args = ["fit", *self.given, *words]
+        link_data_to_model(self.parser, args)
         with FreshArguments(), contextlib.redirect_stderr(io.StringIO()):
-            config = self.parser.parse_args(["fit", *self.given, *words])
+            config = self.parser.parse_args(args)
         dumped = yaml.safe_load(self.parser.dump(config, skip_link_targets=True, skip_none=False))["fit"]
         for name in ("config", "ckpt_path", "weights_only", "verbose", "trust", "allow_changed_data"):
             dumped.pop(name, None)

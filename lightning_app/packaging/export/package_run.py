@@ -7,7 +7,6 @@ from typing import Any
 import torch
 import yaml
 
-from lightning_app.cli.parser import NETWORK_SLOTS
 from lightning_app.cli.trained_run import TrainedObject, TrainedRun
 from lightning_app.packaging import Manifest, Package, Predictor, write_package
 from lightning_app.packaging.export.evaluation_table import (
@@ -28,6 +27,7 @@ from lightning_app.packaging.format.node_ids import NODE_IDS
 from lightning_app.packaging.runtime.golden import make_golden
 from lightning_app.runs.run_folder import run_folder_of
 from models import BaseModule
+from models.network_arguments import network_arguments
 
 _REFERENCE_VALUES = 2**23
 """Most numbers in the reference sample: 32 MB."""
@@ -161,7 +161,7 @@ def _reference_rows(exporter: Exporter, asked: int) -> int:
 
 
 def describe_model(module: BaseModule) -> str:
-    """Class of a model, and of the network in it."""
-    parts = [getattr(module, slot, None) for slot in NETWORK_SLOTS]
-    inner = [type(part).__name__ for part in parts if part is not None]
-    return type(module).__name__ + (f"({', '.join(inner)})" if inner else "")
+    """Class of a model, and of its network: the first of its modules that is no loss."""
+    names = [name for name in network_arguments(type(module)) if name != "loss"]
+    network = getattr(module, names[0], None) if names else None
+    return type(module).__name__ + (f"({type(network).__name__})" if network is not None else "")

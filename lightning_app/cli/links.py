@@ -1,0 +1,140 @@
+"""Links: arguments of a model and its networks that the data module knows, such as `num_channels` and `horizon`.
+
+A data module names them in `model_arguments` (see `BaseDataModule`). jsonargparse needs its links before it reads a
+config, so the classes of the data and of the model are looked up in the command line and its config files first.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import Namespace, _typehints
+from lightning.pytorch import LightningDataModule, LightningModule
+
+from lightning_app.cli.parser import AppParser
+from lightning_app.errors import UsageError
+from models.network_arguments import network_arguments
+
+_CONFIG = ("-c", "--config")
+_UNDECLARED = (
+    "num_channels", "num_past_covariates", "num_future_covariates", "num_static_covariates", "look_back", "horizon",
+    "chunk_size", "vocab_size", "seq_len", "num_features", "num_classes", "num_targets", "output_size", "edge_types",
+    "target_type",
+)  # fmt: skip
+"""Attributes that are linked of a data module without `model_arguments`, which may be older than that."""
+
+
+def link_data_to_model(parser: AppParser, args: Sequence[str]) -> None:
+    """Adds the links of the data modules and models that a command line names to the parser of its verb.
+
+    Args:
+        parser: The parser of all verbs; links that it has already stay.
+        args: The command line, verb first.
+    """
+    verb = parser.parser_of(args[0])
+    if verb is parser:  # no verb: the parser says so
+        return
+    data_classes = _classes(args, "data", LightningDataModule)
+    model_classes = _classes(args, "model", LightningModule)
+    names = dict.fromkeys(name for kind in data_classes for name in getattr(kind, "model_arguments", ()) or _UNDECLARED)
+    networks = dict.fromkeys(name for kind in model_classes for name in network_arguments(kind))
+    owners = ["model.init_args", *(f"model.init_args.{network}.init_args" for network in networks)]
+    targets = {f"{owner}.{name}": f"data.{name}" for name in names for owner in owners}
+    for target, source in targets.items():
+        if target not in verb.links:
+            verb.link_arguments(source, target, apply_on="instantiate")
+            verb.links.append(target)
+
+
+def _classes(args: Sequence[str], key: str, base: type) -> list[Any]:
+    """The classes that a command line names for a key; None among them stands for one that cannot be imported."""
+    return list(dict.fromkeys(_class(value, base) for value in _values(args, key))) or [None]
+
+
+def _values(args: Sequence[str], key: str) -> Iterator[str]:
+    """Class names in the values of a key, in config files, options, and files that these name."""
+    for word, following in zip(args, [*args[1:], ""], strict=True):
+        option, equals, value = word.partition("=")
+        value = value if equals else following
+        if option in _CONFIG:
+            path = Path(value)
+            section = _load(path)
+            if isinstance(section, dict):
+                yield from _class_names(section.get(key), path.parent)
+        elif option in (f"--{key}", f"--{key}.class_path"):
+            yield from _class_names(_parse(value), Path())
+
+
+def _class_names(value: Any, folder: Path) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = value.get("class_path")
+    if not isinstance(value, str):
+        return
+    file = next((path for path in (folder / value, Path(value)) if path.suffix and path.is_file()), None)
+    if file is None:
+        yield value
+    else:
+        yield from _class_names(_load(file), file.parent)
+
+
+def _load(path: Path) -> Any:
+    try:
+        return _parse(path.read_text())
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _parse(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
+
+
+def _class(name: str, base: type) -> Any:
+    try:
+        return _typehints.import_object(_typehints.resolve_class_path_by_name(base, name))
+    except Exception:  # the parser will say what is wrong with it
+        return None
+
+
+def keep_given_targets(config: Namespace, dumped: dict[str, Any], links: Sequence[str]) -> None:
+    """Puts targets of links that the user gave into a dump, which leaves out every target.
+
+    Where the data module does not know a value (the width of an encoder of links), what was given is what counts.
+
+    Args:
+        config: Arguments of the model.
+        dumped: The same as plain data, changed in place.
+        links: Targets, `model.init_args.network.init_args.horizon`.
+    """
+    for target in links:
+        *owner, name = target.removeprefix("model.init_args.").split(".")
+        place: Any = dumped
+        if owner:
+            network = config.get(owner[0])
+            if not isinstance(network, Namespace) or "init_args" not in network:
+                continue
+            place = dumped[owner[0]].setdefault("init_args", {})
+        given = config.get(".".join((*owner, name)))
+        if given is not None:
+            place[name] = given
+
+
+def refuse_contradictions(model: Namespace | None, links: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """Refuses values that differ from those of the data: jsonargparse lets a link win without a word.
+
+    Args:
+        model: The model section of the config.
+        links: Values of the data, by target.
+        defaults: Defaults of the targets.
+
+    Raises:
+        UsageError: The config gives another value than the data have.
+    """
+    for key, linked in links.items():
+        given = None if model is None else model.get(key.removeprefix("model."))
+        if given not in (None, linked, defaults[key]):
+            name = key.replace(".init_args", "")
+            raise UsageError(f"{name}: {given} given, but the data has {linked}; leave it out")
