@@ -12,16 +12,12 @@ from torch import Tensor
 from typing_extensions import override
 
 from datamodules.base import BaseDataModule
-from datamodules.forecasting import ForecastingDataModule
-from models.forecasting.forecaster import Forecaster
 
 
 class PredictionTable(Callback):
-    """Writes `predictions.parquet` in the trainer's default_root_dir.
+    """Writes `predictions.parquet` in the trainer's default_root_dir, laid out by the data module's `prediction_table`.
 
-    A forecast of a table has a row per timestamp and channel, in raw units, with the columns `time`, `channel`, and
-    `forecast`, or one column per quantile. Whatever else a model predicts is laid out by the data module's
-    `prediction_table`. The file's metadata names the classes that `probabilities` are of, as JSON under `labels`.
+    The file's metadata names the classes that `probabilities` are of, as JSON under `labels`.
     """
 
     def __init__(self) -> None:
@@ -38,12 +34,7 @@ class PredictionTable(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         data = getattr(trainer, "datamodule", None)
-        if isinstance(pl_module, Forecaster) and isinstance(data, ForecastingDataModule):
-            quantiles = pl_module.quantiles
-            names = ["forecast"] if quantiles is None else [f"q{level:g}" for level in quantiles]
-            for forecast, origin in zip(outputs["forecast"].float().cpu(), outputs["origin"].tolist(), strict=True):
-                self._tables.append(_table(forecast, origin, data, names))
-        elif isinstance(data, BaseDataModule) and isinstance(outputs, dict) and len(next(iter(outputs.values()))):
+        if isinstance(data, BaseDataModule) and isinstance(outputs, dict) and len(next(iter(outputs.values()))):
             self._tables.append(data.prediction_table({name: _plain(value) for name, value in outputs.items()}))
 
     @override
@@ -72,21 +63,3 @@ def _others(trainer: Trainer) -> list[Callback]:
 
 def _plain(value: Tensor) -> Tensor:
     return value.float().cpu() if value.is_floating_point() else value.cpu()
-
-
-def _table(forecast: Tensor, origin: int, data: ForecastingDataModule, names: list[str]) -> pl.DataFrame:
-    """Rows of one window; forecast (H, C) or (H, C, Q)."""
-    times = pl.Series("time", data.forecast_times(origin))
-    if data.series.time_zone is not None:
-        times = times.dt.replace_time_zone("UTC").dt.convert_time_zone(data.series.time_zone)
-    values = forecast.unsqueeze(-1) if forecast.ndim == 2 else forecast
-    return pl.concat(
-        pl.DataFrame(
-            {
-                "time": times,
-                "channel": [channel] * len(times),
-                **{name: values[:, index, level].numpy() for level, name in enumerate(names)},
-            }
-        )
-        for index, channel in enumerate(data.channels)
-    )

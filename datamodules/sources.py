@@ -29,12 +29,12 @@ class RawFile:
     sha256: str | None
 
 
-def data_root(root: str | None) -> Path:
+def data_root(root: str | Path | None) -> Path:
     """Folder of raw files: `root`, else `$LIGHTNING_APP_DATA`, else `./data`."""
     return Path(root or os.environ.get("LIGHTNING_APP_DATA") or "data").expanduser()
 
 
-def fetch(raw: RawFile, *, root: str | None = None) -> Path:
+def fetch(raw: RawFile, *, root: str | Path | None = None) -> Path:
     """Locates a published file below the data root, or downloads it there if its checksum is known.
 
     Args:

@@ -19,7 +19,7 @@ _TWICE = re.compile(r"(.+)_duplicated_\d+")  # polars' name for it
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-def table_path(path: str, *, root: str | None, key: str) -> Path:
+def table_path(path: str | Path, *, root: str | Path | None, key: str) -> Path:
     """Locates a table: the path itself, then below the data root.
 
     Args:

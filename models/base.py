@@ -64,6 +64,10 @@ class BaseModule(LightningModule):
     """Import path `package.module:Class` of the `Exporter` that makes packages of this class and its subclasses; None
     where there is none. A text, because models do not import the application."""
 
+    run_callbacks: ClassVar[tuple[str, ...]] = ()
+    """Import paths `package.module:Class` of callbacks that every run of this class has, made without arguments. Texts,
+    because models do not import callbacks."""
+
     monitor: str = "val/loss"
     """Metric that selects the best checkpoint and drives plateau schedulers; lower is better."""
 

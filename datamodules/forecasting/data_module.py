@@ -3,15 +3,18 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from datamodules.base import BaseDataModule, Split
 from datamodules.forecasting.calendar import CalendarFeature, calendar_features, calendar_name, extend
+from datamodules.forecasting.forecast_table import forecast_table
 from datamodules.forecasting.regularize import MissingPolicy
 from datamodules.forecasting.series import Boundary, Series, SeriesSource
 from datamodules.forecasting.windows import Windows
@@ -59,7 +62,7 @@ class ForecastingDataModule(BaseDataModule):
         max_missing: float = 0.1,
         split: tuple[Boundary, Boundary, Boundary] | None = None,
         calendar: Sequence[CalendarFeature] = (),
-        root: str | None = None,
+        root: str | Path | None = None,
         num_workers: int = 0,
         pin_memory: bool = False,
     ) -> None:
@@ -248,6 +251,28 @@ class ForecastingDataModule(BaseDataModule):
             "scale": "each channel standardised with the mean and deviation of its training rows",
             "selection": "on the validation split only",
         }
+
+    @override
+    def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
+        """A row per timestamp and channel, in raw units: `time`, `channel`, `forecast` or a column per quantile.
+
+        Args:
+            outputs: `forecast` (N, H, C) or (N, H, C, Q) and `origin` (N,); anything else is a column per output.
+        """
+        if not {"forecast", "origin"} <= outputs.keys() or outputs["forecast"].ndim not in (3, 4):
+            return super().prediction_table(outputs)
+        quantiles = getattr(self.trainer and self.trainer.lightning_module, "quantiles", None)
+        windows = zip(outputs["forecast"], outputs["origin"].tolist(), strict=True)
+        return pl.concat(
+            forecast_table(
+                forecast,
+                self.forecast_times(origin),
+                channels=self.channels,
+                quantiles=quantiles,
+                time_zone=self.series.time_zone,
+            )
+            for forecast, origin in windows
+        )
 
     def forecast_times(self, origin: int) -> np.ndarray:
         """Timestamps `datetime64[us]` (H,) of the horizon after row `origin - 1`."""

@@ -1,5 +1,6 @@
 """Published series: public CSV files, and series bundled with installed packages."""
 
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import polars as pl
@@ -18,11 +19,11 @@ class PublishedFile(SeriesSource):
     time_format: str | None = None
 
     @override
-    def channels(self, *, root: str | None) -> tuple[str, ...]:
+    def channels(self, *, root: str | Path | None) -> tuple[str, ...]:
         return self.names
 
     @override
-    def read(self, *, root: str | None, missing: MissingPolicy) -> Series:
+    def read(self, *, root: str | Path | None, missing: MissingPolicy) -> Series:
         return build_series(
             pl.read_csv(fetch(self.raw_file, root=root)),
             name=self.raw_file.path,
@@ -71,11 +72,11 @@ class WeeklyCO2(SeriesSource):
     split = (0.7, 0.8, 1.0)
 
     @override
-    def channels(self, *, root: str | None) -> tuple[str, ...]:
+    def channels(self, *, root: str | Path | None) -> tuple[str, ...]:
         return ("co2",)
 
     @override
-    def read(self, *, root: str | None, missing: MissingPolicy) -> Series:
+    def read(self, *, root: str | Path | None, missing: MissingPolicy) -> Series:
         path = packaged_file("statsmodels", "datasets/co2/co2.csv", extra="data")
         return build_series(
             pl.read_csv(path).with_columns(pl.col("date").cast(pl.String)),
@@ -107,11 +108,11 @@ class DailyMarket(SeriesSource):
         self.log = log
 
     @override
-    def channels(self, *, root: str | None) -> tuple[str, ...]:
+    def channels(self, *, root: str | Path | None) -> tuple[str, ...]:
         return (self.symbol,)
 
     @override
-    def read(self, *, root: str | None, missing: MissingPolicy) -> Series:
+    def read(self, *, root: str | Path | None, missing: MissingPolicy) -> Series:
         path = packaged_file("arch", f"data/{self.symbol}/{self.symbol}.csv.gz", extra="data")
         close = pl.col(self._columns[self.symbol])
         frame = pl.read_csv(path, infer_schema=False).select(

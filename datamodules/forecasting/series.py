@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -51,11 +52,11 @@ class SeriesSource(ABC):
     split: tuple[Boundary, Boundary, Boundary]
 
     @abstractmethod
-    def channels(self, *, root: str | None) -> tuple[str, ...]:
+    def channels(self, *, root: str | Path | None) -> tuple[str, ...]:
         """Names of the target channels; downloads nothing."""
 
     @abstractmethod
-    def read(self, *, root: str | None, missing: MissingPolicy) -> Series:
+    def read(self, *, root: str | Path | None, missing: MissingPolicy) -> Series:
         """Reads the series.
 
         Args:

@@ -36,7 +36,7 @@ class TableFile(SeriesSource):
     def __init__(
         self,
         *,
-        path: str,
+        path: str | Path,
         time_column: str,
         channels: Sequence[str] | None = None,
         frequency: str | None = None,
@@ -65,7 +65,7 @@ class TableFile(SeriesSource):
         self.exclude = tuple(exclude)
 
     @override
-    def channels(self, *, root: str | None) -> tuple[str, ...]:
+    def channels(self, *, root: str | Path | None) -> tuple[str, ...]:
         if self._channels is None:
             self._channels = tuple(
                 number_columns(
@@ -103,7 +103,7 @@ class TableFile(SeriesSource):
         return len(next(iter(self.static_covariates.values()), ()))
 
     @override
-    def read(self, *, root: str | None, missing: MissingPolicy) -> Series:
+    def read(self, *, root: str | Path | None, missing: MissingPolicy) -> Series:
         frame = self._table(root)
         channels = self.channels(root=root)
         return build_series(
@@ -119,10 +119,10 @@ class TableFile(SeriesSource):
             static_covariates=self._static_table(channels),
         )
 
-    def _file(self, root: str | None) -> Path:
+    def _file(self, root: str | Path | None) -> Path:
         return table_path(self.path, root=root, key="series.path")
 
-    def _table(self, root: str | None) -> pl.DataFrame:
+    def _table(self, root: str | Path | None) -> pl.DataFrame:
         return read_table(self._file(root), null_values=NULL_WORDS, needed=[self.time_column])
 
     def _static_table(self, channels: tuple[str, ...]) -> np.ndarray:

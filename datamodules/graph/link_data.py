@@ -4,6 +4,7 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,8 +80,8 @@ class LinkDataModule(SingleGraphDataModule):
         eval_batch_size: int | None = None,
         num_workers: int = 0,
         pin_memory: bool = False,
-        pairs: str | None = None,
-        root: str | None = None,
+        pairs: str | Path | None = None,
+        root: str | Path | None = None,
     ) -> None:
         super().__init__(
             graph=graph,
@@ -167,7 +168,7 @@ class LinkDataModule(SingleGraphDataModule):
         batch.edge_label_index, batch.edge_label, batch.whole_graph = edge_label_index, edge_label, True
         return batch
 
-    def _pairs(self, path: str) -> Tensor:
+    def _pairs(self, path: str | Path) -> Tensor:
         """Reads the pairs of a file, int64 (2, P)."""
         table = read_table(
             path, root=self.root, needed=("source", "target"), ids=("source", "target"), key="data.pairs"

@@ -3,7 +3,7 @@
 import os
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -41,7 +41,7 @@ class StreamDataModule(BaseDataModule):
         pin_memory: Copy batches to page-locked memory.
     """
 
-    model_arguments = ("chunk_size",)
+    model_arguments: ClassVar[tuple[str, ...]] = ("chunk_size",)
 
     def __init__(
         self,

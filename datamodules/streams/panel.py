@@ -1,6 +1,7 @@
 """PanelDataModule: panels of daily series, streamed ticker by ticker."""
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ class PanelDataModule(StreamDataModule):
         arrangement: Arrangement = "aligned",
         shuffle: bool = False,
         eval_batch_size: int | None = None,
-        root: str | None = None,
+        root: str | Path | None = None,
         num_workers: int = 0,
         pin_memory: bool = False,
     ) -> None:

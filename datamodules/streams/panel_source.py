@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -37,7 +38,7 @@ class PanelSource(ABC):
     """Original time zone of the timestamps, set by `read`; those of tickers are in UTC then."""
 
     @abstractmethod
-    def read(self, *, root: str | None) -> list[Ticker]:
+    def read(self, *, root: str | Path | None) -> list[Ticker]:
         """Reads all tickers; rows without a number are dropped and counted, as nothing was traded there."""
 
 
@@ -52,7 +53,7 @@ class MarketPanel(PanelSource):
         self.sources = {symbol: DailyMarket(symbol=symbol, log=False) for symbol in symbols}  # type: ignore[arg-type]
 
     @override
-    def read(self, *, root: str | None) -> list[Ticker]:
+    def read(self, *, root: str | Path | None) -> list[Ticker]:
         tickers = []
         for name, source in self.sources.items():
             series = source.read(root=root, missing="error")
@@ -74,7 +75,7 @@ class PanelFile(PanelSource):
     def __init__(
         self,
         *,
-        path: str,
+        path: str | Path,
         value_column: str = "close",
         time_column: str = "date",
         ticker_column: str | None = "ticker",
@@ -87,7 +88,7 @@ class PanelFile(PanelSource):
         self.time_format = time_format
 
     @override
-    def read(self, *, root: str | None) -> list[Ticker]:
+    def read(self, *, root: str | Path | None) -> list[Ticker]:
         file = table_path(self.path, root=root, key="data.panel.path")
         wanted = [self.time_column, self.value_column, self.ticker_column]
         frame = read_table(file, texts=[self.ticker_column] if self.ticker_column else [], needed=wanted)

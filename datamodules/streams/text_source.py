@@ -13,7 +13,7 @@ class TextSource(ABC):
     """Source of documents, already split."""
 
     @abstractmethod
-    def read(self, *, root: str | None) -> dict[str, list[str]]:
+    def read(self, *, root: str | Path | None) -> dict[str, list[str]]:
         """Reads the documents of `train`, `val` and `test`."""
 
     @abstractmethod
@@ -38,7 +38,7 @@ class TinyShakespeare(TextSource):
     )
 
     @override
-    def read(self, *, root: str | None) -> dict[str, list[str]]:
+    def read(self, *, root: str | Path | None) -> dict[str, list[str]]:
         text = fetch(self.raw_file, root=root).read_text(encoding="utf-8")
         end = int(0.9 * len(text))
         return {"train": [text[:end]], "val": [text[end:]], "test": [text[end:]]}
@@ -55,7 +55,7 @@ class EnglishTopics(TextSource):
     """700,000 characters of English: Python's built-in help topics, each a document."""
 
     @override
-    def read(self, *, root: str | None) -> dict[str, list[str]]:
+    def read(self, *, root: str | Path | None) -> dict[str, list[str]]:
         names = sorted(pydoc_data.topics.topics)
         parts = {"train": range(8), "val": range(8, 9), "test": range(9, 10)}
         return {
@@ -78,13 +78,15 @@ class TextFiles(TextSource):
         separator: Text between documents, e.g. a blank line; None makes each file one document.
     """
 
-    def __init__(self, *, train: str, val: str, test: str | None = None, separator: str | None = None) -> None:
+    def __init__(
+        self, *, train: str | Path, val: str | Path, test: str | Path | None = None, separator: str | None = None
+    ) -> None:
         self.paths = {"train": train, "val": val, "test": test or val}
         self.separator = separator
         self._is_parted = True
 
     @override
-    def read(self, *, root: str | None) -> dict[str, list[str]]:
+    def read(self, *, root: str | Path | None) -> dict[str, list[str]]:
         found, texts = {}, {}
         for split, name in self.paths.items():
             path = Path(name).expanduser()

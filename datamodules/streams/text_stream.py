@@ -4,6 +4,7 @@ import hashlib
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -87,7 +88,7 @@ class TextStreamDataModule(StreamDataModule):
         arrangement: Arrangement = "packed",
         shuffle: bool = False,
         eval_batch_size: int | None = None,
-        root: str | None = None,
+        root: str | Path | None = None,
         num_workers: int = 0,
         pin_memory: bool = False,
     ) -> None:

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import jsonargparse
@@ -24,7 +25,6 @@ from callbacks import (
     BestCheckpoint,
     ExactResume,
     FiniteCheck,
-    ForecastPicture,
     LastCheckpoint,
     PredictionTable,
     Progress,
@@ -46,9 +46,6 @@ from lightning_app.config.shipped_configs import find_configs
 from lightning_app.config.trust import split_trust
 from lightning_app.errors import UsageError, simplify
 from lightning_app.errors.failed_part import with_failed_part
-from lightning_app.evaluation.confusion import ConfusionMatrix
-from lightning_app.evaluation.forecast_errors import ForecastErrors
-from lightning_app.evaluation.trajectories.trajectory_report import TrajectoryReport
 from lightning_app.runs.history import History
 from lightning_app.runs.model_facts import monitor_of, num_fitted_of, untrained_margin_of
 from lightning_app.runs.record import RunRecord
@@ -311,11 +308,8 @@ class AppCLI(LightningCLI):
             ExactResume(),
             FiniteCheck(),
             *((Progress(),) if trainer.enable_progress_bar is not False else ()),
-            ForecastPicture(),
             PredictionTable(),
-            ForecastErrors(),
-            ConfusionMatrix(),
-            TrajectoryReport(),
+            *(resolve_name(path)() for path in getattr(type(self.model), "run_callbacks", ())),
             ResumeOverrides(before, self.resolved),
             FinishedFit(before, self.resolved),
             RunRecord(

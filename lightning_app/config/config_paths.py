@@ -8,17 +8,13 @@ from typing import Any, get_args
 
 from datamodules.sources import data_root, sha256_of
 
-_NAMES = ("path", "members", "teacher", "nodes", "edges", "graphs", "pairs", "train", "val", "test", "root")
-"""Arguments of our own classes that name files or folders as text."""
-_OURS = ("models.", "datamodules.", "callbacks.")
-
 
 def with_absolute_paths(config: dict[str, Any]) -> dict[str, Any]:
     """A config that means the same files from any working folder.
 
-    Paths are arguments that a class declares as `Path`, and those of our own classes that name files. Only what exists
-    here is changed: what does not is looked for below the data root later. `run.root` stays as it was given, so that a
-    run folder that was copied elsewhere does not point back.
+    Paths are arguments that a class types as `Path`, also in a union (`str | Path`) or a list. Only what exists here is
+    changed: what does not is looked for below the data root later. `run.root` stays as it was given, so that a run
+    folder that was copied elsewhere does not point back.
 
     Args:
         config: The resolved config, plain data.
@@ -56,8 +52,7 @@ def _places(value: str, root: str | None) -> Iterator[Path]:
 def _map_paths(value: Any, change: Any, *, is_path: bool = False) -> Any:
     """Plain data with its paths changed."""
     if isinstance(value, dict):
-        class_path = str(value.get("class_path", ""))
-        names = (*_declared_paths(class_path), *(_NAMES if class_path.startswith(_OURS) else ()))
+        names = _declared_paths(value.get("class_path"))
         if "class_path" in value and isinstance(value.get("init_args"), dict):
             inner = {name: _map_paths(of, change, is_path=name in names) for name, of in value["init_args"].items()}
             return {**value, "init_args": inner}

@@ -38,7 +38,7 @@ class DistilledForecaster(Forecaster):
         *,
         network: nn.Module,
         loss: nn.Module,
-        teacher: str,
+        teacher: str | Path,
         teacher_weight: float = 0.5,
         num_channels: int,
         look_back: int,

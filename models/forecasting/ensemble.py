@@ -34,7 +34,7 @@ class EnsembleForecaster(Forecaster):
     def __init__(
         self,
         *,
-        members: Sequence[str],
+        members: Sequence[str | Path],
         loss: nn.Module,
         num_channels: int,
         look_back: int,
@@ -54,7 +54,7 @@ class EnsembleForecaster(Forecaster):
             look_back=look_back,
             horizon=horizon,
         )
-        self.members = tuple(members)
+        self.members = tuple(map(str, members))
         self.choose = choose
 
     @property
@@ -169,7 +169,7 @@ def best_subset(products: Tensor) -> tuple[tuple[int, ...], float]:
     return best, errors[best]
 
 
-def _load(path: str, *, look_back: int, horizon: int, num_channels: int) -> Forecaster:
+def _load(path: str | Path, *, look_back: int, horizon: int, num_channels: int) -> Forecaster:
     if not Path(path).is_file():
         raise FileNotFoundError(f"model.members: the checkpoint {path} does not exist")
     member = Forecaster.load_from_checkpoint(path, map_location="cpu", weights_only=True)

@@ -38,6 +38,10 @@ class Forecaster(BaseModule):
 
     has_statistics: Tensor
     exporter = "lightning_app.packaging.export.families.forecasting:ForecastExporter"
+    run_callbacks = (
+        "callbacks.forecast_picture:ForecastPicture",
+        "lightning_app.evaluation.forecast_errors:ForecastErrors",
+    )
     monitor = "val/mse"
     injected_arguments = (*BaseModule.injected_arguments, "network", "loss")
 

@@ -61,6 +61,7 @@ class GraphPredictor(BaseModule):
     """
 
     exporter = "lightning_app.packaging.export.families.graphs:GraphExporter"
+    run_callbacks = ("lightning_app.evaluation.confusion:ConfusionMatrix",)
     injected_arguments = (*BaseModule.injected_arguments, "encoder", "pooling", "head", "loss")
 
     target_mean: Tensor

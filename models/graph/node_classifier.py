@@ -33,6 +33,7 @@ class NodeClassifier(BaseModule):
     """
 
     exporter = "lightning_app.packaging.export.families.nodes:NodeExporter"
+    run_callbacks = ("lightning_app.evaluation.confusion:ConfusionMatrix",)
     injected_arguments = (*BaseModule.injected_arguments, "encoder")
 
     def __init__(

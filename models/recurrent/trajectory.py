@@ -43,6 +43,7 @@ class TrajectoryForecaster(EncoderModule):
 
     has_base: Tensor
     exporter = "lightning_app.packaging.export.families.trajectory:TrajectoryExporter"
+    run_callbacks = ("lightning_app.evaluation.trajectories.trajectory_report:TrajectoryReport",)
     # The mean of price changes is unpredictable, so the best of many validations may be the best by chance.
     untrained_margin = 0.01
 

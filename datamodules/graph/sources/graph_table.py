@@ -56,8 +56,8 @@ class GraphTable(GraphSource):
     def __init__(
         self,
         *,
-        nodes: str,
-        edges: str,
+        nodes: str | Path,
+        edges: str | Path,
         label: str | None = None,
         features: Sequence[str] | None = None,
         id: str = "id",  # noqa: A002
@@ -67,11 +67,11 @@ class GraphTable(GraphSource):
         time: str | None = None,
         split: str | None = None,
         directed: bool = False,
-        root: str | None = None,
+        root: str | Path | None = None,
         exclude: Sequence[str] = (),
     ) -> None:
-        self.nodes = nodes
-        self.edges = edges
+        self.nodes = str(nodes)
+        self.edges = str(edges)
         self.label = label or None
         self.features = features
         self.id = id
@@ -155,9 +155,9 @@ class GraphSetTable(GraphSetSource):
     def __init__(
         self,
         *,
-        nodes: str,
-        edges: str,
-        graphs: str,
+        nodes: str | Path,
+        edges: str | Path,
+        graphs: str | Path,
         label: str,
         features: Sequence[str] | None = None,
         graph: str = "graph",
@@ -166,12 +166,12 @@ class GraphSetTable(GraphSetSource):
         target: str = "target",
         weight: str | None = None,
         directed: bool = False,
-        root: str | None = None,
+        root: str | Path | None = None,
         exclude: Sequence[str] = (),
     ) -> None:
-        self.nodes = nodes
-        self.edges = edges
-        self.graphs = graphs
+        self.nodes = str(nodes)
+        self.edges = str(edges)
+        self.graphs = str(graphs)
         self.label = label
         self.features = features
         self.graph = graph

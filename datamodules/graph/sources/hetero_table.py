@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch_geometric.data import HeteroData
@@ -88,7 +89,12 @@ class HeteroGraphTable(GraphSource):
     """
 
     def __init__(
-        self, *, nodes: dict[str, NodeTable], edges: Sequence[EdgeTable], target_type: str, root: str | None = None
+        self,
+        *,
+        nodes: dict[str, NodeTable],
+        edges: Sequence[EdgeTable],
+        target_type: str,
+        root: str | Path | None = None,
     ) -> None:
         if target_type not in nodes:
             raise ValueError(f"data.graph.target_type: {target_type!r} is not among nodes: {', '.join(nodes)}")

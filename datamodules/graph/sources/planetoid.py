@@ -1,6 +1,7 @@
 """Planetoid citation graphs: Cora, CiteSeer and PubMed."""
 
 import warnings
+from pathlib import Path
 from typing import Literal
 
 from torch_geometric.data import Data
@@ -53,7 +54,7 @@ class Planetoid(GraphSource):
         root: The data root, see `data_root`; the files are in `planetoid/<name>/raw/` below it.
     """
 
-    def __init__(self, *, name: Literal["Cora", "CiteSeer", "PubMed"], root: str | None = None) -> None:
+    def __init__(self, *, name: Literal["Cora", "CiteSeer", "PubMed"], root: str | Path | None = None) -> None:
         if name not in ("Cora", "CiteSeer", "PubMed"):
             raise ValueError(f"data.graph.name: {name!r} given, allowed are Cora, CiteSeer and PubMed")
         self._name = name

@@ -6,6 +6,7 @@ them are pickles and are never loaded.
 
 import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from datamodules.graph.sources.source import GraphSource, file_checksums
 from datamodules.sources import RawFile, fetch
 
 
-def read_arrays(raw: RawFile, keys: Sequence[str], *, root: str | None) -> dict[str, np.ndarray]:
+def read_arrays(raw: RawFile, keys: Sequence[str], *, root: str | Path | None) -> dict[str, np.ndarray]:
     """Reads arrays of an npz file without unpickling.
 
     Raises:
@@ -50,7 +51,7 @@ class _PublishedNpz(GraphSource):
     raw_file: RawFile
     undirected = True
 
-    def __init__(self, *, name: str, root: str | None, allowed: Sequence[str]) -> None:
+    def __init__(self, *, name: str, root: str | Path | None, allowed: Sequence[str]) -> None:
         if name not in allowed:
             raise ValueError(f"data.graph.name: {name!r} given, allowed are {', '.join(allowed)}")
         self._name = name
@@ -75,7 +76,7 @@ class _BenchmarkNpz(_PublishedNpz):
 
     file_names: dict[str, str]
 
-    def __init__(self, *, name: str, root: str | None) -> None:
+    def __init__(self, *, name: str, root: str | Path | None) -> None:
         super().__init__(name=name, root=root, allowed=list(self.file_names))
         file = self.file_names[name]
         self.raw_file = RawFile(
@@ -128,7 +129,7 @@ class Amazon(_BenchmarkNpz):
 
     file_names = {"Photo": "amazon_electronics_photo.npz", "Computers": "amazon_electronics_computers.npz"}  # noqa: RUF012
 
-    def __init__(self, *, name: Literal["Photo", "Computers"], root: str | None = None) -> None:
+    def __init__(self, *, name: Literal["Photo", "Computers"], root: str | Path | None = None) -> None:
         super().__init__(name=name, root=root)
 
 
@@ -142,7 +143,7 @@ class Coauthor(_BenchmarkNpz):
 
     file_names = {"CS": "ms_academic_cs.npz", "Physics": "ms_academic_phy.npz"}  # noqa: RUF012
 
-    def __init__(self, *, name: Literal["CS", "Physics"], root: str | None = None) -> None:
+    def __init__(self, *, name: Literal["CS", "Physics"], root: str | Path | None = None) -> None:
         super().__init__(name=name, root=root)
 
 
@@ -158,7 +159,7 @@ class Heterophilous(_PublishedNpz):
         self,
         *,
         name: Literal["minesweeper", "tolokers", "roman_empire", "amazon_ratings", "questions"],
-        root: str | None = None,
+        root: str | Path | None = None,
     ) -> None:
         allowed = ("minesweeper", "tolokers", "roman_empire", "amazon_ratings", "questions")
         super().__init__(name=name, root=root, allowed=allowed)

@@ -6,6 +6,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -160,7 +161,7 @@ def notes_of(counts: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def file_checksums(files: Iterable[RawFile], *, root: str | None) -> dict[str, str]:
+def file_checksums(files: Iterable[RawFile], *, root: str | Path | None) -> dict[str, str]:
     """SHA-256 of published files: the known one, or that of the local file."""
     return {raw.path: raw.sha256 or sha256_of(fetch(raw, root=root)) for raw in files}
 

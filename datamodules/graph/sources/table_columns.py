@@ -14,15 +14,15 @@ from datamodules.table_reader import as_numbers, number_columns, row_name
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
-def table_path(path: str, *, root: str | None, key: str = "data.graph") -> Path:
+def table_path(path: str | Path, *, root: str | Path | None, key: str = "data.graph") -> Path:
     """Locates a table: the path itself, then below the data root."""
     return table_reader.table_path(path, root=root, key=key)
 
 
 def read_table(
-    path: str,
+    path: str | Path,
     *,
-    root: str | None,
+    root: str | Path | None,
     needed: Sequence[str | None],
     ids: Sequence[str | None],
     key: str = "data.graph",

@@ -2,7 +2,7 @@
 
 import warnings
 import zipfile
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ class TUDataset(GraphSetSource):
     """
 
     def __init__(
-        self, *, name: str, root: str | None = None, use_attributes: bool = False, max_degree: int = 500
+        self, *, name: str, root: str | Path | None = None, use_attributes: bool = False, max_degree: int = 500
     ) -> None:
         if max_degree < 1:
             raise ValueError(f"data.graphs.max_degree: {max_degree} given, at least 1 is needed")

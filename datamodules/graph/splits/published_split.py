@@ -31,7 +31,7 @@ class GeomGCNSplit(NodeSplit):
 
     name = "geom_gcn"
 
-    def __init__(self, *, index: int = 0, root: str | None = None) -> None:
+    def __init__(self, *, index: int = 0, root: str | Path | None = None) -> None:
         check_index(index, 10, what="splits")
         self.index = index
         self.root = root
@@ -129,7 +129,7 @@ class ErricaFolds(GraphSplit):
 
     name = "errica_folds"
 
-    def __init__(self, *, index: int = 0, path: str | None = None, root: str | None = None) -> None:
+    def __init__(self, *, index: int = 0, path: str | Path | None = None, root: str | Path | None = None) -> None:
         self.index = index
         self.path = path or None
         self.root = root
