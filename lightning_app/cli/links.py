@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import Namespace, _typehints
+from jsonargparse import ArgumentParser, Namespace, _typehints
 from lightning.pytorch import LightningDataModule, LightningModule
 
 from lightning_app.cli.parser import AppParser
@@ -25,13 +25,14 @@ _UNDECLARED = (
 """Attributes that are linked of a data module without `model_arguments`, which may be older than that."""
 
 
-def link_data_to_model(parser: AppParser, args: Sequence[str]) -> None:
+def link_data_to_model(parser: ArgumentParser, args: Sequence[str]) -> None:
     """Adds the links of the data modules and models that a command line names to the parser of its verb.
 
     Args:
         parser: The parser of all verbs; links that it has already stay.
         args: The command line, verb first.
     """
+    assert isinstance(parser, AppParser)
     verb = parser.parser_of(args[0])
     if verb is parser:  # no verb: the parser says so
         return
