@@ -190,6 +190,11 @@ class TrainedFamily:
         return only_run(self.folder / "runs")
 
     @property
+    def fitted(self) -> Path:
+        """The run folder as the fit left it, before the test."""
+        return self.folder / "fitted"
+
+    @property
     def checkpoint(self) -> str:
         return str(self.run / "checkpoints/best.ckpt")
 
@@ -216,6 +221,7 @@ def trained_family(name: str, shared: Path) -> TrainedFamily:
         family.config.write_text(HEAD + config)
         os.chdir(family.folder)  # the config names files beside it
         _main("fit", "-c", "config.yaml")
+        shutil.copytree(family.run, family.fitted)
         _main("test", "--ckpt_path", family.checkpoint)
 
     _once(family.folder, train)

@@ -40,7 +40,7 @@ def short_of(verb: str, words: list[str]) -> list[str]:
     """What makes a command of a page cheap; it is documented, as all that a page says."""
     if verb == "fit" and not {"--print_config", "--model.network.help"} & set(words):
         return FEW
-    if verb == "sweep" or "--splits" in words:
+    if verb in ("sweep", "compare"):
         return ["--", *FEW]
     return []
 

@@ -10,8 +10,9 @@ import pytest
 
 from lightning_app.__main__ import main
 from tests.conftest import only_run, run_folders
+from tests.forked import run_jobs
 from tests.graph_sets import draw_graphs, write_tables
-from tests.lightning_app.cli.test_exact_resume import run_jobs, same_checkpoint
+from tests.lightning_app.cli.test_exact_resume import same_checkpoint
 
 CONFIG = """
 seed_everything: 1

@@ -68,6 +68,7 @@ def test_a_trial_that_cannot_be_started_fails_alone(sweep_args: Callable[..., li
     assert [trial.state for trial in trials[:3]] == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
 
 
+@pytest.mark.slow
 def test_a_metric_that_does_not_pick_the_checkpoint_is_said_and_can_be_made_to(
     sweep_args: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -228,7 +229,7 @@ def test_a_sweep_ends_when_there_is_nothing_to_gain(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("hidden_size", "hiden_size"), "did you mean 'hidden_size'?"),
+        pytest.param(("hidden_size", "hiden_size"), "did you mean 'hidden_size'?", marks=pytest.mark.slow),
         (("low: 0.0005, ", ""), "space.model.optimizer.lr.low: None given, float is needed"),
         pytest.param(("[4, 8]", "[4, eight]"), "space.model.network.hidden_size: 'eight'", marks=pytest.mark.slow),
         (("low: 0.0005", "when: {model.network.hidden_siz: 4}, low: 0.001"), "mean 'model.network.hidden_size'?"),

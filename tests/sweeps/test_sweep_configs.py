@@ -26,9 +26,8 @@ def test_no_shipped_sweep_is_left_out() -> None:
     "name",
     [
         "co2_phase",
-        "topics_gru",
-        pytest.param("cora_gcn", marks=needs("planetoid/Cora/raw/ind.cora.x")),
-        pytest.param("digits_encoder", marks=pytest.mark.slow),  # another of graphs, with conditions
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("topics_gru", "digits_encoder")),
+        pytest.param("cora_gcn", marks=[pytest.mark.slow, needs("planetoid/Cora/raw/ind.cora.x")]),
     ],
 )
 def test_a_shipped_sweep_runs_with_two_workers(name: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import struct
 import subprocess
 import sys
@@ -21,15 +22,16 @@ from lightning_app.cli import run
 from lightning_app.errors import describe, exit_code
 from models import Forecaster
 from tests.conftest import CONFIGS, load_weights, needs_etth1, only_run, run_folders
+from tests.families import TrainedFamily
 
 FitArgs = Callable[..., list[str]]
 
 
 @pytest.fixture
-def fitted(fit_args: FitArgs, tmp_path: Path) -> Path:
-    """The folder of a finished fit."""
-    assert main(fit_args()) == 0
-    return only_run(tmp_path / "runs")
+def fitted(family: Callable[[str], TrainedFamily], tmp_path: Path) -> Path:
+    """The folder of a finished fit of the small config."""
+    trained = family("forecasting")
+    return Path(shutil.copytree(trained.fitted, tmp_path / "runs" / "small" / trained.run.name))
 
 
 def test_a_fit_leaves_a_complete_run_folder(fitted: Path) -> None:

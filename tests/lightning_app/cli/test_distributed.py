@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from tests.conftest import CONFIGS, load_weights, only_run
+from tests.forked import run_jobs
 
 # The key bias of an attention has no gradient in exact arithmetic: with the usual tiny eps, Adam would turn its
 # rounding noise, which depends on the order of sums, into full steps.
@@ -39,7 +40,7 @@ def lightning_app(*args: str, interrupt: list[Any] | None = None) -> None:
 
 def test_two_ranks_equal_one(fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    lightning_app(*fit_args(*OPTIONS, "--run.root", str(one)))
+    assert run_jobs([{"args": fit_args(*OPTIONS, "--run.root", str(one))}]) == [0]
     ddp = ("-c", str(CONFIGS / "trainer/ddp.yaml"), "--trainer.accelerator", "cpu", "--trainer.devices", "2")
     verb, *rest = fit_args(*OPTIONS, "--data.batch_size", "8", "--run.root", str(two))
     lightning_app(verb, *ddp, *rest, "--trainer.accelerator", "cpu")
@@ -50,19 +51,27 @@ def test_two_ranks_equal_one(fit_args: Callable[..., list[str]], tmp_path: Path)
     assert max(differences.values()) <= 1e-6, differences
     assert torch.load(folders[1] / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 20
 
+
+@pytest.mark.slow
+def test_two_ranks_resume_and_test_as_one(fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
+    two = tmp_path / "two"
+    ranks = ("--trainer.strategy", "ddp", "--trainer.devices", "2", "--data.batch_size", "8")
+    lightning_app(*fit_args(*OPTIONS, *ranks, "--run.root", str(two)))
+    folder = only_run(two)
+
     # resumed on two ranks, which both want to take over the best checkpoint
     lightning_app(
-        "fit", "--ckpt_path", str(folders[1] / "checkpoints" / "last.ckpt"), "--trainer.max_epochs", "5",
+        "fit", "--ckpt_path", str(folder / "checkpoints" / "last.ckpt"), "--trainer.max_epochs", "5",
         "--run.root", str(tmp_path / "more"),
     )  # fmt: skip
     assert (only_run(tmp_path / "more") / "checkpoints" / "best.ckpt").exists()
 
     # 69 test windows do not divide by 2: each is counted once, whoever it falls to
-    checkpoint = str(folders[1] / "checkpoints" / "last.ckpt")
+    checkpoint = str(folder / "checkpoints" / "last.ckpt")
     results = []
     for options in (("--trainer.devices", "2"), ("--trainer.devices", "1", "--trainer.strategy", "auto")):
         lightning_app("test", "--ckpt_path", checkpoint, "--data.eval_batch_size", "16", *options)
-        metrics = json.loads((folders[1] / "metrics.json").read_text())
+        metrics = json.loads((folder / "metrics.json").read_text())
         results.append([metrics[name] for name in ("test/mse", "test/mae", "test/loss")])
     assert results[0] == pytest.approx(results[1], rel=1e-6)
 

@@ -14,6 +14,7 @@ import torch
 
 from lightning_app.runs.history import read_history
 from tests.conftest import load_weights, run_folders
+from tests.forked import run_jobs
 
 ROOT = Path(__file__).parents[3]
 KILL, TERM = int(signal.SIGKILL), int(signal.SIGTERM)
@@ -47,14 +48,12 @@ VARIANTS = {
     ),
 }
 INTERRUPTS: dict[str, list[list[Any]]] = {
+    "plain": [[3, "train", KILL], [5, "train", KILL], [4, "validation", KILL]],
     "no validation": [[3, "train", KILL], [5, "train", KILL], [4, "train", TERM]],
-    "overfitting": [[3, "train", KILL]],
-    "double precision": [[3, "train", KILL]],
     # between the save after the validation and that of the epoch's end; in the validation
     "early stopping": [[4, "epoch end", KILL], [9, "validation", TERM]],
 }
 VALIDATES_AFTER = {
-    "plain": 4,
     "accumulation": 4,
     "accumulation cut by validation": 2,
     "validation within the epoch": 3,
@@ -66,25 +65,6 @@ VALIDATES_AFTER = {
 def slow_if(variants: dict[str, Any], *covered: str) -> list[Any]:
     """The variants; those that others cover for the most part are left to the slow tests."""
     return [pytest.param(name, marks=pytest.mark.slow) if name in covered else name for name in variants]
-
-
-def run_jobs(jobs: list[dict[str, Any]], **environment: str) -> list[int]:
-    answer = subprocess.run(
-        [sys.executable, "-m", "tests.interrupt"],
-        input=json.dumps(jobs),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
-    )
-    lines = [line for line in answer.stdout.splitlines() if line.startswith("CODES")]
-    assert lines, answer.stdout + answer.stderr
-    codes: list[int] = json.loads(lines[-1].removeprefix("CODES"))
-    assert 2 not in codes, answer.stderr
-    if os.environ.get("SHOW"):
-        print(answer.stdout, answer.stderr)
-    return codes
 
 
 def same_checkpoint(path: Path, other: Path) -> bool:
@@ -117,8 +97,8 @@ def kill_and_resume(
 
 @pytest.mark.parametrize("variant", slow_if(VARIANTS, "accumulation", "no validation", "overfitting"))
 def test_killed_fit_resumes_to_the_same_bits(variant: str, fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
-    # 2 epochs of 5 batches: mid-epoch, at the epoch's boundary, in validation; every batch in the slow test below
-    interrupts = [[3, "train", KILL], [5, "train", KILL]]
+    # 2 epochs of 5 batches: in the middle of one, and in validation; every batch in the slow test below
+    interrupts = [[3, "train", KILL]]
     if variant in VALIDATES_AFTER:
         interrupts.append([VALIDATES_AFTER[variant], "validation", KILL])
     interrupts = INTERRUPTS.get(variant, interrupts)
@@ -140,7 +120,7 @@ STREAM_VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("variant", slow_if(STREAM_VARIANTS, "one cycle"))
+@pytest.mark.parametrize("variant", slow_if(STREAM_VARIANTS, "one cycle", "workers, aligned"))
 def test_a_killed_fit_on_streams_resumes_to_the_same_bits_and_the_same_carried_state(
     variant: str, stream_args: Callable[..., list[str]], tmp_path: Path
 ) -> None:

@@ -1,8 +1,6 @@
 """What really reaches W&B, read back from the offline log."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,24 +12,21 @@ from lightning_app.runs.offline_runs import read_offline_run
 from lightning_app.runs.run_folder import RunFolder, RunOptions
 from lightning_app.runs.tracking import wandb_logger, wandb_mode
 from tests.conftest import only_run
+from tests.forked import run_forked
 
 
-def fit_offline(args: list[str], home: Path) -> subprocess.CompletedProcess[str]:
+def fit_offline(args: list[str], home: Path) -> tuple[int, str]:
     """A fit as a user without an account runs it: empty home, nothing said about W&B, no terminal."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
-    environment = {**kept, "HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[3])}
     home.mkdir()
-    command = [sys.executable, "-m", "lightning_app", *args]
-    return subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
-    )
+    return run_forked(args, environment={**kept, "HOME": str(home)})
 
 
 def test_an_offline_fit_logs_everything_once_inside_its_run_folder(
     fit_args: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    answer = fit_offline(fit_args(), tmp_path / "home")
-    assert answer.returncode == 0, answer.stderr
+    code, printed = fit_offline(fit_args(), tmp_path / "home")
+    assert code == 0, printed
     folder = only_run(tmp_path / "runs")
     logged = read_offline_run(folder)
     config = logged.config
@@ -45,15 +40,13 @@ def test_an_offline_fit_logs_everything_once_inside_its_run_folder(
 
 
 def test_a_failed_fit_is_finished_with_a_non_zero_exit_code(fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
-    answer = fit_offline(
-        fit_args("--trainer.callbacks+=tests.lightning_app.failing.FailingCallback"), tmp_path / "home"
-    )
-    assert answer.returncode == 1
+    failing = "--trainer.callbacks+=tests.lightning_app.failing.FailingCallback"
+    assert fit_offline(fit_args(failing), tmp_path / "home")[0] == 1
     assert read_offline_run(only_run(tmp_path / "runs")).state == "failed"
 
 
 def test_a_fit_that_never_started_leaves_nothing(fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
-    assert fit_offline(fit_args("--data.look_back", "5000"), tmp_path / "home").returncode == 2
+    assert fit_offline(fit_args("--data.look_back", "5000"), tmp_path / "home")[0] == 2
     assert not list((tmp_path / "runs").glob("*/*"))
 
 

@@ -15,7 +15,8 @@ from models.recurrent import PuzzleSolver, TinyRecursiveModel
 from models.recurrent.puzzle import PuzzleCarry
 from models.recurrent.puzzle_metrics import CellAccuracy, ExactAccuracy, QAccuracy
 from tests.conftest import CONFIGS, run_folders
-from tests.lightning_app.cli.test_exact_resume import CALLBACKS, KILL, run_jobs, same_checkpoint
+from tests.forked import run_jobs
+from tests.lightning_app.cli.test_exact_resume import CALLBACKS, KILL, same_checkpoint
 
 LANES, CELLS = 4, 16
 

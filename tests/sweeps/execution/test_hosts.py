@@ -63,6 +63,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 90) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_a_data_base_that_is_not_there_is_one_line_and_leaves_nothing_to_resume(
     sweep: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

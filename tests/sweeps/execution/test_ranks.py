@@ -42,6 +42,7 @@ def study(tmp_path: Path) -> optuna.Study:
     return study
 
 
+@pytest.mark.slow
 def test_two_ranks_of_a_trial_are_pruned_together(
     fit_args: Callable[..., list[str]], study: optuna.Study, tmp_path: Path
 ) -> None:
