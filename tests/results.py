@@ -28,26 +28,28 @@ def machine() -> str:
     return f"torch {torch.__version__}, {processor}, {torch.backends.cpu.get_cpu_capability()}"
 
 
-def figures_of(family: TrainedFamily) -> dict[str, Any]:
-    """Figures of a run and its package.
+def figures_of_run(family: TrainedFamily) -> dict[str, Any]:
+    """Figures of a fit and its test.
 
     Returns:
-        `values`: the metrics of the run, the norm of each weight tensor, the mean of each output of the package.
-        `digests`: SHA-256 of the bits of all weights, and of all outputs of the package on its reference rows.
+        `values`: the metrics, and the norm of each weight tensor. `digest`: SHA-256 of the bits of all weights.
     """
     weights = {name: value.numpy() for name, value in load_weights(Path(family.checkpoint)).items()}
+    norms = {f"norm of {name}": float(np.linalg.norm(value.astype(np.float64))) for name, value in weights.items()}
     metrics = json.loads((family.run / "metrics.json").read_text())
-    package = Package.load(family.package)
-    outputs = package.predict(pl.read_parquet(family.package / "reference.parquet"))
+    return {"values": {**metrics, **norms}, "digest": _digest(weights)}
+
+
+def figures_of_package(family: TrainedFamily) -> dict[str, Any]:
+    """Figures of a package on its reference rows.
+
+    Returns:
+        `values`: the mean of each numeric output. `digest`: SHA-256 of the bits of all outputs.
+    """
+    outputs = Package.load(family.package).predict(pl.read_parquet(family.package / "reference.parquet"))
     columns = {name: outputs[name].explode().to_numpy() for name in sorted(outputs.columns)}
-    return {
-        "values": {
-            **metrics,
-            **{f"norm of {name}": float(np.linalg.norm(value.astype(np.float64))) for name, value in weights.items()},
-            **{f"mean of {name}": float(value.mean()) for name, value in columns.items() if value.dtype.kind == "f"},
-        },
-        "digests": {"weights": _digest(weights), "outputs": _digest(columns)},
-    }
+    means = {f"mean of {name}": float(value.mean()) for name, value in columns.items() if value.dtype.kind == "f"}
+    return {"values": means, "digest": _digest(columns)}
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:

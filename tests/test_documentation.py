@@ -104,6 +104,7 @@ def in_process_of_its_own(line: str) -> None:
     assert answer.returncode == 0, f"{line}\n{answer.stdout[-2000:]}\n{answer.stderr[-2000:]}"
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_trains_from_one_file(project: Path) -> None:
     write_drift()
     (line,) = COMMAND.findall((ROOT / "docs" / "extending.md").read_text())

@@ -1,35 +1,45 @@
 """Each family, trained for a few steps, gives the weights, metrics and answers it gave before.
 
-A change that is meant to change them records new figures: `python -m pytest tests/test_results.py --record-results`.
+New figures are recorded by `python -m pytest tests/test_results.py -m "" --record-results`.
 """
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from tests.families import FAMILIES, TrainedFamily
-from tests.results import STORED, figures_of, machine
+from tests.results import STORED, figures_of_package, figures_of_run, machine
+
+SHORT_EXPORTS = ("nodes", "links")
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_family_gives_the_results_that_it_gave_before(
+def test_a_fit_gives_the_weights_and_metrics_that_it_gave_before(
     name: str, family: Callable[[str], TrainedFamily], pytestconfig: pytest.Config
 ) -> None:
-    figures = figures_of(family(name))
-    if pytestconfig.getoption("record_results"):
-        record(name, figures)
-    stored = json.loads(STORED.read_text())[name]
-    assert figures["values"] == pytest.approx(stored["values"], rel=1e-4, abs=1e-6, nan_ok=True)
-    if machine() in stored["digests"]:
-        assert figures["digests"] == stored["digests"][machine()]
+    check(name, "run", figures_of_run(family(name)), pytestconfig)
 
 
-def record(name: str, figures: dict[str, dict[str, object]]) -> None:
-    """Stores figures, and drops the digests of other machines if the results themselves are other than they were."""
-    families = json.loads(STORED.read_text()) if STORED.exists() else {}
-    known = families.get(name, {"values": None, "digests": {}})
-    same = known["values"] == pytest.approx(figures["values"], rel=1e-4, abs=1e-6)
-    digests = {**(known["digests"] if same else {}), machine(): figures["digests"]}
-    families[name] = {"values": figures["values"], "digests": digests}
-    STORED.write_text(json.dumps(families, indent=1, sort_keys=True) + "\n")
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in SHORT_EXPORTS else pytest.mark.slow) for name in FAMILIES]
+)
+def test_a_package_gives_the_answers_that_it_gave_before(
+    name: str, family: Callable[[str], TrainedFamily], pytestconfig: pytest.Config
+) -> None:
+    check(name, "package", figures_of_package(family(name)), pytestconfig)
+
+
+def check(name: str, part: str, figures: dict[str, Any], config: pytest.Config) -> None:
+    """Compares bits where those of this machine are stored, and numbers everywhere."""
+    stored = json.loads(STORED.read_text()) if STORED.exists() else {}
+    known = stored.setdefault(name, {}).setdefault(part, {"values": {}, "digests": {}})
+    same = figures["values"] == pytest.approx(known["values"], rel=1e-4, abs=1e-6, nan_ok=True)
+    if config.getoption("record_results"):
+        digests = known["digests"] if same else {}  # those of other machines are of other results
+        known.update(values=figures["values"], digests={**digests, machine(): figures["digest"]})
+        STORED.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n")
+        return
+    assert same, (figures["values"], known["values"])
+    assert known["digests"].get(machine(), figures["digest"]) == figures["digest"]

@@ -39,6 +39,7 @@ def in_terminal(columns: int, args: list[str]) -> str:
     return written.decode()
 
 
+@pytest.mark.slow
 def test_the_live_line_fits_80_columns_and_stays_after_the_first_epoch(fit_args: Callable[..., list[str]]) -> None:
     written = in_terminal(80, fit_args("--trainer.max_epochs", "3"))
     renewed = [ESCAPE.sub("", part) for part in re.split(r"[\r\n]", written) if "━" in part or "─" in part]

@@ -18,7 +18,7 @@ SHORT = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "5", "--t
     "config",
     [
         pytest.param("forecasting/co2_phase", marks=pytest.mark.slow),  # `make demo` does the same for co2_ridge
-        "recurrent/topics_gru",
+        pytest.param("recurrent/topics_gru", marks=pytest.mark.slow),
         "graph/digits_sage",
     ],
 )

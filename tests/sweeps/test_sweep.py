@@ -131,6 +131,7 @@ def test_a_study_to_resume_that_is_not_in_the_storage_is_not_begun(
     assert optuna.get_all_study_names(journal) == ["small_space"]
 
 
+@pytest.mark.slow
 def test_trials_without_prospects_are_pruned(
     sweep_args: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,8 +25,7 @@ def test_no_shipped_sweep_is_left_out() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "co2_phase",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("topics_gru", "digits_encoder")),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("co2_phase", "topics_gru", "digits_encoder")),
         pytest.param("cora_gcn", marks=[pytest.mark.slow, needs("planetoid/Cora/raw/ind.cora.x")]),
     ],
 )

@@ -50,7 +50,10 @@ def lightning_app(door: str, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *words, *args], env=environment, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize(("door", "network"), [("script", "models.mynet.Drift"), ("module", "drift.Drift")])
+@pytest.mark.parametrize(
+    ("door", "network"),
+    [("script", "models.mynet.Drift"), pytest.param("module", "drift.Drift", marks=pytest.mark.slow)],
+)
 def test_a_network_of_the_working_folder_trains(
     door: str, network: str, folder: Path, fit_args: Callable[..., list[str]]
 ) -> None:

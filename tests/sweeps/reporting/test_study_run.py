@@ -126,6 +126,7 @@ def runs(sweep_args: Callable[..., list[str]], tmp_path: Path, monkeypatch: pyte
     return _RUNS
 
 
+@pytest.mark.slow
 def test_a_sweep_is_one_run_for_the_study_and_one_for_each_trial(runs: list[OfflineRun]) -> None:
     (study,) = (run for run in runs if run.job_type == "study")
     trials = [run for run in runs if run is not study]
@@ -141,6 +142,7 @@ def test_a_sweep_is_one_run_for_the_study_and_one_for_each_trial(runs: list[Offl
     assert study.config["base"]["model"]["class_path"].endswith("Forecaster")
 
 
+@pytest.mark.slow
 def test_runs_of_trials_say_what_they_are_and_how_they_ended(runs: list[OfflineRun]) -> None:
     trials = [run for run in runs if run.job_type == "trial"]
     assert len(trials) == 2

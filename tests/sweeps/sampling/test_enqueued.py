@@ -71,6 +71,7 @@ def test_an_enqueued_trial_that_the_space_does_not_have_is_refused_with_a_reason
     assert reason in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_sweep_fits_enqueued_trials_as_they_are_and_says_which_it_refused_or_left(
     sweep_args: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
