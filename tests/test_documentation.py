@@ -64,7 +64,9 @@ def test_what_make_demo_runs_runs(project: Path) -> None:
     assert len(list(Path("runs/compare").glob("*/table.md"))) == 2
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "test-slow", "lint", "bench", "help"])
+@pytest.mark.parametrize(
+    "target", ["demo", "test", "test-fast", "test-slow", "test-slow-share", "lint", "bench", "help"]
+)
 def test_make_has_the_targets_that_users_are_told_of(target: str) -> None:
     assert make(target)
 
