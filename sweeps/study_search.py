@@ -17,7 +17,7 @@ from sweeps.execution.leases import Leases
 from sweeps.execution.live_table import LiveTable
 from sweeps.execution.reevaluation import Reevaluation
 from sweeps.execution.trial_processes import TrialProcesses
-from sweeps.execution.trial_queue import Source, TrialQueue
+from sweeps.execution.trial_queue import TrialQueue, TrialSource
 from sweeps.reporting.best_config import write_best_config
 from sweeps.reporting.selection import note_options
 from sweeps.reporting.study_report import Search, report
@@ -73,7 +73,7 @@ def run_search(
             threads = devices[0].get("OMP_NUM_THREADS")
             write_best_config(study, search.metrics, folder, run=section, base=search.base, threads=threads)
 
-    def run(source: Source, table: LiveTable, on_complete: Callable[[], None] = lambda: None) -> int:
+    def run(source: TrialSource, table: LiveTable, on_complete: Callable[[], None] = lambda: None) -> int:
         def changed() -> None:
             if table.update(coordinator.running) and tracked is not None:
                 tracked.log(study)
@@ -120,7 +120,7 @@ def _reevaluate(
     study: optuna.Study,
     options: Reevaluate,
     search: Search,
-    run: Callable[[Source, LiveTable], int],
+    run: Callable[[TrialSource, LiveTable], int],
     *,
     given: argparse.Namespace,
     seeds: TrialSeeds,

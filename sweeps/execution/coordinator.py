@@ -14,7 +14,7 @@ from lightning_app.errors import UsageError
 from sweeps.execution.cli_value import cli_value
 from sweeps.execution.running_trial import RunningTrial
 from sweeps.execution.trial_processes import Ended, Report, TrialProcesses
-from sweeps.execution.trial_queue import Source
+from sweeps.execution.trial_queue import TrialSource
 from sweeps.reporting.outcome import last_error, why
 from sweeps.sampling.constraints import WHY, violations, write_constraints
 
@@ -41,7 +41,7 @@ class Coordinator:
     def __init__(
         self,
         *,
-        source: Source,
+        source: TrialSource,
         metrics: Mapping[str, str],
         fit: list[str],
         folder: Path,

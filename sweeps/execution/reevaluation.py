@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lightning_app.errors import UsageError
 from sweeps.execution.leases import Leases
-from sweeps.execution.trial_queue import Supplied, adopt, others_run, refuse
+from sweeps.execution.trial_queue import ClaimedTrial, adopt, others_run, refuse
 from sweeps.reporting.outcome import Fits, trial_name, why
 from sweeps.reporting.ranking import FINISHED, ranked
 from sweeps.reporting.selection import BASE, Candidate, Selection
@@ -68,12 +68,12 @@ class Reevaluation:
         """Numbers of the candidates: the base config, and the best trials of the search, the best first."""
         return list(self._drawn)
 
-    def next(self) -> Supplied | None:
+    def next(self) -> ClaimedTrial | None:
         """The next candidate for this process; None if there is none now."""
         while (trial := adopt(self.study, self.leases) or self._ask()) is not None:
             number = self._candidate(self._frozen(trial))
             if number is not None:
-                return Supplied(trial, self._drawn[number], self.seeds, _name(number))
+                return ClaimedTrial(trial, self._drawn[number], self.seeds, _name(number))
             refuse(trial, _SURPLUS)
         return None
 

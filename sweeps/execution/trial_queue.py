@@ -23,7 +23,7 @@ _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.
 
 
 @dataclass(frozen=True)
-class Supplied:
+class ClaimedTrial:
     """A trial for this process, with the values to fit.
 
     Attributes:
@@ -39,13 +39,13 @@ class Supplied:
     name: str
 
 
-class Source(Protocol):
+class TrialSource(Protocol):
     """Source of the trials of a coordinator."""
 
     study: optuna.Study
     leases: Leases
 
-    def next(self) -> Supplied | None:
+    def next(self) -> ClaimedTrial | None:
         """The next trial for this process; None if there is none now."""
         ...
 
@@ -123,7 +123,7 @@ class TrialQueue:
         self.ended_by: str | None = None
         self._draws = TrialSampler(study, space)
 
-    def next(self) -> Supplied | None:
+    def next(self) -> ClaimedTrial | None:
         """The next trial for this process; None if there is none now."""
         while (trial := adopt(self.study, self.leases) or self._ask()) is not None:
             try:
@@ -133,7 +133,7 @@ class TrialQueue:
                 print(f"warning: trial {trial.number} was refused: {error}", file=sys.stderr)  # noqa: T201
                 continue
             if drawn is not None:
-                return Supplied(trial, drawn, self.seeds, trial_name(trial.number))
+                return ClaimedTrial(trial, drawn, self.seeds, trial_name(trial.number))
             refuse(trial, "no point left: all that have these values were tried, or another host was faster")
         return None
 
