@@ -5,12 +5,16 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from lightning_app.config.shipped_configs import find_configs
 from lightning_app.garbage_collection import end_with_one_collection, without_collection
 from lightning_app.module_search import working_folder
 from lightning_app.terminal import plain
 from lightning_app.version import __version__
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 VERBS: dict[str, tuple[str, str]] = {
     "fit": ("lightning_app.cli:run", "Train a model; keeps the best and the last checkpoint in a run folder."),
@@ -72,9 +76,10 @@ def main(args: Sequence[str] | None = None) -> int:
     if words[0].startswith(("-c", "--config")):
         from lightning_app.word_order import verb_first
 
-        words = verb_first(words, VERBS)
-    if words[0] not in VERBS:
-        return _fail(f"unknown verb {words[0]!r}, allowed: {', '.join(VERBS)}", 2)
+        own_first = verb_first(words, VERBS)
+        words = own_first if own_first != words else verb_first(words, _installed())
+    if words[0] not in VERBS and words[0] not in _installed():
+        return _fail(f"unknown verb {words[0]!r}, allowed: {', '.join((*VERBS, *_installed()))}", 2)
     end_with_one_collection()
     # Both libraries talk too much by default; the settings must stand before they are imported.
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
@@ -84,7 +89,7 @@ def main(args: Sequence[str] | None = None) -> int:
             return 0
         words = find_configs(words)
         with nullcontext() if words[0] in _WITHOUT_USER_CODE else working_folder():
-            _function(VERBS[words[0]][0])(words)
+            _function(words[0])(words)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     except KeyboardInterrupt:
@@ -98,10 +103,31 @@ def main(args: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _function(address: str) -> Callable[[list[str]], object]:
-    module, name = address.split(":")
+def _function(verb: str) -> Callable[[list[str]], object]:
     with without_collection():
+        if verb not in VERBS:
+            return _installed_function(verb)
+        module, name = VERBS[verb][0].split(":")
         function: Callable[[list[str]], object] = getattr(import_module(module), name)
+    return function
+
+
+def _installed() -> "dict[str, list[EntryPoint]]":
+    from lightning_app.installed_verbs import installed_verbs
+
+    return installed_verbs(VERBS)
+
+
+def _installed_function(verb: str) -> Callable[[list[str]], object]:
+    from lightning_app.errors import UsageError
+    from lightning_app.installed_verbs import package_of, the_one
+
+    point = the_one(_installed()[verb])
+    try:
+        function: Callable[[list[str]], object] = point.load()
+    except Exception as error:
+        broken = f"verb {verb!r}: {point.value} of the package {package_of(point)} cannot be loaded"
+        raise UsageError(f"{broken}: {type(error).__name__}: {error}") from error
     return function
 
 
@@ -117,7 +143,11 @@ def _help_of_verb(words: list[str]) -> str:
 
 
 def _help() -> str:
-    verbs = "\n".join(f"  {verb:<14}{text}" for verb, (_, text) in VERBS.items())
+    from lightning_app.installed_verbs import first_line
+
+    installed = {verb: first_line(points[0]) for verb, points in _installed().items()}
+    texts = {verb: text for verb, (_, text) in VERBS.items()} | installed
+    verbs = "\n".join(f"  {verb:<14}{text}" for verb, text in texts.items())
     return (
         "usage: lightning-app VERB [options]\n\n"
         "One config takes a model from research to production.\n\n"

@@ -35,6 +35,7 @@ from lightning_app.card_options import CardOptions
 from lightning_app.cli.checkpoint_source import CheckpointSource
 from lightning_app.cli.config_errors import check_configs, check_yaml, with_place
 from lightning_app.cli.finished_fit import FinishedFit
+from lightning_app.cli.installed_classes import import_named_classes
 from lightning_app.cli.instantiator import Instantiator
 from lightning_app.cli.links import keep_given_targets, link_data_to_model
 from lightning_app.cli.merged_callbacks import merge_callbacks
@@ -207,6 +208,7 @@ class AppCLI(LightningCLI):
             rule.check_data(yaml.safe_load(path.read_text()), str(path))
         assert isinstance(parser, AppParser)
         check_configs(self.source.args, parser.options())
+        import_named_classes(self.source.args)
         link_data_to_model(parser, self.source.args)
         with FreshArguments(), rule.explaining(), self._placing_errors():
             self.config = parser.parse_args(self.source.args)

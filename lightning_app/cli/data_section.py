@@ -9,6 +9,7 @@ import yaml
 
 from datamodules import BaseDataModule
 from lightning_app.cli.config_errors import check_yaml, with_place
+from lightning_app.cli.installed_classes import import_named_classes
 from lightning_app.cli.parser import AppParser, FreshArguments
 from lightning_app.errors import UsageError, simplify
 
@@ -28,6 +29,7 @@ def read_data(config: str, options: Sequence[str]) -> BaseDataModule:
     files = [config, *(word for before, word in pairs if before in ("-c", "--config"))]
     given_files = [word for file in files for word in ("--config", file)]
     check_yaml(given_files)
+    import_named_classes([*given_files, *words])
     sections = [{"data": section} for file in files if (section := _data_section(file)) is not None]
     if not sections and not words:
         raise UsageError(f"config: {config} has no data section")
