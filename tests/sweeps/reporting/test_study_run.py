@@ -71,6 +71,19 @@ def test_the_front_of_several_metrics_is_in_the_summary(tmp_path: Path) -> None:
     assert logged.column("best_so_far") == []
 
 
+@pytest.mark.slow
+def test_the_summary_says_how_the_best_was_chosen(tmp_path: Path) -> None:
+    study = finished_study(12)
+    candidates = [{"number": -1, "values": [0.9, 0.8], "why": ""}, {"number": 0, "values": [0.7, 0.7], "why": ""}]
+    words = {"seeds": [1, 2], "candidates": candidates, "chosen": -1, "num_finished": 12}
+    study.set_user_attr("reevaluate", {"top": 1, "seeds": 2})
+    study.set_user_attr("reevaluated", words)
+    assert start(tmp_path).finish(study, None, exit_code=0)
+    best = read_offline_run(tmp_path).summary["best"]
+    assert (best["trial"], best["name"], best["value"]) == (None, "base config", "0.85 ± 0.071 (2 seeds)")
+    assert best["chosen_by"] == "the mean of 2 fresh seeds (1 to 2), where no trial was better"
+
+
 def test_a_coordinator_that_is_killed_leaves_a_failed_run_with_its_rows(tmp_path: Path) -> None:
     process = os.fork()
     if process == 0:
