@@ -10,12 +10,13 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from benchmarks import forecasting, graph, optimize, production, recurrent, registry, scoring, sweeps
+from benchmarks import cold_start, forecasting, graph, optimize, production, recurrent, registry, scoring, sweeps
 from benchmarks.durations import ESTIMATES
 from benchmarks.results_page import RESULTS, Measured, read_page, render_page, stamp
 
 SECTIONS: dict[str, Callable[[], str]] = (
     forecasting.SECTIONS
+    | cold_start.SECTIONS
     | recurrent.SECTIONS
     | graph.SECTIONS
     | sweeps.SECTIONS

@@ -17,6 +17,7 @@ ESTIMATES: dict[str, float] = {
     "recall": 660,
     "sudoku": 1080,
     "trajectories": 270,
+    "cold_start": 180,
     "gcn_speed": 160,
     "node_classification": 1250,
     "full_batch_loop": 80,

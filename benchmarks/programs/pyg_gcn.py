@@ -1,6 +1,6 @@
 """Graph convolutions on Cora in plain PyTorch and PyG, written after PyG's examples/gcn.py: the peer.
 
-usage: pyg_gcn.py NUM_SEEDS
+usage: pyg_gcn.py NUM_SEEDS FOLDER     the folder of the raw files of Cora
 """
 
 import json
@@ -12,10 +12,8 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch_geometric.io import read_planetoid_data
 from torch_geometric.nn import GCNConv
-
-from datamodules.graph import Planetoid
-from datamodules.graph.sources.features import prepare_features
 
 torch.set_num_threads(1)
 EPOCHS = 200
@@ -32,9 +30,9 @@ class Peer(nn.Module):
         return self.second(drop(self.first(drop(x), edge_index).relu()), edge_index)
 
 
-def main(num_seeds: int) -> None:
-    graph = Planetoid(name="Cora").read()
-    x = prepare_features(graph.x, normalize=True, sparse=False)
+def main(num_seeds: int, folder: str) -> None:
+    graph = read_planetoid_data(folder, "cora")
+    x = graph.x / graph.x.sum(-1, keepdim=True).clamp(min=1.0)
     masks = (graph.train_mask, graph.val_mask, graph.test_mask)
     accuracies, seconds = [], []
     for seed in range(num_seeds):
@@ -65,4 +63,4 @@ def main(num_seeds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2])
