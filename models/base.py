@@ -152,6 +152,23 @@ class BaseModule(LightningModule):
     def step(self, batch: Any) -> StepOutput:
         """Computes predictions and loss of one batch."""
 
+    def evaluate(self, outputs: Any, batch: Any) -> StepOutput:  # noqa: ARG002
+        """Loss, predictions and targets of what the network answers to a batch, from the answers alone.
+
+        `step` and the check of an exported package both go through it, so that they cannot disagree.
+
+        Args:
+            outputs: What `forward` gives, or a part of it that metrics need.
+            batch: The batch that was asked, with its targets.
+
+        Raises:
+            ValueError: The class does not define it, and an export needs it.
+        """
+        raise ValueError(
+            f"model: {type(self).__name__} defines no evaluate(outputs, batch), by which an export measures a package; "
+            "split it off `step`"
+        )
+
     @abstractmethod
     def configure_metrics(self) -> MetricCollection:
         """Metrics of validation and test; each stage uses a clone of this collection."""

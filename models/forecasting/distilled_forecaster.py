@@ -120,8 +120,4 @@ class DistilledForecaster(Forecaster):
             elif name in inputs:
                 raw[name] = inputs[name]
         forecast: Tensor = teacher(**raw)
-        if like.ndim == 3:
-            scaled: Tensor = self.target_scale(teacher.point_forecast(forecast))
-            return scaled
-        scaled = self.target_scale(forecast.transpose(2, 3))
-        return scaled.transpose(2, 3)
+        return self.to_standard_units(teacher.point_forecast(forecast) if like.ndim == 3 else forecast)

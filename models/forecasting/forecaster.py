@@ -145,6 +145,12 @@ class Forecaster(BaseModule):
             return self.target_scale.invert(forecast)
         return self.target_scale.invert(forecast.transpose(2, 3)).transpose(2, 3)
 
+    def to_standard_units(self, forecast: Tensor) -> Tensor:
+        """A forecast (B, H, C) or (B, H, C, Q) in raw units, in standard ones."""
+        if forecast.ndim == 3:
+            return self.target_scale(forecast)
+        return self.target_scale(forecast.transpose(2, 3)).transpose(2, 3)
+
     def network_inputs(self, batch: Batch) -> Batch:
         """The network's inputs in a batch, standardised."""
         inputs = {"past": self.target_scale(batch["past"])}
@@ -187,6 +193,21 @@ class Forecaster(BaseModule):
         future = self.target_scale(batch["future"])
         mask = batch.get("future_mask")
         loss, forecast = self.training_loss(self.network_inputs(batch), future, mask)
+        return self._step_output(loss, forecast, future, mask)
+
+    @override
+    def evaluate(self, outputs: Tensor, batch: Batch) -> StepOutput:
+        """See `BaseModule.evaluate`; the loss is that of the forecast alone.
+
+        Args:
+            outputs: Forecast in raw units, (B, H, C) or (B, H, C, Q).
+            batch: With `future` and maybe `future_mask`.
+        """
+        forecast, future = self.to_standard_units(outputs), self.target_scale(batch["future"])
+        mask = batch.get("future_mask")
+        return self._step_output(self.masked_loss(forecast, future, mask), forecast, future, mask)
+
+    def _step_output(self, loss: Tensor, forecast: Tensor, future: Tensor, mask: Tensor | None) -> StepOutput:
         weight = len(future) if mask is None else int(mask.sum())
         if self.training:
             return StepOutput(loss=loss, predictions=forecast, targets=future, weight=weight)

@@ -156,10 +156,26 @@ class GraphPredictor(BaseModule):
         if self.training and len(batch.graph_id) == 1 and self._has_batch_norm:
             raise ValueError("data.batch_size: 1 graph has no statistics for a batch norm; give at least 2")
         outputs = self._read_out(encode(self.encoder, batch), batch.batch, batch.graph_id)
-        scaled = batch.y if self.num_classes else (batch.y - self.target_mean) / self.target_std
+        return self._step_output(outputs, self._raw(outputs), batch)
+
+    @override
+    def evaluate(self, outputs: Tensor, batch: Data) -> StepOutput:
+        """See `BaseModule.evaluate`.
+
+        Args:
+            outputs: Logits (G, C), or values in raw units (G, T).
+            batch: With `y` and `graph_id`.
+        """
+        return self._step_output(self.standardize(outputs), outputs, batch)
+
+    def standardize(self, values: Tensor) -> Tensor:
+        """Values (G, T) in units of the training targets' deviation; of classes as they are."""
+        return values if self.num_classes else (values - self.target_mean) / self.target_std
+
+    def _step_output(self, standardized: Tensor, raw: Tensor, batch: Data) -> StepOutput:
         return StepOutput(
-            loss=self.loss(outputs, scaled),
-            predictions=self._raw(outputs),
+            loss=self.loss(standardized, self.standardize(batch.y)),
+            predictions=raw,
             targets=batch.y,
             weight=len(batch.graph_id),
         )

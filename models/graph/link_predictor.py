@@ -102,7 +102,17 @@ class LinkPredictor(BaseModule):
         if "non_edges" in batch:
             pairs = torch.cat([pairs, batch.non_edges.draw(pairs.shape[1])], dim=1)
             labels = torch.cat([labels, torch.zeros_like(labels)])
-        return self.judged(self._scored(encode(self.encoder, batch, self.prepared), pairs), labels)
+        return self.evaluate_pairs(self._scored(encode(self.encoder, batch, self.prepared), pairs), labels)
+
+    @override
+    def evaluate(self, outputs: Tensor, batch: Data) -> StepOutput:
+        """See `BaseModule.evaluate`.
+
+        Args:
+            outputs: Logits of the pairs, (P,).
+            batch: With `edge_label`.
+        """
+        return self.evaluate_pairs(outputs, batch.edge_label)
 
     def _scored(self, nodes: Tensor, pairs: Tensor) -> Tensor:
         """Logits (P,) of pairs (2, P)."""
@@ -110,7 +120,7 @@ class LinkPredictor(BaseModule):
         check_output(logits, (pairs.shape[1],), part=self.decoder, key="model.decoder", meaning="(pairs,)")
         return logits
 
-    def judged(self, logits: Tensor, labels: Tensor) -> StepOutput:
+    def evaluate_pairs(self, logits: Tensor, labels: Tensor) -> StepOutput:
         """Loss and scores of pairs as one set.
 
         Args:
@@ -177,9 +187,20 @@ class LinkRanker(LinkPredictor):
         negatives = batch.negative_index.flatten(1)  # (2, P K)
         positive = self._scored(nodes, batch.edge_label_index)
         parts = [self._scored(nodes, part.long()) for part in negatives.split(_PAIRS_AT_ONCE, dim=1)]
-        return self.ranked(positive, torch.cat(parts).view(batch.negative_index.shape[1:]))
+        return self.evaluate_ranking(positive, torch.cat(parts).view(batch.negative_index.shape[1:]))
 
-    def ranked(self, positive: Tensor, negative: Tensor) -> StepOutput:
+    @override
+    def evaluate(self, outputs: Tensor, batch: Data) -> StepOutput:
+        """See `BaseModule.evaluate`.
+
+        Args:
+            outputs: Logits of the links, then of all their negatives, (P + P K,).
+            batch: With `negative_index` (2, P, K).
+        """
+        num_links, num_negatives = batch.negative_index.shape[1:]
+        return self.evaluate_ranking(outputs[:num_links], outputs[num_links:].view(num_links, num_negatives))
+
+    def evaluate_ranking(self, positive: Tensor, negative: Tensor) -> StepOutput:
         """Loss and scores of links, each with a separate set of negatives.
 
         Args:

@@ -99,10 +99,19 @@ class NodeClassifier(BaseModule):
 
     @override
     def step(self, batch: Data) -> StepOutput:
-        logits = self._logits(batch)[batch.target_index]
+        return self.evaluate(self._logits(batch)[batch.target_index], batch)
+
+    @override
+    def evaluate(self, outputs: Tensor, batch: Data) -> StepOutput:
+        """See `BaseModule.evaluate`.
+
+        Args:
+            outputs: Logits of the nodes in `target_index`, (N, num_classes).
+            batch: With `y` and `target_index`.
+        """
         targets = batch.y[batch.target_index]
-        loss = F.cross_entropy(logits, targets)
-        return StepOutput(loss=loss, predictions=logits, targets=targets, weight=len(targets))
+        loss = F.cross_entropy(outputs, targets)
+        return StepOutput(loss=loss, predictions=outputs, targets=targets, weight=len(targets))
 
     @override
     def predict_step(self, batch: Data, batch_idx: int) -> dict[str, Tensor]:

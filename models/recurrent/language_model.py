@@ -1,5 +1,7 @@
 """RecurrentLanguageModel: next-token prediction over streams of tokens."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -99,18 +101,30 @@ class RecurrentLanguageModel(EncoderModule):
     def stream_step(self, batch: Batch, state: RecurrentState) -> tuple[StepOutput, RecurrentState]:
         hidden, state = self.hidden(batch, state)
         valid, targets = batch["valid"], batch["targets"]
-        weight = int(valid.sum())
-        if weight < valid.numel():  # logits of valid steps only: the output layer is most of the work
+        if not valid.all():  # logits of valid steps only: the output layer is most of the work
             hidden, targets = hidden[valid], targets[valid]
         logits = self.output(self.projection(hidden)).flatten(0, -2)  # (N, V)
-        targets = targets.flatten()
-        loss = (
-            F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), targets)
-            if weight
-            else logits.sum() * 0.0
+        return self._step_output(logits, targets.flatten(), loss=F.cross_entropy), state
+
+    @override
+    def evaluate(self, outputs: Tensor, batch: Batch) -> StepOutput:
+        """See `BaseModule.evaluate`.
+
+        Args:
+            outputs: Log-probabilities (N, V) of the tokens that count.
+            batch: With `targets` and `valid`, (B, L).
+        """
+        return self._step_output(outputs, batch["targets"][batch["valid"]], loss=F.nll_loss)
+
+    def _step_output(self, scores: Tensor, targets: Tensor, *, loss: Callable[[Tensor, Tensor], Tensor]) -> StepOutput:
+        """Loss of logits or log-probabilities (N, V) by `loss`, and the likeliest tokens."""
+        precise = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        return StepOutput(
+            loss=loss(precise, targets) if len(targets) else scores.sum() * 0.0,
+            predictions=scores if self.training else scores.argmax(dim=-1),
+            targets=targets,
+            weight=len(targets),
         )
-        predictions = logits if self.training else logits.argmax(dim=-1)
-        return StepOutput(loss=loss, predictions=predictions, targets=targets, weight=weight), state
 
     @override
     def on_validation_epoch_end(self) -> None:

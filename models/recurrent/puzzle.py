@@ -172,8 +172,23 @@ class PuzzleSolver(StreamModule):
     def _evaluate_from_start(self, batch: Batch) -> StepOutput:
         logits, q_logits, tokens = self._solve(batch["puzzle"])
         loss, _ = self._loss(logits, q_logits, batch["solution"])
+        return self._step_output(loss, tokens, q_logits > 0, batch)
+
+    @override
+    def evaluate(self, outputs: tuple[Tensor, Tensor], batch: Batch) -> StepOutput:
+        """See `BaseModule.evaluate`; the loss is NaN, as it takes logits, and metrics know the last step alone.
+
+        Args:
+            outputs: What `solve` gives: solution int64 (B, L), confidence (B,).
+            batch: With `solution`.
+        """
+        solution, confidence = outputs
+        return self._step_output(torch.tensor(torch.nan), solution.unsqueeze(1), confidence > 0.5, batch)
+
+    def _step_output(self, loss: Tensor, tokens: Tensor, claimed: Tensor, batch: Batch) -> StepOutput:
+        """Which tokens (B, N, L) are right after each step, and whether the model claims all of them to be."""
         right = tokens == batch["solution"].unsqueeze(1)
-        return StepOutput(loss=loss, predictions=right, targets=q_logits > 0, weight=len(right))
+        return StepOutput(loss=loss, predictions=right, targets=claimed, weight=len(right))
 
     def forward(self, puzzle: Tensor) -> Tensor:
         """Solves puzzles: int64 (B, L) -> int64 (B, L)."""

@@ -141,11 +141,30 @@ class TrajectoryForecaster(EncoderModule):
         future = batch["future"][counted]
         quantiles = self.head(self.dropout(hidden))  # (N, H, Q)
         targets = self.prices.to_units(future, values, volatility)
-        loss = self.loss(quantiles, targets) if len(targets) else quantiles.sum() * 0.0
         if self.training:
-            return StepOutput(loss=loss, predictions=quantiles, targets=targets, weight=len(targets)), state
+            return self._step_output(quantiles, targets, predictions=quantiles, predicted=targets), state
         forecast = self.prices.to_levels(quantiles, values, volatility)
-        return StepOutput(loss=loss, predictions=forecast, targets=future, weight=len(targets)), state
+        return self._step_output(quantiles, targets, predictions=forecast, predicted=future), state
+
+    @override
+    def evaluate(self, outputs: tuple[Tensor, Tensor], batch: Batch) -> StepOutput:
+        """See `BaseModule.evaluate`.
+
+        Args:
+            outputs: At the N origins that count: forecast (N, H, Q) in raw units, volatility (N,).
+            batch: With `counted` bool (B, L), where those origins are.
+        """
+        forecast, volatility = outputs
+        future, values = batch["future"][batch["counted"]], batch["values"][batch["counted"]]
+        # The loss is measured in units of the volatility.
+        targets = self.prices.to_units(future, values, volatility)
+        quantiles = [self.prices.to_units(level, values, volatility) for level in forecast.unbind(dim=-1)]
+        return self._step_output(torch.stack(quantiles, dim=-1), targets, predictions=forecast, predicted=future)
+
+    def _step_output(self, quantiles: Tensor, targets: Tensor, *, predictions: Tensor, predicted: Tensor) -> StepOutput:
+        """Loss of quantiles in units of the volatility; what the metrics compare is `predictions` and `predicted`."""
+        loss = self.loss(quantiles, targets) if len(targets) else quantiles.sum() * 0.0
+        return StepOutput(loss=loss, predictions=predictions, targets=predicted, weight=len(targets))
 
     def _origins(
         self, batch: Batch, state: RecurrentState

@@ -1,4 +1,4 @@
-"""`evaluation.parquet` and `reference.parquet`: what a package was worth on the test split, row by row."""
+"""Tables of a package: `evaluation.parquet`, its errors by test row, and `reference.parquet`, rows with its answers."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from lightning_app.evaluation.bootstrap import bootstrap_ratio
-from lightning_app.packaging.export.exporter import Arrays, Judged, Sample
+from lightning_app.packaging.export.exporter import Arrays, Evaluation, Sample
 from lightning_app.packaging.runtime.frames import write_frame
 from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.values import Values
@@ -19,7 +19,7 @@ _THIRDS = ("low", "middle", "high")
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and where it lies with 95 % confidence.
+    """A mean with its 95 % confidence interval.
 
     Attributes:
         mean: The mean.
@@ -37,8 +37,8 @@ def mean_interval(errors: np.ndarray, *, block: int, seed: int = 0) -> Interval:
 
     Args:
         errors: float64 (N,), in the order of the test split.
-        block: Neighbouring rows that hang together; 1 resamples single rows.
-        seed: Of the draws.
+        block: Neighbouring rows whose errors are correlated, resampled together; 1 resamples single rows.
+        seed: Of the resampling.
     """
     mean = float(errors.mean())
     if block > 1:
@@ -56,19 +56,21 @@ def mean_interval(errors: np.ndarray, *, block: int, seed: int = 0) -> Interval:
     return Interval(mean, float(low), float(high))
 
 
-def evaluation_table(rows: Sequence[np.ndarray], judged: Sequence[Judged]) -> pl.DataFrame:
+def evaluation_table(rows: Sequence[np.ndarray], evaluations: Sequence[Evaluation]) -> pl.DataFrame:
     """A line per row of the test split: `row`, `error`, and a text column per slice.
 
     Args:
         rows: Keys of the rows of each batch.
-        judged: What became of each batch.
+        evaluations: Of each batch.
     """
-    names = list(judged[0].slices)
+    names = list(evaluations[0].slices)
     table = pl.DataFrame(
         {
             "row": np.concatenate(rows).astype(np.int64),
-            "error": np.concatenate([part.errors for part in judged]).astype(np.float64),
-            **{f"slice.{name}": _as_text(np.concatenate([part.slices[name] for part in judged])) for name in names},
+            "error": np.concatenate([part.errors for part in evaluations]).astype(np.float64),
+            **{
+                f"slice.{name}": _as_text(np.concatenate([part.slices[name] for part in evaluations])) for name in names
+            },
         }
     )
     # What was measured in finer steps than rows (the tokens of a stretch) counts with its mean.
@@ -81,18 +83,18 @@ def slice_errors(table: pl.DataFrame) -> dict[str, dict[str, dict[str, float | i
     Args:
         table: As of `evaluation_table`.
     """
-    found = {}
+    errors = {}
     for column in table.columns:
         if column.startswith("slice."):
             groups = table.group_by(column, maintain_order=True).agg(pl.len(), pl.col("error").mean()).sort(column)
-            found[column.removeprefix("slice.")] = {
+            errors[column.removeprefix("slice.")] = {
                 str(value): {"rows": int(count), "error": float(error)} for value, count, error in groups.iter_rows()
             }
-    return found
+    return errors
 
 
 def reference_table(sample: Sample, predictor: Predictor) -> pl.DataFrame:
-    """Rows of the test split as a table: ids, inputs, what was right, and what the package answers to this very table.
+    """Rows of the test split as a table: ids, inputs, targets, and the answers of the package to this very table.
 
     Args:
         sample: The rows.
@@ -120,5 +122,5 @@ def _as_text(values: np.ndarray) -> list[str]:
     if values.dtype.kind != "f":
         return [str(value) for value in values]
     lower, upper = np.quantile(values, (1 / 3, 2 / 3))
-    places = (values > lower).astype(int) + (values > upper)
-    return [_THIRDS[place] for place in places]
+    thirds = (values > lower).astype(int) + (values > upper)
+    return [_THIRDS[third] for third in thirds]

@@ -1,4 +1,4 @@
-"""Exporter: what the export has to know of a family of models."""
+"""Exporter of a family of models: what its packages take and answer, and how they are measured on the test split."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +11,10 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
+from typing_extensions import override
 
 from datamodules import BaseDataModule
+from lightning_app.errors import UsageError
 from lightning_app.packaging.format.manifest import Layout, StateSpec, TensorSpec
 from lightning_app.packaging.format.node_ids import NodeIds
 from lightning_app.packaging.runtime.predictor import Predictor
@@ -24,16 +26,18 @@ Arrays = Mapping[str, np.ndarray | list[np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Tested:
-    """Some rows of the test split, and what the checkpoint says to them.
+class TestBatch:
+    """A batch of the test split, with the answers of the checkpoint.
 
     Attributes:
         rows: Key of each row, the same for all models on this data, int64 (B,).
-        request: What the package is asked.
-        answer: What it should answer.
-        step: What `test` makes of the batch.
-        batch: What the family needs to judge another answer.
+        request: Inputs of the package.
+        answer: Outputs that are expected of it.
+        step: `step` of the module on the batch.
+        batch: The batch, or what `Exporter.evaluate` needs of it.
     """
+
+    __test__ = False  # no test for pytest to collect
 
     rows: np.ndarray
     request: Arrays
@@ -48,10 +52,10 @@ class Sample:
 
     Attributes:
         rows: Keys, int64 (B,).
-        request: What the package is asked.
-        answer: What it should answer.
-        targets: Columns of what was right, rows first.
-        ids: Columns that say what the rows are, where no input does.
+        request: Inputs of the package.
+        answer: Outputs that are expected of it.
+        targets: Columns of targets, rows first.
+        ids: Columns that identify the rows, where no input does.
     """
 
     rows: np.ndarray
@@ -60,23 +64,23 @@ class Sample:
     targets: Arrays
     ids: Mapping[str, np.ndarray] = field(default_factory=dict)
 
-    def at(self, places: np.ndarray) -> "Sample":
-        """Some of the rows."""
+    def at(self, positions: np.ndarray) -> "Sample":
+        """The rows at some positions, int64 (K,)."""
         return Sample(
-            rows=self.rows[places],
-            request=take(self.request, places),
-            answer={name: value[places] for name, value in self.answer.items()},
-            targets=take(self.targets, places),
-            ids={name: value[places] for name, value in self.ids.items()},
+            rows=self.rows[positions],
+            request=take(self.request, positions),
+            answer={name: value[positions] for name, value in self.answer.items()},
+            targets=take(self.targets, positions),
+            ids={name: value[positions] for name, value in self.ids.items()},
         )
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Answers of a package, measured as the test measures the checkpoint.
+class Evaluation:
+    """Errors of a package on a batch, measured as the test measures the checkpoint.
 
     Attributes:
-        step: As `Tested.step`, of the package's answers.
+        step: As `TestBatch.step`, of the package's answers.
         errors: One error per row, lower is better, float64 (B,).
         slices: Columns by name of a slice: text, or numbers that are cut into thirds.
         rows: Keys of the rows, where these are not all that was asked; else None.
@@ -89,9 +93,12 @@ class Judged:
 
 
 class Exporter(ABC):
-    """One family of models: its signature, its graph, and a walk over its test split.
+    """One family of models: the signature of its packages, their graph, and their evaluation on the test split.
 
-    A LightningModule names its exporter in the class attribute `exporter`, see `find_exporter`.
+    A LightningModule names its exporter in the class attribute `exporter`, see `find_exporter`. A subclass says
+    `family`, `task`, `outputs` and `errors`; all else has defaults, which fit a module whose `example_inputs` are
+    tensors (B, ...) named as in a batch of the data module, whose `forward` gives the output, or a dict of several, and
+    whose `predict_step` gives the same by name.
 
     Args:
         module: The model with the weights of the checkpoint, in evaluation.
@@ -99,21 +106,24 @@ class Exporter(ABC):
     """
 
     family: str
-    """Name of the family, letters, digits, `_`, `.` and `-`."""
+    """Name of the family: letters, digits, `_`, `.` and `-`."""
     task: str
-    """Name of the task, of the same characters; packages are compared within one task."""
+    """Name of the task, of the same characters; packages of one task can be compared."""
     pipeline_tag: str = "other"
-    """What Hugging Face calls the task, for the model card."""
+    """Name of the task on Hugging Face, for the model card."""
     data_module: ClassVar[type[LightningDataModule]] = BaseDataModule
     """The data modules that the family is exported on."""
     layout: Layout = "rows"
     labels: tuple[str, ...] | None = None
+    """Names of the classes, along the last axis of an output `probabilities`."""
     block: int = 1
-    """Neighbouring rows whose errors hang together, for intervals of their mean."""
-    error_name: str
-    """What the error of a row is, in words."""
-    row_name: str
-    """What a row is, in words, plural."""
+    """Neighbouring rows whose errors are correlated, for intervals of their mean."""
+    error_name: str = "error of the row"
+    """Name of what `errors` measures, for the model card."""
+    row_name: str = "rows"
+    """Name of the rows, plural."""
+    scores_loss: bool = True
+    """Whether the loss of the test can be computed from the package's answers."""
 
     module: BaseModule
     data: BaseDataModule
@@ -123,38 +133,41 @@ class Exporter(ABC):
         self.data = data
 
     @property
-    @abstractmethod
     def inputs(self) -> tuple[TensorSpec, ...]:
-        """What the package takes."""
+        """Inputs of the package; those of `example_inputs`."""
+        return tuple(
+            TensorSpec(name, str(tensor.dtype).removeprefix("torch."), ("batch", *tensor.shape[1:]))
+            for name, tensor in self.module.example_inputs().items()
+        )
 
     @property
     @abstractmethod
     def outputs(self) -> tuple[TensorSpec, ...]:
-        """What it answers."""
+        """Outputs of the package."""
 
     @property
     def state(self) -> tuple[StateSpec, ...]:
-        """What it carries from chunk to chunk."""
+        """State that the package carries from chunk to chunk."""
         return ()
 
     @property
     def tokenizer(self) -> Tokenizer | None:
-        """How text becomes tokens, where the input is text."""
+        """Tokenizer, where the input is text."""
+        return None
+
+    @property
+    def node_ids(self) -> NodeIds | None:
+        """Ids of the nodes of the package's graph, where they are not numbers from 0."""
         return None
 
     @property
     def extra_files(self) -> Mapping[str, bytes]:
-        """Further files of the package by name, for those who ask it; verified with it and not looked at."""
+        """Further files of the package by name: verified with it, and for its users alone."""
         return {}
 
     @property
-    def node_ids(self) -> NodeIds | None:
-        """What the nodes of the package's graph are called, where that is not their number."""
-        return None
-
-    @property
     def limitations(self) -> Sequence[str]:
-        """What a reader of the card has to know of the package, beyond what its author writes."""
+        """Limitations of the package for its card, beyond what its author writes."""
         return ()
 
     @property
@@ -162,65 +175,161 @@ class Exporter(ABC):
         """Numbers of a row of the sample, inputs and outputs together."""
         return sum(prod(size for size in spec.shape if isinstance(size, int)) for spec in (*self.inputs, *self.outputs))
 
-    @abstractmethod
     def network(self) -> nn.Module:
         """Takes inputs and state, one tensor each; returns a tuple of the outputs and the next state."""
+        return _Forward(self.module, _names(self.inputs), _names(self.outputs))
 
-    @abstractmethod
     def example(self) -> tuple[Tensor, ...]:
-        """What the network is traced with: two rows of random numbers will do."""
+        """Inputs and state that the network is traced with, two rows; random numbers will do."""
+        example = self.module.example_inputs()
+        return tuple(example[spec.name] for spec in self.inputs)
 
-    @abstractmethod
-    def walk(self) -> Iterator[Tested]:
+    @property
+    def num_samples(self) -> int:
+        """Samples of the test split."""
+        return len(self.data.dataset("test"))
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of a batch of `walk`."""
+        return self.data.eval_batch_size
+
+    def test_batch(self, positions: np.ndarray) -> TestBatch:
+        """A batch of the test split.
+
+        Args:
+            positions: Of the samples in the split, int64 (B,).
+        """
+        batch = self.data.dataset("test").__getitems__(positions)
+        predicted = self.module.predict_step(batch, 0)
+        return TestBatch(
+            rows=positions,
+            request=as_arrays(_pick(batch, _names(self.inputs), "a batch of the data module")),
+            answer=as_arrays(_pick(predicted, _names(self.outputs), f"{type(self.module).__name__}.predict_step")),
+            step=self.module.step(batch),
+            batch=batch,
+        )
+
+    def walk(self) -> Iterator[TestBatch]:
         """The whole test split, each row once, in its order."""
+        for start in range(0, self.num_samples, self.batch_size):
+            yield self.test_batch(np.arange(start, min(start + self.batch_size, self.num_samples)))
 
-    @abstractmethod
     def sample(self, count: int) -> Sample:
         """Rows from all over the test split.
 
         Args:
             count: How many; all of them where the split has fewer.
         """
+        chosen = self.test_batch(spread(self.num_samples, count))
+        return Sample(chosen.rows, chosen.request, chosen.answer, self.targets(chosen), self.ids(chosen))
+
+    def targets(self, test_batch: TestBatch) -> Arrays:
+        """Columns of targets beside the rows of the reference sample; those of `step`, where there is one per row."""
+        targets = test_batch.step.targets
+        return as_arrays({"target": targets}) if len(targets) == len(test_batch.rows) else {}
+
+    def ids(self, test_batch: TestBatch) -> Mapping[str, np.ndarray]:  # noqa: ARG002
+        """Columns that identify the rows of the reference sample, where no input does."""
+        return {}
 
     def golden_request(self, sample: Sample) -> Arrays:
         """A small request of the sample."""
         return sample.at(np.arange(min(2, len(sample.rows)))).request
 
-    scores_loss: bool = True
-    """Whether the loss of the test can be told from the package's answers."""
-
     def metrics(self) -> MetricCollection:
-        """The metrics of the test, as far as they can be told from the package's answers."""
+        """The metrics of the test that can be computed from the package's answers."""
         return self.module.configure_metrics()
 
     def derived_metrics(self, values: Mapping[str, float]) -> Mapping[str, float]:  # noqa: ARG002
-        """Further metrics of the family, lower is better, from those that are known."""
+        """Further metrics of the family, lower is better, from those of `metrics`."""
         return {}
 
-    def ask(self, predictor: Predictor, tested: Tested) -> Mapping[str, np.ndarray]:
-        """What a package answers to a batch of the walk."""
-        answer: Mapping[str, np.ndarray] = predictor.predict(tested.request)
+    def ask(self, predictor: Predictor, test_batch: TestBatch) -> Mapping[str, np.ndarray]:
+        """The package's answer to a batch of `walk`."""
+        answer: Mapping[str, np.ndarray] = predictor.predict(test_batch.request)
         return answer
 
+    def evaluate(self, answer: Mapping[str, np.ndarray], test_batch: TestBatch) -> Evaluation:
+        """Measures answers to `test_batch.request`."""
+        outputs = self.module_outputs({name: as_tensor(array) for name, array in answer.items()})
+        errors = self.errors(outputs, test_batch.batch)
+        return Evaluation(
+            step=self.module.evaluate(outputs, test_batch.batch),
+            errors=errors.double().numpy(),
+            slices=self.slices(outputs, test_batch),
+        )
+
+    def module_outputs(self, answer: Mapping[str, Tensor]) -> Any:
+        """What the module's `evaluate` takes, from the package's answer: its one output, or the dict of all."""
+        return next(iter(answer.values())) if len(answer) == 1 else answer
+
     @abstractmethod
-    def judge(self, answer: Mapping[str, np.ndarray], tested: Tested) -> Judged:
-        """Measures answers to `tested.request`."""
+    def errors(self, outputs: Any, batch: Any) -> Tensor:
+        """One error per row, lower is better, (B,).
+
+        Args:
+            outputs: As `module_outputs` gives them.
+            batch: As in `TestBatch`.
+        """
+
+    def slices(self, outputs: Any, test_batch: TestBatch) -> Mapping[str, np.ndarray]:  # noqa: ARG002
+        """Columns to average errors by: text, or numbers that are cut into thirds.
+
+        Args:
+            outputs: As `module_outputs` gives them.
+            test_batch: The rows.
+        """
+        return {}
+
+
+class _Forward(nn.Module):
+    """`forward` of a module by the names of inputs and outputs."""
+
+    def __init__(self, module: BaseModule, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        super().__init__()
+        self.module = module
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+
+    @override
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """The outputs in their order."""
+        outputs = self.module(**dict(zip(self.inputs, tensors, strict=True)))
+        return tuple(outputs[name] for name in self.outputs) if isinstance(outputs, Mapping) else (outputs,)
+
+
+def _names(specs: Sequence[TensorSpec]) -> tuple[str, ...]:
+    return tuple(spec.name for spec in specs)
+
+
+def _pick(values: Any, names: Sequence[str], source: str) -> dict[str, Tensor]:
+    """Tensors of a mapping by name.
+
+    Raises:
+        UsageError: It is none, or lacks one.
+    """
+    missing = [name for name in names if not isinstance(values, Mapping) or name not in values]
+    if missing:
+        known = ", ".join(values) if isinstance(values, Mapping) else type(values).__name__
+        raise UsageError(f"export: {source} gives {known}, {', '.join(missing)} is needed; see docs/extending.md")
+    return {name: values[name] for name in names}
 
 
 def spread(total: int, count: int) -> np.ndarray:
-    """Places all over a range, ascending and different, int64 (min(count, total),)."""
+    """Positions spread over a range, ascending and different, int64 (min(count, total),)."""
     return np.linspace(0, total - 1, min(count, total)).round().astype(np.int64)
 
 
-def take(arrays: Arrays, places: np.ndarray) -> dict[str, np.ndarray | list[np.ndarray]]:
-    """Some rows.
+def take(arrays: Arrays, positions: np.ndarray) -> dict[str, np.ndarray | list[np.ndarray]]:
+    """The rows at some positions.
 
     Args:
         arrays: Rows first.
-        places: int64 (K,).
+        positions: int64 (K,).
     """
     return {
-        name: value[places] if isinstance(value, np.ndarray) else [value[place] for place in places]
+        name: value[positions] if isinstance(value, np.ndarray) else [value[position] for position in positions]
         for name, value in arrays.items()
     }
 

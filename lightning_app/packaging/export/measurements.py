@@ -1,4 +1,4 @@
-"""All that is measured of a package before it is written: parity, metrics, errors by row and slice."""
+"""Measurements of a package before it is written: parity, metrics, errors by row and slice."""
 
 import math
 import time
@@ -16,7 +16,7 @@ from lightning_app.packaging.export.parity import (
     BATCH_SIZES,
     ROWS,
     UNSEEN_SIZES,
-    ParityGate,
+    AnswerComparison,
     TestMetrics,
     compare_metrics,
     compare_sizes,
@@ -25,12 +25,12 @@ from lightning_app.packaging.export.parity import (
 
 @dataclass(frozen=True)
 class Measurements:
-    """What came of the test split.
+    """Results of the test split.
 
     Attributes:
         table: `evaluation.parquet`.
         metrics: `rows`, `values` and `better` of the manifest's metrics.
-        parity: Of the manifest.
+        parity: `parity` of the manifest.
         sample: The rows that were asked in batches of every size.
     """
 
@@ -50,31 +50,31 @@ def measure(exporter: Exporter, predictor: Predictor) -> Measurements:
     Raises:
         ParityError: The package answers or scores otherwise than the checkpoint.
     """
-    gate = ParityGate(exporter.outputs)
+    comparison = AnswerComparison(exporter.outputs)
     checkpoint, package = (TestMetrics(exporter.metrics(), with_loss=exporter.scores_loss) for _ in range(2))
-    rows, judgements, num_compared = [], [], 0
+    rows, evaluations, num_compared = [], [], 0
     start = time.perf_counter()
     with LiveLine() as line:
-        for tested in exporter.walk():
-            answer = exporter.ask(predictor, tested)
-            if not len(tested.rows):  # the warm-up of all streams, or their padded end
+        for test_batch in exporter.walk():
+            answer = exporter.ask(predictor, test_batch)
+            if not len(test_batch.rows):  # the warm-up of all streams, or their padded end
                 continue
-            gate.compare(answer, tested.answer, tested.rows)
-            judged = exporter.judge(answer, tested)
-            checkpoint.add(tested.step)
-            package.add(judged.step)
-            rows.append(tested.rows if judged.rows is None else judged.rows)
-            judgements.append(judged)
-            num_compared += len(tested.rows)
+            comparison.compare(answer, test_batch.answer, test_batch.rows)
+            evaluation = exporter.evaluate(answer, test_batch)
+            checkpoint.add(test_batch.step)
+            package.add(evaluation.step)
+            rows.append(test_batch.rows if evaluation.rows is None else evaluation.rows)
+            evaluations.append(evaluation)
+            num_compared += len(test_batch.rows)
             if line.is_due(now := time.perf_counter()):
                 line.show("export: rows compared with the checkpoint", num_compared, math.inf, seconds=now - start)
     if not rows:
         raise UsageError("data: the test split holds nothing to compare the package with its checkpoint on")
     compare_metrics(checkpoint.values(), package.values())
     sample = exporter.sample(ROWS)
-    compare_sizes(gate, sample, predictor.predict)
-    gate.check_whole_numbers()
-    table = evaluation_table(rows, judgements)
+    compare_sizes(comparison, sample, predictor.predict)
+    comparison.check_whole_numbers()
+    table = evaluation_table(rows, evaluations)
     return Measurements(
         table=table,
         metrics={"rows": len(table), **_with_derived(exporter, package)},
@@ -83,8 +83,8 @@ def measure(exporter: Exporter, predictor: Predictor) -> Measurements:
             "rows_of_each_size": len(sample.rows),
             "batch_sizes": list(BATCH_SIZES),
             "unseen_sizes": list(UNSEEN_SIZES),
-            "max_relative_error": gate.largest,
-            "mismatches": gate.mismatches,
+            "max_relative_error": comparison.largest,
+            "mismatches": comparison.mismatches,
             "metric": {"checkpoint": checkpoint.values(), "package": package.values()},
         },
         sample=sample,

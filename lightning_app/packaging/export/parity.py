@@ -1,4 +1,4 @@
-"""The gate: a package must answer as its checkpoint does, row by row and in the metrics of the test."""
+"""Parity of a package with its checkpoint: the same answers row by row, and the same metrics of the test."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ class ParityError(RuntimeError):
 
 @dataclass(frozen=True)
 class Scale:
-    """What differences of an output are measured in.
+    """Unit that differences of an output are measured in.
 
     Attributes:
         spec: The output.
@@ -50,28 +50,28 @@ class Scale:
             return cls(spec, np.ones(()))
         axis = None
         if spec.columns is not None:
-            axis = tuple(place for place in range(expected.ndim) if place != _column_axis(spec, expected.ndim))
+            axis = tuple(dim for dim in range(expected.ndim) if dim != _column_axis(spec, expected.ndim))
         return cls(spec, largest_magnitude(expected, axis=axis, if_zero=_NOTHING))
 
-    def difference(self, found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    def difference(self, answered: np.ndarray, expected: np.ndarray) -> np.ndarray:
         """By row, (B,): the largest difference, or the share of whole numbers that differ."""
         if expected.dtype.kind != "f":
-            return (found != expected).reshape(len(expected), -1).mean(axis=1)
-        return relative_differences(found, expected, self.largest).reshape(len(expected), -1).max(axis=1)
+            return (answered != expected).reshape(len(expected), -1).mean(axis=1)
+        return relative_differences(answered, expected, self.largest).reshape(len(expected), -1).max(axis=1)
 
 
 def _column_axis(spec: TensorSpec, ndim: int) -> int:
     return ndim - (2 if spec.levels is not None else 1)
 
 
-class ParityGate:
-    """Compares answers as they come, and keeps the largest difference.
+class AnswerComparison:
+    """Comparison of a package's answers with its checkpoint's, batch by batch.
 
     Args:
-        outputs: What the package answers.
+        outputs: Of the package.
 
     Attributes:
-        largest: Largest difference of numbers with a fraction.
+        largest: Largest difference of floats.
     """
 
     def __init__(self, outputs: Sequence[TensorSpec]) -> None:
@@ -85,19 +85,19 @@ class ParityGate:
         """Share of the whole numbers that differ."""
         return self._differ / max(1, self._whole)
 
-    def compare(self, found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], rows: np.ndarray) -> None:
-        """Raises where numbers with a fraction differ; whole numbers are counted.
+    def compare(self, answered: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], rows: np.ndarray) -> None:
+        """Raises where floats differ; differences of whole numbers are counted.
 
         Args:
-            found: The package's.
-            expected: The checkpoint's.
+            answered: By the package.
+            expected: By the checkpoint.
             rows: Keys of the rows.
 
         Raises:
-            ParityError: They do, with the row, the output and by how much.
+            ParityError: They differ; names the row, the output and the difference.
         """
         for spec in self.outputs:
-            wanted, answer = np.asarray(expected[spec.name]), np.asarray(found[spec.name])
+            wanted, answer = np.asarray(expected[spec.name]), np.asarray(answered[spec.name])
             if answer.shape != wanted.shape:
                 raise ParityError(
                     f"{spec.name}: the package answers {list(answer.shape)}, the checkpoint {list(wanted.shape)} for "
@@ -121,7 +121,7 @@ class ParityGate:
         """Raises where more of them differ than rounding explains.
 
         Raises:
-            ParityError: They do.
+            ParityError: There are more.
         """
         if self.mismatches > MISMATCHES:
             names = ", ".join(spec.name for spec in self.outputs if not spec.dtype.startswith("float"))
@@ -132,18 +132,18 @@ class ParityGate:
             )
 
 
-def compare_sizes(gate: ParityGate, sample: Sample, predict: Predict) -> None:
+def compare_sizes(comparison: AnswerComparison, sample: Sample, predict: Predict) -> None:
     """Asks the same rows in batches of several sizes, of which the export saw none.
 
     Args:
-        gate: Where differences are compared.
+        comparison: Counts the differences.
         sample: The rows.
         predict: Asks the package.
     """
     for size in (*BATCH_SIZES, *UNSEEN_SIZES):
-        for places in _chunks(len(sample.rows), size):
-            part = sample.at(places)
-            gate.compare(predict(part.request), part.answer, part.rows)
+        for positions in _chunks(len(sample.rows), size):
+            part = sample.at(positions)
+            comparison.compare(predict(part.request), part.answer, part.rows)
 
 
 def _chunks(total: int, size: int) -> Iterator[np.ndarray]:
@@ -155,7 +155,7 @@ class TestMetrics:
     """Loss and metrics over the whole test split, as `test` keeps them.
 
     Args:
-        metrics: What to keep.
+        metrics: Metrics to keep.
         with_loss: Keep the loss too.
     """
 
@@ -173,29 +173,29 @@ class TestMetrics:
             self._metrics.update(step.predictions.detach(), step.targets)
 
     def values(self) -> dict[str, float]:
-        """By name, `test/loss` among them; what is not finite is left out."""
-        found = {} if self._loss is None else {"loss": self._loss.compute()}
-        found |= self._metrics.compute()
-        values = {f"test/{name}": float(value) for name, value in found.items()}
+        """Metrics by name, `test/loss` among them; those that are not finite are left out."""
+        computed = {} if self._loss is None else {"loss": self._loss.compute()}
+        computed |= self._metrics.compute()
+        values = {f"test/{name}": float(value) for name, value in computed.items()}
         return {name: value for name, value in sorted(values.items()) if math.isfinite(value)}
 
     def better(self) -> dict[str, str]:
-        """Which way each metric is better."""
-        found = {"test/loss": "lower"}
+        """`lower` or `higher` by name of a metric: which is better."""
+        better = {"test/loss": "lower"}
         for name, metric in self._metrics.items():
-            found[f"test/{name}"] = "higher" if getattr(metric, "higher_is_better", None) else "lower"
-        return found
+            better[f"test/{name}"] = "higher" if getattr(metric, "higher_is_better", None) else "lower"
+        return better
 
 
 def compare_metrics(checkpoint: Mapping[str, float], package: Mapping[str, float]) -> None:
     """Raises unless two sets of metrics agree to four digits.
 
     Args:
-        checkpoint: What the checkpoint scores.
-        package: What the package scores.
+        checkpoint: Metrics of the checkpoint.
+        package: Metrics of the package.
 
     Raises:
-        ParityError: They do not.
+        ParityError: They differ.
     """
     for name, value in checkpoint.items():
         other = package.get(name, math.nan)

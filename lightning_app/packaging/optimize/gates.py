@@ -1,4 +1,4 @@
-"""What a variant of a package must hold: its accuracy, and its time."""
+"""Gates of a variant of a package: its accuracy and its latency."""
 
 import math
 from collections.abc import Mapping
@@ -57,13 +57,13 @@ class Accuracy:
         )
 
 
-def compare_errors(parent: pl.DataFrame, variant: pl.DataFrame, *, block: int) -> Accuracy:
+def compare_accuracy(parent: pl.DataFrame, variant: pl.DataFrame, *, block: int) -> Accuracy:
     """Compares the errors of two packages on the same test rows, by a paired bootstrap.
 
     Args:
         parent: `evaluation.parquet` of the parent: `row`, `error`.
         variant: The same of the variant.
-        block: Neighbouring rows that hang together.
+        block: Neighbouring rows whose errors are correlated.
 
     Raises:
         PackageError: They were measured on other rows.
@@ -79,8 +79,8 @@ def compare_errors(parent: pl.DataFrame, variant: pl.DataFrame, *, block: int) -
         worse = 0.0 if not after.sum() > 0 else math.inf
         return Accuracy(worse, worse, worse, len(joined))
     resamples = int(np.clip(_DRAWS // len(joined), *_RESAMPLES))
-    found = bootstrap_ratio(after, before, block=block, resamples=resamples)
-    return Accuracy(found.ratio - 1, found.low - 1, found.high - 1, len(joined))
+    ratio = bootstrap_ratio(after, before, block=block, resamples=resamples)
+    return Accuracy(ratio.ratio - 1, ratio.low - 1, ratio.high - 1, len(joined))
 
 
 @dataclass(frozen=True)

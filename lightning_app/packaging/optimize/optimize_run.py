@@ -13,7 +13,7 @@ from lightning_app.packaging.export.package_run import export_package
 from lightning_app.packaging.export.parity import ROWS
 from lightning_app.packaging.format.parquet_table import read_table
 from lightning_app.packaging.optimize.fp16 import halve_weights
-from lightning_app.packaging.optimize.gates import ATTEMPTS, compare_errors, compare_latency
+from lightning_app.packaging.optimize.gates import ATTEMPTS, compare_accuracy, compare_latency
 from lightning_app.packaging.optimize.int8 import quantize_weights
 from lightning_app.packaging.optimize.options import FROM_PACKAGE, OptimizeOptions
 from lightning_app.packaging.optimize.parent import (
@@ -130,7 +130,7 @@ def _gated(
     """Writes the variant if it passes."""
     evaluation = draft.files["evaluation.parquet"]
     table = read_table(evaluation, name="evaluation.parquet")
-    accuracy = compare_errors(read_evaluation(parent), table, block=exporter.block)
+    accuracy = compare_accuracy(read_evaluation(parent), table, block=exporter.block)
     accuracy.check(options.max_worse)
     tokenizer = parent.tokenizer
     node_ids = parent.predictor.node_ids

@@ -1,4 +1,4 @@
-"""The package that a variant is made from, with the model's family and data to measure both."""
+"""Parent of a variant: the package that it is made from, with the exporter and the data to measure both."""
 
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ from lightning_app.packaging.export.exporter import Exporter
 from lightning_app.packaging.export.find_exporter import exporter_for
 from lightning_app.packaging.export.package_lineage import file_sha256
 from lightning_app.packaging.format.parquet_table import read_table
-from lightning_app.packaging.optimize.judgement import judge
+from lightning_app.packaging.optimize.evaluate_predictor import evaluate_predictor
 
 _APART = 1e-3
 """Largest difference between a package's mean error now and at its export, as a share."""
 
 
 class PackageConfig(TrainedRun):
-    """Model and data of a package's config, without a checkpoint: enough to judge answers, not to give them.
+    """Model and data of a package's config, without a checkpoint: enough to evaluate answers, not to give them.
 
     Args:
         package: Folder of the package.
@@ -44,7 +44,7 @@ class PackageConfig(TrainedRun):
 
 
 def exporter_of(trained: TrainedRun) -> Exporter:
-    """The family of a model, with its test split.
+    """The exporter of a model, with its test split.
 
     Args:
         trained: Model and data.
@@ -77,7 +77,7 @@ def check_same_test(parent: Package, trained: TrainedRun, exporter: Exporter) ->
     Args:
         parent: The package.
         trained: Model and data of its config.
-        exporter: The model's family, with its test split.
+        exporter: Of the model, with its test split.
     """
     check_same_ids(parent, exporter)
     hint = "say where it lies with an option of the data after --, or give the run instead of --optimize-from"
@@ -85,7 +85,7 @@ def check_same_test(parent: Package, trained: TrainedRun, exporter: Exporter) ->
     digests = [side.get("sha256") if isinstance(side, dict) else None for side in (known, found)]
     if digests[0] != digests[1]:
         raise UsageError(f"optimize-from: the data here is not that of {parent.path} (another fingerprint); {hint}")
-    before, after = read_evaluation(parent), judge(exporter, parent.predictor).table
+    before, after = read_evaluation(parent), evaluate_predictor(exporter, parent.predictor).table
     same_rows = before["row"].to_list() == after["row"].to_list()
     means = [float(table["error"].to_numpy().mean()) for table in (before, after)]
     if not same_rows or not abs(means[0] - means[1]) <= _APART * max(abs(means[0]), 1e-12):
@@ -96,11 +96,11 @@ def check_same_test(parent: Package, trained: TrainedRun, exporter: Exporter) ->
 
 
 def check_same_ids(parent: Package, exporter: Exporter) -> None:
-    """Raises `UsageError` unless nodes are asked alike of a package and of what would be exported now.
+    """Raises `UsageError` unless a package and a new export of its model take nodes by the same ids.
 
     Args:
         parent: The package.
-        exporter: The model's family, with its test split.
+        exporter: Of the model, with its test split.
     """
     if exporter.node_ids is not None and parent.manifest.node_ids is None:
         raise UsageError(

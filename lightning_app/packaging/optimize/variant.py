@@ -17,7 +17,7 @@ from lightning_app.packaging.export.latency import latency_entry
 from lightning_app.packaging.export.model_card import CardFacts, write_card
 from lightning_app.packaging.export.package_run import describe_model
 from lightning_app.packaging.export.parity import ROWS
-from lightning_app.packaging.optimize.judgement import BATCH_SIZES, judge, measure_distance
+from lightning_app.packaging.optimize.evaluate_predictor import BATCH_SIZES, evaluate_predictor, measure_distance
 from lightning_app.packaging.optimize.parent import check_same_ids
 from lightning_app.packaging.runtime.golden import TOLERANCE, make_golden
 from lightning_app.packaging.runtime.sample import read_sample
@@ -91,19 +91,19 @@ def draft_with(
     predictor = Predictor(
         manifest=manifest, model=model, tokenizer=parent.tokenizer, node_ids=parent.predictor.node_ids
     )
-    judged = judge(exporter, predictor)
+    evaluation = evaluate_predictor(exporter, predictor)
     distance = measure_distance(parent.predictor, predictor, exporter.sample(ROWS))
     manifest = replace(
         manifest,
         latency={},
-        metrics={**manifest.metrics, "rows": len(judged.table), "values": judged.values},
-        slices=slice_errors(judged.table),
+        metrics={**manifest.metrics, "rows": len(evaluation.table), "values": evaluation.values},
+        slices=slice_errors(evaluation.table),
         parity={
             "rows": distance.rows,
             "batch_sizes": list(BATCH_SIZES),
             "unseen_sizes": [],
             "max_relative_error": distance.to_parent,
-            "metric": {"checkpoint": dict(parent.manifest.metrics["values"]), "package": judged.values},
+            "metric": {"checkpoint": dict(parent.manifest.metrics["values"]), "package": evaluation.values},
         },
         lineage=_made_from(manifest, parent),
     )
@@ -111,7 +111,7 @@ def draft_with(
         pipeline_tag=exporter.pipeline_tag,
         model=describe_model(trained.model),
         num_fitted=trained.model.num_fitted,
-        interval=mean_interval(judged.table["error"].to_numpy(), block=exporter.block),
+        interval=mean_interval(evaluation.table["error"].to_numpy(), block=exporter.block),
         error_name=exporter.error_name,
         row_name=exporter.row_name,
         block=exporter.block,
@@ -125,7 +125,7 @@ def draft_with(
         **{entry: parent.path / entry for entry in parent.manifest.files or ()},
         "model.onnx": model,
         "reference.parquet": as_parquet(sample.with_columns(predictor.predict(sample))),
-        "evaluation.parquet": as_parquet(judged.table),
+        "evaluation.parquet": as_parquet(evaluation.table),
         "golden.json": make_golden(
             predictor, request, tolerance=_WHOLE_NUMBER_TOLERANCE if kind == "int8" else TOLERANCE
         ),

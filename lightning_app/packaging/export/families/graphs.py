@@ -1,16 +1,16 @@
-"""Predictors of whole graphs: features and edges of each graph to its class or its values."""
+"""Exporter of graph predictors: from features and edges of each graph to its class or its values."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.graph import GraphDataModule
-from lightning_app.packaging.export.exporter import Exporter, Judged, Sample, Tested, as_tensor, spread
+from lightning_app.packaging.export.exporter import Arrays, Exporter, TestBatch
 from lightning_app.packaging.format.manifest import TensorSpec
-from models import StepOutput
 from models.graph import GraphPredictor
 
 
@@ -84,17 +84,20 @@ class GraphExporter(Exporter):
         return (*(example[name] for name in ("x", "edge_index", "batch", "graph_id")), *weight)
 
     @override
-    def walk(self) -> Iterator[Tested]:
-        total, size = len(self.data.dataset("test")), self.data.eval_batch_size
-        for start in range(0, total, size):
-            yield self._tested(np.arange(start, min(start + size, total)))
-
-    def _tested(self, places: np.ndarray) -> Tested:
-        batch = self.data.dataset("test").__getitems__(places)
-        predicted = self.module.predict_step(batch, 0)
-        answer = predicted[self.output]
+    def test_batch(self, positions: np.ndarray) -> TestBatch:
+        batch = self.data.dataset("test").__getitems__(positions)
+        answer = self.module.predict_step(batch, 0)[self.output]
         rows = batch.graph_id.numpy()
-        return Tested(rows, self._request(rows), {self.output: answer.numpy()}, self.module.step(batch), batch.y)
+        return TestBatch(rows, self._request(rows), {self.output: answer.numpy()}, self.module.step(batch), batch)
+
+    @override
+    def targets(self, test_batch: TestBatch) -> Arrays:
+        targets = test_batch.batch.y.numpy()
+        return {"target": targets if self.labels is None else np.array(self.labels, dtype=np.str_)[targets]}
+
+    @override
+    def ids(self, test_batch: TestBatch) -> Mapping[str, np.ndarray]:
+        return {"graph_id": self.data.ids_of(test_batch.rows)}
 
     def _request(self, numbers: np.ndarray) -> dict[str, np.ndarray | list[np.ndarray]]:
         """Graphs one by one, nodes numbered from 0 in each."""
@@ -110,32 +113,23 @@ class GraphExporter(Exporter):
         return request
 
     @override
-    def judge(self, answer: Mapping[str, np.ndarray], tested: Tested) -> Judged:
-        module, targets = self.module, tested.batch
-        given = as_tensor(answer[self.output])
-        size = np.array([len(x) for x in tested.request["x"]], dtype=np.float64)
-        slices: dict[str, np.ndarray] = {"nodes": size}
-        if module.num_classes:
-            predictions = given.clamp_min(torch.finfo(torch.float32).tiny).log()
-            loss = module.loss(predictions, targets)
-            errors = 1.0 - (given.argmax(dim=-1) == targets).double()
-            slices["class"] = np.array([(self.labels or ())[target] for target in targets.tolist()], dtype=np.str_)
-        else:
-            predictions = given
-            found, wanted = ((values - module.target_mean) / module.target_std for values in (given, targets))
-            loss = module.loss(found, wanted)
-            errors = (found - wanted).abs().double().mean(dim=1)
-        step = StepOutput(loss=loss, predictions=predictions, targets=targets, weight=len(targets))
-        return Judged(step=step, errors=errors.numpy(), slices=slices)
+    def module_outputs(self, answer: Mapping[str, Tensor]) -> Tensor:
+        output = answer[self.output]
+        return output.clamp_min(torch.finfo(torch.float32).tiny).log() if self.module.num_classes else output
 
     @override
-    def sample(self, count: int) -> Sample:
-        tested = self._tested(spread(len(self.data.dataset("test")), count))
-        targets = tested.batch.numpy()
-        if self.labels is not None:
-            targets = np.array(self.labels, dtype=np.str_)[targets]
-        ids = {"graph_id": self.data.ids_of(tested.rows)}
-        return Sample(tested.rows, tested.request, tested.answer, {"target": targets}, ids)
+    def errors(self, outputs: Tensor, batch: Data) -> Tensor:
+        if self.module.num_classes:
+            return 1.0 - (outputs.argmax(dim=-1) == batch.y).double()
+        return (self.module.standardize(outputs) - self.module.standardize(batch.y)).abs().double().mean(dim=1)
+
+    @override
+    def slices(self, outputs: Tensor, test_batch: TestBatch) -> Mapping[str, np.ndarray]:
+        size = np.array([len(x) for x in test_batch.request["x"]], dtype=np.float64)
+        if self.labels is None:
+            return {"nodes": size}
+        names = [self.labels[target] for target in test_batch.batch.y.tolist()]
+        return {"nodes": size, "class": np.array(names, dtype=np.str_)}
 
 
 class _Graphs(nn.Module):

@@ -1,22 +1,22 @@
-"""Language models: tokens to the logarithm of the probability of each next token."""
+"""Exporter of language models: from tokens to the logarithm of the probability of each next token."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import override
 
 from datamodules import TextStreamDataModule
 from datamodules.streams.text_stream import END_OF_LINE
-from lightning_app.packaging.export.exporter import Arrays, Judged, Sample, Tested, as_tensor
+from lightning_app.packaging.export.exporter import Arrays, Sample, TestBatch
 from lightning_app.packaging.export.families.streams import StreamExporter
 from lightning_app.packaging.format.manifest import TensorSpec
 from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.tokenizer import TOKENS, Tokenizer
-from models import RecurrentLanguageModel, StepOutput
+from models import RecurrentLanguageModel
+from models.base import Batch
 from models.recurrent.state import State
 
 _STRETCH = 64
@@ -87,7 +87,7 @@ class LanguageModelExporter(StreamExporter):
         return self.module.example_inputs()["tokens"]
 
     @override
-    def walk(self) -> Iterator[Tested]:
+    def walk(self) -> Iterator[TestBatch]:
         module, seen = self.module, 0
         for batch in self.batches():
             valid, tokens = batch["valid"], batch["tokens"]
@@ -96,7 +96,7 @@ class LanguageModelExporter(StreamExporter):
             rows = batch["row"] // _STRETCH if "row" in batch else seen + torch.arange(len(tokens))[:, None]
             seen += len(tokens)
             step = module.step(batch)
-            yield Tested(
+            yield TestBatch(
                 rows=rows.expand(tokens.shape)[valid].numpy(),
                 request={TOKENS: tokens.numpy()},
                 answer={_OUTPUT: expected.numpy()},
@@ -105,33 +105,25 @@ class LanguageModelExporter(StreamExporter):
             )
 
     @override
-    def ask(self, predictor: Predictor, tested: Tested) -> Mapping[str, np.ndarray]:
-        tokens = np.asarray(tested.request[TOKENS])
-        valid = tested.batch["valid"].numpy()
-        found = np.empty((*tokens.shape, self.module.vocab_size), dtype=np.float32)
-        for steps, (_, answer) in self.advance(predictor, tokens, tested.batch["reset"].numpy()):
-            found[:, steps] = answer[_OUTPUT]
-        return {_OUTPUT: found[valid]}
+    def ask(self, predictor: Predictor, test_batch: TestBatch) -> Mapping[str, np.ndarray]:
+        tokens = np.asarray(test_batch.request[TOKENS])
+        valid = test_batch.batch["valid"].numpy()
+        log_p = np.empty((*tokens.shape, self.module.vocab_size), dtype=np.float32)
+        for steps, (_, answer) in self.advance(predictor, tokens, test_batch.batch["reset"].numpy()):
+            log_p[:, steps] = answer[_OUTPUT]
+        return {_OUTPUT: log_p[valid]}
 
     @override
-    def judge(self, answer: Mapping[str, np.ndarray], tested: Tested) -> Judged:
-        batch = tested.batch
-        valid = batch["valid"]
-        targets = batch["targets"][valid]
-        log_p = as_tensor(answer[_OUTPUT])
-        weight = len(targets)
-        loss = F.nll_loss(log_p, targets) if weight else log_p.sum() * 0.0
-        return Judged(
-            step=StepOutput(loss=loss, predictions=log_p.argmax(dim=-1), targets=targets, weight=weight),
-            errors=-log_p.gather(1, targets.unsqueeze(1)).squeeze(1).double().numpy(),
-            slices=self._slices(batch, valid),
-        )
+    def errors(self, outputs: Tensor, batch: Batch) -> Tensor:
+        targets = batch["targets"][batch["valid"]]
+        return -outputs.gather(1, targets.unsqueeze(1)).squeeze(1).double()
 
-    def _slices(self, batch: Mapping[str, Tensor], valid: Tensor) -> dict[str, np.ndarray]:
+    @override
+    def slices(self, outputs: Tensor, test_batch: TestBatch) -> Mapping[str, np.ndarray]:
         data: Any = self.data
         if not isinstance(data, TextStreamDataModule):
             return {}
-        rows = (batch["row"][valid] // _STRETCH * _STRETCH).numpy()
+        rows = (test_batch.batch["row"][test_batch.batch["valid"]] // _STRETCH * _STRETCH).numpy()
         starts = data.dataset("test").documents[:, 0]
         document = np.searchsorted(starts, rows, side="right") - 1
         early = rows - starts[np.maximum(document, 0)] < _EARLY

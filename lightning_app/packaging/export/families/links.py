@@ -1,6 +1,7 @@
-"""Links of one graph: the ids of two nodes to the probability of a link between them."""
+"""Exporter of link predictors on one graph: from the ids of two nodes to the probability of a link between them."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.graph import LinkDataModule
-from lightning_app.packaging.export.exporter import Judged, Sample, Tested, as_tensor, spread
+from lightning_app.packaging.export.exporter import Evaluation, Sample, TestBatch, spread
 from lightning_app.packaging.export.families.transductive import NodeTable, TransductiveExporter, degrees
 from lightning_app.packaging.format.manifest import TensorSpec
 from models.graph import LinkPredictor, LinkRanker
@@ -77,46 +78,56 @@ class LinkExporter(TransductiveExporter):
         return torch.tensor([0, 1]), torch.tensor([1, 0])
 
     @override
-    def walk(self) -> Iterator[Tested]:
-        yield from self._tested
+    def walk(self) -> Iterator[TestBatch]:
+        yield from self._test_batches
 
     @cached_property
-    def _tested(self) -> list[Tested]:
-        found, seen = [], 0
+    def _test_batches(self) -> list[TestBatch]:
+        batches, seen = [], 0
         for batch in self.data.test_dataloader():
-            pairs, labels = batch.edge_label_index, batch.edge_label
-            negatives = batch.get("negative_index")
+            pairs, negatives = batch.edge_label_index, batch.get("negative_index")
             every = pairs if negatives is None else torch.cat([pairs, negatives.flatten(1).long()], dim=1)
-            asked = Data(**{**batch.to_dict(), "edge_label_index": every})
+            request = Data(**{**batch.to_dict(), "edge_label_index": every})
             nodes = batch.node_id[every]
-            predicted = self.module.predict_step(asked, 0)
-            answer = {name: predicted[name].numpy() for name in (_PROBABILITY, _LOGIT)}
-            request = {name: self.named(end.numpy()) for name, end in zip(_ENDS, nodes, strict=True)}
+            predicted = self.module.predict_step(request, 0)
             rows = seen + np.arange(nodes.shape[1])
-            count = None if negatives is None else negatives.shape[1:]
-            found.append(Tested(rows, request, answer, self.module.step(batch), (labels, count, nodes.numpy())))
-            seen += len(rows) if count is None else count[0]
-        return found
+            batches.append(
+                TestBatch(
+                    rows=rows,
+                    request={name: self.named(end.numpy()) for name, end in zip(_ENDS, nodes, strict=True)},
+                    answer={name: predicted[name].numpy() for name in (_PROBABILITY, _LOGIT)},
+                    step=self.module.step(batch),
+                    batch=Data(edge_label=batch.edge_label, negative_index=negatives, nodes=nodes),
+                )
+            )
+            seen += _num_links(batches[-1])
+        return batches
 
     @override
-    def judge(self, answer: Mapping[str, np.ndarray], tested: Tested) -> Judged:
-        labels, count, nodes = tested.batch
-        logits = as_tensor(answer[_LOGIT])
-        degree = np.minimum(*self._degrees[nodes])
-        if count is None:
-            errors = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-            kinds = np.where(labels.numpy() > 0, "link", "none")
-            slices = {"pair": kinds, "degree": degree}
-            return Judged(self.module.judged(logits, labels), errors.double().numpy(), slices)
-        assert isinstance(self.module, LinkRanker)
-        positive, negative = logits[: count[0]], logits[count[0] :].view(count)
+    def evaluate(self, answer: Mapping[str, np.ndarray], test_batch: TestBatch) -> Evaluation:
+        evaluation = super().evaluate(answer, test_batch)
+        return replace(evaluation, rows=test_batch.rows[: _num_links(test_batch)])
+
+    @override
+    def module_outputs(self, answer: Mapping[str, Tensor]) -> Tensor:
+        return answer[_LOGIT]
+
+    @override
+    def errors(self, outputs: Tensor, batch: Data) -> Tensor:
+        if batch.negative_index is None:
+            return F.binary_cross_entropy_with_logits(outputs, batch.edge_label, reduction="none").double()
+        num_links, num_negatives = batch.negative_index.shape[1:]
+        positive, negative = outputs[:num_links], outputs[num_links:].view(num_links, num_negatives)
         above = (negative >= positive.unsqueeze(1)).sum(dim=1)
-        return Judged(
-            step=self.module.ranked(positive, negative),
-            errors=(1.0 - 1.0 / (1.0 + above.double())).numpy(),
-            slices={"degree": degree[: count[0]]},
-            rows=tested.rows[: count[0]],
-        )
+        return 1.0 - 1.0 / (1.0 + above.double())
+
+    @override
+    def slices(self, outputs: Tensor, test_batch: TestBatch) -> Mapping[str, np.ndarray]:
+        batch = test_batch.batch
+        degree = np.minimum(*self._degrees[batch.nodes.numpy()])[: _num_links(test_batch)]
+        if batch.negative_index is not None:
+            return {"degree": degree}
+        return {"pair": np.where(batch.edge_label.numpy() > 0, "link", "none"), "degree": degree}
 
     @cached_property
     def _degrees(self) -> np.ndarray:
@@ -124,22 +135,28 @@ class LinkExporter(TransductiveExporter):
 
     @override
     def sample(self, count: int) -> Sample:
-        parts = self._tested
-        kept = [len(part.rows) if part.batch[1] is None else part.batch[1][0] for part in parts]
-        rows = np.concatenate([part.rows[:size] for part, size in zip(parts, kept, strict=True)])
-        places = spread(len(rows), count)
+        batches = self._test_batches
+        kept = [_num_links(batch) for batch in batches]
+        rows = np.concatenate([batch.rows[:size] for batch, size in zip(batches, kept, strict=True)])
+        positions = spread(len(rows), count)
 
         def joined(name: str, source: str) -> np.ndarray:
-            values = [getattr(part, source)[name][:size] for part, size in zip(parts, kept, strict=True)]
-            return np.concatenate(values)[places]
+            values = [getattr(batch, source)[name][:size] for batch, size in zip(batches, kept, strict=True)]
+            return np.concatenate(values)[positions]
 
-        labels = np.concatenate([part.batch[0].numpy()[:size] for part, size in zip(parts, kept, strict=True)])
+        labels = [batch.batch.edge_label.numpy()[:size] for batch, size in zip(batches, kept, strict=True)]
         return Sample(
-            rows=rows[places],
+            rows=rows[positions],
             request={name: joined(name, "request") for name in _ENDS},
             answer={name: joined(name, "answer") for name in (_PROBABILITY, _LOGIT)},
-            targets={"is_link": labels[places] > 0},
+            targets={"is_link": np.concatenate(labels)[positions] > 0},
         )
+
+
+def _num_links(test_batch: TestBatch) -> int:
+    """Rows of a batch without the negatives that each link has of its own."""
+    negatives = test_batch.batch.negative_index
+    return len(test_batch.rows) if negatives is None else negatives.shape[1]
 
 
 class _Links(nn.Module):
@@ -151,7 +168,7 @@ class _Links(nn.Module):
     def forward(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Probability and logit of a link between each pair."""
         count = source.shape[0]
-        ends = self.nodes(torch.cat([source, target]))  # (2 B, D): a decoder may work on every node that it is given
-        places = torch.arange(2 * count).view(2, count)
-        logits: Tensor = self.decoder(ends, places)
+        ends = self.nodes(torch.cat([source, target]))  # (2 B, D): a decoder may work on every node of its input
+        pairs = torch.arange(2 * count).view(2, count)
+        logits: Tensor = self.decoder(ends, pairs)
         return logits.sigmoid(), logits

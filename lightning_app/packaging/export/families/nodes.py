@@ -1,19 +1,18 @@
-"""Classifiers of the nodes of one graph: the id of a node to the probabilities of its classes."""
+"""Exporter of node classifiers on one graph: from the id of a node to the probabilities of its classes."""
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.graph import NodeDataModule
-from lightning_app.packaging.export.exporter import Judged, Sample, Tested, as_tensor, spread
+from lightning_app.packaging.export.exporter import Sample, TestBatch, spread
 from lightning_app.packaging.export.families.transductive import NodeTable, TransductiveExporter, degrees
 from lightning_app.packaging.format.manifest import TensorSpec
-from models import StepOutput
 from models.graph import NodeClassifier
 
 _INPUT, _OUTPUT = "node_id", "probabilities"
@@ -67,36 +66,37 @@ class NodeExporter(TransductiveExporter):
         return (torch.tensor([1, 0]),)
 
     @override
-    def walk(self) -> Iterator[Tested]:
-        yield from self._tested
+    def walk(self) -> Iterator[TestBatch]:
+        yield from self._test_batches
 
     @cached_property
-    def _tested(self) -> list[Tested]:
-        found = []
+    def _test_batches(self) -> list[TestBatch]:
+        batches = []
         for batch in self.data.test_dataloader():
             predicted = self.module.predict_step(batch, 0)
             nodes = predicted["node_id"].numpy()
             step = self.module.step(batch)
             answer = {_OUTPUT: predicted["probabilities"].numpy()}
             request = {_INPUT: self.named(nodes)}
-            found.append(Tested(rows=nodes, request=request, answer=answer, step=step, batch=step.targets))
-        return found
+            # Not the batch itself, which may be one of many sampled graphs.
+            targets = Data(y=step.targets, target_index=torch.arange(len(step.targets)))
+            batches.append(TestBatch(rows=nodes, request=request, answer=answer, step=step, batch=targets))
+        return batches
 
     @override
-    def judge(self, answer: Mapping[str, np.ndarray], tested: Tested) -> Judged:
-        targets: Tensor = tested.batch
-        logits = as_tensor(answer[_OUTPUT]).clamp_min(torch.finfo(torch.float32).tiny).log()
-        right = logits.argmax(dim=-1) == targets
-        return Judged(
-            step=StepOutput(
-                loss=F.cross_entropy(logits, targets), predictions=logits, targets=targets, weight=len(targets)
-            ),
-            errors=1.0 - right.double().numpy(),
-            slices={
-                "class": np.array([(self.labels or ())[target] for target in targets.tolist()], dtype=np.str_),
-                "degree": self._degrees[tested.rows],
-            },
-        )
+    def module_outputs(self, answer: Mapping[str, Tensor]) -> Tensor:
+        return answer[_OUTPUT].clamp_min(torch.finfo(torch.float32).tiny).log()
+
+    @override
+    def errors(self, outputs: Tensor, batch: Data) -> Tensor:
+        return 1.0 - (outputs.argmax(dim=-1) == batch.y).double()
+
+    @override
+    def slices(self, outputs: Tensor, test_batch: TestBatch) -> Mapping[str, np.ndarray]:
+        return {
+            "class": np.array([(self.labels or ())[target] for target in test_batch.batch.y.tolist()], dtype=np.str_),
+            "degree": self._degrees[test_batch.rows],
+        }
 
     @cached_property
     def _degrees(self) -> np.ndarray:
@@ -104,12 +104,13 @@ class NodeExporter(TransductiveExporter):
 
     @override
     def sample(self, count: int) -> Sample:
-        rows = np.concatenate([tested.rows for tested in self._tested])
-        places = spread(len(rows), count)
-        expected = np.concatenate([tested.answer[_OUTPUT] for tested in self._tested])[places]
-        targets = np.concatenate([tested.batch.numpy() for tested in self._tested])[places]
+        batches = self._test_batches
+        rows = np.concatenate([batch.rows for batch in batches])
+        positions = spread(len(rows), count)
+        expected = np.concatenate([batch.answer[_OUTPUT] for batch in batches])[positions]
+        targets = np.concatenate([batch.batch.y.numpy() for batch in batches])[positions]
         names = np.array(self.labels, dtype=np.str_)[targets]
-        return Sample(rows[places], {_INPUT: self.named(rows[places])}, {_OUTPUT: expected}, {"target": names})
+        return Sample(rows[positions], {_INPUT: self.named(rows[positions])}, {_OUTPUT: expected}, {"target": names})
 
 
 class _Nodes(nn.Module):

@@ -1,6 +1,6 @@
-"""Puzzles: from the cells that are given to all of them, in one call."""
+"""Exporter of puzzle solvers: from the cells that are filled in to all of them, in one call."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from torch import Tensor, nn
@@ -8,9 +8,10 @@ from torchmetrics import MetricCollection
 from typing_extensions import override
 
 from datamodules import SudokuDataModule
-from lightning_app.packaging.export.exporter import Exporter, Judged, Sample, Tested, as_arrays, as_tensor, spread
+from lightning_app.packaging.export.exporter import Arrays, Exporter, TestBatch, as_arrays
 from lightning_app.packaging.format.manifest import TensorSpec
-from models import PuzzleSolver, StepOutput
+from models import PuzzleSolver
+from models.base import Batch
 
 
 class PuzzleExporter(Exporter):
@@ -55,46 +56,21 @@ class PuzzleExporter(Exporter):
         return _Solve(self.module)
 
     @override
-    def example(self) -> tuple[Tensor, ...]:
-        return (self.module.example_inputs()["puzzle"],)
-
-    @property
-    def num_rows(self) -> int:
-        """Puzzles of the test."""
-        return len(self.data.split("test")[0])
+    def targets(self, test_batch: TestBatch) -> Arrays:
+        return as_arrays({"target": test_batch.batch["solution"]})
 
     @override
-    def walk(self) -> Iterator[Tested]:
-        size = self.data.eval_batch_size
-        for start in range(0, self.num_rows, size):
-            yield self._tested(np.arange(start, min(start + size, self.num_rows)))
+    def module_outputs(self, answer: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return answer["solution"], answer["confidence"]
 
     @override
-    def sample(self, count: int) -> Sample:
-        tested = self._tested(spread(self.num_rows, count))
-        return Sample(tested.rows, tested.request, tested.answer, {"target": tested.batch["solution"].numpy()})
-
-    def _tested(self, places: np.ndarray) -> Tested:
-        batch = self.data.dataset("test").__getitems__(places)
-        predicted = self.module.predict_step(batch, 0)
-        return Tested(
-            rows=places,
-            request=as_arrays({"puzzle": batch["puzzle"]}),
-            answer=as_arrays({name: predicted[name] for name in ("solution", "confidence")}),
-            step=self.module.step(batch),
-            batch=batch,
-        )
+    def errors(self, outputs: tuple[Tensor, Tensor], batch: Batch) -> Tensor:
+        solution, _ = outputs
+        return 1.0 - (solution == batch["solution"]).all(dim=1).double()
 
     @override
-    def judge(self, answer: Mapping[str, np.ndarray], tested: Tested) -> Judged:
-        right = as_tensor(answer["solution"]) == tested.batch["solution"]
-        claimed = as_tensor(answer["confidence"]) > 0.5
-        given = (tested.batch["puzzle"] > 0).sum(dim=1)
-        return Judged(
-            step=StepOutput(loss=tested.step.loss, predictions=right.unsqueeze(1), targets=claimed, weight=len(right)),
-            errors=1.0 - right.all(dim=1).double().numpy(),
-            slices={"givens": given.double().numpy()},
-        )
+    def slices(self, outputs: tuple[Tensor, Tensor], test_batch: TestBatch) -> Mapping[str, np.ndarray]:
+        return {"givens": (test_batch.batch["puzzle"] > 0).sum(dim=1).double().numpy()}
 
 
 class _Solve(nn.Module):

@@ -1,4 +1,4 @@
-"""What exporters of streams share: state as tensors of the graph, and a walk that carries it as a client would."""
+"""Base of exporters of streams: state as tensors of the graph, and a walk that carries it as a client would."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -43,7 +43,7 @@ class StreamExporter(Exporter):
 
     @abstractmethod
     def read(self, chunk: Tensor, state: State) -> tuple[tuple[Tensor, ...], State]:
-        """What the package answers to a chunk (B, L), and the state after it; both as the checkpoint has them."""
+        """Outputs of the package for a chunk (B, L), and the state after it; both as the checkpoint computes them."""
 
     @abstractmethod
     def example_chunk(self) -> Tensor:
@@ -113,7 +113,7 @@ class StreamExporter(Exporter):
             yield slice(start, stop), (before, answer)
 
     def _where_reset(self, reset: np.ndarray, state: dict[str, np.ndarray] | None) -> dict[str, np.ndarray]:
-        found = {}
+        states = {}
         for spec in self.state:
             sizes = [size for size in spec.shape[1:] if isinstance(size, int)]
             fresh = np.full((len(reset), *sizes), spec.initial, dtype=spec.dtype)
@@ -121,8 +121,8 @@ class StreamExporter(Exporter):
             if known:
                 assert state is not None
                 fresh = np.where(reset.reshape(-1, *[1] * (fresh.ndim - 1)), fresh, state[spec.input])
-            found[spec.input] = fresh
-        return found
+            states[spec.input] = fresh
+        return states
 
     def histories(self, count: int, length: int) -> dict[str, Tensor]:
         """Stretches of the test split, each read from a fresh state.
@@ -163,7 +163,7 @@ class _Stream(nn.Module):
         return (*outputs, *self._shifted(leaves(after), -1))
 
     def _shifted(self, state: Sequence[Tensor], sign: int) -> list[Tensor]:
-        # Added to all: an output that is an input as it came has no place in the graph.
+        # Added to all: the graph cannot return an input unchanged.
         offsets = [getattr(self, f"offset_{number}") for number in range(len(state))]
         return [part + (0 if offset is None else sign * offset) for part, offset in zip(state, offsets, strict=True)]
 

@@ -1,4 +1,4 @@
-"""Trajectories: values of a series, chunk by chunk, to quantiles of what follows the last of them."""
+"""Exporter of trajectory forecasters: from the values of a series, chunk by chunk, to quantiles of the next ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -8,11 +8,12 @@ from torch import Tensor
 from typing_extensions import override
 
 from datamodules import PanelDataModule
-from lightning_app.packaging.export.exporter import Judged, Sample, Tested, as_tensor
+from lightning_app.packaging.export.exporter import Sample, TestBatch
 from lightning_app.packaging.export.families.streams import StreamExporter
 from lightning_app.packaging.format.manifest import TensorSpec
 from lightning_app.packaging.runtime.predictor import Predictor
-from models import StepOutput, TrajectoryForecaster
+from models import TrajectoryForecaster
+from models.base import Batch
 from models.recurrent.state import State
 
 _INPUT, _OUTPUT, _VOLATILITY = "values", "forecast", "volatility"
@@ -32,7 +33,7 @@ class TrajectoryExporter(StreamExporter):
 
     def __init__(self, module: TrajectoryForecaster, data: PanelDataModule) -> None:
         super().__init__(module, data)
-        # Origins of a ticker whose horizons overlap hang together.
+        # Origins of a ticker whose horizons overlap have correlated errors.
         self.block = 2 * max(1, -(-module.horizon // data.test_stride))
 
     @property
@@ -71,13 +72,13 @@ class TrajectoryExporter(StreamExporter):
         return self.module.example_inputs()[_INPUT][:, : self.module.chunk_size]
 
     @override
-    def walk(self) -> Iterator[Tested]:
+    def walk(self) -> Iterator[TestBatch]:
         module = self.module
         for batch in self.batches():
             state = module.state_for(batch)
             (hidden, values, volatility, counted), _ = module._origins(batch, state)
             step = module.step(batch)
-            yield Tested(
+            yield TestBatch(
                 rows=batch["row"][counted].numpy(),
                 request={_INPUT: batch["values"].numpy()},
                 answer={
@@ -89,49 +90,40 @@ class TrajectoryExporter(StreamExporter):
             )
 
     @override
-    def ask(self, predictor: Predictor, tested: Tested) -> Mapping[str, np.ndarray]:
-        """Reads chunks as the test does; one from within comes of its first part, as no step sees later ones."""
-        values, counted = np.asarray(tested.request[_INPUT]), tested.batch["counted"].numpy()
+    def ask(self, predictor: Predictor, test_batch: TestBatch) -> Mapping[str, np.ndarray]:
+        """Reads chunks as the test does; for an origin within a chunk it asks for the part up to there."""
+        values, counted = np.asarray(test_batch.request[_INPUT]), test_batch.batch["counted"].numpy()
         module = self.module
         forecast = np.empty((*values.shape, module.horizon, len(module.quantiles)), dtype=np.float32)
         volatility = np.empty(values.shape, dtype=np.float32)
-        for steps, (before, answer) in self.advance(predictor, values, tested.batch["reset"].numpy()):
+        for steps, (before, answer) in self.advance(predictor, values, test_batch.batch["reset"].numpy()):
             for column in range(steps.start, steps.stop):
                 lanes = np.flatnonzero(counted[:, column])
                 if not len(lanes):
                     continue
                 if column == steps.stop - 1:
-                    found = {name: answer[name][lanes] for name in (_OUTPUT, _VOLATILITY)}
+                    read = {name: answer[name][lanes] for name in (_OUTPUT, _VOLATILITY)}
                 else:
                     part = {_INPUT: values[lanes, steps.start : column + 1]}
-                    found, _ = predictor.advance(part, {name: array[lanes] for name, array in before.items()})
-                forecast[lanes, column], volatility[lanes, column] = found[_OUTPUT], found[_VOLATILITY]
+                    read, _ = predictor.advance(part, {name: array[lanes] for name, array in before.items()})
+                forecast[lanes, column], volatility[lanes, column] = read[_OUTPUT], read[_VOLATILITY]
         return {_OUTPUT: forecast[counted], _VOLATILITY: volatility[counted]}
 
     @override
-    def judge(self, answer: Mapping[str, np.ndarray], tested: Tested) -> Judged:
-        module, batch = self.module, tested.batch
-        counted = batch["counted"]
-        future, values = batch["future"][counted], batch["values"][counted]
-        forecast = as_tensor(answer[_OUTPUT])
-        volatility = as_tensor(answer[_VOLATILITY])
-        count = len(future)
-        # The loss of the test is measured in units of the volatility.
-        targets = module.prices.to_units(future, values, volatility)
-        quantiles = [module.prices.to_units(level, values, volatility) for level in forecast.unbind(dim=-1)]
-        loss = module.loss(torch.stack(quantiles, dim=-1), targets) if count else forecast.sum() * 0.0
-        return Judged(
-            step=StepOutput(loss=loss, predictions=forecast, targets=future, weight=count),
-            errors=_weighted_quantile_loss(forecast, future, module.quantiles).numpy(),
-            slices=self._slices(tested.rows, volatility),
-        )
+    def module_outputs(self, answer: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return answer[_OUTPUT], answer[_VOLATILITY]
 
-    def _slices(self, rows: np.ndarray, volatility: Tensor) -> dict[str, np.ndarray]:
-        names, days = self.data.row_ids(rows)
+    @override
+    def errors(self, outputs: tuple[Tensor, Tensor], batch: Batch) -> Tensor:
+        return _weighted_quantile_loss(outputs[0], batch["future"][batch["counted"]], self.module.quantiles)
+
+    @override
+    def slices(self, outputs: tuple[Tensor, Tensor], test_batch: TestBatch) -> Mapping[str, np.ndarray]:
+        names, days = self.data.row_ids(test_batch.rows)
         return {
             "ticker": np.array(names, dtype=np.str_),
             "period": days.astype("datetime64[Y]").astype(str),
-            "volatility": volatility.double().numpy(),
+            "volatility": outputs[1].double().numpy(),
         }
 
     @override
@@ -151,7 +143,7 @@ class TrajectoryExporter(StreamExporter):
 
 
 def _weighted_quantile_loss(forecast: Tensor, future: Tensor, quantiles: Sequence[float]) -> Tensor:
-    """Per row (N,): twice the pinball loss over the size of what was forecast, averaged over the levels."""
+    """Per row (N,): twice the pinball loss over the sum of the absolute targets, averaged over the levels."""
     levels = torch.tensor(quantiles, dtype=torch.float64)
     error = future.double().unsqueeze(-1) - forecast.double()
     pinball = torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1).sum(dim=-1)

@@ -1,4 +1,4 @@
-"""What exporters of models of one fixed graph share: what the encoder makes of the graph travels inside the file."""
+"""Base of exporters of models on one fixed graph: the encoded nodes are stored in the file."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ class TransductiveExporter(Exporter):
 
 
 class NodeTable(nn.Module):
-    """What an encoder makes of every node of one graph.
+    """Encoded nodes of one graph.
 
     Nothing that comes with a request changes it, so it is computed at export: a runtime does not fold the encoder by
     itself (the edges without loops, for one, have no size that it knows), and would run it for each request.

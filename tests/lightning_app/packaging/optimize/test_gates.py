@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from lightning_app.packaging.format.errors import PackageError
-from lightning_app.packaging.optimize.gates import Latency, OptimizationError, compare_errors
+from lightning_app.packaging.optimize.gates import Latency, OptimizationError, compare_accuracy
 
 
 def errors(values: np.ndarray) -> pl.DataFrame:
@@ -22,7 +22,7 @@ def drawn(rows: int = 2000) -> np.ndarray:
 def test_an_interval_of_the_paired_difference_decides(factor: float, passes: bool) -> None:
     before = drawn()
     noise = 1 + 0.01 * np.random.default_rng(1).standard_normal(len(before))
-    found = compare_errors(errors(before), errors(before * factor * noise), block=10)
+    found = compare_accuracy(errors(before), errors(before * factor * noise), block=10)
     assert found.low < found.worse < found.high
     assert found.worse == pytest.approx(factor - 1, abs=1e-3)
     if passes:
@@ -35,21 +35,21 @@ def test_an_interval_of_the_paired_difference_decides(factor: float, passes: boo
 def test_a_mean_that_is_no_worse_does_not_pass_where_rows_are_too_few_or_too_noisy() -> None:
     before = drawn(30)
     with pytest.raises(OptimizationError, match="too few"):
-        compare_errors(errors(before), errors(before), block=10).check(0.01)
+        compare_accuracy(errors(before), errors(before), block=10).check(0.01)
     before = drawn(200)
     with pytest.raises(OptimizationError, match="95 % interval"):
-        compare_errors(errors(before), errors(np.roll(before, 7)), block=1).check(0.01)
+        compare_accuracy(errors(before), errors(np.roll(before, 7)), block=1).check(0.01)
 
 
 def test_a_parent_without_errors_allows_none() -> None:
     nothing = np.zeros(50)
-    assert compare_errors(errors(nothing), errors(nothing), block=1).high == 0
-    assert math.isinf(compare_errors(errors(nothing), errors(nothing + (np.arange(50) == 3)), block=1).high)
+    assert compare_accuracy(errors(nothing), errors(nothing), block=1).high == 0
+    assert math.isinf(compare_accuracy(errors(nothing), errors(nothing + (np.arange(50) == 3)), block=1).high)
 
 
 def test_errors_of_other_rows_are_not_compared() -> None:
     with pytest.raises(PackageError, match="same data"):
-        compare_errors(errors(drawn(20)), errors(drawn(21)), block=1)
+        compare_accuracy(errors(drawn(20)), errors(drawn(21)), block=1)
 
 
 def test_only_what_is_slower_by_more_than_noise_is_slower() -> None:

@@ -1,4 +1,4 @@
-"""What a predictor is worth on the whole test split, and how far its answers are from another's."""
+"""Evaluation of a predictor on the whole test split, and the difference of its answers to another's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ BATCH_SIZES = (1, 7, 64)
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What a predictor scored.
+class PredictorEvaluation:
+    """Errors and metrics of a predictor.
 
     Attributes:
         table: As `evaluation.parquet`: `row`, `error`, slices.
@@ -31,27 +31,29 @@ class Judgement:
 
 
 @torch.no_grad()
-def judge(exporter: Exporter, predictor: Predictor) -> Judgement:
-    """Walks over the test split and measures the answers as the test measures the model's.
+def evaluate_predictor(exporter: Exporter, predictor: Predictor) -> PredictorEvaluation:
+    """Measures answers to the test split as the test measures the model's.
 
     Args:
         exporter: Of the model's family, with the data.
-        predictor: What is asked.
+        predictor: The predictor.
     """
     metrics = TestMetrics(exporter.metrics(), with_loss=exporter.scores_loss)
-    rows, judged = [], []
-    for tested in exporter.walk():
-        answer = exporter.ask(predictor, tested)
-        if not len(tested.rows):
+    rows, evaluations = [], []
+    for test_batch in exporter.walk():
+        answer = exporter.ask(predictor, test_batch)
+        if not len(test_batch.rows):
             continue
-        found = exporter.judge(answer, tested)
-        metrics.add(found.step)
-        rows.append(tested.rows if found.rows is None else found.rows)
-        judged.append(found)
+        evaluation = exporter.evaluate(answer, test_batch)
+        metrics.add(evaluation.step)
+        rows.append(test_batch.rows if evaluation.rows is None else evaluation.rows)
+        evaluations.append(evaluation)
     if not rows:
         raise UsageError("data: the test split holds nothing to measure on")
     values = metrics.values()
-    return Judgement(table=evaluation_table(rows, judged), values={**values, **exporter.derived_metrics(values)})
+    return PredictorEvaluation(
+        table=evaluation_table(rows, evaluations), values={**values, **exporter.derived_metrics(values)}
+    )
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ def measure_distance(parent: Predictor, variant: Predictor, sample: Sample) -> D
     """Asks both the same rows.
 
     Args:
-        parent: What was.
-        variant: What became of it.
+        parent: The predictor that the variant was made from.
+        variant: The other.
         sample: The rows.
     """
     expected = parent.predict(sample.request)
