@@ -1,5 +1,6 @@
 """Every command and every example of the pages that users read is run."""
 
+import json
 import os
 import re
 import shlex
@@ -8,14 +9,19 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from lightning_app.__main__ import VERBS, main
+from lightning_app.packaging import Package
 from tests.conftest import CONFIGS, needs_etth1
+from tests.registries import place_registry
 
 ROOT = CONFIGS.parent
 README = (ROOT / "README.md").read_text()
 PAGES = {"README.md": 8, "docs/recurrent.md": 3, "docs/graph.md": 5}
+EXTENDING = (ROOT / "docs" / "extending.md").read_text()
+EXTENDING_FILES = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", EXTENDING, re.DOTALL)
 FEW = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "4"]
 COMMAND = re.compile(r"^(?:\$ |    )?(lightning-app [a-z].+)$", re.MULTILINE)
 """A command in a block of code, with a prompt, indented, or alone on its line."""
@@ -88,10 +94,10 @@ def test_pages_and_pictures_that_are_linked_exist() -> None:
             assert (page.parent / target).exists(), f"{page.name} links {target}"
 
 
-def write_drift() -> None:
-    """The network of `extending.md`, in the file that its command names."""
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.DOTALL)
-    Path("drift.py").write_text(code)
+def write_files_of_extending() -> None:
+    """The files that `extending.md` shows, each by the name in its first line."""
+    for name, content in EXTENDING_FILES:
+        Path(name).write_text(content)
 
 
 def in_process_of_its_own(line: str) -> None:
@@ -108,9 +114,36 @@ def in_process_of_its_own(line: str) -> None:
 
 @pytest.mark.slow
 def test_a_network_of_ones_own_trains_from_one_file(project: Path) -> None:
-    write_drift()
-    (line,) = COMMAND.findall((ROOT / "docs" / "extending.md").read_text())
+    write_files_of_extending()
+    (line,) = (line for line in COMMAND.findall(EXTENDING) if "drift" in line)
     in_process_of_its_own(line)
+
+
+def test_a_family_of_ones_own_goes_from_a_fit_to_scores_without_an_edit_of_ours(
+    project: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("LIGHTNING_APP_CACHE", str(project / "cache"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    place_registry(project, request.config)
+    write_files_of_extending()
+    lines = [line for line in COMMAND.findall(EXTENDING) if "wear" in line]
+    assert [line.split()[1] for line in lines] == [
+        "fit", "test", "predict", "export", "package", "register", "score",
+    ]  # fmt: skip
+    for line in lines:
+        assert main(shlex.split(line)[1:]) == 0, line
+    (run,) = Path("runs/wear").iterdir()
+    tested = json.loads((run / "metrics.json").read_text())
+    manifest = Package.load("wear").manifest
+    assert (manifest.family, manifest.task) == ("reliability", "remaining_life")
+    assert manifest.metrics["values"]["test/mae"] == pytest.approx(tested["test/mae"], rel=1e-5)
+    predicted, scored = pl.read_parquet(run / "predictions.parquet"), pl.read_parquet("scored.parquet")
+    assert scored["model_version"].unique().to_list() == ["wear@1"]
+    assert scored["hours"].to_list() == pytest.approx(predicted["hours"].to_list(), rel=1e-5)
+    assert scored["target"].to_list() != pytest.approx(predicted["hours"].to_list(), rel=1e-5)
+    errors = pl.read_parquet("wear/evaluation.parquet")["error"]
+    assert errors.to_list() == pytest.approx((scored["hours"] - scored["target"]).abs().to_list(), abs=1e-5)
+    assert "pipeline_tag: tabular-regression" in Path("wear/MODEL_CARD.md").read_text()
 
 
 @dataclass(frozen=True)
@@ -167,7 +200,7 @@ EVERY_PAGE = {
 @needs_etth1
 @pytest.mark.parametrize("page", EVERY_PAGE)
 def test_every_command_of_a_page_runs_as_a_process_from_a_users_folder(page: str, project: Path) -> None:
-    write_drift()
+    write_files_of_extending()
     how = EVERY_PAGE[page]
     for line in COMMAND.findall((ROOT / page).read_text()):
         for beginning, commands in how.before.items():

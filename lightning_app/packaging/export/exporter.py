@@ -201,10 +201,11 @@ class Exporter(ABC):
             positions: Of the samples in the split, int64 (B,).
         """
         batch = self.data.dataset("test").__getitems__(positions)
+        request = _pick(batch, _names(self.inputs), "a batch of the data module")
         predicted = self.module.predict_step(batch, 0)
         return TestBatch(
             rows=positions,
-            request=as_arrays(_pick(batch, _names(self.inputs), "a batch of the data module")),
+            request=as_arrays(request),
             answer=as_arrays(_pick(predicted, _names(self.outputs), f"{type(self.module).__name__}.predict_step")),
             step=self.module.step(batch),
             batch=batch,
@@ -252,7 +253,7 @@ class Exporter(ABC):
 
     def evaluate(self, answer: Mapping[str, np.ndarray], test_batch: TestBatch) -> Evaluation:
         """Measures answers to `test_batch.request`."""
-        outputs = self.module_outputs({name: as_tensor(array) for name, array in answer.items()})
+        outputs = self.module_outputs({spec.name: as_tensor(answer[spec.name]) for spec in self.outputs})
         errors = self.errors(outputs, test_batch.batch)
         return Evaluation(
             step=self.module.evaluate(outputs, test_batch.batch),
