@@ -97,7 +97,7 @@ class LinkExporter(TransductiveExporter):
                     request={name: self.named(end.numpy()) for name, end in zip(_ENDS, nodes, strict=True)},
                     answer={name: predicted[name].numpy() for name in (_PROBABILITY, _LOGIT)},
                     step=self.module.step(batch),
-                    batch=Data(edge_label=batch.edge_label, negative_index=negatives, nodes=nodes),
+                    batch=Data(edge_label=batch.edge_label, negative_index=negatives, nodes=nodes),  # None is left out
                 )
             )
             seen += _num_links(batches[-1])
@@ -114,7 +114,7 @@ class LinkExporter(TransductiveExporter):
 
     @override
     def errors(self, outputs: Tensor, batch: Data) -> Tensor:
-        if batch.negative_index is None:
+        if "negative_index" not in batch:
             return F.binary_cross_entropy_with_logits(outputs, batch.edge_label, reduction="none").double()
         num_links, num_negatives = batch.negative_index.shape[1:]
         positive, negative = outputs[:num_links], outputs[num_links:].view(num_links, num_negatives)
@@ -125,7 +125,7 @@ class LinkExporter(TransductiveExporter):
     def slices(self, outputs: Tensor, test_batch: TestBatch) -> Mapping[str, np.ndarray]:
         batch = test_batch.batch
         degree = np.minimum(*self._degrees[batch.nodes.numpy()])[: _num_links(test_batch)]
-        if batch.negative_index is not None:
+        if "negative_index" in batch:
             return {"degree": degree}
         return {"pair": np.where(batch.edge_label.numpy() > 0, "link", "none"), "degree": degree}
 
@@ -155,8 +155,8 @@ class LinkExporter(TransductiveExporter):
 
 def _num_links(test_batch: TestBatch) -> int:
     """Rows of a batch without the negatives that each link has of its own."""
-    negatives = test_batch.batch.negative_index
-    return len(test_batch.rows) if negatives is None else negatives.shape[1]
+    batch = test_batch.batch
+    return batch.negative_index.shape[1] if "negative_index" in batch else len(test_batch.rows)
 
 
 class _Links(nn.Module):
