@@ -31,15 +31,15 @@ def exporter_for(module: Any, data: Any) -> Exporter:
         UsageError: Nobody declares an exporter for models of this class, it is not one, or not for this data.
     """
     name = type(module).__name__
-    for given, needed, key in ((module, BaseModule, "model"), (data, BaseDataModule, "data")):
-        if not isinstance(given, needed):
+    for value, needed, key in ((module, BaseModule, "model"), (data, BaseDataModule, "data")):
+        if not isinstance(value, needed):
             raise UsageError(
-                f"{key}: {type(given).__name__} is no {needed.__name__}, and packages are made of those alone; {_HOW}"
+                f"{key}: {type(value).__name__} is no {needed.__name__}, and packages are made of those alone; {_HOW}"
             )
     declared = _declared(type(module))
     if declared is None:
         raise UsageError(
-            f"model: {name} cannot be exported, as nobody says how: it needs a class attribute "
+            f"model: {name} cannot be exported, as no exporter is declared for it: it needs a class attribute "
             f'`exporter = "my_module:MyExporter"`, or an installed package with an entry point {GROUP}; {_HOW}'
         )
     kind = _load(*declared)
@@ -64,8 +64,8 @@ def _declared(module_class: type) -> tuple[str, str] | None:
             return path, f"{kind.__name__}.exporter"
         points = [point for point in installed if _names(point, kind)]
         if len({point.value for point in points}) > 1:
-            given = " and ".join(f"{point.value} ({_distribution(point)})" for point in points)
-            raise UsageError(f"model: {kind.__name__} has two exporters, {given}; uninstall one of the packages")
+            both = " and ".join(f"{point.value} ({_distribution(point)})" for point in points)
+            raise UsageError(f"model: {kind.__name__} has two exporters, {both}; uninstall one of the packages")
         if points:
             return points[0].value, f"the entry point {points[0].name} of {_distribution(points[0])}"
         if "exporter" in vars(kind):

@@ -1,4 +1,4 @@
-"""`MODEL_CARD.md`: metadata in the format of Hugging Face, and a page for whoever is to trust the model."""
+"""Model card, `MODEL_CARD.md`: metadata in the format of Hugging Face, and a page about the model for its users."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,12 +22,12 @@ class CardFacts:
     Attributes:
         pipeline_tag: What Hugging Face calls the task.
         model: Class of the model and its network.
-        num_fitted: Numbers that training found.
+        num_fitted: Fitted numbers of the model.
         interval: Of the mean error of a test row.
-        error_name: What that error is, in words.
-        row_name: What a row is, plural.
+        error_name: Name of that error.
+        row_name: Name of the rows, plural.
         block: Rows that were resampled together for the interval.
-        limitations: What the export itself knows of.
+        limitations: Those that the exporter states.
         model_bytes: Size of the ONNX file.
         compared_with: What the answers of the package were compared with.
     """
@@ -49,7 +49,7 @@ def write_card(manifest: Manifest, facts: CardFacts, written: CardOptions) -> by
 
     Args:
         manifest: Its manifest; `files` are not looked at.
-        facts: What else is known.
+        facts: Facts beside the manifest.
         written: The sections that a person wrote.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A torch module as one ONNX file that any runtime can read."""
+"""ONNX file of a torch module, which any runtime can read."""
 
 import tempfile
 from collections.abc import Sequence
@@ -30,10 +30,10 @@ def write_onnx(
 
     Args:
         network: Takes the inputs, then the state, one tensor each; returns a tuple of the outputs, then the next state.
-        example: What it is traced with: inputs, then state.
-        inputs: What it takes.
-        outputs: What it returns.
-        state: What it carries.
+        example: Inputs, then state, to trace it with.
+        inputs: Its inputs.
+        outputs: Its outputs.
+        state: Its state.
 
     Returns:
         The content of the file; all weights are inside.
@@ -50,8 +50,8 @@ def write_onnx(
     axes: dict[str, Any] = {}
     shapes = tuple(
         {
-            place: axes.setdefault(size, torch.export.Dim(size, min=1))
-            for place, size in enumerate(shape)
+            dim: axes.setdefault(size, torch.export.Dim(size, min=1))
+            for dim, size in enumerate(shape)
             if isinstance(size, str)
         }
         for _, shape in taken
@@ -73,7 +73,7 @@ def write_onnx(
                     external_data=False,
                     verbose=False,
                 )
-        except Exception as error:  # whatever tracing met in the user's network
+        except Exception as error:  # tracing runs the user's network, which may raise anything
             raise UsageError(f"model: it cannot be written as ONNX: {_reason(error)}") from error
         model = _tidy(path, returned)
     write_notes(model, inputs=inputs, outputs=outputs, state=state)

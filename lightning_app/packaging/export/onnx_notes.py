@@ -1,4 +1,4 @@
-"""Notes within an ONNX file: units, columns and levels of its tensors, for tools that read the file alone."""
+"""Notes in an ONNX file: units, columns and quantile levels of its tensors, for tools that read the file alone."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -16,13 +16,13 @@ KEY = "lightning_app.signature"
 def write_notes(
     model: "ModelProto", *, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], state: Sequence[StateSpec]
 ) -> None:
-    """Writes what tensors mean beside them, and all of it as metadata.
+    """Writes the meaning of each tensor as its doc string, and all of them as metadata.
 
     Args:
-        model: An ONNX file, changed here.
-        inputs: What it takes.
-        outputs: What it returns.
-        state: What it carries.
+        model: An ONNX file, changed in place.
+        inputs: Its inputs.
+        outputs: Its outputs.
+        state: Its state.
     """
     texts = {spec.name: _words(spec) for spec in (*inputs, *outputs)}
     for spec in state:
@@ -38,11 +38,11 @@ def write_notes(
 
 
 def copy_notes(source: "ModelProto", target: "ModelProto") -> None:
-    """Gives a model that was made of another its notes, and none else.
+    """Replaces the notes of a model by those of another.
 
     Args:
-        source: What it was made of.
-        target: Changed here.
+        source: The model with the notes.
+        target: Changed in place.
     """
     texts = {value.name: value.doc_string for value in (*source.graph.input, *source.graph.output)}
     for value in (*target.graph.input, *target.graph.output):
@@ -55,7 +55,7 @@ def drop_unused_domains(model: "ModelProto") -> None:
     """Takes out the domains that a model imports and does not use.
 
     Args:
-        model: An ONNX file, changed here.
+        model: An ONNX file, changed in place.
     """
     used = {_plain(node.domain) for node in _nodes(model.graph)}
     for function in model.functions:

@@ -1,4 +1,4 @@
-"""The way from a trained run to a verified package."""
+"""Export of a trained run as a verified package."""
 
 from dataclasses import replace
 from pathlib import Path

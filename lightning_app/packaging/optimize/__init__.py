@@ -1,1 +1,1 @@
-"""From a package to a smaller or faster one, which passes an accuracy gate and a latency gate or is not written."""
+"""Optimisation: from a package to a smaller or faster one, written only if it passes an accuracy and a latency gate."""

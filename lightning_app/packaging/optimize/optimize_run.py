@@ -1,4 +1,4 @@
-"""The way from a run or a package to a variant that passed its gates."""
+"""Optimisation of a run or a package: a variant that passed its gates."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A package with another ONNX file: asked, measured and described anew."""
+"""Variant of a package: another ONNX file, with new measurements and a new card."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -80,10 +80,10 @@ def draft_with(
 
     Args:
         model: The ONNX file.
-        parent: What it was made from.
-        name: Of the package.
-        kind: What was done.
-        exporter: Of the model's family, with its test split.
+        parent: The package that it was made from.
+        name: Of the variant.
+        kind: Of the optimisation.
+        exporter: Of the model, with its test split.
         trained: The model, for the card; its weights are not used.
     """
     check_same_ids(parent, exporter)
