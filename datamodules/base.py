@@ -83,7 +83,7 @@ class EvalBatches(Sampler[np.ndarray]):
     """
 
     def __init__(self, *, size: int, batch_size: int, rank: int, world_size: int) -> None:
-        self.share = np.arange(rank, size, world_size)
+        self.local_indices = np.arange(rank, size, world_size)
         largest_share = -(-size // world_size)
         self.num_batches = -(-largest_share // batch_size)
 
@@ -92,7 +92,7 @@ class EvalBatches(Sampler[np.ndarray]):
 
     def __iter__(self) -> Iterator[np.ndarray]:
         # Equal batch counts: under FSDP every forward is a collective, so a rank with an extra batch would hang.
-        yield from np.array_split(self.share, self.num_batches)
+        yield from np.array_split(self.local_indices, self.num_batches)
 
 
 class LazyLoader(DataLoader[Any]):

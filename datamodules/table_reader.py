@@ -70,9 +70,9 @@ def read_table(
         raise ValueError(f"{file} is empty") from error
     except pl.exceptions.PolarsError as error:
         reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"{file} is no readable table: {reason}{_broken_line(file)}") from error
+        raise ValueError(f"{file} is not a readable table: {reason}{_broken_line(file)}") from error
     if any("\ufffd" in name for name in frame.columns):
-        raise ValueError(f"{file}: its header is no UTF-8 ({', '.join(frame.columns)}); save the file as UTF-8")
+        raise ValueError(f"{file}: its header is not UTF-8 ({', '.join(frame.columns)}); save the file as UTF-8")
     absent = [name for name in needed if name is not None and name not in frame.columns]
     if absent:
         raise ValueError(f"{file}: no column {absent[0]!r}; it has {', '.join(frame.columns)}{_separator(frame)}")
@@ -98,37 +98,37 @@ def _broken_line(file: Path) -> str:
 
 
 def _separator(frame: pl.DataFrame) -> str:
-    if frame.width == 1 and (found := next((mark for mark in ";\t|" if mark in frame.columns[0]), None)):
-        return f"; its columns seem to be separated by {found!r}, save it with commas"
+    if frame.width == 1 and (separator := next((mark for mark in ";\t|" if mark in frame.columns[0]), None)):
+        return f"; its columns seem to be separated by {separator!r}, save it with commas"
     return ""
 
 
-def row_name(place: str, index: int) -> str:
+def row_name(file: str, index: int) -> str:
     """Name of a row as a user counts: `line 18` of a CSV file with its header, else `row 17`.
 
     Args:
-        place: The file.
+        file: The file.
         index: Index of the row in the table as read, from 0.
     """
-    if not place.endswith((".csv", ".csv.gz")):
+    if not file.endswith((".csv", ".csv.gz")):
         return f"row {index + 1}"
-    return f"line {index + 2}" if _one_line_per_row(place) else f"row {index + 1} after the header"
+    return f"line {index + 2}" if _one_line_per_row(file) else f"row {index + 1} after the header"
 
 
-def _one_line_per_row(place: str) -> bool:
+def _one_line_per_row(file: str) -> bool:
     """Whether every row of a CSV file is one line, i.e. no cell has a line break; True if the file does not exist."""
-    path = Path(place).expanduser()
+    path = Path(file).expanduser()
     if not path.is_file():
         return True
-    opener = gzip.open if place.endswith(".gz") else open
-    with opener(path, "rb") as file:
-        return all(line.count(b'"') % 2 == 0 for line in file)
+    opener = gzip.open if file.endswith(".gz") else open
+    with opener(path, "rb") as stream:
+        return all(line.count(b'"') % 2 == 0 for line in stream)
 
 
 def number_columns(
     frame: pl.DataFrame,
     *,
-    place: str,
+    file: str,
     taken: Sequence[str | None],
     exclude: Sequence[str],
     key: str,
@@ -138,7 +138,7 @@ def number_columns(
 
     Args:
         frame: The table.
-        place: The file, for messages.
+        file: The file, for messages.
         taken: Columns with another role.
         exclude: Columns to leave out.
         key: Config key of `exclude`, for messages.
@@ -149,21 +149,21 @@ def number_columns(
     """
     unknown = [name for name in exclude if name not in frame.columns]
     if unknown:
-        raise ValueError(f"{key}: {place} has no column {unknown[0]!r}; it has {', '.join(frame.columns)}")
+        raise ValueError(f"{key}: {file} has no column {unknown[0]!r}; it has {', '.join(frame.columns)}")
     names = [name for name in frame.columns if name not in taken and name not in exclude]
     for name in names:
-        if (twice := _TWICE.fullmatch(name)) and twice[1] in frame.columns and place.endswith((".csv", ".csv.gz")):
+        if (twice := _TWICE.fullmatch(name)) and twice[1] in frame.columns and file.endswith((".csv", ".csv.gz")):
             raise ValueError(
-                f"{place}: column {twice[1]!r} stands twice in the header, the second is read as {name!r}; "
+                f"{file}: column {twice[1]!r} occurs twice in the header, the second is read as {name!r}; "
                 f"{_leave_out(name, key)}"
             )
         if frame.height and not frame[name].count():
-            raise ValueError(f"{place}: column {name!r} is empty in every row; {_leave_out(name, key)}")
+            raise ValueError(f"{file}: column {name!r} is empty in every row; {_leave_out(name, key)}")
         if not (booleans and frame.schema[name] == pl.Boolean):
-            as_numbers(frame[name], place=place, advice=_leave_out(name, key))
+            as_numbers(frame[name], file=file, advice=_leave_out(name, key))
     if not names:
         roles = [name for name in (*taken, *exclude) if name]
-        raise ValueError(f"{place} has no column of numbers besides {roles}; it has {', '.join(frame.columns)}")
+        raise ValueError(f"{file} has no column of numbers besides {roles}; it has {', '.join(frame.columns)}")
     return names
 
 
@@ -171,12 +171,12 @@ def _leave_out(name: str, key: str) -> str:
     return f"mend it, or leave the column out by name: {key}: [{name}]"
 
 
-def as_numbers(column: pl.Series, *, place: str, advice: str = "mend the file", booleans: bool = False) -> pl.Series:
+def as_numbers(column: pl.Series, *, file: str, advice: str = "mend the file", booleans: bool = False) -> pl.Series:
     """Converts a column to float64, null where a cell is empty.
 
     Args:
         column: Its rows in file order.
-        place: The file, for messages.
+        file: The file, for messages.
         advice: Advice at the end of the message.
         booleans: Convert booleans to 0 and 1.
 
@@ -194,20 +194,20 @@ def as_numbers(column: pl.Series, *, place: str, advice: str = "mend the file", 
             comma = "; write 1234.5: a decimal point, no decimal comma, no separator of thousands"
             hint = comma if _WITH_COMMA.fullmatch(value.strip()) else ""
             raise ValueError(
-                f"{place}: column {column.name!r} holds {value!r} in {row_name(place, first)}{more}, expected a "
+                f"{file}: column {column.name!r} holds {value!r} in {row_name(file, first)}{more}, expected a "
                 f"number{hint}; {advice}"
             )
     elif column.dtype.is_numeric() or column.dtype in (pl.Null, pl.Boolean):
         if column.dtype == pl.Boolean and column.count() and not booleans:
-            raise ValueError(f"{place}: column {column.name!r} holds truth values, expected numbers; {advice}")
+            raise ValueError(f"{file}: column {column.name!r} holds truth values, expected numbers; {advice}")
         numbers = column.cast(pl.Float64)
     else:
-        raise ValueError(f"{place}: column {column.name!r} holds {column.dtype}, expected numbers; {advice}")
-    check_float32(numbers, place=place)
+        raise ValueError(f"{file}: column {column.name!r} holds {column.dtype}, expected numbers; {advice}")
+    check_float32(numbers, file=file)
     return numbers
 
 
-def check_float32(numbers: pl.Series, *, place: str) -> None:
+def check_float32(numbers: pl.Series, *, file: str) -> None:
     """Raises if a finite number exceeds float32, where it would silently become infinite.
 
     Raises:
@@ -216,6 +216,6 @@ def check_float32(numbers: pl.Series, *, place: str) -> None:
     too_large = (numbers.is_finite() & (numbers.abs() > _LARGEST)).fill_null(value=False)
     if (first := too_large.arg_max()) is not None and too_large.any():
         raise ValueError(
-            f"{place}: column {numbers.name!r} holds {numbers[first]:g} in {row_name(place, first)}, more than float32 "
+            f"{file}: column {numbers.name!r} holds {numbers[first]:g} in {row_name(file, first)}, more than float32 "
             f"can hold ({_LARGEST:.3g}); mend the value, or rescale the column"
         )

@@ -182,13 +182,13 @@ class BaseModule(LightningModule):
         output = self.step(batch)
         if not output.loss.requires_grad:
             return None  # no gradient, e.g. a closed-form baseline
-        loss, everyone = output.loss, float(output.weight)
+        loss, total_weight = output.loss, float(output.weight)
         if self.trainer.world_size > 1:
             # DDP averages gradients over processes; this weighting makes it the average over all their samples.
-            mine = torch.tensor(everyone, device=self.device)
-            everyone = float(self.trainer.strategy.reduce(mine, reduce_op="sum"))
-            loss = loss * (output.weight * self.trainer.world_size / max(everyone, 1.0))
-        if not everyone:
+            local_weight = torch.tensor(total_weight, device=self.device)
+            total_weight = float(self.trainer.strategy.reduce(local_weight, reduce_op="sum"))
+            loss = loss * (output.weight * self.trainer.world_size / max(total_weight, 1.0))
+        if not total_weight:
             return None  # every stream is padding or warm-up: no optimizer step
         if self._log_is_due():
             self.log("train/loss", output.loss.detach(), batch_size=output.weight, prog_bar=True)
@@ -284,9 +284,9 @@ def make_scheduler(
         optimizer: The optimizer.
         num_steps: Returns the number of steps; called only if needed.
     """
-    scheduler_class, given = _class_and_arguments(factory)
-    wanted = scheduler_class is not None and "total_steps" in inspect.signature(scheduler_class).parameters
-    if wanted and given.get("total_steps") is None and not given.get("epochs"):
+    scheduler_class, arguments = _class_and_arguments(factory)
+    takes_total_steps = scheduler_class is not None and "total_steps" in inspect.signature(scheduler_class).parameters
+    if takes_total_steps and arguments.get("total_steps") is None and not arguments.get("epochs"):
         return factory(optimizer, total_steps=num_steps())  # type: ignore[call-arg]
     return factory(optimizer)
 
@@ -294,5 +294,5 @@ def make_scheduler(
 def _class_and_arguments(factory: Any) -> tuple[type | None, dict[str, Any]]:
     """The class that a factory builds, and its bound arguments; jsonargparse wraps the class in a partial."""
     candidates = [factory, getattr(factory, "func", None), *getattr(factory, "args", ())]
-    found = next((candidate for candidate in candidates if isinstance(candidate, type)), None)
-    return found, getattr(factory, "keywords", {})
+    scheduler_class = next((candidate for candidate in candidates if isinstance(candidate, type)), None)
+    return scheduler_class, getattr(factory, "keywords", {})

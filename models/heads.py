@@ -32,7 +32,7 @@ class TrajectoryHead(nn.Module):
         levels = list(quantiles)
         middle = len(levels) // 2
         if len(levels) % 2 == 0 or sorted(set(levels)) != levels or levels[middle] != 0.5 or not levels[0] > 0:
-            raise ValueError(f"quantiles: {levels} given, needed are ascending levels with 0.5 in the middle")
+            raise ValueError(f"quantiles: {levels} given, ascending levels with 0.5 in the middle are needed")
         for name, value in (("horizon", horizon), ("num_bumps", num_bumps)):
             if value < 1:
                 raise ValueError(f"{name}: {value} given, at least 1 is needed")
@@ -43,9 +43,9 @@ class TrajectoryHead(nn.Module):
         # Quantiles of a standard random walk until `set_base` replaces them.
         normal = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(levels))
         self.register_buffer("base", normal.repeat(horizon, 1))  # (H, Q)
-        place = torch.linspace(0, num_bumps - 1, horizon)
+        position = torch.linspace(0, num_bumps - 1, horizon)
         self.register_buffer(
-            "bumps", (-((place - torch.arange(num_bumps)[:, None]) ** 2)).softmax(dim=0), persistent=False
+            "bumps", (-((position - torch.arange(num_bumps)[:, None]) ** 2)).softmax(dim=0), persistent=False
         )  # (K, H)
         self.correction = nn.Linear(hidden_size, 3 * num_bumps)
         nn.init.zeros_(self.correction.weight)

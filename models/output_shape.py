@@ -24,15 +24,15 @@ def check_output(output: Any, expected: Sequence[int | None], *, part: nn.Module
     """
     if isinstance(output, Tensor):
         if output.ndim == len(expected) and all(
-            size is None or given == size for given, size in zip(output.shape, expected, strict=True)
+            size is None or actual == size for actual, size in zip(output.shape, expected, strict=True)
         ):
             return
-        gave = _written(output.shape)
+        actual_shape = _written(output.shape)
     else:
-        gave = f"a {type(output).__name__}"
+        actual_shape = f"a {type(output).__name__}"
     raise ValueError(
-        f"{key}: {type(part).__name__} gives {gave}, expected is a tensor {_written(expected)} = {meaning}; change its "
-        "forward"
+        f"{key}: {type(part).__name__} gives {actual_shape}, expected is a tensor {_written(expected)} = {meaning}; "
+        "change its forward"
     )
 
 
@@ -52,9 +52,9 @@ def naming(part: nn.Module, *, key: str, inputs: dict[str, Tensor], meaning: str
         text = str(error)
         if not any(word in text.lower() for word in _SHAPE_WORDS):
             raise
-        given = ", ".join(f"{name} {_written(value.shape)}" for name, value in inputs.items())
+        actual = ", ".join(f"{name} {_written(value.shape)}" for name, value in inputs.items())
         raise ValueError(
-            f"{key}: {type(part).__name__} fails on {given}: {text.splitlines()[0]}; expected of it is {meaning}"
+            f"{key}: {type(part).__name__} fails on {actual}: {text.splitlines()[0]}; expected of it is {meaning}"
         ) from error
 
 

@@ -109,11 +109,11 @@ class TrustedClasses:
         Raises:
             UntrustedClassError: The data names an untrusted class.
         """
-        refused = [(place, path) for place, path in _class_paths(config, key) if self._why_not_path(path)]
+        refused = [(where, path) for where, path in _class_paths(config, key) if self._why_not_path(path)]
         if refused:
-            place, path = refused[0]
+            where, path = refused[0]
             modules = dict.fromkeys(_module(path) for _, path in refused)
-            raise UntrustedClassError(f"{source}: {place}: {_not_trusted(path, modules)}")
+            raise UntrustedClassError(f"{source}: {where}: {_not_trusted(path, modules)}")
 
     def check_path(self, path: str) -> None:
         """Raises `ImportError` unless `path` may be imported."""
@@ -121,9 +121,9 @@ class TrustedClasses:
             self._refused.append(reason)
             raise ImportError(reason)
 
-    def check_object(self, path: str, found: Any) -> None:
+    def check_object(self, path: str, target: Any) -> None:
         """Raises `ImportError` unless the object imported from `path` may be used."""
-        if reason := self._why_not_object(path, found):
+        if reason := self._why_not_object(path, target):
             self._refused.append(reason)
             raise ImportError(reason)
 
@@ -139,27 +139,27 @@ class TrustedClasses:
             return None
         return _not_trusted(path, [_module(path)])
 
-    def _why_not_object(self, path: str, found: Any) -> str | None:
-        if path in self.named or (path.rpartition(".")[0] in _FUNCTIONS and inspect.isroutine(found)):
+    def _why_not_object(self, path: str, target: Any) -> str | None:
+        if path in self.named or (path.rpartition(".")[0] in _FUNCTIONS and inspect.isroutine(target)):
             return None
-        if _evaluates(found):
+        if _evaluates(target):
             return f"{path} runs text of its arguments as code; --trust {path} allows it"
-        defined = sorted(canonical_import_paths(found))
-        foreign = [place for place in defined if not self.knows(place)]
+        defined = sorted(canonical_import_paths(target))
+        foreign = [defining_path for defining_path in defined if not self.knows(defining_path)]
         if foreign and not _is_kind(imported(path)):
             return f"{path} is {foreign[0]}, which is not trusted; --trust {path} allows it"
-        if inspect.isclass(found) and (_is_kind(found) or not _LIBRARIES.intersection(map(_top, defined))):
+        if inspect.isclass(target) and (_is_kind(target) or not _LIBRARIES.intersection(map(_top, defined))):
             return None
-        if not defined or any(_top(place) in self._packages for place in defined):
+        if not defined or any(_top(defining_path) in self._packages for defining_path in defined):
             return None  # functions and constants of packages that the user named
         return (
-            f"{path} is no class of a kind that a checkpoint, run folder or package may name (a network, an "
+            f"{path} is not of a kind that a checkpoint, run folder or package may name (a network, an "
             f"optimizer, a scheduler, a callback, ...); --trust {path} allows it"
         )
 
 
-def _evaluates(found: Any) -> bool:
-    bases = found.__mro__ if inspect.isclass(found) else ()
+def _evaluates(target: Any) -> bool:
+    bases = target.__mro__ if inspect.isclass(target) else ()
     return any(f"{base.__module__}.{base.__qualname__}" in _EVALUATING for base in bases)
 
 
@@ -227,12 +227,12 @@ def _is_ours(path: str) -> bool:
     top, *inner = path.split(".")
     if top not in _OURS:
         return False
-    place = _ROOT / top
+    folder = _ROOT / top
     for name in inner[:-1]:
-        if (place / f"{name}.py").is_file():
+        if (folder / f"{name}.py").is_file():
             return True
-        place /= name
-        if not place.is_dir():
+        folder /= name
+        if not folder.is_dir():
             return False
     return True
 
@@ -251,10 +251,10 @@ def imported(path: str) -> Any:
     return vars(sys.modules[module]).get(name) if module in sys.modules else None
 
 
-def _is_kind(found: Any) -> bool:
-    if not inspect.isclass(found):
+def _is_kind(target: Any) -> bool:
+    if not inspect.isclass(target):
         return False
-    return issubclass(found, _KINDS) or any(_top(base.__module__) in _OURS for base in found.__mro__)
+    return issubclass(target, _KINDS) or any(_top(base.__module__) in _OURS for base in target.__mro__)
 
 
 def _guard_imports() -> None:
@@ -273,9 +273,9 @@ def _guard_imports() -> None:
         if rule is None or not check_path or not isinstance(name, str) or "." not in name:
             return stock_import(name, check_path=check_path)
         rule.check_path(name)
-        found = stock_import(name, check_path=check_path)
-        rule.check_object(name, found)
-        return found
+        target = stock_import(name, check_path=check_path)
+        rule.check_object(name, target)
+        return target
 
     def check_import_path(path: str) -> None:
         stock_check(path)
@@ -283,9 +283,9 @@ def _guard_imports() -> None:
             rule.check_path(path)
 
     def adapt_partial_callable_class(callable_type: Any, subclass_spec: Any) -> Any:
-        wanted = _factory_of(_typehints.get_callable_return_type(callable_type))
-        if _active.get() is not None and wanted:
-            _check_factory(wanted, subclass_spec["class_path"], callable_type)
+        expected = _factory_of(_typehints.get_callable_return_type(callable_type))
+        if _active.get() is not None and expected:
+            _check_factory(expected, subclass_spec["class_path"], callable_type)
         return stock_adapt(callable_type, subclass_spec)
 
     def function_returns_subclass(function: Any, subclass_types: Any, logger: Any) -> bool:
@@ -312,12 +312,12 @@ def _factory_of(return_type: Any) -> tuple[type, ...]:
     return kinds if kinds and any(issubclass(kind, _FACTORIES) for kind in kinds) else ()
 
 
-def _check_factory(wanted: tuple[type, ...], path: str, callable_type: Any) -> None:
+def _check_factory(expected: tuple[type, ...], path: str, callable_type: Any) -> None:
     return_type = _typehints.get_callable_return_type(callable_type)
-    found = _typehints.import_object(_typehints.resolve_class_path_by_name(return_type, path))
-    if not (inspect.isclass(found) and issubclass(found, wanted)):
-        names = " or ".join(kind.__name__ for kind in wanted)
-        raise ImportError(f"{path} is no class of the kind {names}, which is wanted here")
+    target = _typehints.import_object(_typehints.resolve_class_path_by_name(return_type, path))
+    if not (inspect.isclass(target) and issubclass(target, expected)):
+        names = " or ".join(kind.__name__ for kind in expected)
+        raise ImportError(f"{path} is not of the kind {names}, which is required here")
 
 
 _guard_imports()

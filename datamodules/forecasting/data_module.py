@@ -122,11 +122,11 @@ class ForecastingDataModule(BaseDataModule):
         """The series; read on first access."""
         if self._series is None:
             series = self.source.read(root=self.root, missing=self.missing)
-            if series.repairs is not None and series.repairs.share > self.max_missing:
+            if series.repairs is not None and series.repairs.fraction > self.max_missing:
                 raise ValueError(
-                    f"data.max_missing: {series.repairs.share:.1%} of the data would be dropped or made up, more than "
-                    f"{self.max_missing:.1%} ({series.repairs.describe()}); check the time column, its format and the "
-                    "frequency, or raise data.max_missing; of several series in one long table make a column each"
+                    f"data.max_missing: {series.repairs.fraction:.1%} of the data would be dropped or made up, more "
+                    f"than {self.max_missing:.1%} ({series.repairs.describe()}); check the time column, its format and "
+                    "the frequency, or raise data.max_missing; of several series in one long table make a column each"
                 )
             self._series = self._with_calendar(series)
         return self._series
@@ -153,15 +153,15 @@ class ForecastingDataModule(BaseDataModule):
             "past_covariates": series.past_covariates[:end],
             "future_covariates": series.future_covariates[:end],
         }
-        found = {name: _mean_and_std(table) for name, table in tables.items() if table.shape[1]}
-        mean, std = found["target"]
+        scales = {name: _mean_and_std(table) for name, table in tables.items() if table.shape[1]}
+        mean, std = scales["target"]
         flat = (std < mean.abs() * 8 * torch.finfo(torch.float32).eps).nonzero()
         if len(flat):
             raise ValueError(
                 f"channel {self.channels[int(flat[0])]!r} varies by {std[flat[0]].item():.3g} around "
-                f"{mean[flat[0]].item():.3g}, which float32 cannot tell apart: subtract a constant from it"
+                f"{mean[flat[0]].item():.3g}, which float32 cannot distinguish: subtract a constant from it"
             )
-        return found
+        return scales
 
     def prepare_data(self) -> None:
         """Downloads missing files, on one process per machine."""

@@ -60,16 +60,16 @@ def regularize(
         raise ValueError(f"{name}: no column named {absent[0]!r}; its columns are {frame.columns}")
     if frame.is_empty():
         raise ValueError(f"{name} has no rows")
-    twice = [column for place, column in enumerate(columns) if column in (time_column, *columns[:place])]
+    twice = [column for index, column in enumerate(columns) if column in (time_column, *columns[:index])]
     if twice:
         raise ValueError(f"{name}: column {twice[0]!r} is named for two roles (time, channel, covariate); give it one")
     doubled = [column for column in columns if f"{column}_duplicated_0" in frame.columns]  # polars' name for it
     if doubled:
-        raise ValueError(f"{name}: column {doubled[0]!r} stands twice in the header; rename one of them")
+        raise ValueError(f"{name}: column {doubled[0]!r} occurs twice in the header; rename one of them")
     # Columns are renamed by position: a numeric column may be called `time` too.
     numbers = [
-        as_numbers(frame[column], place=name, booleans=place >= num_channels).alias(str(place))
-        for place, column in enumerate(columns)
+        as_numbers(frame[column], file=name, booleans=index >= num_channels).alias(str(index))
+        for index, column in enumerate(columns)
     ]
     frame = pl.DataFrame([timestamps(frame, name=name, column=time_column, time_format=time_format), *numbers])
     rows_read = len(frame)
@@ -116,7 +116,7 @@ def check_frequency(frequency: str | None, *, key: str) -> None:
         forward = False
     if not forward:
         raise ValueError(
-            f"{key}: {frequency!r} is no time between rows; allowed are a number and a unit such as 30s, 15m, 1h, 1d, "
+            f"{key}: {frequency!r} is not a duration; allowed are a number and a unit such as 30s, 15m, 1h, 1d, "
             "1w, 1mo, 1y, or null for uneven steps"
         )
 
@@ -226,7 +226,7 @@ def _check_complete(
 ) -> None:
     if missing != "error" or not unknown.any():
         return
-    row, column = (int(place) for place in np.argwhere(unknown)[0])
+    row, column = (int(index) for index in np.argwhere(unknown)[0])
     raise ValueError(
         f"{name}: {int(unknown.sum())} values are NaN, infinite or empty "
         f"(first: column {columns[column]!r} at {times[row]}, {row_name(name, row)}); {_ADVICE}"

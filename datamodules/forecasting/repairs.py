@@ -30,7 +30,7 @@ class Repairs:
         return bool(self.unsorted or self.repeated or self.inserted or self.filled)
 
     @property
-    def share(self) -> float:
+    def fraction(self) -> float:
         """The largest of: fraction of rows dropped, fraction of a column's values filled."""
         filled = max(self.filled.values(), default=0)
         return max(self.repeated / max(self.rows_read, 1), filled / max(self.rows, 1))

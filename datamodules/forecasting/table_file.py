@@ -70,7 +70,7 @@ class TableFile(SeriesSource):
             self._channels = tuple(
                 number_columns(
                     self._table(root),
-                    place=str(self._file(root)),
+                    file=str(self._file(root)),
                     taken=[self.time_column, *self.past_covariates, *self.future_covariates],
                     exclude=self.exclude,
                     key="series.exclude",

@@ -13,9 +13,9 @@ def class_columns(probabilities: np.ndarray, names: Sequence[str]) -> list[pl.Se
         probabilities: float32 (N, K).
         names: Names of the K classes.
     """
-    places = probabilities.argmax(axis=1)
+    predicted = probabilities.argmax(axis=1)
     return [
-        pl.Series("label", names, dtype=pl.String).gather(places),
-        pl.Series("probability", probabilities[np.arange(len(places)), places]),
+        pl.Series("label", names, dtype=pl.String).gather(predicted),
+        pl.Series("probability", probabilities[np.arange(len(predicted)), predicted]),
         pl.Series("probabilities", probabilities),
     ]

@@ -175,9 +175,9 @@ class LinkDataModule(SingleGraphDataModule):
         )
         names = self.node_names
         ids = pl.Series("id", range(len(self.graph.x)) if names is None else names)
-        known = node_numbers(ids, place=self.source.name)
+        known = node_numbers(ids, file=self.source.name)
         ends = [
-            numbers_of(table[end], known, place=f"data.pairs: {path}", where="the graph's nodes")
+            numbers_of(table[end], known, file=f"data.pairs: {path}", where="the graph's nodes")
             for end in ("source", "target")
         ]
         return torch.stack([torch.from_numpy(numbers) for numbers in ends])

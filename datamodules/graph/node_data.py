@@ -81,9 +81,9 @@ class NodeDataModule(SingleGraphDataModule):
             num_workers=num_workers,
             pin_memory=pin_memory,
         )
-        for name, given in (("eval_fan_out", eval_fan_out), ("temporal", temporal)):
-            if given and not fan_out:
-                raise ValueError(f"data.{name}: {given} given without fan_out; a whole graph is not sampled")
+        for name, value in (("eval_fan_out", eval_fan_out), ("temporal", temporal)):
+            if value and not fan_out:
+                raise ValueError(f"data.{name}: {value} given without fan_out; a whole graph is not sampled")
         self.split = split
         self.eval_fan_out = list(eval_fan_out) if eval_fan_out else [-1] * len(fan_out or [])
         self.temporal = temporal

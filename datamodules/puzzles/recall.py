@@ -41,26 +41,26 @@ class RecallTask:
         order = np.tile(np.arange(pairs), (rows, times))  # key index of each binding
         if times > 1:
             order = rng.permuted(order, axis=1)
-        places = np.argsort(order, axis=1, kind="stable")  # by key, then by time
+        positions = np.argsort(order, axis=1, kind="stable")  # by key, then by time
         bound = np.empty_like(order)
-        np.put_along_axis(bound, places, values.reshape(rows, -1), axis=1)
+        np.put_along_axis(bound, positions, values.reshape(rows, -1), axis=1)
 
         context = 2 * times * pairs
         gaps = np.arange(1, (self.seq_len - context) // 2 + 1)
         # Gumbel top-k: log probabilities plus Gumbel noise sample without replacement.
         noisy = (_POWER - 1) * np.log(gaps) + rng.gumbel(size=(rows, len(gaps)))
-        asked = context + 2 * np.argsort(-noisy, axis=1, kind="stable")[:, :pairs]
+        query_positions = context + 2 * np.argsort(-noisy, axis=1, kind="stable")[:, :pairs]
 
         tokens = np.full((rows, self.seq_len), _NOTHING)
         tokens[:, 0:context:2] = np.take_along_axis(keys, order, axis=1)
         tokens[:, 1:context:2] = bound
         targets, valid, reset = np.zeros_like(tokens), np.zeros_like(tokens, bool), np.zeros_like(tokens, bool)
-        np.put_along_axis(tokens, asked, keys, axis=1)
-        np.put_along_axis(targets, asked, values[..., -1], axis=1)
-        np.put_along_axis(valid, asked, True, axis=1)
+        np.put_along_axis(tokens, query_positions, keys, axis=1)
+        np.put_along_axis(targets, query_positions, values[..., -1], axis=1)
+        np.put_along_axis(valid, query_positions, True, axis=1)
         reset[:, 0] = True
-        found = {"tokens": tokens, "targets": targets, "valid": valid, "reset": reset}
-        return {name: torch.from_numpy(table) for name, table in found.items()}
+        batch = {"tokens": tokens, "targets": targets, "valid": valid, "reset": reset}
+        return {name: torch.from_numpy(table) for name, table in batch.items()}
 
 
 class GeneratedRecall:
@@ -203,9 +203,9 @@ class RecallDataModule(GeneratedDataModule):
 
 def _distinct(rng: np.random.Generator, rows: int, count: int, below: int) -> np.ndarray:
     """Rows of `count` distinct integers below `below`, every ordered choice equally likely (Floyd's algorithm)."""
-    found = np.full((rows, count), -1)
-    for place, last in enumerate(range(below - count, below)):
-        drawn = rng.integers(0, last + 1, rows)
-        taken = (found == drawn[:, None]).any(axis=1)
-        found[:, place] = np.where(taken, last, drawn)
-    return rng.permuted(found, axis=1)
+    chosen = np.full((rows, count), -1)
+    for column, last in enumerate(range(below - count, below)):
+        candidates = rng.integers(0, last + 1, rows)
+        taken = (chosen == candidates[:, None]).any(axis=1)
+        chosen[:, column] = np.where(taken, last, candidates)
+    return rng.permuted(chosen, axis=1)

@@ -58,8 +58,8 @@ class SampledPuzzles:
     def __getitems__(self, key: np.ndarray) -> dict[str, Tensor]:
         """Samples the batch of a key of `GeneratedBatches`: `puzzle` and `solution`, int64 (B, L) each."""
         rng = np.random.default_rng(key)
-        drawn = rng.integers(len(self.puzzles), size=self.batch_size)
-        puzzles, solutions = self.puzzles[drawn], self.solutions[drawn]
+        chosen = rng.integers(len(self.puzzles), size=self.batch_size)
+        puzzles, solutions = self.puzzles[chosen], self.solutions[chosen]
         if self.relabel:
             digits = np.arange(1, solutions.max() + 1)
             names = np.zeros((self.batch_size, len(digits) + 1), dtype=np.int64)  # column 0: empty stays empty

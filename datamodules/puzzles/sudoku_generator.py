@@ -196,9 +196,9 @@ def _numbers(board: Board) -> np.ndarray:
 
 
 def _digits(candidates: int) -> list[int]:
-    found = []
+    listed = []
     while candidates:
         lowest = candidates & -candidates
-        found.append(lowest)
+        listed.append(lowest)
         candidates ^= lowest
-    return found
+    return listed

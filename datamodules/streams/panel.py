@@ -119,7 +119,7 @@ class PanelDataModule(StreamDataModule):
     def boundaries(self) -> list[np.datetime64]:
         """Last days of train, validation and test."""
         calendar = self.calendar
-        ends = [int(share * len(calendar)) for share in self.split]
+        ends = [int(fraction * len(calendar)) for fraction in self.split]
         if ends[0] < 1:
             raise ValueError(f"data.split: {list(self.split)} given, of {len(calendar)} days none is left to train on")
         return [calendar[end - 1] for end in ends]

@@ -90,8 +90,8 @@ class PanelFile(PanelSource):
     @override
     def read(self, *, root: str | Path | None) -> list[Ticker]:
         file = table_path(self.path, root=root, key="data.panel.path")
-        wanted = [self.time_column, self.value_column, self.ticker_column]
-        frame = read_table(file, texts=[self.ticker_column] if self.ticker_column else [], needed=wanted)
+        columns = [self.time_column, self.value_column, self.ticker_column]
+        frame = read_table(file, texts=[self.ticker_column] if self.ticker_column else [], needed=columns)
         if not len(frame):
             raise ValueError(f"{file} has no rows")
         name = str(file)
@@ -108,7 +108,7 @@ class PanelFile(PanelSource):
             [
                 ticker.alias("ticker"),
                 timestamps(frame, name=name, column=self.time_column, time_format=self.time_format),
-                as_numbers(frame[self.value_column], place=name).alias("value"),
+                as_numbers(frame[self.value_column], file=name).alias("value"),
             ]
         )
         twice = frame.filter(pl.struct("ticker", "time").is_duplicated())
@@ -119,15 +119,15 @@ class PanelFile(PanelSource):
             )
         tickers = []
         for (key,), part in frame.sort("time").group_by("ticker", maintain_order=True):
-            found = part.filter(pl.col("value").is_finite())
-            if not len(found):
+            numeric = part.filter(pl.col("value").is_finite())
+            if not len(numeric):
                 raise ValueError(f"{name}: {key} has no number in {self.value_column!r}; leave it out")
             tickers.append(
                 Ticker(
                     name=str(key),
-                    times=found["time"].to_numpy(),
-                    values=found["value"].to_numpy(),
-                    dropped=len(part) - len(found),
+                    times=numeric["time"].to_numpy(),
+                    values=numeric["value"].to_numpy(),
+                    dropped=len(part) - len(numeric),
                 )
             )
         return sorted(tickers, key=lambda ticker: ticker.name)

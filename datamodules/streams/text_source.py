@@ -59,8 +59,8 @@ class EnglishTopics(TextSource):
         names = sorted(pydoc_data.topics.topics)
         parts = {"train": range(8), "val": range(8, 9), "test": range(9, 10)}
         return {
-            split: [pydoc_data.topics.topics[name] for index, name in enumerate(names) if index % 10 in places]
-            for split, places in parts.items()
+            split: [pydoc_data.topics.topics[name] for index, name in enumerate(names) if index % 10 in residues]
+            for split, residues in parts.items()
         }
 
     @override
@@ -87,7 +87,7 @@ class TextFiles(TextSource):
 
     @override
     def read(self, *, root: str | Path | None) -> dict[str, list[str]]:
-        found, texts = {}, {}
+        documents, texts = {}, {}
         for split, name in self.paths.items():
             path = Path(name).expanduser()
             if not path.exists():
@@ -96,11 +96,11 @@ class TextFiles(TextSource):
                 raise ValueError(f"data.text.{split}: {path} is a folder; give a file, and a separator of documents")
             text = texts[split] = _read_utf8(path, key=f"data.text.{split}")
             parts = text.split(self.separator) if self.separator else [text]
-            found[split] = [part for part in parts if part.strip()]
-            if not found[split]:
+            documents[split] = [part for part in parts if part.strip()]
+            if not documents[split]:
                 raise ValueError(f"data.text.{split}: {path} is empty")
         self._is_parted = self.separator is None or any(self.separator in text for text in texts.values())
-        return found
+        return documents
 
     @override
     def protocol(self) -> str:
@@ -111,7 +111,7 @@ class TextFiles(TextSource):
     def notes(self) -> list[str]:
         if self._is_parted:
             return []
-        return [f"the separator {self.separator!r} stands in no file, so that each is one document"]
+        return [f"the separator {self.separator!r} occurs in no file, so each file is one document"]
 
 
 def _read_utf8(path: Path, *, key: str) -> str:

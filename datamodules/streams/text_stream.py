@@ -137,7 +137,7 @@ class TextStreamDataModule(StreamDataModule):
         self._read()
         return self._streams["test" if split == "predict" else split]
 
-    def places(self, rows: np.ndarray, *, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    def positions(self, rows: np.ndarray, *, split: Split) -> tuple[np.ndarray, np.ndarray]:
         """Document index within the split, and position within the document, of tokens; both from 0.
 
         Args:
@@ -165,7 +165,7 @@ class TextStreamDataModule(StreamDataModule):
             tokens.pop()  # <eos> of the unfinished line
         if not tokens:
             raise ValueError(f"prompt: {prompt!r} given, at least one {self.level} is needed to go on from")
-        index = {token: place for place, token in enumerate(self.vocabulary)}
+        index = {token: number for number, token in enumerate(self.vocabulary)}
         unknown = sorted({token for token in tokens if token not in index})
         if unknown:
             shown = ", ".join(map(repr, unknown[:10]))
@@ -178,22 +178,22 @@ class TextStreamDataModule(StreamDataModule):
         Args:
             tokens: int (L,).
         """
-        found = [self.vocabulary[int(token)] for token in tokens]
+        texts = [self.vocabulary[int(token)] for token in tokens]
         if self.level == "char":
-            return "".join(found)
-        return " ".join(found).replace(f"{END_OF_LINE} ", "\n").replace(END_OF_LINE, "\n").replace(" \n", "\n")
+            return "".join(texts)
+        return " ".join(texts).replace(f"{END_OF_LINE} ", "\n").replace(END_OF_LINE, "\n").replace(" \n", "\n")
 
     @override
     def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
         """A row per predicted token: `document`, `position` in it, and the model's outputs with tokens as text."""
         vocabulary = pl.Series(self.vocabulary)
         table = super().prediction_table(outputs)
-        document, position = self.places(table["row"].to_numpy(), split="predict")
-        places = pl.DataFrame({"document": document, "position": position + 1})
+        document, position = self.positions(table["row"].to_numpy(), split="predict")
+        location = pl.DataFrame({"document": document, "position": position + 1})
         texts = table.drop("row").with_columns(
             vocabulary.gather(table[name]).alias(name) for name in table.columns if name.endswith("token")
         )
-        return pl.concat([places, texts], how="horizontal")
+        return pl.concat([location, texts], how="horizontal")
 
     @override
     def fingerprint(self) -> dict[str, Any]:
@@ -241,7 +241,7 @@ class TextStreamDataModule(StreamDataModule):
         counts.pop(UNKNOWN, None)
         kept = counts.most_common(self.max_vocab_size - 1 if self.max_vocab_size else None)
         self._vocabulary = (UNKNOWN, *sorted(token for token, _ in kept))
-        index = {token: place for place, token in enumerate(self._vocabulary)}
+        index = {token: number for number, token in enumerate(self._vocabulary)}
         for split, documents in tokens.items():
             self._unknown[split] = Counter(token for document in documents for token in document if token not in index)
         self._streams = {

@@ -83,7 +83,7 @@ def bootstrap_ratio(
     if over_series == "sum":
         model, baseline = model.sum(axis=1, keepdims=True), baseline.sum(axis=1, keepdims=True)
     if (baseline.sum(axis=0) <= 0).any():
-        raise ValueError("baseline: its scores sum to zero, so there is no ratio; take a baseline that errs")
+        raise ValueError("baseline: its scores sum to zero, so there is no ratio; choose another baseline")
     ratio = float(_ratio(model.sum(axis=0), baseline.sum(axis=0)))
     num_origins = len(model)
     if num_origins < _MIN_BLOCKS * block:

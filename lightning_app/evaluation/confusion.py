@@ -42,8 +42,8 @@ class ConfusionMatrix(Callback):
         logits, targets = step.predictions, step.targets
         if targets.is_floating_point() or logits.shape != (len(targets), num_classes):
             return
-        places = targets * num_classes + logits.argmax(dim=-1)
-        counts = torch.bincount(places, minlength=num_classes**2).view(num_classes, num_classes)
+        cells = targets * num_classes + logits.argmax(dim=-1)
+        counts = torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
         self._counts = counts if self._counts is None else self._counts + counts
 
     @override
@@ -52,11 +52,11 @@ class ConfusionMatrix(Callback):
         if trainer.is_global_zero:
             for name in ("confusion.md", "confusion.png"):
                 (folder / name).unlink(missing_ok=True)  # left by an earlier test
-        everyone = [self._counts]
+        gathered = [self._counts]
         if trainer.world_size > 1:
-            everyone *= trainer.world_size
-            torch.distributed.all_gather_object(everyone, None if self._counts is None else self._counts.cpu())
-        counts = [one for one in everyone if one is not None]  # a process may have had no batch
+            gathered *= trainer.world_size
+            torch.distributed.all_gather_object(gathered, None if self._counts is None else self._counts.cpu())
+        counts = [one for one in gathered if one is not None]  # a process may have had no batch
         if not counts or not trainer.is_global_zero:
             return
         names = getattr(getattr(trainer, "datamodule", None), "class_names", None)
@@ -70,7 +70,7 @@ class ConfusionMatrix(Callback):
 
 def _page(table: np.ndarray, names: list[str]) -> list[str]:
     """Recall and precision of each class, and the most frequent confusions."""
-    right, truth, said = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
+    right, truth, predicted = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
     lines = [
         "# Classes",
         "",
@@ -79,14 +79,14 @@ def _page(table: np.ndarray, names: list[str]) -> list[str]:
     ]
     for index, name in enumerate(names):
         recall = f"{right[index] / truth[index]:.1%}" if truth[index] else "-"
-        precision = f"{right[index] / said[index]:.1%}" if said[index] else "-"
+        precision = f"{right[index] / predicted[index]:.1%}" if predicted[index] else "-"
         lines.append(f"| {name} | {truth[index]:,} | {recall} | {precision} |")
     wrong = table - np.diag(right)
-    order = [place for place in np.argsort(-wrong, axis=None, kind="stable")[:_MOST_PAIRS] if wrong.flat[place]]
+    order = [cell for cell in np.argsort(-wrong, axis=None, kind="stable")[:_MOST_PAIRS] if wrong.flat[cell]]
     if order:
         lines += ["", "| true class | taken for | times |", "|---|---|---:|"]
-    for place in order:
-        row, column = divmod(int(place), len(names))
+    for cell in order:
+        row, column = divmod(int(cell), len(names))
         lines.append(f"| {names[row]} | {names[column]} | {wrong[row, column]:,} |")
     return [*lines, ""]
 
@@ -102,12 +102,12 @@ def draw_confusion(table: np.ndarray, names: list[str], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    fractions = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     side = 2.2 + 0.42 * len(names)
     figure = Figure(figsize=(side + 0.9, side), layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
-    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    image = axis.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
     short = [name if len(name) <= 18 else f"{name[:17]}…" for name in names]
     rotation = 0 if max(map(len, short)) <= 3 else 90
     axis.set_xticks(range(len(names)), short, rotation=rotation, fontsize=8)
@@ -115,7 +115,7 @@ def draw_confusion(table: np.ndarray, names: list[str], path: Path) -> None:
     for row in range(len(names)):
         for column in range(len(names)):
             if table[row, column]:
-                color = "white" if shares[row, column] > 0.55 else "black"
+                color = "white" if fractions[row, column] > 0.55 else "black"
                 axis.text(column, row, f"{table[row, column]:,}", ha="center", va="center", color=color, fontsize=7)
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")

@@ -49,21 +49,21 @@ def draw_explanation(
 
     strongest = np.argsort(-importance, kind="stable")[:max_edges][::-1]  # the strongest drawn last, on top
     edges, importance, hops = edges[:, strongest], importance[strongest], hops[:, strongest]
-    places = radial_layout(edges, hops, node)
+    positions = radial_layout(edges, hops, node)
     figure = Figure(figsize=(8.6, 7), layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
     for source, target, share in zip(*edges, importance, strict=True):
         axis.annotate(
             "",
-            xy=places[target],
-            xytext=places[source],
+            xy=positions[target],
+            xytext=positions[source],
             arrowprops={
                 "arrowstyle": "-|>", **_line(share), "shrinkA": 9, "shrinkB": 9, "connectionstyle": "arc3,rad=0.08",
             },
         )  # fmt: skip
-    shown = list(places)
-    points = np.array([places[number] for number in shown])
+    shown = list(positions)
+    points = np.array([positions[number] for number in shown])
     colors = _colors_of_classes([int(predicted[number]) for number in shown], first=int(predicted[node]))
     axis.scatter(
         points[:, 0],
@@ -74,7 +74,7 @@ def draw_explanation(
         linewidths=[2.5 if number == node else 1 for number in shown],
         zorder=3,
     )
-    for number, (right, up) in places.items():
+    for number, (right, up) in positions.items():
         name = str(names[number])
         inside = len(name) <= _FITS_INSIDE
         axis.annotate(
@@ -113,10 +113,10 @@ def _add_legends(axis: Any, colors: dict[int, Any], class_names: Sequence[Any], 
         for name, color in dots.items()
     ]
     lines = [Line2D([], [], **_line(share), label=f"{share:g}") for share in _SHARES]
-    place = {"fontsize": 8, "title_fontsize": 8, "frameon": False, "loc": "upper left"}
-    first = axis.legend(handles=marks, title="predicted class", bbox_to_anchor=(1.0, 1.0), **place)
+    style = {"fontsize": 8, "title_fontsize": 8, "frameon": False, "loc": "upper left"}
+    first = axis.legend(handles=marks, title="predicted class", bbox_to_anchor=(1.0, 1.0), **style)
     axis.add_artist(first)
-    axis.legend(handles=lines, title="importance of an edge", bbox_to_anchor=(1.0, 0.2), **place)
+    axis.legend(handles=lines, title="importance of an edge", bbox_to_anchor=(1.0, 0.2), **style)
 
 
 def radial_layout(edges: np.ndarray, hops: np.ndarray, node: int) -> dict[int, tuple[float, float]]:
@@ -131,15 +131,15 @@ def radial_layout(edges: np.ndarray, hops: np.ndarray, node: int) -> dict[int, t
     furthest = max(ring.values())
     ring = {number: hop if hop >= 0 else furthest + 1 for number, hop in ring.items()}
     angle = {node: 0.0}
-    places = {node: (0.0, 0.0)}
+    positions = {node: (0.0, 0.0)}
     for hop in range(1, max(ring.values()) + 1):
         members = sorted(number for number, distance in ring.items() if distance == hop)
-        wanted = {number: _mean_angle(number, edges, angle) for number in members}
-        members.sort(key=lambda number: wanted[number])
+        angles = {number: _mean_angle(number, edges, angle) for number in members}
+        members.sort(key=lambda number: angles[number])
         for index, number in enumerate(members):
             angle[number] = 2 * np.pi * (index + 0.25 * hop) / len(members)
-            places[number] = (hop * np.cos(angle[number]), hop * np.sin(angle[number]))
-    return places
+            positions[number] = (hop * np.cos(angle[number]), hop * np.sin(angle[number]))
+    return positions
 
 
 def _mean_angle(number: int, edges: np.ndarray, angle: dict[int, float]) -> float:

@@ -50,15 +50,15 @@ class ForecastErrors(Callback):
         future = batch["future"].double().cpu()
         observed = torch.from_numpy(data.observed_horizons(batch["origin"].cpu().numpy()))  # (B, H, C)
         error = (pl_module.point_forecast(forecast) - future) * observed
-        found = {
+        batch_sums = {
             "count": observed.double().sum(dim=(0, 1)),
             "absolute": error.abs().sum(dim=(0, 1)),
             "squared": error.square().sum(dim=(0, 1)),
         }
         if pl_module.quantiles is not None:
             below = (future.unsqueeze(-1) <= forecast) & observed.unsqueeze(-1)
-            found["below"] = below.double().sum(dim=(0, 1))  # (C, Q)
-        for name, value in found.items():
+            batch_sums["below"] = below.double().sum(dim=(0, 1))  # (C, Q)
+        for name, value in batch_sums.items():
             self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value
 
     @override
@@ -67,11 +67,11 @@ class ForecastErrors(Callback):
         if trainer.is_global_zero:
             for name in ("channels.md", "channels.csv"):
                 (folder / name).unlink(missing_ok=True)  # left by an earlier test
-        everyone = [self._sums]
+        gathered = [self._sums]
         if trainer.world_size > 1:
-            everyone *= trainer.world_size
-            torch.distributed.all_gather_object(everyone, self._sums)
-        parts = [part for part in everyone if part]  # a process may have had no batch
+            gathered *= trainer.world_size
+            torch.distributed.all_gather_object(gathered, self._sums)
+        parts = [part for part in gathered if part]  # a process may have had no batch
         if not (isinstance(pl_module, Forecaster) and parts and trainer.is_global_zero):
             return
         sums = {name: torch.stack([part[name] for part in parts]).sum(dim=0) for name in parts[0]}
@@ -79,8 +79,8 @@ class ForecastErrors(Callback):
         table = channel_errors({name: value.numpy() for name, value in sums.items()}, data)
         page = _page(table)
         if pl_module.quantiles is not None:
-            share = sums["below"].sum(dim=0) / sums["count"].sum().clamp_min(1)
-            page += coverage_page(pl_module.quantiles, share.tolist())
+            fraction = sums["below"].sum(dim=0) / sums["count"].sum().clamp_min(1)
+            page += coverage_page(pl_module.quantiles, fraction.tolist())
         folder.mkdir(parents=True, exist_ok=True)
         table.write_csv(folder / "channels.csv")
         (folder / "channels.md").write_text("\n".join(page) + "\n")
@@ -145,6 +145,6 @@ def coverage_page(levels: tuple[float, ...], below: list[float]) -> list[str]:
     if pairs:
         lines += ["", "| interval | should hold | holds |", "|---|---:|---:|"]
     for low, high in pairs:
-        wanted, found = levels[high] - levels[low], below[high] - below[low]
-        lines.append(f"| {levels[low]:g} to {levels[high]:g} | {wanted:.1%} | {found:.1%} |")
+        nominal, empirical = levels[high] - levels[low], below[high] - below[low]
+        lines.append(f"| {levels[low]:g} to {levels[high]:g} | {nominal:.1%} | {empirical:.1%} |")
     return [*lines, ""]

@@ -77,7 +77,9 @@ class DistilledForecaster(Forecaster):
         path = Path(self.teacher)
         file = path / "checkpoints" / "best.ckpt" if path.is_dir() else path
         if not file.is_file():
-            raise FileNotFoundError(f"model.teacher: {self.teacher} is no checkpoint and no run folder with a best one")
+            raise FileNotFoundError(
+                f"model.teacher: {self.teacher} is neither a checkpoint nor a run folder with a best one"
+            )
         teacher = Forecaster.load_from_checkpoint(file, map_location="cpu", weights_only=True)
         sizes = (teacher.num_channels, teacher.horizon)
         if sizes != (self.num_channels, self.horizon) or teacher.look_back > self.look_back:
@@ -87,18 +89,19 @@ class DistilledForecaster(Forecaster):
                 "teacher may see fewer rows, all else must be the same"
             )
         columns = {name: len(scale.mean) for name, scale in teacher.covariate_scales.items()}  # type: ignore[arg-type]
-        own = {name: len(scale.mean) for name, scale in self.covariate_scales.items()}  # type: ignore[arg-type]
-        if any(own.get(name) != count for name, count in columns.items()) or (
+        student_columns = {name: len(scale.mean) for name, scale in self.covariate_scales.items()}  # type: ignore[arg-type]
+        if any(student_columns.get(name) != count for name, count in columns.items()) or (
             teacher.num_static_covariates not in (0, self.num_static_covariates)
         ):
             raise ValueError(
-                f"model.teacher: {file} takes covariates ({', '.join(columns) or 'static'}) that the student is not "
-                "given; give the data section those of the teacher and choose a network that takes them, or choose a "
-                "teacher without"
+                f"model.teacher: {file} takes covariates ({', '.join(columns) or 'static'}) that the student lacks; "
+                "add them to the data section and choose a network that takes them, or choose a teacher without"
             )
-        levels, wanted = self.quantiles, teacher.quantiles
-        if levels and levels != wanted:
-            raise ValueError(f"model.teacher: {file} forecasts {wanted or 'no quantiles'}, the student {levels}")
+        levels, teacher_levels = self.quantiles, teacher.quantiles
+        if levels and levels != teacher_levels:
+            raise ValueError(
+                f"model.teacher: {file} forecasts {teacher_levels or 'no quantiles'}, the student {levels}"
+            )
         return teacher.eval().requires_grad_(False)
 
     @override

@@ -99,8 +99,8 @@ class EnsembleForecaster(Forecaster):
         products = self.trainer.strategy.reduce(self._error_products.to(self.device), reduce_op="sum").cpu()
         count = self.trainer.strategy.reduce(torch.tensor(float(self._num_errors), device=self.device), reduce_op="sum")
         products = products / float(count)
-        everyone = tuple(range(len(self.members)))
-        subset, error = best_subset(products) if self.choose else (everyone, float(products.mean()))
+        all_members = tuple(range(len(self.members)))
+        subset, error = best_subset(products) if self.choose else (all_members, float(products.mean()))
         self.network.chosen.copy_(torch.tensor([index in subset for index in range(len(self.members))]))
         self.log_dict({"val/loss": error, "val/mse": error, "val/num_members": float(len(subset))})
 

@@ -88,8 +88,8 @@ class Forecaster(BaseModule):
                 "argument `past` (batch, look_back, num_channels)"
             )
         self._network_inputs = tuple(name for name in COVARIATES if name in accepted)
-        given = {*self.covariate_scales, *(("static_covariates",) if num_static_covariates else ())}
-        unused = sorted(given - set(self._network_inputs))
+        provided = {*self.covariate_scales, *(("static_covariates",) if num_static_covariates else ())}
+        unused = sorted(provided - set(self._network_inputs))
         if unused:
             raise ValueError(
                 f"model.network: {type(network).__name__} takes no {unused[0]}, which the data module provides; "
@@ -181,7 +181,7 @@ class Forecaster(BaseModule):
         if levels is None and isinstance(forecast, Tensor) and forecast.ndim == 4:
             raise ValueError(
                 f"model.network: {type(self.network).__name__} gives {tuple(forecast.shape)}, quantiles in the last "
-                "place, and nobody says at which levels: give the network an attribute `quantiles`, or take PinballLoss"
+                "dimension, but no levels: give the network an attribute `quantiles`, or take PinballLoss"
             )
         # Batch size None: during export it is symbolic.
         expected = (None, self.horizon, self.num_channels, *(() if levels is None else (len(levels),)))

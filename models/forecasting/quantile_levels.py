@@ -17,10 +17,10 @@ def levels_of(part: nn.Module, *, key: str) -> tuple[float, ...] | None:
     Raises:
         ValueError: They do not ascend between 0 and 1, or lack 0.5, which is the point forecast.
     """
-    given: Any = getattr(part, "quantiles", None)
-    if given is None or not isinstance(given, Iterable) or not len(given):  # type: ignore[arg-type]
+    declared: Any = getattr(part, "quantiles", None)
+    if declared is None or not isinstance(declared, Iterable) or not len(declared):  # type: ignore[arg-type]
         return None
-    levels = tuple(round(float(level), 6) for level in given)
+    levels = tuple(round(float(level), 6) for level in declared)
     if sorted(set(levels)) != list(levels) or not 0 < levels[0] <= levels[-1] < 1:
         raise ValueError(f"{key}.quantiles: {list(levels)} given, allowed are ascending levels between 0 and 1")
     if 0.5 not in levels:

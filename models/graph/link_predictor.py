@@ -50,10 +50,10 @@ class LinkPredictor(BaseModule):
         scheduler: SchedulerFactory | None = None,
     ) -> None:
         super().__init__(optimizer=optimizer, scheduler=scheduler)
-        given, wanted = getattr(encoder, "output_size", None), getattr(decoder, "input_size", None)
-        if wanted is not None and given is not None and given != wanted:
+        encoder_size, decoder_size = getattr(encoder, "output_size", None), getattr(decoder, "input_size", None)
+        if decoder_size is not None and encoder_size is not None and encoder_size != decoder_size:
             raise ValueError(
-                f"model.decoder.input_size: {wanted} given, the encoder gives {given} numbers per node "
+                f"model.decoder.input_size: {decoder_size} given, the encoder gives {encoder_size} numbers per node "
                 "(model.encoder.output_size); set one to the other"
             )
         self.encoder = encoder
@@ -91,8 +91,8 @@ class LinkPredictor(BaseModule):
     def step(self, batch: Data) -> StepOutput:
         if "negative_index" in batch:
             raise ValueError(
-                "model: LinkPredictor measures AUC over all pairs together, but the split gives each link negatives "
-                "of its own; choose LinkRanker, or data.split: RandomLinkSplit"
+                "model: LinkPredictor measures AUC over all pairs together, but the split has separate negatives "
+                "for each link; choose LinkRanker, or data.split: RandomLinkSplit"
             )
         return self.classify(batch)
 

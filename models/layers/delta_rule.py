@@ -14,7 +14,7 @@ from models.layers.decay_masks import decay_masks
 
 @dataclass(frozen=True)
 class Memory:
-    """RecurrentState of the associative memory, per head.
+    """State of the associative memory, per head.
 
     Attributes:
         content: (B, H, K, V); reading with a key (K,) returns the value (V,) `content.T @ key`.
@@ -55,7 +55,7 @@ def recurrent_delta_rule(
         plasticity: (B, H, T), b: 0 writes nothing, 1 replaces the retrieved value.
         log_decay: (B, H, T), log a, finite, 0 or less; None for no decay.
         log_momentum: (B, H, T), log e, finite, 0 or less; None for no momentum.
-        memory: RecurrentState after the previous steps; None starts from `prime`.
+        memory: State after the previous steps; None starts from `prime`.
         prime: (H, K, V), initial content for each new document; None for zeros.
         reset: bool (B, T), True at the first step of a document.
         subtract_stored: False writes v_t regardless of the content: linear attention (Katharopoulos et al., ICML 2020).
@@ -63,7 +63,7 @@ def recurrent_delta_rule(
 
     Returns:
         output: (B, H, T, V), of the dtype of `value`.
-        memory: RecurrentState after the last step, float32 (float64 if the values are).
+        memory: State after the last step, float32 (float64 if the values are).
     """
     dtype = _computed_in(value)
     with torch.autocast(value.device.type, enabled=False):
@@ -75,7 +75,7 @@ def recurrent_delta_rule(
         momenta = [None] * key.shape[2] if log_momentum is None else log_momentum.to(dtype).exp().unbind(dim=2)
         steps = zip(*(x.unbind(dim=2) for x in (query, key, values, plasticity)), decays, momenta, strict=True)
         outputs = []
-        for t, (asked, place, wanted, rate, decay, momentum) in enumerate(steps):
+        for t, (query_t, key_t, value_t, plasticity_t, decay, momentum) in enumerate(steps):
             if reset is not None:
                 new = reset[:, t, None, None, None]
                 content = torch.where(new, fresh, content)
@@ -83,12 +83,12 @@ def recurrent_delta_rule(
             if decay is not None:
                 content = content * decay[..., None, None]
             if subtract_stored:
-                wanted = wanted - _read(content, place)
-            write = place[..., None] * (rate[..., None] * wanted)[..., None, :]
+                value_t = value_t - _read(content, key_t)
+            write = key_t[..., None] * (plasticity_t[..., None] * value_t)[..., None, :]
             if momentum is not None and running is not None:
                 write = running = momentum[..., None, None] * running + write
             content = content + write
-            outputs.append(_read(content, asked))
+            outputs.append(_read(content, query_t))
         return torch.stack(outputs, dim=2).to(value.dtype), Memory(content, running)
 
 
@@ -120,7 +120,7 @@ def chunkwise_delta_rule(
         plasticity: (B, H, T).
         log_decay: (B, H, T).
         log_momentum: (B, H, T).
-        memory: RecurrentState after the previous steps.
+        memory: State after the previous steps.
         prime: (H, K, V).
         reset: bool (B, T).
         subtract_stored: False for linear attention.
@@ -129,7 +129,7 @@ def chunkwise_delta_rule(
 
     Returns:
         output: (B, H, T, V).
-        memory: RecurrentState after the last step.
+        memory: State after the last step.
 
     Raises:
         ValueError: The chunk size is below 1.
@@ -148,20 +148,18 @@ def chunkwise_delta_rule(
         query, key, values, rate = (in_chunks(x.to(dtype), chunk_size) for x in (query, key, value, plasticity))
         decay, momentum = (None if x is None else in_chunks(x.to(dtype), chunk_size) for x in (log_decay, log_momentum))
         new = None if reset is None else in_chunks(reset[:, None], chunk_size)
-        shares = decay_masks(decay, momentum, new, length=length, like=values)
+        masks = decay_masks(decay, momentum, new, length=length, like=values)
         # Initial content that documents starting within a chunk read, at each of their steps; None if there is none.
-        primed = (
-            None if prime is None or shares.primed is None else (shares.primed[..., None], prime[:, None].to(dtype))
-        )
+        primed = None if prime is None or masks.primed is None else (masks.primed[..., None], prime[:, None].to(dtype))
 
         reads = added = None
         if subtract_stored:
             if primed is not None:
                 values = values - (key * primed[0]) @ primed[1]
             # Coefficients scale the columns of the inverse, which are shorter than keys and values.
-            inverse = _UnitLowerInverse.apply((key @ key.mT) * (shares.before * rate[..., None]))
+            inverse = _UnitLowerInverse.apply((key @ key.mT) * (masks.before * rate[..., None]))
             solved = inverse * rate[..., None, :]
-            factors = (solved if share is None else solved * share[..., None, :] for share in shares.start_before)
+            factors = (solved if mask is None else solved * mask[..., None, :] for mask in masks.start_before)
             reads = torch.cat([factor @ key for factor in factors], dim=-1)
             writes = solved @ values
         else:
@@ -172,9 +170,9 @@ def chunkwise_delta_rule(
 
         before = content if running is None else torch.cat([content, running], dim=-2)
         starts, writes, after = chunk_scan(
-            before, writes, _by_part(key, shares.last), reads=reads, carried=shares.carried, added=added
+            before, writes, _by_part(key, masks.last), reads=reads, carried=masks.carried, added=added
         )
-        output = _by_part(query, shares.start_after) @ starts + ((query @ key.mT) * shares.after) @ writes
+        output = _by_part(query, masks.start_after) @ starts + ((query @ key.mT) * masks.after) @ writes
         if primed is not None:
             output = output + (query * primed[0]) @ primed[1]
         return output.flatten(2, 3)[:, :, :length].to(value.dtype), Memory(*after.split(key.shape[-1], dim=-2))
@@ -199,13 +197,15 @@ def _scanned(
     before = (content, torch.zeros_like(content) if running is None else running)
 
     def step(carried: tuple[Tensor, Tensor], given: list[Tensor]) -> tuple[tuple[Tensor, Tensor], Tensor]:
-        asked, place, wanted, rate, keeps, carries = given
+        query_t, key_t, value_t, plasticity_t, keeps, carries = given
         content = carried[0] * keeps[..., None, None]
         if subtract_stored:
-            wanted = wanted - _read(content, place)
-        write = carries[..., None, None] * carried[1] + place[..., None] * (rate[..., None] * wanted)[..., None, :]
+            value_t = value_t - _read(content, key_t)
+        write = (
+            carries[..., None, None] * carried[1] + key_t[..., None] * (plasticity_t[..., None] * value_t)[..., None, :]
+        )
         content = content + write
-        return (content, write), _read(content, asked)
+        return (content, write), _read(content, query_t)
 
     (content, write), outputs = scan(step, before, steps)
     return outputs.movedim(0, 2), Memory(content, None if running is None else write)
@@ -249,9 +249,9 @@ def _start(
     return content, torch.zeros_like(content) if running is None else running.to(dtype)
 
 
-def _by_part(vectors: Tensor, shares: tuple[Tensor | None, ...]) -> Tensor:
+def _by_part(vectors: Tensor, masks: tuple[Tensor | None, ...]) -> Tensor:
     """Repeats vectors (..., C, K) for each part of the memory, (..., C, M * K), scaled by its coefficients."""
-    return torch.cat([vectors if share is None else vectors * share[..., None] for share in shares], dim=-1)
+    return torch.cat([vectors if mask is None else vectors * mask[..., None] for mask in masks], dim=-1)
 
 
 def _computed_in(value: Tensor) -> torch.dtype:

@@ -18,7 +18,7 @@ class Gate(nn.Module):
     def __init__(self, *, input_size: int, num_gates: int, openness: float = 0.5) -> None:
         super().__init__()
         if not 0 < openness < 1:
-            raise ValueError(f"openness: {openness} given, allowed is what lies between 0 and 1")
+            raise ValueError(f"openness: {openness} given, must be between 0 and 1")
         self.linear = nn.Linear(input_size, num_gates)
         nn.init.constant_(self.linear.bias, math.log(openness / (1 - openness)))
 

@@ -17,10 +17,10 @@ from models.recurrent.state import RecurrentState, where_reset
 
 @dataclass(frozen=True)
 class LayerState:
-    """RecurrentState of a layer, carried from chunk to chunk.
+    """State of a layer, carried from chunk to chunk.
 
     Attributes:
-        memory: RecurrentState of the heads' memories.
+        memory: State of the heads' memories.
         inputs: (B, kernel_size - 1, features), the last inputs of the short convolution.
     """
 
@@ -171,9 +171,9 @@ class DeltaMemory(Encoder):
             if count is not None and count < 1:
                 raise ValueError(f"encoder.{name}: {count} given, at least 1 is needed")
         if not 0 < max_plasticity <= 2:
-            raise ValueError(f"encoder.max_plasticity: {max_plasticity} given, allowed is above 0 and up to 2")
+            raise ValueError(f"encoder.max_plasticity: {max_plasticity} given, must be above 0 and at most 2")
         if not 0 <= dropout < 1:
-            raise ValueError(f"encoder.dropout: {dropout} given, allowed is from 0 to below 1")
+            raise ValueError(f"encoder.dropout: {dropout} given, must be at least 0 and below 1")
         self.input_size = self.output_size = input_size
         self.layers = nn.ModuleList(
             DeltaMemoryLayer(

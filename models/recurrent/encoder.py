@@ -22,7 +22,7 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def initial_state(self, num_lanes: int) -> RecurrentState:
-        """RecurrentState at the start of a document, lanes first; may be learned, must not draw random numbers."""
+        """State at the start of a document, lanes first; may be learned, must not draw random numbers."""
 
     @abstractmethod
     def encode(self, chunk: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
@@ -30,11 +30,11 @@ class Encoder(nn.Module, ABC):
 
         Args:
             chunk: (B, L, D).
-            state: RecurrentState after the previous chunk, B lanes.
+            state: State after the previous chunk, B lanes.
 
         Returns:
             output: (B, L, E); step t depends on no later step.
-            state: RecurrentState after the last step.
+            state: State after the last step.
         """
 
     def encode_documents(self, chunk: Tensor, state: RecurrentState, reset: Tensor) -> tuple[Tensor, RecurrentState]:
@@ -44,7 +44,7 @@ class Encoder(nn.Module, ABC):
 
         Args:
             chunk: (B, L, D).
-            state: RecurrentState after the previous chunk, B lanes.
+            state: State after the previous chunk, B lanes.
             reset: bool (B, L), True at the first step of a document.
 
         Returns:

@@ -92,7 +92,7 @@ class RecurrentLanguageModel(EncoderModule):
 
         Returns:
             logits: (B, L, V).
-            state: RecurrentState after the last token.
+            state: State after the last token.
         """
         hidden, state = self.encoder.encode(self.embedding(tokens), state)
         return self.output(self.projection(hidden)), state
@@ -142,9 +142,9 @@ class RecurrentLanguageModel(EncoderModule):
         valid = batch["valid"]
         log_p = self.output(self.projection(hidden[valid])).float().log_softmax(dim=-1)
         targets = batch["targets"][valid]
-        place = {"row": batch["row"][valid]} if "row" in batch else {}
+        position = {"row": batch["row"][valid]} if "row" in batch else {}
         return {
-            **place,
+            **position,
             "token": targets,
             "log_probability": log_p.gather(1, targets.unsqueeze(1)).squeeze(1),
             "likeliest_token": log_p.argmax(dim=-1),

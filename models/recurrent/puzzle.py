@@ -17,7 +17,7 @@ from models.recurrent.trm import TinyRecursiveModel, spread
 
 
 class PuzzleCarry(NamedTuple):
-    """RecurrentState of the training lanes, B of them.
+    """State of the training lanes, B of them.
 
     Attributes:
         puzzle: int64 (B, L).

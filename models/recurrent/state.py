@@ -31,14 +31,14 @@ def map_state(function: Callable[..., Tensor], *states: RecurrentState) -> Recur
     if isinstance(first, dict):
         return {name: map_state(function, *(state[name] for state in states)) for name in first}
     if isinstance(first, tuple | list):
-        parts = [map_state(function, *places) for places in zip(*states, strict=True)]
+        parts = [map_state(function, *corresponding) for corresponding in zip(*states, strict=True)]
         return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
     raise ValueError(f"a recurrent state is made of tensors, tuples, dicts and dataclasses, not {type(first).__name__}")
 
 
 def detach(state: RecurrentState, like: RecurrentState) -> RecurrentState:
     """Detaches a state and casts it to the dtypes of `like` (float32 where autocast produced bfloat16)."""
-    return map_state(lambda tensor, kind: tensor.detach().to(kind.dtype), state, like)
+    return map_state(lambda tensor, reference: tensor.detach().to(reference.dtype), state, like)
 
 
 def where_reset(reset: Tensor, initial: RecurrentState, state: RecurrentState) -> RecurrentState:
@@ -46,7 +46,7 @@ def where_reset(reset: Tensor, initial: RecurrentState, state: RecurrentState) -
 
     Args:
         reset: bool (B,).
-        initial: RecurrentState of B lanes; gradients flow to it if it is learned.
+        initial: State of B lanes; gradients flow to it if it is learned.
         state: Carried state of B lanes.
     """
 
@@ -58,14 +58,14 @@ def where_reset(reset: Tensor, initial: RecurrentState, state: RecurrentState) -
 
 def leaves(state: RecurrentState) -> list[Tensor]:
     """Tensors of a state in a fixed order, for a checkpoint."""
-    found: list[Tensor] = []
+    collected: list[Tensor] = []
 
     def collect(tensor: Tensor) -> Tensor:
-        found.append(tensor)
+        collected.append(tensor)
         return tensor
 
     map_state(collect, state)
-    return found
+    return collected
 
 
 def fill(like: RecurrentState, tensors: list[Tensor]) -> RecurrentState:
@@ -74,11 +74,11 @@ def fill(like: RecurrentState, tensors: list[Tensor]) -> RecurrentState:
     Raises:
         ValueError: Number or shapes (apart from the lanes) of the tensors differ from the structure's.
     """
-    places = leaves(like)
-    if [tensor.shape[1:] for tensor in tensors] != [place.shape[1:] for place in places]:
+    expected = leaves(like)
+    if [tensor.shape[1:] for tensor in tensors] != [reference.shape[1:] for reference in expected]:
         raise ValueError(
             f"the carried state has tensors of {[tuple(tensor.shape[1:]) for tensor in tensors]} per lane, "
-            f"this model carries {[tuple(place.shape[1:]) for place in places]}"
+            f"this model carries {[tuple(reference.shape[1:]) for reference in expected]}"
         )
     remaining = iter(tensors)
-    return map_state(lambda place: next(remaining).to(place.device, place.dtype), like)
+    return map_state(lambda reference: next(remaining).to(reference.device, reference.dtype), like)

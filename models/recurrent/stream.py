@@ -31,7 +31,7 @@ class StreamModule(BaseModule):
 
     @abstractmethod
     def initial_state(self, num_lanes: int) -> RecurrentState:
-        """RecurrentState before the first chunk, lanes in the first dimension."""
+        """State before the first chunk, lanes in the first dimension."""
 
     @abstractmethod
     def stream_step(self, batch: Batch, state: RecurrentState) -> tuple[StepOutput, RecurrentState]:
@@ -39,7 +39,7 @@ class StreamModule(BaseModule):
 
         Args:
             batch: `reset` bool (B, L) is True at the first step of each document; other entries depend on the subclass.
-            state: RecurrentState after the previous chunk, B lanes, detached.
+            state: State after the previous chunk, B lanes, detached.
         """
 
     def may_start(self, batch: Batch) -> Tensor:
@@ -97,9 +97,9 @@ class StreamModule(BaseModule):
 
     def _share_of(self, tensors: list[Tensor]) -> RecurrentState:
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
-        mine = [tensor[rank::world_size] for tensor in tensors]
-        like = map_state(lambda tensor: tensor.detach(), self.initial_state(len(mine[0])))
-        return fill(like, mine)
+        local = [tensor[rank::world_size] for tensor in tensors]
+        like = map_state(lambda tensor: tensor.detach(), self.initial_state(len(local[0])))
+        return fill(like, local)
 
 
 class EncoderModule(StreamModule):
@@ -160,7 +160,7 @@ def unroll(
     Args:
         encoder: The encoder.
         chunk: (B, L, D), L = k2.
-        state: RecurrentState carried from the previous window.
+        state: State carried from the previous window.
         reset: bool (B, L).
         stride: k1, steps between windows; with L <= k1 the state after the last step is carried.
 

@@ -117,9 +117,9 @@ class TinyRecursiveModel(Encoder):
         return answer.transpose(0, 1), latent.transpose(0, 1)
 
     def _recurse(self, question: Tensor, answer: Tensor, latent: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        given = question + answer
+        context = question + answer
         for _ in range(self.num_latent_updates):
-            latent = self._apply_blocks(latent + given, mask)
+            latent = self._apply_blocks(latent + context, mask)
         return self._apply_blocks(answer + latent, mask), latent
 
     def _recurse_in_a_scan(

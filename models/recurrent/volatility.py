@@ -100,13 +100,13 @@ class StreamedPrices(Encoder):
 
         Args:
             chunk: Raw values (B, L, 1).
-            state: RecurrentState after the previous chunk.
+            state: State after the previous chunk.
             reset: bool (B, L).
 
         Returns:
             volatility: (B, L, 1), 0 in the warm-up.
             features: (B, L, F).
-            state: RecurrentState after the last step.
+            state: State after the last step.
         """
         values = chunk.float()
         before = torch.cat([state.last.unsqueeze(1), values[:, :-1]], dim=1)

@@ -101,8 +101,8 @@ def test_a_table_file_that_does_not_exist_says_where_it_was_looked_for() -> None
         ("notes.txt", b"hello", "ends with '.txt'; allowed: .csv"),
         ("long.csv", b"time,a\n1,2\n3,4,5\n", r"line 3 has 3 cells, the header 2"),
         ("semicolons.csv", b"time;a\n1;2,5\n", r"line 2 has 2 cells, .* separated by ';', save it with commas"),
-        ("latin.csv", "time,K\xe4se\n1,2\n".encode("latin1"), "its header is no UTF-8"),
-        ("twice.csv", b"time,a,a\n1,2,3\n", "column 'a' stands twice in the header"),
+        ("latin.csv", "time,K\xe4se\n1,2\n".encode("latin1"), "its header is not UTF-8"),
+        ("twice.csv", b"time,a,a\n1,2,3\n", "column 'a' occurs twice in the header"),
     ],
 )
 def test_files_that_are_no_table_are_refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:

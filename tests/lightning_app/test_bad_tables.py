@@ -148,11 +148,11 @@ def test_a_frequency_that_is_no_duration_is_named(
     frequency: str, fit_args: FitArgs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = refused(fit_args(f"--data.series.frequency={frequency}"), capsys)
-    assert f"frequency: '{frequency}' is no time between rows; allowed are a number and a unit such as 30s" in said
+    assert f"frequency: '{frequency}' is not a duration; allowed are a number and a unit such as 30s" in said
 
 
 BAD_FILES = {
-    "ragged": ("time,c0\n2024-01-01,1\n2024-01-02,1,5,6\n", "is no readable table: found more fields"),
+    "ragged": ("time,c0\n2024-01-01,1\n2024-01-02,1,5,6\n", "is not a readable table: found more fields"),
     "semicolons": ("time;c0\n2024-01-01;1\n", "no column 'time'; it has time;c0; its columns seem to be separated"),
     "empty": ("", "is empty"),
 }

@@ -10,7 +10,7 @@ from torch_geometric.sampler import NodeSamplerInput
 from typing_extensions import override
 
 from datamodules.graph.sampling.keyed_sampler import KeyedSampler
-from datamodules.graph.sampling.neighborhoods import Drawn, part
+from datamodules.graph.sampling.neighborhoods import KeyedIndices, part
 from datamodules.graph.sampling.whole_graph import WholeGraph
 from datamodules.graph.splits.non_edges import NonEdges
 
@@ -37,12 +37,12 @@ class WholeGraphPairs(WholeGraph):
         """The graph with the pairs at these indices."""
         if len(indices) == len(self):
             return self.batch
-        places = torch.from_numpy(indices)
+        chosen = torch.from_numpy(indices)
         some = copy.copy(self.batch)
         some.whole_graph = False  # a new object per batch, not worth caching
-        some.edge_label_index, some.edge_label = some.edge_label_index[:, places], some.edge_label[places]
+        some.edge_label_index, some.edge_label = some.edge_label_index[:, chosen], some.edge_label[chosen]
         if "negative_index" in some:
-            some.negative_index = some.negative_index[:, places]
+            some.negative_index = some.negative_index[:, chosen]
         return some
 
 
@@ -63,13 +63,13 @@ class SampledPairs(WholeGraphPairs):
         """Pairs and their neighbourhoods; `edge_label_index` and `negative_index` are local to the batch."""
         whole = super().__getitems__(indices)
         pairs = [whole[name] for name in ("edge_label_index", "negative_index") if name in whole]
-        seeds, places = torch.cat([pair.flatten(1) for pair in pairs], dim=1).unique(return_inverse=True)
+        seeds, local = torch.cat([pair.flatten(1) for pair in pairs], dim=1).unique(return_inverse=True)
         self.sampler.reseed([0, *indices[:1].tolist()])
         batch = part(self.batch, self.sampler.sample_from_nodes(NodeSamplerInput(None, seeds)))
         batch.edge_label = whole.edge_label
-        batch.edge_label_index = places[:, : len(indices)]
+        batch.edge_label_index = local[:, : len(indices)]
         if "negative_index" in whole:
-            batch.negative_index = places[:, len(indices) :].view(whole.negative_index.shape)
+            batch.negative_index = local[:, len(indices) :].view(whole.negative_index.shape)
         return batch
 
 
@@ -96,13 +96,13 @@ class SampledLinks:
     def __len__(self) -> int:
         return self.links.shape[1]
 
-    def __getitems__(self, drawn: Drawn) -> Data:
+    def __getitems__(self, keyed_indices: KeyedIndices) -> Data:
         """Pairs and their neighbourhoods; `edge_label_index` is local to the batch.
 
         Args:
-            drawn: Indices of links, and the key to sample negatives and neighbours with.
+            keyed_indices: Indices of links, and the key to sample negatives and neighbours with.
         """
-        indices, key = drawn
+        indices, key = keyed_indices
         links = self.links[:, torch.from_numpy(indices)]
         numbers = np.random.default_rng([_NEGATIVES, *key]).integers(self.non_edges.count, size=len(indices))
         pairs = torch.cat([links, self.non_edges.pairs(torch.from_numpy(numbers))], dim=1)

@@ -54,8 +54,8 @@ class NodePool:
         if size and mass.min() <= 0:
             when = "" if times is None else f" at time {times[mass.argmin()]}"
             raise ValueError(f"neg_sampling: no node to draw as a negative{when}; all have weight 0 or come later")
-        drawn = generator.random(size) * mass
-        index = drawn.astype(np.int64) if weight is None else np.searchsorted(sums, drawn, side="right") - 1
+        points = generator.random(size) * mass
+        index = points.astype(np.int64) if weight is None else np.searchsorted(sums, points, side="right") - 1
         return self._order[index]
 
 
@@ -119,13 +119,13 @@ def draw_link_seeds(
         return LinkSeeds(source, target, time, time, count, label, triplet=False)
     size = math.ceil(count * negatives.amount)
     going_with = np.arange(size) % max(count, 1)
-    drawn_time = None if time is None else time[going_with]
-    all_times = None if time is None or drawn_time is None else np.concatenate([time, drawn_time])
+    negative_time = None if time is None else time[going_with]
+    all_times = None if time is None or negative_time is None else np.concatenate([time, negative_time])
     source_time = time
     if negatives.is_binary():
-        source = np.concatenate([source, sources.draw(size, drawn_time, negatives.src_weight, generator)])
+        source = np.concatenate([source, sources.draw(size, negative_time, negatives.src_weight, generator)])
         source_time = all_times
         label = torch.ones(count) if label is None else label
         label = torch.cat([label, label.new_zeros(size, *label.shape[1:])])
-    target = np.concatenate([target, targets.draw(size, drawn_time, negatives.dst_weight, generator)])
+    target = np.concatenate([target, targets.draw(size, negative_time, negatives.dst_weight, generator)])
     return LinkSeeds(source, target, source_time, all_times, count, label, triplet=negatives.is_triplet())

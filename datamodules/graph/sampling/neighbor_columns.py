@@ -115,11 +115,11 @@ def draw_subsets(population: np.ndarray, size: int, generator: np.random.Generat
     """
     last = population - size + np.arange(size)[:, None]  # (size, R), largest element that step may draw
     # float64: even a hub's neighbours are equally likely to one in 2^53, and a product never reaches its bound.
-    drawn = (generator.random(last.shape) * (last + 1)).astype(np.int64)
+    samples = (generator.random(last.shape) * (last + 1)).astype(np.int64)
     for step in range(1, size):
-        repeated = (drawn[:step] == drawn[step]).any(axis=0)
-        np.copyto(drawn[step], last[step], where=repeated)
-    return drawn
+        repeated = (samples[:step] == samples[step]).any(axis=0)
+        np.copyto(samples[step], last[step], where=repeated)
+    return samples
 
 
 def checked_times(time: Tensor, count: int, name: str) -> Tensor:

@@ -70,11 +70,11 @@ class NeighborSampler(WalkSampler):
         )
 
     @override
-    def _node_type(self, given: NodeType | None) -> NodeType:
+    def _node_type(self, node_type: NodeType | None) -> NodeType:
         return _NODE
 
     @override
-    def _end_types(self, given: EdgeType | None) -> tuple[NodeType, NodeType]:
+    def _end_types(self, edge_type: EdgeType | None) -> tuple[NodeType, NodeType]:
         return _NODE, _NODE
 
     @override

@@ -96,7 +96,7 @@ class NeighborWalk:
     def _walk(
         self, nodes: dict[NodeType, SampledNodes], times: np.ndarray | None, generator: np.random.Generator
     ) -> Walked:
-        found: dict[EdgeType, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {name: [] for name in self.columns}
+        sampled: dict[EdgeType, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {name: [] for name in self.columns}
         for hop in range(len(next(iter(self.fan_out.values()), ()))):
             for name, columns in self.columns.items():
                 source, target = nodes[name[0]], nodes[name[2]]
@@ -104,11 +104,11 @@ class NeighborWalk:
                 position, index = columns.sample(target.frontier, limit, generator, times=times, owner=target.owner)
                 owner = target.owner.take(index) if self.disjoint else target.owner
                 row = source.add(columns.source.take(position), owner)
-                found[name].append((row, index + target.frontier_start, columns.edge.take(position)))
+                sampled[name].append((row, index + target.frontier_start, columns.edge.take(position)))
             for table in nodes.values():
                 table.close_hop()
         rows, ends, edges = (
-            {name: np.concatenate([hop[part] for hop in hops]) for name, hops in found.items()} for part in range(3)
+            {name: np.concatenate([hop[part] for hop in hops]) for name, hops in sampled.items()} for part in range(3)
         )
         return Walked(
             nodes={name: nodes[name].all() for name in self.num_nodes},
@@ -117,7 +117,7 @@ class NeighborWalk:
             rows=rows,
             columns=ends,
             edges=edges,
-            num_edges={name: [len(hop[0]) for hop in hops] for name, hops in found.items()},
+            num_edges={name: [len(hop[0]) for hop in hops] for name, hops in sampled.items()},
         )
 
 
@@ -128,21 +128,23 @@ def checked_fan_out(fan_out: FanOut, edge_types: list[EdgeType]) -> dict[EdgeTyp
         ValueError: There is no hop, a hop samples nothing, a number is negative but not -1, or edge types do not match.
     """
     if not isinstance(fan_out, Mapping):
-        wanted = {name: list(fan_out) for name in edge_types}
+        by_type = {name: list(fan_out) for name in edge_types}
         hops = list(fan_out)
     else:
-        wanted = {name: list(limits) for name, limits in fan_out.items()}
-        if set(wanted) != set(edge_types):
-            raise ValueError(f"data.fan_out: given for {sorted(wanted)}, but edge types are {sorted(edge_types)}")
-        if len({len(limits) for limits in wanted.values()}) != 1:
-            raise ValueError(f"data.fan_out: edge types have different numbers of hops ({wanted}); write 0 to skip one")
+        by_type = {name: list(limits) for name, limits in fan_out.items()}
+        if set(by_type) != set(edge_types):
+            raise ValueError(f"data.fan_out: given for {sorted(by_type)}, but edge types are {sorted(edge_types)}")
+        if len({len(limits) for limits in by_type.values()}) != 1:
+            raise ValueError(
+                f"data.fan_out: edge types have different numbers of hops ({by_type}); write 0 to skip one"
+            )
         # An edge type may be skipped in a hop, but not all of them.
-        hops = [max(hop, key=abs) for hop in zip(*wanted.values(), strict=True)]
+        hops = [max(hop, key=abs) for hop in zip(*by_type.values(), strict=True)]
     if not hops:
         raise ValueError("data.fan_out: empty; give the number of neighbours of each hop, such as [15, 10]")
     if 0 in hops:
-        raise ValueError(f"data.fan_out: hop {hops.index(0) + 1} of {fan_out} draws nothing; leave it out")
-    lowest = min(limit for limits in [*wanted.values(), hops] for limit in limits)
+        raise ValueError(f"data.fan_out: hop {hops.index(0) + 1} of {fan_out} samples nothing; leave it out")
+    lowest = min(limit for limits in [*by_type.values(), hops] for limit in limits)
     if lowest < -1:
         raise ValueError(f"data.fan_out: {lowest} in {fan_out}; give positive numbers, or -1 for all neighbours")
-    return wanted
+    return by_type

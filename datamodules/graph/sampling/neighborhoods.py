@@ -13,7 +13,7 @@ from datamodules.base import TrainBatches
 from datamodules.graph.sampling.keyed_sampler import KeyedSampler
 from datamodules.graph.sources.features import feature_rows
 
-Drawn = tuple[np.ndarray, list[int]]
+KeyedIndices = tuple[np.ndarray, list[int]]
 
 # The first number is the key's purpose: numpy pads short keys with zeros, so [3] and [3, 0] would be the same stream.
 _TRAINING, _EVALUATION = 1, 2
@@ -26,7 +26,7 @@ class KeyedBatches(TrainBatches):
     """
 
     @override
-    def __iter__(self) -> Iterator[Drawn]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[KeyedIndices]:  # type: ignore[override]
         epoch, first = self.position()
         for index, indices in enumerate(super().__iter__(), start=first):
             yield indices, [_TRAINING, self.seed, epoch, index, self.rank]
@@ -53,13 +53,18 @@ class Neighborhoods:
     def __len__(self) -> int:
         return len(self.nodes)
 
-    def __getitems__(self, drawn: Drawn | np.ndarray) -> Data | HeteroData:
+    def __getitems__(self, keyed_indices: KeyedIndices | np.ndarray) -> Data | HeteroData:
         """Samples the neighbourhoods of a batch of seed nodes, which come first.
 
         Args:
-            drawn: Indices into `nodes`, and the key to sample neighbours with; without a key the indices are the key.
+            keyed_indices: Indices into `nodes`, and the key to sample neighbours with; without a key it is derived from
+                the first index.
         """
-        indices, key = drawn if isinstance(drawn, tuple) else (drawn, [_EVALUATION, *drawn[:1].tolist()])
+        indices, key = (
+            keyed_indices
+            if isinstance(keyed_indices, tuple)
+            else (keyed_indices, [_EVALUATION, *keyed_indices[:1].tolist()])
+        )
         seeds = self.nodes[torch.from_numpy(indices)]
         self.sampler.reseed(key)
         input_type = self.graph.target_type if isinstance(self.graph, HeteroData) else None

@@ -67,33 +67,33 @@ class JoinedNodes(SampledNodes):
     Args:
         seed: Seeds, int64 (S,).
         owner: Unused, as nodes belong to all seeds.
-        place: Lookup table of local indices, int64 (N,), -1 everywhere; `clear` restores that.
+        lookup: Lookup table of local indices, int64 (N,), -1 everywhere; `clear` restores that.
     """
 
-    def __init__(self, seed: np.ndarray, owner: np.ndarray, place: np.ndarray) -> None:
+    def __init__(self, seed: np.ndarray, owner: np.ndarray, lookup: np.ndarray) -> None:
         super().__init__(seed, owner[:0])
-        self._place = place
+        self._lookup = lookup
         # In reverse, as the last of several assignments wins: edges lead to a repeated seed's first row.
-        place[seed[::-1]] = np.arange(len(seed))[::-1]
+        lookup[seed[::-1]] = np.arange(len(seed))[::-1]
 
     @override
     def add(self, nodes: np.ndarray, owner: np.ndarray) -> np.ndarray:
-        local = self._place.take(nodes)
+        local = self._lookup.take(nodes)
         new = local < 0
         arrived = nodes.compress(new)
         # Marking instead of sorting: of a node's several arrivals the last one written wins.
         arrival = np.arange(len(arrived))
-        self._place[arrived] = arrival
-        distinct = arrived.compress(self._place.take(arrived) == arrival)
-        self._place[distinct] = np.arange(self.count, self.count + len(distinct))
-        local[new] = self._place.take(arrived)
+        self._lookup[arrived] = arrival
+        distinct = arrived.compress(self._lookup.take(arrived) == arrival)
+        self._lookup[distinct] = np.arange(self.count, self.count + len(distinct))
+        local[new] = self._lookup.take(arrived)
         self._arrive(distinct, owner[:0])
         return local
 
     def clear(self) -> None:
         """Resets the lookup table."""
         for nodes in self._nodes:
-            self._place[nodes] = -1
+            self._lookup[nodes] = -1
 
 
 class DisjointNodes(SampledNodes):

@@ -56,16 +56,16 @@ class TypedNeighborSampler(WalkSampler):
         )
 
     @override
-    def _node_type(self, given: NodeType | None) -> NodeType:
-        if given not in self._walk.num_nodes:
-            raise ValueError(f"seeds are of type {given}, but node types are {list(self._walk.num_nodes)}")
-        return given
+    def _node_type(self, node_type: NodeType | None) -> NodeType:
+        if node_type not in self._walk.num_nodes:
+            raise ValueError(f"seeds are of type {node_type}, but node types are {list(self._walk.num_nodes)}")
+        return node_type
 
     @override
-    def _end_types(self, given: EdgeType | None) -> tuple[NodeType, NodeType]:
-        if given is None:
+    def _end_types(self, edge_type: EdgeType | None) -> tuple[NodeType, NodeType]:
+        if edge_type is None:
             raise ValueError("links have no type: give one of the edge types")
-        return self._node_type(given[0]), self._node_type(given[2])
+        return self._node_type(edge_type[0]), self._node_type(edge_type[2])
 
     @override
     def _output(

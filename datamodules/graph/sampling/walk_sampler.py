@@ -141,14 +141,14 @@ class WalkSampler(KeyedSampler):
         link_of = np.concatenate(list(numbers))  # link index of each end
         owners = {name: link_of.take(owner) for name, owner in walked.owners.items()} if self._walk.disjoint else {}
         source_time = None if links.source_time is None else torch.from_numpy(links.source_time)
-        found = (index.input_id, *links.positions(local[:count], local[count:]), source_time)
-        return self._output(walked, owners, found)
+        metadata = (index.input_id, *links.positions(local[:count], local[count:]), source_time)
+        return self._output(walked, owners, metadata)
 
     @abstractmethod
-    def _node_type(self, given: NodeType | None) -> NodeType: ...
+    def _node_type(self, node_type: NodeType | None) -> NodeType: ...
 
     @abstractmethod
-    def _end_types(self, given: EdgeType | None) -> tuple[NodeType, NodeType]: ...
+    def _end_types(self, edge_type: EdgeType | None) -> tuple[NodeType, NodeType]: ...
 
     @abstractmethod
     def _output(

@@ -51,8 +51,8 @@ def feature_rows(x: Tensor, nodes: Tensor) -> Tensor:
     sizes = rowptr.diff()[nodes]
     new_rowptr = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
     offset = torch.repeat_interleave(rowptr[nodes] - new_rowptr[:-1], sizes)
-    places = offset + torch.arange(len(offset))
-    return _csr(new_rowptr, x.col_indices()[places], x.values()[places], torch.Size([len(nodes), x.shape[1]]))
+    positions = offset + torch.arange(len(offset))
+    return _csr(new_rowptr, x.col_indices()[positions], x.values()[positions], torch.Size([len(nodes), x.shape[1]]))
 
 
 def _row_of_each_value(rowptr: Tensor) -> Tensor:

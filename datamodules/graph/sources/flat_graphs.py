@@ -94,8 +94,8 @@ def _ranges(ptr: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     ends = sizes.cumsum(0)
     starts = ends - sizes
     graph = torch.repeat_interleave(torch.arange(len(chosen)), sizes)
-    places = torch.arange(len(graph)) + (ptr[chosen] - starts)[graph]
-    return places, graph, starts
+    positions = torch.arange(len(graph)) + (ptr[chosen] - starts)[graph]
+    return positions, graph, starts
 
 
 def check_graphs(

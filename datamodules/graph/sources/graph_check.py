@@ -56,12 +56,12 @@ def check_typed_graph(data: HeteroData, *, name: str) -> dict[str, Any]:
     nodes = {kind: check_nodes(data[kind], name=f"{name}, {kind}") for kind in data.node_types}
     edges = {}
     for source, relation, target in data.edge_types:
-        kind = " ".join((source, relation, target))
+        edge_type = " ".join((source, relation, target))
         store = data[source, relation, target]
         sizes = nodes[source]["num_nodes"], nodes[target]["num_nodes"]
-        check_edges(store, num_sources=sizes[0], num_targets=sizes[1], name=f"{name}, {kind}")
+        check_edges(store, num_sources=sizes[0], num_targets=sizes[1], name=f"{name}, {edge_type}")
         merged = merge_repeated_edges(store)
-        edges[kind] = {"num_edges": int(store.edge_index.shape[1]), "num_merged_edges": merged}
+        edges[edge_type] = {"num_edges": int(store.edge_index.shape[1]), "num_merged_edges": merged}
     return {"nodes": nodes, "edges": edges}
 
 
@@ -80,7 +80,7 @@ def check_nodes(store: Any, *, name: str, feature_names: Sequence[str] | None = 
             node = int((store.y < -1).nonzero()[0])
             raise ValueError(
                 f"data.graph: {name}: node {node} has label {int(store.y[node])}; "
-                "classes are numbered from 0, and -1 stands for a node without a label"
+                "classes are numbered from 0, and -1 means no label"
             )
         counts["num_unlabelled"] = int((store.y == -1).sum())
     return counts
@@ -92,12 +92,12 @@ def check_features(x: Tensor, *, name: str, feature_names: Sequence[str] | None 
     finite = (x.values() if is_sparse else x).isfinite()
     if finite.all():
         return
-    place = (~finite).nonzero()[0]
+    index = (~finite).nonzero()[0]
     if is_sparse:
-        node = int(torch.searchsorted(x.crow_indices(), place, right=True)) - 1
-        column, value = int(x.col_indices()[place]), float(x.values()[place])
+        node = int(torch.searchsorted(x.crow_indices(), index, right=True)) - 1
+        column, value = int(x.col_indices()[index]), float(x.values()[index])
     else:
-        node, column = place.tolist()
+        node, column = index.tolist()
         value = float(x[node, column])
     label = repr(feature_names[column]) if feature_names is not None else column
     raise ValueError(

@@ -99,31 +99,29 @@ class GraphTable(GraphSource):
         ends = [self.source, self.target]
         edges = read_table(self.edges, root=self.root, needed=[*ends, self.weight], ids=ends)
         taken = [self.id, self.label, self.time, self.split]
-        self.feature_names = feature_columns(nodes, self.features, taken=taken, exclude=self.exclude, place=self.nodes)
-        ids = id_column(nodes[self.id], place=self.nodes)
-        numbers = node_numbers(ids, place=self.nodes)
-        y, class_names = node_classes(nodes, self.label, place=self.nodes)
+        self.feature_names = feature_columns(nodes, self.features, taken=taken, exclude=self.exclude, file=self.nodes)
+        ids = id_column(nodes[self.id], file=self.nodes)
+        numbers = node_numbers(ids, file=self.nodes)
+        y, class_names = node_classes(nodes, self.label, file=self.nodes)
         data = Data(
-            x=feature_matrix(nodes, self.feature_names, place=self.nodes),
-            edge_index=edge_columns(
-                edges, ends, (numbers, numbers), place=self.edges, where=f"the ids of {self.nodes}"
-            ),
+            x=feature_matrix(nodes, self.feature_names, file=self.nodes),
+            edge_index=edge_columns(edges, ends, (numbers, numbers), file=self.edges, where=f"the ids of {self.nodes}"),
             y=y,
             class_names=class_names,
             node_names=names_of(ids),
         )
         if self.weight is not None:
-            data.edge_weight = feature_matrix(edges, [self.weight], place=self.edges)[:, 0]
+            data.edge_weight = feature_matrix(edges, [self.weight], file=self.edges)[:, 0]
         if self.time is not None:
             timed = [kind for kind, frame in (("node", nodes), ("edge", edges)) if self.time in frame.columns]
             if not timed:
                 raise ValueError(f"data.graph.time: neither {self.nodes} nor {self.edges} has a column {self.time!r}")
             if "node" in timed:
-                data.node_time = times(nodes[self.time], place=self.nodes)
+                data.node_time = times(nodes[self.time], file=self.nodes)
             if "edge" in timed:
-                data.edge_time = times(edges[self.time], place=self.edges)
+                data.edge_time = times(edges[self.time], file=self.edges)
         if self.split is not None:
-            for mask, members in split_masks(nodes[self.split], place=self.nodes).items():
+            for mask, members in split_masks(nodes[self.split], file=self.nodes).items():
                 data[mask] = members
             data.split_name = "split_column"
         return data
@@ -199,26 +197,22 @@ class GraphSetTable(GraphSetSource):
         nodes = read_table(self.nodes, root=self.root, needed=[self.graph, self.id], ids=[self.graph, self.id])
         edges = read_table(self.edges, root=self.root, needed=[self.graph, *ends, self.weight], ids=[self.graph, *ends])
         taken = [self.graph, self.id]
-        self.feature_names = feature_columns(nodes, self.features, taken=taken, exclude=self.exclude, place=self.nodes)
-        x = feature_matrix(nodes, self.feature_names, place=self.nodes)
-        weight = None if self.weight is None else feature_matrix(edges, [self.weight], place=self.edges)[:, 0]
-        graph_ids = id_column(graphs[self.graph], place=self.graphs)
-        graph_numbers = node_numbers(graph_ids, place=self.graphs)
-        node_graph = numbers_of(
-            nodes[self.graph], graph_numbers, place=self.nodes, where=f"the graphs of {self.graphs}"
-        )
+        self.feature_names = feature_columns(nodes, self.features, taken=taken, exclude=self.exclude, file=self.nodes)
+        x = feature_matrix(nodes, self.feature_names, file=self.nodes)
+        weight = None if self.weight is None else feature_matrix(edges, [self.weight], file=self.edges)[:, 0]
+        graph_ids = id_column(graphs[self.graph], file=self.graphs)
+        graph_numbers = node_numbers(graph_ids, file=self.graphs)
+        node_graph = numbers_of(nodes[self.graph], graph_numbers, file=self.nodes, where=f"the graphs of {self.graphs}")
         by_graph = np.argsort(node_graph, kind="stable")
         nodes, node_graph = nodes[by_graph], node_graph[by_graph]
         node_ptr = np.searchsorted(node_graph, np.arange(len(graphs) + 1))
-        edge_graph = numbers_of(
-            edges[self.graph], graph_numbers, place=self.edges, where=f"the graphs of {self.graphs}"
-        )
+        edge_graph = numbers_of(edges[self.graph], graph_numbers, file=self.edges, where=f"the graphs of {self.graphs}")
         order = np.argsort(edge_graph, kind="stable")
         edges, edge_graph = edges[order], edge_graph[order]
-        numbers = node_numbers(_ids_within(nodes[self.id], node_graph), place=self.nodes)
+        numbers = node_numbers(_ids_within(nodes[self.id], node_graph), file=self.nodes)
         sides = pl.DataFrame([_ids_within(edges[end], edge_graph) for end in ends])
         where = f"the ids of {self.nodes} (graphs counted from 0)"
-        edge_index = edge_columns(sides, ends, (numbers, numbers), place=self.edges, where=where, rows=order)
+        edge_index = edge_columns(sides, ends, (numbers, numbers), file=self.edges, where=where, rows=order)
         y, class_names = self._targets(graphs[self.label])
         return FlatGraphs(
             x=x[torch.from_numpy(by_graph)],
@@ -233,8 +227,8 @@ class GraphSetTable(GraphSetSource):
 
     def _targets(self, label: pl.Series) -> tuple[Tensor, list[str] | None]:
         if label.dtype.is_float():
-            return feature_matrix(label.to_frame(), [label.name], place=self.graphs, complete=False), None
-        return class_labels(label, place=self.graphs)
+            return feature_matrix(label.to_frame(), [label.name], file=self.graphs, complete=False), None
+        return class_labels(label, file=self.graphs)
 
 
 def edge_columns(
@@ -242,13 +236,13 @@ def edge_columns(
     ends: Sequence[str],
     numbers: tuple[pl.DataFrame, pl.DataFrame],
     *,
-    place: str,
+    file: str,
     where: str,
     rows: np.ndarray | None = None,
 ) -> Tensor:
     """`edge_index` int64 (2, E) from two columns of ids, by the tables of `node_numbers` of either end."""
     sides = [
-        numbers_of(edges[end], table, place=place, where=where, rows=rows)
+        numbers_of(edges[end], table, file=file, where=where, rows=rows)
         for end, table in zip(ends, numbers, strict=True)
     ]
     return torch.from_numpy(np.stack(sides))

@@ -99,9 +99,11 @@ class HeteroGraphTable(GraphSource):
         if target_type not in nodes:
             raise ValueError(f"data.graph.target_type: {target_type!r} is not among nodes: {', '.join(nodes)}")
         for table in edges:
-            for kind in (table.source_type, table.target_type):
-                if kind not in nodes:
-                    raise ValueError(f"data.graph.edges: {table.path} joins {kind!r}, which is none of {list(nodes)}")
+            for node_type in (table.source_type, table.target_type):
+                if node_type not in nodes:
+                    raise ValueError(
+                        f"data.graph.edges: {table.path} joins {node_type!r}, which is none of {list(nodes)}"
+                    )
         relations = [(table.source_type, table.relation, table.target_type) for table in edges]
         for relation in relations:
             if relations.count(relation) > 1:
@@ -125,24 +127,24 @@ class HeteroGraphTable(GraphSource):
     def load(self) -> HeteroData:
         data = HeteroData(target_type=self.target_type)
         numbers = {}
-        for kind, table in self.nodes.items():
+        for node_type, table in self.nodes.items():
             roles = [table.id, table.label, table.split, table.time]
             frame = read_table(table.path, root=self.root, needed=roles, ids=[table.id])
-            ids = id_column(frame[table.id], place=table.path)
-            numbers[kind] = node_numbers(ids, place=table.path)
-            store = data[kind]
-            key = f"data.graph.nodes.{kind}.exclude"
+            ids = id_column(frame[table.id], file=table.path)
+            numbers[node_type] = node_numbers(ids, file=table.path)
+            store = data[node_type]
+            key = f"data.graph.nodes.{node_type}.exclude"
             exclude = table.exclude or ()
-            features = feature_columns(frame, table.features, taken=roles, exclude=exclude, place=table.path, key=key)
-            store.x = feature_matrix(frame, features, place=table.path)
+            features = feature_columns(frame, table.features, taken=roles, exclude=exclude, file=table.path, key=key)
+            store.x = feature_matrix(frame, features, file=table.path)
             store.node_names = names_of(ids)
-            if table.label or kind == self.target_type:
-                store.y, store.class_names = node_classes(frame, table.label or None, place=table.path)
+            if table.label or node_type == self.target_type:
+                store.y, store.class_names = node_classes(frame, table.label or None, file=table.path)
             if table.time:
-                store.node_time = times(frame[table.time], place=table.path)
+                store.node_time = times(frame[table.time], file=table.path)
             if table.split:
                 store.split_name = "split_column"
-                for mask, members in split_masks(frame[table.split], place=table.path).items():
+                for mask, members in split_masks(frame[table.split], file=table.path).items():
                     store[mask] = members
         for edges in self.edges:
             ends = [edges.source, edges.target]
@@ -150,11 +152,11 @@ class HeteroGraphTable(GraphSource):
             sides = numbers[edges.source_type], numbers[edges.target_type]
             where = f"the ids of {edges.source_type} and {edges.target_type}"
             store = data[edges.source_type, edges.relation, edges.target_type]
-            store.edge_index = edge_columns(frame, ends, sides, place=edges.path, where=where)
+            store.edge_index = edge_columns(frame, ends, sides, file=edges.path, where=where)
             if edges.weight:
-                store.edge_weight = feature_matrix(frame, [edges.weight], place=edges.path)[:, 0]
+                store.edge_weight = feature_matrix(frame, [edges.weight], file=edges.path)[:, 0]
             if edges.time:
-                store.edge_time = times(frame[edges.time], place=edges.path)
+                store.edge_time = times(frame[edges.time], file=edges.path)
         return data
 
     @override

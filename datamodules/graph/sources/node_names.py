@@ -22,8 +22,8 @@ class TextNames:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, place: Any) -> Any:
-        return self.names[place]
+    def __getitem__(self, index: Any) -> Any:
+        return self.names[index]
 
     def __repr__(self) -> str:
         return f"[{len(self)}]"

@@ -95,13 +95,13 @@ class _BenchmarkNpz(_PublishedNpz):
                 tables[table] = csr_matrix((data, indices, indptr), shape=tuple(shape))
                 tables[table].check_format(full_check=True)  # indices out of bounds would read arbitrary memory
             except ValueError as error:
-                raise ValueError(f"{self.raw_file.path}: {table} is no sparse table ({error})") from error
+                raise ValueError(f"{self.raw_file.path}: {table} is not a sparse table ({error})") from error
             tables[table].sum_duplicates()
-        adjacency, words = tables["adj"].tocoo(), tables["attr"]
-        words.eliminate_zeros()
+        adjacency, features = tables["adj"].tocoo(), tables["attr"]
+        features.eliminate_zeros()
         edge_index = torch.from_numpy(np.stack([adjacency.row, adjacency.col]).astype(np.int64))
         return Data(
-            x=_presence(words),
+            x=_presence(features),
             edge_index=remove_self_loops(edge_index)[0],
             y=torch.from_numpy(arrays["labels"].astype(np.int64)),
         )

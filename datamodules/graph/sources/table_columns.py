@@ -40,44 +40,44 @@ def read_table(
     return table_reader.read_table(table_path(path, root=root, key=key), texts=texts, needed=needed)
 
 
-def id_column(ids: pl.Series, *, place: str) -> pl.Series:
+def id_column(ids: pl.Series, *, file: str) -> pl.Series:
     """Normalises an id column to int64 or text, as used in predictions; see `node_numbers` for further checks."""
     if ids.dtype in (pl.Categorical, pl.Enum):
         return ids.cast(pl.String)
     if ids.dtype == pl.String:
         if (wrong := ids.str.contains("\0", literal=True).fill_null(value=False)).any():
-            raise ValueError(f"{place}: {ids.name!r} holds a NUL character in {row_name(place, wrong.arg_max() or 0)}")
+            raise ValueError(f"{file}: {ids.name!r} holds a NUL character in {row_name(file, wrong.arg_max() or 0)}")
         return ids
     if not ids.dtype.is_integer():
-        raise ValueError(f"{place}: {ids.name!r} holds {ids.dtype}; ids are whole numbers or texts")
+        raise ValueError(f"{file}: {ids.name!r} holds {ids.dtype}; ids are whole numbers or texts")
     whole = ids.cast(pl.Int64, strict=False)
     if whole.null_count() > ids.null_count():
         row = (whole.is_null() & ids.is_not_null()).arg_max()
         assert row is not None
-        stands = row_name(place, row)
-        raise ValueError(f"{place}: {ids.name!r} has {ids[row]} in {stands}; give ids of 63 bits, or texts")
+        row_text = row_name(file, row)
+        raise ValueError(f"{file}: {ids.name!r} has {ids[row]} in {row_text}; give ids of 63 bits, or texts")
     return whole
 
 
-def node_numbers(ids: pl.Series, *, place: str) -> pl.DataFrame:
+def node_numbers(ids: pl.Series, *, file: str) -> pl.DataFrame:
     """Indices of ids: a table of `id` and `number` (0 to N - 1, in row order)."""
     if ids.null_count():
-        raise ValueError(f"{place}: {ids.name!r} is empty in {row_name(place, ids.is_null().arg_max() or 0)}")
+        raise ValueError(f"{file}: {ids.name!r} is empty in {row_name(file, ids.is_null().arg_max() or 0)}")
     if ids.is_duplicated().any():
         twice = ids.filter(ids.is_duplicated())[0]
-        raise ValueError(f"{place}: {ids.name!r} has {twice!r} more than once; ids must differ")
+        raise ValueError(f"{file}: {ids.name!r} has {twice!r} more than once; ids must differ")
     return pl.DataFrame({"id": ids, "number": np.arange(len(ids))})
 
 
 def numbers_of(
-    ids: pl.Series, numbers: pl.DataFrame, *, place: str, where: str, rows: np.ndarray | None = None
+    ids: pl.Series, numbers: pl.DataFrame, *, file: str, where: str, rows: np.ndarray | None = None
 ) -> np.ndarray:
     """Looks up the indices int64 (E,) of ids in the table of `node_numbers`.
 
     Args:
         ids: Ids to look up.
         numbers: See `node_numbers`.
-        place: The file, for messages.
+        file: The file, for messages.
         where: Name of the table, for messages.
         rows: File rows of the ids, int64 (E,), if they were reordered.
 
@@ -88,16 +88,16 @@ def numbers_of(
         ids = ids.cast(pl.Int64, strict=False)
     if ids.dtype != numbers.schema["id"]:  # integers in one file, text in the other: compare as text
         ids, numbers = ids.cast(pl.String), numbers.with_columns(pl.col("id").cast(pl.String))
-    found = pl.DataFrame({"id": ids}).join(numbers, on="id", how="left", maintain_order="left")["number"]
-    if found.null_count():
-        row = found.is_null().arg_max()
+    indices = pl.DataFrame({"id": ids}).join(numbers, on="id", how="left", maintain_order="left")["number"]
+    if indices.null_count():
+        row = indices.is_null().arg_max()
         assert row is not None
-        stands = row_name(place, row if rows is None else int(rows[row]))
+        row_text = row_name(file, row if rows is None else int(rows[row]))
         raise ValueError(
-            f"{place}: {ids.name!r} has {ids[row]!r} in {stands}, which is not among {where}; remove the row or add "
+            f"{file}: {ids.name!r} has {ids[row]!r} in {row_text}, which is not among {where}; remove the row or add "
             "the id"
         )
-    return found.to_numpy().astype(np.int64)
+    return indices.to_numpy().astype(np.int64)
 
 
 def feature_columns(
@@ -106,7 +106,7 @@ def feature_columns(
     *,
     taken: Sequence[str | None],
     exclude: Sequence[str],
-    place: str,
+    file: str,
     key: str = "data.graph.exclude",
 ) -> list[str]:
     """Names of the feature columns; None takes every column without another role, apart from `exclude`.
@@ -116,52 +116,52 @@ def feature_columns(
         features: Names of the features, or None.
         taken: Columns with another role.
         exclude: Columns to leave out if `features` is None.
-        place: The file, for messages.
+        file: The file, for messages.
         key: Config key of `exclude`, for messages.
     """
     if features is None:
-        return number_columns(frame, place=place, taken=taken, exclude=exclude, key=key, booleans=True)
+        return number_columns(frame, file=file, taken=taken, exclude=exclude, key=key, booleans=True)
     if exclude:
         raise ValueError(f"{key}: {list(exclude)} given beside the features {list(features)}; give one of the two")
     for name in features:
         if name not in frame.columns:
-            raise ValueError(f"{place}: no column {name!r}; it has {', '.join(frame.columns)}")
+            raise ValueError(f"{file}: no column {name!r}; it has {', '.join(frame.columns)}")
     return list(features)
 
 
-def feature_matrix(frame: pl.DataFrame, features: Sequence[str], *, place: str, complete: bool = True) -> Tensor:
+def feature_matrix(frame: pl.DataFrame, features: Sequence[str], *, file: str, complete: bool = True) -> Tensor:
     """Converts numeric or boolean columns to float32 (N, F).
 
     Args:
         frame: Its rows in file order.
         features: Names of the columns.
-        place: The file, for messages.
+        file: The file, for messages.
         complete: Raise on missing and infinite values; otherwise missing values are NaN.
     """
     table = np.empty((len(frame), len(features)), dtype=np.float32)
     for index, name in enumerate(features):
         column = frame[name]
         if column.dtype != pl.Boolean:
-            column = as_numbers(column, place=place, advice="encode it, or mend it")
+            column = as_numbers(column, file=file, advice="encode it, or mend it")
         table[:, index] = column.cast(pl.Float32).to_numpy()
     unknown = ~np.isfinite(table)
     if complete and unknown.any():
-        row, position = (int(place) for place in np.argwhere(unknown)[0])
+        row, position = (int(index) for index in np.argwhere(unknown)[0])
         raise ValueError(
-            f"{place}: column {features[position]!r} holds {frame[features[position]][row]} in {row_name(place, row)} "
+            f"{file}: column {features[position]!r} holds {frame[features[position]][row]} in {row_name(file, row)} "
             f"({int(unknown.sum()):,} such values); fill or drop missing values before the graph is read"
         )
     return torch.from_numpy(table)
 
 
-def node_classes(nodes: pl.DataFrame, label: str | None, *, place: str) -> tuple[Tensor, list[str]]:
+def node_classes(nodes: pl.DataFrame, label: str | None, *, file: str) -> tuple[Tensor, list[str]]:
     """`class_labels` of a column; without one, -1 for each node and no names."""
     if label is None:
         return torch.full((len(nodes),), -1), []
-    return class_labels(nodes[label], place=place)
+    return class_labels(nodes[label], file=file)
 
 
-def class_labels(labels: pl.Series, *, place: str) -> tuple[Tensor, list[str]]:
+def class_labels(labels: pl.Series, *, file: str) -> tuple[Tensor, list[str]]:
     """Class indices int64 (N,) by sorted label, and the class names; empty and negative labels become -1."""
     if labels.dtype == pl.Boolean:
         labels = labels.cast(pl.Int8)
@@ -172,39 +172,39 @@ def class_labels(labels: pl.Series, *, place: str) -> tuple[Tensor, list[str]]:
     elif labels.dtype == pl.String:
         labels = labels.set(labels.str.strip_chars() == "", None)  # parquet distinguishes empty text from null
     else:
-        raise ValueError(f"{place}: label {labels.name!r} holds {labels.dtype}; classes are integers or texts")
+        raise ValueError(f"{file}: label {labels.name!r} holds {labels.dtype}; classes are integers or texts")
     names = labels.drop_nulls().unique().sort()
     if not len(names):
-        raise ValueError(f"{place}: label {labels.name!r} is empty in every row")
+        raise ValueError(f"{file}: label {labels.name!r} is empty in every row")
     numbers = pl.DataFrame({"label": names, "number": np.arange(len(names))})
-    found = pl.DataFrame({"label": labels}).join(numbers, on="label", how="left", maintain_order="left")["number"]
-    return torch.from_numpy(found.fill_null(-1).to_numpy().astype(np.int64)), [str(name) for name in names]
+    indices = pl.DataFrame({"label": labels}).join(numbers, on="label", how="left", maintain_order="left")["number"]
+    return torch.from_numpy(indices.fill_null(-1).to_numpy().astype(np.int64)), [str(name) for name in names]
 
 
-def times(column: pl.Series, *, place: str) -> Tensor:
+def times(column: pl.Series, *, file: str) -> Tensor:
     """Converts times to int64 (N,): integers unchanged, dates and timestamps as microseconds since 1970."""
     if column.null_count():
-        raise ValueError(f"{place}: {column.name!r} is empty in {row_name(place, column.is_null().arg_max() or 0)}")
+        raise ValueError(f"{file}: {column.name!r} is empty in {row_name(file, column.is_null().arg_max() or 0)}")
     if column.dtype == pl.String:
         try:
             column = column.str.to_datetime(time_unit="us")
         except pl.exceptions.PolarsError as error:
-            raise ValueError(f"{place}: {column.name!r} holds texts that are no ISO 8601 times ({error})") from error
+            raise ValueError(f"{file}: {column.name!r} holds texts that are not ISO 8601 times ({error})") from error
     if column.dtype.is_temporal():
         column = column.cast(pl.Datetime("us"))
     elif not column.dtype.is_integer():
-        raise ValueError(f"{place}: {column.name!r} holds {column.dtype}; times are integers, dates or timestamps")
+        raise ValueError(f"{file}: {column.name!r} holds {column.dtype}; times are integers, dates or timestamps")
     return torch.from_numpy(column.cast(pl.Int64).to_numpy().copy())
 
 
-def split_masks(column: pl.Series, *, place: str) -> dict[str, Tensor]:
+def split_masks(column: pl.Series, *, file: str) -> dict[str, Tensor]:
     """`train_mask`, `val_mask` and `test_mask`, bool (N,), from a column of `train`, `val` (`validation`), `test`."""
     texts = column.cast(pl.String).str.to_lowercase()
     texts = texts.set(texts.str.strip_chars() == "", None)
     wrong = texts.is_not_null() & ~texts.is_in(list(_SPLITS))
     if wrong.any():
         raise ValueError(
-            f"{place}: {column.name!r} holds {column.filter(wrong)[0]!r}; "
+            f"{file}: {column.name!r} holds {column.filter(wrong)[0]!r}; "
             "allowed are train, val, test, and empty for nodes that are in none"
         )
     splits = texts.replace(_SPLITS).fill_null("").to_numpy()

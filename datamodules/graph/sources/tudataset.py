@@ -105,9 +105,11 @@ class TUDataset(GraphSetSource):
                     file = PurePosixPath(entry)
                     if file.suffix == ".txt" and file.stem.startswith(f"{self._name}_"):
                         part = file.stem.removeprefix(f"{self._name}_")
-                        tables[part] = _numbers(archive.read(entry), place=f"{path}: {entry}")
+                        tables[part] = _numbers(archive.read(entry), file=f"{path}: {entry}")
         except zipfile.BadZipFile as error:
-            raise ValueError(f"{path} is no zip file ({error}). Put the original there: {self.raw_file.url}") from error
+            raise ValueError(
+                f"{path} is not a zip file ({error}). Put the original there: {self.raw_file.url}"
+            ) from error
         missing = [part for part in ("A", "graph_indicator") if part not in tables]
         if missing:
             raise ValueError(
@@ -156,7 +158,7 @@ class TUDataset(GraphSetSource):
             )
 
 
-def _numbers(text: bytes, *, place: str) -> np.ndarray:
+def _numbers(text: bytes, *, file: str) -> np.ndarray:
     """Parses comma-separated numbers, float64 (rows, columns)."""
     columns = text.split(b"\n", 1)[0].count(b",") + 1
     words = text.replace(b",", b" ").decode("ascii", errors="replace")
@@ -167,4 +169,4 @@ def _numbers(text: bytes, *, place: str) -> np.ndarray:
             )  # numpy before 2.4 only warns about words that are not numbers
             return np.fromstring(words, sep=" ").reshape(-1, columns)
     except (ValueError, DeprecationWarning) as error:
-        raise ValueError(f"{place} is no table of {columns} columns of numbers ({error})") from error
+        raise ValueError(f"{file} is not a table of {columns} columns of numbers ({error})") from error

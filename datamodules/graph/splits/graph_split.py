@@ -57,11 +57,13 @@ class GraphSplit(ABC):
         if not graphs.y.is_floating_point() and len(np.unique(graphs.y.numpy()[labelled])) < 2:
             raise ValueError(
                 f"data.split: {graphs.source_name} has {len(labelled)} labelled graphs of fewer than two classes; "
-                "there is nothing to tell apart"
+                "classification needs at least two"
             )
-        parts = {part: np.sort(drawn) for part, drawn in zip(("train", "val", "test"), self.draw(graphs), strict=True)}
-        for part, drawn in parts.items():
-            if not len(drawn):
+        parts = {
+            part: np.sort(indices) for part, indices in zip(("train", "val", "test"), self.draw(graphs), strict=True)
+        }
+        for part, indices in parts.items():
+            if not len(indices):
                 raise ValueError(
                     f"data.split: {self.name} leaves no graph for {part}, of {len(labelled)} labelled ones; "
                     "give more graphs or other shares"
@@ -93,7 +95,7 @@ class StratifiedFolds(GraphSplit):
     def __init__(self, *, index: int = 0, num_folds: int = 10, val_share: float = 0.1, seed: int = 0) -> None:
         _check_folds(index, num_folds)
         if not 0 < val_share < 1:
-            raise ValueError(f"data.split.val_share: {val_share} given, allowed is what lies between 0 and 1")
+            raise ValueError(f"data.split.val_share: {val_share} given, must be between 0 and 1")
         self.index = index
         self.num_folds = num_folds
         self.val_share = val_share
@@ -111,8 +113,8 @@ class StratifiedFolds(GraphSplit):
     def draw(self, graphs: FlatGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rest, test = _fold(graphs, self.index, self.num_folds, self.seed)
         generator = np.random.default_rng([self.seed, self.index])
-        shares = (1 - self.val_share, self.val_share)
-        train, val = stratified_partition(_classes(graphs, rest), len(rest), shares, generator)
+        fractions = (1 - self.val_share, self.val_share)
+        train, val = stratified_partition(_classes(graphs, rest), len(rest), fractions, generator)
         return rest[train], rest[val], test
 
 
@@ -160,19 +162,19 @@ class RandomGraphSplit(GraphSplit):
     """
 
     def __init__(self, *, train: float = 0.8, val: float = 0.1, seed: int = 0) -> None:
-        self.shares = check_fractions(train, val, key="data.split")
+        self.fractions = check_fractions(train, val, key="data.split")
         self.seed = seed
-        self.name = f"stratified_random_{percentages(self.shares)}"
+        self.name = f"stratified_random_{percentages(self.fractions)}"
 
     @override
     def describe(self) -> str:
-        return f"{'/'.join(percentages(self.shares).split('_'))} % of the graphs, drawn with seed {self.seed}"
+        return f"{'/'.join(percentages(self.fractions).split('_'))} % of the graphs, drawn with seed {self.seed}"
 
     @override
     def draw(self, graphs: FlatGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         chosen = graphs.labelled
         generator = np.random.default_rng(self.seed)
-        train, val, test = stratified_partition(_classes(graphs, chosen), len(chosen), self.shares, generator)
+        train, val, test = stratified_partition(_classes(graphs, chosen), len(chosen), self.fractions, generator)
         return chosen[train], chosen[val], chosen[test]
 
 

@@ -56,7 +56,7 @@ class HardNegatives(LinkSplit):
     @override
     def describe(self) -> str:
         ranking = "resource allocation, personalised PageRank and cosine of features"
-        return f"{self.shares()}; {self.per_positive} negatives of each link, the highest by {ranking}"
+        return f"{self.fractions()}; {self.per_positive} negatives of each link, the highest by {ranking}"
 
     @override
     def negatives(self, graph: Data, positives: Positives, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -66,8 +66,8 @@ class HardNegatives(LinkSplit):
                 f"{_MOST_NODES:,}. Choose RandomLinkSplit, or give a smaller graph"
             )
         both = torch.cat([positives.val, positives.test], dim=1)
-        kept, place = both.unique(return_inverse=True)  # (U,), (2, P)
-        partners = self._partners(graph, positives.message_mask, kept.numpy(), generator)[place]  # (2, P, K/2)
+        kept, inverse = both.unique(return_inverse=True)  # (U,), (2, P)
+        partners = self._partners(graph, positives.message_mask, kept.numpy(), generator)[inverse]  # (2, P, K/2)
         ends = both.int().unsqueeze(-1).expand_as(partners)
         negative = torch.stack(
             [torch.cat([ends[0], partners[1]], dim=-1), torch.cat([partners[0], ends[1]], dim=-1)]
@@ -86,12 +86,12 @@ class HardNegatives(LinkSplit):
                 f"{len(graph.x) - 1 - int(most)} nodes for the {num_partners} that replace one end; give a smaller one"
             )
         heuristics = _Heuristics(_adjacency(graph.edge_index[:, message_mask], len(graph.x)), graph.x)
-        found = []
+        partners = []
         for nodes in np.array_split(kept, -(-len(kept) * len(graph.x) // _BLOCK_CELLS)):
             forbidden = torch.from_numpy(known[nodes].toarray() > 0)
             forbidden[torch.arange(len(nodes)), torch.from_numpy(nodes)] = True
-            found.append(_merge(heuristics.scores(nodes), forbidden, num_partners, generator).int())
-        return torch.cat(found)
+            partners.append(_merge(heuristics.scores(nodes), forbidden, num_partners, generator).int())
+        return torch.cat(partners)
 
 
 class _Heuristics:
@@ -140,16 +140,16 @@ def _merge(
     without one are added.
     """
     size = forbidden.shape
-    drawn = torch.from_numpy(generator.random(size, dtype=np.float32))
-    place = (num_partners + drawn).masked_fill(forbidden, torch.inf)  # (B, N)
+    noise = torch.from_numpy(generator.random(size, dtype=np.float32))
+    best_rank = (num_partners + noise).masked_fill(forbidden, torch.inf)  # (B, N)
     for score in scores:
         # Noise smaller than typical score differences breaks ties, so that low node indices are not preferred.
-        shaken = torch.from_numpy(score) * (1 + 1e-4 * drawn)
-        best, node = shaken.masked_fill(forbidden, 0.0).topk(num_partners, dim=1)
-        rank = torch.arange(num_partners) + drawn.gather(1, node) / 2
-        rank = torch.where(best > 0, rank, torch.inf).to(place.dtype)
-        place.scatter_reduce_(1, node, rank, "amin")
-    return place.topk(num_partners, dim=1, largest=False).indices
+        noisy = torch.from_numpy(score) * (1 + 1e-4 * noise)
+        best, node = noisy.masked_fill(forbidden, 0.0).topk(num_partners, dim=1)
+        rank = torch.arange(num_partners) + noise.gather(1, node) / 2
+        rank = torch.where(best > 0, rank, torch.inf).to(best_rank.dtype)
+        best_rank.scatter_reduce_(1, node, rank, "amin")
+    return best_rank.topk(num_partners, dim=1, largest=False).indices
 
 
 def _adjacency(edge_index: Tensor, num_nodes: int) -> sparse.csr_array:

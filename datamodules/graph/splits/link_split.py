@@ -105,7 +105,7 @@ class LinkSplit(ABC):
             generator: Source of randomness.
         """
 
-    def shares(self) -> str:
+    def fractions(self) -> str:
         """Describes the fractions and the seed in words."""
         val, test = 100 * self.val, 100 * self.test
         return f"{val:g} % of the links for validation and {test:g} % for the test, drawn by seed {self._seed()}"
@@ -125,7 +125,7 @@ class LinkSplit(ABC):
         generator = np.random.default_rng(self._seed())
         links = _undirected_links(graph)
         order = torch.from_numpy(generator.permutation(links.shape[1]))
-        num_val, num_test = (math.floor(share * links.shape[1] + 1e-9) for share in (self.val, self.test))
+        num_val, num_test = (math.floor(fraction * links.shape[1] + 1e-9) for fraction in (self.val, self.test))
         if not num_val or not num_test:
             raise ValueError(
                 f"data.split: of {links.shape[1]} links, val {self.val:g} and test {self.test:g} leave {num_val} and "
@@ -149,12 +149,12 @@ class RandomLinkSplit(LinkSplit):
     @property
     @override
     def name(self) -> str:
-        shares = (1 - self.val - self.test, self.val, self.test)
-        return f"link_{percentages(shares)}_auc"
+        fractions = (1 - self.val - self.test, self.val, self.test)
+        return f"link_{percentages(fractions)}_auc"
 
     @override
     def describe(self) -> str:
-        return f"{self.shares()}; as many negatives, drawn uniformly"
+        return f"{self.fractions()}; as many negatives, drawn uniformly"
 
     @override
     def negatives(self, graph: Data, positives: Positives, generator: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -154,20 +154,20 @@ class RandomNodeSplit(NodeSplit):
     """
 
     def __init__(self, *, train: float = 0.6, val: float = 0.2, seed: int = 0) -> None:
-        self.shares = check_fractions(train, val, key="data.split")
+        self.fractions = check_fractions(train, val, key="data.split")
         self.seed = seed
-        self.name = f"random_{percentages(self.shares)}"
+        self.name = f"random_{percentages(self.fractions)}"
 
     @override
     def describe(self) -> str:
-        shares = "/".join(percentages(self.shares).split("_"))
-        return f"{shares} % of the labelled nodes of every class, drawn with seed {self.seed}"
+        percent = "/".join(percentages(self.fractions).split("_"))
+        return f"{percent} % of the labelled nodes of every class, drawn with seed {self.seed}"
 
     @override
     def draw(self, store: Any) -> tuple[Tensor, Tensor, Tensor]:
         nodes = (store.y >= 0).nonzero()[:, 0]
         labels = store.y[nodes].numpy()
-        train, val, test = stratified_partition(labels, len(nodes), self.shares, np.random.default_rng(self.seed))
+        train, val, test = stratified_partition(labels, len(nodes), self.fractions, np.random.default_rng(self.seed))
         return as_mask(nodes[train], store.y), as_mask(nodes[val], store.y), as_mask(nodes[test], store.y)
 
 

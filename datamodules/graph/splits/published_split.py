@@ -170,10 +170,10 @@ class ErricaFolds(GraphSplit):
         candidates = [data_root(self.root) / path]
         if self.path is not None:
             candidates.insert(0, Path(self.path).expanduser())
-        found = next((candidate for candidate in candidates if candidate.is_file()), None)
-        if found is None:
+        existing = next((candidate for candidate in candidates if candidate.is_file()), None)
+        if existing is None:
             raise FileNotFoundError(
                 f"data.split.path: {path!r} does not exist; looked for {' and '.join(map(str, candidates))}. "
                 "Get it from https://github.com/diningphil/gnn-comparison (data_splits)"
             )
-        return found
+        return existing

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def percentages(shares: Sequence[float]) -> str:
+def percentages(fractions: Sequence[float]) -> str:
     """Fractions as percentages for names: `60_20_20`."""
-    return "_".join(f"{100 * share:g}" for share in shares)
+    return "_".join(f"{100 * fraction:g}" for fraction in fractions)
 
 
 def check_fractions(train: float, val: float, *, key: str) -> tuple[float, float, float]:
@@ -22,7 +22,7 @@ def check_fractions(train: float, val: float, *, key: str) -> tuple[float, float
 
 
 def stratified_partition(
-    labels: np.ndarray | None, size: int, shares: Sequence[float], generator: np.random.Generator
+    labels: np.ndarray | None, size: int, fractions: Sequence[float], generator: np.random.Generator
 ) -> list[np.ndarray]:
     """Partitions `size` samples at random; part sizes match the fractions to within one sample.
 
@@ -33,7 +33,7 @@ def stratified_partition(
     Args:
         labels: Classes (size,); None for no stratification.
         size: Number of samples.
-        shares: Fractions of the parts, which sum to 1.
+        fractions: Fractions of the parts, which sum to 1.
         generator: Source of randomness.
 
     Returns:
@@ -41,10 +41,10 @@ def stratified_partition(
     """
     order = generator.permutation(size)
     if labels is not None:
-        places = np.empty(size)
+        positions = np.empty(size)
         for label in np.unique(labels):
             members = order[labels[order] == label]
-            places[members] = (np.arange(len(members)) + 0.5) / len(members)
-        order = order[np.argsort(places[order], kind="stable")]
-    ends = np.round(np.cumsum(shares[:-1]) * size).astype(np.int64)
+            positions[members] = (np.arange(len(members)) + 0.5) / len(members)
+        order = order[np.argsort(positions[order], kind="stable")]
+    ends = np.round(np.cumsum(fractions[:-1]) * size).astype(np.int64)
     return [np.sort(part) for part in np.split(order, ends)]

@@ -148,20 +148,20 @@ class RollingForecasts:
 
     def _scores(self, steps: Sequence[int]) -> Scores:
         at = np.asarray(steps) - 1
-        given = (self.forecasts, self.actuals)
+        pair = (self.forecasts, self.actuals)
         coverage, width, pointwise = {}, {}, {}
         for nominal in NOMINAL:
-            covered = interval_coverage(*given, levels=self.levels, nominal=nominal)[at]
+            covered = interval_coverage(*pair, levels=self.levels, nominal=nominal)[at]
             wide = interval_width(self.forecasts, levels=self.levels, nominal=nominal)[at]
-            coverage[nominal] = {step: float(share) for step, share in zip(steps, covered, strict=True)}
+            coverage[nominal] = {step: float(fraction) for step, fraction in zip(steps, covered, strict=True)}
             width[nominal] = {step: float(size) for step, size in zip(steps, wide, strict=True)}
             band = central_interval(self.forecasts, levels=self.levels, nominal=nominal)
             pointwise[nominal] = path_coverage(*band, self.actuals)
-        lower, upper = rolling_simultaneous_band(*given, origins=self.origins, levels=self.levels, coverage=0.8)
+        lower, upper = rolling_simultaneous_band(*pair, origins=self.origins, levels=self.levels, coverage=0.8)
         return Scores(
             name=self.name,
-            wql=weighted_quantile_loss(*given, levels=self.levels),
-            mase=mean_absolute_scaled_error(*given, levels=self.levels, scale=self.scale),
+            wql=weighted_quantile_loss(*pair, levels=self.levels),
+            mase=mean_absolute_scaled_error(*pair, levels=self.levels, scale=self.scale),
             coverage=coverage,
             width=width,
             path_coverage=pointwise,

@@ -33,10 +33,10 @@ def rolling_paths(rolling: RollingForecasts, *, units: Units, num_paths: int = 1
             # Effective number of windows: overlapping windows of correlated series are not independent.
             worth = observed.sum() * min(1.0, rolling.stride / rolling.horizon)
             correlation = path_correlation(np.clip(seen, 1e-6, 1 - 1e-6), num_windows=worth)
-        drawn = sample_paths(
+        sampled = sample_paths(
             forecasts[index], levels=rolling.levels, correlation=correlation, num_paths=num_paths, seed=seed + index
         )
-        paths.append(from_units(drawn, units=units))
+        paths.append(from_units(sampled, units=units))
     return np.stack(paths)
 
 

@@ -63,20 +63,20 @@ def test_forecasts(
         Both at the days on which all these tickers have an origin; None if there is no such day.
     """
     model.eval()
-    found: dict[str, list[Tensor]] = {"row": [], "forecast": [], "classical": []}
+    collected: dict[str, list[Tensor]] = {"row": [], "forecast": [], "classical": []}
     for index, batch in enumerate(data.test_dataloader()):
         moved = {name: value.to(model.device) for name, value in batch.items()}
         outputs = model.predict_step(moved, index)
-        for name, parts in found.items():
+        for name, parts in collected.items():
             parts.append(outputs[name].cpu())
-    place = {int(row): index for index, row in enumerate(torch.cat(found["row"]))}
+    index_of_row = {int(row): index for index, row in enumerate(torch.cat(collected["row"]))}
     origins = data.origins("test")[:, columns]
     kept = origins[(origins >= 0).all(axis=1)]
     rows = kept + data.offsets[:-1][columns]  # (N, C)
-    rows = rows[[all(int(row) in place for row in line) for line in rows]]  # drops the tickers' warm-up
+    rows = rows[[all(int(row) in index_of_row for row in line) for line in rows]]  # drops the tickers' warm-up
     if not len(rows):
         return None
-    at = np.array([[place[int(row)] for row in line] for line in rows])
+    at = np.array([[index_of_row[int(row)] for row in line] for line in rows])
     values = np.concatenate([ticker.values for ticker in data.tickers])
     train_end = int((data.calendar <= data.boundaries[0]).sum())
     left_out = len(origins) - len(rows)
@@ -96,7 +96,7 @@ def test_forecasts(
         "refit_every": None,
         "remarks": tuple(remarks),
     }
-    forecasts, classical = (torch.cat(found[name]).double().numpy()[at] for name in ("forecast", "classical"))
+    forecasts, classical = (torch.cat(collected[name]).double().numpy()[at] for name in ("forecast", "classical"))
     return (
         RollingForecasts(name="model", forecasts=forecasts, **shared),  # type: ignore[arg-type]
         RollingForecasts(name="classical", forecasts=classical, **shared | {"remarks": ()}),  # type: ignore[arg-type]

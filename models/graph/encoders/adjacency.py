@@ -41,7 +41,7 @@ def normalized_matrix(edge_index: Tensor, edge_weight: Tensor | None, num_nodes:
     return SparseMatrix.from_edges(edges, weight, num_nodes)
 
 
-def weigh_edges(adjacency: WeightedEdges, edge_index: Tensor, share: Tensor) -> WeightedEdges:
+def weigh_edges(adjacency: WeightedEdges, edge_index: Tensor, mask: Tensor) -> WeightedEdges:
     """Multiplies normalised edges by a mask; degrees stay those of the whole graph.
 
     Self-loops keep their weight, as in PyG's layers under an edge mask.
@@ -49,10 +49,10 @@ def weigh_edges(adjacency: WeightedEdges, edge_index: Tensor, share: Tensor) -> 
     Args:
         adjacency: Result of `normalized_adjacency`.
         edge_index: int64 (2, E), the edges it was computed from.
-        share: float32 (E,), the mask; gradients flow to it.
+        mask: float32 (E,), the mask; gradients flow to it.
     """
     # gcn_norm moves self-loops to the end, one per node.
-    others = share[edge_index[0] != edge_index[1]]
+    others = mask[edge_index[0] != edge_index[1]]
     loops = others.new_ones(len(adjacency.edge_weight) - len(others))
     return WeightedEdges(adjacency.edge_index, adjacency.edge_weight * torch.cat([others, loops]))
 

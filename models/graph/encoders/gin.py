@@ -41,9 +41,9 @@ class GIN(GraphEncoder):
         self.layers = nn.ModuleList(GINConv(_two_layers(*pair), train_eps=False) for pair in pairwise(sizes))
         self.norms = nn.ModuleList(nn.BatchNorm1d(hidden_size) for _ in self.layers)
         self.dropout = nn.Dropout(dropout)
-        found = sum(sizes) if jumping_knowledge else hidden_size
-        self.output_size = output_size or found
-        self.output = nn.Linear(found, output_size) if output_size else nn.Identity()
+        width = sum(sizes) if jumping_knowledge else hidden_size
+        self.output_size = output_size or width
+        self.output = nn.Linear(width, output_size) if output_size else nn.Identity()
 
     @override
     def forward(

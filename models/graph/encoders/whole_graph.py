@@ -32,8 +32,8 @@ class PreparedGraphs:
         known = self._prepared.get(key)
         if known is None or known[0]() is not batch or known[1] is not encoder:
             edges = encoder.prepare(batch.edge_index, batch.get("edge_weight"), batch.x.shape[0])
-            gone = ref(batch, lambda _: self._prepared.pop(key, None))
-            known = self._prepared[key] = (gone, encoder, (_features(encoder, batch.x), edges))
+            reference = ref(batch, lambda _: self._prepared.pop(key, None))
+            known = self._prepared[key] = (reference, encoder, (_features(encoder, batch.x), edges))
         return known[2]
 
 

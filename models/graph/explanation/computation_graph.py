@@ -20,7 +20,7 @@ class ComputationGraph:
     Attributes:
         graph: The subgraph: `x`, `edge_index`, optionally `edge_weight`.
         node_id: int64 (M,), indices of its nodes in the whole graph.
-        place: Index of the node in the subgraph.
+        target_index: Index of the node in the subgraph.
         hops: int64 (M,), distance from each node to the target node.
         carries: bool (E',), edges on paths to the target node.
         num_hops: Receptive field in hops; None for unlimited.
@@ -28,7 +28,7 @@ class ComputationGraph:
 
     graph: Data
     node_id: Tensor
-    place: int
+    target_index: int
     hops: Tensor
     carries: Tensor
     num_hops: int | None

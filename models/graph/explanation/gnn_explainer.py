@@ -94,12 +94,12 @@ def explain_node(
         logits = everywhere[node]
         cut = ComputationGraph.around(graph, node, num_hops or count_hops(encoder))
         if cut.num_hops is not None and not torch.allclose(
-            _logits(encoder, cut.graph)[cut.place], logits, rtol=TOLERANCE, atol=TOLERANCE
+            _logits(encoder, cut.graph)[cut.target_index], logits, rtol=TOLERANCE, atol=TOLERANCE
         ):
             cut = ComputationGraph.around(graph, node, None)
-        share = _search(encoder, cut, int(logits.argmax()), num_epochs, learning_rate, seed)
+        edge_mask = _search(encoder, cut, int(logits.argmax()), num_epochs, learning_rate, seed)
         with torch.no_grad():
-            alone = MaskedEncoder(encoder, cut.graph)(torch.full_like(share, -100.0))[cut.place]
+            alone = MaskedEncoder(encoder, cut.graph)(torch.full_like(edge_mask, -100.0))[cut.target_index]
     edges = cut.graph.edge_index[:, cut.carries]
     return Explanation(
         node=node,
@@ -107,47 +107,47 @@ def explain_node(
         logits_alone=alone,
         predicted=everywhere.argmax(-1),
         edges=cut.node_id[edges],
-        importance=limit_by_path(share, cut)[cut.carries],
+        importance=limit_by_path(edge_mask, cut)[cut.carries],
         hops=cut.hops[edges],
         num_hops=cut.num_hops,
     )
 
 
-def limit_by_path(share: Tensor, cut: ComputationGraph) -> Tensor:
+def limit_by_path(edge_mask: Tensor, cut: ComputationGraph) -> Tensor:
     """Limits the importance of edges to the bottleneck of the best path from them to the node.
 
     Once the edges between it and the node are masked out, an edge no longer affects the loss: the search leaves its
     mask at an arbitrary value, possibly near one.
 
     Args:
-        share: (E',), mask of each edge of the computation graph.
+        edge_mask: (E',), mask of each edge of the computation graph.
         cut: The computation graph.
 
     Returns:
-        (E',), at most `share`.
+        (E',), at most `edge_mask`.
     """
     source, target = cut.graph.edge_index
-    arrives = torch.zeros(len(cut.node_id), dtype=share.dtype)  # best bottleneck from each node to the target
-    arrives[cut.place] = 1.0
+    arrives = torch.zeros(len(cut.node_id), dtype=edge_mask.dtype)  # best bottleneck from each node to the target
+    arrives[cut.target_index] = 1.0
     for _ in range(len(cut.node_id) if cut.num_hops is None else cut.num_hops - 1):
-        further = arrives.scatter_reduce(0, source, torch.minimum(share, arrives[target]), "amax")
+        further = arrives.scatter_reduce(0, source, torch.minimum(edge_mask, arrives[target]), "amax")
         if torch.equal(further, arrives):
             break
         arrives = further
-    return torch.minimum(share, arrives[target])
+    return torch.minimum(edge_mask, arrives[target])
 
 
 @contextmanager
 def _in_evaluation(encoder: nn.Module) -> Iterator[None]:
     """Context in evaluation mode, without gradients of the weights."""
-    was_training, wanted = encoder.training, [parameter.requires_grad for parameter in encoder.parameters()]
+    was_training, required_grad = encoder.training, [parameter.requires_grad for parameter in encoder.parameters()]
     encoder.eval().requires_grad_(False)
     try:
         yield
     finally:
         encoder.train(was_training)
-        for parameter, wants in zip(encoder.parameters(), wanted, strict=True):
-            parameter.requires_grad_(wants)
+        for parameter, requires_grad in zip(encoder.parameters(), required_grad, strict=True):
+            parameter.requires_grad_(requires_grad)
 
 
 @torch.no_grad()
@@ -167,12 +167,12 @@ def _search(
     mask = nn.Parameter(torch.randn(num_edges, generator=torch.Generator().manual_seed(seed)) * spread)
     optimizer = torch.optim.Adam([mask], lr=learning_rate)
     masked = MaskedEncoder(encoder, cut.graph)
-    wanted = torch.tensor([target])
+    target_class = torch.tensor([target])
     counts = cut.carries
     for epoch in range(num_epochs):
         optimizer.zero_grad()
-        logits = masked(mask)[cut.place : cut.place + 1]
-        loss = F.cross_entropy(logits, wanted)
+        logits = masked(mask)[cut.target_index : cut.target_index + 1]
+        loss = F.cross_entropy(logits, target_class)
         if not loss.requires_grad:
             raise ValueError(
                 f"model.encoder: {type(encoder).__name__} passes no messages that a share could weigh: it neither has "
@@ -183,9 +183,9 @@ def _search(
             counts = counts & (gradient != 0)
             if not counts.any():
                 return torch.zeros(num_edges)
-        share = mask[counts].sigmoid()
-        entropy = F.binary_cross_entropy_with_logits(mask[counts], share)
-        (loss + SIZE_WEIGHT * share.sum() + ENTROPY_WEIGHT * entropy).backward()
+        edge_mask = mask[counts].sigmoid()
+        entropy = F.binary_cross_entropy_with_logits(mask[counts], edge_mask)
+        (loss + SIZE_WEIGHT * edge_mask.sum() + ENTROPY_WEIGHT * entropy).backward()
         optimizer.step()
     return torch.where(counts, mask.detach().sigmoid(), 0.0)
 

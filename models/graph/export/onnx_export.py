@@ -59,8 +59,9 @@ def export_onnx(module: Exportable, path: str | Path, *, inputs: Mapping[str, An
         if find_spec(package) is None:
             raise ModuleNotFoundError(f"Export needs {package}: pip install 'lightning-r2p[graph,export]'")
     _refuse_cached_graphs(module)
-    given = flatten(module.example_inputs() if inputs is None else inputs)
-    example = {name: tensor.clone() for name, tensor in given.items()}  # torch.export merges inputs that share memory
+    flat_inputs = flatten(module.example_inputs() if inputs is None else inputs)
+    # Clones, because torch.export merges inputs that share memory.
+    example = {name: tensor.clone() for name, tensor in flat_inputs.items()}
     given_axes = flatten(module.dynamic_axes(), is_leaf=_is_axes)
     axes: dict[str, Axes] = {name: given_axes.get(name, {}) for name in example}
     other = random_inputs(example, axes)
@@ -93,9 +94,9 @@ class _FlatInputs(nn.Module):
     def forward(self, *tensors: Tensor) -> Tensor:
         inputs: dict[str, Any] = {}
         for name, tensor in zip(self.names, tensors, strict=True):
-            argument, _, kind = name.partition("__")
-            if kind:
-                inputs.setdefault(argument, {})[kind] = tensor
+            argument, _, type_name = name.partition("__")
+            if type_name:
+                inputs.setdefault(argument, {})[type_name] = tensor
             else:
                 inputs[argument] = tensor
         return self.module(**inputs)
@@ -109,8 +110,8 @@ def _refuse_cached_graphs(module: Exportable) -> None:
     for name, layer in module.named_modules():
         if getattr(layer, "cached", False):
             raise ValueError(
-                f"model.{name}: {type(layer).__name__} was made with cached=True and answers for the first graph that "
-                "it saw, whatever edges it is given; make it with cached=False, which has the same weights"
+                f"model.{name}: {type(layer).__name__} was made with cached=True and uses the edges of the first "
+                "graph for every other one; make it with cached=False, which has the same weights"
             )
 
 
@@ -122,7 +123,7 @@ def _outputs(flat: _FlatInputs, example: dict[str, Tensor], other: dict[str, Ten
     if not torch.equal(first, flat(*other.values())):
         raise ValueError(
             f"model: {type(flat.module).__name__} gives different outputs for the same inputs in evaluation; take out "
-            "what is random there, or is kept from earlier graphs"
+            "what is random or is kept from earlier graphs"
         )
     return first
 
@@ -153,11 +154,11 @@ def _largest_difference(path: Path, inputs: dict[str, Tensor], expected: Tensor)
     from onnxruntime import InferenceSession
 
     session = InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    wanted = {taken.name for taken in session.get_inputs()}  # inputs that no output depends on are dropped
-    (found,) = session.run(None, {name: tensor.numpy() for name, tensor in inputs.items() if name in wanted})
-    difference = float((torch.from_numpy(found) - expected).abs().max())
+    used_names = {taken.name for taken in session.get_inputs()}  # inputs that no output depends on are dropped
+    (outputs,) = session.run(None, {name: tensor.numpy() for name, tensor in inputs.items() if name in used_names})
+    difference = float((torch.from_numpy(outputs) - expected).abs().max())
     allowed = TOLERANCE * max(1.0, float(expected.abs().max()))
-    if found.shape != tuple(expected.shape) or not difference <= allowed:
+    if outputs.shape != tuple(expected.shape) or not difference <= allowed:
         raise RuntimeError(
             f"The ONNX file does not agree with the module: on a graph of another size their outputs differ by up to "
             f"{difference:.3g}, {allowed:.3g} is allowed. Nothing was written."

@@ -20,7 +20,7 @@ def flatten(inputs: Mapping[str, Any], *, is_leaf: Callable[[Any], bool] | None 
     flat = {}
     for name, value in inputs.items():
         if isinstance(value, Mapping) and not (is_leaf and is_leaf(value)):
-            flat.update({f"{name}__{kind}": inner for kind, inner in value.items()})
+            flat.update({f"{name}__{type_name}": inner for type_name, inner in value.items()})
         else:
             flat[name] = value
     return flat
@@ -46,16 +46,16 @@ def random_inputs(example: Mapping[str, Tensor], axes: Mapping[str, Axes], *, se
     inputs = {}
     for name, tensor in example.items():
         shape = [sizes[axes[name][dim]] if dim in axes[name] else size for dim, size in enumerate(tensor.shape)]
-        argument, _, kind = name.partition("__")
+        argument, _, type_name = name.partition("__")
         if tensor.is_floating_point():
-            drawn = torch.rand if argument == "edge_weight" else torch.randn
-            inputs[name] = drawn(shape, generator=generator, dtype=tensor.dtype)
+            random = torch.rand if argument == "edge_weight" else torch.randn
+            inputs[name] = random(shape, generator=generator, dtype=tensor.dtype)
         elif argument == "graph_id":
             inputs[name] = torch.arange(shape[0])
         elif argument == "batch":
             inputs[name] = torch.randint(sizes["graphs"], shape, generator=generator).sort().values
         else:
-            inputs[name] = _random_edges(kind, shape[1], sizes, generator)
+            inputs[name] = _random_edges(type_name, shape[1], sizes, generator)
     return inputs
 
 

@@ -129,7 +129,7 @@ def test_a_column_may_be_called_time_but_has_one_role_and_one_place() -> None:
     assert np.array_equal(series.values[:, 0], frame["time"].to_numpy())
     with pytest.raises(ValueError, match="'c1' is named for two roles"):
         build_series(frame, columns=["c1", "c1"], num_channels=1, **arguments)
-    with pytest.raises(ValueError, match="'c1' stands twice in the header"):
+    with pytest.raises(ValueError, match="'c1' occurs twice in the header"):
         build_series(frame.with_columns(c1_duplicated_0=0), columns=["c1"], **arguments)
 
 

@@ -133,7 +133,7 @@ def test_what_the_vocabulary_lacks_and_a_separator_that_stands_nowhere_are_said(
         "data: val: 3 of 8 chars are not in the vocabulary and are read as <unk>: '☃', 'ä'" in capsys.readouterr().out
     )
     assert main(stream_args("--data.text.separator", r"\n\n", "--trainer.max_epochs", "1")) == 0
-    assert r"data: the separator '\\n\\n' stands in no file, so that each is one document" in capsys.readouterr().out
+    assert r"data: the separator '\\n\\n' occurs in no file, so each file is one document" in capsys.readouterr().out
 
 
 @needs("tinyshakespeare/input.txt")

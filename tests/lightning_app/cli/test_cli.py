@@ -221,7 +221,7 @@ def test_a_file_that_is_no_table_is_refused(fit_args: FitArgs, capsys: pytest.Ca
     Path("broken.parquet").write_bytes(b"PAR1 but not really")
     options = ("--data.series.path", "broken.parquet", "--data.series.channels", "[c0]")
     assert main(fit_args(*options)) == 2
-    assert "broken.parquet is no readable table" in capsys.readouterr().err
+    assert "broken.parquet is not a readable table" in capsys.readouterr().err
 
 
 def test_a_channel_that_float32_cannot_resolve_is_refused(

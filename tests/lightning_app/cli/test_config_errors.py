@@ -32,7 +32,7 @@ STOP = {"class_path": "EarlyStopping", "init_args": {"monitr": "x"}}
         (f"{OPTIMIZER}.init_args", {"learning_rate": 1}, "learning_rate: no such option of AdamW; allowed: lr"),
         (f"{OPTIMIZER}.init_args", {"lr": "fast"}, "model.optimizer.lr: 'fast' given; allowed: float, Tensor"),
         (f"{OPTIMIZER}.class_path", "AdmW", "model.optimizer: no class named 'AdmW', did you mean 'AdamW'?"),
-        (f"{OPTIMIZER}.class_path", "os.system", "model.optimizer: os.system is no class of the kind Optimizer"),
+        (f"{OPTIMIZER}.class_path", "os.system", "model.optimizer: os.system is not of the kind Optimizer"),
         ("trainer.precision", "bf16-miixed", "did you mean 'bf16-mixed'?; allowed: 64, 32, 16, transformer-engine"),
         ("trainer.max_epoch", 3, "trainer.max_epoch: no such option, did you mean '--trainer.max_epochs'?"),
         ("trainer.callbacks", [STOP], "callbacks.monitr: no such option of EarlyStopping, did you mean 'monitor'?"),

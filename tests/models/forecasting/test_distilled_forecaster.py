@@ -53,7 +53,7 @@ def test_a_teacher_that_does_not_fit_is_refused(
     fit_args: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(fit_args(*STUDENT, "--model.teacher", "none")) == 2
-    assert "model.teacher: none is no checkpoint" in capsys.readouterr().err
+    assert "model.teacher: none is neither a checkpoint" in capsys.readouterr().err
     assert main(fit_args("--run.name", "teacher")) == 0
     (teacher_run,) = (tmp_path / "runs/teacher").iterdir()
     capsys.readouterr()

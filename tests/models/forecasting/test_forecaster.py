@@ -163,7 +163,7 @@ def test_a_network_and_a_loss_that_do_not_fit_are_refused(network: nn.Module, lo
             r"model.network: Own gives \(4, 1, 2\), expected is a tensor \(any, 6, 2\) = \(batch, horizon",
         ),
         (Own(1, H, C), None, r"Own gives \(1, 6, 2\), expected is a tensor \(4, 6, 2\)"),
-        (OwnQuantiles(), None, "OwnQuantiles gives .* quantiles in the last place, and nobody says at which levels"),
+        (OwnQuantiles(), None, "OwnQuantiles gives .* quantiles in the last dimension, but no levels"),
         (
             OwnQuantiles(),
             PinballLoss(quantiles=[0.1, 0.3, 0.5, 0.9]),

@@ -46,5 +46,5 @@ def test_a_gate_starts_as_open_as_asked() -> None:
 
 @pytest.mark.parametrize("openness", [0.0, 1.0, -1.0])
 def test_a_gate_starts_between_open_and_closed(openness: float) -> None:
-    with pytest.raises(ValueError, match=f"openness: {openness} given, allowed is what lies between 0 and 1"):
+    with pytest.raises(ValueError, match=f"openness: {openness} given, must be between 0 and 1"):
         Gate(input_size=4, num_gates=3, openness=openness)

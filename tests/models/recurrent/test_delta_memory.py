@@ -146,9 +146,9 @@ def test_autocast_comes_close_and_keeps_the_memory_in_float32() -> None:
         ("kernel_size", 0, "at least 1 is needed"),
         ("feed_forward_size", 0, "at least 1 is needed"),
         ("chunk_size", 0, "at least 1 is needed"),
-        ("max_plasticity", 2.5, "allowed is above 0 and up to 2"),
-        ("max_plasticity", 0.0, "allowed is above 0 and up to 2"),
-        ("dropout", 1.0, "allowed is from 0 to below 1"),
+        ("max_plasticity", 2.5, "must be above 0 and at most 2"),
+        ("max_plasticity", 0.0, "must be above 0 and at most 2"),
+        ("dropout", 1.0, "must be at least 0 and below 1"),
     ],
 )
 def test_what_is_not_allowed_is_named(option: str, value: float, allowed: str) -> None:

@@ -136,7 +136,11 @@ class LanguageModelExporter(StreamExporter):
         rows = batch["row"][:, 0] if "row" in batch else torch.arange(len(tokens))
         (expected,) = self.fresh(tokens)
         data = self.data
-        ids = {"document": data.places(rows.numpy(), split="test")[0]} if isinstance(data, TextStreamDataModule) else {}
+        ids = (
+            {"document": data.positions(rows.numpy(), split="test")[0]}
+            if isinstance(data, TextStreamDataModule)
+            else {}
+        )
         return Sample(
             rows=rows.numpy(),
             request={TOKENS: tokens.numpy()},

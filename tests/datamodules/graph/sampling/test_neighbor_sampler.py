@@ -164,7 +164,7 @@ def test_a_failed_call_leaves_no_trace():
     ("fan_out", "message"),
     [
         ([], r"data\.fan_out: empty"),
-        ([5, 0], r"data\.fan_out: hop 2 of \[5, 0\] draws nothing"),
+        ([5, 0], r"data\.fan_out: hop 2 of \[5, 0\] samples nothing"),
         ([5, -2], r"data\.fan_out: -2"),
     ],
 )

@@ -73,7 +73,7 @@ def test_each_type_keeps_its_own_fan_out(disjoint):
     [
         ({FOLLOWS: [1]}, "edge types are"),
         ({FOLLOWS: [1], BUYS: [1, 2], BOUGHT: [1]}, "different numbers of hops"),
-        ({FOLLOWS: [0], BUYS: [0], BOUGHT: [0]}, "hop 1 of .* draws nothing"),
+        ({FOLLOWS: [0], BUYS: [0], BOUGHT: [0]}, "hop 1 of .* samples nothing"),
         ({FOLLOWS: [3], BUYS: [-2], BOUGHT: [1]}, "-2"),
         ({FOLLOWS: [], BUYS: [], BOUGHT: []}, "empty"),
     ],

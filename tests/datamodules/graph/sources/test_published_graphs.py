@@ -101,7 +101,7 @@ def test_a_bare_pickle_in_the_place_of_an_npz_file_is_never_opened(benchmark_fil
 def test_an_npz_file_with_indices_out_of_bounds_is_refused(benchmark_file: Path, tmp_path: Path) -> None:
     table = sp.eye(8, format="csr")
     write_benchmark(benchmark_file, table, table, attr_indices=np.arange(8) + 90)
-    with pytest.raises(ValueError, match="attr is no sparse table"):
+    with pytest.raises(ValueError, match="attr is not a sparse table"):
         Amazon(name="Photo", root=str(tmp_path)).read()
 
 

@@ -66,7 +66,7 @@ def test_a_weight_that_is_no_number_is_refused() -> None:
 
 
 def test_a_label_below_minus_one_is_refused() -> None:
-    with pytest.raises(ValueError, match="node 3 has label -2.*-1 stands for a node without a label"):
+    with pytest.raises(ValueError, match="node 3 has label -2.*-1 means no label"):
         given_graph([], y=torch.tensor([0, 1, -1, -2])).read()
 
 

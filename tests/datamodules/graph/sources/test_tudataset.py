@@ -108,7 +108,7 @@ def test_targets_of_regression_are_floats(tmp_path: Path) -> None:
     [
         ({"A": "1, 4"}, "edge 0 joins two graphs"),
         ({"A": "1, 9"}, "edge 0 joins nodes 0 and 8, but there are 5 nodes"),
-        ({"A": "1, b"}, "TOY_A.txt is no table of 2 columns of numbers"),
+        ({"A": "1, b"}, "TOY_A.txt is not a table of 2 columns of numbers"),
         ({"A": ""}, "has no file TOY_A.txt"),
         ({"graph_labels": ""}, "neither graph labels nor graph attributes"),
         ({"graph_indicator": "1\n2\n1\n2\n2"}, "must number its graphs 1 to 3, ascending"),
@@ -124,5 +124,5 @@ def test_a_tu_set_that_cannot_be_right_is_refused(tmp_path: Path, files: dict[st
 def test_a_file_that_is_no_zip_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tudataset").mkdir()
     (tmp_path / "tudataset" / "TOY.zip").write_text("404")
-    with pytest.raises(ValueError, match=r"TOY.zip is no zip file"):
+    with pytest.raises(ValueError, match=r"TOY.zip is not a zip file"):
         TUDataset(name="TOY", root=str(tmp_path)).read()

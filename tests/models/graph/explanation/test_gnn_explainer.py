@@ -52,7 +52,7 @@ def test_the_logits_on_the_cut_are_those_on_the_whole_graph(name: str) -> None:
     for node in range(0, 120, 8):
         cut = ComputationGraph.around(graph, node, 2)
         assert len(cut.node_id) < 100
-        on_cut = encoder(cut.graph.x, cut.graph.edge_index)[cut.place]
+        on_cut = encoder(cut.graph.x, cut.graph.edge_index)[cut.target_index]
         torch.testing.assert_close(on_cut, whole[node], rtol=1e-5, atol=1e-5)
 
 
@@ -60,7 +60,7 @@ def test_without_the_further_hop_a_graph_convolution_would_see_wrong_degrees() -
     encoder, graph = make("GCN"), random_graph()
     whole = encoder(graph.x, graph.edge_index)
     cuts = [ComputationGraph.around(graph, node, 1) for node in range(0, 120, 8)]  # two hops in all
-    on_cuts = torch.stack([encoder(cut.graph.x, cut.graph.edge_index)[cut.place] for cut in cuts])
+    on_cuts = torch.stack([encoder(cut.graph.x, cut.graph.edge_index)[cut.target_index] for cut in cuts])
     assert (on_cuts - whole[::8]).abs().max() > 1e-3
 
 
