@@ -1,4 +1,4 @@
-"""Packages: a trained model as a folder that answers by itself, without torch."""
+"""Packages: a trained model as a folder that makes predictions without torch."""
 
 from lightning_app.packaging.format.errors import BadRowsError, PackageError, RequestError
 from lightning_app.packaging.format.manifest import FileEntry, Manifest
@@ -6,7 +6,7 @@ from lightning_app.packaging.format.signature import StateSpec, TensorSpec
 from lightning_app.packaging.format.writer import write_package
 from lightning_app.packaging.runtime.package import Package
 from lightning_app.packaging.runtime.predictor import Predictor
-from lightning_app.packaging.runtime.rows import State
+from lightning_app.packaging.runtime.rows import StreamState
 from lightning_app.packaging.runtime.tokenizer import Tokenizer
 
 __all__ = [
@@ -19,7 +19,11 @@ __all__ = [
     "RequestError",
     "State",
     "StateSpec",
+    "StreamState",
     "TensorSpec",
     "Tokenizer",
     "write_package",
 ]
+
+State = StreamState
+"""Former name of `StreamState`."""

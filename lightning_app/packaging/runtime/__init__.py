@@ -1,1 +1,1 @@
-"""Runtime of packages: requests in, answers out, by ONNX Runtime; no torch."""
+"""Package runtime: requests in, answers out, through ONNX Runtime; without torch."""

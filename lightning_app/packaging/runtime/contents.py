@@ -1,4 +1,4 @@
-"""Contents of a package: its files as they were verified, opened as often as needed without reading again."""
+"""Package contents: the verified bytes of a package, from which any number of predictors can be opened."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ GOLDEN, _MODEL = "golden.json", "model.onnx"
 
 @dataclass(frozen=True)
 class PackageContents:
-    """What a package needs to answer; it can be sent to other processes and machines.
+    """Everything a package needs to predict; can be sent to other processes and machines.
 
     Attributes:
-        path: The folder that it was read from; another package may lie there by now.
+        path: Folder that it was read from; the folder may have been replaced since.
         digest: sha256 of `manifest.json`.
-        manifest: Checked.
-        files: Verified bytes of the model, the golden request, the tokenizer and the node ids, by name.
+        manifest: Checked manifest.
+        files: Name to verified bytes of the model, golden request, tokenizer and node ids.
     """
 
     path: Path
@@ -31,26 +31,26 @@ class PackageContents:
 
     @classmethod
     def read(cls, path: str | Path) -> "PackageContents":
-        """Verifies every file of a folder.
+        """Reads a package and verifies every file.
 
         Args:
-            path: The folder.
+            path: Folder of the package.
 
         Raises:
-            PackageError: The folder is no package, or not the one that was written.
+            PackageError: The folder is no package, or was changed since it was written.
         """
         folder = Path(path)
         manifest, digest, files = read_folder(folder, keep=(_MODEL, GOLDEN, TOKENIZER, NODE_IDS))
         return cls(folder, digest, manifest, files)
 
     def predictor(self, *, num_threads: int) -> Predictor:
-        """Opens a session.
+        """Opens an ONNX Runtime session.
 
         Args:
-            num_threads: Threads of one call.
+            num_threads: Threads per call.
 
         Raises:
-            PackageError: The model cannot be loaded, or does not fit the manifest.
+            PackageError: The model cannot be loaded, or does not match the manifest.
         """
         tokenizer = Tokenizer.from_json(self.files[TOKENIZER]) if self.manifest.tokenizer else None
         spec = self.manifest.node_ids

@@ -1,4 +1,4 @@
-"""Tables: a row per sample in, a row per answer out. Polars is imported only where there is a table."""
+"""Table requests and answers: one row per sample. Polars is imported only if a request is a table."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,18 @@ if TYPE_CHECKING:
 
 
 def as_frame(request: Any) -> "pl.DataFrame | None":
-    """A request as a polars DataFrame: one of polars, or any table with the Arrow interface; None if it is no table.
+    """Converts a request to a polars DataFrame.
 
     Args:
-        request: What a predictor was asked.
+        request: Request of a predictor.
+
+    Returns:
+        The DataFrame, of polars or any table with the Arrow interface; None if the request is no table.
+
+    Raises:
+        RequestError: A column cannot be read.
     """
-    polars = sys.modules.get("polars")  # who has a table of polars has imported it
+    polars = sys.modules.get("polars")  # a polars table implies that polars is imported
     if polars is not None and isinstance(request, polars.DataFrame):
         return request
     if isinstance(request, Mapping) or not hasattr(request, "__arrow_c_stream__"):
@@ -29,13 +35,13 @@ def as_frame(request: Any) -> "pl.DataFrame | None":
 
     try:
         return _of_cells(request) if _has_matrices(request) else pl.DataFrame(request)
-    except Exception as error:  # of whoever wrote the table: pandas, Arrow, or polars
+    except Exception as error:  # pandas, Arrow and polars have no common exception class
         why = (str(error).strip() or type(error).__name__).splitlines()[0][:500]
         raise RequestError(f"request: a column of the table cannot be read: {why}") from error
 
 
 def _has_matrices(table: Any) -> bool:
-    """Whether a pandas table holds arrays of two or more axes, which Arrow takes for no column."""
+    """Whether a pandas table has cells with arrays of two or more axes, which Arrow cannot convert."""
     pandas = sys.modules.get("pandas")
     if pandas is None or not isinstance(table, pandas.DataFrame):
         return False
@@ -55,21 +61,21 @@ def _of_cells(table: Any) -> "pl.DataFrame":
 
 
 def read_frame(frame: "pl.DataFrame", inputs: Sequence[TensorSpec]) -> tuple[dict[str, Values], dict[int, str]]:
-    """The numbers of each input, rows first.
+    """Reads the values of each input.
 
-    An input is the column of its name: of numbers, or of lists or arrays as deep as a sample is. An input of named
-    columns may also be those columns.
+    An input is the column of its name: numbers, or lists or arrays nested as deeply as a sample. An input with named
+    columns may also be given as those columns.
 
     Args:
-        frame: The table; other columns are left alone.
-        inputs: What is looked for.
+        frame: The table; other columns are ignored.
+        inputs: Inputs to read.
 
     Returns:
-        values: By name of an input; a missing number is NaN.
-        bad: Reasons by row for lists that are not rectangular.
+        values: Input name to values, rows first; missing numbers are NaN.
+        bad: Row number to reason, for lists that are not rectangular.
 
     Raises:
-        RequestError: A column is missing, or not of numbers.
+        RequestError: A column is missing or not numeric.
     """
     values: dict[str, Values] = {}
     bad: dict[int, str] = {}
@@ -85,18 +91,18 @@ def read_frame(frame: "pl.DataFrame", inputs: Sequence[TensorSpec]) -> tuple[dic
         for name in spec.columns:
             _check_numbers(name, parts[name].dtype, spec)
         arrays = [_numbers(parts[name]) for name in spec.columns]
-        found = np.empty((len(frame), len(arrays)), dtype=np.result_type(*arrays))
-        for place, array in enumerate(arrays):  # faster than stacking, and than a table's own array by rows
-            found[:, place] = array
-        values[spec.name] = found
+        stacked = np.empty((len(frame), len(arrays)), dtype=np.result_type(*arrays))
+        for column, array in enumerate(arrays):  # faster than np.stack and than DataFrame.to_numpy
+            stacked[:, column] = array
+        values[spec.name] = stacked
     return values, bad
 
 
 def write_frame(answer: "Mapping[str, Values | pl.Series]") -> "pl.DataFrame":
-    """A table with a column per output: numbers, or arrays as deep as an answer is; lists where rows differ in size.
+    """Builds a table with one column per output: numbers, nested arrays, or lists if rows differ in size.
 
     Args:
-        answer: By name of an output, rows first; columns are taken as they are.
+        answer: Output name to values, rows first; polars columns are used as they are.
     """
     import polars as pl
 
@@ -112,20 +118,20 @@ def write_frame(answer: "Mapping[str, Values | pl.Series]") -> "pl.DataFrame":
 
 
 def _read(series: "pl.Series", spec: TensorSpec, bad: dict[int, str]) -> Values:
-    """Numbers (N, ...) with the axes of the input behind the rows."""
+    """Reads a column as numbers (N, ...), with the axes of the input after the rows."""
     import polars as pl
 
     depth = len(spec.shape) - 1
-    leaf, found = series.dtype, 0
+    leaf, levels = series.dtype, 0
     while (inner := getattr(leaf, "inner", None)) is not None:
-        leaf, found = inner, found + 1
-    if leaf == pl.Null and found < depth:  # no row has a list so deep: all are missing, or empty
+        leaf, levels = inner, levels + 1
+    if leaf == pl.Null and levels < depth:  # all values are missing or empty lists, so the depth is unknown
         dtype: Any = pl.Float64
         for _ in range(depth):
             dtype = pl.List(dtype)
-        series, leaf, found = series.cast(dtype), pl.Float64(), depth
+        series, leaf, levels = series.cast(dtype), pl.Float64(), depth
     _check_numbers(series.name, leaf, spec)
-    if found != depth:
+    if levels != depth:
         wanted = ("numbers", "lists of numbers")[depth] if depth < 2 else f"lists of lists, {depth} deep, of numbers"
         raise RequestError(f"{series.name}: a column of {series.dtype} given, {wanted} needed")
     if depth == 0 or (not series.null_count() and _arrays_alone(series.dtype)):
@@ -135,12 +141,12 @@ def _read(series: "pl.Series", spec: TensorSpec, bad: dict[int, str]) -> Values:
 
 
 def _read_fixed(series: "pl.Series", sizes: Sequence[int], bad: dict[int, str]) -> Array:
-    """Lists that all have these sizes; those that have not are bad rows, of zeros."""
+    """Reads lists of fixed sizes; rows of other sizes become zeros and get a reason in `bad`."""
     import polars as pl
 
     name, num_rows = series.name, len(series)
     fine = np.ones(num_rows, dtype=bool)
-    rows = np.arange(num_rows)  # of each list at the level that is looked at
+    rows = np.arange(num_rows)  # row of each list at the current level
     for size in sizes:
         series = _as_lists(series)
         lengths = series.list.len().cast(pl.Int64).fill_null(-1).to_numpy()
@@ -152,16 +158,16 @@ def _read_fixed(series: "pl.Series", sizes: Sequence[int], bad: dict[int, str]) 
         series = series.filter(kept).explode()
         rows = np.repeat(rows[kept], size)
     content = _numbers(series)
-    found = np.zeros((num_rows, *sizes), dtype=content.dtype)
-    found[fine] = content.reshape(-1, *sizes)
-    return found
+    values = np.zeros((num_rows, *sizes), dtype=content.dtype)
+    values[fine] = content.reshape(-1, *sizes)
+    return values
 
 
 def _read_lists(series: "pl.Series", depth: int, bad: dict[int, str]) -> Values:
-    """Lists of any sizes."""
+    """Reads lists of any sizes."""
     name, num_rows = series.name, len(series)
-    owners = np.arange(num_rows)  # the row of each list at the level that is looked at
-    levels: list[Array] = []  # lengths of the lists, level by level
+    owners = np.arange(num_rows)  # row of each list at the current level
+    levels: list[Array] = []  # lengths of the lists by level
     for _ in range(depth):
         series = _as_lists(series)
         for missing in owners[series.is_null().to_numpy()].tolist():
@@ -169,17 +175,17 @@ def _read_lists(series: "pl.Series", depth: int, bad: dict[int, str]) -> Values:
         lengths = series.list.len().fill_null(0).to_numpy()
         levels.append(lengths)
         owners = np.repeat(owners, lengths)
-        series = series.filter(lengths > 0).explode()  # explode makes a null of an empty list
+        series = series.filter(lengths > 0).explode()  # explode would turn empty lists into nulls
     flat = _numbers(series)
     if flat.size and all((lengths == lengths[0]).all() for lengths in levels):
         return flat.reshape(num_rows, *(int(lengths[0]) for lengths in levels))
     rows: list[Array] = []
-    places, start = [0] * depth, 0
+    offsets, start = [0] * depth, 0
     for row in range(num_rows):
         shape, width = [], 1
         for level, lengths in enumerate(levels):
-            own = lengths[places[level] : places[level] + width]
-            places[level] += width
+            own = lengths[offsets[level] : offsets[level] + width]
+            offsets[level] += width
             if len(own) and (own != own[0]).any():
                 bad.setdefault(row, f"{name}: its lists have different lengths")
             shape.append(int(own[0]) if len(own) else 0)
@@ -197,7 +203,7 @@ def _as_lists(series: "pl.Series") -> "pl.Series":
 
 
 def _numbers(series: "pl.Series") -> Array:
-    """An array without objects: what is missing is NaN."""
+    """Converts a column to a numeric array; missing values become NaN."""
     import polars as pl
 
     plain = series.dtype.is_float() or (series.dtype.is_integer() and series.dtype not in (pl.Int128, pl.UInt128))

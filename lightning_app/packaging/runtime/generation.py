@@ -1,4 +1,4 @@
-"""Generation: a language model's package continues texts, token by token, without torch."""
+"""Text generation: a language-model package continues a text token by token, without torch."""
 
 import warnings
 
@@ -13,11 +13,22 @@ _ANSWER = "log_probabilities"
 
 
 def generate(predictor: Predictor, prompt: str, num_tokens: int, *, temperature: float, seed: int | None) -> str:
-    """Continues a text; see `Package.generate`."""
+    """Continues a text; see `Package.generate`.
+
+    Args:
+        predictor: Predictor of a language model.
+        prompt: Text to continue.
+        num_tokens: Number of tokens to add.
+        temperature: Divides the logits; 0 takes the likeliest token.
+        seed: Seed of the sampling; None is not reproducible.
+
+    Raises:
+        RequestError: The package is no language model of text, or an argument is invalid.
+    """
     tokenizer = predictor.tokenizer
     if tokenizer is None or _ANSWER not in {spec.name for spec in predictor.manifest.outputs}:
         raise RequestError(
-            f"prompt: {predictor.manifest.name} is no language model of text, {predictor.manifest.task} it is"
+            f"prompt: {predictor.manifest.name} is no language model of text, its task is {predictor.manifest.task}"
         )
     if num_tokens < 1:
         raise RequestError(f"num_tokens: {num_tokens} given, at least 1 is needed")
@@ -27,23 +38,23 @@ def generate(predictor: Predictor, prompt: str, num_tokens: int, *, temperature:
         raise RequestError(f"prompt: {type(prompt).__name__} given, a text is needed")
     tokens = tokenizer.encode(prompt)
     if tokenizer.end_of_line is not None and not prompt.endswith("\n"):
-        tokens = tokens[:-1]  # the end of a line that is still being written
+        tokens = tokens[:-1]  # without the end-of-line token: generation continues the last line
     if not len(tokens):
-        raise RequestError(f"prompt: {prompt!r} given, at least one {tokenizer.level} is needed to go on from")
+        raise RequestError(f"prompt: {prompt!r} given, at least one {tokenizer.level} is needed to continue from")
     if unknown := tokenizer.unknown(prompt):
         shown = ", ".join(map(repr, unknown[:10]))
         warnings.warn(f"prompt: the model knows no {shown}; read as {tokenizer.vocabulary[0]}", stacklevel=3)
-    drawn, chunk, state = [*tokens], tokens[None], None
+    generated, chunk, state = [*tokens], tokens[None], None
     generator = np.random.default_rng(seed)
     for _ in range(num_tokens):
         answer, state = predictor.advance({TOKENS: chunk}, state)
-        token = _draw(answer[_ANSWER][0, -1].astype(np.float64), temperature, generator)
-        drawn.append(token)
+        token = _sample(answer[_ANSWER][0, -1].astype(np.float64), temperature, generator)
+        generated.append(token)
         chunk = np.array([[token]])
-    return tokenizer.decode(drawn)
+    return tokenizer.decode(generated)
 
 
-def _draw(log_probabilities: Array, temperature: float, generator: np.random.Generator) -> int:
+def _sample(log_probabilities: Array, temperature: float, generator: np.random.Generator) -> int:
     if not temperature:
         return int(log_probabilities.argmax())
     scores = log_probabilities / temperature

@@ -1,4 +1,4 @@
-"""`golden.json`: one request with its answer, which a package must still give where it is loaded."""
+"""Golden request (`golden.json`): a request with its answer, replayed whenever a package is loaded."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,19 +13,19 @@ from lightning_app.packaging.runtime.relative_difference import relative_differe
 from lightning_app.packaging.runtime.row_ids import id_columns
 
 TOLERANCE = 1e-4
-"""Largest difference between the answers of two machines, in units of the largest number of the answer."""
+"""Largest allowed difference between two machines, relative to the largest value of the answer."""
 
 
 def make_golden(predictor: Predictor, request: Mapping[str, Any], *, tolerance: float = TOLERANCE) -> bytes:
-    """Asks, and writes down what was asked and answered.
+    """Predicts a request, and serializes request and answer.
 
     Args:
-        predictor: What answers.
-        request: A dict request of a few rows.
-        tolerance: Of the replay.
+        predictor: Predictor of the package.
+        request: Dict request of a few rows.
+        tolerance: Allowed difference in a replay.
 
     Returns:
-        The bytes of `golden.json`.
+        Content of `golden.json`.
     """
     asked = {name: _plain(value) for name, value in request.items()}
     answer = {name: _plain(value) for name, value in predictor.predict(asked).items()}
@@ -33,33 +33,33 @@ def make_golden(predictor: Predictor, request: Mapping[str, Any], *, tolerance: 
 
 
 def tolerance_of(folder: Path) -> float:
-    """How far answers of a package may be apart on two machines: more where activations are rounded to eight bits.
+    """Allowed difference between the answers of a package on two machines; larger for quantized activations.
 
     Args:
-        folder: Of a package that was loaded.
+        folder: Folder of a package that has been verified.
     """
-    given = read_json((folder / "golden.json").read_bytes(), name="golden.json")
-    assert isinstance(given, dict)
-    return float(given["tolerance"])
+    golden = read_json((folder / "golden.json").read_bytes(), name="golden.json")
+    assert isinstance(golden, dict)
+    return float(golden["tolerance"])
 
 
 def replay(predictor: Predictor, content: bytes) -> float:
-    """Asks the golden request again.
+    """Predicts the golden request again, and compares the answers.
 
     Args:
-        predictor: What answers.
-        content: Of `golden.json`.
+        predictor: Predictor of the package.
+        content: Content of `golden.json`.
 
     Returns:
-        The largest difference to the golden answer, in units of the largest number of each output.
+        Largest difference from the golden answer, relative to the largest value of each output.
 
     Raises:
-        PackageError: The file is not as it must be, or the answer another than it was.
+        PackageError: The file is invalid, or the difference exceeds its tolerance.
     """
-    given = read_json(content, name="golden.json")
-    if not isinstance(given, dict) or set(given) != {"request", "answer", "tolerance"}:
+    golden = read_json(content, name="golden.json")
+    if not isinstance(golden, dict) or set(golden) != {"request", "answer", "tolerance"}:
         raise PackageError("golden.json: the keys answer, request, tolerance needed")
-    request, expected, tolerance = given["request"], given["answer"], given["tolerance"]
+    request, expected, tolerance = golden["request"], golden["answer"], golden["tolerance"]
     if not isinstance(request, dict) or not isinstance(expected, dict) or not isinstance(tolerance, float):
         raise PackageError("golden.json: a request, an answer and a tolerance needed")
     if not 0 < tolerance <= 0.1:
@@ -69,7 +69,7 @@ def replay(predictor: Predictor, content: bytes) -> float:
     except RequestError as error:
         raise PackageError(f"golden.json: the golden request is refused: {error}") from error
     for name in id_columns(predictor.manifest) - set(expected):
-        answer.pop(name, None)  # packages of schema 1 did not say whom an answer is about
+        answer.pop(name, None)  # answers in packages of schema 1 had no id columns
     if set(answer) != set(expected):
         raise PackageError(f"golden.json: outputs {', '.join(expected)} expected, {', '.join(answer)} answered")
     difference = max(_difference(name, answer[name], expected[name]) for name in answer)
@@ -103,7 +103,7 @@ def _difference(name: str, answer: Any, expected: Any) -> float:
 
 
 def _plain(value: Any) -> Any:
-    """Nested lists of what may be arrays."""
+    """Converts arrays to nested lists."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     return [_plain(row) for row in value] if isinstance(value, list | tuple) else value

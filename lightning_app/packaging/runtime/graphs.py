@@ -1,4 +1,4 @@
-"""Whole graphs through an ONNX graph: a row per graph, many packed into one with several parts."""
+"""Graph layout: packs the graphs of a request (one per row) into one disconnected graph per call."""
 
 from collections.abc import Iterator, Mapping
 
@@ -7,34 +7,33 @@ import numpy as np
 from lightning_app.packaging.format.errors import PackageError, RequestError
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.format.signature import TensorSpec
-from lightning_app.packaging.runtime.rows import VALUES_PER_CALL, Run, State
+from lightning_app.packaging.runtime.rows import VALUES_PER_CALL, Run, StreamState
 from lightning_app.packaging.runtime.values import Array, Values
 
 NODES, GRAPH_AXES = "nodes", ("graphs", "batch")
 NODE_GRAPH, GRAPH_NUMBER = "batch", "graph_id"
-"""Inputs that packing makes: the number of its graph for each node, and the number of each graph."""
+"""Inputs that packing creates: the graph index of each node, and the index of each graph."""
 
 
 class GraphLayout:
-    """Packs the graphs of a request, and takes the answers apart.
+    """Packs graphs into a disconnected union, and splits the answers by graph.
 
-    A row has what the graph takes, per graph: `x` (nodes, F), `edge_index` (edges, 2) with a source and a target from 0
-    in each, anything else along nodes, edges or another axis of its own. Numbers of nodes are shifted to where
-    the nodes of their graph come to lie.
+    A row has the inputs of one graph: `x` (nodes, F), `edge_index` (edges, 2) with source and target indices from 0 in
+    each graph, and anything else along nodes, edges or another dynamic axis. Packing offsets the node indices.
 
     Args:
-        manifest: Signature.
+        manifest: Manifest with the signature.
 
     Attributes:
-        inputs: What a row has.
-        least_size: Axes may have no element: a graph without edges.
+        inputs: Inputs of a row.
+        least_size: Smallest size of a dynamic axis; 0, because a graph may have no edges.
     """
 
     least_size = 0
 
     def __init__(self, manifest: Manifest) -> None:
-        self._specs = [spec for spec in manifest.inputs if not _is_made(spec)]
-        self._made = [spec for spec in manifest.inputs if _is_made(spec)]
+        self._specs = [spec for spec in manifest.inputs if not _is_created(spec)]
+        self._created = [spec for spec in manifest.inputs if _is_created(spec)]
         self._outputs = manifest.outputs
         self.inputs = tuple(_per_graph(spec) for spec in self._specs)
         along = {str(spec.shape[1]): spec.name for spec in self.inputs if len(spec.shape) > 1}
@@ -46,11 +45,11 @@ class GraphLayout:
                 raise PackageError(f"{spec.name}: its first axis is neither 'graphs' nor one of the inputs")
 
     def check(self, values: Mapping[str, Values], reasons: dict[int, str]) -> None:
-        """Finds graphs with an edge to a node that they do not have; in a pack that would be one of another graph.
+        """Rejects graphs with an edge to a missing node, which in the union would be a node of another graph.
 
         Args:
-            values: By name of an input, checked.
-            reasons: By row, why it cannot be answered; rows are added.
+            values: Input name to checked values.
+            reasons: Row number to reason; rows are added.
         """
         nodes = values[self._of_nodes]
         for spec in filter(_is_pairs, self._specs):
@@ -60,17 +59,19 @@ class GraphLayout:
                     wrong = pairs.max() if pairs.max() >= count else pairs.min()
                     reasons[graph] = f"{spec.name}: node {wrong} given, the graph has {count} from 0"
 
-    def answer(self, values: Mapping[str, Values], state: State | None, run: Run) -> tuple[dict[str, Values], State]:
-        """Answers graphs.
+    def answer(
+        self, values: Mapping[str, Values], state: StreamState | None, run: Run
+    ) -> tuple[dict[str, Values], StreamState]:
+        """Predicts graphs.
 
         Args:
-            values: By name of an input, checked.
-            state: None; graphs have none.
-            run: Calls the graph.
+            values: Input name to checked values.
+            state: Must be None or empty; graphs have no state.
+            run: Runs the ONNX graph.
 
         Returns:
-            answer: By name of an output, a row per graph.
-            state: Nothing.
+            answer: Output name to values, one row per graph.
+            state: An empty dict.
         """
         if state:
             raise RequestError("state: given, graphs have none")
@@ -79,15 +80,15 @@ class GraphLayout:
         parts: dict[str, list[Array]] = {spec.name: [] for spec in self._outputs}
         for graphs in _calls(values, num_graphs):
             own = {axis: counts[graphs] for axis, counts in sizes.items()}
-            found = run(self._pack(values, graphs, own))
+            packed = run(self._pack(values, graphs, own))
             for spec in self._outputs:
                 axis = str(spec.shape[0])
                 ends = np.zeros(0, dtype=np.int64) if axis in GRAPH_AXES else np.cumsum(own[axis])[:-1]
-                parts[spec.name] += np.split(found[spec.name], ends)
+                parts[spec.name] += np.split(packed[spec.name], ends)
         return {spec.name: _joined(spec, parts[spec.name]) for spec in self._outputs}, {}
 
     def _sizes(self, values: Mapping[str, Values], num_graphs: int) -> dict[str, Array]:
-        """By axis, its size in each graph, int64 (G,)."""
+        """Dynamic axis to its size in each graph, int64 (G,)."""
         return {
             str(spec.shape[1]): np.array([len(values[spec.name][graph]) for graph in range(num_graphs)], dtype=np.int64)
             for spec in self.inputs
@@ -106,13 +107,13 @@ class GraphLayout:
             else:
                 feed[spec.name] = np.stack(own) if spec.shape[0] in GRAPH_AXES else np.concatenate(own)
         numbers = np.arange(len(counts))
-        for spec in self._made:
-            made = np.repeat(numbers, counts) if spec.name == NODE_GRAPH else numbers
-            feed[spec.name] = made.astype(spec.dtype)
+        for spec in self._created:
+            created = np.repeat(numbers, counts) if spec.name == NODE_GRAPH else numbers
+            feed[spec.name] = created.astype(spec.dtype)
         return feed
 
 
-def _is_made(spec: TensorSpec) -> bool:
+def _is_created(spec: TensorSpec) -> bool:
     return (spec.name == NODE_GRAPH and spec.shape == (NODES,)) or (
         spec.name == GRAPH_NUMBER and len(spec.shape) == 1 and spec.shape[0] in GRAPH_AXES
     )
@@ -123,7 +124,7 @@ def _is_pairs(spec: TensorSpec) -> bool:
 
 
 def _per_graph(spec: TensorSpec) -> TensorSpec:
-    """What one row has of an input: the packed axis inside, pairs with their two ends last."""
+    """Spec of an input in one row: without the packed axis size, and edge pairs with their two ends last."""
     shape = (spec.shape[1], 2) if _is_pairs(spec) else spec.shape
     if not shape or not isinstance(shape[0], str):
         raise PackageError(f"{spec.name}: shape {list(spec.shape)} given, its first axis has to be one of graphs")
@@ -132,7 +133,7 @@ def _per_graph(spec: TensorSpec) -> TensorSpec:
 
 
 def _calls(values: Mapping[str, Values], num_graphs: int) -> Iterator[slice]:
-    """Graphs of each call: not too many numbers at once."""
+    """Slices of graphs for each call, with a bounded number of values."""
     sizes = np.zeros(num_graphs, dtype=np.int64)
     for value in values.values():
         sizes += np.array([row.size for row in value], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The likeliest class by its name, beside the probabilities of all."""
+"""Class labels: the likeliest class by name, besides the probabilities of all classes."""
 
 from typing import TYPE_CHECKING
 
@@ -14,41 +14,44 @@ LABEL, PROBABILITY = "label", "probability"
 
 
 def with_likeliest(answer: dict[str, Values]) -> dict[str, Values]:
-    """An answer with the number of the likeliest class and its probability, before the probabilities of all.
+    """Adds the index and probability of the likeliest class to an answer.
 
     Args:
-        answer: By name of an output; `probabilities` is (N, K), or one (n, K) per row.
+        answer: Output name to values; `probabilities` is (N, K), or one (n, K) per row.
+
+    Returns:
+        `label` (class index), `probability`, then the answer.
     """
-    given = answer[PROBABILITIES]
-    if isinstance(given, np.ndarray):
-        places = given.argmax(axis=1)
-        return {LABEL: places, PROBABILITY: given[np.arange(len(given)), places], **answer}
-    # Of each node of a graph.
-    numbers: list[Array] = [row.argmax(axis=1) for row in given]
-    return {LABEL: numbers, PROBABILITY: [row.max(axis=1) for row in given], **answer}
+    probabilities = answer[PROBABILITIES]
+    if isinstance(probabilities, np.ndarray):
+        classes = probabilities.argmax(axis=1)
+        return {LABEL: classes, PROBABILITY: probabilities[np.arange(len(classes)), classes], **answer}
+    # One row per graph, with the probabilities of each node.
+    ragged: list[Array] = [row.argmax(axis=1) for row in probabilities]
+    return {LABEL: ragged, PROBABILITY: [row.max(axis=1) for row in probabilities], **answer}
 
 
-def named(places: Values, labels: tuple[str, ...]) -> Values:
-    """Names of classes.
+def named(classes: Values, labels: tuple[str, ...]) -> Values:
+    """Converts class indices to names.
 
     Args:
-        places: Their numbers, int64 (N,), or one (n,) per row.
+        classes: Class indices, int64 (N,), or one (n,) per row.
         labels: Name of each class.
     """
     names = np.array(labels, dtype=np.str_)
-    return names[places] if isinstance(places, np.ndarray) else [names[row] for row in places]
+    return names[classes] if isinstance(classes, np.ndarray) else [names[row] for row in classes]
 
 
-def named_column(places: Values, labels: tuple[str, ...]) -> "pl.Series":
-    """Names of classes as a column of text.
+def named_column(classes: Values, labels: tuple[str, ...]) -> "pl.Series":
+    """Converts class indices to a text column of names.
 
     Args:
-        places: As of `named`.
+        classes: Class indices, see `named`.
         labels: Name of each class.
     """
     import polars as pl
 
-    names = pl.Series(LABEL, labels)  # taking texts out of a column is many times faster than making them anew
-    if isinstance(places, np.ndarray):
-        return names.gather(places)
-    return pl.Series(LABEL, [names.gather(row) for row in places], dtype=pl.List(pl.String))
+    names = pl.Series(LABEL, labels)  # gathering from a column is many times faster than creating strings
+    if isinstance(classes, np.ndarray):
+        return names.gather(classes)
+    return pl.Series(LABEL, [names.gather(row) for row in classes], dtype=pl.List(pl.String))

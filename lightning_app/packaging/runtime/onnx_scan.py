@@ -1,7 +1,7 @@
-"""Looks through an ONNX file without loading it: nothing outside the file, no operation that is not known.
+"""ONNX scan: checks an untrusted ONNX file before it is loaded: no external data, no unknown operators.
 
-Reads the wire format of protocol buffers (https://protobuf.dev/programming-guides/encoding) with the field numbers of
-onnx.proto; large tensors are stepped over, so that a file of any size takes about as long as its nodes do.
+Parses the protocol buffer wire format (https://protobuf.dev/programming-guides/encoding) with the field numbers of
+onnx.proto, and skips tensor data, so that the time depends on the number of nodes, not on the file size.
 """
 
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from lightning_app.packaging.format.errors import PackageError
 
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
-"""Domains of operations that ONNX Runtime brings."""
+"""Operator domains that ONNX Runtime implements."""
 MAX_DEPTH = 64
-"""A branch within a branch is three levels deeper."""
+"""Maximum nesting of messages; each nested control-flow branch adds three levels."""
 
-# Fields of each message that are followed, and the message in each.
+# Message type -> field number -> type of the nested message, for the fields to descend into.
 _MESSAGES: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
@@ -28,18 +28,18 @@ _DATA_LOCATION, _EXTERNAL_DATA = 14, 13
 
 
 def check_onnx(content: bytes) -> None:
-    """Raises unless an ONNX file stands by itself.
+    """Raises unless an ONNX file is self-contained and uses known operators only.
 
     Args:
-        content: The file.
+        content: Content of the file.
 
     Raises:
-        PackageError: It is no ONNX file, has data outside of itself, or operations of domains that are not known.
+        PackageError: The file is no ONNX file, refers to external data, or uses operators of unknown domains.
     """
     operations: set[tuple[str, str]] = set()
     functions: set[tuple[str, str]] = set()
     view = memoryview(content)
-    if content[4:8] == b"ORTM":  # ONNX Runtime would take it for a file of its own format, whatever else it is
+    if content[4:8] == b"ORTM":  # ONNX Runtime would parse it as its own format, which is not checked here
         raise PackageError("model.onnx: no ONNX file, it has the mark of ONNX Runtime's own format")
     if not any(number == 7 for number, _ in _fields(view)):
         raise PackageError("model.onnx: no ONNX file, it has no graph")
@@ -78,42 +78,42 @@ def _walk(
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Number and value of each field; a number, or the bytes of what is nested or long."""
-    place, end = 0, len(message)
-    while place < end:
-        start = place
-        key, place = _varint(message, place)
-        # Parsers drop the bits of a tag above the 32nd; no writer sets them, nor writes a tag longer than it must be.
-        if key >= 2**32 or place - start != max(1, -(-key.bit_length() // 7)):
+    """Field number and value of each field in a message: an integer, or the bytes of a nested or long value."""
+    offset, end = 0, len(message)
+    while offset < end:
+        start = offset
+        key, offset = _varint(message, offset)
+        # Parsers differ on tags above 32 bits and on overlong tags, which could hide a field from this check.
+        if key >= 2**32 or offset - start != max(1, -(-key.bit_length() // 7)):
             raise PackageError("model.onnx: no ONNX file, a tag is not written as a serializer writes it")
         number, wire = key >> 3, key & 7
         if wire == 0:
-            value, place = _varint(message, place)
+            value, offset = _varint(message, offset)
             yield number, value
         elif wire in (1, 5):
-            place += 8 if wire == 1 else 4
+            offset += 8 if wire == 1 else 4
         elif wire == 2:
-            size, place = _varint(message, place)
-            if size > end - place:
+            size, offset = _varint(message, offset)
+            if size > end - offset:
                 raise PackageError("model.onnx: no ONNX file, or it was cut off")
-            yield number, message[place : place + size]
-            place += size
+            yield number, message[offset : offset + size]
+            offset += size
         else:
             raise PackageError("model.onnx: no ONNX file")
-        if number == 0 or place > end:
+        if number == 0 or offset > end:
             raise PackageError("model.onnx: no ONNX file, or it was cut off")
 
 
-def _varint(message: memoryview, place: int) -> tuple[int, int]:
+def _varint(message: memoryview, offset: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
-        if place >= len(message):
+        if offset >= len(message):
             raise PackageError("model.onnx: no ONNX file, or it was cut off")
-        byte = message[place]
-        place += 1
+        byte = message[offset]
+        offset += 1
         value |= (byte & 127) << shift
         if byte < 128:
-            return value, place
+            return value, offset
     raise PackageError("model.onnx: no ONNX file")
 
 

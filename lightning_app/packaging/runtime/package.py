@@ -1,4 +1,4 @@
-"""A package: a verified folder that answers requests."""
+"""Package: a verified folder with an ONNX model that answers requests."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ from lightning_app.packaging.runtime.contents import GOLDEN, PackageContents
 from lightning_app.packaging.runtime.generation import generate
 from lightning_app.packaging.runtime.golden import replay as replay_golden
 from lightning_app.packaging.runtime.predictor import Predictor
-from lightning_app.packaging.runtime.rows import State
+from lightning_app.packaging.runtime.rows import StreamState
 from lightning_app.packaging.runtime.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 class Package:
-    """What `Package.load` returns; see there.
+    """A loaded package; use `Package.load`.
 
     Args:
-        path: The folder.
+        path: Folder of the package.
         digest: sha256 of the manifest.
-        predictor: What answers.
+        predictor: Predictor of the package.
 
     Attributes:
-        path: The folder.
-        digest: sha256 of `manifest.json`, and with it of everything in the folder.
-        predictor: What answers.
+        path: Folder of the package.
+        digest: sha256 of `manifest.json`, which identifies the content of the whole folder.
+        predictor: Predictor of the package.
     """
 
     def __init__(self, *, path: Path, digest: str, predictor: Predictor) -> None:
@@ -36,32 +36,32 @@ class Package:
 
     @classmethod
     def load(cls, path: str | Path, *, num_threads: int = 1, replay: bool = True) -> "Package":
-        """Verifies a package, loads it, and asks it its golden request.
+        """Verifies and loads a package, and replays its golden request.
 
-        Nothing is unpickled, and nothing outside of the folder is read.
+        Nothing is unpickled, and nothing outside the folder is read.
 
         Args:
-            path: The folder.
-            num_threads: Threads of one call.
-            replay: Ask the golden request; without it a wrong answer is not noticed.
+            path: Folder of the package.
+            num_threads: Threads per call.
+            replay: Whether to replay the golden request; without it, wrong answers go unnoticed.
 
         Raises:
-            PackageError: The folder is no package, not the one that was written, of a newer schema, or answers its
+            PackageError: The folder is no package, was changed since it was written, has a newer schema, or answers its
                 golden request differently.
         """
         return cls.of(PackageContents.read(path), num_threads=num_threads, replay=replay)
 
     @classmethod
     def of(cls, contents: PackageContents, *, num_threads: int = 1, replay: bool = True) -> "Package":
-        """Loads what was verified before, whatever lies in the folder by now; else as `load`.
+        """Loads a package from verified contents, without reading its folder again; otherwise like `load`.
 
         Args:
-            contents: What was verified.
-            num_threads: Threads of one call.
-            replay: Ask the golden request.
+            contents: Verified contents.
+            num_threads: Threads per call.
+            replay: Whether to replay the golden request.
 
         Raises:
-            PackageError: As of `load`.
+            PackageError: As in `load`.
         """
         predictor = contents.predictor(num_threads=num_threads)
         if replay:
@@ -70,48 +70,48 @@ class Package:
 
     @property
     def manifest(self) -> Manifest:
-        """What the package is."""
+        """Manifest of the package."""
         return self.predictor.manifest
 
     @property
     def session(self) -> "InferenceSession":
-        """The ONNX Runtime session."""
+        """ONNX Runtime session."""
         return self.predictor.session
 
     @property
     def tokenizer(self) -> Tokenizer | None:
-        """Where the input is text."""
+        """Tokenizer, if the input is text."""
         return self.predictor.tokenizer
 
     def predict(self, request: Any) -> Any:
-        """Answers every row of a request; see `Predictor.predict`.
+        """Predicts every row of a request; see `Predictor.predict`.
 
         Args:
-            request: A table, or a dict of arrays by name of an input.
+            request: A table, or a dict of arrays by input name.
         """
         return self.predictor.predict(request)
 
-    def advance(self, request: Any, state: State | None) -> tuple[Any, State]:
-        """Answers the next chunk of every stream; see `Predictor.advance`.
+    def advance(self, request: Any, state: StreamState | None) -> tuple[Any, StreamState]:
+        """Predicts the next chunk of every stream; see `Predictor.advance`.
 
         Args:
-            request: A table, or a dict of arrays by name of an input.
-            state: As the call before returned it; None starts all streams anew.
+            request: A table, or a dict of arrays by input name.
+            state: State that the previous call returned; None starts all streams from their initial state.
         """
         return self.predictor.advance(request, state)
 
     def generate(self, prompt: str, num_tokens: int, *, temperature: float = 1.0, seed: int | None = None) -> str:
-        """Continues a text by sampling, where the package is a language model of text.
+        """Continues a text by sampling; for packages of language models on text.
 
         Args:
-            prompt: At least one token; its last line goes on unless it ends with a line break.
-            num_tokens: How many tokens to add.
+            prompt: Text of at least one token; its last line is continued unless it ends with a line break.
+            num_tokens: Number of tokens to add.
             temperature: Divides the logits; 0 takes the likeliest token.
-            seed: Of the draws; None draws otherwise each time.
+            seed: Seed of the sampling; None is not reproducible.
 
         Returns:
-            The prompt and what follows; tokens that the vocabulary does not hold are its unknown token, and a warning
-            names them.
+            The prompt and its continuation. Tokens outside the vocabulary are replaced by its unknown token, with a
+            warning.
 
         Raises:
             RequestError: The package is no language model of text, or the prompt is empty.

@@ -1,4 +1,4 @@
-"""Answers requests: the one predictor that scoring, serving and notebooks share."""
+"""Predictor: answers requests with an ONNX graph; shared by scoring, serving and notebooks."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -14,33 +14,33 @@ from lightning_app.packaging.runtime.graphs import GraphLayout
 from lightning_app.packaging.runtime.labels import LABEL, named, named_column, with_likeliest
 from lightning_app.packaging.runtime.requests import read_request
 from lightning_app.packaging.runtime.row_ids import as_array, bounded, node_inputs, passed_arrays, passed_columns
-from lightning_app.packaging.runtime.rows import RowLayout, State
+from lightning_app.packaging.runtime.rows import RowLayout, StreamState
 from lightning_app.packaging.runtime.session import open_session
 from lightning_app.packaging.runtime.tokenizer import TEXT, TOKENS, Tokenizer
 from lightning_app.packaging.runtime.values import Array, Values, check_values
 
 _MOST_CALLS = 4096
-"""Of the search for the rows that a model fails on."""
+"""Maximum number of calls in the search for rows that the model fails on."""
 
 
 class Predictor:
-    """An ONNX graph, and what its manifest says about its inputs and answers.
+    """An ONNX graph with the signature of its manifest.
 
-    A request is a table (a polars DataFrame, or any with the Arrow interface) or a dict of arrays by name of an input;
+    A request is a table (a polars DataFrame, or any table with the Arrow interface) or a dict of arrays by input name;
     the answer is a polars DataFrame or a dict of arrays. Rows keep their order.
 
     Args:
-        manifest: Signature, labels, layout.
+        manifest: Manifest of the package.
         model: Content of the ONNX file.
-        tokenizer: Where the input is text.
-        node_ids: Where nodes are asked by id.
-        num_threads: Threads of one call.
+        tokenizer: Tokenizer, if the input is text.
+        node_ids: Node ids, if requests name nodes by id.
+        num_threads: Threads per call.
 
     Attributes:
-        manifest: Signature, labels, layout.
-        tokenizer: Where the input is text.
-        node_ids: Where nodes are asked by id.
-        session: The ONNX Runtime session.
+        manifest: Manifest of the package.
+        tokenizer: Tokenizer, if the input is text.
+        node_ids: Node ids, if requests name nodes by id.
+        session: ONNX Runtime session.
     """
 
     def __init__(
@@ -69,49 +69,50 @@ class Predictor:
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
-        """What a row of a request has: of graphs, what one graph has."""
+        """Inputs of one row of a request; for graphs, of one graph."""
         return self._layout.inputs
 
     def predict(self, request: Any) -> Any:
-        """Answers every row of a request; a stream starts from its initial state.
+        """Predicts every row of a request; streams start from their initial state.
 
         Args:
-            request: A table, or a dict of arrays by name of an input. Text is a column, or a list, named `text`.
+            request: A table, or a dict of arrays by input name. Text is a column, or a list, named `text`.
 
         Returns:
-            A polars DataFrame for a table; a dict for a dict: arrays, or lists of arrays where rows differ in size. An
-            answer that is a class is a `label`, its `probability`, and the `probabilities` of all, in the order of the
-            manifest's `labels`. Before them stand the ids of the rows: `node_id`, or `source` and `target`, of a
-            package that knows its graph; else those of `PASSED` that the request has.
+            A polars DataFrame for a table, a dict for a dict: arrays, or lists of arrays if rows differ in size. For a
+            classifier: `label`, its `probability`, and the `probabilities` of all classes in the order of the
+                manifest's
+            `labels`. Row ids come first: `node_id`, or `source` and `target`, of a package that contains its graph;
+            otherwise the columns of `PASSED` that the request has.
 
         Raises:
-            BadRowsError: Some rows cannot be answered, with the reason for each; none was.
-            RequestError: The request does not fit.
+            BadRowsError: Some rows cannot be answered, with a reason for each; no row was answered.
+            RequestError: The request does not fit the package.
         """
         return self.advance(request, None)[0]
 
-    def advance(self, request: Any, state: State | None) -> tuple[Any, State]:
-        """Answers the next chunk of every stream.
+    def advance(self, request: Any, state: StreamState | None) -> tuple[Any, StreamState]:
+        """Predicts the next chunk of every stream.
 
         Args:
-            request: As of `predict`; a row per stream.
-            state: As the call before returned it; None starts all streams anew.
+            request: As in `predict`, one row per stream.
+            state: State that the previous call returned; None starts all streams from their initial state.
 
         Returns:
-            answer: As of `predict`.
-            state: To give with the next chunk; empty where the layout is no stream.
+            answer: As in `predict`.
+            state: State for the next chunk; empty if the layout is not `stream`.
 
         Raises:
-            BadRowsError: Some rows cannot be answered, with the reason for each; none was.
-            RequestError: The request or the state does not fit.
+            BadRowsError: Some rows cannot be answered, with a reason for each; no row was answered.
+            RequestError: The request or the state does not fit the package.
         """
         frame = as_frame(request)
         if frame is None and not isinstance(request, Mapping):
             raise RequestError(f"request: {type(request).__name__} given, a table or a dict of arrays needed")
-        given: Any = request if frame is None else frame
+        table: Any = request if frame is None else frame
         names = request if frame is None else frame.columns
         passed = passed_columns(names, self.manifest, self._layout.inputs)
-        values = self._read(given, passed, is_frame=frame is not None)
+        values = self._read(table, passed, is_frame=frame is not None)
         try:
             answer, after = self._layout.answer(values, state, self._run)
         except RunError as error:
@@ -121,7 +122,7 @@ class Predictor:
             raise BadRowsError(reasons, num_rows=len(next(iter(values.values())))) from error
         ids: dict[str, Any] = {name: self._ids(values[name], frame is not None) for name in node_inputs(self.manifest)}
         if frame is None:
-            ids |= passed_arrays(given, passed, len(next(iter(values.values()))))
+            ids |= passed_arrays(table, passed, len(next(iter(values.values()))))
         else:
             ids |= {name: frame[name] for name in passed}
         return self._finish(answer, ids, is_frame=frame is not None), after
@@ -136,7 +137,7 @@ class Predictor:
             read[TOKENS] = self.tokenizer.read(request, reasons)
             others.add(TEXT)
         for name in () if self.manifest.node_ids is None else self.manifest.node_ids.inputs:
-            if name in names:  # else it is missed below
+            if name in names:  # a missing input is reported below
                 assert self.node_ids is not None
                 read[name] = self.node_ids.numbers(name, request[name], reasons)
                 others.add(name)
@@ -153,7 +154,7 @@ class Predictor:
         return checked
 
     def _failing(self, values: Mapping[str, Values], error: RunError) -> dict[int, str]:
-        """Rows that the model fails on, by halves, with the reason; raises the error where it is no few rows' fault."""
+        """Finds the rows that the model fails on by bisection; re-raises the error if they are not few."""
         reasons: dict[int, str] = {}
         calls = 0
         parts = [(0, len(next(iter(values.values()))), error)]
@@ -167,8 +168,8 @@ class Predictor:
                 calls += 1
                 try:
                     self._layout.answer({name: value[slice(*half)] for name, value in values.items()}, None, self._run)
-                except RunError as found:
-                    parts.append((*half, found))
+                except RunError as inner:
+                    parts.append((*half, inner))
             if calls > _MOST_CALLS:
                 raise error
         if not reasons:
@@ -176,7 +177,7 @@ class Predictor:
         return reasons
 
     def _ids(self, numbers: Values, is_frame: bool) -> Any:
-        """What nodes are called; by number where the package has no ids."""
+        """Ids of nodes; their indices if the package has no ids."""
         assert isinstance(numbers, np.ndarray)
         if self.node_ids is None:
             return numbers
@@ -188,16 +189,16 @@ class Predictor:
         first = dict(ids)
         if labels is not None:
             answer = with_likeliest(answer)
-            places = answer.pop(LABEL)
-            first[LABEL] = named_column(places, labels) if is_frame else named(places, labels)
+            classes = answer.pop(LABEL)
+            first[LABEL] = named_column(classes, labels) if is_frame else named(classes, labels)
         return write_frame({**first, **answer}) if is_frame else {**first, **answer}
 
     def _run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         try:
-            found = self.session.run(self._returned, {name: feed[name] for name in self._taken})
-        except Exception as error:  # of ONNX Runtime, which has no class for them
-            raise RunError(f"the model cannot answer it: {str(error).strip()[:500]}") from error
-        answer = dict(zip(self._returned, found, strict=True))
+            outputs = self.session.run(self._returned, {name: feed[name] for name in self._taken})
+        except Exception as error:  # ONNX Runtime has no common exception class
+            raise RunError(f"the model fails on it: {str(error).strip()[:500]}") from error
+        answer = dict(zip(self._returned, outputs, strict=True))
         for name, shape in self._shapes.items():
             sizes = answer[name].shape
             fits = len(sizes) == len(shape) and all(

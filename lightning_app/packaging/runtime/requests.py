@@ -1,4 +1,4 @@
-"""Requests that are dicts of arrays, or of lists as JSON has them."""
+"""Dict requests: arrays, or nested lists as in JSON, by input name."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,16 +11,19 @@ from lightning_app.packaging.runtime.values import Array, Values
 
 
 def read_request(request: Mapping[str, Any], inputs: Sequence[TensorSpec], bad: dict[int, str]) -> dict[str, Values]:
-    """The numbers of each input, rows first.
+    """Reads the values of each input.
 
     Args:
-        request: By name of an input, an array (N, ...), nested lists, or one of these per row where rows differ in
-            size. An input of named columns may also be those columns.
-        inputs: What is looked for.
-        bad: By row, why it cannot be answered; rows are added that are None.
+        request: Input name to an array (N, ...), nested lists, or one of these per row if rows differ in size. An input
+            with named columns may also be given as those columns.
+        inputs: Inputs to read.
+        bad: Row number to reason; rows that are None are added.
+
+    Returns:
+        Input name to values, rows first.
 
     Raises:
-        RequestError: An input is missing, unknown, or not of numbers.
+        RequestError: An input is missing, unknown, or not numeric.
     """
     values: dict[str, Values] = {}
     used: set[str] = set()
@@ -41,36 +44,36 @@ def read_request(request: Mapping[str, Any], inputs: Sequence[TensorSpec], bad: 
     return values
 
 
-def _values(spec: TensorSpec, given: Any, bad: dict[int, str]) -> Values:
+def _values(spec: TensorSpec, value: Any, bad: dict[int, str]) -> Values:
     name = spec.name
-    if isinstance(given, np.ndarray) and given.dtype.kind == "O":  # a column of lists, taken out of a table
-        given = list(given)
-    is_list = isinstance(given, list | tuple)
-    if is_list and len(spec.shape) > 1 and any(row is None for row in given):
-        bad.update((place, f"{name}: missing") for place, row in enumerate(given) if row is None)
-        return [np.zeros(0) if row is None else _array(name, row, spec) for row in given]
+    if isinstance(value, np.ndarray) and value.dtype.kind == "O":  # a pandas column of lists
+        value = list(value)
+    is_list = isinstance(value, list | tuple)
+    if is_list and len(spec.shape) > 1 and any(row is None for row in value):
+        bad.update((index, f"{name}: missing") for index, row in enumerate(value) if row is None)
+        return [np.zeros(0) if row is None else _array(name, row, spec) for row in value]
     try:
-        array = _array(name, given, spec)
+        array = _array(name, value, spec)
     except _UnevenError:
         if not is_list:
             raise
-        return [_array(name, row, spec) for row in given]  # rows of different sizes
+        return [_array(name, row, spec) for row in value]  # rows of different sizes
     if array.ndim < 1:
         raise RequestError(f"{name}: a single number given, one per row needed")
     return array
 
 
 class _UnevenError(RequestError):
-    """Lists that make no array."""
+    """Nested lists of different lengths."""
 
 
-def _array(name: str, given: Any, spec: TensorSpec) -> Array:
-    if "int" in spec.dtype and _holds_truth(given):  # among whole numbers they would become 0 and 1
+def _array(name: str, value: Any, spec: TensorSpec) -> Array:
+    if "int" in spec.dtype and _has_booleans(value):  # numpy would turn them into 0 and 1
         raise RequestError(f"{name}: true or false given, whole numbers needed")
     try:
-        array = np.asarray(given)
-        if array.dtype.kind == "O" and isinstance(given, list | tuple):  # None among numbers
-            array = np.array(given, dtype=np.float64)
+        array = np.asarray(value)
+        if array.dtype.kind == "O" and isinstance(value, list | tuple):  # None becomes NaN
+            array = np.array(value, dtype=np.float64)
     except ValueError as error:
         raise _UnevenError(f"{name}: its lists have different lengths, or are no numbers") from error
     except (TypeError, OverflowError) as error:
@@ -80,7 +83,7 @@ def _array(name: str, given: Any, spec: TensorSpec) -> Array:
     return array
 
 
-def _holds_truth(given: Any) -> bool:
-    if isinstance(given, list | tuple):
-        return any(isinstance(inner, bool) or _holds_truth(inner) for inner in given)
+def _has_booleans(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(isinstance(inner, bool) or _has_booleans(inner) for inner in value)
     return False

@@ -1,4 +1,4 @@
-"""Row ids: what a request calls its rows by, and every answer calls them by again."""
+"""Row ids: columns of a request that identify its rows, and are copied to the answer."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     import polars as pl
 
 PASSED = ("series", "channel", "time", "origin", "document", "graph_id")
-"""Columns that no model reads: where a request has them, its answer has them too."""
+"""Columns that are copied from a request to its answer; no model reads them."""
 NODES = ("node_id", "source", "target")
-"""Inputs that come back: nodes of the package's graph."""
+"""Inputs that are copied to the answer: nodes of the package's graph."""
 _LOOKED_UP = ("node_classification", "link_prediction", "language_model", "puzzle")
-"""Tasks whose whole numbers are places in a table: below 0 they would count from its end."""
+"""Tasks whose integer inputs index a table, where a negative index would silently count from its end."""
 
 
 def node_inputs(manifest: Manifest) -> tuple[str, ...]:
-    """Inputs that name nodes of the package's graph, by id or by number.
+    """Inputs that name nodes of the package's graph, by id or by index.
 
     Args:
-        manifest: Of the package.
+        manifest: Manifest of the package.
     """
     if manifest.node_ids is not None:
         return manifest.node_ids.inputs
@@ -38,12 +38,12 @@ def node_inputs(manifest: Manifest) -> tuple[str, ...]:
 
 
 def passed_columns(names: Collection[str], manifest: Manifest, inputs: Sequence[TensorSpec]) -> list[str]:
-    """Columns of a request that its answer has too.
+    """Columns that are copied from a request to its answer.
 
     Args:
         names: Columns of the request.
-        manifest: Of the package.
-        inputs: What a row has.
+        manifest: Manifest of the package.
+        inputs: Inputs of a row.
     """
     used = {spec.name for spec in inputs} | {name for spec in inputs for name in spec.columns or ()}
     used |= {spec.name for spec in manifest.outputs}
@@ -51,20 +51,20 @@ def passed_columns(names: Collection[str], manifest: Manifest, inputs: Sequence[
 
 
 def id_columns(manifest: Manifest) -> set[str]:
-    """All columns of an answer that may be ids, not what the model said.
+    """Columns of an answer that may be row ids, not predictions.
 
     Args:
-        manifest: Of the package.
+        manifest: Manifest of the package.
     """
     outputs = {spec.name for spec in manifest.outputs}
     return ({*PASSED, *node_inputs(manifest)}) - outputs
 
 
 def answer_columns(manifest: Manifest) -> tuple[str, ...]:
-    """Columns that every answer has, in their order: nodes, then what the model says.
+    """Columns that every answer has, in order: node ids, then predictions.
 
     Args:
-        manifest: Of the package.
+        manifest: Manifest of the package.
     """
     outputs = tuple(spec.name for spec in manifest.outputs)
     likeliest = (LABEL, PROBABILITY) if manifest.labels is not None else ()
@@ -72,10 +72,10 @@ def answer_columns(manifest: Manifest) -> tuple[str, ...]:
 
 
 def bounded(manifest: Manifest) -> Manifest:
-    """A manifest that bounds the whole numbers which are places in a table, also where it was written without.
+    """Adds bounds to integer inputs that index a table, for manifests written without them.
 
     Args:
-        manifest: Of the package.
+        manifest: Manifest of the package.
     """
     if manifest.task not in _LOOKED_UP:
         return manifest
@@ -90,17 +90,17 @@ def bounded(manifest: Manifest) -> Manifest:
 
 
 def passed_arrays(request: Mapping[str, Any], names: Sequence[str], num_rows: int) -> dict[str, np.ndarray]:
-    """Ids of a dict request.
+    """Row ids of a dict request.
 
     Args:
         request: The request.
-        names: What is passed on.
-        num_rows: Of the request.
+        names: Names of the ids to copy.
+        num_rows: Number of rows in the request.
 
     Raises:
         RequestError: There is not one id per row.
     """
-    found = {}
+    arrays = {}
     for name in names:
         try:
             ids = np.asarray(request[name])
@@ -108,10 +108,10 @@ def passed_arrays(request: Mapping[str, Any], names: Sequence[str], num_rows: in
             ids = np.zeros(())
         if ids.ndim != 1 or len(ids) != num_rows:
             raise RequestError(f"{name}: one id per row needed, the request has {num_rows:,} rows")
-        found[name] = ids
-    return found
+        arrays[name] = ids
+    return arrays
 
 
 def as_array(column: "pl.Series") -> np.ndarray:
-    """Ids as an array of numbers or texts, as a dict answer has them."""
+    """Ids as an array of integers or strings, for dict answers."""
     return column.to_numpy() if column.dtype.is_integer() else np.array(column.to_list(), dtype=np.str_)

@@ -1,4 +1,4 @@
-"""Rows through an ONNX graph: a row per sample, or per stream with its state."""
+"""Row layout: runs one row per sample, or per stream with its state, in batches of equal shapes."""
 
 from collections.abc import Callable, Iterator, Mapping
 from math import prod
@@ -11,25 +11,25 @@ from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.format.signature import StateSpec, TensorSpec
 from lightning_app.packaging.runtime.values import Array, Values
 
-State: TypeAlias = dict[str, Array]
-"""By name of a state's input, what a stream carries, streams first."""
+StreamState: TypeAlias = dict[str, Array]
+"""State input name to the state of all streams, (streams, ...)."""
 Run: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]
-"""One call of the graph: arrays by name in, arrays by name out."""
+"""Runs the ONNX graph: inputs by name to outputs by name."""
 
 VALUES_PER_CALL = 2**20
-"""Most numbers that one call of the graph is given, unless a single row has more."""
+"""Maximum number of input values per call of the ONNX graph, unless a single row has more."""
 _ROWS_PER_CALL = 16_384
 
 
 class RowLayout:
-    """Runs rows of equal sizes together, in calls of bounded memory.
+    """Batches rows of equal shapes, in calls of bounded memory.
 
     Args:
-        manifest: Signature and state.
+        manifest: Manifest with signature and state.
 
     Attributes:
-        inputs: What a row has.
-        least_size: Of axes that differ from row to row.
+        inputs: Inputs of a row.
+        least_size: Smallest size of a dynamic axis.
     """
 
     least_size = 1
@@ -40,31 +40,33 @@ class RowLayout:
         self._state = manifest.state
 
     def check(self, values: Mapping[str, Values], reasons: dict[int, str]) -> None:
-        """Nothing but sizes and numbers can be wrong with a row, and those are right.
+        """Does nothing: rows have no constraints beyond the checked shapes and values.
 
         Args:
-            values: By name of an input, checked.
-            reasons: By row, why it cannot be answered.
+            values: Input name to checked values.
+            reasons: Row number to reason.
         """
 
-    def answer(self, values: Mapping[str, Values], state: State | None, run: Run) -> tuple[dict[str, Values], State]:
-        """Answers rows.
+    def answer(
+        self, values: Mapping[str, Values], state: StreamState | None, run: Run
+    ) -> tuple[dict[str, Values], StreamState]:
+        """Predicts rows.
 
         Args:
-            values: By name of an input, checked.
-            state: Of each row; None is the initial one.
-            run: Calls the graph.
+            values: Input name to checked values.
+            state: State of each row; None takes the initial state.
+            run: Runs the ONNX graph.
 
         Returns:
-            answer: By name of an output, rows first.
-            state: After it.
+            answer: Output name to values, rows first.
+            state: State after these rows.
         """
         num_rows = len(next(iter(values.values())))
         carried = self._initial(num_rows) if state is None else self._checked(state, num_rows)
         if not num_rows:
             return {spec.name: _empty(spec) for spec in self._outputs}, carried
         rows_of_calls = list(_calls(values, num_rows))
-        found = []
+        outputs = []
         for rows in rows_of_calls:
             feed = {name: _take(value, rows) for name, value in values.items()}
             feed.update((name, array[rows]) for name, array in carried.items())
@@ -72,22 +74,22 @@ class RowLayout:
             asked = len(next(iter(feed.values())))
             if wrong := [name for name, array in answered.items() if len(array) != asked]:
                 raise PackageError(f"{wrong[0]}: the graph answers {len(answered[wrong[0]])} rows to {asked}")
-            found.append(answered)
+            outputs.append(answered)
 
         def joined(name: str) -> Values:
-            return _join([(rows, part[name]) for rows, part in zip(rows_of_calls, found, strict=True)], num_rows)
+            return _join([(rows, part[name]) for rows, part in zip(rows_of_calls, outputs, strict=True)], num_rows)
 
-        after: State = {}
+        after: StreamState = {}
         for spec in self._state:
             tensor = joined(spec.output)
-            assert isinstance(tensor, np.ndarray)  # its sizes are the same for all rows
+            assert isinstance(tensor, np.ndarray)  # states have fixed sizes
             after[spec.input] = tensor
         return {spec.name: joined(spec.name) for spec in self._outputs}, after
 
-    def _initial(self, num_rows: int) -> State:
+    def _initial(self, num_rows: int) -> StreamState:
         return {spec.input: _full(spec, num_rows) for spec in self._state}
 
-    def _checked(self, state: State, num_rows: int) -> State:
+    def _checked(self, state: StreamState, num_rows: int) -> StreamState:
         if set(state) != (wanted := {spec.input for spec in self._state}):
             raise RequestError(f"state: {', '.join(sorted(state))} given, {', '.join(sorted(wanted))} needed")
         for spec in self._state:
@@ -110,7 +112,7 @@ def _empty(spec: TensorSpec) -> Array:
 
 
 def _calls(values: Mapping[str, Values], num_rows: int) -> Iterator[slice | Array]:
-    """Rows of each call: equal in all their sizes, not too many at once."""
+    """Rows of each call: equal in all shapes, and of bounded number."""
     ragged = [value for value in values.values() if isinstance(value, list)]
     dense = [value for value in values.values() if isinstance(value, np.ndarray)]
     per_row = sum(prod(value.shape[1:]) for value in dense)
@@ -138,7 +140,7 @@ def _take(value: Values, rows: slice | Array) -> Array:
 
 
 def _join(parts: list[tuple[slice | Array, Array]], num_rows: int) -> Values:
-    """The rows of all calls in their order: one array if they are of one size."""
+    """Joins the rows of all calls in their original order; one array if all rows have the same shape."""
     if len(parts) == 1 and isinstance(parts[0][0], slice):
         return parts[0][1]
     first = parts[0][1]
@@ -147,9 +149,9 @@ def _join(parts: list[tuple[slice | Array, Array]], num_rows: int) -> Values:
         for rows, part in parts:
             joined[rows] = part
         return joined
-    found: list[Array] = [first] * num_rows
+    ragged: list[Array] = [first] * num_rows
     for rows, part in parts:
-        places = range(num_rows)[rows] if isinstance(rows, slice) else rows
-        for place, row in zip(places, part, strict=True):
-            found[int(place)] = row
-    return found
+        indices = range(num_rows)[rows] if isinstance(rows, slice) else rows
+        for index, row in zip(indices, part, strict=True):
+            ragged[int(index)] = row
+    return ragged

@@ -1,4 +1,4 @@
-"""`reference.parquet`: a sample of the test split with the answers of the package, to ask again."""
+"""Reference sample (`reference.parquet`): rows of the test split with the package's answers, for later replay."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,29 +16,29 @@ if TYPE_CHECKING:
 
 REFERENCE = "reference.parquet"
 SHARE = 0.01
-"""Of whole numbers and text, how many may differ between two machines."""
+"""Fraction of integers and strings that may differ between two machines."""
 
 
 def read_sample(folder: Path) -> "pl.DataFrame":
-    """The rows of `reference.parquet`.
+    """Reads `reference.parquet`.
 
     Args:
-        folder: Of the package.
+        folder: Folder of the package.
 
     Raises:
-        PackageError: It is no parquet file, or holds more than a sample does.
+        PackageError: The file is no parquet file, or exceeds the limits of a sample.
     """
     return read_table(folder / REFERENCE, name=REFERENCE, nested=True, most=MAX_SAMPLE_VALUES)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far an answer is from the one in a sample.
+    """Difference between an answer and the one in a sample.
 
     Attributes:
-        value: For numbers with a fraction the largest difference, in units of the largest number of the sample; for
-            whole numbers and text the share that differs.
-        allowed: The largest value between two machines; where two classes are equally likely, either may be named.
+        value: Of floats, the largest difference relative to the largest value of the sample; of integers and strings,
+            the fraction that differs.
+        allowed: Largest allowed value between two machines; ties between classes may be resolved differently.
     """
 
     value: float
@@ -49,25 +49,25 @@ class Difference:
 
 
 def answer_differences(package: Package, sample: "pl.DataFrame") -> dict[str, Difference]:
-    """Asks a package what a sample was answered.
+    """Predicts a sample again, and compares the answers.
 
     Args:
-        package: What is asked.
-        sample: Inputs, and answers by the same names.
+        package: Package to compare.
+        sample: Inputs and answers by name.
 
     Returns:
-        By each output that the sample has.
+        Output name to difference, of the outputs that the sample has.
 
     Raises:
-        PackageError: The sample holds no output of the package.
-        RequestError: The sample does not hold its inputs.
+        PackageError: The sample has no output of the package.
+        RequestError: The sample lacks inputs of the package.
     """
     answer = package.predict(sample)
     ids = id_columns(package.manifest)
-    said = [name for name in answer.columns if name not in ids]
-    names = [name for name in said if name in sample.columns]
+    outputs = [name for name in answer.columns if name not in ids]
+    names = [name for name in outputs if name in sample.columns]
     if not names:
-        raise PackageError(f"{REFERENCE}: it has no column {' or '.join(said)} to compare answers with")
+        raise PackageError(f"{REFERENCE}: it has no column {' or '.join(outputs)} to compare answers with")
     tolerance = tolerance_of(package.path)
     return {name: _difference(answer[name], sample[name], tolerance) for name in names}
 
@@ -80,7 +80,7 @@ def _difference(answer: "pl.Series", wanted: "pl.Series", tolerance: float) -> D
         leaf = inner
     allowed = tolerance if leaf.is_float() else SHARE
     flat, wanted_flat = _flat(answer), _flat(wanted)
-    # Lists of other lengths have other numbers behind them, or as many: both are another answer.
+    # Nested lists are compared flat; a different number of values is a different answer.
     if len(flat) != len(wanted_flat):
         return Difference(float("inf"), allowed)
     if not len(flat):

@@ -1,4 +1,4 @@
-"""What a request holds for one input: checked, and in the dtype of the graph."""
+"""Request values: checked, and cast to the dtypes of the ONNX graph."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
@@ -10,28 +10,28 @@ from lightning_app.packaging.format.signature import MAX_VALUES, TensorSpec
 
 Array: TypeAlias = np.ndarray
 Values: TypeAlias = Array | list[Array]
-"""An array (N, ...), or one array per row where rows differ in their sizes."""
+"""An array (N, ...), or one array per row if rows differ in size."""
 _EXACT = 2.0**53
-"""Beyond it not every whole number is a float, so that one that was given as a float may have been another."""
+"""Largest integer up to which float64 is exact; a larger float may stand for a different integer."""
 
 
 def check_values(
     values: Mapping[str, Values], inputs: Sequence[TensorSpec], reasons: dict[int, str], *, least_size: int
 ) -> dict[str, Values]:
-    """Casts what a request holds, and finds its rows that cannot be answered.
+    """Casts the values of a request, and finds rows that cannot be answered.
 
     Args:
-        values: By name of an input, numbers of any dtype; what is missing in a frame is NaN.
-        inputs: What the graph takes, rows first.
-        reasons: By row, why it cannot be answered. Rows are added that miss a number, hold one that is not finite or
-            does not fit the dtype, or have other sizes than the input.
-        least_size: Smallest size of an axis whose size differs from row to row.
+        values: Input name to values of any dtype; missing values of a table are NaN.
+        inputs: Inputs of the ONNX graph, rows first.
+        reasons: Row number to reason. Rows are added that lack a value, have one that is not finite or does not fit the
+            dtype, or differ in shape from the input.
+        least_size: Smallest size of a dynamic axis.
 
     Returns:
-        By name of an input, in its dtype.
+        Input name to values in the dtype of the input.
 
     Raises:
-        RequestError: The request as a whole does not fit.
+        RequestError: The request as a whole does not fit the package.
     """
     counts = {name: len(value) for name, value in values.items()}
     if len(set(counts.values())) > 1:
@@ -42,7 +42,7 @@ def check_values(
 
 
 def _with_axes(values: Values, spec: TensorSpec) -> Values:
-    """Lists without an element have the axes that they would have; a list of an empty list is no such list."""
+    """Adds the missing axes to empty lists, whose depth cannot be inferred."""
     shape = [size if isinstance(size, int) else 0 for size in spec.shape[1:]]
     if 0 not in shape:
         return values
@@ -81,18 +81,18 @@ def _cast_array(values: Array, spec: TensorSpec, reasons: dict[int, str], *, fir
 
 
 def _is_exact(values: Array, cast: Array) -> Array:
-    """Which numbers are the same as whole numbers of the graph's dtype."""
+    """Whether each value is unchanged by the cast to an integer dtype."""
     if values.dtype == cast.dtype:
         return np.ones(values.shape, dtype=bool)
     fine: Array = cast.astype(values.dtype) == values
     if values.dtype.kind == "f":
         return fine & (np.abs(values) <= _EXACT)
-    # There and back again, a number may come through the sign bit as it was.
+    # An overflow in both casts can restore the value, but not its sign.
     return fine & ((cast < 0) == (values < 0))
 
 
 def _check_bounds(cast: Array, name: str, num_values: int, reasons: dict[int, str], *, first: int) -> None:
-    """Finds rows with a place that the graph's table does not have: below 0 it would count from the table's end."""
+    """Finds rows with an index outside the model's table; a negative index would silently count from its end."""
     if not cast.size or (cast.min() >= 0 and cast.max() < num_values):
         return
     fine = (cast >= 0) & (cast < num_values)
@@ -105,7 +105,7 @@ def _check_bounds(cast: Array, name: str, num_values: int, reasons: dict[int, st
 def _check_sizes(
     checked: Mapping[str, Values], inputs: Sequence[TensorSpec], least_size: int, reasons: dict[int, str]
 ) -> None:
-    """Fixed axes have their size; axes of one name have one size in a row."""
+    """Checks that fixed axes have their size, and that axes of the same name have the same size within a row."""
     of_all: dict[str, int] = {}
     of_row: dict[int, dict[str, int]] = {}
     for spec in sorted(inputs, key=lambda spec: isinstance(checked[spec.name], list)):

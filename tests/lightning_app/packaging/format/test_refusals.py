@@ -209,7 +209,7 @@ def test_a_model_of_another_signature_is_refused(folder: Path, tmp_path: Path) -
     other = small_package(tmp_path / "class", labels=("a", "b"))
     shutil.copy(other / "model.onnx", folder / "model.onnx")
     sign(folder)
-    with pytest.raises(PackageError, match="outputs: the graph has 'probabilities', the manifest knows price"):
+    with pytest.raises(PackageError, match="outputs: the graph has 'probabilities', the manifest lists price"):
         Package.load(folder)
 
 

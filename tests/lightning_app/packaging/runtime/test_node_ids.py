@@ -185,7 +185,7 @@ def test_a_package_of_the_first_schema_answers_by_number(tmp_path: Path) -> None
     with pytest.raises(BadRowsError) as error:  # the manifest does not say how many nodes there are
         Package.load(folder).predict({"node_id": [0, 999_999, *range(6), 6]})
     assert list(error.value.rows) == [1, 8]
-    assert "the model cannot answer it" in error.value.rows[1]
+    assert "the model fails on it" in error.value.rows[1]
     asked = pl.DataFrame({"node_id": [5, -1, 0, 999_999, 3]})  # one is wrong to read, another to answer
     asked.write_parquet("ask.parquet")
     assert main(["score", str(folder), "ask.parquet", "--output", "out.parquet", "--max-rejected", "2"]) == 0
@@ -193,7 +193,7 @@ def test_a_package_of_the_first_schema_answers_by_number(tmp_path: Path) -> None
     rejected = pl.read_parquet(next(Path().glob("*rejected.parquet")))
     assert rejected["row"].to_list() == [1, 3]
     assert "-1" in rejected["reason"][0]
-    assert "the model cannot answer it" in rejected["reason"][1]
+    assert "the model fails on it" in rejected["reason"][1]
 
 
 @pytest.mark.parametrize(

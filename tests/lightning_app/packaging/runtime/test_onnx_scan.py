@@ -252,7 +252,7 @@ def test_memory_that_nobody_has_is_an_error_and_not_the_end(tmp_path: Path) -> N
     ]
     content = model_of(*nodes, constants=(numpy_helper.from_array(np.array([2**50]), "size"),)).SerializeToString()
     predictor = Predictor(manifest=manifest_of(inputs=INPUTS, outputs=OUTPUTS), model=content)
-    with pytest.raises(RequestError, match="the model cannot answer it"):
+    with pytest.raises(RequestError, match="the model fails on it"):
         predictor.predict({"x": [[1.0, 2.0]]})
 
 
