@@ -36,9 +36,8 @@ _module_search.install()
 _deferred_imports.install()
 
 
-# jsonargparse reads this variable at import; its deprecation warnings are not meant for our users.
 def __getattr__(name: str) -> _Any:
-    # What jsonargparse says of its own future is not for users; it must stand before it is imported.
+    # jsonargparse reads this variable at import; its deprecation warnings are not meant for our users.
     _os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     if name == "cli":
         return _import_module("lightning_app.cli")

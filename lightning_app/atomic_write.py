@@ -1,4 +1,4 @@
-"""Atomic writes: a reader sees the old file or the new one, never a part.
+"""Atomic file writes: a reader sees the old content or the new content, never a mixture.
 
 Folders are replaced by `packaging.format.writer`, the parts of a scoring job by `scoring.parts`. Packages below this
 one cannot import it and have one writer each: `callbacks.checkpoint_io`, `datamodules.sources`, `models.graph.export`.
@@ -15,17 +15,17 @@ from lightning_app.errors.full_disk import names_full_disk
 
 @contextmanager
 def replacing(path: Path, *, size: int | None = None, durable: bool = False) -> Iterator[Path]:
-    """A file beside `path` to write to, which takes its place at the end of the block, or is removed on an error.
+    """Yields a temporary path beside `path`, which replaces it at the end of the block, or is removed on an error.
 
     Args:
-        path: The file that readers know.
-        size: Bytes that it needs, where that is known; an error of a full disk names them.
-        durable: Force the content to the disk before the file takes its place.
+        path: File to replace.
+        size: Size of the new content in bytes, if known; named in errors of a full disk.
+        durable: Whether to sync the content to disk before the file is replaced.
 
     Raises:
-        OSError: There is no room; it names `path`.
+        OSError: The disk is full; the error names `path`.
     """
-    partial = path.with_name(f".{secrets.token_hex(4)}.{path.name}")  # libraries go by the suffix
+    partial = path.with_name(f".{secrets.token_hex(4)}.{path.name}")  # same suffix: libraries infer the format from it
     try:
         with names_full_disk(path, size):
             yield partial
@@ -38,11 +38,11 @@ def replacing(path: Path, *, size: int | None = None, durable: bool = False) -> 
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a text file.
+    """Replaces a text file.
 
     Args:
-        path: The file.
-        text: Its content, written as UTF-8.
+        path: File to write.
+        text: New content, encoded as UTF-8.
     """
     data = text.encode()
     with replacing(path, size=len(data)) as partial:
@@ -50,13 +50,13 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Forces the content of a file to the disk."""
+    """Syncs the content of a file to disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(path: Path) -> None:
-    """Forces the names in a folder to the disk, so that a rename survives a power cut."""
+    """Syncs the entries of a folder to disk, so that a rename survives a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

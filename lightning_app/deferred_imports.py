@@ -1,12 +1,12 @@
-"""Deferred imports: modules that take seconds to import, and that a command seldom uses.
+"""Deferred imports: expensive modules that most commands never use are imported only when they are needed.
 
-Lightning imports torch._dynamo, and with it sympy and torch._inductor, to ask whether a module is compiled; torch
-imports it when an optimizer is constructed; torchmetrics imports scipy.signal for the sake of another package, and
-matplotlib for its annotations. Together that is half the CPU time of a short command. Here a few modules, `IMPORTERS`,
-import placeholders in the place of the real ones; a placeholder that is asked for more than the few names that it has
-imports the real module, and everybody else imports the real one. A few packages, `RUN_WHEN_ASKED`, that are imported
-for themselves or for one submodule only run their code when a name of it is looked up. Where a release of these
-libraries does not fit, they are imported as ever, and the command is slower.
+Lightning imports torch._dynamo, and with it sympy and torch._inductor, only to check whether a module is compiled;
+torch imports it when an optimizer is constructed; torchmetrics imports scipy.signal on behalf of another package, and
+matplotlib for annotations. Together this is half the CPU time of a short command. While the modules in `IMPORTERS` are
+imported, they get placeholders instead of these modules. A placeholder imports the real module when any name beyond a
+few known ones is accessed; all other importers get the real module directly. The packages in `RUN_WHEN_ASKED` execute
+their own code only when one of their names is accessed. If a release of these libraries does not match, everything is
+imported as usual, and the command is merely slower.
 """
 
 import sys
@@ -32,17 +32,17 @@ IMPORTERS = {
     "torchmetrics.functional.audio": ("scipy.signal",),
     "torchmetrics.utilities.plot": ("matplotlib", "matplotlib.axes", "matplotlib.pyplot"),
 }
-"""Module, and what is deferred while it is imported."""
+"""Module -> modules that are deferred while it is imported."""
 
 RUN_WHEN_ASKED: dict[str, tuple[str, ...]] = {
     "torch_geometric.datasets": (),  # imports pandas; PyG imports it beside all its other packages
     "wandb.sdk.launch": ("errors", "inputs"),  # imports half of W&B; each run imports the one submodule `inputs`
 }
-"""Package, and those of its submodules that do not need its own code."""
+"""Package -> submodules that can be imported without running the package's own code."""
 
 
 class DeferredImports(MetaPathFinder):
-    """Finds the modules of the tables below, and the submodules of a placeholder."""
+    """Meta path finder for the modules of the tables in this file, and for submodules of placeholders."""
 
     def find_spec(
         self,
@@ -50,7 +50,7 @@ class DeferredImports(MetaPathFinder):
         path: Sequence[str] | None = None,
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
-        """The spec of a module that defers an import or is completed after its own; None for anything else."""
+        """Finds the spec of a module that this finder handles; None for any other module."""
         if fullname in IMPORTERS or fullname in _COMPLETIONS or fullname in RUN_WHEN_ASKED:
             spec = PathFinder.find_spec(fullname, path)
             if spec is not None and type(spec.loader) is SourceFileLoader:
@@ -67,12 +67,12 @@ class DeferredImports(MetaPathFinder):
             return None
         if fullname not in sys.modules:
             return PathFinder.find_spec(fullname, package.__path__)
-        # The package has imported it; while it is in `sys.modules`, the caller would run it a second time.
+        # The package has imported the submodule itself. The import system must get that module, not run it again.
         return spec_from_loader(fullname, _LoadedModule(sys.modules.pop(fullname)))
 
 
 class _DeferringLoader(SourceFileLoader):
-    """Runs a module with placeholders for what it is to import later."""
+    """Loader that runs a module with placeholders for its expensive imports."""
 
     def exec_module(self, module: ModuleType) -> None:
         with _placeholders(IMPORTERS.get(module.__name__, ())):
@@ -83,7 +83,7 @@ class _DeferringLoader(SourceFileLoader):
 
 
 class _LazyLoader(SourceFileLoader):
-    """Leaves a package empty but for its submodules until it is asked for a name."""
+    """Loader that creates an empty package, and runs its code when one of its names is accessed."""
 
     def exec_module(self, module: ModuleType) -> None:
         module.__class__ = _LazyPackage
@@ -96,12 +96,12 @@ class _LazyPackage(ModuleType):
     def run(self) -> ModuleType:
         with _running:
             loader = self.__loader__
-            if type(self) is _LazyPackage and isinstance(loader, _LazyLoader):  # not run by another thread meanwhile
+            if type(self) is _LazyPackage and isinstance(loader, _LazyLoader):  # another thread may have run it
                 object.__setattr__(self, "__class__", ModuleType)
                 try:
                     loader.run(self)
                 except BaseException:
-                    object.__setattr__(self, "__class__", _LazyPackage)  # whoever asks next is told as well
+                    object.__setattr__(self, "__class__", _LazyPackage)  # the next access raises the error again
                     raise
         return self
 
@@ -118,7 +118,7 @@ _running = RLock()
 
 
 class _LoadedModule(Loader):
-    """Gives back a module that was imported on the way."""
+    """Loader that returns a module which has already been imported."""
 
     def __init__(self, module: ModuleType) -> None:
         self.module, self.spec = module, module.__spec__
@@ -131,7 +131,7 @@ class _LoadedModule(Loader):
 
 
 class _Placeholder(ModuleType):
-    """Stands for a module that is not imported yet."""
+    """Placeholder of a module that is not imported yet."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -153,7 +153,7 @@ def _placeholders(names: Sequence[str]) -> Iterator[None]:
     for name, placeholder in placed.items():
         parent, _, child = name.rpartition(".")
         if parent in placed:
-            setattr(placed[parent], child, placeholder)  # `import a.b as c` looks for `b` in `a`
+            setattr(placed[parent], child, placeholder)  # `import a.b as c` reads the attribute `b` of `a`
     try:
         yield
     finally:
@@ -163,7 +163,7 @@ def _placeholders(names: Sequence[str]) -> Iterator[None]:
 
 
 def _dynamo() -> ModuleType | None:
-    """torch._dynamo if it is imported."""
+    """torch._dynamo if it is imported, else None."""
     module = sys.modules.get(_DYNAMO)
     return None if isinstance(module, _Placeholder) or not hasattr(module, "disable") else module
 
@@ -175,7 +175,7 @@ class _IsCompiled(type):
 
 
 class OptimizedModule(metaclass=_IsCompiled):
-    """`torch._dynamo.OptimizedModule` for `isinstance`: nothing is compiled before torch._dynamo is imported."""
+    """Stand-in for `torch._dynamo.OptimizedModule`: without torch._dynamo, nothing is an instance of it."""
 
 
 def disable(
@@ -183,11 +183,11 @@ def disable(
     recursive: bool = True,  # the signature of torch._dynamo.disable
     **options: Any,
 ) -> Callable[..., Any]:
-    """`torch._dynamo.disable`: there is nothing to switch off before torch._dynamo is imported.
+    """Stand-in for `torch._dynamo.disable`, which has no effect before torch._dynamo is imported.
 
     Args:
-        fn: What is never to be compiled; None imports torch._dynamo.
-        recursive: Whether what it calls is not compiled either.
+        fn: Function that must not be compiled; None imports torch._dynamo.
+        recursive: Whether to exclude the functions that it calls, too.
         options: Further options of the original.
     """
     if fn is None:
@@ -206,7 +206,7 @@ def disable(
 
 
 def _defer_disabling(module: ModuleType) -> None:
-    """Lets functions of torch that are never compiled, all methods of optimizers among them, do without an import."""
+    """Makes torch's `_disable_dynamo` decorator, used for all optimizer methods, work without torch._dynamo."""
     original = module._disable_dynamo
 
     @wraps(original)
@@ -220,7 +220,7 @@ def _defer_disabling(module: ModuleType) -> None:
 
 
 def _defer_graph_breaks(module: ModuleType) -> None:
-    """Lets the step of an optimizer run torch's own code, which imports torch._dynamo, on a placeholder."""
+    """Makes optimizer steps, which import torch._dynamo in torch's own code, use a placeholder."""
     decorate = module._use_grad_for_differentiable
 
     @wraps(decorate)
@@ -240,22 +240,22 @@ def _defer_graph_breaks(module: ModuleType) -> None:
 
 
 def graph_break(msg: str = "") -> None:
-    """`torch._dynamo.graph_break`: a mark for the compiler."""
+    """Stand-in for `torch._dynamo.graph_break`, a marker for the compiler."""
 
 
 def _add_hamming(module: ModuleType) -> None:
-    """What torchmetrics would have done had it imported scipy.signal."""
+    """Adds the alias that torchmetrics adds when it imports scipy.signal."""
     if not hasattr(module, "hamming"):
         module.hamming = module.windows.hamming  # type: ignore[attr-defined]
 
 
 class _OfMatplotlib:
-    """A class of matplotlib in an annotation."""
+    """Stand-in for matplotlib classes in annotations."""
 
 
 @contextmanager
 def _style_context(*args: Any, **kwargs: Any) -> Iterator[None]:
-    """`matplotlib.pyplot.style.context`, which decorates the functions of torchmetrics that draw."""
+    """Stand-in for `matplotlib.pyplot.style.context`, which decorates the plotting functions of torchmetrics."""
     with import_module("matplotlib.pyplot").style.context(*args, **kwargs):
         yield
 
@@ -267,17 +267,17 @@ PLACEHOLDERS: dict[str, dict[str, Any]] = {
     "matplotlib.axes": {"Axes": _OfMatplotlib},
     "matplotlib.pyplot": {"Figure": _OfMatplotlib, "style": SimpleNamespace(context=_style_context)},
 }
-"""What a placeholder knows by itself."""
+"""Module -> names that its placeholder provides without importing it."""
 
 _COMPLETIONS: dict[str, Callable[[ModuleType], None]] = {
     "torch._compile": _defer_disabling,
     "torch.optim.optimizer": _defer_graph_breaks,
     "scipy.signal": _add_hamming,
 }
-"""Module, and what is done once it is imported."""
+"""Module -> function that is applied to it after its import."""
 
 
 def install() -> None:
-    """Puts the finder in front of all others, once."""
+    """Puts the finder first in `sys.meta_path`; repeated calls have no effect."""
     if not any(isinstance(finder, DeferredImports) for finder in sys.meta_path):
         sys.meta_path.insert(0, DeferredImports())

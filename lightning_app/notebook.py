@@ -93,7 +93,7 @@ def load_data(run: str | Path, *options: str) -> BaseDataModule:
     """
     checkpoint = checkpoint_of(str(run))
     if run_folder_of(checkpoint) is None:
-        raise UsageError(f"run: {run} lies in no run folder (no config.yaml), so its data are not known")
+        raise UsageError(f"run: {run} is not in a run folder (no config.yaml), so its data are not known")
     quiet()
     return TrainedRun(["--ckpt_path", str(checkpoint), *options]).datamodule
 

@@ -36,7 +36,7 @@ def wandb_folders(path: Path) -> dict[str, str]:
 
 
 def wandb_logger(folder: RunFolder, options: RunOptions, config: dict[str, Any], job: str) -> "WandbLogger | None":
-    """Creates a W&B logger whose files all lie in the run folder.
+    """Creates a W&B logger whose files are all in the run folder.
 
     Args:
         folder: Run folder; its name is the id of the W&B run, so that a later test adds to the same run. All run

@@ -188,7 +188,7 @@ def test_one_protocol_of_two_data_sets_or_splits_is_refused(
 @pytest.mark.parametrize(
     ("splits", "options", "message"),
     [
-        (["StratifiedFolds", "XuFolds"], ["--splits", "2"], "two protocols do not stand in one column"),
+        (["StratifiedFolds", "XuFolds"], ["--splits", "2"], "data sets or splits are not comparable"),
         (["XuFolds"], [], "splits: xu_10_folds is a mean curve over folds; give --splits"),
         (["StratifiedFolds"], ["--splits", "11"], "data.split.index: 10 given"),
         (["StratifiedFolds"], ["--splits", "-1"], "splits: -1 given"),

@@ -44,7 +44,7 @@ def run(args: list[str]) -> None:
     quiet()
     if arguments.source is None:
         if optimization is None or optimization.parent is None:
-            raise UsageError("export: no RUN_OR_CKPT given; only --optimize with --optimize-from PACKAGE goes without")
+            raise UsageError("export: no RUN_OR_CKPT given; only --optimize with --optimize-from PACKAGE works without")
         _print(
             optimize_package(
                 output, optimization, name=arguments.name, overrides=options, overwrite=arguments.overwrite

@@ -27,8 +27,8 @@ def run(args: list[str]) -> None:
     arguments = parser.parse_args(args[1:])
     least, most = _COUNTS[arguments.action]
     if not least <= len(arguments.folders) <= (most or len(arguments.folders)):
-        wanted = f"{least}" if most else f"{least} or more"
-        raise UsageError(f"package: {len(arguments.folders)} folders given, {arguments.action} takes {wanted}")
+        needed = f"{least}" if most else f"{least} or more"
+        raise UsageError(f"package: {len(arguments.folders)} folders given, {arguments.action} takes {needed}")
     console = plain_console()
     if arguments.action == "show":
         package = Package.load(arguments.folders[0], replay=False)

@@ -83,15 +83,15 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def need(condition: bool, key: str, wanted: str, value: Any) -> None:
+def need(condition: bool, key: str, needed: str, value: Any) -> None:
     """Raises a `PackageError` unless a condition holds.
 
     Args:
         condition: Condition that must hold.
         key: Key of the field.
-        wanted: What is needed, in words.
+        needed: What is needed, in words.
         value: Value of the field.
     """
     if not condition:
         text = repr(value)
-        raise PackageError(f"{key}: {text if len(text) <= 200 else text[:200] + '...'} given, {wanted} needed")
+        raise PackageError(f"{key}: {text if len(text) <= 200 else text[:200] + '...'} given, {needed} needed")

@@ -185,8 +185,8 @@ class Manifest:
         if self.labels is not None:
             need(len(set(self.labels)) == len(self.labels) >= 2, "labels", "two or more different", list(self.labels))
             shapes = [spec.shape[1:] for spec in self.outputs if spec.name == PROBABILITIES]
-            wanted = f"an output {PROBABILITIES!r} with a number per label"
-            need(shapes == [(len(self.labels),)], "labels", wanted, [spec.name for spec in self.outputs])
+            needed = f"an output {PROBABILITIES!r} with a number per label"
+            need(shapes == [(len(self.labels),)], "labels", needed, [spec.name for spec in self.outputs])
         _check_records(self)
 
     def _check_rows(self) -> None:

@@ -81,15 +81,15 @@ def check_output(target: Path, overwrite: bool) -> None:
     if not target.exists() and not target.is_symlink():
         return
     if target.is_symlink() or not target.is_dir():
-        raise UsageError(f"output: {target} exists and is no folder; give another place")
+        raise UsageError(f"output: {target} exists and is no folder; give another path")
     if not any(target.iterdir()):
         return
     try:
         check_is_package(target)
     except PackageError as error:
-        raise UsageError(f"output: {target} exists and is no package ({error}); give another place") from error
+        raise UsageError(f"output: {target} exists and is no package ({error}); give another path") from error
     if not overwrite:
-        raise UsageError(f"output: {target} exists; give another place, or --overwrite to replace the package")
+        raise UsageError(f"output: {target} exists; give another path, or --overwrite to replace the package")
 
 
 @contextmanager

@@ -132,8 +132,8 @@ def _read(series: "pl.Series", spec: TensorSpec, bad: dict[int, str]) -> Values:
         series, leaf, levels = series.cast(dtype), pl.Float64(), depth
     _check_numbers(series.name, leaf, spec)
     if levels != depth:
-        wanted = ("numbers", "lists of numbers")[depth] if depth < 2 else f"lists of lists, {depth} deep, of numbers"
-        raise RequestError(f"{series.name}: a column of {series.dtype} given, {wanted} needed")
+        needed = ("numbers", "lists of numbers")[depth] if depth < 2 else f"lists of lists, {depth} deep, of numbers"
+        raise RequestError(f"{series.name}: a column of {series.dtype} given, {needed} needed")
     if depth == 0 or (not series.null_count() and _arrays_alone(series.dtype)):
         return _numbers(series)
     sizes = [size for size in spec.shape[1:] if isinstance(size, int)]

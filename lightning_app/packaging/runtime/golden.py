@@ -27,9 +27,9 @@ def make_golden(predictor: Predictor, request: Mapping[str, Any], *, tolerance: 
     Returns:
         Content of `golden.json`.
     """
-    asked = {name: _plain(value) for name, value in request.items()}
-    answer = {name: _plain(value) for name, value in predictor.predict(asked).items()}
-    return write_json({"request": asked, "answer": answer, "tolerance": tolerance})
+    plain_request = {name: _plain(value) for name, value in request.items()}
+    answer = {name: _plain(value) for name, value in predictor.predict(plain_request).items()}
+    return write_json({"request": plain_request, "answer": answer, "tolerance": tolerance})
 
 
 def tolerance_of(folder: Path) -> float:
@@ -90,16 +90,17 @@ def _difference(name: str, answer: Any, expected: Any) -> float:
     if answer.dtype.kind == "U":
         return 0.0 if answer.tolist() == expected else float("inf")
     try:
-        wanted = np.asarray(expected, dtype=np.float64)
+        expected_values = np.asarray(expected, dtype=np.float64)
     except (ValueError, TypeError) as error:
         raise PackageError(f"golden.json: {name}: numbers needed") from error
-    if wanted.shape != answer.shape:
-        raise PackageError(f"golden.json: {name}: shape {list(wanted.shape)} expected, {list(answer.shape)} answered")
-    if not wanted.size:
+    if expected_values.shape != answer.shape:
+        shapes = f"shape {list(expected_values.shape)} expected, {list(answer.shape)} answered"
+        raise PackageError(f"golden.json: {name}: {shapes}")
+    if not expected_values.size:
         return 0.0
     if answer.dtype.kind != "f":
-        return 0.0 if (answer == wanted).all() else float("inf")
-    return relative_difference(answer, wanted)
+        return 0.0 if (answer == expected_values).all() else float("inf")
+    return relative_difference(answer, expected_values)
 
 
 def _plain(value: Any) -> Any:

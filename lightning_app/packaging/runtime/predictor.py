@@ -202,7 +202,7 @@ class Predictor:
         for name, shape in self._shapes.items():
             sizes = answer[name].shape
             fits = len(sizes) == len(shape) and all(
-                size == wanted or isinstance(wanted, str) for size, wanted in zip(sizes, shape, strict=True)
+                size == expected or isinstance(expected, str) for size, expected in zip(sizes, shape, strict=True)
             )
             if not fits:
                 raise PackageError(

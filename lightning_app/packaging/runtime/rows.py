@@ -71,9 +71,9 @@ class RowLayout:
             feed = {name: _take(value, rows) for name, value in values.items()}
             feed.update((name, array[rows]) for name, array in carried.items())
             answered = run(feed)
-            asked = len(next(iter(feed.values())))
-            if wrong := [name for name, array in answered.items() if len(array) != asked]:
-                raise PackageError(f"{wrong[0]}: the graph answers {len(answered[wrong[0]])} rows to {asked}")
+            num_fed = len(next(iter(feed.values())))
+            if wrong := [name for name, array in answered.items() if len(array) != num_fed]:
+                raise PackageError(f"{wrong[0]}: the graph answers {len(answered[wrong[0]])} rows to {num_fed}")
             outputs.append(answered)
 
         def joined(name: str) -> Values:
@@ -90,8 +90,8 @@ class RowLayout:
         return {spec.input: _full(spec, num_rows) for spec in self._state}
 
     def _checked(self, state: StreamState, num_rows: int) -> StreamState:
-        if set(state) != (wanted := {spec.input for spec in self._state}):
-            raise RequestError(f"state: {', '.join(sorted(state))} given, {', '.join(sorted(wanted))} needed")
+        if set(state) != (needed := {spec.input for spec in self._state}):
+            raise RequestError(f"state: {', '.join(sorted(state))} given, {', '.join(sorted(needed))} needed")
         for spec in self._state:
             array, fresh = state[spec.input], _full(spec, num_rows)
             if not isinstance(array, np.ndarray) or array.dtype != fresh.dtype or array.shape != fresh.shape:

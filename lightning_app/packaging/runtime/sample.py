@@ -72,24 +72,24 @@ def answer_differences(package: Package, sample: "pl.DataFrame") -> dict[str, Di
     return {name: _difference(answer[name], sample[name], tolerance) for name in names}
 
 
-def _difference(answer: "pl.Series", wanted: "pl.Series", tolerance: float) -> Difference:
+def _difference(answer: "pl.Series", expected: "pl.Series", tolerance: float) -> Difference:
     import polars as pl
 
     leaf = answer.dtype
     while (inner := getattr(leaf, "inner", None)) is not None:
         leaf = inner
     allowed = tolerance if leaf.is_float() else SHARE
-    flat, wanted_flat = _flat(answer), _flat(wanted)
+    flat, expected_flat = _flat(answer), _flat(expected)
     # Nested lists are compared flat; a different number of values is a different answer.
-    if len(flat) != len(wanted_flat):
+    if len(flat) != len(expected_flat):
         return Difference(float("inf"), allowed)
     if not len(flat):
         return Difference(0.0, allowed)
     if not leaf.is_float():
-        differs = flat.cast(pl.String).ne_missing(wanted_flat.cast(pl.String)).to_numpy()
+        differs = flat.cast(pl.String).ne_missing(expected_flat.cast(pl.String)).to_numpy()
         return Difference(float(differs.mean()), allowed)
-    numbers, wanted_numbers = (side.cast(pl.Float64).to_numpy() for side in (flat, wanted_flat))
-    return Difference(relative_difference(numbers, wanted_numbers), allowed)
+    numbers, expected_numbers = (side.cast(pl.Float64).to_numpy() for side in (flat, expected_flat))
+    return Difference(relative_difference(numbers, expected_numbers), allowed)
 
 
 def _flat(series: "pl.Series") -> "pl.Series":

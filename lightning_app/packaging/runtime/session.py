@@ -91,7 +91,7 @@ def _compare(
         if _DTYPES.get(kind) != dtype:
             raise PackageError(f"{name}: the graph has {kind}, the manifest {dtype}")
         same = len(sizes) == len(shape) and all(
-            size == wanted or not isinstance(size, int) for size, wanted in zip(sizes, shape, strict=True)
+            size == expected or not isinstance(size, int) for size, expected in zip(sizes, shape, strict=True)
         )
         if not same:
             raise PackageError(f"{name}: the graph has shape {sizes}, the manifest {list(shape)}")

@@ -109,21 +109,21 @@ def _check_sizes(
     of_all: dict[str, int] = {}
     of_row: dict[int, dict[str, int]] = {}
     for spec in sorted(inputs, key=lambda spec: isinstance(checked[spec.name], list)):
-        values, wanted = checked[spec.name], spec.shape[1:]
+        values, axes = checked[spec.name], spec.shape[1:]
         if isinstance(values, np.ndarray):
-            if not _fits(values.shape[1:], wanted, least_size, of_all):
+            if not _fits(values.shape[1:], axes, least_size, of_all):
                 reasons.update(dict.fromkeys(range(len(values)), _misfit(spec, values.shape[1:])))
             continue
         for row, value in enumerate(values):
             sizes = of_row.setdefault(row, dict(of_all))
-            if row not in reasons and not _fits(value.shape, wanted, least_size, sizes):
+            if row not in reasons and not _fits(value.shape, axes, least_size, sizes):
                 reasons[row] = _misfit(spec, value.shape)
 
 
-def _fits(shape: Sequence[int], wanted: Sequence[int | str], least_size: int, sizes: dict[str, int]) -> bool:
-    return len(shape) == len(wanted) and all(
+def _fits(shape: Sequence[int], axes: Sequence[int | str], least_size: int, sizes: dict[str, int]) -> bool:
+    return len(shape) == len(axes) and all(
         size == axis if isinstance(axis, int) else size == sizes.setdefault(axis, size) and size >= least_size
-        for size, axis in zip(shape, wanted, strict=True)
+        for size, axis in zip(shape, axes, strict=True)
     )
 
 

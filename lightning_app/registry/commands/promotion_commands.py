@@ -23,8 +23,8 @@ def register(args: list[str]) -> None:
     parser.add_argument(
         "--artifacts",
         default=None,
-        metavar="PLACE",
-        help="where a new registry keeps packages, a folder or a URI; a database needs it once: a place all hosts see",
+        metavar="ROOT",
+        help="where a new registry stores packages, a folder or a URI; required once for a database server",
     )
     arguments = parser.parse_args(args[1:])
     registry = Registry(arguments.registry)

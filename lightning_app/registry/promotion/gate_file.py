@@ -29,7 +29,7 @@ class MetricBound:
 
 
 @dataclass(frozen=True)
-class ChampionGate:
+class ChampionRule:
     """Not worse than the champion on the same test rows.
 
     Attributes:
@@ -44,7 +44,7 @@ class ChampionGate:
 
 
 @dataclass(frozen=True)
-class ParityGate:
+class ParityRule:
     """Largest difference between the outputs of package and checkpoint.
 
     Attributes:
@@ -59,7 +59,7 @@ class ParityGate:
 
 
 @dataclass(frozen=True)
-class LatencyGate:
+class LatencyRule:
     """Slowest allowed answer.
 
     Attributes:
@@ -70,7 +70,7 @@ class LatencyGate:
 
 
 @dataclass(frozen=True)
-class SizeGate:
+class SizeRule:
     """Largest allowed package.
 
     Attributes:
@@ -81,7 +81,7 @@ class SizeGate:
 
 
 @dataclass(frozen=True)
-class CardGate:
+class CardRule:
     """Completeness of the model card.
 
     Attributes:
@@ -92,7 +92,7 @@ class CardGate:
 
 
 @dataclass(frozen=True)
-class SlicesGate:
+class SlicesRule:
     """Largest allowed error of a slice of the test rows.
 
     Attributes:
@@ -107,7 +107,7 @@ class SlicesGate:
 
 
 @dataclass(frozen=True)
-class DataGate:
+class DataRule:
     """Data that a model may have been trained on.
 
     Attributes:
@@ -133,13 +133,13 @@ class GateFile:
     """
 
     metrics: Mapping[str, MetricBound]
-    champion: ChampionGate | None
-    parity: ParityGate | None
-    latency: LatencyGate | None
-    size: SizeGate | None
-    card: CardGate | None
-    slices: SlicesGate | None
-    data: DataGate | None
+    champion: ChampionRule | None
+    parity: ParityRule | None
+    latency: LatencyRule | None
+    size: SizeRule | None
+    card: CardRule | None
+    slices: SlicesRule | None
+    data: DataRule | None
 
     @classmethod
     def read(cls, path: str | Path | None = None) -> "GateFile":
@@ -167,13 +167,13 @@ class GateFile:
 
 
 _SECTIONS: dict[str, type] = {
-    "champion": ChampionGate,
-    "parity": ParityGate,
-    "latency": LatencyGate,
-    "size": SizeGate,
-    "card": CardGate,
-    "slices": SlicesGate,
-    "data": DataGate,
+    "champion": ChampionRule,
+    "parity": ParityRule,
+    "latency": LatencyRule,
+    "size": SizeRule,
+    "card": CardRule,
+    "slices": SlicesRule,
+    "data": DataRule,
 }
 
 
@@ -214,18 +214,18 @@ def _section(type_: type, section: Any, key: str, *, default: Any) -> Any:
 def _value(value: Any, name: str) -> Any:
     """Checks the value of a key."""
     if name == "champion.block":
-        fits, wanted = value == "auto" or (type(value) is int and value >= 1), "'auto' or a number of rows"
+        fits, needed = value == "auto" or (type(value) is int and value >= 1), "'auto' or a number of rows"
     elif name == "data.known":
         listed = isinstance(value, list) and all(isinstance(digest, str) for digest in value)
-        value, fits, wanted = tuple(value) if listed else value, value == "any" or listed, "'any' or a list of sha256"
+        value, fits, needed = tuple(value) if listed else value, value == "any" or listed, "'any' or a list of sha256"
     elif name == "card.complete":
-        fits, wanted = isinstance(value, bool), "true or false"
+        fits, needed = isinstance(value, bool), "true or false"
     else:
-        fits, value, wanted = _read_number(value, positive=not name.startswith("metrics."))
+        fits, value, needed = _read_number(value, positive=not name.startswith("metrics."))
         if name == "champion.confidence":
-            fits, wanted = fits and 0 < value < 1, "a number between 0 and 1"
+            fits, needed = fits and 0 < value < 1, "a number between 0 and 1"
     if not fits:
-        raise UsageError(f"{name}: {value!r} given, {wanted} is needed")
+        raise UsageError(f"{name}: {value!r} given, {needed} is needed")
     return value
 
 
@@ -234,14 +234,14 @@ def _read_number(value: Any, *, positive: bool) -> tuple[bool, Any, str]:
 
     YAML 1.1 reads 1e-4 as text, which is accepted as a number here.
     """
-    wanted = "a number from 0" if positive else "a number"
+    needed = "a number from 0" if positive else "a number"
     try:
         number = float(value) if isinstance(value, str) else value
     except ValueError:
-        return False, value, wanted
+        return False, value, needed
     if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-        return False, value, wanted
-    return number >= 0 or not positive, number, wanted
+        return False, value, needed
+    return number >= 0 or not positive, number, needed
 
 
 def _check_keys(value: Any, allowed: tuple[str, ...], key: str) -> None:

@@ -11,14 +11,14 @@ from lightning_app.registry.promotion.comparison import (
     error_ratio,
 )
 from lightning_app.registry.promotion.gate_file import (
-    ChampionGate,
-    DataGate,
+    ChampionRule,
+    DataRule,
     GateFile,
-    LatencyGate,
+    LatencyRule,
     MetricBound,
-    ParityGate,
-    SizeGate,
-    SlicesGate,
+    ParityRule,
+    SizeRule,
+    SlicesRule,
 )
 
 
@@ -79,7 +79,7 @@ def _metric(name: str, bound: MetricBound, candidate: Candidate) -> Verdict:
     return Verdict(name, ", ".join(words), f"{value:.6g}", low and (bound.max is None or value <= bound.max))
 
 
-def _champion(gate: ChampionGate, candidate: Candidate, champion: Candidate | None) -> Verdict:
+def _champion(gate: ChampionRule, candidate: Candidate, champion: Candidate | None) -> Verdict:
     bound = f"upper end at most {gate.max_worse:+.1%}"
     if champion is None:
         return Verdict("champion", bound, "there is none yet", True)
@@ -91,7 +91,7 @@ def _champion(gate: ChampionGate, candidate: Candidate, champion: Candidate | No
     return Verdict("champion", bound, interval, ratio.high - 1 <= gate.max_worse)
 
 
-def _parity(gate: ParityGate, candidate: Candidate) -> Verdict:
+def _parity(gate: ParityRule, candidate: Candidate) -> Verdict:
     manifest = candidate.manifest
     most = gate.max_relative_error if manifest.optimization is None else gate.max_relative_error_optimized
     bound = f"at most {most:g} on {gate.min_rows:,} rows"
@@ -101,7 +101,7 @@ def _parity(gate: ParityGate, candidate: Candidate) -> Verdict:
     return Verdict("parity", bound, f"{error:.2g} on {rows:,.0f} rows", error <= most and rows >= gate.min_rows)
 
 
-def _latency(gate: LatencyGate, candidate: Candidate) -> Verdict:
+def _latency(gate: LatencyRule, candidate: Candidate) -> Verdict:
     bound = f"p50 at most {gate.max_p50_ms:g} ms"
     p50 = candidate.manifest.latency.get("p50_ms")
     value = _number(p50, "1") if isinstance(p50, Mapping) else None
@@ -110,7 +110,7 @@ def _latency(gate: LatencyGate, candidate: Candidate) -> Verdict:
     return Verdict("latency", bound, f"{value:.3g} ms", value <= gate.max_p50_ms)
 
 
-def _size(gate: SizeGate, candidate: Candidate) -> Verdict:
+def _size(gate: SizeRule, candidate: Candidate) -> Verdict:
     size = sum(entry.bytes for entry in (candidate.manifest.files or {}).values()) / 1e6
     return Verdict("size", f"at most {gate.max_megabytes:g} MB", f"{size:.3g} MB", size <= gate.max_megabytes)
 
@@ -121,7 +121,7 @@ def _card(candidate: Candidate) -> Verdict:
     return Verdict("card", "complete", "complete" if complete else f"empty: {missing or 'a section'}", complete)
 
 
-def _slices(gate: SlicesGate, candidate: Candidate, champion: Candidate | None) -> Verdict:
+def _slices(gate: SlicesRule, candidate: Candidate, champion: Candidate | None) -> Verdict:
     """Checks the worst slice against all rows, and against the champion on the same slice."""
     bound = f"at most {gate.max_ratio:g}x the whole"
     ratios = dict(_ratios_to_whole(candidate, gate.min_rows))
@@ -151,7 +151,7 @@ def _ratios_to_whole(candidate: Candidate, min_rows: int) -> Iterator[tuple[str,
                 yield f"{name} {value}", part["error"] / whole if whole > 0 else 1.0
 
 
-def _data(gate: DataGate, candidate: Candidate) -> Verdict:
+def _data(gate: DataRule, candidate: Candidate) -> Verdict:
     lineage = candidate.manifest.lineage
     fingerprint = [lineage[key] for key in ("data", "evaluation_data") if lineage.get(key)]
     digests = sorted(set(_digests(fingerprint)))

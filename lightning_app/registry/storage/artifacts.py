@@ -34,8 +34,8 @@ def new_root(address: RegistryAddress, requested: str | None) -> str | None:
     if address.is_server:
         return None
     raise UsageError(
-        f"artifacts: a database holds no packages; say with --artifacts (or {VARIABLE}) where they go: a folder that "
-        "all hosts see, or a URI like s3://BUCKET/PATH"
+        f"artifacts: a database stores no packages; set --artifacts (or {VARIABLE}) to a folder that all hosts can "
+        "read, or a URI like s3://BUCKET/PATH"
     )
 
 
@@ -51,15 +51,15 @@ def check_root(address: RegistryAddress, root: str, requested: str | None) -> No
         UsageError: The user asks for another root, or the root is a missing folder.
     """
     if requested is not None and _plain(new_root(address, requested) or "") != _plain(root):
-        raise UsageError(f"artifacts: {requested} given, but the packages of this registry lie in {root}")
+        raise UsageError(f"artifacts: {requested} given, but the packages of this registry are in {root}")
     folder = local_folder(root)
     if folder is None or folder.is_dir():
         return
     if address.database is not None and folder == address.database.parent / ARTIFACTS:
         return  # the folder was removed; it is created again
     raise UsageError(
-        f"registry: its packages lie in {folder}, which is not there (another host, or it was moved); bring it there, "
-        "or take a new registry"
+        f"registry: its packages are in {folder}, which does not exist here (another host, or it was moved); make it "
+        "available there, or use a new registry"
     )
 
 

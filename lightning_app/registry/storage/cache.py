@@ -73,10 +73,10 @@ class Cache:
         if not path.exists():
             return None
         try:
-            _, found, _ = read_folder(path, keep=())
+            _, actual, _ = read_folder(path, keep=())
         except PackageError:
-            found = None
-        if found == digest:
+            actual = None
+        if actual == digest:
             return path
         self._discard(path)
         return None
@@ -101,15 +101,15 @@ class Cache:
             yield partial
             fetched = next((path.parent for path in partial.rglob("manifest.json")), partial)
             try:
-                _, found, _ = read_folder(fetched, keep=())
+                _, actual, _ = read_folder(fetched, keep=())
             except PackageError as error:
-                said = str(error).removeprefix("package: ").removeprefix(f"{fetched} ")
+                reason = str(error).removeprefix("package: ").removeprefix(f"{fetched} ")
                 raise PackageError(
-                    f"package: what the registry keeps is damaged: {said}; where files are missing, register the "
+                    f"package: its files in the registry are damaged: {reason}; if files are missing, register the "
                     "package again"
                 ) from error
-            if found != digest:
-                raise PackageError(f"package: digest {found} was fetched, the registry promised {digest}")
+            if actual != digest:
+                raise PackageError(f"package: digest {actual} was downloaded, the registry lists {digest}")
             target = self._packages / digest
             try:
                 fetched.rename(target)

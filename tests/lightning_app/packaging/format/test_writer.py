@@ -53,7 +53,7 @@ def test_further_files_are_part_of_a_package(tmp_path: Path) -> None:
 def test_a_folder_is_replaced_only_if_it_is_a_package_and_that_is_asked_for(tmp_path: Path) -> None:
     folder = small_package(tmp_path / "price")
     old = Package.load(folder).digest
-    with pytest.raises(UsageError, match="output: .*price exists; give another place, or --overwrite"):
+    with pytest.raises(UsageError, match="output: .*price exists; give another path, or --overwrite"):
         small_package(folder, seed=1)
     assert Package.load(folder).digest == old
     small_package(folder, seed=1, overwrite=True)

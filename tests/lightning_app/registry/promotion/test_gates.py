@@ -12,7 +12,7 @@ import yaml
 from lightning_app.__main__ import main
 from lightning_app.packaging import Manifest, write_package
 from lightning_app.registry import GateFile, Registry
-from lightning_app.registry.promotion.gate_file import LatencyGate
+from lightning_app.registry.promotion.gate_file import LatencyRule
 from tests.conftest import CONFIGS
 
 Register = Callable[..., int]
@@ -161,7 +161,7 @@ def test_the_shipped_file_holds_without_a_file_and_for_what_a_file_leaves_out(tm
     own.write_text("latency: {max_p50_ms: 3}\ncard: null\nslices: {min_rows: 50}")
     assert default.slices is not None
     assert GateFile.read(own) == replace(
-        default, latency=LatencyGate(max_p50_ms=3), card=None, slices=replace(default.slices, min_rows=50)
+        default, latency=LatencyRule(max_p50_ms=3), card=None, slices=replace(default.slices, min_rows=50)
     )
 
 

@@ -74,7 +74,7 @@ def test_a_registry_that_was_moved_away_from_its_packages_takes_no_more(
     shutil.move("mlartifacts", "moved")
     for package in ("package-1", str(small_package(tmp_path / "other"))):
         assert main(["register", package, "--name", "phase", "--registry", "sqlite:///moved/mlflow.db"]) == 2
-        assert f"its packages lie in {tmp_path / 'mlartifacts'}, which is not there" in capsys.readouterr().err
+        assert f"its packages are in {tmp_path / 'mlartifacts'}, which does not exist here" in capsys.readouterr().err
     assert not Path("mlartifacts").exists()
 
 
@@ -84,7 +84,7 @@ def test_a_place_is_used_or_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert list((tmp_path / "shared").rglob("model.onnx"))
     assert main(["register", package, "--artifacts", str(tmp_path / "shared")]) == 0
     assert main(["register", package, "--artifacts", "s3://bucket/models"]) == 2
-    assert "s3://bucket/models given, but the packages of this registry lie in file://" in capsys.readouterr().err
+    assert "s3://bucket/models given, but the packages of this registry are in file://" in capsys.readouterr().err
     assert not Path("mlartifacts").exists()
 
 
@@ -229,7 +229,7 @@ def test_hosts_share_a_registry_in_postgresql(tmp_path: Path, capsys: pytest.Cap
     package = str(small_package(tmp_path / "package"))
     with postgres() as url:
         assert main(["register", package, "--registry", url]) == 2
-        assert "a database holds no packages; say with --artifacts" in capsys.readouterr().err
+        assert "a database stores no packages; set --artifacts" in capsys.readouterr().err
         program = "import sys; from lightning_app.__main__ import main; sys.exit(main(sys.argv[1:]))"
         root = {"PYTHONPATH": str(CONFIGS.parent)}
         hosts = []
@@ -257,4 +257,4 @@ def test_hosts_share_a_registry_in_postgresql(tmp_path: Path, capsys: pytest.Cap
         assert not list(tmp_path.rglob("mlruns"))
         shutil.move(tmp_path / "shared", tmp_path / "elsewhere")
         assert main(["register", package, "--name", "third", "--registry", url]) == 2
-        assert "which is not there (another host" in capsys.readouterr().err
+        assert "which does not exist here (another host" in capsys.readouterr().err

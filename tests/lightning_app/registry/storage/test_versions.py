@@ -131,7 +131,7 @@ def test_a_damaged_copy_in_the_cache_is_fetched_anew_and_a_damaged_original_is_r
     original.write_bytes(b"changed")
     assert registry.resolve("phase@1").path == found  # the copy is whole, the original is not asked
     shutil.rmtree(found)
-    with pytest.raises(ValueError, match="the registry keeps is damaged: model.onnx.* register the package again"):
+    with pytest.raises(ValueError, match="files in the registry are damaged: model.onnx.* register the package again"):
         registry.resolve("phase@1")
     assert not list((tmp_path / "cache" / "packages").iterdir())
 
