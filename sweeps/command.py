@@ -109,7 +109,7 @@ def _parser() -> VerbParser:
 
 
 def _dry_run(sweep: SweepFile, sampler: SeededSampler, fit: list[str]) -> None:
-    from sweeps.execution.dry_run import show
+    from sweeps.dry_run import show
     from sweeps.execution.trial_config import ConfigReader, check_space
 
     reader = ConfigReader(fit)
