@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 if TYPE_CHECKING:
-    from lightning_app.cli.app_cli import AppCLI, experiment_name, quiet, run
+    from lightning_app.cli.app_cli import AppCLI
+    from lightning_app.cli.command import run
+    from lightning_app.cli.quiet_libraries import quiet
+    from lightning_app.cli.resolved_config import experiment_name
+
+_MODULES = {"AppCLI": "app_cli", "experiment_name": "resolved_config", "quiet": "quiet_libraries", "run": "command"}
 
 __all__ = ["AppCLI", "experiment_name", "quiet", "run"]
 
 
 def __getattr__(name: str) -> _Any:
     if name in __all__:
-        return getattr(_import_module("lightning_app.cli.app_cli"), name)
+        return getattr(_import_module(f"lightning_app.cli.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'lightning_app.cli' has no attribute {name!r}")

@@ -1,97 +1,54 @@
-"""fit, validate, test and predict: LightningCLI over any LightningModule and DataModule of the project."""
+"""AppCLI: LightningCLI of fit, validate, test and predict, over any LightningModule and LightningDataModule."""
 
-import logging
 import os
 import secrets
 import shutil
 import sys
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
-import jsonargparse
 import yaml
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from typing_extensions import override
 
 import callbacks  # noqa: F401  # class names in configs need no path once their module is imported
-from callbacks import (
-    BestCheckpoint,
-    ExactResume,
-    FiniteCheck,
-    LastCheckpoint,
-    PredictionTable,
-    Progress,
-)
-from callbacks.checkpoints import SIGTERM_EXIT_CODE
-from datamodules import BaseDataModule
 from lightning_app.card_options import CardOptions
 from lightning_app.cli.checkpoint_source import CheckpointSource
 from lightning_app.cli.config_errors import check_configs, check_yaml, with_place
 from lightning_app.cli.finished_fit import FinishedFit
 from lightning_app.cli.installed_classes import import_named_classes
 from lightning_app.cli.instantiator import Instantiator
-from lightning_app.cli.links import keep_given_targets, link_data_to_model
-from lightning_app.cli.merged_callbacks import merge_callbacks
+from lightning_app.cli.links import link_data_to_model
 from lightning_app.cli.parser import AppParser, FreshArguments
+from lightning_app.cli.resolved_config import experiment_name, resolved_config
 from lightning_app.cli.resume_overrides import ResumeOverrides
-from lightning_app.cli.trainer_parts import all_callbacks, all_loggers, all_plugins, as_list
-from lightning_app.config.config_paths import with_absolute_paths
+from lightning_app.cli.run_arguments import add_run_arguments, settle_run_arguments
+from lightning_app.cli.run_folder_choice import choose_run_folder
+from lightning_app.cli.tracking_end import finish_tracking
+from lightning_app.cli.trainer_parts import (
+    all_callbacks,
+    all_loggers,
+    all_plugins,
+    as_list,
+    run_callbacks,
+    set_best_checkpoint,
+)
 from lightning_app.config.shipped_configs import find_configs
 from lightning_app.config.trust import split_trust
 from lightning_app.errors import UsageError, simplify
 from lightning_app.errors.failed_part import with_failed_part
 from lightning_app.runs.history import History
-from lightning_app.runs.model_facts import monitor_of, num_fitted_of, untrained_margin_of
+from lightning_app.runs.model_facts import num_fitted_of
 from lightning_app.runs.record import RunRecord
-from lightning_app.runs.run_folder import (
-    RunFolder,
-    RunOptions,
-    create_run_folder,
-    is_first_process,
-    output_folder,
-    run_folder_of,
-    sets_model,
-)
-from lightning_app.runs.tracking import finish_wandb, wandb_logger
+from lightning_app.runs.run_folder import RunFolder, RunOptions, is_first_process, run_folder_of
+from lightning_app.runs.tracking import wandb_logger
 from lightning_app.word_order import configs_first, with_given_paths
 from models import BaseModule
-from models.trusted_classes import TrustedClasses, imported, trusted_classes
-
-
-def run(args: list[str], *, command: "Callable[[list[str]], AppCLI] | None" = None) -> "AppCLI":
-    """Runs one of the four verbs.
-
-    Args:
-        args: The command line, verb first.
-        command: What reads it; None takes `AppCLI`.
-
-    Returns:
-        The finished command, with its model, data module, trainer and run folder.
-
-    Raises:
-        ValueError: The command line, a config, a checkpoint or the data is wrong.
-    """
-    quiet()
-    try:
-        finished = (command or AppCLI)(args)
-    except BaseException as error:
-        finish_wandb(exit_code=_wandb_exit_code(error))
-        if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from error  # Lightning makes an exit with code 1 of it
-        if isinstance(error, SIGTERMException):
-            raise SystemExit(SIGTERM_EXIT_CODE) from error
-        if isinstance(error, RuntimeError) and "Error(s) in loading state_dict" in str(error):
-            raise UsageError(f"ckpt_path: the checkpoint does not fit the model: {error}") from error
-        raise
-    finish_wandb(exit_code=0)
-    return finished
+from models.trusted_classes import TrustedClasses, trusted_classes
 
 
 class AppCLI(LightningCLI):
@@ -118,7 +75,7 @@ class AppCLI(LightningCLI):
             self._run(args)
         except BaseException as error:
             if self.is_new and not self._is_worth_keeping():
-                finish_wandb(exit_code=_wandb_exit_code(error))
+                finish_tracking(error)
                 shutil.rmtree(self.folder.path, ignore_errors=True)  # nothing was trained: leave nothing behind
             raise
 
@@ -137,7 +94,7 @@ class AppCLI(LightningCLI):
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, FinishedFit) and is_first_process():
                 callback.say(self.trainer, self.source.path)
-        finish_wandb(exit_code=0)
+        finish_tracking()
         shutil.rmtree(self.folder.path, ignore_errors=True)
         self.folder, self.is_new = parent, False
 
@@ -177,27 +134,7 @@ class AppCLI(LightningCLI):
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--run", type=RunOptions, default=RunOptions(), help="Where the run is kept and tracked.")
-        parser.add_argument(
-            "--trust",
-            type=list[str],
-            default=[],
-            help="Module whose code a run folder, checkpoint or package may name; your own -c needs none.",
-        )
-        parser.add_argument(
-            "--output",
-            type=str | None,
-            default=None,
-            help="New folder for what a test, validation or prediction writes; default: the run folder.",
-        )
-        parser.add_argument(
-            "--allow_changed_data",
-            action="store_true",
-            help="Use a checkpoint although its data have changed since it was trained.",
-        )
-        parser.add_argument(
-            "--card", type=CardOptions, default=CardOptions(), help="What only a person can write on the model card."
-        )
+        add_run_arguments(parser)
 
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -215,13 +152,7 @@ class AppCLI(LightningCLI):
         config = self.config[self.config.subcommand]
         if self.source.is_from_before("max_missing") and "max_missing" in config.data.init_args:
             config.data.init_args.max_missing = 1.0  # there was no limit when the run was trained
-        config.trainer.callbacks = merge_callbacks(config.trainer.callbacks)
-        if config.get("weights_only") is False:
-            raise UsageError("weights_only: false given; a checkpoint is data, and never unpickled: leave it out")
-        if config.trainer.default_root_dir is not None:
-            raise UsageError("trainer.default_root_dir: it is the run folder; give the folder of all runs as run.root")
-        if _is_own_data(config.get("data")):
-            config.trainer.use_distributed_sampler = False  # our loaders deal out the samples themselves
+        settle_run_arguments(config)
 
     @contextmanager
     def _placing_errors(self) -> Iterator[None]:
@@ -244,22 +175,9 @@ class AppCLI(LightningCLI):
         config.run.name = config.run.name or experiment_name(config)
         self.run_options = RunOptions(**config.run.as_dict())
         self.card = CardOptions(**config.card.as_dict())
-        self.folder, self.is_new = self._make_folder(config)
+        self.folder, self.is_new = choose_run_folder(config, self.source, verb=str(self.subcommand))
         assert isinstance(self.parser, AppParser)
-        self.resolved = _resolved(self.parser, self.config)
-
-    def _make_folder(self, config: jsonargparse.Namespace) -> tuple[RunFolder, bool]:
-        """Where this command writes, and whether it made the folder."""
-        run = run_folder_of(self.source.path) if self.source.path else None
-        if config.output is not None:
-            return output_folder(config.output, verb=str(self.subcommand)), True
-        if run is not None and self.subcommand != "fit":
-            return run, False
-        # A run goes on beside the one that it continues, wherever that was copied to, unless another root is given.
-        recorded = (self.source.previous_config() or {}).get("run", {})
-        same_place = (config.run.root, config.run.name) == (recorded.get("root"), recorded.get("name"))
-        beside = run.root_of(config.run.name) if run is not None and same_place else None
-        return create_run_folder(beside or config.run.root, config.run.name), True
+        self.resolved = resolved_config(self.parser, self.config)
 
     @override
     def _set_seed(self) -> None:
@@ -298,41 +216,19 @@ class AppCLI(LightningCLI):
         kwargs["logger"] = all_loggers(kwargs.get("logger", trainer.logger), [self.history, tracked])
         kwargs["plugins"] = all_plugins(kwargs.get("plugins", trainer.plugins), trainer.strategy)
         given_callbacks = as_list(kwargs.get("callbacks", trainer.callbacks))
-        kwargs["callbacks"] = all_callbacks(given_callbacks, self._callbacks(given_callbacks, trainer))
+        kwargs["callbacks"] = all_callbacks(given_callbacks, self.callbacks_of_run(trainer))
+        resumed = self.source.path if self.subcommand == "fit" else None
+        set_best_checkpoint(kwargs["callbacks"], self.model, resumed=resumed)
         kwargs["default_root_dir"] = str(self.folder.path)
         return super().instantiate_trainer(**kwargs)
 
-    def _callbacks(self, given: list[Any], trainer: jsonargparse.Namespace) -> list[Any]:
-        """The callbacks of every run; one that the config gives itself is not added again."""
-        resumed = self.source.path if self.subcommand == "fit" else None
-        before = self.source.previous_config() if resumed else None
-        every_run: list[Any] = [
-            ExactResume(),
-            FiniteCheck(),
-            *((Progress(),) if trainer.enable_progress_bar is not False else ()),
-            PredictionTable(),
-            *(resolve_name(path)() for path in getattr(type(self.model), "run_callbacks", ())),
-            ResumeOverrides(before, self.resolved),
-            FinishedFit(before, self.resolved),
-            RunRecord(
-                self.folder,
-                self.resolved,
-                self.history,
-                self.source.path,
-                allow_changed_data=self._get(self.config, "allow_changed_data"),
-            ),
-        ]
-        if trainer.enable_checkpointing is not False:
-            monitor = monitor_of(self.model)
-            every_run += [BestCheckpoint(monitor=monitor)] if monitor else []
-            every_run += [LastCheckpoint()]
-        added = [callback for callback in every_run if not any(type(callback) is type(other) for other in given)]
-        for callback in (*given, *added):
-            if isinstance(callback, BestCheckpoint):  # the config's own too
-                callback.inherit_from = callback.inherit_from or (str(resumed.parent) if resumed else None)
-                if callback.untrained_margin is None:
-                    callback.untrained_margin = untrained_margin_of(self.model)
-        return added
+    def callbacks_of_run(self, trainer: jsonargparse.Namespace) -> list[Callback]:
+        """The callbacks that a run has besides those of its config; the trainer's config is given."""
+        before = self.source.previous_config() if self.source.path and self.subcommand == "fit" else None
+        allowed = self._get(self.config, "allow_changed_data")
+        record = RunRecord(self.folder, self.resolved, self.history, self.source.path, allow_changed_data=allowed)
+        changes = [ResumeOverrides(before, self.resolved), FinishedFit(before, self.resolved)]
+        return run_callbacks(self.model, trainer, record=[*changes, record])
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
@@ -349,61 +245,3 @@ class AppCLI(LightningCLI):
         if subcommand in ("validate", "test"):
             kwargs["verbose"] = False  # RunRecord prints the table
         return kwargs
-
-
-def _resolved(parser: AppParser, config: jsonargparse.Namespace) -> dict[str, Any]:
-    """The whole config as plain data, without what belongs to one invocation only."""
-    dumped = yaml.safe_load(parser.dump(config, skip_link_targets=True, skip_none=False, format="yaml"))
-    resolved: dict[str, Any] = dumped[config.subcommand]
-    given = config[config.subcommand].model.get("init_args")
-    if given is not None:
-        links = parser.parser_of(config.subcommand).links
-        keep_given_targets(given, resolved["model"].setdefault("init_args", {}), links)
-    for key in (
-        "ckpt_path",
-        "config",
-        "return_predictions",
-        "trust",
-        "output",
-        "allow_changed_data",
-        "weights_only",
-        "verbose",
-    ):
-        resolved.pop(key, None)
-    return with_absolute_paths(resolved)
-
-
-def experiment_name(config: jsonargparse.Namespace) -> str:
-    """The stem of the last config file that sets the model, else the model's class name."""
-    for path in reversed(config.get("config") or []):
-        if sets_model(str(path)):
-            return Path(str(path)).stem
-    return str(config.model.class_path).rsplit(".", 1)[-1].lower()
-
-
-def _is_own_data(data: jsonargparse.Namespace | None) -> bool:
-    kind = None if data is None else imported(data.class_path)
-    return isinstance(kind, type) and issubclass(kind, BaseDataModule)
-
-
-def quiet() -> None:
-    """Leaves out what Lightning says about hardware that is absent and products that are not used."""
-    for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector"):
-        logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.WARNING)
-    logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
-    for message in (
-        ".*does not have many workers.*",
-        ".*smaller than the logging interval.*",
-        ".*configure_optimizers` returned `None`.*",
-        ".*isinstance.treespec, LeafSpec.* is deprecated.*",
-        ".*returned `None`. If this was on purpose.*",
-        ".*custom batch sampler `(Eval|Lane)Batches` for prediction.*",
-        ".*Checkpoint directory .* exists and is not empty.*",
-    ):
-        warnings.filterwarnings("ignore", message)
-
-
-def _wandb_exit_code(error: BaseException) -> int:
-    if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else 0 if error.code is None else 1
-    return 1

@@ -1,13 +1,26 @@
 """Parts of a trainer: what the user's config gives goes before ours, and takes its place where only one can be."""
 
+from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
+import jsonargparse
 from lightning.fabric.plugins import CheckpointIO
+from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import AsyncCheckpointIO
 
-from callbacks import DurableCheckpointIO, LastCheckpoint
+from callbacks import (
+    BestCheckpoint,
+    DurableCheckpointIO,
+    ExactResume,
+    FiniteCheck,
+    LastCheckpoint,
+    PredictionTable,
+    Progress,
+)
+from lightning_app.runs.model_facts import monitor_of, untrained_margin_of
 
 
 def as_list(value: Any) -> list[Any]:
@@ -61,3 +74,36 @@ def all_plugins(given: Any, strategy: Any) -> list[Any]:
     if sharded or any(isinstance(plugin, CheckpointIO) for plugin in plugins):
         return plugins  # FSDP writes checkpoints its own way
     return [*plugins, DurableCheckpointIO()]
+
+
+def run_callbacks(model: LightningModule, trainer: jsonargparse.Namespace, *, record: list[Callback]) -> list[Callback]:
+    """The callbacks that a run has besides those of its config, in the order in which Lightning calls them.
+
+    Args:
+        model: Its class may name further callbacks in `run_callbacks`, see `BaseModule`.
+        trainer: The trainer's config.
+        record: Callbacks that keep the record of this command.
+    """
+    of_model = [resolve_name(path)() for path in getattr(type(model), "run_callbacks", ())]
+    progress = [Progress()] if trainer.enable_progress_bar is not False else []
+    every_run: list[Any] = [ExactResume(), FiniteCheck(), *progress, PredictionTable(), *of_model, *record]
+    if trainer.enable_checkpointing is not False:
+        monitor = monitor_of(model)
+        every_run += [BestCheckpoint(monitor=monitor)] if monitor else []
+        every_run += [LastCheckpoint()]
+    return every_run
+
+
+def set_best_checkpoint(callbacks: list[Callback], model: LightningModule, *, resumed: Path | None) -> None:
+    """Completes the best checkpoint's arguments from the model and the run that is resumed; the config's own too.
+
+    Args:
+        callbacks: All callbacks of the run, changed in place.
+        model: Says by how much training must improve on the untrained model.
+        resumed: The checkpoint that a fit goes on from.
+    """
+    for callback in callbacks:
+        if isinstance(callback, BestCheckpoint):
+            callback.inherit_from = callback.inherit_from or (str(resumed.parent) if resumed else None)
+            if callback.untrained_margin is None:
+                callback.untrained_margin = untrained_margin_of(model)

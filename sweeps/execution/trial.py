@@ -126,9 +126,9 @@ class TrialCLI(FitParser):
         _tag("pruned" if self.report.was_pruned else "completed")
 
     @override
-    def _callbacks(self, given: list[Any], trainer: Any) -> list[Any]:
+    def callbacks_of_run(self, trainer: Any) -> list[Callback]:
         # A trial that diverges reports it, and the study keeps it as one that did.
-        ours = [callback for callback in super()._callbacks(given, trainer) if not isinstance(callback, FiniteCheck)]
+        ours = [callback for callback in super().callbacks_of_run(trainer) if not isinstance(callback, FiniteCheck)]
         return [self.measurements, self.report, *ours]
 
 

@@ -1,0 +1,38 @@
+"""Resolved config of a run: everything that the parser read, as plain data that runs again."""
+
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+import yaml
+
+from lightning_app.cli.links import keep_given_targets
+from lightning_app.cli.parser import AppParser
+from lightning_app.config.config_paths import with_absolute_paths
+from lightning_app.runs.run_folder import sets_model
+
+_ONE_COMMAND = (
+    "ckpt_path", "config", "return_predictions", "trust", "output", "allow_changed_data", "weights_only", "verbose",
+)  # fmt: skip
+"""Keys that belong to one command, and not to the run."""
+
+
+def resolved_config(parser: AppParser, config: jsonargparse.Namespace) -> dict[str, Any]:
+    """The whole config as plain data, without what belongs to one invocation only."""
+    dumped = yaml.safe_load(parser.dump(config, skip_link_targets=True, skip_none=False, format="yaml"))
+    resolved: dict[str, Any] = dumped[config.subcommand]
+    given = config[config.subcommand].model.get("init_args")
+    if given is not None:
+        links = parser.parser_of(config.subcommand).links
+        keep_given_targets(given, resolved["model"].setdefault("init_args", {}), links)
+    for key in _ONE_COMMAND:
+        resolved.pop(key, None)
+    return with_absolute_paths(resolved)
+
+
+def experiment_name(config: jsonargparse.Namespace) -> str:
+    """The stem of the last config file that sets the model, else the model's class name."""
+    for path in reversed(config.get("config") or []):
+        if sets_model(str(path)):
+            return Path(str(path)).stem
+    return str(config.model.class_path).rsplit(".", 1)[-1].lower()
