@@ -1,4 +1,4 @@
-"""Checkpoint files that are either whole or not there."""
+"""DurableCheckpointIO: checkpoint files are written whole or not at all."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Compiles the network of a module."""
+"""Compile: torch.compile of the network of a module."""
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn

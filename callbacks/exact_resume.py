@@ -1,4 +1,4 @@
-"""Makes a resumed fit equal to one that was never stopped, bit for bit."""
+"""ExactResume: a resumed fit equals one that was never stopped, bit for bit."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""A loss or a metric that is NaN or infinite ends the run."""
+"""FiniteCheck: a NaN or infinite loss or metric ends the run."""
 
 import sys
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A picture of real forecasts, made after test."""
+"""Forecast picture: forecasts of the test split beside the actual values, drawn after test."""
 
 from pathlib import Path
 from typing import Any

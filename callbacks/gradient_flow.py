@@ -1,4 +1,4 @@
-"""Where gradients get to, and where they do not."""
+"""Gradient flow: norms of the gradients that reach each layer."""
 
 import math
 import warnings

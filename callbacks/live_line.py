@@ -1,4 +1,4 @@
-"""Line that says how far something is: renewed in place in a terminal, a line of text now and then elsewhere."""
+"""Live line of progress: redrawn in place in a terminal, printed every few seconds elsewhere."""
 
 import math
 import sys
@@ -63,7 +63,7 @@ class LiveLine:
         self._next = time.perf_counter() + (_LINE_SECONDS if self._live is None else _REFRESH_SECONDS)
         known = math.isfinite(total) and total > 0
         count = f"{done:,}/{int(total):,}" if known else f"{done:,}"
-        left = _as_time(seconds / done * (total - done)) if known and done else ""
+        left = _format_duration(seconds / done * (total - done)) if known and done else ""
         if self._live is None:
             self.print("  ".join(word for word in (label, count, left and f"{left} left", details) if word))
             return
@@ -94,7 +94,7 @@ def _is_live(console: Console) -> bool:
     return console.is_terminal and not console.is_dumb_terminal and not console.is_jupyter
 
 
-def _as_time(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

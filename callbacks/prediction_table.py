@@ -1,4 +1,4 @@
-"""Predictions as a table, written by predict."""
+"""Prediction table: `predictions.parquet`, written by predict."""
 
 import json
 from pathlib import Path

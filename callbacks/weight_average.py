@@ -1,4 +1,4 @@
-"""Exponential moving average of the weights."""
+"""Weight average: exponential moving average of the weights."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which checkpoint a command means, and the config that belongs to it."""
+"""Checkpoint of a command: found by folder, file, `last` or `best`, with the config that belongs to it."""
 
 import sys
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The data module of a config file, without its model and trainer."""
+"""Data section of a config: makes the data module without model and trainer."""
 
 import tempfile
 from collections.abc import Sequence

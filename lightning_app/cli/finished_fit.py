@@ -1,4 +1,4 @@
-"""A fit that has come to its end, and is not to be trained further by repeating its command."""
+"""Finished fit: repeating the command of a fit that reached its end trains nothing."""
 
 from pathlib import Path
 from typing import Any

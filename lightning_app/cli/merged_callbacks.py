@@ -1,4 +1,4 @@
-"""Callbacks of merged configs: what a preset, the experiment, a resumed run and the command line name together."""
+"""Merged callbacks: those of presets, the experiment, a resumed run and the command line in one list."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Resuming with other hyper-parameters: the command line wins, also over restored optimizer state."""
+"""Overrides at resume: hyper-parameters of the command line win over restored optimizer state."""
 
 from typing import Any
 

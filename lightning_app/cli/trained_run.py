@@ -1,4 +1,4 @@
-"""A trained model with its data, for verbs that need no trainer: of a checkpoint, or of a Python program."""
+"""Trained run: a trained model with its data, from a checkpoint or a Python program, for verbs without a trainer."""
 
 import sys
 from dataclasses import dataclass, field

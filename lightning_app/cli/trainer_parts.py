@@ -1,4 +1,4 @@
-"""Parts of a trainer: what the user's config gives goes before ours, and takes its place where only one can be."""
+"""Loggers, callbacks and plugins of a trainer: the user's come first, and replace ours where only one can be."""
 
 from pathlib import Path
 from pkgutil import resolve_name

@@ -1,4 +1,4 @@
-"""Paths in a config: which values name files of the user, where those lie, and what is in them."""
+"""Paths in a config: arguments typed as paths, made absolute, and checksums of the data files among them."""
 
 import inspect
 import sys

@@ -1,4 +1,4 @@
-"""Own code of a user: the modules behind the classes of a config that are neither installed nor ours."""
+"""User code of a run: modules of the config's classes that are neither installed nor part of this project."""
 
 import hashlib
 import sys

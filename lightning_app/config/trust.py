@@ -1,4 +1,4 @@
-"""Trust: the import paths that the user of this invocation named himself, on its command line or in his own configs."""
+"""Trust: import paths named by the user, on the command line or in configs given with `-c`."""
 
 from collections.abc import Collection
 from pathlib import Path
