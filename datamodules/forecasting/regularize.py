@@ -186,7 +186,7 @@ def _in_order(frame: pl.DataFrame, name: str, missing: MissingPolicy) -> pl.Data
         if len(backwards):
             before = int(backwards[0])
             raise ValueError(
-                f"{name}: timestamps are not sorted ({frame['time'][before + 1]} stands after "
+                f"{name}: timestamps are not sorted ({frame['time'][before + 1]} comes after "
                 f"{frame['time'][before]} in {row_name(name, before + 1)}); {_ADVICE}; {_SEVERAL}"
             )
         repeated = np.flatnonzero(steps == 0)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from callbacks.gradient_flow import gradient_by_lag
 from lightning_app.__main__ import main
 from models.layers.gate import Gate
-from models.recurrent import Encoder, LSTMEncoder, RecurrentLanguageModel, State
+from models.recurrent import Encoder, LSTMEncoder, RecurrentLanguageModel, RecurrentState
 from tests.conftest import only_run
 
 LOOK = ("--trainer.callbacks+=GradientFlow", "--trainer.callbacks.every_n_steps=1")
@@ -24,10 +24,10 @@ class Broken(Encoder):
         self.unheard = nn.Parameter(torch.ones(input_size))
         self.plasticity = Gate(input_size=input_size, num_gates=2, openness=1e-9)
 
-    def initial_state(self, num_lanes: int) -> State:
+    def initial_state(self, num_lanes: int) -> RecurrentState:
         return torch.zeros(num_lanes, 1)
 
-    def encode(self, chunk: Tensor, state: State) -> tuple[Tensor, State]:
+    def encode(self, chunk: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         written = self.plasticity(chunk)[..., :1]
         return chunk * self.detached.detach() + written + 0.0 * self.unheard, state
 

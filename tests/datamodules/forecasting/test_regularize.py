@@ -39,7 +39,7 @@ def unsorted(frame: pl.DataFrame) -> pl.DataFrame:
         (with_gap, "3 steps of 1h are absent (first: 2024-01-01 10:00:00)"),
         (with_nan, "3 values are NaN, infinite or empty (first: column 'c0' at 2024-01-01 10:00:00, row 11)"),
         (with_duplicates, "1 rows repeat a timestamp (first: 2024-01-01 10:00:00)"),
-        (unsorted, "timestamps are not sorted (2024-01-01 05:00:00 stands after 2024-01-17 15:00:00"),
+        (unsorted, "timestamps are not sorted (2024-01-01 05:00:00 comes after 2024-01-17 15:00:00"),
     ],
 )
 def test_error_policy_refuses_and_says_where(broken, message: str) -> None:

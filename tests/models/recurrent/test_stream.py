@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from datamodules.streams.lanes import LaneBatches
 from datamodules.streams.text_stream import TokenStream
-from models.recurrent import Encoder, GRUEncoder, LSTMEncoder, RecurrentLanguageModel, State
+from models.recurrent import Encoder, GRUEncoder, LSTMEncoder, RecurrentLanguageModel, RecurrentState
 from models.recurrent.state import detach, fill, leaves, map_state, where_reset
 
 VOCAB = 11
@@ -28,10 +28,10 @@ class LearnedStart(Encoder):
         self.cell = nn.RNNCell(6, 6)
         self.start = nn.Parameter(torch.randn(6))
 
-    def initial_state(self, num_lanes: int) -> State:
+    def initial_state(self, num_lanes: int) -> RecurrentState:
         return {"hidden": self.start.expand(num_lanes, 6), "unused": None}
 
-    def encode(self, chunk: Tensor, state: State) -> tuple[Tensor, State]:
+    def encode(self, chunk: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         hidden, outputs = state["hidden"], []
         for step in chunk.unbind(1):
             hidden = self.cell(step, hidden)
