@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from lightning_app.evaluation.bootstrap import bootstrap_ratio
-from lightning_app.packaging.export.exporter import Arrays, Evaluation, Sample
+from lightning_app.packaging.export.batches import Arrays, Evaluation, Sample
 from lightning_app.packaging.runtime.frames import write_frame
 from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.values import Values

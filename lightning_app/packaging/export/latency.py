@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lightning_app.packaging.export.exporter import Arrays, take
+from lightning_app.packaging.export.batches import Arrays, take
 from lightning_app.packaging.runtime.predictor import Predictor
 
 BATCH_SIZES = (1, 8)

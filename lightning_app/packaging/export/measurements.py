@@ -10,8 +10,9 @@ import polars as pl
 from callbacks.live_line import LiveLine
 from lightning_app.errors import UsageError
 from lightning_app.packaging import Predictor
+from lightning_app.packaging.export.batches import Sample
 from lightning_app.packaging.export.evaluation_table import evaluation_table
-from lightning_app.packaging.export.exporter import Exporter, Sample
+from lightning_app.packaging.export.exporter import Exporter
 from lightning_app.packaging.export.parity import (
     BATCH_SIZES,
     ROWS,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torchmetrics import MetricCollection
 
-from lightning_app.packaging.export.exporter import Arrays, Sample
+from lightning_app.packaging.export.batches import Arrays, Sample
 from lightning_app.packaging.format.manifest import TensorSpec
 from lightning_app.packaging.runtime.relative_difference import largest_magnitude, relative_differences
 from models import StepOutput

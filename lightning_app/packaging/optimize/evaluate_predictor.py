@@ -8,8 +8,9 @@ import polars as pl
 import torch
 
 from lightning_app.errors import UsageError
+from lightning_app.packaging.export.batches import Sample
 from lightning_app.packaging.export.evaluation_table import evaluation_table
-from lightning_app.packaging.export.exporter import Exporter, Sample
+from lightning_app.packaging.export.exporter import Exporter
 from lightning_app.packaging.export.parity import TestMetrics
 from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.relative_difference import largest_magnitude, relative_differences

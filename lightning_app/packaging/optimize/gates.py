@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from lightning_app.evaluation.bootstrap import bootstrap_ratio
-from lightning_app.packaging.export.exporter import Arrays
+from lightning_app.packaging.export.batches import Arrays
 from lightning_app.packaging.export.latency import measure_latency
 from lightning_app.packaging.format.errors import PackageError
 from lightning_app.packaging.runtime.predictor import Predictor

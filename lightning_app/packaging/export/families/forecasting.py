@@ -9,7 +9,8 @@ from typing_extensions import override
 
 from datamodules import ForecastingDataModule
 from lightning_app.errors import UsageError
-from lightning_app.packaging.export.exporter import Arrays, Exporter, TestBatch, as_arrays
+from lightning_app.packaging.export.batches import Arrays, TestBatch, as_arrays
+from lightning_app.packaging.export.exporter import Exporter
 from lightning_app.packaging.format.manifest import TensorSpec
 from models import EnsembleForecaster, Forecaster
 from models.base import Batch

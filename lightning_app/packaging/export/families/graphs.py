@@ -9,7 +9,8 @@ from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.graph import GraphDataModule
-from lightning_app.packaging.export.exporter import Arrays, Exporter, TestBatch
+from lightning_app.packaging.export.batches import Arrays, TestBatch
+from lightning_app.packaging.export.exporter import Exporter
 from lightning_app.packaging.format.manifest import TensorSpec
 from models.graph import GraphPredictor
 

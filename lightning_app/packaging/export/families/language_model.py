@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from datamodules import TextStreamDataModule
 from datamodules.streams.text_stream import END_OF_LINE
-from lightning_app.packaging.export.exporter import Arrays, Sample, TestBatch
+from lightning_app.packaging.export.batches import Arrays, Sample, TestBatch
 from lightning_app.packaging.export.families.streams import StreamExporter
 from lightning_app.packaging.format.manifest import TensorSpec
 from lightning_app.packaging.runtime.predictor import Predictor

@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.graph import LinkDataModule
-from lightning_app.packaging.export.exporter import Evaluation, Sample, TestBatch, spread
+from lightning_app.packaging.export.batches import Evaluation, Sample, TestBatch, spread
 from lightning_app.packaging.export.families.transductive import NodeTable, TransductiveExporter, degrees
 from lightning_app.packaging.format.manifest import TensorSpec
 from models.graph import LinkPredictor, LinkRanker

@@ -10,7 +10,7 @@ from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.graph import NodeDataModule
-from lightning_app.packaging.export.exporter import Sample, TestBatch, spread
+from lightning_app.packaging.export.batches import Sample, TestBatch, spread
 from lightning_app.packaging.export.families.transductive import NodeTable, TransductiveExporter, degrees
 from lightning_app.packaging.format.manifest import TensorSpec
 from models.graph import NodeClassifier

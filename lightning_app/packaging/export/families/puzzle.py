@@ -8,7 +8,8 @@ from torchmetrics import MetricCollection
 from typing_extensions import override
 
 from datamodules import SudokuDataModule
-from lightning_app.packaging.export.exporter import Arrays, Exporter, TestBatch, as_arrays
+from lightning_app.packaging.export.batches import Arrays, TestBatch, as_arrays
+from lightning_app.packaging.export.exporter import Exporter
 from lightning_app.packaging.format.manifest import TensorSpec
 from models import PuzzleSolver
 from models.base import Batch

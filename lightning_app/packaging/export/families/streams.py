@@ -13,7 +13,8 @@ from typing_extensions import override
 
 from datamodules import BaseDataModule, StreamDataModule
 from datamodules.streams.lanes import Chunk
-from lightning_app.packaging.export.exporter import Exporter, spread
+from lightning_app.packaging.export.batches import spread
+from lightning_app.packaging.export.exporter import Exporter
 from lightning_app.packaging.format.manifest import StateSpec
 from lightning_app.packaging.runtime.predictor import Predictor
 from models.recurrent import StreamModule

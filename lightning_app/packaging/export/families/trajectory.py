@@ -8,7 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from datamodules import PanelDataModule
-from lightning_app.packaging.export.exporter import Sample, TestBatch
+from lightning_app.packaging.export.batches import Sample, TestBatch
 from lightning_app.packaging.export.families.streams import StreamExporter
 from lightning_app.packaging.format.manifest import TensorSpec
 from lightning_app.packaging.runtime.predictor import Predictor

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from lightning_app.packaging import TensorSpec
+from lightning_app.packaging.export.batches import Evaluation
 from lightning_app.packaging.export.evaluation_table import evaluation_table, mean_interval, slice_errors
-from lightning_app.packaging.export.exporter import Evaluation
 from lightning_app.packaging.export.parity import AnswerComparison, ParityError, compare_metrics
 from models import StepOutput
 
