@@ -51,7 +51,9 @@ def short_of(verb: str, words: list[str]) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.slow) if page == "docs/recurrent.md" else page for page in PAGES]
+)
 def test_the_commands_and_the_notebook_of_a_page_run_in_their_order(page: str, project: Path) -> None:
     text = (ROOT / page).read_text()
     lines = COMMAND.findall(text)
@@ -63,6 +65,7 @@ def test_the_commands_and_the_notebook_of_a_page_run_in_their_order(page: str, p
     exec(compile(notebook, page, "exec"), {})
 
 
+@pytest.mark.slow
 def test_what_make_demo_runs_runs(project: Path) -> None:
     for line in make("demo"):
         if "lightning-app" in line:

@@ -48,6 +48,7 @@ def test_the_live_line_fits_80_columns_and_stays_after_the_first_epoch(fit_args:
     assert any(line.startswith("epoch 1/3 validation") for line in renewed)
 
 
+@pytest.mark.slow
 def test_in_a_pipe_lines_come_within_epochs_and_of_every_verb(
     fit_args: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,6 +71,7 @@ def test_a_checkpoint_of_a_model_made_in_code_says_what_it_needs(fit_args: Calla
     assert lightning_app.export(model, data, "package").manifest.task == "forecast"
 
 
+@pytest.mark.slow
 def test_a_run_is_loaded_and_text_goes_to_tokens_and_back(stream_args: Callable[..., list[str]]) -> None:
     folder = lightning_app.cli.run(stream_args("--trainer.max_epochs", "1")).folder.path
     model, data = lightning_app.load(folder), lightning_app.load_data(folder)

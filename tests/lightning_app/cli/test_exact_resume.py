@@ -95,7 +95,7 @@ def kill_and_resume(
     return run_jobs(jobs)
 
 
-@pytest.mark.parametrize("variant", slow_if(VARIANTS, "accumulation", "no validation", "overfitting"))
+@pytest.mark.parametrize("variant", slow_if(VARIANTS, "accumulation", "no validation", "overfitting", "workers"))
 def test_killed_fit_resumes_to_the_same_bits(variant: str, fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
     # 2 epochs of 5 batches: in the middle of one, and in validation; every batch in the slow test below
     interrupts = [[3, "train", KILL]]

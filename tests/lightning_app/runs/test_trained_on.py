@@ -63,6 +63,7 @@ def test_changed_training_data_are_refused_until_they_are_meant(
     assert f"- **data: changed since the run was trained: {table_file}" in (fitted / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_other_data_on_the_command_line_are_named_and_kept_apart_from_the_training_data(
     fitted: Path, table_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

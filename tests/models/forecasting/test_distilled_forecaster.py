@@ -31,6 +31,7 @@ def forecaster(run: Path) -> Forecaster:
     return model
 
 
+@pytest.mark.slow
 def test_a_student_of_its_teacher_alone_comes_closer_to_it_and_is_tested_without_it(
     fit_args: Callable[..., list[str]], tmp_path: Path
 ) -> None:
