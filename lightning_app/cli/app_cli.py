@@ -22,8 +22,7 @@ from lightning_app.cli.checkpoint_source import CheckpointSource
 from lightning_app.cli.config_errors import check_configs, check_yaml, with_place
 from lightning_app.cli.finished_fit import FinishedFit
 from lightning_app.cli.installed_classes import import_named_classes
-from lightning_app.cli.instantiator import Instantiator
-from lightning_app.cli.links import link_data_to_model
+from lightning_app.cli.links import Instantiator, link_data_to_model
 from lightning_app.cli.parser import AppParser, FreshArguments
 from lightning_app.cli.resolved_config import experiment_name, resolved_config
 from lightning_app.cli.resume_overrides import ResumeOverrides
