@@ -1,6 +1,6 @@
 """Launcher: `python -m lightning_app.start MODULE ...` runs one of our modules as a program from any folder.
 
-`python -m sweeps.execution.fork_server` would run a user's folder `sweeps` instead of ours, because `-m` searches the
+`python -m sweeps.trials.fork_server` would run a user's folder `sweeps` instead of ours, because `-m` searches the
 working directory before our import hook (`module_search`) is installed.
 """
 

@@ -6,4 +6,4 @@ Separate from `lightning_app.start` so that the command line recorded for a run 
 import runpy
 
 if __name__ == "__main__":
-    runpy.run_module("sweeps.execution.trial", run_name="__main__")
+    runpy.run_module("sweeps.trials.trial", run_name="__main__")

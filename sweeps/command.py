@@ -7,9 +7,7 @@ from pathlib import Path
 
 from lightning_app.errors import UsageError
 from lightning_app.verb_parser import VerbParser
-from sweeps.execution.kept_checkpoint import mismatch, words_to_keep_by
 from sweeps.execution.live_table import print_result
-from sweeps.execution.trial_processes import TrialProcesses
 from sweeps.reporting.selection import seed_range
 from sweeps.reporting.study_report import Search
 from sweeps.sampling.component_spec import ComponentSpec
@@ -21,6 +19,8 @@ from sweeps.storage.study import open_study, storage_to_resume
 from sweeps.storage.study_inputs import check_inputs
 from sweeps.storage.sweep_file import SweepFile
 from sweeps.study_search import run_search
+from sweeps.trials.kept_checkpoint import mismatch, words_to_keep_by
+from sweeps.trials.trial_processes import TrialProcesses
 
 _STOP_SECONDS = 30.0
 
@@ -110,7 +110,7 @@ def _parser() -> VerbParser:
 
 def _dry_run(sweep: SweepFile, sampler: SeededSampler, fit: list[str]) -> None:
     from sweeps.dry_run import show
-    from sweeps.execution.trial_config import ConfigReader, check_space
+    from sweeps.trials.trial_config import ConfigReader, check_space
 
     reader = ConfigReader(fit)
     check_space(sweep.space, reader)

@@ -8,10 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from lightning_app import terminal
-from sweeps.execution.trial_config import ConfigReader
 from sweeps.sampling.seeded_sampler import SeededSampler
 from sweeps.sampling.trial_sampler import TrialSampler
 from sweeps.space.search_space import SearchSpace
+from sweeps.trials.trial_config import ConfigReader
 
 _ABSENT = object()
 

@@ -16,7 +16,6 @@ from sweeps.execution.devices import make_devices
 from sweeps.execution.leases import Leases
 from sweeps.execution.live_table import LiveTable
 from sweeps.execution.reevaluation import Reevaluation
-from sweeps.execution.trial_processes import TrialProcesses
 from sweeps.execution.trial_queue import TrialQueue, TrialSource
 from sweeps.reporting.best_config import write_best_config
 from sweeps.reporting.selection import note_options
@@ -25,6 +24,7 @@ from sweeps.reporting.study_run import StudyRun
 from sweeps.sampling.reevaluate import Reevaluate
 from sweeps.sampling.trial_seeds import TrialSeeds
 from sweeps.storage.sweep_file import SweepFile
+from sweeps.trials.trial_processes import TrialProcesses
 
 
 def run_search(

@@ -1,1 +1,1 @@
-"""Execution of sweeps: trials in separate processes, and the coordinator that starts, prunes and retries them."""
+"""Execution of sweeps: the coordinator that starts, prunes and retries trials, and what hosts agree on."""

@@ -11,12 +11,12 @@ from typing import Any
 from optuna.trial import TrialState
 
 from lightning_app.errors import UsageError
-from sweeps.execution.cli_value import cli_value
 from sweeps.execution.running_trial import RunningTrial
-from sweeps.execution.trial_processes import Ended, Report, TrialProcesses
 from sweeps.execution.trial_queue import TrialSource
 from sweeps.reporting.outcome import last_error, why
 from sweeps.sampling.constraints import WHY, violations, write_constraints
+from sweeps.trials.cli_value import cli_value
+from sweeps.trials.trial_processes import Ended, Report, TrialProcesses
 
 _KILL_SECONDS = 10.0
 """How long trials that were killed may take to go."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.programs.sweep_kills import children
-from sweeps.execution.trial_log import TrialLog
+from sweeps.trials.trial_log import TrialLog
 from tests.sweeps.execution.test_hosts import started, wait_for
 from tests.sweeps.execution.test_hosts import sweep as sweep  # the fixture
 

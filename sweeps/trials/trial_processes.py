@@ -17,7 +17,7 @@ from typing import Any
 
 from lightning_app.errors import UsageError
 from lightning_app.module_search import ROOT
-from sweeps.execution.address import ADDRESS
+from sweeps.trials.address import ADDRESS
 
 _SPARE_SECONDS = 10.0
 """What the fork server may take beyond the time in which its trials are to stop."""
@@ -101,7 +101,7 @@ class TrialProcesses:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(self._address)
         self._listener.listen()
-        start = [sys.executable, "-m", "lightning_app.start", "sweeps.execution.fork_server"]
+        start = [sys.executable, "-m", "lightning_app.start", "sweeps.trials.fork_server"]
         self._command = [*start, str(stop_seconds), space, *fit]
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)

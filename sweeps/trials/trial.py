@@ -20,10 +20,10 @@ from typing_extensions import override
 from callbacks import FiniteCheck
 from lightning_app.cli import run
 from lightning_app.errors import UsageError, describe, exit_code
-from sweeps.execution.address import ADDRESS
-from sweeps.execution.fit_parser import FitParser
-from sweeps.execution.measurements import Measurements
-from sweeps.execution.process_tree import die_with_parent
+from sweeps.trials.address import ADDRESS
+from sweeps.trials.fit_parser import FitParser
+from sweeps.trials.measurements import Measurements
+from sweeps.trials.process_tree import die_with_parent
 
 
 class TrialReport(Callback):

@@ -4,11 +4,11 @@ import pytest
 from lightning.pytorch import Trainer
 
 from lightning_app.cli import run
-from sweeps.execution.measurements import Measurements
+from sweeps.trials.measurements import Measurements
 
 
 def measured(args: list[str], *options: str) -> tuple[Trainer, dict[str, float]]:
-    command = run([*args, "--trainer.callbacks+=sweeps.execution.measurements.Measurements", *options])
+    command = run([*args, "--trainer.callbacks+=sweeps.trials.measurements.Measurements", *options])
     (callback,) = (found for found in command.trainer.callbacks if isinstance(found, Measurements))
     return command.trainer, callback.found()
 

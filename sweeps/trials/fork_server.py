@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lightning_app.errors import UsageError
-from sweeps.execution.process_tree import (
+from sweeps.trials.process_tree import (
     adopt_orphans,
     children,
     die_with_parent,
     forks_die_with_this_process,
     kill_children,
 )
-from sweeps.execution.trial_log import TrialLog
+from sweeps.trials.trial_log import TrialLog
 
 _KILL_SECONDS = 5.0
 """How long processes that were killed may take to go; those that wait for a dead disk or server never do."""
@@ -222,13 +222,13 @@ def _prepare(space: str, fit: list[str]) -> dict[str, Any]:
     """
     import torch
 
-    import sweeps.execution.trial  # noqa: F401
+    import sweeps.trials.trial  # noqa: F401
     from lightning_app.cli import experiment_name
     from lightning_app.runs.tracking import wandb_mode
-    from sweeps.execution.kept_checkpoint import kept_by
-    from sweeps.execution.trial_config import ConfigReader, check_space
     from sweeps.storage.study_inputs import inputs_of
     from sweeps.storage.sweep_file import SweepFile
+    from sweeps.trials.kept_checkpoint import kept_by
+    from sweeps.trials.trial_config import ConfigReader, check_space
 
     torch.save({}, io.BytesIO())  # imports what the first checkpoint of a process needs
     reader = ConfigReader(fit)
@@ -272,7 +272,7 @@ def _become_trial(order: dict[str, Any], imported: Path, *, printed: int, server
     try:
         import torch
 
-        from sweeps.execution.trial import main
+        from sweeps.trials.trial import main
 
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
         # Lightning starts the other ranks of a trial by the command of this process.

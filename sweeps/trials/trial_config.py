@@ -12,10 +12,10 @@ from typing_extensions import override
 from lightning_app.cli.links import link_data_to_model
 from lightning_app.cli.parser import FreshArguments
 from lightning_app.errors import UsageError
-from sweeps.execution.cli_value import cli_value
-from sweeps.execution.fit_parser import FitParser
 from sweeps.space.parameter import Parameter
 from sweeps.space.search_space import SearchSpace
+from sweeps.trials.cli_value import cli_value
+from sweeps.trials.fit_parser import FitParser
 
 
 class ConfigReader(FitParser):
