@@ -15,14 +15,14 @@ TRAINS = {
 _CONFIG = "the experiment; with several, later ones win"
 _OPTIONS = (
     ("-c, --config CONFIG", _CONFIG),
-    ("--ckpt_path FILE", "checkpoint; or 'best' or 'last' of the newest run of that name"),
+    ("--ckpt_path FILE", "checkpoint, or 'best' or 'last' of the newest run"),
     ("--seed_everything N", "random seed"),
     ("--trainer.max_epochs N", "and every other argument of Lightning's Trainer"),
     ("--trainer.callbacks+=NAME", "one more callback, yours as file.Class"),
     ("--model.optimizer.lr X", "and every other argument of the model"),
     ("--model.network NAME", "another network, yours as file.Class"),
     ("--data.batch_size N", "and every other argument of the data module"),
-    ("--run.name NAME", "name of the experiment; --run.root FOLDER, --run.wandb disabled"),
+    ("--run.name NAME", "experiment; also --run.root FOLDER, --run.wandb MODE"),
     ("--card.intended_use TEXT", "and the other sections of the model card"),
     ("--print_config", "print the resolved config, and stop"),
 )

@@ -32,7 +32,7 @@ def test_quantiles_never_cross_whatever_the_weights(seed: int, size: float) -> N
 
 @pytest.mark.parametrize("quantiles", [(0.1, 0.5), (0.5, 0.1, 0.9), (0.1, 0.4, 0.9), (0.0, 0.5, 0.9)])
 def test_levels_without_a_middle_are_refused(quantiles: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match=r"needed are ascending levels with 0.5 in the middle"):
+    with pytest.raises(ValueError, match=r"ascending levels with 0.5 in the middle are needed"):
         head(quantiles=quantiles)
 
 

@@ -13,7 +13,8 @@ from tests.registries import place_registry
 @pytest.fixture(autouse=True)
 def registry(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """An empty registry where commands look for it, and a cache of its own."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # what a test sets by MLflow is taken back
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
     monkeypatch.setenv("LIGHTNING_APP_CACHE", str(tmp_path / "cache"))
     place_registry(tmp_path, request.config)
     return Registry()
