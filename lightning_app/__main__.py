@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from lightning_app.config.shipped_configs import find_configs
-from lightning_app.garbage_collection import end_with_one_collection, without_collection
+from lightning_app.garbage_collection import without_collection
 from lightning_app.module_search import working_folder
 from lightning_app.terminal import plain
 from lightning_app.version import __version__
@@ -80,7 +80,6 @@ def main(args: Sequence[str] | None = None) -> int:
         words = own_first if own_first != words else verb_first(words, _installed())
     if words[0] not in VERBS and words[0] not in _installed():
         return _fail(f"unknown verb {words[0]!r}, allowed: {', '.join((*VERBS, *_installed()))}", 2)
-    end_with_one_collection()
     # Both libraries talk too much by default; the settings must stand before they are imported.
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     try:
@@ -89,7 +88,7 @@ def main(args: Sequence[str] | None = None) -> int:
             return 0
         words = find_configs(words)
         with nullcontext() if words[0] in _WITHOUT_USER_CODE else working_folder():
-            _function(words[0])(words)
+            _function(words[0], own_process=args is None)(words)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     except KeyboardInterrupt:
@@ -103,11 +102,11 @@ def main(args: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _function(verb: str) -> Callable[[list[str]], object]:
-    with without_collection():
-        if verb not in VERBS:
-            return _installed_function(verb)
-        module, name = VERBS[verb][0].split(":")
+def _function(verb: str, own_process: bool) -> Callable[[list[str]], object]:
+    if verb not in VERBS:
+        return _installed_function(verb)
+    module, name = VERBS[verb][0].split(":")
+    with without_collection() if own_process else nullcontext():
         function: Callable[[list[str]], object] = getattr(import_module(module), name)
     return function
 

@@ -4,9 +4,8 @@ Lightning imports torch._dynamo, and with it sympy and torch._inductor, only to 
 torch imports it when an optimizer is constructed; torchmetrics imports scipy.signal on behalf of another package, and
 matplotlib for annotations. Together this is half the CPU time of a short command. While the modules in `IMPORTERS` are
 imported, they get placeholders instead of these modules. A placeholder imports the real module when any name beyond a
-few known ones is accessed; all other importers get the real module directly. The packages in `RUN_WHEN_ASKED` execute
-their own code only when one of their names is accessed. If a release of these libraries does not match, everything is
-imported as usual, and the command is merely slower.
+few known ones is accessed; all other importers get the real module directly, and nothing is replaced after the imports.
+If a release of these libraries does not match, everything is imported as usual, and the command is merely slower.
 """
 
 import sys
@@ -17,7 +16,6 @@ from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import spec_from_loader
-from threading import RLock
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -27,18 +25,13 @@ IMPORTERS = {
     "lightning.pytorch.utilities.compile": (_DYNAMO,),
     "lightning.pytorch.trainer.connectors.logger_connector.result": (_DYNAMO,),
     "torch_geometric.isinstance": (_DYNAMO,),
+    "torch_geometric.llm.utils.backend_utils": ("pandas",),
     "torchmetrics": ("scipy.signal",),
     "torchmetrics.audio": ("scipy.signal",),
     "torchmetrics.functional.audio": ("scipy.signal",),
     "torchmetrics.utilities.plot": ("matplotlib", "matplotlib.axes", "matplotlib.pyplot"),
 }
 """Module -> modules that are deferred while it is imported."""
-
-RUN_WHEN_ASKED: dict[str, tuple[str, ...]] = {
-    "torch_geometric.datasets": (),  # imports pandas; PyG imports it beside all its other packages
-    "wandb.sdk.launch": ("errors", "inputs"),  # imports half of W&B; each run imports the one submodule `inputs`
-}
-"""Package -> submodules that can be imported without running the package's own code."""
 
 
 class DeferredImports(MetaPathFinder):
@@ -51,20 +44,15 @@ class DeferredImports(MetaPathFinder):
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
         """Finds the spec of a module that this finder handles; None for any other module."""
-        if fullname in IMPORTERS or fullname in _COMPLETIONS or fullname in RUN_WHEN_ASKED:
+        if fullname in IMPORTERS or fullname in _COMPLETIONS:
             spec = PathFinder.find_spec(fullname, path)
             if spec is not None and type(spec.loader) is SourceFileLoader:
-                kind = _LazyLoader if fullname in RUN_WHEN_ASKED else _DeferringLoader
-                spec.loader = kind(fullname, spec.loader.path)
+                spec.loader = _DeferringLoader(fullname, spec.loader.path)
             return spec
-        name, _, submodule = fullname.rpartition(".")
-        parent = sys.modules.get(name)
-        if isinstance(parent, _LazyPackage) and submodule not in RUN_WHEN_ASKED[name]:
-            package = parent.run()
-        elif isinstance(parent, _Placeholder):
-            package = parent.real()
-        else:
+        parent = sys.modules.get(fullname.rpartition(".")[0])
+        if not isinstance(parent, _Placeholder):
             return None
+        package = parent.real()
         if fullname not in sys.modules:
             return PathFinder.find_spec(fullname, package.__path__)
         # The package has imported the submodule itself. The import system must get that module, not run it again.
@@ -80,41 +68,6 @@ class _DeferringLoader(SourceFileLoader):
         if complete := _COMPLETIONS.get(module.__name__):
             with suppress(AttributeError):  # another release
                 complete(module)
-
-
-class _LazyLoader(SourceFileLoader):
-    """Loader that creates an empty package, and runs its code when one of its names is accessed."""
-
-    def exec_module(self, module: ModuleType) -> None:
-        module.__class__ = _LazyPackage
-
-    def run(self, module: ModuleType) -> None:
-        super().exec_module(module)
-
-
-class _LazyPackage(ModuleType):
-    def run(self) -> ModuleType:
-        with _running:
-            loader = self.__loader__
-            if type(self) is _LazyPackage and isinstance(loader, _LazyLoader):  # another thread may have run it
-                object.__setattr__(self, "__class__", ModuleType)
-                try:
-                    loader.run(self)
-                except BaseException:
-                    object.__setattr__(self, "__class__", _LazyPackage)  # the next access raises the error again
-                    raise
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__all__":
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        return getattr(self.run(), name)
-
-    def __dir__(self) -> list[str]:
-        return dir(self.run())
-
-
-_running = RLock()
 
 
 class _LoadedModule(Loader):
@@ -162,43 +115,40 @@ def _placeholders(names: Sequence[str]) -> Iterator[None]:
                 del sys.modules[name]
 
 
-def _dynamo() -> ModuleType | None:
-    """torch._dynamo if it is imported, else None."""
-    module = sys.modules.get(_DYNAMO)
-    return None if isinstance(module, _Placeholder) or not hasattr(module, "disable") else module
+def _name(module: str, name: str) -> Any:
+    """A name of a real module; None while the module is not imported or its import has not come to the name."""
+    imported = sys.modules.get(module)
+    return None if isinstance(imported, _Placeholder) else getattr(imported, name, None)
 
 
-class _IsCompiled(type):
+class _StandIn(type):
+    """Type of stand-ins for classes: before the real class is imported, nothing is an instance of it."""
+
+    module: str
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return getattr(import_module(cls.module), cls.__name__)(*args, **kwargs)
+
     def __instancecheck__(cls, instance: object) -> bool:
-        dynamo = _dynamo()
-        return dynamo is not None and isinstance(instance, dynamo.OptimizedModule)
+        real = _name(cls.module, cls.__name__)
+        return real is not None and isinstance(instance, real)
 
 
-class OptimizedModule(metaclass=_IsCompiled):
-    """Stand-in for `torch._dynamo.OptimizedModule`: without torch._dynamo, nothing is an instance of it."""
+def _stand_in(module: str, name: str) -> _StandIn:
+    return _StandIn(name, (), {"module": module})
 
 
-def disable(
-    fn: Callable[..., Any] | None = None,
-    recursive: bool = True,  # the signature of torch._dynamo.disable
-    **options: Any,
-) -> Callable[..., Any]:
-    """Stand-in for `torch._dynamo.disable`, which has no effect before torch._dynamo is imported.
-
-    Args:
-        fn: Function that must not be compiled; None imports torch._dynamo.
-        recursive: Whether to exclude the functions that it calls, too.
-        options: Further options of the original.
-    """
+def _disable(fn: Callable[..., Any] | None = None, recursive: bool = True, **options: Any) -> Callable[..., Any]:
+    """Stand-in for `torch._dynamo.disable`, which has no effect before torch._dynamo is imported."""
     if fn is None:
-        return import_module(_DYNAMO).disable(fn, recursive, **options)  # type: ignore[no-any-return]
+        return import_module(_DYNAMO).disable(fn, recursive, **options)
     original: Callable[..., Any] = fn
     disabled: list[Callable[..., Any]] = []
 
     @wraps(original)
     def until_imported(*args: Any, **kwargs: Any) -> Any:
-        if not disabled and (dynamo := _dynamo()):
-            disabled.append(dynamo.disable(original, recursive, **options))
+        if not disabled and (disable := _name(_DYNAMO, "disable")):
+            disabled.append(disable(original, recursive, **options))
         return (disabled[0] if disabled else original)(*args, **kwargs)
 
     vars(until_imported).update(_torchdynamo_disable=True, _torchdynamo_disable_msg=options.get("reason"))
@@ -213,44 +163,36 @@ def _defer_disabling(module: ModuleType) -> None:
     def _disable_dynamo(fn: Any = None, recursive: bool = True) -> Any:
         if fn is not None:
             with suppress(AttributeError):  # a builtin function takes no attributes
-                fn.__dynamo_disable = disable(fn, recursive, wrapping=False)  # where the original looks first
+                fn.__dynamo_disable = _disable(fn, recursive, wrapping=False)  # where the original looks first
         return original(fn, recursive)
 
     module._disable_dynamo = _disable_dynamo  # type: ignore[attr-defined]
 
 
 def _defer_graph_breaks(module: ModuleType) -> None:
-    """Makes optimizer steps, which import torch._dynamo in torch's own code, use a placeholder."""
+    """Makes optimizer steps, which import torch._dynamo only to mark graph breaks for the compiler, work without it."""
     decorate = module._use_grad_for_differentiable
 
     @wraps(decorate)
     def _use_grad_for_differentiable(func: Callable[..., Any]) -> Callable[..., Any]:
-        step: Callable[..., Any] = decorate(func)
+        with_graph_breaks: Callable[..., Any] = decorate(func)
 
         @wraps(func)
         def until_imported(*args: Any, **kwargs: Any) -> Any:
             if _DYNAMO in sys.modules:
-                return step(*args, **kwargs)
-            with _placeholders((_DYNAMO,)):
-                return step(*args, **kwargs)
+                return with_graph_breaks(*args, **kwargs)
+            with module.torch.set_grad_enabled(args[0].defaults["differentiable"]):
+                return func(*args, **kwargs)
 
         return until_imported
 
     module._use_grad_for_differentiable = _use_grad_for_differentiable  # type: ignore[attr-defined]
 
 
-def graph_break(msg: str = "") -> None:
-    """Stand-in for `torch._dynamo.graph_break`, a marker for the compiler."""
-
-
 def _add_hamming(module: ModuleType) -> None:
     """Adds the alias that torchmetrics adds when it imports scipy.signal."""
     if not hasattr(module, "hamming"):
         module.hamming = module.windows.hamming  # type: ignore[attr-defined]
-
-
-class _OfMatplotlib:
-    """Stand-in for matplotlib classes in annotations."""
 
 
 @contextmanager
@@ -261,11 +203,15 @@ def _style_context(*args: Any, **kwargs: Any) -> Iterator[None]:
 
 
 PLACEHOLDERS: dict[str, dict[str, Any]] = {
-    _DYNAMO: {"OptimizedModule": OptimizedModule, "disable": disable, "graph_break": graph_break},
+    _DYNAMO: {"OptimizedModule": _stand_in(_DYNAMO, "OptimizedModule"), "disable": _disable},
     "scipy.signal": {"hamming": None},
-    "matplotlib": {"colors": SimpleNamespace(Colormap=_OfMatplotlib)},
-    "matplotlib.axes": {"Axes": _OfMatplotlib},
-    "matplotlib.pyplot": {"Figure": _OfMatplotlib, "style": SimpleNamespace(context=_style_context)},
+    "matplotlib": {"colors": SimpleNamespace(Colormap=_stand_in("matplotlib.colors", "Colormap"))},
+    "matplotlib.axes": {"Axes": _stand_in("matplotlib.axes", "Axes")},
+    "matplotlib.pyplot": {
+        "Figure": _stand_in("matplotlib.figure", "Figure"),
+        "style": SimpleNamespace(context=_style_context),
+    },
+    "pandas": {"DataFrame": _stand_in("pandas", "DataFrame")},
 }
 """Module -> names that its placeholder provides without importing it."""
 

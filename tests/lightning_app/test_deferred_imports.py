@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from matplotlib.figure import Figure
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
 
 from lightning_app import deferred_imports
 
@@ -81,16 +84,21 @@ def test_what_a_fit_did_not_import_works_after_it(fit_args: Callable[..., list[s
 
 def _last_words(code: str, fit_args: Callable[..., list[str]], folder: Path) -> dict[str, Any]:
     """What a script with the command line of a short fit printed at last."""
+    words = fit_args("--trainer.max_epochs", "1", "--run.wandb", "disabled", "--trainer.enable_progress_bar", "false")
+    said: dict[str, Any] = _output(code, folder, words)
+    return said
+
+
+def _output(code: str, folder: Path, words: Sequence[str] = ()) -> Any:
+    """The last line that a script printed, as JSON."""
     script = folder / "script.py"
     script.write_text(code)
-    words = fit_args("--trainer.max_epochs", "1", "--run.wandb", "disabled", "--trainer.enable_progress_bar", "false")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(
         [sys.executable, str(script), *words], capture_output=True, text=True, cwd=folder, env=environment
     )
     assert done.returncode == 0, done.stderr
-    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return said
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture
@@ -141,36 +149,48 @@ def test_a_submodule_that_its_package_imports_is_run_once(importer: Callable[[st
     assert sys.modules["heavy.part"].__spec__.origin.endswith("part.py")
 
 
-@pytest.fixture
-def late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of a package, `late`, whose code is run when it is asked for a name."""
-    package = tmp_path / "late"
-    package.mkdir()
-    (package / "__init__.py").write_text("from late.part import number\n")
-    (package / "part.py").write_text("from builtins import object as kind\nnumber = kind()\n")
-    (package / "alone.py").write_text("letter = 'a'\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(deferred_imports.RUN_WHEN_ASKED, "late", ("alone",))
-    yield package
-    for name in ("late", "late.part", "late.alone"):
-        sys.modules.pop(name, None)
+def test_metrics_plot_on_axes_of_the_user() -> None:
+    metrics = MetricCollection([MeanSquaredError(), MeanAbsoluteError()])
+    metrics.update(torch.ones(2), torch.zeros(2))
+    figure = Figure()
+    drawn = metrics.plot(ax=figure.subplots(), together=True)
+    assert [len(axes.lines) for axes in figure.axes] == [len(drawn)] == [2]
 
 
-@pytest.mark.parametrize(("name", "runs"), [("late", False), ("late.alone", False), ("late.part", True)])
-def test_a_package_is_run_when_it_is_asked_for_a_name(late: Path, name: str, runs: bool) -> None:
-    module = import_module(name)
-    package = sys.modules["late"]
-    assert ("number" in vars(package)) == runs == ("late.part" in sys.modules)
-    assert not hasattr(package, "__wrapped__")
-    assert "number" in dir(package)
-    assert package.number is sys.modules["late.part"].number
-    assert name != "late.part" or module.number is package.number  # run once
-    assert not hasattr(package, "unknown")
+def test_a_step_shows_its_closure_no_placeholder_and_sets_the_grad_mode(tmp_path: Path) -> None:
+    code = """
+import json, sys
+import lightning_app, torch
+from torch.optim.optimizer import _use_grad_for_differentiable
+weight = torch.nn.Parameter(torch.ones(1))
+seen = []
+class Descent(torch.optim.SGD):
+    @_use_grad_for_differentiable
+    def step(self, closure):
+        closure()
+        seen.extend(["torch._dynamo" in sys.modules, torch.is_grad_enabled()])
+for differentiable in (False, True):
+    Descent([weight], lr=0.1, differentiable=differentiable).step(lambda: None)
+print(json.dumps([*seen, torch.is_grad_enabled()]))
+"""
+    assert _output(code, tmp_path) == [False, False, False, True, True]
 
 
-def test_a_package_that_cannot_be_run_says_so_to_all_who_ask(late: Path) -> None:
-    (late / "part.py").write_text("import no_such_module\n")
-    package = import_module("late")
-    for _ in range(2):
-        with pytest.raises(ModuleNotFoundError, match="no_such_module"):
-            package.number  # noqa: B018
+def test_objects_of_the_calling_program_are_finalized_at_exit(tmp_path: Path) -> None:
+    code = """
+from lightning_app.__main__ import main
+
+class Log:
+    def __init__(self):
+        self.file = open("log.txt", "w")
+        self.write = self._write  # a reference cycle
+
+    def _write(self, text):
+        self.file.write(text)
+
+log = Log()
+log.write("kept")
+print(main(["package", "show", "missing"]))
+"""
+    assert _output(code, tmp_path) == 2
+    assert (tmp_path / "log.txt").read_text() == "kept"
