@@ -5,9 +5,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import optuna
+
 from lightning_app.errors import UsageError
 from lightning_app.verb_parser import VerbParser
 from sweeps.execution.live_table import print_result
+from sweeps.execution.reevaluation import fresh_seeds
 from sweeps.reporting.selection import seed_range
 from sweeps.reporting.study_report import Search
 from sweeps.sampling.component_spec import ComponentSpec
@@ -73,7 +76,7 @@ def run(args: list[str]) -> None:
         check_inputs(study, processes.inputs, allow_changed_data=given.allow_changed_data)
         if given.allow_changed_data:
             fit.append("--allow_changed_data=true")
-        settings = _settings(sweep, choice, given, fit, seeds)
+        settings = _settings(sweep, choice, given, fit, seeds, study)
         search = Search(space=sweep.space, metrics=sweep.metrics, settings=settings, base=base)
         stopped_by = run_search(study, sweep, search, processes, fit=fit, folder=folder, given=given, seeds=seeds)
     print_result(study, search, folder)
@@ -101,9 +104,11 @@ def _parser() -> VerbParser:
         "--checkpoint-by-metric", action="store_true", help="trials keep best.ckpt by the metric of the sweep"
     )
     parser.add_argument(
-        "--allow-changed-data", action="store_true", help="go on though files of the data have changed since the begin"
+        "--allow-changed-data",
+        action="store_true",
+        help="continue although data files have changed",
     )
-    parser.add_argument("--resume", action="store_true", help="go on with a study that is there")
+    parser.add_argument("--resume", action="store_true", help="continue an existing study")
     parser.add_argument("--dry-run", action="store_true", help="show what the first trials would change, and stop")
     return parser
 
@@ -119,7 +124,12 @@ def _dry_run(sweep: SweepFile, sampler: SeededSampler, fit: list[str]) -> None:
 
 
 def _settings(
-    sweep: SweepFile, choice: ComponentSpec, given: argparse.Namespace, fit: list[str], seeds: TrialSeeds
+    sweep: SweepFile,
+    choice: ComponentSpec,
+    given: argparse.Namespace,
+    fit: list[str],
+    seeds: TrialSeeds,
+    study: optuna.Study,
 ) -> Mapping[str, str]:
     bounds = ", ".join(f"{name} at most {bound:g}" for name, bound in sweep.constraints.items())
     return {
@@ -127,14 +137,14 @@ def _settings(
         "pruner": str(sweep.pruner),
         "constraints": bounds or "none",
         "seed": str(sweep.seed),
-        **_repeats(sweep, seeds),
+        **_repeats(sweep, seeds, study),
         "trials asked for": str(given.trials),
         "workers of this host": str(given.workers),
         "fit": " ".join(fit),
     }
 
 
-def _repeats(sweep: SweepFile, seeds: TrialSeeds) -> dict[str, str]:
+def _repeats(sweep: SweepFile, seeds: TrialSeeds, study: optuna.Study) -> dict[str, str]:
     """How often a config is fitted, where that is more than once."""
     said = {}
     if sweep.seeds_per_trial > 1:
@@ -142,6 +152,6 @@ def _repeats(sweep: SweepFile, seeds: TrialSeeds) -> dict[str, str]:
     if sweep.seed_keys:
         said["counted up with the seed"] = ", ".join(f"`{key}`" for key in sweep.seed_keys)
     if sweep.reevaluate is not None:
-        fresh = seed_range(seeds.fresh(sweep.reevaluate.seeds).numbers)
+        fresh = seed_range(fresh_seeds(study, seeds, count=sweep.reevaluate.seeds).numbers)
         said["re-evaluation"] = f"the best {sweep.reevaluate.top} and the base config, seeds {fresh}"
     return said

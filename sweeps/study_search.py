@@ -15,7 +15,7 @@ from sweeps.execution.coordinator import Coordinator
 from sweeps.execution.devices import make_devices
 from sweeps.execution.leases import Leases
 from sweeps.execution.live_table import LiveTable
-from sweeps.execution.reevaluation import Reevaluation
+from sweeps.execution.reevaluation import Reevaluation, fresh_seeds
 from sweeps.execution.trial_queue import TrialQueue, TrialSource
 from sweeps.reporting.best_config import write_best_config
 from sweeps.reporting.selection import note_options
@@ -130,7 +130,7 @@ def _reevaluate(
         study,
         metrics=search.metrics,
         space=search.space,
-        seeds=seeds.fresh(options.seeds),
+        seeds=fresh_seeds(study, seeds, count=options.seeds),
         top=options.top,
         lease_seconds=given.lease,
     )

@@ -36,7 +36,7 @@ def run(args: list[str]) -> None:
     parser.add_argument("--start", type=float, default=0.8, help="share of the rows before the first origin")
     parser.add_argument("--stride", type=int, default=21, help="rows between origins")
     parser.add_argument("--refit_every", type=int, default=252, help="rows between fits; 0 fits once")
-    parser.add_argument("--period", type=int, default=1, help="rows of a season: the unit of MASE, and one more row")
+    parser.add_argument("--period", type=int, default=1, help="rows of a season: for MASE and a seasonal row")
     parser.add_argument("--gamma", type=float, default=0.02, help="step of adaptive conformal calibration; 0 is none")
     parser.add_argument("--root", default="runs", help="folder of all runs")
     arguments, options = parser.split(args)

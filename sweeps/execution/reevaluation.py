@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from lightning_app.errors import UsageError
 from sweeps.execution.leases import Leases
 from sweeps.execution.trial_queue import ClaimedTrial, adopt, others_run, refuse
-from sweeps.reporting.outcome import Fits, trial_name, why
+from sweeps.reporting.outcome import SEEDS, Fits, trial_name, why
 from sweeps.reporting.ranking import FINISHED, ranked
 from sweeps.reporting.selection import BASE, Candidate, Selection
 from sweeps.sampling.constraints import is_feasible
@@ -25,7 +25,7 @@ class Reevaluation:
     """Source of the trials of a re-evaluation: each is a candidate, fitted once per fresh seed.
 
     They are trials of a study of their own: samplers, pruners and counts of the search never see them. Candidates that
-    already have values on these seeds keep them when the study resumes.
+    already have values on these seeds keep them when the study resumes, also if the number of seeds has changed.
 
     Args:
         search: The study of the search, whose trials have all ended.
@@ -126,7 +126,7 @@ class Reevaluation:
         waiting = {self._number(trial) for trial in self._trials() if trial.state == TrialState.WAITING}
         for number in self.candidates:
             if self._latest(number) is None and number not in waiting:
-                words = {_CANDIDATE: {"trial": number, "seeds": self.seeds.numbers}}
+                words = {_CANDIDATE: {"trial": number, "seeds": self.seeds.numbers}, **self._known(number)}
                 self.study.enqueue_trial({}, user_attrs=words)
                 break
             if number in waiting:
@@ -135,6 +135,18 @@ class Reevaluation:
             return None
         trial = self.study.ask()
         return trial if self.leases.take(trial.number) else None
+
+    def _known(self, number: int) -> dict[str, Any]:
+        """Fits that an earlier trial of a candidate has ended, of the first seeds: their run folders are complete."""
+        known: Fits | None = None
+        for trial in self._trials():
+            fits = Fits.of(trial)
+            if fits is None or trial.user_attrs.get(_CANDIDATE, {}).get("trial") != number:
+                continue
+            taken = fits.of_seeds(self.seeds.numbers)
+            if known is None or len(taken.values) >= len(known.values):
+                known = taken
+        return {} if known is None else {SEEDS: known.words()}
 
     def _trials(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)
@@ -172,6 +184,18 @@ def _judged(number: int, trial: FrozenTrial) -> Candidate:
     if trial.state != TrialState.COMPLETE:
         return Candidate(number, [], f"{trial.state.name.lower()}: {why(trial) or 'see its log'}")
     return Candidate(number, values, "" if is_feasible(trial) else "breaks a bound")
+
+
+def fresh_seeds(search: optuna.Study, seeds: TrialSeeds, *, count: int) -> TrialSeeds:
+    """Seeds that no trial of a search has, also if earlier trials had more of them than new ones.
+
+    Args:
+        search: The study of the search.
+        seeds: Of a trial of the search.
+        count: How many fresh ones.
+    """
+    fits = [fits for trial in search.get_trials(deepcopy=False) if (fits := Fits.of(trial)) is not None]
+    return seeds.fresh(count, used=[seed for fit in fits for seed in fit.seeds])
 
 
 def _name(candidate: int) -> str:

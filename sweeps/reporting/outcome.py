@@ -4,6 +4,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,19 @@ class Fits:
     def words(self) -> dict[str, Any]:
         """What a storage keeps, as JSON takes it."""
         return asdict(self)
+
+    def of_seeds(self, seeds: list[int]) -> "Fits":
+        """The same fits as part of a trial with other seeds: those of its first seeds, up to one that has not ended.
+
+        Args:
+            seeds: `seed_everything` of each fit of that trial.
+        """
+        ended = dict(zip(self.seeds, self.values, strict=False))
+        values = [ended[seed] for seed in takewhile(ended.__contains__, seeds)]
+        begun = self.seeds[len(self.values) : len(self.values) + 1]
+        if self.present and begun and begun == seeds[len(values) : len(values) + 1]:
+            return Fits(seeds, values, self.present, self.step, self.measured)
+        return Fits(seeds, values, measured=self.measured)
 
     def spread(self, metric: int = 0) -> float | None:
         """Sample standard deviation over the fits that have ended; None of fewer than two.

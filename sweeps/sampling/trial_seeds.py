@@ -44,6 +44,11 @@ class TrialSeeds:
             UsageError: A key varies itself, or is no whole number in the config.
         """
         if not repeats:
+            if keys:
+                raise UsageError(
+                    f"seed_keys: {keys[0]} is given, but every trial is one fit; add seeds_per_trial or reevaluate, or "
+                    "take seed_keys out"
+                )
             return cls({})
         values: dict[str, int] = {}
         for key in (SEED_KEY, *keys):
@@ -52,20 +57,24 @@ class TrialSeeds:
                 raise UsageError(f"{place}: it varies in the space, and seeds of a trial set it too; take one out")
             value = lookup(base, key.split("."))
             if isinstance(value, bool) or not isinstance(value, int):
+                has = "no value" if value is None else repr(value)
+                spelling = "; check its spelling, or" if value is None else ";"
                 raise UsageError(
-                    f"{place}: {value!r} in the config, a whole number is needed to count up from; give it by "
+                    f"{place}: {has} in the config, a whole number is needed to count up from{spelling} give it by "
                     f"-- --{key} 0"
                 )
             values[key] = value
         return cls(values, count=count)
 
-    def fresh(self, count: int) -> "TrialSeeds":
-        """The repetitions that follow these.
+    def fresh(self, count: int, *, used: Sequence[int] = ()) -> "TrialSeeds":
+        """The repetitions that follow these, and every seed that was used.
 
         Args:
             count: How many.
+            used: Values of `seed_everything`.
         """
-        return replace(self, first=self.first + self.count, count=count)
+        after = max(used, default=0) + 1 - self.values[SEED_KEY]
+        return replace(self, first=max(self.first + self.count, after), count=count)
 
     @property
     def has_own_seed(self) -> bool:

@@ -107,6 +107,12 @@ def test_a_config_that_no_trial_beats_on_fresh_seeds_stays_the_best(
         ("reevaluate: {seeds: 0}", (), "reevaluate.seeds: 0 given"),
         ("seed_keys: data.split", (), "seed_keys: 'data.split' given, a list of keys"),
         pytest.param(
+            "seed_keys: [data.split.seed]",
+            (),
+            "seed_keys: data.split.seed is given, but every trial is one fit; add seeds_per_trial or reevaluate",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             "reevaluate: true",
             ("--seed_everything", "true"),
             "seed_everything: True in the config",
@@ -115,7 +121,7 @@ def test_a_config_that_no_trial_beats_on_fresh_seeds_stays_the_best(
         pytest.param(
             "seeds_per_trial: 2\nseed_keys: [data.batch_siz]",
             (),
-            "seed_keys: data.batch_siz: None in the config, a whole number is needed",
+            "seed_keys: data.batch_siz: no value in the config, a whole number is needed",
             marks=pytest.mark.slow,
         ),
     ],
@@ -165,6 +171,37 @@ def test_a_sweep_killed_between_seeds_and_in_its_re_evaluation_comes_out_as_in_p
     capsys.readouterr()
     assert main(sweep_args(*options, "--resume", **args)) == 0
     assert "re-evaluation of" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_more_seeds_later_fit_only_the_new_ones_and_none_that_the_search_had(
+    sweep_args: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs" / "sweeps" / "small_space" / "trials"
+
+    def reevaluated(options: str, *words: str) -> dict[str, list[str]]:
+        assert main(sweep_args("--trials", "1", "--workers", "2", *words, space=space(options), fit=FIT)) == 0
+        found = study_in(runs.parent).user_attrs["reevaluated"]
+        for candidate in found["candidates"]:
+            name = "base" if candidate["number"] < 0 else f"trial-{candidate['number']:05d}"
+            values = [validated(runs / f"{name}-seed-{seed}") for seed in found["seeds"]]
+            assert candidate["values"] == pytest.approx(values, rel=1e-6)
+        return {seed: sorted(path.name for path in runs.glob(f"*-seed-{seed}/*")) for seed in map(str, found["seeds"])}
+
+    two = reevaluated("seeds_per_trial: 2\nreevaluate: {top: 1, seeds: 2}")
+    three = reevaluated("seeds_per_trial: 2\nreevaluate: {top: 1, seeds: 3}", "--resume")
+    assert list(three) == ["5", "6", "7"]
+    assert {seed: three[seed] for seed in two} == two
+    # Seed 4 was one of the search, whose trials now have one seed.
+    assert list(reevaluated("reevaluate: {top: 1, seeds: 1}", "--resume")) == ["5"]
+
+
+def test_fits_of_a_trial_count_for_one_with_other_seeds_up_to_the_first_that_has_not_ended() -> None:
+    fits = Fits([4, 5, 6], [[1.0], [2.0]], present=[3.0], step=7)
+    assert fits.of_seeds([5, 6, 7]) == Fits([5, 6, 7], [[2.0]], present=[3.0], step=7)
+    assert fits.of_seeds([5]) == Fits([5], [[2.0]])
+    assert fits.of_seeds([7, 4]) == Fits([7, 4], [])
+    assert Fits([4], [[1.0]]).of_seeds([4, 5]) == Fits([4, 5], [[1.0]])
 
 
 @pytest.mark.slow
