@@ -127,6 +127,8 @@ def _installed_function(verb: str) -> Callable[[list[str]], object]:
     except Exception as error:
         broken = f"verb {verb!r}: {point.value} of the package {package_of(point)} cannot be loaded"
         raise UsageError(f"{broken}: {type(error).__name__}: {error}") from error
+    if not callable(function):
+        raise UsageError(f"verb {verb!r}: {point.value} of the package {package_of(point)} is no function")
     return function
 
 
@@ -142,15 +144,16 @@ def _help_of_verb(words: list[str]) -> str:
 
 
 def _help() -> str:
-    from lightning_app.installed_verbs import first_line
+    from lightning_app.installed_verbs import first_line, unused_verbs
 
     installed = {verb: first_line(points[0]) for verb, points in _installed().items()}
     texts = {verb: text for verb, (_, text) in VERBS.items()} | installed
     verbs = "\n".join(f"  {verb:<14}{text}" for verb, text in texts.items())
+    unused = "\n".join(f"  {line}" for line in unused_verbs(VERBS))
     return (
         "usage: lightning-app VERB [options]\n\n"
         "One config takes a model from research to production.\n\n"
-        f"verbs:\n{verbs}\n\n"
+        f"verbs:\n{verbs}\n\n{f'not used:{chr(10)}{unused}{chr(10) * 2}' if unused else ''}"
         "options:\n"
         "  VERB --help    the options of a verb\n"
         "  --version      print the version\n"

@@ -20,10 +20,30 @@ def installed_verbs(own: Collection[str]) -> dict[str, list[EntryPoint]]:
         own: Verbs of this project, which no package can replace.
     """
     found: dict[str, list[EntryPoint]] = {}
-    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+    for point in _points():
         if point.name not in own:
             found.setdefault(point.name, []).append(point)
     return found
+
+
+def unused_verbs(own: Collection[str]) -> list[str]:
+    """A line for each verb of a package that cannot be called, for `--help`.
+
+    Args:
+        own: Verbs of this project, which no package can replace.
+    """
+    hidden = [point for point in _points() if point.name in own]
+    lines = [f"verb {point.name!r} of {package_of(point)}: this project has one of that name" for point in hidden]
+    for points in installed_verbs(own).values():
+        try:
+            the_one(points)
+        except ValueError as error:
+            lines.append(str(error))
+    return lines
+
+
+def _points() -> list[EntryPoint]:
+    return sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
 
 
 def the_one(points: list[EntryPoint]) -> EntryPoint:

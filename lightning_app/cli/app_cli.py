@@ -198,7 +198,7 @@ class AppCLI(LightningCLI):
             try:
                 super().instantiate_classes()
             except ValueError as error:  # raised by a constructor; jsonargparse wraps it into its tree of reasons
-                message = simplify(str(error), ())
+                message = str(error) if isinstance(error, UsageError) else simplify(str(error), ())
                 raise UsageError(with_failed_part(message, error, self.config[self.subcommand].as_dict())) from error
 
     @override

@@ -41,7 +41,7 @@ def link_data_to_model(parser: ArgumentParser, args: Sequence[str]) -> None:
         return
     data_classes = _classes(args, "data", LightningDataModule)
     model_classes = _classes(args, "model", LightningModule)
-    names = dict.fromkeys(name for kind in data_classes for name in getattr(kind, "model_arguments", ()) or _UNDECLARED)
+    names = dict.fromkeys(name for kind in data_classes for name in _model_arguments(kind) or _UNDECLARED)
     networks = dict.fromkeys(name for kind in model_classes for name in network_arguments(kind))
     owners = ["model.init_args", *(f"model.init_args.{network}.init_args" for network in networks)]
     targets = {f"{owner}.{name}": f"data.{name}" for name in names for owner in owners}
@@ -49,6 +49,15 @@ def link_data_to_model(parser: ArgumentParser, args: Sequence[str]) -> None:
         if target not in verb.links:
             verb.link_arguments(source, target, apply_on="instantiate")
             verb.links.append(target)
+
+
+def _model_arguments(data_class: Any) -> Sequence[str]:
+    names = getattr(data_class, "model_arguments", ())
+    if isinstance(names, str):
+        raise UsageError(
+            f'data: {data_class.__name__}.model_arguments: {names!r} given, a tuple such as ("{names}",) is needed'
+        )
+    return names
 
 
 def _classes(args: Sequence[str], key: str, base: type) -> list[Any]:
@@ -172,7 +181,24 @@ class Instantiator(_InstantiatorFn):
             if inner and isinstance(given.get(network), dict):
                 given[network].setdefault("init_args", {})
         _refuse_contradictions(chosen, links, accepted)
-        return super().__call__(class_type, *args, applied_instantiation_links=links, **kwargs)
+        made = super().__call__(class_type, *args, applied_instantiation_links=links, **kwargs)
+        if self.key == "data":
+            _check_model_arguments(made)
+        return made
+
+
+def _check_model_arguments(data: LightningDataModule) -> None:
+    """Refuses names in `model_arguments` that a data module has not: jsonargparse passes over them without a word.
+
+    Raises:
+        UsageError: Reading one raises an AttributeError.
+    """
+    for name in _model_arguments(type(data)):
+        try:
+            getattr(data, name)
+        except AttributeError as error:
+            declared = f"{type(data).__name__}.model_arguments"
+            raise UsageError(f"data: {declared} names {name!r}, unreadable after __init__: {error}") from error
 
 
 def _defaults(class_type: type[Any], prefix: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from callbacks import (
     PredictionTable,
     Progress,
 )
+from lightning_app.errors import UsageError
 from lightning_app.runs.model_facts import monitor_of, untrained_margin_of
 
 
@@ -84,7 +85,7 @@ def run_callbacks(model: LightningModule, trainer: jsonargparse.Namespace, *, re
         trainer: The trainer's config.
         record: Callbacks that keep the record of this command.
     """
-    of_model = [resolve_name(path)() for path in getattr(type(model), "run_callbacks", ())]
+    of_model = _callbacks_of(type(model))
     progress = [Progress()] if trainer.enable_progress_bar is not False else []
     every_run: list[Any] = [ExactResume(), FiniteCheck(), *progress, PredictionTable(), *of_model, *record]
     if trainer.enable_checkpointing is not False:
@@ -92,6 +93,29 @@ def run_callbacks(model: LightningModule, trainer: jsonargparse.Namespace, *, re
         every_run += [BestCheckpoint(monitor=monitor)] if monitor else []
         every_run += [LastCheckpoint()]
     return every_run
+
+
+def _callbacks_of(model_class: type[LightningModule]) -> list[Callback]:
+    """The callbacks that `run_callbacks` of a class names.
+
+    Raises:
+        UsageError: It is no tuple of import paths, or one leads to no callback that is made without arguments.
+    """
+    paths = getattr(model_class, "run_callbacks", ())
+    declared = f"model: {model_class.__name__}.run_callbacks"
+    if isinstance(paths, str) or not all(isinstance(path, str) for path in paths):
+        raise UsageError(f'{declared}: {paths!r} given, a tuple such as ("my_module:MyCallback",) is needed')
+    callbacks = []
+    for path in paths:
+        try:
+            callback = resolve_name(path)()
+        except Exception as error:  # the user's code, which may fail in any way
+            reason = f"{type(error).__name__}: {error}"
+            raise UsageError(f"{declared} says {path!r}, of which no callback can be made: {reason}") from error
+        if not isinstance(callback, Callback):
+            raise UsageError(f"{declared} says {path!r}, which is no Callback of Lightning")
+        callbacks.append(callback)
+    return callbacks
 
 
 def set_best_checkpoint(callbacks: list[Callback], model: LightningModule, *, resumed: Path | None) -> None:

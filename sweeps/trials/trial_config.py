@@ -9,6 +9,7 @@ import yaml
 from lightning.pytorch import Trainer
 from typing_extensions import override
 
+from lightning_app.cli.installed_classes import import_named_classes
 from lightning_app.cli.links import link_data_to_model
 from lightning_app.cli.parser import FreshArguments
 from lightning_app.errors import UsageError
@@ -60,6 +61,7 @@ class ConfigReader(FitParser):
         """
         words = [f"--{key}={cli_value(value)}" for key, value in drawn.items()]
         args = ["fit", *self.given, *words]
+        import_named_classes(words)
         link_data_to_model(self.parser, args)
         with FreshArguments(), contextlib.redirect_stderr(io.StringIO()):
             config = self.parser.parse_args(args)

@@ -189,9 +189,21 @@ class Exporter(ABC):
         return answer
 
     def evaluate(self, answer: Mapping[str, np.ndarray], test_batch: TestBatch) -> Evaluation:
-        """Measures answers to `test_batch.request`."""
+        """Measures answers to `test_batch.request`.
+
+        Raises:
+            UsageError: `errors` does not give one number per row.
+        """
         outputs = self.module_outputs({spec.name: as_tensor(answer[spec.name]) for spec in self.outputs})
         errors = self.errors(outputs, test_batch.batch)
+        if errors.shape != (len(test_batch.rows),):
+            shape, needed = tuple(errors.shape), (len(test_batch.rows),)
+            raise UsageError(
+                f"export: {type(self).__name__}.errors gives a tensor of shape {shape}, one error per row is {needed}; "
+                "see docs/extending.md"
+            )
+        if errors.isnan().any():
+            raise UsageError(f"export: {type(self).__name__}.errors gives NaN for {int(errors.isnan().sum())} rows")
         return Evaluation(
             step=self.module.evaluate(outputs, test_batch.batch),
             errors=errors.double().numpy(),

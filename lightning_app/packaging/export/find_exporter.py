@@ -85,10 +85,11 @@ def _load(path: str, declared_by: str) -> type[Exporter]:
     """The exporter at a path such as `package.module:Class`."""
     try:
         kind = resolve_name(path)
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError) as error:
         raise UsageError(f"model: {declared_by} says {path!r}, package.module:Class is needed: {error}") from error
-    except ImportError as error:
-        raise UsageError(f"model: {declared_by} says {path!r}, which cannot be imported: {error}") from error
+    except Exception as error:  # its module is the user's code, which may fail in any way
+        reason = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        raise UsageError(f"model: {declared_by} says {path!r}, which cannot be imported: {reason}") from error
     if not (isinstance(kind, type) and issubclass(kind, Exporter)):
         raise UsageError(f"model: {declared_by} says {path!r}, which is no subclass of Exporter")
     return kind

@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from lightning_app.cli.trained_run import TrainedObject, TrainedRun
+from lightning_app.errors import UsageError
 from lightning_app.packaging import Manifest, Package, Predictor, write_package
 from lightning_app.packaging.export.evaluation_table import (
     as_parquet,
@@ -107,7 +108,6 @@ def export_package(
         model_bytes=len(model),
     )
     files: dict[str, bytes | Path] = {
-        **exporter.extra_files,
         "model.onnx": model,
         "config.yaml": config,
         "reference.parquet": as_parquet(reference_table(reference, predictor)),
@@ -119,6 +119,13 @@ def export_package(
         files["tokenizer.json"] = exporter.tokenizer.to_json()
     if exporter.node_ids is not None:
         files[NODE_IDS] = exporter.node_ids.to_parquet()
+    extra_files = exporter.extra_files
+    if clash := sorted(extra_files.keys() & files.keys()):
+        names = ", ".join(clash)
+        raise UsageError(
+            f"export: {type(exporter).__name__}.extra_files has {names}, which every package has; rename it"
+        )
+    files |= extra_files
     write_package(output, manifest=manifest, files=files, overwrite=overwrite)
     return Package.load(output)
 

@@ -101,3 +101,44 @@ def test_a_module_argument_that_is_none_or_takes_no_link_is_left_alone() -> None
     cli = run(["fit", *words, *OPTIONS])
     assert isinstance(cli.model.loss, torch.nn.MSELoss)
     assert "num_bands" not in str(cli.model.hparams["loss"])
+
+
+class MisspelledData(BandData):
+    model_arguments: ClassVar[tuple[str, ...]] = ("num_bands", "num_bars")
+
+
+class TextData(BandData):
+    model_arguments = "num_bands"  # type: ignore[assignment]
+
+
+class MisspelledCallback(Bands):
+    run_callbacks = ("tests.nowhere:Bell",)
+
+
+class NoCallback(Bands):
+    run_callbacks = (f"{HERE}:BandData",)
+
+
+class TextCallback(Bands):
+    run_callbacks = f"{HERE}:BandData"
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "reason"),
+    [
+        (
+            "Bands",
+            "MisspelledData",
+            "data: MisspelledData.model_arguments names 'num_bars', unreadable",
+        ),
+        ("Bands", "TextData", "data: TextData.model_arguments: 'num_bands' given, a tuple"),
+        ("MisspelledCallback", "BandData", "MisspelledCallback.run_callbacks says 'tests.nowhere:Bell', of which no"),
+        ("NoCallback", "BandData", f"NoCallback.run_callbacks says '{HERE}:BandData', which is"),
+        ("TextCallback", "BandData", f"TextCallback.run_callbacks: '{HERE}:BandData' given"),
+    ],
+)
+def test_a_wrong_declaration_of_a_class_is_named(
+    model: str, data: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", f"--model={HERE}.{model}", f"--data={HERE}.{data}", *OPTIONS]) == 2
+    assert reason in capsys.readouterr().err

@@ -109,6 +109,24 @@ class SumExporter(TasklessExporter):
     task = "sum"
 
 
+class ErrorsOfAllRowsAtOnce(SumExporter):
+    def errors(self, outputs: Batch, batch: Batch) -> Tensor:
+        return super().errors(outputs, batch).mean()
+
+
+class ErrorsWithoutNumbers(SumExporter):
+    def errors(self, outputs: Batch, batch: Batch) -> Tensor:
+        return super().errors(outputs, batch) * torch.tensor([1.0, torch.nan, 1.0, torch.nan])
+
+
+class WithOneError(Sums):
+    exporter = f"{__name__}:ErrorsOfAllRowsAtOnce"
+
+
+class WithMissingErrors(Sums):
+    exporter = f"{__name__}:ErrorsWithoutNumbers"
+
+
 def test_outputs_of_a_dict_have_the_order_of_the_signature_and_all_rows_are_walked() -> None:
     exporter = exporter_for(Sums().eval(), Pairs())
     (total, difference) = exporter.network()(torch.tensor([[5.0, 3.0]]))
@@ -132,6 +150,12 @@ def test_outputs_of_a_dict_have_the_order_of_the_signature_and_all_rows_are_walk
         (WithoutEvaluate, Pairs(), r"WithoutEvaluate defines no evaluate\(outputs, batch\)"),
         (WithoutExporterMethods, Pairs(), "Exporter lacks errors, outputs, which an exporter has"),
         (WithoutTask, Pairs(), "TasklessExporter says no task"),
+        (
+            WithOneError,
+            Pairs(),
+            r"ErrorsOfAllRowsAtOnce.errors gives a tensor of shape \(\), one error",
+        ),
+        (WithMissingErrors, Pairs(), "ErrorsWithoutNumbers.errors gives NaN for 2 rows"),
     ],
 )
 def test_what_a_module_or_exporter_lacks_is_named(module: type[BaseModule], data: Pairs, reason: str) -> None:
