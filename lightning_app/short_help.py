@@ -22,7 +22,7 @@ _OPTIONS = (
     ("--model.optimizer.lr X", "and every other argument of the model"),
     ("--model.network NAME", "another network, yours as file.Class"),
     ("--data.batch_size N", "and every other argument of the data module"),
-    ("--run.name NAME", "experiment; also --run.root FOLDER, --run.wandb MODE"),
+    ("--run.name NAME", "experiment; --run.root FOLDER, --run.wandb MODE"),
     ("--card.intended_use TEXT", "and the other sections of the model card"),
     ("--print_config", "print the resolved config, and stop"),
 )
