@@ -105,7 +105,7 @@ def test_two_ranks_with_half_the_lanes_each_equal_one(stream_args: Callable[...,
     assert torch.load(checkpoint, weights_only=True)["global_step"] == 3
     lightning_app(
         "fit", "--ckpt_path", checkpoint, "--trainer.devices", "1", "--trainer.strategy", "auto",
-        "--data.batch_size", "4", "--run.root", str(tmp_path / "joined"),
+        "--data.batch_size", "4", "--run.root", str(tmp_path / "joined"), "--trust", "tests",
     )  # fmt: skip
     joined = load_weights(only_run(tmp_path / "joined") / "checkpoints" / "last.ckpt")
     differences = {
