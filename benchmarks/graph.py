@@ -61,7 +61,7 @@ def full_batch_loop() -> str:
             rows.append(f"{encoder}, {name}|{1e3 * seconds:.2f}|{ratio:.2f}x|{reached or '|'}")
     return (
         "Steps on the whole of Cora without validation, medians of 5 alternating runs; weights are equal to the last bit, "
-        "which the program asserts. Start-up is not counted. The first row of Lightning has all steps in one epoch (`data.steps_per_epoch`).\n\n"
+        "which the program asserts. Ratios are medians over the pairs of runs. Start-up is not counted. The first row of Lightning has all steps in one epoch (`data.steps_per_epoch`).\n\n"
     ) + table("|CPU ms per step|to the plain loop|aim|", *rows)
 
 

@@ -1,7 +1,7 @@
 """Garbage collection during the imports of a command: disabled.
 
 torch and Lightning create half a million objects that live as long as the process. Scanning them repeatedly during
-their import, and in every later collection, costs a third of the CPU time of a short command.
+their import, and in every later collection, costs a large share of the CPU time of a short command.
 """
 
 import gc

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from matplotlib.figure import Figure
-from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
 
 from lightning_app import deferred_imports
+from tests.conftest import CONFIGS
 
 HEAVY = ("torch._dynamo", "torch._inductor", "sympy", "scipy.signal", "scipy.stats", "matplotlib", "sklearn", "pandas")
 FIT = """
@@ -149,12 +147,20 @@ def test_a_submodule_that_its_package_imports_is_run_once(importer: Callable[[st
     assert sys.modules["heavy.part"].__spec__.origin.endswith("part.py")
 
 
-def test_metrics_plot_on_axes_of_the_user() -> None:
-    metrics = MetricCollection([MeanSquaredError(), MeanAbsoluteError()])
-    metrics.update(torch.ones(2), torch.zeros(2))
-    figure = Figure()
-    drawn = metrics.plot(ax=figure.subplots(), together=True)
-    assert [len(axes.lines) for axes in figure.axes] == [len(drawn)] == [2]
+def test_metrics_plot_on_axes_of_the_user(tmp_path: Path) -> None:
+    code = """
+import lightning_app, torch
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
+from matplotlib.figure import Figure
+metrics = MetricCollection([MeanSquaredError(), MeanAbsoluteError()])
+metrics.update(torch.ones(2), torch.zeros(2))
+figure = Figure()
+drawn = metrics.plot(ax=figure.subplots(), together=True)
+print([len(axes.lines) for axes in figure.axes] == [len(drawn)] == [2])
+"""
+    environment = {**os.environ, "PYTHONPATH": str(CONFIGS.parent)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.stdout.split() == ["True"], done.stderr
 
 
 def test_a_step_shows_its_closure_no_placeholder_and_sets_the_grad_mode(tmp_path: Path) -> None:
