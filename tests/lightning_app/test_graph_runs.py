@@ -46,7 +46,11 @@ def graph_args(tmp_path: Path) -> Callable[..., list[str]]:
 
 
 @pytest.mark.parametrize(
-    "options", [WHOLE, pytest.param((*SAMPLED, "--data.num_workers", "1"), marks=pytest.mark.slow)]
+    "options",
+    [
+        pytest.param(WHOLE, marks=pytest.mark.slow),  # test_graph_tasks.py kills a fit on whole graphs
+        pytest.param((*SAMPLED, "--data.num_workers", "1"), marks=pytest.mark.slow),
+    ],
 )
 def test_a_killed_fit_on_a_graph_resumes_to_the_same_bits(
     options: tuple[str, ...], graph_args: Callable[..., list[str]], tmp_path: Path

@@ -95,7 +95,7 @@ def kill_and_resume(
     return run_jobs(jobs)
 
 
-@pytest.mark.parametrize("variant", slow_if(VARIANTS, "accumulation", "no validation", "overfitting", "workers"))
+@pytest.mark.parametrize("variant", slow_if(VARIANTS, *(variant for variant in VARIANTS if variant != "plain")))
 def test_killed_fit_resumes_to_the_same_bits(variant: str, fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
     # 2 epochs of 5 batches: in the middle of one, and in validation; every batch in the slow test below
     interrupts = [[3, "train", KILL]]
@@ -168,7 +168,10 @@ def test_a_resumed_run_has_a_folder_of_its_own_with_the_whole_history(
     assert losses == [(row["step"], row["train/loss"]) for row in read_history(whole / "metrics.csv")]
 
 
-@pytest.mark.parametrize("moment", [[2, "train", TERM], [4, "validation", TERM], [4, "train", TERM]])
+@pytest.mark.parametrize(
+    "moment",
+    [[2, "train", TERM], *(pytest.param([4, at, TERM], marks=pytest.mark.slow) for at in ("validation", "train"))],
+)
 def test_sigterm_saves_and_exits_143(moment: list[Any], fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
     assert kill_and_resume(fit_args, tmp_path, (), [moment]) == [0, 143, 0]
     interrupted, resumed = run_folders(tmp_path / "cut0")
@@ -396,6 +399,7 @@ def test_a_resume_that_fails_or_is_killed_while_it_starts_does_not_hide_the_run_
     assert [row["step"] for row in read_history(resumed / "metrics.csv") if row["train/loss"]] == [*map(str, range(10))]
 
 
+@pytest.mark.slow
 def test_the_history_has_the_step_of_a_sigterm_and_validations_within_an_accumulation(
     fit_args: Callable[..., list[str]], tmp_path: Path
 ) -> None:

@@ -84,6 +84,7 @@ def test_the_best_is_chosen_by_seeds_that_no_trial_has_seen_and_everything_says_
     assert row["val/mse.std"] > 0
 
 
+@pytest.mark.slow
 def test_a_config_that_no_trial_beats_on_fresh_seeds_stays_the_best(
     sweep_args: Callable[..., list[str]], tmp_path: Path
 ) -> None:
