@@ -32,7 +32,7 @@ def split(path: str) -> tuple[str, str, str]:
 )
 def test_a_class_is_the_same_by_its_old_path(old: str, now: str) -> None:
     if old.startswith(("models.graph", "datamodules.graph")):
-        pytest.importorskip("torch_geometric")
+        pytest.importorskip("torch_geometric", reason="graphs need PyG, of the extra graph")
     classes = [
         getattr(importlib.import_module(path.rpartition(".")[0]), path.rpartition(".")[2]) for path in (old, now)
     ]
