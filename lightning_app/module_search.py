@@ -17,7 +17,7 @@ from types import ModuleType
 
 from lightning_app.moved_modules import moved_spec
 
-OWN_PACKAGES = ("models", "datamodules", "callbacks", "sweeps")
+OWN_PACKAGES = ("models", "datamodules", "callbacks", "sweeps", "features")
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("lightning_app", "models", "datamodules", "callbacks", "sweeps")
+PACKAGES = ("lightning_app", "models", "datamodules", "callbacks", "sweeps", "features")
 MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 MAX_MODULES = 20
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}

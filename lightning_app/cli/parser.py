@@ -1,12 +1,14 @@
 """Parser of the four verbs: LightningCLI's, with its faults put right; each fix has a test in test_cli.py."""
 
+import inspect
+import sys
 from typing import Any
 
 import jsonargparse
 import torch
 from jsonargparse import _typehints
 from jsonargparse._typehints import resolve_class_path_by_name
-from jsonargparse._util import parse_value_or_config
+from jsonargparse._util import get_import_path, parse_value_or_config
 from jsonargparse.typing import register_type
 from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
@@ -79,7 +81,21 @@ def _parse_once(value: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
 
 
 def _resolve_present_name(cls: Any, name: str) -> str:
-    return resolve_class_path_by_name(cls, current_class_path(name))
+    """Resolves a class name; leaves out classes whose module was loaded again since, as `importlib.reload` does."""
+    name = current_class_path(name)
+    if "." not in name and isinstance(cls, type):
+        present = [kind for kind in _subclasses(cls) if kind.__name__ == name and _is_present(kind)]
+        if len(present) == 1:
+            return str(get_import_path(present[0]))
+    return resolve_class_path_by_name(cls, name)
+
+
+def _subclasses(cls: type[Any]) -> set[type[Any]]:
+    return {cls}.union(*(_subclasses(kind) for kind in type.__subclasses__(cls)))
+
+
+def _is_present(kind: type[Any]) -> bool:
+    return not inspect.isabstract(kind) and getattr(sys.modules.get(kind.__module__), kind.__name__, None) is kind
 
 
 _REPLACEMENTS = {

@@ -10,7 +10,7 @@ from typing import Any
 from lightning_app.config.config_paths import imported_class
 from lightning_app.module_search import ROOT
 
-_OURS = ("lightning_app", "models", "datamodules", "callbacks", "sweeps")
+_OURS = ("lightning_app", "models", "datamodules", "callbacks", "sweeps", "features")
 _STANDARD = Path(sysconfig.get_path("stdlib")).resolve()
 _INSTALLED = {"site-packages", "dist-packages"}
 

@@ -1,6 +1,7 @@
 """fit, validate, test and predict through `main`, on real files."""
 
 import csv
+import importlib
 import json
 import shutil
 import struct
@@ -441,3 +442,15 @@ def test_ridge_on_etth1_reaches_the_known_error() -> None:
     folder = only_run(Path("runs"))
     assert main(["test", "--ckpt_path", str(folder / "checkpoints" / "best.ckpt")]) == 0
     assert json.loads((folder / "metrics.json").read_text())["test/mse"] == pytest.approx(0.3677, abs=1e-3)
+
+
+def test_a_class_whose_module_was_loaded_again_is_found_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own_reloaded.py").write_text("import models\n\nclass OwnReloaded(models.Forecaster): ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    first = importlib.import_module("own_reloaded").OwnReloaded
+    assert importlib.reload(sys.modules["own_reloaded"]).OwnReloaded is not first
+    config = str(CONFIGS / "forecasting" / "co2_naive.yaml")
+    assert main(["fit", "-c", config, "--model", "OwnReloaded", "--print_config"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["model"]["class_path"] == "own_reloaded.OwnReloaded"

@@ -67,6 +67,7 @@ def test_the_package_that_was_verified_answers_whatever_takes_its_place(
             small_package(package, labels=LABELS, seed=5, noise=3.0, overwrite=True)
 
     if engine == "ray":
+        pytest.importorskip("ray", reason="the engine ray needs Ray, of the extra scale")
         from lightning_app.scoring.ray_engine import RayEngine
 
         job.run(RayEngine(workers=2), on_progress=exchange)
