@@ -26,9 +26,13 @@ _MOVED: Mapping[str, Mapping[str, str]] = {
         "export": "onnx_export random_inputs",
     },
     "datamodules": {
-        "forecasting": "calendar published regularize repairs series table_file windows",
+        "forecasting": "published series table_file windows",
+        "features.series": "calendar regularize repairs",
         "streams": "lanes panel panel_source panel_stream text_source text_stream",
         "puzzles": "recall sudoku sudoku_generator",
+    },
+    "datamodules.forecasting": {
+        "features.series": "calendar regularize repairs",
     },
     "datamodules.graph": {
         "sources": (
@@ -42,7 +46,7 @@ _MOVED: Mapping[str, Mapping[str, str]] = {
         ),
     },
 }
-"""Package -> subfolder -> names of the modules that moved into it."""
+"""Package -> subfolder, or another package with a dot in its path -> names of the modules that moved into it."""
 
 _RENAMED: Mapping[str, str] = {
     "GraphShareSplit": "datamodules.graph.RandomGraphSplit",
@@ -79,7 +83,8 @@ def moved_spec(name: str) -> ModuleSpec | None:
     for folder, modules in _MOVED.get(package, {}).items():
         for old, _, new in (word.partition("=") for word in modules.split()):
             if module == old:
-                return ModuleSpec(name, _MovedModule(f"{package}.{folder}.{new or old}"))
+                place = folder if "." in folder else f"{package}.{folder}"
+                return ModuleSpec(name, _MovedModule(f"{place}.{new or old}"))
     return None
 
 

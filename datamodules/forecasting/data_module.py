@@ -13,11 +13,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from datamodules.base import BaseDataModule, Split
-from datamodules.forecasting.calendar import CalendarFeature, calendar_features, calendar_name, extend
 from datamodules.forecasting.forecast_table import forecast_table
-from datamodules.forecasting.regularize import MissingPolicy
 from datamodules.forecasting.series import Boundary, Series, SeriesSource
 from datamodules.forecasting.windows import Windows
+from features.series.calendar import CalendarFeature, calendar_features, calendar_name, extend
+from features.series.regularize import MissingPolicy
 
 _MOST_DEVIATIONS = 1e16
 

@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 import polars as pl
 from typing_extensions import override
 
-from datamodules.forecasting.regularize import MissingPolicy
 from datamodules.forecasting.series import Series, SeriesSource, build_series
 from datamodules.sources import RawFile, fetch, packaged_file
+from features.series.regularize import MissingPolicy
 
 
 class PublishedFile(SeriesSource):

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from datamodules.forecasting.regularize import MissingPolicy, regularize, time_zone
-from datamodules.forecasting.repairs import Repairs
+from features.series.regularize import MissingPolicy, regularize, time_zone
+from features.series.repairs import Repairs
 
 Boundary = int | float
 """A row count (int), or a fraction of all rows (float in (0, 1])."""

@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 from typing_extensions import override
 
-from datamodules.forecasting.regularize import MissingPolicy, check_frequency
 from datamodules.forecasting.series import Boundary, Series, SeriesSource, build_series
 from datamodules.table_reader import NULL_WORDS, number_columns, read_table, table_path
+from features.series.regularize import MissingPolicy, check_frequency
 
 
 class TableFile(SeriesSource):

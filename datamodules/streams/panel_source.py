@@ -10,8 +10,8 @@ import polars as pl
 from typing_extensions import override
 
 from datamodules.forecasting.published import DailyMarket
-from datamodules.forecasting.regularize import time_zone, timestamps
 from datamodules.table_reader import as_numbers, read_table, row_name, table_path
+from features.series.regularize import time_zone, timestamps
 
 
 @dataclass(frozen=True)

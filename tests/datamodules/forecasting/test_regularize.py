@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from datamodules.forecasting.calendar import extend
 from datamodules.forecasting.series import Series, build_series
+from features.series.calendar import extend
 from tests.conftest import waves
 
 

@@ -27,6 +27,8 @@ def split(path: str) -> tuple[str, str, str]:
             "lightning_app.evaluation.walk_forward.walk_forward",
             "lightning_app.evaluation.trajectories.rolling_origin.walk_forward",
         ),
+        ("datamodules.repairs.Repairs", "features.series.repairs.Repairs"),
+        ("datamodules.forecasting.repairs.Repairs", "features.series.repairs.Repairs"),
         ("datamodules.graph.planetoid.Planetoid", "datamodules.graph.Planetoid"),
     ],
 )

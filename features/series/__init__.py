@@ -1,0 +1,1 @@
+"""Time series tables: regularisation, calendar, and windows, in training and in packages."""
