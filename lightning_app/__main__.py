@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "lightning_app.commands.explain:run",
         "Show which edges the prediction for a node of a graph rests on.",
     ),
+    "data": ("lightning_app.data_commands.command:run", "Describe and check tables."),
     "export": (
         "lightning_app.packaging.commands.export_command:run",
         "Make a package of a checkpoint: ONNX, manifest, model card.",

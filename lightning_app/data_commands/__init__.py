@@ -1,0 +1,1 @@
+"""Verb `data`: commands over tables; each sub-command is a module of its own."""
