@@ -89,6 +89,11 @@ def _check_source(source: Source, place: str) -> None:
         raise ValueError(f"{place}.available: {source.available!r} is the event time itself; leave it out")
     if source.time == TIME and source.columns.get(TIME) is not None:
         raise ValueError(f"{place}.columns.{TIME}: the event time is no value column")
+    for name, length in source.time_plus.items():
+        _duration(length, f"{place}.time_plus.{name}")
+        _value_column(name, source, f"{place}.time_plus")
+        if (kind := source.columns[name].type) != "int":
+            raise ValueError(f"{place}.time_plus: {name!r} is {kind}, whole numbers are needed (type: int)")
 
 
 def _check_label(label: Label, place: str, *, entities: Mapping[str, Entity], sources: Mapping[str, Source]) -> None:

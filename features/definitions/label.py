@@ -18,7 +18,8 @@ class LabelColumn(FeatureDefinition, frozen=True, kw_only=True, tag="column"):
 class FutureAggregate(FeatureDefinition, frozen=True, kw_only=True, tag="future"):
     """An aggregate of the events of an entity from t on: [t, t + window). Without any event `sum` is 0.
 
-    A row whose window ends after the last event of the source is censored: its label is missing.
+    A row whose window ends after `Source.until`, or, where that is not given, after the last event of the source, is
+    censored: its label is missing.
 
     Attributes:
         source: Name of the source.

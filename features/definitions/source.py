@@ -1,10 +1,12 @@
 """Sources and entities: tables of events or rows, the keys they are of, and their clocks."""
 
+from datetime import datetime
 from typing import Literal
 
 import msgspec
 
 from features.definitions.base import Definition
+from features.definitions.duration import Duration
 
 ColumnType = Literal["int", "float", "bool", "str", "datetime"]
 
@@ -60,6 +62,9 @@ class Source(Definition, frozen=True, kw_only=True):
         keys: Key column of an entity -> column of this table, where the two differ.
         time_format: Of a text time column, in chrono's notation; None parses ISO 8601.
         time_zone: Zone of timestamps without one; None keeps them as they are.
+        time_plus: Whole-number columns to add to the time, each in units of a duration: `{hour: 1h}` where date and
+            hour are two columns.
+        until: Time up to which the table is complete, for labels that count events; None for its last event.
         available: Column of the time at which a row became known, not before it could be used; None if that is `time`.
         event_id: Columns that identify an event: a row of the same id that became available later corrects the earlier.
         owner: Who answers for it.
@@ -72,6 +77,8 @@ class Source(Definition, frozen=True, kw_only=True):
     keys: dict[str, str] = msgspec.field(default_factory=dict)
     time_format: str | None = None
     time_zone: str | None = None
+    time_plus: dict[str, Duration] = msgspec.field(default_factory=dict)
+    until: datetime | None = None
     available: str | None = None
     event_id: tuple[str, ...] = ()
     owner: str = ""
