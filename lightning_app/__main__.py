@@ -51,8 +51,12 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "models": ("lightning_app.registry.commands.models_command:run", "List, show or compare what the registry holds."),
     "score": ("lightning_app.scoring.command:run", "Predict every row of a table; goes on where it was killed."),
+    "features": (
+        "lightning_app.features_commands.command:run",
+        "One definition of features: list, build, materialize, get.",
+    ),
 }
-_WITHOUT_USER_CODE = ("package", "register", "promote", "rollback", "models", "score")
+_WITHOUT_USER_CODE = ("package", "register", "promote", "rollback", "models", "score", "features")
 """Verbs of packages: nothing of the working folder is imported for them."""
 
 
