@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import torch
@@ -13,11 +13,13 @@ from torch import Tensor
 from typing_extensions import override
 
 from datamodules.base import BaseDataModule, Split
-from datamodules.forecasting.forecast_table import forecast_table
 from datamodules.forecasting.series import Boundary, Series, SeriesSource
 from datamodules.forecasting.windows import Windows
-from features.series.calendar import CalendarFeature, calendar_features, calendar_name, extend
+from features.series.calendar import CalendarFeature, calendar_name, extend
+from features.series.forecast_table import forecast_table
 from features.series.regularize import MissingPolicy
+from features.series.series import with_calendar
+from features.series.spec import SeriesSpec
 
 _MOST_DEVIATIONS = 1e16
 
@@ -128,8 +130,34 @@ class ForecastingDataModule(BaseDataModule):
                     f"than {self.max_missing:.1%} ({series.repairs.describe()}); check the time column, its format and "
                     "the frequency, or raise data.max_missing; of several series in one long table make a column each"
                 )
-            self._series = self._with_calendar(series)
+            self._series = with_calendar(series, self.calendar, frequency=self.source.frequency, horizon=self.horizon)
         return self._series
+
+    @property
+    def series_spec(self) -> SeriesSpec | None:
+        """Preparation of raw tables, for packages; None if the source has no table that users could supply."""
+        table = self.source.raw_table(root=self.root)
+        if table is None:
+            return None
+        attributes = self.series.static_covariates
+        spec = SeriesSpec(
+            time_column=table.time_column,
+            time_format=table.time_format,
+            time_zone=self.series.time_zone,
+            targets=self.channels,
+            past_covariates=table.past_covariates,
+            future_covariates=table.future_covariates,
+            channel_attributes=tuple(map(tuple, attributes.tolist())) if attributes.shape[1] else (),
+            frequency=self.source.frequency,
+            missing=self.missing,
+            max_missing=self.max_missing,
+            calendar=self.calendar,
+            look_back=self.look_back,
+            horizon=self.horizon,
+        )
+        return msgspec.structs.replace(
+            spec, unused=tuple(name for name in table.frame.columns if name not in spec.columns)
+        )
 
     @property
     def boundaries(self) -> tuple[int, int, int]:
@@ -262,16 +290,12 @@ class ForecastingDataModule(BaseDataModule):
         if not {"forecast", "origin"} <= outputs.keys() or outputs["forecast"].ndim not in (3, 4):
             return super().prediction_table(outputs)
         quantiles = getattr(self.trainer and self.trainer.lightning_module, "quantiles", None)
-        windows = zip(outputs["forecast"], outputs["origin"].tolist(), strict=True)
-        return pl.concat(
-            forecast_table(
-                forecast,
-                self.forecast_times(origin),
-                channels=self.channels,
-                quantiles=quantiles,
-                time_zone=self.series.time_zone,
-            )
-            for forecast, origin in windows
+        return forecast_table(
+            outputs["forecast"].numpy(),
+            np.stack([self.forecast_times(origin) for origin in outputs["origin"].tolist()]),
+            channels=np.array(self.channels),
+            quantiles=quantiles,
+            time_zone=self.series.time_zone,
         )
 
     def forecast_times(self, origin: int) -> np.ndarray:
@@ -286,25 +310,6 @@ class ForecastingDataModule(BaseDataModule):
             origins: Row of the first step of each horizon, int64 (B,).
         """
         return self.series.observed[origins[:, None] + np.arange(self.horizon)]
-
-    def _with_calendar(self, series: Series) -> Series:
-        """Adds calendar features, and for `predict` the rows after the end of the series."""
-        if not self.calendar and series.future_covariates.shape[1]:
-            return series
-        length = len(series) + self.horizon
-        if series.future_covariates.shape[1]:
-            length = min(length, len(series.future_covariates))
-        times = extend(series.times, self.source.frequency, length)
-        features = calendar_features(times, self.calendar)
-        return replace(
-            series,
-            times=times,
-            future_covariates=np.concatenate([_first_rows(series.future_covariates, length), features], axis=1),
-        )
-
-
-def _first_rows(table: np.ndarray, length: int) -> np.ndarray:
-    return table[:length] if table.shape[1] else np.zeros((length, 0))
 
 
 def _mean_and_std(table: np.ndarray) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import polars as pl
 from typing_extensions import override
 
-from datamodules.forecasting.series import Series, SeriesSource, build_series
+from datamodules.forecasting.series import RawTable, Series, SeriesSource, build_series
 from datamodules.sources import RawFile, fetch, packaged_file
 from features.series.regularize import MissingPolicy
 
@@ -25,7 +25,7 @@ class PublishedFile(SeriesSource):
     @override
     def read(self, *, root: str | Path | None, missing: MissingPolicy) -> Series:
         return build_series(
-            pl.read_csv(fetch(self.raw_file, root=root)),
+            self.raw_table(root=root).frame,
             name=self.raw_file.path,
             time_column="date",
             time_format=self.time_format,
@@ -33,6 +33,10 @@ class PublishedFile(SeriesSource):
             missing=missing,
             columns=self.names,
         )
+
+    @override
+    def raw_table(self, *, root: str | Path | None) -> RawTable:
+        return RawTable(pl.read_csv(fetch(self.raw_file, root=root)), "date", self.time_format)
 
 
 class ETT(PublishedFile):
@@ -77,16 +81,21 @@ class WeeklyCO2(SeriesSource):
 
     @override
     def read(self, *, root: str | Path | None, missing: MissingPolicy) -> Series:
-        path = packaged_file("statsmodels", "datasets/co2/co2.csv", extra="data")
+        table = self.raw_table(root=root)
         return build_series(
-            pl.read_csv(path).with_columns(pl.col("date").cast(pl.String)),
+            table.frame,
             name="co2",
-            time_column="date",
-            time_format="%Y%m%d",
+            time_column=table.time_column,
+            time_format=table.time_format,
             frequency=self.frequency,
             missing=missing,
             columns=self.channels(root=root),
         )
+
+    @override
+    def raw_table(self, *, root: str | Path | None) -> RawTable:
+        frame = pl.read_csv(packaged_file("statsmodels", "datasets/co2/co2.csv", extra="data"))
+        return RawTable(frame.with_columns(pl.col("date").cast(pl.String)), "date", "%Y%m%d", unit="ppm")
 
 
 class DailyMarket(SeriesSource):
@@ -113,6 +122,19 @@ class DailyMarket(SeriesSource):
 
     @override
     def read(self, *, root: str | Path | None, missing: MissingPolicy) -> Series:
+        table = self.raw_table(root=root)
+        return build_series(
+            table.frame,
+            name=self.symbol,
+            time_column=table.time_column,
+            time_format=table.time_format,
+            frequency=None,
+            missing=missing,
+            columns=self.channels(root=root),
+        )
+
+    @override
+    def raw_table(self, *, root: str | Path | None) -> RawTable:
         path = packaged_file("arch", f"data/{self.symbol}/{self.symbol}.csv.gz", extra="data")
         close = pl.col(self._columns[self.symbol])
         frame = pl.read_csv(path, infer_schema=False).select(
@@ -122,12 +144,4 @@ class DailyMarket(SeriesSource):
         frame = frame.drop_nulls(self.symbol)
         if self.log:
             frame = frame.with_columns(pl.col(self.symbol).log())
-        return build_series(
-            frame,
-            name=self.symbol,
-            time_column="Date",
-            time_format="%m/%d/%Y",
-            frequency=None,
-            missing=missing,
-            columns=self.channels(root=root),
-        )
+        return RawTable(frame, "Date", "%m/%d/%Y", unit="natural logarithm" if self.log else None)

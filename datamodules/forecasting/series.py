@@ -1,48 +1,39 @@
-"""Time series, their sources, and the construction of a series from a table."""
+"""Sources of time series: files of the user, published files."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
-from features.series.regularize import MissingPolicy, regularize, time_zone
-from features.series.repairs import Repairs
+from features.series.regularize import MissingPolicy
+from features.series.series import Series, build_series
+
+__all__ = ["Boundary", "RawTable", "Series", "SeriesSource", "build_series"]
 
 Boundary = int | float
 """A row count (int), or a fraction of all rows (float in (0, 1])."""
 
 
 @dataclass(frozen=True)
-class Series:
-    """A multivariate time series with its covariates, one row per time step.
+class RawTable:
+    """The table that a source regularises: what users of a package supply too.
 
     Attributes:
-        times: Timestamps, `datetime64[us]` (T + F,), ascending; the last F rows are after the observed series.
-        values: Target channels, float64 (T, C). Missing values are filled from the past.
-        observed: False where a value was missing, bool (T, C).
-        past_covariates: Columns known up to the forecast origin, float64 (T, P).
-        future_covariates: Columns known over the horizon as well, float64 (T + F, K).
-        static_covariates: Attributes of each channel, float64 (C, S).
-        channels: Names of the target channels.
-        repairs: Counts of sorted, dropped, inserted and filled rows; None if not counted.
-        time_zone: Original zone of the timestamps, with `times` in UTC; None for naive timestamps.
+        frame: The rows.
+        time_column: Name of the time column.
+        time_format: Format of a text or integer time column; None parses ISO 8601.
+        past_covariates: Columns known up to the forecast origin.
+        future_covariates: Columns known over the horizon as well.
+        unit: Unit of the targets in words; None for that of the table.
     """
 
-    times: np.ndarray
-    values: np.ndarray
-    observed: np.ndarray
-    past_covariates: np.ndarray
-    future_covariates: np.ndarray
-    static_covariates: np.ndarray
-    channels: tuple[str, ...]
-    repairs: Repairs | None = None
-    time_zone: str | None = None
-
-    def __len__(self) -> int:
-        return len(self.values)
+    frame: pl.DataFrame
+    time_column: str
+    time_format: str | None = None
+    past_covariates: tuple[str, ...] = ()
+    future_covariates: tuple[str, ...] = ()
+    unit: str | None = None
 
 
 class SeriesSource(ABC):
@@ -63,6 +54,14 @@ class SeriesSource(ABC):
             root: The data root, see `datamodules.sources.data_root`.
             missing: Policy for gaps, duplicated or unsorted timestamps, NaN and inf.
         """
+
+    def raw_table(self, *, root: str | Path | None) -> RawTable | None:  # noqa: ARG002
+        """The table before regularisation; None if packages cannot answer such tables.
+
+        Args:
+            root: The data root, see `datamodules.sources.data_root`.
+        """
+        return None
 
     def describe(self) -> str:
         """Name of the source in the report."""
@@ -87,60 +86,3 @@ class SeriesSource(ABC):
     def num_static_covariates(self) -> int:
         """Number of attributes of a channel, S."""
         return 0
-
-
-def build_series(
-    frame: pl.DataFrame,
-    *,
-    name: str,
-    time_column: str,
-    frequency: str | None,
-    missing: MissingPolicy,
-    columns: Sequence[str],
-    time_format: str | None = None,
-    num_channels: int | None = None,
-    num_past_covariates: int = 0,
-    static_covariates: np.ndarray | None = None,
-) -> Series:
-    """Validates a table and converts it to a `Series`.
-
-    Args:
-        frame: The table.
-        name: Name for messages; the file, if there is one.
-        time_column: Name of the time column.
-        frequency: Time between rows, see `TableFile`.
-        missing: Policy for irregular rows and values.
-        columns: Target channels, then past covariates, then known-future covariates.
-        time_format: Format of a text time column; None parses ISO 8601.
-        num_channels: Number of target channels in `columns`; None for all.
-        num_past_covariates: Number of past covariates in `columns`.
-        static_covariates: (C, S), or None.
-
-    Raises:
-        ValueError: A column is missing, the table is empty, or it is irregular and `missing` is `error`.
-    """
-    num_channels = len(columns) if num_channels is None else num_channels
-    first_future = num_channels + num_past_covariates
-    times, table, observed, repairs = regularize(
-        frame,
-        name=name,
-        time_column=time_column,
-        time_format=time_format,
-        frequency=frequency,
-        columns=columns,
-        num_channels=num_channels,
-        missing=missing,
-        num_past_covariates=num_past_covariates,
-    )
-    length = len(observed)
-    return Series(
-        times=times,
-        values=table[:length, :num_channels],
-        observed=observed[:, :num_channels],
-        past_covariates=table[:length, num_channels:first_future],
-        future_covariates=table[:, first_future:],
-        static_covariates=np.zeros((num_channels, 0)) if static_covariates is None else static_covariates,
-        channels=tuple(columns[:num_channels]),
-        repairs=repairs,
-        time_zone=time_zone(frame, name=name, column=time_column, time_format=time_format),
-    )

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from typing_extensions import override
 
-from datamodules.forecasting.series import Boundary, Series, SeriesSource, build_series
+from datamodules.forecasting.series import Boundary, RawTable, Series, SeriesSource, build_series
 from datamodules.table_reader import NULL_WORDS, number_columns, read_table, table_path
 from features.series.regularize import MissingPolicy, check_frequency
 
@@ -104,10 +104,9 @@ class TableFile(SeriesSource):
 
     @override
     def read(self, *, root: str | Path | None, missing: MissingPolicy) -> Series:
-        frame = self._table(root)
         channels = self.channels(root=root)
         return build_series(
-            frame,
+            self._table(root),
             name=str(self._file(root)),
             time_column=self.time_column,
             time_format=self.time_format,
@@ -117,6 +116,16 @@ class TableFile(SeriesSource):
             num_channels=len(channels),
             num_past_covariates=len(self.past_covariates),
             static_covariates=self._static_table(channels),
+        )
+
+    @override
+    def raw_table(self, *, root: str | Path | None) -> RawTable:
+        return RawTable(
+            self._table(root),
+            self.time_column,
+            self.time_format,
+            past_covariates=self.past_covariates,
+            future_covariates=self.future_covariates,
         )
 
     def _file(self, root: str | Path | None) -> Path:

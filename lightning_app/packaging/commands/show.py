@@ -6,6 +6,7 @@ from typing import Any
 from rich.table import Column, Table
 
 from lightning_app.packaging.format.manifest import Manifest
+from lightning_app.packaging.format.raw_input import RawInputSpec, needed_rows
 from lightning_app.packaging.format.signature import TensorSpec
 from lightning_app.packaging.runtime.package import Package
 from lightning_app.terminal import plain_console, show
@@ -25,7 +26,18 @@ def show_package(package: Package) -> None:
     rows = Table("", Column("", overflow="fold"), box=None, show_header=False)
     for key, value in _facts(manifest):
         rows.add_row(key, value)
-    show(_tensors(manifest), rows)
+    if manifest.raw_input is None:
+        show(_tensors(manifest), rows)
+        return
+    console.print(f"raw rows: a table with these columns, at least {needed_rows(manifest.raw_input)}")
+    show(_raw_columns(manifest.raw_input), _tensors(manifest), rows)
+
+
+def _raw_columns(raw_input: RawInputSpec) -> Table:
+    table = Table("column", "type", "role", "unit or format", "needed", box=None)
+    for column in raw_input.columns:
+        table.add_row(column.name, column.type, column.role, column.unit or "", "yes" if column.required else "no")
+    return table
 
 
 def _tensors(manifest: Manifest) -> Table:
@@ -52,6 +64,8 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield f"error by {name}", ", ".join(f"{value} {slice_['error']:.4g}" for value, slice_ in slices.items())
     if error := manifest.parity.get("max_relative_error"):
         yield "parity", f"{error:.2g} of the largest output from the checkpoint"
+    if raw_rows := manifest.parity.get("raw_rows"):
+        yield "parity of raw rows", f"{raw_rows['max_relative_error']:.2g} over {raw_rows['rows']:,} rows"
     for key, value in manifest.latency.get("p50_ms", {}).items():
         yield f"latency of {key} rows", f"{value:.3g} ms (median)"
     if manifest.optimization is not None:

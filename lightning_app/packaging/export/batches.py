@@ -65,6 +65,21 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class RawParity:
+    """Answers to raw rows of the test split, by package and checkpoint.
+
+    Attributes:
+        rows: Key of each row, int64 (B,).
+        answered: By the package, from the raw table; output name to values, rows first.
+        expected: By the checkpoint, through the data module, in the same units.
+    """
+
+    rows: np.ndarray
+    answered: Mapping[str, np.ndarray]
+    expected: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Errors of a package on a batch, measured as the test measures the checkpoint.
 

@@ -16,6 +16,7 @@ from lightning_app.errors import UsageError
 from lightning_app.packaging.export.batches import (
     Arrays,
     Evaluation,
+    RawParity,
     Sample,
     TestBatch,
     as_arrays,
@@ -24,6 +25,7 @@ from lightning_app.packaging.export.batches import (
 )
 from lightning_app.packaging.format.manifest import Layout, StateSpec, TensorSpec
 from lightning_app.packaging.format.node_ids import NodeIds
+from lightning_app.packaging.format.raw_input import RawInputSpec
 from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.tokenizer import Tokenizer
 from models import BaseModule
@@ -96,6 +98,19 @@ class Exporter(ABC):
     def node_ids(self) -> NodeIds | None:
         """Ids of the nodes of the package's graph, where they are not numbers from 0."""
         return None
+
+    @property
+    def raw_input(self) -> tuple[RawInputSpec, bytes] | None:
+        """Raw rows that the package answers, and the content of `file`: their preparation; None for inputs alone."""
+        return None
+
+    def raw_batches(self, predictor: Predictor) -> Iterator[RawParity]:  # noqa: ARG002
+        """Answers of the package to raw rows beside those of the checkpoint, over rows of the test split.
+
+        Args:
+            predictor: Of the package.
+        """
+        return iter(())
 
     @property
     def extra_files(self) -> Mapping[str, bytes]:

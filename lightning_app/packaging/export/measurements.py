@@ -75,6 +75,7 @@ def measure(exporter: Exporter, predictor: Predictor) -> Measurements:
     sample = exporter.sample(ROWS)
     compare_sizes(comparison, sample, predictor.predict)
     comparison.check_whole_numbers()
+    raw_rows = _compare_raw_rows(exporter, predictor)
     table = evaluation_table(rows, evaluations)
     return Measurements(
         table=table,
@@ -86,10 +87,30 @@ def measure(exporter: Exporter, predictor: Predictor) -> Measurements:
             "unseen_sizes": list(UNSEEN_SIZES),
             "max_relative_error": comparison.largest,
             "mismatches": comparison.mismatches,
+            **raw_rows,
             "metric": {"checkpoint": checkpoint.values(), "package": package.values()},
         },
         sample=sample,
     )
+
+
+def _compare_raw_rows(exporter: Exporter, predictor: Predictor) -> dict[str, Any]:
+    """The entry `raw_rows` of the parity: raw table to package against raw table to data module to checkpoint.
+
+    Raises:
+        ParityError: They differ.
+    """
+    if exporter.raw_input is None:
+        return {}
+    comparison, num_rows = AnswerComparison(exporter.outputs), 0
+    for batch in exporter.raw_batches(predictor):
+        comparison.compare(batch.answered, batch.expected, batch.rows)
+        num_rows += len(batch.rows)
+    if not num_rows:
+        raise UsageError(f"export: {type(exporter).__name__}.raw_batches gives no rows to compare raw rows on")
+    comparison.check_whole_numbers()
+    entry = {"rows": num_rows, "max_relative_error": comparison.largest, "mismatches": comparison.mismatches}
+    return {"raw_rows": entry}
 
 
 def _with_derived(exporter: Exporter, package: TestMetrics) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from lightning_app.card_options import CardOptions
 from lightning_app.packaging.export.evaluation_table import Interval
 from lightning_app.packaging.format.manifest import Manifest, TensorSpec
 from lightning_app.packaging.format.provenance import framework_text, repository_text
+from lightning_app.packaging.format.raw_input import RawInputSpec, needed_rows
 
 _TO_WRITE = "*To be written: `card.{name}` in the config.*"
 
@@ -61,6 +62,7 @@ def write_card(manifest: Manifest, facts: CardFacts, written: CardOptions) -> by
         f"# {manifest.name}",
         "## Model details",
         _details(manifest, facts),
+        *(["## Raw rows", _raw_rows(manifest.raw_input)] if manifest.raw_input else []),
         "## Intended use",
         written.intended_use or _TO_WRITE.format(name="intended_use"),
         "## Out of scope",
@@ -131,6 +133,21 @@ def _details(manifest: Manifest, facts: CardFacts) -> str:
     )
 
 
+def _raw_rows(raw_input: RawInputSpec) -> str:
+    lines = [
+        f"A table with these columns, at least {needed_rows(raw_input)}; `Package.predict` and `lightning-app score` "
+        f"take it as it is, and prepare it as training did (`{raw_input.file}`).",
+        "",
+        "| column | type | role | unit or format | needed |",
+        "|---|---|---|---|---|",
+    ]
+    for column in raw_input.columns:
+        name = column.name.replace("|", "\\|")
+        needed = "yes" if column.required else "no"
+        lines.append(f"| {name} | {column.type} | {column.role} | {column.unit or ''} | {needed} |")
+    return "\n".join(lines)
+
+
 def _signature(spec: TensorSpec) -> str:
     unit = f", {spec.unit}" if spec.unit else ""
     columns = f", of {', '.join(spec.columns[:12])}{' ...' if len(spec.columns) > 12 else ''}" if spec.columns else ""
@@ -170,11 +187,22 @@ def _evaluation(manifest: Manifest, facts: CardFacts) -> str:
         f"The package and {facts.compared_with} were compared on {parity['rows']:,} {facts.row_name}, in batches of "
         f"{', '.join(map(str, (*parity['batch_sizes'], *parity['unseen_sizes'])))}: largest difference "
         f"{parity['max_relative_error']:.1e} of the largest number.",
+        *_raw_parity(parity),
     ]
     for name, values in manifest.slices.items():
         lines += ["", f"By {name}:", "", f"| {name} | {facts.row_name} | mean error |", "|---|---|---|"]
         lines += [f"| {value} | {slice_['rows']:,} | {slice_['error']:.6g} |" for value, slice_ in values.items()]
     return "\n".join(lines)
+
+
+def _raw_parity(parity: Mapping[str, Any]) -> list[str]:
+    if (raw_rows := parity.get("raw_rows")) is None:
+        return []
+    return [
+        "",
+        f"From raw rows, package and data module with checkpoint were compared on {raw_rows['rows']:,} rows of the "
+        f"test: largest difference {raw_rows['max_relative_error']:.1e} of the largest number.",
+    ]
 
 
 def _between(interval: Interval) -> str:

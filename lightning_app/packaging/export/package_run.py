@@ -26,6 +26,7 @@ from lightning_app.packaging.export.package_lineage import package_lineage
 from lightning_app.packaging.format.manifest import TOKENIZER, TensorSpec
 from lightning_app.packaging.format.node_ids import NODE_IDS
 from lightning_app.packaging.runtime.golden import make_golden
+from lightning_app.packaging.runtime.raw_input import load_raw_input
 from lightning_app.runs.run_folder import run_folder_of
 from models import BaseModule
 from models.network_arguments import network_arguments
@@ -84,7 +85,14 @@ def export_package(
         ),
         missing=trained.card.missing,
     )
-    predictor = Predictor(manifest=manifest, model=model, tokenizer=exporter.tokenizer, node_ids=exporter.node_ids)
+    raw_input = exporter.raw_input
+    predictor = Predictor(
+        manifest=manifest,
+        model=model,
+        tokenizer=exporter.tokenizer,
+        node_ids=exporter.node_ids,
+        raw_input=None if raw_input is None else load_raw_input(manifest, raw_input[1]),
+    )
 
     measured = measure(exporter, predictor)
     (p50_ms,) = measure_latency([predictor], measured.sample.request)
@@ -119,6 +127,9 @@ def export_package(
         files["tokenizer.json"] = exporter.tokenizer.to_json()
     if exporter.node_ids is not None:
         files[NODE_IDS] = exporter.node_ids.to_parquet()
+    if raw_input is not None:
+        spec, content = raw_input
+        files[spec.file] = content
     extra_files = exporter.extra_files
     if clash := sorted(extra_files.keys() & files.keys()):
         names = ", ".join(clash)
@@ -134,6 +145,7 @@ def _draft(
     exporter: Exporter, *, name: str, protocol: dict[str, Any], lineage: dict[str, Any], missing: tuple[str, ...]
 ) -> Manifest:
     """The manifest as far as it is known before anything was measured."""
+    raw_input = exporter.raw_input
     manifest = Manifest(
         name=name,
         family=exporter.family,
@@ -145,6 +157,7 @@ def _draft(
         labels=exporter.labels,
         tokenizer=None if exporter.tokenizer is None else TOKENIZER,
         node_ids=None if exporter.node_ids is None else exporter.node_ids.spec(_names(exporter.inputs)),
+        raw_input=None if raw_input is None else raw_input[0],
         metrics={"split": "test", "protocol": protocol, "rows": 0, "values": {}, "better": {}},
         slices={},
         lineage=lineage,

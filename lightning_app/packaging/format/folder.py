@@ -21,7 +21,7 @@ def read_folder(path: Path, *, keep: Collection[str]) -> tuple[Manifest, str, di
 
     Args:
         path: Folder of the package.
-        keep: Names of the files whose content is returned.
+        keep: Names of the files whose content is returned; unless empty, that of `raw_input.file` too.
 
     Returns:
         manifest: Checked manifest.
@@ -55,6 +55,8 @@ def _read_folder(path: Path, keep: Collection[str]) -> tuple[Manifest, str, dict
         raise PackageError(f"package: {path} lacks {', '.join(missing)}")
     if extra := sorted(names - expected - {MANIFEST}):
         raise PackageError(f"package: {path} has {', '.join(extra)}, which the manifest does not list")
+    if keep and manifest.raw_input is not None:
+        keep = {*keep, manifest.raw_input.file}
     contents = {name: _verify(path / name, entry, keep=name in keep) for name, entry in files.items()}
     return (
         manifest,
@@ -89,7 +91,8 @@ def expected_files(manifest: Manifest, names: Collection[str] = ()) -> set[str]:
     """
     extra = {*names, *(manifest.files or {})} - {TOKENIZER, NODE_IDS}
     tokenizer = [manifest.tokenizer] if manifest.tokenizer else []
-    return {*FILES, *tokenizer, *([NODE_IDS] if manifest.node_ids else []), *extra}
+    raw = [manifest.raw_input.file] if manifest.raw_input else []
+    return {*FILES, *tokenizer, *([NODE_IDS] if manifest.node_ids else []), *raw, *extra}
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -18,10 +18,11 @@ from lightning_app.packaging.format.fields import (
     texts_field,
 )
 from lightning_app.packaging.format.node_ids import NodeIdSpec, read_node_id_spec
+from lightning_app.packaging.format.raw_input import RawInputSpec, read_raw_input
 from lightning_app.packaging.format.signature import StateSpec, TensorSpec, read_state, read_tensor
 from lightning_app.packaging.format.strict_json import MAX_BYTES, read_json, write_json
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
 FILES = ("model.onnx", "config.yaml", "MODEL_CARD.md", "reference.parquet", "evaluation.parquet", "golden.json")
 """Files of every package besides the manifest."""
@@ -62,6 +63,7 @@ class Manifest:
         labels: Class names along the last axis of the output `probabilities`.
         tokenizer: `tokenizer.json` if the input is text.
         node_ids: Description of `node_ids.parquet` if requests name nodes by id; None if by node index.
+        raw_input: Raw rows that the package answers; None if it takes nothing but the inputs of its graph.
         metrics: `split`, `protocol`, `rows`, `values` by metric, and `better` (lower or higher) by metric.
         slices: Slice name to slice value to `rows` and `error`.
         lineage: Data, code and run that the model was made from.
@@ -89,6 +91,7 @@ class Manifest:
     labels: tuple[str, ...] | None = None
     tokenizer: str | None = None
     node_ids: NodeIdSpec | None = None
+    raw_input: RawInputSpec | None = None
     optimization: Mapping[str, Any] | None = None
     files: Mapping[str, FileEntry] | None = None
     schema_version: int = SCHEMA_VERSION
@@ -145,7 +148,7 @@ class Manifest:
                 f"schema_version: {version} given, this version of lightning-app reads up to {SCHEMA_VERSION}; "
                 "upgrade lightning-r2p to read the package"
             )
-        parsed = {"node_ids": None, **parsed}  # missing in schema 1
+        parsed = {"node_ids": None, "raw_input": None, **parsed}  # missing in schema 1, and in 1 and 2
         exact_keys(parsed, tuple(field.name for field in fields(cls)), "manifest.json")
         manifest = cls(
             **{
@@ -155,6 +158,7 @@ class Manifest:
                 "state": _each(parsed["state"], "state", read_state),
                 "labels": texts_field(parsed["labels"], "labels"),
                 "node_ids": read_node_id_spec(parsed["node_ids"]),
+                "raw_input": read_raw_input(parsed["raw_input"]),
                 "files": _files(parsed["files"]),
                 "schema_version": SCHEMA_VERSION,
             }
@@ -182,6 +186,8 @@ class Manifest:
         need(self.layout == "stream" or not self.state, "state", "none but for the layout stream", len(self.state))
         self._check_rows()
         self._check_node_ids()
+        if self.raw_input is not None and self.files is not None:
+            need(self.raw_input.file in self.files, "raw_input.file", "a file of the package", self.raw_input.file)
         if self.labels is not None:
             need(len(set(self.labels)) == len(self.labels) >= 2, "labels", "two or more different", list(self.labels))
             shapes = [spec.shape[1:] for spec in self.outputs if spec.name == PROBABILITIES]

@@ -132,9 +132,13 @@ def _gated(
     table = read_table(evaluation, name="evaluation.parquet")
     accuracy = compare_accuracy(read_evaluation(parent), table, block=exporter.block)
     accuracy.check(options.max_worse)
-    tokenizer = parent.tokenizer
-    node_ids = parent.predictor.node_ids
-    variant = Predictor(manifest=draft.manifest, model=draft.model, tokenizer=tokenizer, node_ids=node_ids)
+    variant = Predictor(
+        manifest=draft.manifest,
+        model=draft.model,
+        tokenizer=parent.tokenizer,
+        node_ids=parent.predictor.node_ids,
+        raw_input=parent.predictor.raw_input,
+    )
     attempts = 1 if options.allow_slower else ATTEMPTS
     latency = compare_latency(parent.predictor, variant, exporter.sample(ROWS).request, attempts=attempts)
     if not options.allow_slower:

@@ -89,7 +89,11 @@ def draft_with(
     check_same_ids(parent, exporter)
     manifest = replace(parent.manifest, name=name, files=None)
     predictor = Predictor(
-        manifest=manifest, model=model, tokenizer=parent.tokenizer, node_ids=parent.predictor.node_ids
+        manifest=manifest,
+        model=model,
+        tokenizer=parent.tokenizer,
+        node_ids=parent.predictor.node_ids,
+        raw_input=parent.predictor.raw_input,
     )
     evaluation = evaluate_predictor(exporter, predictor)
     distance = measure_distance(parent.predictor, predictor, exporter.sample(ROWS))

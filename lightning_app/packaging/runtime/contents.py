@@ -8,6 +8,7 @@ from lightning_app.packaging.format.folder import read_folder
 from lightning_app.packaging.format.manifest import TOKENIZER, Manifest
 from lightning_app.packaging.format.node_ids import NODE_IDS, NodeIds
 from lightning_app.packaging.runtime.predictor import Predictor
+from lightning_app.packaging.runtime.raw_input import load_raw_input
 from lightning_app.packaging.runtime.tokenizer import Tokenizer
 
 GOLDEN, _MODEL = "golden.json", "model.onnx"
@@ -21,7 +22,7 @@ class PackageContents:
         path: Folder that it was read from; the folder may have been replaced since.
         digest: sha256 of `manifest.json`.
         manifest: Checked manifest.
-        files: Name to verified bytes of the model, golden request, tokenizer and node ids.
+        files: Name to verified bytes of the model, golden request, tokenizer, node ids and raw input.
     """
 
     path: Path
@@ -55,10 +56,12 @@ class PackageContents:
         tokenizer = Tokenizer.from_json(self.files[TOKENIZER]) if self.manifest.tokenizer else None
         spec = self.manifest.node_ids
         node_ids = None if spec is None else NodeIds.from_parquet(self.files[NODE_IDS], spec)
+        raw = self.manifest.raw_input
         return Predictor(
             manifest=self.manifest,
             model=self.files[_MODEL],
             tokenizer=tokenizer,
             node_ids=node_ids,
+            raw_input=None if raw is None else load_raw_input(self.manifest, self.files[raw.file]),
             num_threads=num_threads,
         )

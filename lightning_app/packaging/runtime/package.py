@@ -83,13 +83,14 @@ class Package:
         """Tokenizer, if the input is text."""
         return self.predictor.tokenizer
 
-    def predict(self, request: Any) -> Any:
+    def predict(self, request: Any, *, at: Any = None) -> Any:
         """Predicts every row of a request; see `Predictor.predict`.
 
         Args:
-            request: A table, or a dict of arrays by input name.
+            request: A table of raw rows or of inputs, or a dict of arrays by name.
+            at: Which answers to raw rows are asked for; see `Predictor.predict_raw`.
         """
-        return self.predictor.predict(request)
+        return self.predictor.predict(request, at=at)
 
     def advance(self, request: Any, state: StreamState | None) -> tuple[Any, StreamState]:
         """Predicts the next chunk of every stream; see `Predictor.advance`.

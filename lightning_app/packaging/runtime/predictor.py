@@ -1,7 +1,8 @@
 """Predictor: answers requests with an ONNX graph; shared by scoring, serving and notebooks."""
 
-from collections.abc import Collection, Mapping
-from typing import Any
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,12 +13,16 @@ from lightning_app.packaging.format.signature import TensorSpec
 from lightning_app.packaging.runtime.frames import as_frame, read_frame, write_frame
 from lightning_app.packaging.runtime.graphs import GraphLayout
 from lightning_app.packaging.runtime.labels import LABEL, named, named_column, with_likeliest
+from lightning_app.packaging.runtime.raw_input import RawAnswer, RawInput, check_raw_columns, is_raw
 from lightning_app.packaging.runtime.requests import read_request
 from lightning_app.packaging.runtime.row_ids import as_array, bounded, node_inputs, passed_arrays, passed_columns
 from lightning_app.packaging.runtime.rows import RowLayout, StreamState
 from lightning_app.packaging.runtime.session import open_session
 from lightning_app.packaging.runtime.tokenizer import TEXT, TOKENS, Tokenizer
 from lightning_app.packaging.runtime.values import Array, Values, check_values
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _MOST_CALLS = 4096
 """Maximum number of calls in the search for rows that the model fails on."""
@@ -34,12 +39,14 @@ class Predictor:
         model: Content of the ONNX file.
         tokenizer: Tokenizer, if the input is text.
         node_ids: Node ids, if requests name nodes by id.
+        raw_input: Preparation of raw rows, if the package answers them.
         num_threads: Threads per call.
 
     Attributes:
         manifest: Manifest of the package.
         tokenizer: Tokenizer, if the input is text.
         node_ids: Node ids, if requests name nodes by id.
+        raw_input: Preparation of raw rows, if the package answers them.
         session: ONNX Runtime session.
     """
 
@@ -50,6 +57,7 @@ class Predictor:
         model: bytes,
         tokenizer: Tokenizer | None = None,
         node_ids: NodeIds | None = None,
+        raw_input: RawInput | None = None,
         num_threads: int = 1,
     ) -> None:
         manifest.check()
@@ -57,7 +65,10 @@ class Predictor:
             raise PackageError("tokenizer: the manifest names one that is not there, or none where there is one")
         if (node_ids is None) != (manifest.node_ids is None):
             raise PackageError("node_ids: the manifest names ids that are not there, or none where there are some")
+        if (raw_input is None) != (manifest.raw_input is None):
+            raise PackageError("raw_input: the manifest names one that is not there, or none where there is one")
         self.manifest = manifest
+        self.raw_input = raw_input
         self.tokenizer = tokenizer
         self.node_ids = node_ids
         self.session = open_session(model, manifest, num_threads=num_threads)
@@ -72,24 +83,83 @@ class Predictor:
         """Inputs of one row of a request; for graphs, of one graph."""
         return self._layout.inputs
 
-    def predict(self, request: Any) -> Any:
+    def predict(self, request: Any, *, at: Any = None) -> Any:
         """Predicts every row of a request; streams start from their initial state.
 
         Args:
-            request: A table, or a dict of arrays by input name. Text is a column, or a list, named `text`.
+            request: A table, or a dict of arrays by input name. Text is a column, or a list, named `text`. A package
+                with `raw_input` takes a table, or a dict, of the columns listed there too.
+            at: Which answers to raw rows are asked for, see `predict_raw`.
 
         Returns:
             A polars DataFrame for a table, a dict for a dict: arrays, or lists of arrays if rows differ in size. For a
             classifier: `label`, its `probability`, and the `probabilities` of all classes in the order of the
                 manifest's
             `labels`. Row ids come first: `node_id`, or `source` and `target`, of a package that contains its graph;
-            otherwise the columns of `PASSED` that the request has.
+            otherwise the columns of `PASSED` that the request has. Raw rows are answered by a table with the names and
+            timestamps of the request; what was filled or dropped is said by a warning.
 
         Raises:
             BadRowsError: Some rows cannot be answered, with a reason for each; no row was answered.
             RequestError: The request does not fit the package.
         """
+        if self.raw_input is not None:
+            frame = as_frame(request)
+            names = request if frame is None else frame.columns
+            if isinstance(names, Collection) and is_raw(names, self.manifest):
+                return self._predict_raw_dict(request, at) if frame is None else self._predict_raw_table(frame, at)
+        if at is not None:
+            raise RequestError("at: given with a request that holds no raw rows")
         return self.advance(request, None)[0]
+
+    def predict_raw(self, table: "pl.DataFrame", *, at: Any = None) -> Iterator[RawAnswer]:
+        """Predicts raw rows in parts, rejected rows beside the answers.
+
+        Args:
+            table: Raw rows, with the columns of `manifest.raw_input`.
+            at: Which answers are asked for, as the kind of the raw input defines it. For `series`: `last` (the
+                default) forecasts after the last row of each series, `all` after every row with enough history, a
+                list of timestamps after the rows of those times.
+
+        Yields:
+            Answers to consecutive parts of the table.
+
+        Raises:
+            RequestError: The package takes no raw rows, or the table does not fit.
+        """
+        if self.raw_input is None:
+            raise RequestError(f"request: {self.manifest.name} takes no raw rows, its manifest has no raw_input")
+        check_raw_columns(table.columns, self.manifest)
+        for batch in self.raw_input.prepare(table, at):
+            answer = self.advance(batch.values, None)[0] if batch.values else self._no_answer()
+            yield RawAnswer(self.raw_input.finish(batch, answer), batch.rejected, batch.notes, batch.num_asked)
+
+    def _no_answer(self) -> dict[str, Array]:
+        return {
+            spec.name: np.zeros([size if isinstance(size, int) else 0 for size in spec.shape], dtype=spec.dtype)
+            for spec in self.manifest.outputs
+        }
+
+    def _predict_raw_table(self, table: "pl.DataFrame", at: Any) -> "pl.DataFrame":
+        import polars as pl
+
+        answers = list(self.predict_raw(table, at=at))
+        rejected = {row: reason for answer in answers for row, reason in answer.rejected.items()}
+        if rejected:
+            raise BadRowsError(rejected, num_rows=len(table))
+        for note in dict.fromkeys(note for answer in answers for note in answer.notes):
+            warnings.warn(f"{self.manifest.name}: {note}", stacklevel=4)
+        return answers[0].table if len(answers) == 1 else pl.concat(answer.table for answer in answers)
+
+    def _predict_raw_dict(self, request: Mapping[str, Any], at: Any) -> dict[str, Any]:
+        import polars as pl
+
+        try:
+            table = pl.DataFrame(dict(request))
+        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
+            why = (str(error).strip() or type(error).__name__).splitlines()[0][:500]
+            raise RequestError(f"request: its columns are no table: {why}") from error
+        return {column.name: column.to_numpy() for column in self._predict_raw_table(table, at)}
 
     def advance(self, request: Any, state: StreamState | None) -> tuple[Any, StreamState]:
         """Predicts the next chunk of every stream.

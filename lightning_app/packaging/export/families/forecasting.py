@@ -1,21 +1,28 @@
 """Exporter of forecasters: from a window in raw units to a horizon in raw units."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
 from datamodules import ForecastingDataModule
+from features.series.spec import SeriesSpec
 from lightning_app.errors import UsageError
-from lightning_app.packaging.export.batches import Arrays, TestBatch, as_arrays
+from lightning_app.packaging.export.batches import Arrays, RawParity, TestBatch, as_arrays, spread
 from lightning_app.packaging.export.exporter import Exporter
 from lightning_app.packaging.format.manifest import TensorSpec
+from lightning_app.packaging.format.raw_input import RawColumn, RawInputSpec
+from lightning_app.packaging.runtime.predictor import Predictor
 from models import EnsembleForecaster, Forecaster
 from models.base import Batch
 from models.forecasting.forecaster import COVARIATES
 
+SERIES = "series.json"
+_RAW_ORIGINS = 64
+"""Test origins that are forecast from the raw table too."""
 _MOST_MONTHS = 24
 _POSSIBLE_INPUTS = ("past", *COVARIATES)
 
@@ -71,6 +78,31 @@ class ForecastExporter(Exporter):
         return (
             TensorSpec("forecast", "float32", shape, unit="as given", columns=tuple(self.data.channels), levels=levels),
         )
+
+    @property
+    @override
+    def raw_input(self) -> tuple[RawInputSpec, bytes] | None:
+        spec = self.data.series_spec
+        if spec is None:
+            return None
+        table = self.data.source.raw_table(root=self.data.root)
+        return describe_series(spec, unit=None if table is None else table.unit), spec.to_json()
+
+    @override
+    def raw_batches(self, predictor: Predictor) -> Iterator[RawParity]:
+        data = self.data
+        table = data.source.raw_table(root=data.root)
+        assert table is not None
+        chosen = self.test_batch(spread(self.num_samples, _RAW_ORIGINS))
+        times = pl.Series(data.series.times[chosen.rows - 1])
+        if data.series.time_zone is not None:
+            times = times.dt.replace_time_zone("UTC")
+        answers = [part.table for part in predictor.predict_raw(table.frame, at=times)]
+        names = [name for name in answers[0].columns if name not in ("origin", "time", "channel")]
+        expected = chosen.answer["forecast"]
+        count, horizon, channels = expected.shape[:3]
+        answered = pl.concat(answers).select(names).to_numpy().reshape(count, channels, horizon, -1).swapaxes(1, 2)
+        yield RawParity(chosen.rows, {"forecast": answered.reshape(expected.shape)}, {"forecast": expected})
 
     @override
     def network(self) -> nn.Module:
@@ -130,6 +162,40 @@ class ForecastExporter(Exporter):
         _, val, test = self.data.boundaries
         months = (times[test - 1] - times[val]).astype("timedelta64[D]").astype(int) / 30.4
         return times[origins].astype("datetime64[M]" if months <= _MOST_MONTHS else "datetime64[Y]").astype(str)
+
+
+def describe_series(spec: SeriesSpec, *, unit: str | None) -> RawInputSpec:
+    """The columns of a table of time series, for the manifest.
+
+    Args:
+        spec: The preparation.
+        unit: Unit of the targets; None for that of the training table.
+    """
+    zone = "" if spec.time_zone is None else ", with a time zone"
+    time = RawColumn(spec.time_column, "timestamp", "time", f"{spec.time_format or 'ISO 8601'}{zone}")
+    ids = [] if spec.id_column is None else [RawColumn(spec.id_column, "text", "series")]
+    numbers = [
+        RawColumn(name, "number", role, given)
+        for role, names, given in (
+            ("target", spec.targets, unit or "as in training"),
+            ("past covariate", spec.past_covariates, "as in training"),
+            ("known-future covariate", spec.future_covariates, "as in training"),
+        )
+        for name in names
+    ]
+    static = [
+        RawColumn(attribute.column, "number" if attribute.vocabulary is None else "text", "static attribute")
+        for attribute in spec.static_attributes
+    ]
+    apart = f", {spec.frequency} apart," if spec.frequency is not None else ""
+    of_each = "" if spec.id_column is None else " of each series"
+    return RawInputSpec(
+        kind="series",
+        file=SERIES,
+        columns=(time, *ids, *numbers, *static),
+        min_rows=spec.look_back,
+        rows_of=f"rows{apart}{of_each} up to the forecast",
+    )
 
 
 class _Named(nn.Module):

@@ -1,0 +1,230 @@
+"""Tables of time series: a wide or long table becomes regularised series, in training and in packages alike."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from features.series.regularize import time_zone, timestamps
+from features.series.series import Series, build_series, with_calendar
+from features.series.spec import Scale, SeriesSpec, StaticAttribute
+from features.table_reader import NULL_WORDS, as_numbers
+
+_EPS = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True)
+class NamedSeries:
+    """A series of a table.
+
+    Attributes:
+        name: Its id; the empty string for a wide table.
+        series: The series; None if it cannot be used.
+        reason: Why it cannot be used; None otherwise.
+        last_row: Last row of the table, from 0, that belongs to it.
+    """
+
+    name: str
+    series: Series | None
+    reason: str | None
+    last_row: int
+
+
+def read_wide(table: pl.DataFrame, spec: SeriesSpec, *, name: str) -> Series:
+    """Regularises a wide table, see `build_series`.
+
+    Args:
+        table: Its rows in any order that `spec.missing` allows.
+        spec: The preparation.
+        name: Name for messages; the file, if there is one.
+
+    Raises:
+        ValueError: The table is irregular and may not be repaired, or more is missing than allowed.
+    """
+    attributes = np.array(spec.channel_attributes, dtype=np.float64).reshape(len(spec.targets), -1)
+    return _regular(table, spec, name=name, attributes=attributes if spec.channel_attributes else None)
+
+
+def read_long(table: pl.DataFrame, spec: SeriesSpec, *, name: str) -> Iterator[NamedSeries]:
+    """Regularises each series of a long table, in the order of their first rows.
+
+    Args:
+        table: A row per series and time.
+        spec: The preparation.
+        name: Name for messages; the file, if there is one.
+
+    Yields:
+        Every series, those that cannot be used with their reason.
+
+    Raises:
+        ValueError: A cell is no number, no time, or no id.
+    """
+    assert spec.id_column is not None
+    if table.is_empty():
+        raise ValueError(f"{name} has no rows")
+    ids = table[spec.id_column]
+    if ids.dtype.is_nested() or ids.dtype.is_float():
+        raise ValueError(
+            f"{name}: the series column {spec.id_column!r} holds {ids.dtype}, expected texts or whole numbers"
+        )
+    ids = ids.cast(pl.String)
+    if ids.null_count():
+        row = ids.is_null().arg_max()
+        raise ValueError(f"{name}: {ids.null_count()} rows have no series in {spec.id_column!r} (first: row {row})")
+    # Numbers and times are parsed once for all series, so that messages count the rows of the whole table.
+    times = timestamps(table, name=name, column=spec.time_column, time_format=spec.time_format)
+    zone = time_zone(table, name=name, column=spec.time_column, time_format=spec.time_format)
+    numbers = [as_numbers(table[column], file=name, booleans=True) for column in spec.numbers]
+    attributes = static_columns(table, spec.static_attributes, name=name)
+    parsed = pl.DataFrame([ids.alias("id"), times.alias("time")])
+    plain = spec_of_parsed(spec)
+    parsed = pl.concat(
+        [
+            parsed,
+            pl.DataFrame([column.alias(new) for column, new in zip(numbers, plain.numbers, strict=True)]),
+            pl.DataFrame([pl.Series("row", np.arange(len(table)))]),
+        ],
+        how="horizontal",
+    )
+    for part in parsed.partition_by("id", maintain_order=True):
+        label, rows = part["id"][0], part["row"].to_numpy()
+        try:
+            static = _constant_attributes(spec, [values[rows] for values in attributes])
+            series = _regular(part, plain, name=f"series {label!r}", attributes=static)
+        except ValueError as error:
+            text = str(error).removeprefix(f"series {label!r}").lstrip(": ")
+            yield NamedSeries(label, None, f"series {label!r}: {text}", int(rows.max()))
+            continue
+        yield NamedSeries(label, replace(series, channels=(label,), time_zone=zone), None, int(rows.max()))
+
+
+def _constant_attributes(spec: SeriesSpec, values: Sequence[np.ndarray]) -> np.ndarray | None:
+    """Attributes (1, S) of the rows of one series.
+
+    Raises:
+        ValueError: An attribute changes.
+    """
+    for attribute, rows in zip(spec.static_attributes, values, strict=True):
+        if (rows != rows[0]).any():
+            raise ValueError(f"the static attribute {attribute.column!r} changes within it")
+    return np.concatenate([rows[:1] for rows in values], axis=1) if values else None
+
+
+def spec_of_parsed(spec: SeriesSpec) -> SeriesSpec:
+    """The spec of a table whose columns were parsed, under names that no column of the user has."""
+    names = iter([f"column {index}" for index in range(len(spec.numbers))])
+    return msgspec.structs.replace(
+        spec,
+        time_column="time",
+        time_format=None,
+        id_column=None,
+        static_attributes=(),
+        scales={},
+        targets=tuple(next(names) for _ in spec.targets),
+        past_covariates=tuple(next(names) for _ in spec.past_covariates),
+        future_covariates=tuple(next(names) for _ in spec.future_covariates),
+    )
+
+
+def static_columns(table: pl.DataFrame, attributes: Sequence[StaticAttribute], *, name: str) -> list[np.ndarray]:
+    """Static attributes of the rows of a table as inputs of a model, each float64 (N, width).
+
+    Args:
+        table: The table.
+        attributes: The attributes.
+        name: Name for messages.
+
+    Raises:
+        ValueError: A number is missing or none.
+    """
+    columns = []
+    for attribute in attributes:
+        column = table[attribute.column]
+        if attribute.vocabulary is None:
+            numbers = as_numbers(column, file=name, booleans=True)
+            if not numbers.is_finite().fill_null(value=False).all():
+                row = (~numbers.is_finite().fill_null(value=False)).arg_max()
+                raise ValueError(f"{name}: the static attribute {attribute.column!r} is missing in row {row}")
+            columns.append((numbers.to_numpy()[:, None] - attribute.mean) / attribute.std)
+        else:
+            texts = column.cast(pl.String).to_numpy()
+            columns.append((texts[:, None] == np.array(attribute.vocabulary, dtype=object)).astype(np.float64))
+    return columns
+
+
+def fit_static_attributes(table: pl.DataFrame, columns: Sequence[str], *, name: str) -> tuple[StaticAttribute, ...]:
+    """Fits the attributes of series: scales of numbers, vocabularies of texts.
+
+    Args:
+        table: A row per training series.
+        columns: Names of the attributes.
+        name: Name for messages.
+    """
+    attributes = []
+    for column in columns:
+        values = table[column]
+        texts = values.cast(pl.String) if not values.dtype.is_numeric() else None
+        if texts is not None and not _all_numbers(texts):
+            attributes.append(StaticAttribute(column=column, vocabulary=tuple(sorted(set(texts.drop_nulls())))))
+            continue
+        numbers = as_numbers(values, file=name, booleans=True).drop_nulls().to_numpy()
+        std = float(numbers.std()) if len(numbers) else 0.0
+        mean = float(numbers.mean()) if len(numbers) else 0.0
+        attributes.append(StaticAttribute(column=column, mean=mean, std=std if std > 0 else 1.0))
+    return tuple(attributes)
+
+
+def _all_numbers(texts: pl.Series) -> bool:
+    plain = texts.str.strip_chars()
+    plain = plain.filter(~plain.is_in(list(NULL_WORDS)))
+    return bool(len(plain)) and plain.cast(pl.Float64, strict=False).null_count() == 0
+
+
+def scale_of(values: np.ndarray, observed: np.ndarray) -> Scale:
+    """Scale of the observed values.
+
+    Args:
+        values: float64 (T,).
+        observed: bool (T,).
+    """
+    known = values[observed]
+    if not len(known):
+        return Scale(mean=0.0, std=1.0)
+    mean, std = float(known.mean()), float(known.std())
+    return Scale(mean=mean, std=std if std > abs(mean) * 8 * _EPS else 1.0)
+
+
+def scale_for(spec: SeriesSpec, name: str, values: np.ndarray, observed: np.ndarray) -> Scale:
+    """Scale of a window: that of the series' training rows, of an unknown series that of its look-back.
+
+    Args:
+        spec: The preparation.
+        name: The series.
+        values: Look-back, float64 (L,).
+        observed: bool (L,).
+    """
+    known: Mapping[str, Scale] = spec.scales
+    return known[name] if name in known else scale_of(values, observed)
+
+
+def _regular(table: pl.DataFrame, spec: SeriesSpec, *, name: str, attributes: np.ndarray | None) -> Series:
+    series = build_series(
+        table,
+        name=name,
+        time_column=spec.time_column,
+        time_format=spec.time_format,
+        frequency=spec.frequency,
+        missing=spec.missing,
+        columns=spec.numbers,
+        num_channels=len(spec.targets),
+        num_past_covariates=len(spec.past_covariates),
+        static_covariates=attributes,
+    )
+    if series.repairs is not None and series.repairs.fraction > spec.max_missing:
+        raise ValueError(
+            f"{name}: {series.repairs.fraction:.1%} of the data would be dropped or made up, more than "
+            f"{spec.max_missing:.1%} ({series.repairs.describe()})"
+        )
+    return with_calendar(series, spec.calendar, frequency=spec.frequency, horizon=spec.horizon)

@@ -1,0 +1,153 @@
+"""Raw input at run time: turns a table of raw rows into inputs of the ONNX graph, and answers back into rows."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from lightning_app.packaging.format.errors import PackageError, RequestError
+from lightning_app.packaging.format.manifest import Manifest
+from lightning_app.packaging.runtime.values import Array
+
+if TYPE_CHECKING:
+    import polars as pl
+
+KINDS = {
+    "series": "lightning_app.packaging.runtime.series_input:SeriesInput",
+}
+"""Kind of a preparation to its class; imported when the first package of the kind is loaded."""
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class RawBatch:
+    """Rows of the ONNX graph, made from a part of a table.
+
+    Attributes:
+        values: Input name to values, rows first.
+        keys: Whatever `RawInput.finish` needs to name the answers.
+        rejected: Row of the table, from 0, to the reason why it is not answered.
+        notes: What was filled, dropped or replaced, one line each.
+        num_asked: Answers that were asked for, rejected ones included.
+    """
+
+    values: Mapping[str, Array]
+    keys: Any
+    rejected: Mapping[int, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    num_asked: int = 0
+
+
+@dataclass(frozen=True)
+class RawAnswer:
+    """Answers to a part of a table; the attributes are those of `RawBatch`.
+
+    Attributes:
+        table: Answers with the names that the table gives them.
+        rejected: Row of the table to the reason why it is not answered.
+        notes: What was filled, dropped or replaced.
+        num_asked: Answers that were asked for, rejected ones included.
+    """
+
+    table: "pl.DataFrame"
+    rejected: Mapping[int, str]
+    notes: Sequence[str]
+    num_asked: int
+
+
+class RawInput(ABC):
+    """A kind of preparation; a subclass is registered in `KINDS`.
+
+    Attributes:
+        by_row: Whether each row is answered by itself, so that a table can be read in parts.
+    """
+
+    by_row: ClassVar[bool]
+
+    @classmethod
+    @abstractmethod
+    def load(cls, content: bytes, manifest: Manifest) -> "RawInput":
+        """Parses and checks the file of the preparation.
+
+        Args:
+            content: The file `manifest.raw_input.file`.
+            manifest: Manifest of the package.
+
+        Raises:
+            PackageError: The file is invalid, or does not match the manifest.
+        """
+
+    @abstractmethod
+    def prepare(self, table: "pl.DataFrame", at: Any) -> Iterator[RawBatch]:
+        """Turns a table into inputs, in batches of bounded size.
+
+        Args:
+            table: Raw rows.
+            at: Which answers are asked for, as the kind defines it; None for its default.
+
+        Raises:
+            RequestError: The table as a whole does not fit: a column is missing or has a wrong type.
+        """
+
+    @abstractmethod
+    def finish(self, batch: RawBatch, answer: Mapping[str, Any]) -> "pl.DataFrame":
+        """Turns answers of the ONNX graph into rows.
+
+        Args:
+            batch: A batch that `prepare` yielded.
+            answer: Output name to values, rows first.
+        """
+
+
+def load_raw_input(manifest: Manifest, content: bytes) -> RawInput:
+    """Loads the preparation of a package.
+
+    Args:
+        manifest: Manifest with `raw_input`.
+        content: Content of its file.
+
+    Raises:
+        PackageError: The kind is unknown, or the file is invalid.
+    """
+    assert manifest.raw_input is not None
+    kind = manifest.raw_input.kind
+    if kind not in KINDS:
+        raise PackageError(
+            f"raw_input.kind: {kind!r} given, this version of lightning-app knows {', '.join(KINDS)}; "
+            "upgrade lightning-r2p to read the package"
+        )
+    module, _, name = KINDS[kind].partition(":")
+    loaded: type[RawInput] = getattr(import_module(module), name)
+    return loaded.load(content, manifest)
+
+
+def is_raw(names: Collection[str], manifest: Manifest) -> bool:
+    """Whether a request holds raw rows, not inputs of the ONNX graph.
+
+    Args:
+        names: Columns or keys of the request.
+        manifest: Manifest of the package.
+    """
+    return manifest.raw_input is not None and not any(spec.name in names for spec in manifest.inputs)
+
+
+def check_raw_columns(names: Sequence[str], manifest: Manifest) -> None:
+    """Raises unless a table has all columns that the package needs.
+
+    Args:
+        names: Columns of the table.
+        manifest: Manifest with `raw_input`.
+
+    Raises:
+        RequestError: A column is missing; names it and the nearest one of the table.
+    """
+    assert manifest.raw_input is not None
+    for column in manifest.raw_input.columns:
+        if column.required and column.name not in names:
+            folded = {name.casefold(): name for name in names}
+            near = get_close_matches(column.name.casefold(), folded, n=1)
+            hint = f"; {folded[near[0]]!r} is near" if near else ""
+            shown = ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
+            raise RequestError(f"{column.name}: no such column ({column.role}), the table has {shown}{hint}")
