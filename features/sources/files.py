@@ -1,0 +1,79 @@
+"""Files of a source: CSV, parquet, a folder of parquet files, or a glob, scanned without being read whole."""
+
+import gzip
+import io
+from pathlib import Path
+from typing import IO
+
+import polars as pl
+
+from features.definitions import CsvFormat
+
+_PARQUET = (".parquet", ".pq")
+
+
+def scan_file(path: str, *, csv: CsvFormat | None, root: Path | None, place: str) -> pl.LazyFrame:
+    """Scans the rows of a file; every column of a text file is text.
+
+    Args:
+        path: File, folder of parquet files, or glob.
+        csv: How a text file is written; None for a plain CSV file.
+        root: Folder that a relative path starts from; None for the working folder.
+        place: The source, for messages.
+
+    Raises:
+        ValueError: There is no such file, or it is empty.
+    """
+    full = Path(path).expanduser() if root is None else root / Path(path).expanduser()
+    is_glob = any(sign in path for sign in "*?[")
+    if not is_glob and not full.exists():
+        raise ValueError(f"{place}: {full} does not exist")
+    if is_glob:
+        parts = full.parts
+        first = next(number for number, part in enumerate(parts) if any(sign in part for sign in "*?["))
+        files = sorted(Path(*parts[:first]).glob("/".join(parts[first:])))
+    else:
+        files = sorted(full.rglob("*.parquet")) if full.is_dir() else [full]
+    if not files:
+        raise ValueError(f"{place}: no {'file matches' if is_glob else 'parquet file is in'} {full}")
+    if all(file.name.endswith(_PARQUET) for file in files):
+        return pl.scan_parquet(files)
+    try:
+        return _scan_csv(files, csv or CsvFormat(), place=place)
+    except pl.exceptions.NoDataError as error:
+        raise ValueError(f"{place}: {files[0]} is empty") from error
+
+
+def _scan_csv(files: list[Path], csv: CsvFormat, *, place: str) -> pl.LazyFrame:
+    has_header = not csv.columns
+    if csv.separator == "whitespace":
+        sources: list[Path] | list[IO[bytes]] = [_with_tabs(file, csv) for file in files]
+        separator, skip = "\t", 0
+    else:
+        if len(csv.separator.encode()) != 1:
+            raise ValueError(
+                f"{place}.csv.separator: {csv.separator!r} given; one character, or `whitespace`, is needed"
+            )
+        sources, separator, skip = files, csv.separator, csv.skip_rows
+    frame = pl.scan_csv(
+        sources,
+        separator=separator,
+        has_header=has_header,
+        infer_schema=False,
+        null_values=["", *csv.null_values],
+        skip_rows=skip,
+    )
+    if not csv.columns:
+        return frame
+    found = frame.collect_schema().names()
+    if len(found) != len(csv.columns):
+        raise ValueError(f"{place}.csv.columns: {len(csv.columns)} names given, {files[0]} has {len(found)} columns")
+    return frame.rename(dict(zip(found, csv.columns, strict=True)))
+
+
+def _with_tabs(file: Path, csv: CsvFormat) -> IO[bytes]:
+    """The lines of a file whose cells are separated by runs of blanks, separated by tabs."""
+    opener = gzip.open if file.name.endswith(".gz") else open
+    with opener(file, "rb") as stream:
+        lines = stream.read().splitlines()[csv.skip_rows :]
+    return io.BytesIO(b"\n".join(b"\t".join(line.split()) for line in lines if line.strip()))
