@@ -8,6 +8,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from features.versions.delta import delta_facts, is_delta
+
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 30
 
@@ -63,7 +65,9 @@ def fetch(raw: RawFile, *, root: str | Path | None = None) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """SHA-256 of a file, or of the list of files of a Delta table at its version, in hexadecimal."""
+    if is_delta(path):
+        return str(delta_facts(path)["sha256"])
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from features.versions.delta import is_delta, scan_delta
+
 NULL_WORDS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "-")
 """Texts of a missing number."""
 _WITH_COMMA = re.compile(r"[+-]?[\d.]*,[\d.,]*")
@@ -22,7 +24,7 @@ def read_table(
     """Reads a whole CSV or parquet file.
 
     Args:
-        file: A CSV or parquet file, by its suffix.
+        file: A CSV or parquet file, by its suffix, or a Delta table.
         null_values: Texts of a CSV file that are read as null, in every column.
         texts: Columns of a CSV file to read as text, so that `007` keeps its zeros.
         needed: Required columns; None entries are ignored.
@@ -30,10 +32,13 @@ def read_table(
     Raises:
         ValueError: The file is empty or not a table, or lacks a column.
     """
-    if file.stat().st_size == 0:
+    delta = is_delta(file)
+    if not delta and file.stat().st_size == 0:
         raise ValueError(f"{file} is empty")
     try:
-        if file.name.endswith((".parquet", ".pq")):
+        if delta:
+            frame = scan_delta(file).collect()
+        elif file.name.endswith((".parquet", ".pq")):
             frame = pl.read_parquet(file)
         else:
             frame = pl.read_csv(

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from typing_extensions import override
@@ -67,7 +68,8 @@ class LocalStore(Store):
         path = self.folder / blob_key(entry)
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing: content of {entry.path!r} of a snapshot in {self.address}")
-        actual = sha256_of_file(path)
+        status = path.stat()
+        actual = _sha256_once(path, status.st_ino, status.st_size, status.st_mtime_ns)
         if actual != entry.sha256:
             raise changed_content(str(path), entry, actual)
         return path
@@ -107,6 +109,12 @@ def sha256_of_file(path: Path) -> str:
     """Checksum of a file, in hexadecimal, in bounded memory."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _sha256_once(path: Path, *_: int) -> str:
+    """Checksum of a file, computed once per process as long as inode, size and time of change stay."""
+    return sha256_of_file(path)
 
 
 def sync(path: Path) -> None:

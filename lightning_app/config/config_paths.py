@@ -2,25 +2,29 @@
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 from datamodules.sources import data_root, sha256_of
+from features.versions.delta import is_delta
+from features.versions.references import is_reference, pinned, reference_facts
 
 
 def with_absolute_paths(config: dict[str, Any]) -> dict[str, Any]:
     """A config that means the same files from any working folder.
 
     Paths are arguments that a class types as `Path`, also in a union (`str | Path`) or a list. Only what exists here is
-    changed: what does not is looked for below the data root later. `run.root` stays as it was given, so that a run
-    folder that was copied elsewhere does not point back.
+    changed: what does not is looked for below the data root later. Snapshots get their id, Delta tables their version.
+    `run.root` stays as it was given, so that a run folder that was copied elsewhere does not point back.
 
     Args:
         config: The resolved config, plain data.
     """
 
     def absolute(value: str) -> str:
+        if is_reference(value) or is_delta(value):
+            return pinned(value)
         return str(Path(value).resolve()) if Path(value).exists() else value
 
     return {key: value if key == "run" else _map_paths(value, absolute) for key, value in config.items()}
@@ -28,6 +32,8 @@ def with_absolute_paths(config: dict[str, Any]) -> dict[str, Any]:
 
 def data_files(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The files that the data section of a config names: absolute path to `sha256` and `bytes`.
+
+    A snapshot has its id and store beside them, a Delta table its version.
 
     Args:
         config: The resolved config.
@@ -38,15 +44,19 @@ def data_files(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     root = (data.get("init_args") or {}).get("root")
     found = {}
     for value in dict.fromkeys(named):
+        reference = next(filter(None, map(reference_facts, _places(value, root))), None)
+        if reference is not None:
+            found[reference[0]] = reference[1]
+            continue
         path = next((place for place in _places(value, root) if place.is_file()), None)
         if path is not None:
             found[str(path.resolve())] = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
     return found
 
 
-def _places(value: str, root: str | None) -> Iterator[Path]:
-    yield Path(value).expanduser()
-    yield data_root(root) / value
+def _places(value: str, root: str | None) -> list[Path]:
+    """Where a file may lie; a snapshot lies in its store."""
+    return [Path(value)] if is_reference(value) else [Path(value).expanduser(), data_root(root) / value]
 
 
 def _map_paths(value: Any, change: Any, *, is_path: bool = False) -> Any:
