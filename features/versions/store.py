@@ -118,6 +118,8 @@ class Store(ABC):
     def find(self, reference: str) -> str:
         """Full id of a snapshot; see `manifest`."""
         name, at, prefix = reference.rpartition("@")
+        if not prefix or (at and not name):
+            raise ValueError(f"snapshot {reference!r}: write NAME, NAME@ID or ID")
         if not at:
             if known := self.named(reference):
                 return known[-1]

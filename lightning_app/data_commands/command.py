@@ -5,7 +5,12 @@ from importlib import import_module
 
 from lightning_app.errors import UsageError, nearest
 
-SUBCOMMANDS: dict[str, tuple[str, str]] = {}
+SUBCOMMANDS: dict[str, tuple[str, str]] = {
+    "snapshot": ("lightning_app.data_commands.snapshot:run_snapshot", "Keep a table as it is, under its sha256."),
+    "list": ("lightning_app.data_commands.snapshot:run_list", "List the snapshots of a store."),
+    "show": ("lightning_app.data_commands.snapshot:run_show", "Describe a snapshot; verify its files."),
+    "diff": ("lightning_app.data_commands.diff:run", "Say what changed between two tables or snapshots."),
+}
 """Function of each sub-command as `module:function`, called with its own words, and one line for `--help`."""
 
 

@@ -1,7 +1,7 @@
 """What the model in a package was made from."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ def package_lineage(
 ) -> dict[str, Any]:
     """Repository, framework, config, data, environment and parents, as plain data.
 
-    `repository` is the git repository that the user's run started in, None outside one; `framework` is this project.
+    `data_versions` names the snapshots and the versions of Delta tables that the run read. `repository` is the git
+    repository that the user's run started in, None outside one; `framework` is this project.
 
     Args:
         run: The folder that the checkpoint lies in; None describes code and environment of the export instead.
@@ -57,6 +58,7 @@ def package_lineage(
         "config_sha256": hashlib.sha256(config).hexdigest(),
         "data": recorded.get("data") or data,
         "evaluation_data": data,
+        "data_versions": _data_versions(recorded.get("files", {})),
         "differences": list(differences),
         "own_code": {name: code["sha256"] for name, code in recorded.get("own_code", {}).items()},
         "seeds": [known.get("seed")],
@@ -67,6 +69,16 @@ def package_lineage(
         "trained": known.get("created") if recorded else None,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _data_versions(files: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Snapshots and versions of Delta tables among the files of a run; no paths of the machine."""
+    versions = []
+    for path, file in files.items():
+        if known := {key: file[key] for key in ("snapshot", "delta_version") if key in file}:
+            name = path if "snapshot" in known else Path(path).name
+            versions.append({"name": name, **known, "sha256": file["sha256"]})
+    return versions
 
 
 def file_sha256(path: Path) -> str:
