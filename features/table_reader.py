@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from features.versions.delta import is_delta, scan_delta
+from features.versions.delta import is_delta, read_delta
 
 NULL_WORDS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "-")
 """Texts of a missing number."""
@@ -37,7 +37,7 @@ def read_table(
         raise ValueError(f"{file} is empty")
     try:
         if delta:
-            frame = scan_delta(file).collect()
+            frame = read_delta(file)
         elif file.name.endswith((".parquet", ".pq")):
             frame = pl.read_parquet(file)
         else:

@@ -10,6 +10,7 @@ from typing_extensions import override
 from datamodules.forecasting.series import Boundary, RawTable, Series, SeriesSource, build_series
 from datamodules.table_reader import NULL_WORDS, number_columns, read_table, table_path
 from features.series.regularize import MissingPolicy, check_frequency
+from features.versions.delta import is_delta
 
 
 class TableFile(SeriesSource):
@@ -132,7 +133,10 @@ class TableFile(SeriesSource):
         return table_path(self.path, root=root, key="series.path")
 
     def _table(self, root: str | Path | None) -> pl.DataFrame:
-        return read_table(self._file(root), null_values=NULL_WORDS, needed=[self.time_column])
+        file = self._file(root)
+        frame = read_table(file, null_values=NULL_WORDS, needed=[self.time_column])
+        # The rows of a Delta table have no order: each append may come first or last.
+        return frame.sort(self.time_column, maintain_order=True) if is_delta(file) else frame
 
     def _static_table(self, channels: tuple[str, ...]) -> np.ndarray:
         if not self.static_covariates:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import polars as pl
 
+from features.versions.address import open_store
 from features.versions.manifest import FileEntry, Manifest
-from features.versions.store import Store, open_store
+from features.versions.store import Store
 from features.versions.table_facts import is_table, scan_table
 
 

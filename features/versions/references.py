@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from features.versions.delta import delta_facts, delta_path, is_delta, scan_delta, split_version
+from features.versions.delta import delta_facts, delta_path, is_delta, read_delta, split_version
 from features.versions.reading import OpenSnapshot, open_snapshot
 from features.versions.table_facts import is_table, scan_table
 
@@ -74,7 +74,7 @@ def scan_data(path: str | Path, *, store: str | Path | None = None) -> pl.LazyFr
         snapshot, file = _opened(path, store)
         return snapshot.scan(file)
     if is_delta(path):
-        return scan_delta(path)
+        return read_delta(path).lazy()
     place = split_version(path)[0] if not Path(path).expanduser().exists() else Path(path).expanduser()
     if place.is_dir():
         tables = [file for file in sorted(place.rglob("*")) if file.is_file() and is_table(file)]

@@ -6,7 +6,6 @@ names/NAME/000001.json     id of the first snapshot of that name, then of the se
 """
 
 import json
-import os
 import re
 import unicodedata
 from abc import ABC, abstractmethod
@@ -15,7 +14,6 @@ from urllib.parse import quote, unquote
 
 from features.versions.manifest import FileEntry, Manifest, decode_manifest, encode_manifest
 
-STORE_VARIABLE = "LIGHTNING_APP_SNAPSHOTS"
 _SHORTEST_PREFIX = 6
 _HEX = re.compile(r"[0-9a-f]{6,64}")
 _SUFFIX = re.compile(r"(\.[a-z0-9]{1,8})?\.[a-z0-9]{1,8}$")
@@ -136,29 +134,6 @@ class Store(ABC):
             of_name = f" under the name {name!r}" if name else ""
             raise ValueError(f"snapshot {reference!r}: {what} in {self.address}{of_name}; there: {there}")
         return matching[0]
-
-
-def open_store(address: str | Path | None = None) -> Store:
-    """Opens a store; nothing is created before something is written.
-
-    Args:
-        address: Folder, or `s3://bucket/prefix` (extra `s3`, settings from the AWS_* variables); None for
-            `$LIGHTNING_APP_SNAPSHOTS`, else `./snapshots`.
-
-    Raises:
-        ValueError: The address has another scheme, or the extra is missing.
-    """
-    text = str(address or os.environ.get(STORE_VARIABLE) or "snapshots")
-    scheme, separator, _ = text.partition("://")
-    if not separator:
-        from features.versions.local_store import LocalStore
-
-        return LocalStore(Path(text).expanduser())
-    if scheme != "s3":
-        raise ValueError(f"store {text!r}: scheme {scheme!r}, allowed: a folder, or s3://bucket/prefix")
-    from features.versions.s3_store import S3Store
-
-    return S3Store(text)
 
 
 def check_name(name: str) -> str:

@@ -7,8 +7,9 @@ import msgspec
 from rich.table import Table
 
 from features.versions import Manifest, Taken, open_store, take_snapshot
+from features.versions.address import STORE_VARIABLE
 from features.versions.references import PREFIX, is_reference
-from features.versions.store import STORE_VARIABLE, Store
+from features.versions.store import Store
 from features.versions.table_facts import CLOCKS
 from lightning_app.errors import UsageError
 from lightning_app.runs.lineage import framework_checkout

@@ -71,7 +71,7 @@ def test_a_run_on_a_delta_table_reads_and_records_a_version(
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("snapshot:waves@ffffff", "series.path: snapshot:waves@ffffff: snapshot 'waves@ffffff': not in"),
+        ("snapshot:waves@ffffff", "snapshot:waves@ffffff: snapshot 'waves@ffffff': not in"),
         ("snapshot:waves/other.csv", "has no file 'other.csv'"),
         ("snapshot:", "write NAME, NAME@ID or ID"),
         ("delta@v7", "delta@v7: the Delta table has no version 7, its newest is 0"),
