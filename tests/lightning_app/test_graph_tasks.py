@@ -99,6 +99,7 @@ def test_metrics_do_not_depend_on_the_batches_of_evaluation(config: Callable[...
         assert other == pytest.approx(found[0], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_killed_fit_on_graphs_resumes_to_the_same_bits(config: Callable[..., str], tmp_path: Path) -> None:
     args = [
         "fit", "-c", config(regression=True),

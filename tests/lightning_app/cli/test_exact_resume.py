@@ -381,6 +381,7 @@ def test_a_longer_patience_of_the_command_line_trains_a_stopped_fit_further(
     assert resumed["global_step"] == 20
 
 
+@pytest.mark.slow
 def test_a_resume_that_fails_or_is_killed_while_it_starts_does_not_hide_the_run_that_it_continues(
     fit_args: Callable[..., list[str]], tmp_path: Path
 ) -> None:

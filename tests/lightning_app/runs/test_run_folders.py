@@ -55,6 +55,7 @@ def test_best_is_of_the_newest_run_on_all_data_and_says_which(
     assert f"{tmp_path / 'small.yaml'} is not read" in said
 
 
+@pytest.mark.slow
 def test_a_run_folder_that_was_copied_elsewhere_is_tested_written_beside_and_resumed(
     fit_args: FitArgs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -142,6 +142,7 @@ def test_a_learned_initial_state_gets_a_gradient_wherever_a_document_starts() ->
     assert model.encoder.start.grad.abs().sum() == 0
 
 
+@pytest.mark.slow
 def test_memory_is_flat_over_a_thousand_chunks() -> None:
     model = make_model("learned start")
     counts = []

@@ -11,6 +11,7 @@ from lightning_app.__main__ import main
 from lightning_app.packaging import Package
 
 
+@pytest.mark.slow
 def test_int8_of_a_run_is_smaller_and_says_what_it_cost(
     run: str, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
