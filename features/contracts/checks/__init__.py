@@ -1,0 +1,1 @@
+"""Compilation of rules into polars expressions for the columns of a table."""

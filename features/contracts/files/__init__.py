@@ -1,0 +1,1 @@
+"""Contract files: YAML and JSON, read strictly."""
