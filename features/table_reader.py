@@ -19,7 +19,12 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def read_table(
-    file: Path, *, null_values: Sequence[str] = (), texts: Sequence[str] = (), needed: Sequence[str | None] = ()
+    file: Path,
+    *,
+    null_values: Sequence[str] = (),
+    texts: Sequence[str] = (),
+    needed: Sequence[str | None] = (),
+    columns: Sequence[str] | None = None,
 ) -> pl.DataFrame:
     """Reads a whole CSV or parquet file.
 
@@ -28,6 +33,7 @@ def read_table(
         null_values: Texts of a CSV file that are read as null, in every column.
         texts: Columns of a CSV file to read as text, so that `007` keeps its zeros.
         needed: Required columns; None entries are ignored.
+        columns: Columns to read, which the file has; None reads all.
 
     Raises:
         ValueError: The file is empty or not a table, or lacks a column.
@@ -38,13 +44,15 @@ def read_table(
     try:
         if delta:
             frame = read_delta(file)
+            frame = frame if columns is None else frame.select(columns)
         elif file.name.endswith((".parquet", ".pq")):
-            frame = pl.read_parquet(file)
+            frame = pl.read_parquet(file, columns=None if columns is None else list(columns))
         else:
             frame = pl.read_csv(
                 file,
                 infer_schema_length=None,
                 null_values=list(null_values) or None,
+                columns=columns,
                 schema_overrides=dict.fromkeys(texts, pl.String),
             )
     except pl.exceptions.NoDataError as error:
@@ -58,6 +66,22 @@ def read_table(
     if absent:
         raise ValueError(f"{file}: no column {absent[0]!r}; it has {', '.join(frame.columns)}{_separator(frame)}")
     return frame
+
+
+def column_names(file: Path) -> list[str]:
+    """Names of the columns of a CSV or parquet file; no row is read.
+
+    Raises:
+        ValueError: The file is empty or not a table.
+    """
+    if file.stat().st_size == 0:
+        raise ValueError(f"{file} is empty")
+    try:
+        if file.name.endswith((".parquet", ".pq")):
+            return list(pl.read_parquet_schema(file))
+        return pl.read_csv(file, n_rows=0).columns
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"{file} is not a readable table: {str(error).strip().splitlines()[0]}") from error
 
 
 def _broken_line(file: Path) -> str:

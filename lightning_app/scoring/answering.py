@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from lightning_app.packaging import BadRowsError, Package
 from lightning_app.packaging.runtime.contents import PackageContents
+from lightning_app.packaging.runtime.raw_input import is_raw
 from lightning_app.scoring.answer_types import list_types, with_types
 
 VERSION = "model_version"
@@ -101,6 +102,8 @@ class Answerer:
     def _inputs(self, frame: pl.DataFrame, reasons: dict[int, str]) -> pl.DataFrame:
         """Selects the input columns; strings in numeric columns are parsed, or rejected with a reason."""
         inputs = frame.select(self.plan.inputs)
+        if is_raw(inputs.columns, self.package.manifest):
+            return inputs  # its preparation parses the columns
         spec = self.package.manifest.node_ids
         of_text = ("text", *(spec.inputs if spec is not None else ()))  # node ids are looked up as strings
         for name, dtype in inputs.schema.items():
@@ -150,6 +153,9 @@ def columns_read(package: Package, names: Sequence[str]) -> tuple[str, ...]:
         package: The package.
         names: Columns of the table.
     """
+    raw_input = package.manifest.raw_input
+    if raw_input is not None and is_raw(names, package.manifest):
+        return tuple(column.name for column in raw_input.columns if column.required or column.name in names)
     columns: list[str] = []
     for spec in package.predictor.inputs:
         if spec.name in names or not spec.columns:

@@ -8,9 +8,11 @@ from typing import TypedDict
 import polars as pl
 
 from lightning_app.errors import UsageError
+from lightning_app.packaging.runtime.contents import PackageContents
 from lightning_app.scoring.engines import Engine, LocalEngine, num_cores
-from lightning_app.scoring.job import RejectionBound, ScoreJob
+from lightning_app.scoring.job import RejectionBound, ScoreJob, ScoreResult
 from lightning_app.scoring.progress import RowProgress
+from lightning_app.scoring.raw_job import RawScoreJob, reads_whole
 from lightning_app.terminal import plain, print_json
 from lightning_app.verb_parser import VerbParser
 
@@ -42,13 +44,23 @@ def run(args: list[str]) -> None:
         "--overwrite", action="store_true", help="replace an output, rejected rows or parts that another job left"
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument(
+        "--at", default=None, help="raw time series: forecast after the last row, all rows, or TIME,TIME,... (last)"
+    )
     arguments, rest = parser.split(args)
     if rest:
         raise UsageError(f"score: {rest[0]!r} given after --, where score takes nothing")
     if arguments.workers is not None and arguments.workers < 1:
         raise UsageError(f"workers: {arguments.workers} given, at least 1 is needed")
+    model = _model(arguments.model, arguments.registry)
+    contents = PackageContents.read(model["package"])
+    if reads_whole(contents, arguments.data):
+        _score_raw(arguments, contents, model)
+        return
+    if arguments.at is not None:
+        raise UsageError("at: given with a table that is not raw time series")
     job = ScoreJob(
-        **_model(arguments.model, arguments.registry),
+        **model,
         data=arguments.data,
         output=Path(arguments.output),
         keys=None if arguments.keys is None else [key for key in arguments.keys.split(",") if key],
@@ -59,14 +71,50 @@ def run(args: list[str]) -> None:
         print(plain(f"left out: {', '.join(job.left_out)} (the model writes columns of these names)"))  # noqa: T201
     progress = RowProgress(job.files.num_rows)
     result = job.run(_engine(arguments.engine, arguments.workers or num_cores()), on_progress=progress.update)
-    if arguments.json:
-        print_json({**asdict(result), "left_out": list(job.left_out)})
+    _show(result, left_out=list(job.left_out), as_json=arguments.json)
+
+
+def _score_raw(arguments: argparse.Namespace, contents: PackageContents, model: "_Model") -> None:
+    """Scores a table that is read whole."""
+    for name, value, allowed in (("engine", arguments.engine, "local"), ("keys", arguments.keys, None)):
+        if value != allowed:
+            raise UsageError(
+                f"{name}: {value!r} given, raw time series are read whole by one process and answered with the names "
+                f"and times of the table; leave --{name} out"
+            )
+    if arguments.workers is not None:
+        raise UsageError(f"workers: {arguments.workers} given, raw time series are answered by one; leave it out")
+    at = arguments.at
+    job = RawScoreJob(
+        package=contents,
+        version=model["version"],
+        digest=model["digest"],
+        data=arguments.data,
+        output=Path(arguments.output),
+        at=at if at in (None, "last", "all") else at.split(","),
+        bound=arguments.max_rejected,
+        overwrite=arguments.overwrite,
+    )
+    if job.unread and not arguments.json:
+        print(plain(f"not read: {', '.join(job.unread)}"))  # noqa: T201
+    result = job.run()
+    if not arguments.json:
+        for note in result.notes:
+            print(plain(note))  # noqa: T201
+    _show(result, left_out=job.unread, as_json=arguments.json)
+
+
+def _show(result: ScoreResult, *, left_out: list[str], as_json: bool) -> None:
+    """Prints the result of a job."""
+    if as_json:
+        print_json({**asdict(result), "left_out": left_out})
         return
     if result.was_finished:
         print("this job is already finished; nothing was done (--overwrite scores again)")  # noqa: T201
+    num_answered = pl.scan_parquet(result.output).select(pl.len()).collect().item()
     with pl.Config(tbl_hide_dataframe_shape=True):
         print(plain(str(pl.scan_parquet(result.output).head(_SHOWN).collect())))  # noqa: T201
-    print(f"predictions: {result.output} ({result.num_rows - result.num_rejected:,} rows)")  # noqa: T201
+    print(f"predictions: {result.output} ({num_answered:,} rows)")  # noqa: T201
     if result.num_rejected:
         print(f"rejected: {result.rejected} ({result.num_rejected:,} rows)")  # noqa: T201
 

@@ -50,6 +50,7 @@ class ScoreResult:
         output: File of predictions.
         rejected: File of rejected rows; exists only if there are any.
         was_finished: Whether an earlier run of the same job had finished; then nothing was done.
+        notes: What was filled or dropped in raw rows, one line each.
     """
 
     num_rows: int
@@ -57,6 +58,7 @@ class ScoreResult:
     output: Path
     rejected: Path
     was_finished: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class ScoreJob:
@@ -97,17 +99,16 @@ class ScoreJob:
         overwrite: bool = False,
         part_seconds: float = 10.0,
     ) -> None:
-        if output.suffix != ".parquet":
-            raise UsageError(f"output: {output} given, a name that ends in .parquet is needed")
+        check_parquet(output)
         contents = PackageContents.read(package)
         if digest not in (None, contents.digest):
             raise PackageError(f"package: {package} has the digest {contents.digest}, {digest} is expected")
         loaded = Package.of(contents)
         self.files = TableFiles(data)
         self.output = output
-        self.rejected = output.with_name(f"{output.stem}.rejected.parquet")
+        self.rejected = rejected_path(output)
         for path in (self.output, self.rejected):
-            check_apart(path, self.files)
+            check_apart(path, sources=self.files.sources, tables=self.files.paths)
         names = self.files.schema.names
         inputs = columns_read(loaded, names)
         written = _written_columns(loaded)
@@ -178,6 +179,17 @@ class ScoreJob:
 
     def _result(self, parts: OutputParts) -> ScoreResult:
         return ScoreResult(parts.num_done, parts.num_rejected, self.output, self.rejected, parts.is_finished)
+
+
+def check_parquet(output: Path) -> None:
+    """Raises unless the name of an output is that of a parquet file."""
+    if output.suffix != ".parquet":
+        raise UsageError(f"output: {output} given, a name that ends in .parquet is needed")
+
+
+def rejected_path(output: Path) -> Path:
+    """File of the rejected rows of an output."""
+    return output.with_name(f"{output.stem}.rejected.parquet")
 
 
 def _written_columns(package: Package) -> set[str]:

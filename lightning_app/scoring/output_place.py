@@ -2,28 +2,29 @@
 
 import glob
 import os
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
 from lightning_app.errors import UsageError
-from lightning_app.scoring.tables import TableFiles
 
 
-def check_apart(path: Path, files: TableFiles) -> None:
+def check_apart(path: Path, *, sources: Sequence[str], tables: Sequence[Path]) -> None:
     """Raises if a file to write is one of the tables, or would match their folders or patterns in the next run.
 
     Args:
         path: File to write.
-        files: The tables.
+        sources: Files, folders and patterns as the user named them.
+        tables: The files that they stand for.
 
     Raises:
         UsageError: The file is one of the tables, by any name or link, or is in a folder or matches a pattern of
             theirs.
     """
-    for table in files.paths:
+    for table in tables:
         if path.exists() and path.samefile(table):
             raise UsageError(f"output: {path} is the table {table}, which would be lost; give another output")
-    for source in files.sources:
+    for source in sources:
         if _would_contain(source, path):
             raise UsageError(
                 f"output: {path} would be one of the tables in {source} in the next run; give a path outside of it"

@@ -53,7 +53,7 @@ class TableFiles:
 
     def __init__(self, paths: Sequence[str]) -> None:
         self.sources = tuple(paths)
-        self.paths = _find(paths)
+        self.paths = find_files(paths, ENDINGS)
         self.schema = self._schema(self.paths[0])
         for path in self.paths[1:]:
             if not self._schema(path).equals(self.schema):
@@ -180,22 +180,31 @@ def _plain(dtype: pa.DataType) -> pa.DataType:
     return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
 
 
-def _find(paths: Sequence[str]) -> list[Path]:
+def find_files(paths: Sequence[str], endings: Sequence[str]) -> list[Path]:
+    """Files that the user named, in the order of their names.
+
+    Args:
+        paths: Files, folders of files, or glob patterns.
+        endings: Allowed ends of their names.
+
+    Raises:
+        UsageError: A path does not exist, or a name ends otherwise.
+    """
     files: list[Path] = []
     for source in paths:
         path = Path(source)
         if path.is_dir():
-            matches = sorted(file for file in path.iterdir() if file.suffix in ENDINGS)
+            matches = sorted(file for file in path.iterdir() if file.name.endswith(tuple(endings)))
         elif path.is_file():
             matches = [path]
         else:
             matches = sorted(map(Path, glob.glob(source)))  # noqa: PTH207  # pathlib globs no absolute patterns
         if not matches:
-            raise UsageError(f"data: {source!r} does not exist, or contains no {', '.join(ENDINGS)}")
+            raise UsageError(f"data: {source!r} does not exist, or contains no {', '.join(endings)}")
         files += matches
     for path in files:
-        if path.suffix not in ENDINGS:
-            raise UsageError(f"data: {path} ends in {path.suffix or 'nothing'!r}, allowed: {', '.join(ENDINGS)}")
+        if not path.name.endswith(tuple(endings)):
+            raise UsageError(f"data: {path} ends in {path.suffix or 'nothing'!r}, allowed: {', '.join(endings)}")
     return files
 
 

@@ -132,7 +132,13 @@ class Predictor:
         check_raw_columns(table.columns, self.manifest)
         for batch in self.raw_input.prepare(table, at):
             answer = self.advance(batch.values, None)[0] if batch.values else self._no_answer()
-            yield RawAnswer(self.raw_input.finish(batch, answer), batch.rejected, batch.notes, batch.num_asked)
+            yield RawAnswer(
+                table=self.raw_input.finish(batch, answer),
+                rejected=batch.rejected,
+                notes=batch.notes,
+                num_asked=batch.num_asked,
+                num_rejected=batch.num_rejected,
+            )
 
     def _no_answer(self) -> dict[str, Array]:
         return {

@@ -31,6 +31,7 @@ class RawBatch:
         rejected: Row of the table, from 0, to the reason why it is not answered.
         notes: What was filled, dropped or replaced, one line each.
         num_asked: Answers that were asked for, rejected ones included.
+        num_rejected: Answers that cannot be given; several may have the same row.
     """
 
     values: Mapping[str, Array]
@@ -38,6 +39,7 @@ class RawBatch:
     rejected: Mapping[int, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
     num_asked: int = 0
+    num_rejected: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,14 @@ class RawAnswer:
         rejected: Row of the table to the reason why it is not answered.
         notes: What was filled, dropped or replaced.
         num_asked: Answers that were asked for, rejected ones included.
+        num_rejected: Answers that cannot be given.
     """
 
     table: "pl.DataFrame"
     rejected: Mapping[int, str]
     notes: Sequence[str]
     num_asked: int
+    num_rejected: int
 
 
 class RawInput(ABC):

@@ -202,6 +202,7 @@ class _Windows:
             rejected=self._rejected,
             notes=tuple(notes),
             num_asked=num_windows + self._num_rejected,
+            num_rejected=self._num_rejected,
         )
 
 

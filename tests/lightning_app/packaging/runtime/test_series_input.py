@@ -155,3 +155,35 @@ def test_what_a_client_supplies_is_shown(exported: Path, capsys: pytest.CaptureF
     shown = capsys.readouterr().out
     assert "at least 48 rows, 1h apart, up to the forecast" in shown
     assert "| c1 | number | target | as in training | yes |" in (exported / "package/MODEL_CARD.md").read_text()
+
+
+def test_the_csv_of_the_fit_is_scored(
+    exported: Path, table: pl.DataFrame, package: Package, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, data = str(exported / "package"), str(exported / "waves.csv")
+    capsys.readouterr()
+    assert main(["score", folder, data, "--output", "last.parquet"]) == 0
+    printed = capsys.readouterr().out
+    assert "not read: note" in printed
+    assert "last.parquet (24 rows)" in printed
+    scored = pl.read_parquet("last.parquet")
+    assert scored.columns == ["time", "channel", "forecast", "model_version", "scored_at"]
+    assert_same(scored.select("time", "channel", "forecast"), package.predict(table))
+    times = "2024-01-05T07:00:00,2024-01-06T00:00:00,2031-01-01"
+    table.write_parquet("waves.parquet")
+    assert main(["score", folder, "waves.parquet", "--output", "at.parquet", "--at", times]) == 1
+    assert "1 of 3 forecasts cannot be made, 0 are allowed" in capsys.readouterr().err
+    assert "no row at 2031" in pl.read_parquet("at.rejected.parquet")["reason"][0]
+    assert not Path("at.parquet").exists()
+    options = ["--at", times, "--max-rejected", "1", "--overwrite"]
+    assert main(["score", folder, "waves.parquet", "--output", "at.parquet", *options]) == 0
+    assert pl.read_parquet("at.parquet")["origin"].n_unique() == 2
+    capsys.readouterr()
+    for options, message in (
+        ([], "output: at.parquet exists"),
+        (["--engine", "ray", "--overwrite"], "engine: 'ray' given, raw time series are read whole by one process"),
+        (["--keys", "note", "--overwrite"], "keys: 'note' given"),
+        (["--workers", "2", "--overwrite"], "workers: 2 given"),
+    ):
+        assert main(["score", folder, data, "--output", "at.parquet", *options]) == 2
+        assert message in capsys.readouterr().err

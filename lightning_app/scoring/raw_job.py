@@ -1,0 +1,164 @@
+"""RawScoreJob: answers tables of raw rows that have to be read whole, such as time series."""
+
+import json
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet
+
+from features.table_reader import NULL_WORDS, column_names, read_table
+from lightning_app.atomic_write import replacing
+from lightning_app.errors import UsageError
+from lightning_app.packaging import Package, PackageError
+from lightning_app.packaging.runtime.contents import PackageContents
+from lightning_app.packaging.runtime.raw_input import check_raw_columns, is_raw, load_raw_input
+from lightning_app.scoring.answering import SCORED_AT, VERSION
+from lightning_app.scoring.job import RejectionBound, ScoreResult, TooManyRejectedError, check_parquet, rejected_path
+from lightning_app.scoring.output_lock import OutputLock
+from lightning_app.scoring.output_place import check_apart
+from lightning_app.scoring.tables import find_files
+
+ENDINGS = (".csv", ".csv.gz", ".parquet", ".pq")
+
+
+def reads_whole(package: PackageContents, data: Sequence[str]) -> bool:
+    """Whether tables hold raw rows that a package can only answer together.
+
+    Args:
+        package: Contents of the package.
+        data: Files, folders or glob patterns.
+    """
+    spec = package.manifest.raw_input
+    if spec is None or load_raw_input(package.manifest, package.files[spec.file]).by_row:
+        return False
+    first = find_files(data, (*ENDINGS, ".arrow", ".feather", ".ipc"))[0]
+    return first.name.endswith(ENDINGS) and is_raw(column_names(first), package.manifest)
+
+
+class RawScoreJob:
+    """Scores a raw table as a whole; the columns that the package needs are held in memory, answers are not.
+
+    Args:
+        package: Verified contents of the package.
+        version: Value of the column `model_version`; None takes name and digest of the package.
+        digest: Expected digest of the package; None accepts any.
+        data: Files, folders or glob patterns; their rows are one table.
+        output: File of predictions, parquet.
+        at: Which answers are asked for, see `Predictor.predict_raw`; None for the default of the package's kind.
+        bound: Allowed number of answers that cannot be given.
+        overwrite: Whether to replace an output or rejected rows.
+
+    Raises:
+        UsageError: A file or column is missing, or the output is no parquet file, exists, or is one of the tables.
+        PackageError: The digest of the package is not the expected one.
+    """
+
+    def __init__(
+        self,
+        *,
+        package: PackageContents,
+        version: str | None = None,
+        digest: str | None = None,
+        data: Sequence[str],
+        output: Path,
+        at: str | Sequence[str] | None = None,
+        bound: RejectionBound,
+        overwrite: bool = False,
+    ) -> None:
+        check_parquet(output)
+        if digest not in (None, package.digest):
+            raise PackageError(f"package: {package.path} has the digest {package.digest}, {digest} is expected")
+        self.package = Package.of(package)
+        self.paths = find_files(data, ENDINGS)
+        self.output = output
+        self.rejected = rejected_path(output)
+        for path in (self.output, self.rejected):
+            check_apart(path, sources=data, tables=self.paths)
+            if path.exists() and not overwrite:
+                raise UsageError(f"output: {path} exists; give another output, or --overwrite to replace it")
+        self.names = column_names(self.paths[0])
+        for path in self.paths[1:]:
+            if sorted(column_names(path)) != sorted(self.names):
+                raise UsageError(f"{path}: its columns differ from those of {self.paths[0]}")
+        check_raw_columns(self.names, package.manifest)
+        self.version = f"{package.manifest.name}@{package.digest[:12]}" if version is None else version
+        self.at = at
+        self.bound = bound
+
+    @property
+    def unread(self) -> list[str]:
+        """Columns of the tables that the package does not read."""
+        return [name for name in self.names if name not in self._columns]
+
+    def run(self) -> ScoreResult:
+        """Answers the table, and writes the output; an interrupted job leaves none.
+
+        Raises:
+            UsageError: The table does not fit the package, or another job is writing the output.
+            TooManyRejectedError: More answers were rejected than allowed; they are in the file of rejected rows, and
+                there is no output.
+        """
+        lock = self.output.with_name(f".{self.output.name}.lock")
+        held = OutputLock(lock, output=self.output)
+        try:
+            return self._run()
+        finally:
+            lock.unlink(missing_ok=True)
+            held.release()
+
+    def _run(self) -> ScoreResult:
+        table = self._table()
+        scored_at = datetime.fromisoformat(time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()))
+        rejected: dict[int, str] = {}
+        notes: list[str] = []
+        num_rows = num_asked = num_rejected = 0
+        with replacing(self.output, durable=True) as partial:
+            writer: pa.parquet.ParquetWriter | None = None
+            try:
+                for answer in self.package.predictor.predict_raw(table, at=self.at):
+                    rows = answer.table.with_columns(
+                        pl.lit(self.version).alias(VERSION), pl.lit(scored_at).alias(SCORED_AT)
+                    ).to_arrow()
+                    writer = writer or pa.parquet.ParquetWriter(partial, rows.schema, compression="zstd")
+                    writer.write_table(rows)
+                    rejected |= answer.rejected
+                    notes += answer.notes
+                    num_rows += len(rows)
+                    num_asked += answer.num_asked
+                    num_rejected += answer.num_rejected
+            finally:
+                if writer is not None:
+                    writer.close()
+            self._write_rejected(table, rejected)
+            allowed = self.bound.allowed(num_asked)
+            if num_rejected > allowed:
+                raise TooManyRejectedError(
+                    f"{num_rejected:,} of {num_asked:,} forecasts cannot be made, {allowed:,} are allowed "
+                    f"(--max-rejected); the first: {next(iter(rejected.values()))}; see {self.rejected}"
+                )
+        return ScoreResult(num_rows, num_rejected, self.output, self.rejected, notes=tuple(dict.fromkeys(notes)))
+
+    @property
+    def _columns(self) -> list[str]:
+        assert self.package.manifest.raw_input is not None
+        return [column.name for column in self.package.manifest.raw_input.columns if column.name in self.names]
+
+    def _table(self) -> pl.DataFrame:
+        parts = [read_table(path, null_values=NULL_WORDS, columns=self._columns) for path in self.paths]
+        return parts[0] if len(parts) == 1 else pl.concat(parts, how="vertical_relaxed")
+
+    def _write_rejected(self, table: pl.DataFrame, rejected: dict[int, str]) -> None:
+        if not rejected:
+            self.rejected.unlink(missing_ok=True)  # of an earlier job, allowed to be overwritten
+            return
+        held = [json.dumps(table.row(row, named=True), default=str) for row in rejected]
+        frame = pl.DataFrame(
+            {"row": list(rejected), "reason": list(rejected.values()), "input": held},
+            schema={"row": pl.Int64, "reason": pl.String, "input": pl.String},
+        )
+        with replacing(self.rejected, durable=True) as partial:
+            frame.write_parquet(partial)
