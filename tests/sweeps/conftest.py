@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sweeps.postgres import postgres
+from tests.postgres import postgres
 
 ROOT = Path(__file__).parent.parent.parent
 PROCESS = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -32,6 +32,7 @@ def database() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def proxy(database: str) -> Iterator[str]:
     """URL of a gRPC server in front of it."""
+    pytest.importorskip("grpc")
     command = [sys.executable, "-m", "sweeps.grpc_server", "--storage", database, "--port", "0"]
     port = _free_port()
     command[-1] = str(port)

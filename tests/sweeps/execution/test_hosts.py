@@ -17,8 +17,8 @@ from optuna.trial import TrialState
 from lightning_app.__main__ import main
 from sweeps.storage.claims import claims_of
 from sweeps.storage.study_storage import open_storage
+from tests.postgres import needs_postgres
 from tests.sweeps.conftest import PROCESS
-from tests.sweeps.postgres import needs_postgres
 
 SPACE = """
 metrics: {val/mse: minimize}

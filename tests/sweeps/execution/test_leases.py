@@ -16,8 +16,8 @@ from optuna.trial import TrialState
 from lightning_app.errors import UsageError
 from sweeps.execution.leases import Leases
 from sweeps.storage.study_storage import open_storage
+from tests.postgres import needs_postgres
 from tests.sweeps.conftest import PROCESS
-from tests.sweeps.postgres import needs_postgres
 
 
 def study_at(url: str | None, folder: Path, name: str = "study") -> optuna.Study:

@@ -16,8 +16,8 @@ from sweeps.execution.running_trial import RunningTrial
 from sweeps.reporting.outcome import Fits
 from sweeps.sampling.trial_seeds import TrialSeeds
 from sweeps.storage.study_storage import open_storage
+from tests.postgres import needs_postgres
 from tests.sweeps.execution.test_hosts import started, wait_for
-from tests.sweeps.postgres import needs_postgres
 
 SPACE = """
 metrics: {val/mse: minimize}

@@ -25,7 +25,7 @@ from lightning_app.registry.storage.mlflow_model import own_requirement, write_m
 from lightning_app.registry.storage.store import MlflowStore
 from tests.conftest import CONFIGS
 from tests.packages import small_package
-from tests.sweeps.postgres import needs_postgres, postgres
+from tests.postgres import needs_postgres, postgres
 
 Register = Callable[..., int]
 

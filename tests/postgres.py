@@ -22,8 +22,8 @@ def _binary(name: str) -> str | None:
 
 
 needs_postgres = pytest.mark.skipif(
-    None in (_binary("initdb"), _binary("postgres"), find_spec("psycopg"), find_spec("grpc")),
-    reason="needs the binaries of PostgreSQL, psycopg and grpcio",
+    None in (_binary("initdb"), _binary("postgres"), find_spec("psycopg")),
+    reason="needs the binaries of PostgreSQL (initdb, postgres) and psycopg",
 )
 
 
