@@ -28,6 +28,7 @@ class EntityState:
         ids: Event identifiers, None for an event that nothing corrects; empty if the source has none.
         accumulators: One per unbounded quantity of the plan.
         arrivals: Events since the last settlement.
+        dropped_ids: Identifiers of events that left the buffer, for the owner of the state to take note of and clear.
         limit: Size of the buffer from which last rows are counted anew.
     """
 
@@ -38,6 +39,7 @@ class EntityState:
         "available",
         "clock",
         "columns",
+        "dropped_ids",
         "folded_before",
         "horizon",
         "ids",
@@ -60,6 +62,7 @@ class EntityState:
         self.accumulators: list[Accumulator] = plan.accumulators()
         self.arrivals = 0
         self.limit = 16
+        self.dropped_ids: list[EventId] = []
         self._time_of_id: dict[EventId, int] | None = None
 
     def insert(
@@ -188,6 +191,7 @@ class EntityState:
         for at in positions if self.ids else ():
             if (event_id := self.ids[at]) is not None:
                 del self._index()[event_id]
+                self.dropped_ids.append(event_id)
         if isinstance(positions, range):
             for values in self._lists():
                 del values[: len(positions)]

@@ -4,11 +4,12 @@ import hashlib
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import polars as pl
 
+from features.batch.columns import meets
 from features.definitions import Aggregate, Decayed, Definitions, HistoryFeature, Lag, TimeSince, Where
 from features.definitions.duration import microseconds
 from features.online.accumulators import Accumulator, Counter, Distinct, First, Largest, Last, Smallest, Spread, Sum
@@ -33,7 +34,13 @@ _KEPT: dict[str, Callable[[], Accumulator]] = {
     "last": Last,
     "distinct": Distinct,
 }
-_EPOCH = datetime(1970, 1, 1)
+_DTYPES: dict[str, pl.DataType] = {
+    "int": pl.Int64(),
+    "float": pl.Float64(),
+    "bool": pl.Boolean(),
+    "str": pl.String(),
+    "datetime": pl.Datetime("us"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,7 @@ class Step:
         column: Index of the column of a lag.
         rows: Rows of a lag.
         per: Unit of a time since an event, in microseconds.
-        is_datetime: The value is a time, kept in microseconds.
+        datetime: Column whose times, kept in microseconds, the values are; None if they are no times.
         is_whole: The value is a sum of whole numbers.
     """
 
@@ -88,7 +95,7 @@ class Step:
     column: int | None = None
     rows: int = 0
     per: int = 1
-    is_datetime: bool = False
+    datetime: str | None = None
     is_whole: bool = False
 
 
@@ -97,6 +104,7 @@ class ViewPlan:
 
     Attributes:
         columns: Stored columns of the source.
+        wheres: The conditions.
         conditions: Column and test of each condition.
         selections: What bounded features read.
         unbounded: What unbounded features read.
@@ -117,12 +125,13 @@ class ViewPlan:
         self.entity = definitions.entities[view.entity] if view.entity is not None else None
         self.ttl = microseconds(view.ttl) if view.ttl else None
         self.columns: list[str] = []
-        self._wheres: list[Where] = []
+        self.wheres: list[Where] = []
+        self._place = f"views.{name}"
         self.selections: list[Selection] = []
         self.unbounded: list[Unbounded] = []
         self._unbounded_keys: list[tuple[Any, ...]] = []
         self.steps = [self._step(key, feature) for key, feature in view.history.items()]
-        self.conditions = [(where.column, self._test(where)) for where in self._wheres]
+        self.conditions = [(where.column, self._test(where)) for where in self.wheres]
         offsets = [one.offset for one in self.unbounded]
         lags = [step.rows for step in self.steps if step.function == "lag"]
         self.offset = max(offsets, default=0)
@@ -144,7 +153,8 @@ class ViewPlan:
     def _step(self, name: str, feature: HistoryFeature) -> Step:
         if isinstance(feature, Lag):
             column = self._column(feature.column)
-            return Step(name, "lag", column=column, rows=feature.rows, is_datetime=self._is_datetime(feature.column))
+            datetime = feature.column if self._is_datetime(feature.column) else None
+            return Step(name, "lag", column=column, rows=feature.rows, datetime=datetime)
         where = self._where(feature.where)
         if isinstance(feature, TimeSince):
             kept = self._keep(feature.event, First if feature.event == "first" else Last, None, where, 0)
@@ -158,18 +168,19 @@ class ViewPlan:
     def _aggregate(self, name: str, feature: Aggregate, where: int | None) -> Step:
         column = self._column(feature.column)
         offset = microseconds(feature.offset) if feature.offset else 0
-        is_datetime = feature.function in ("min", "max", "first", "last") and self._is_datetime(feature.column)
+        is_cell = feature.function in ("min", "max", "first", "last")
+        datetime = feature.column if is_cell and self._is_datetime(feature.column) else None
         if feature.window is None and feature.rows is None:
             make = _KEPT[feature.function]
             kept = self._keep(make.__name__, make, column, where, offset)
             is_whole = feature.function == "sum" and self.source.columns[feature.column or ""].type != "float"
-            return Step(name, feature.function, accumulator=kept, is_datetime=is_datetime, is_whole=is_whole)
+            return Step(name, feature.function, accumulator=kept, datetime=datetime, is_whole=is_whole)
         window = microseconds(feature.window) if feature.window else None
         selection = Selection(column, where, window, feature.rows, offset)
         if selection not in self.selections:
             self.selections.append(selection)
         index = self.selections.index(selection)
-        return Step(name, feature.function, selection=index, is_datetime=is_datetime)
+        return Step(name, feature.function, selection=index, datetime=datetime)
 
     def _column(self, name: str | None) -> int | None:
         if name is None:
@@ -185,11 +196,11 @@ class ViewPlan:
         if where is None:
             return None
         bare = Where(column=where.column, op=where.op, value=where.value)
-        same = [i for i, one in enumerate(self._wheres) if (one, type(one.value)) == (bare, type(bare.value))]
+        same = [i for i, one in enumerate(self.wheres) if (one, type(one.value)) == (bare, type(bare.value))]
         if same:
             return same[0]
-        self._wheres.append(bare)
-        return len(self._wheres) - 1
+        self.wheres.append(bare)
+        return len(self.wheres) - 1
 
     def _keep(
         self, kind: object, make: Callable[[], Accumulator], column: int | None, where: int | None, offset: int
@@ -202,8 +213,9 @@ class ViewPlan:
 
     def _test(self, where: Where) -> Callable[[Any], bool]:
         compare, value = _COMPARE[where.op], where.value
+        meets(pl.Series([], dtype=_DTYPES[self.source.columns[where.column].type]), where, place=self._place)
         if self._is_datetime(where.column):
-            value = _moment(where)
+            value = pl.Series([value]).str.to_datetime(time_unit="us").to_physical()[0]
         return lambda cell: cell is not None and compare(cell, value)
 
     def _digest(self) -> str:
@@ -211,22 +223,11 @@ class ViewPlan:
         content = [
             keys,
             [(name, self.source.columns[name].type) for name in self.columns],
-            self._wheres,
-            [self.source.columns[where.column].type for where in self._wheres],
+            self.wheres,
+            [self.source.columns[where.column].type for where in self.wheres],
             [str(one) for one in self.selections],
             [str(key) for key in self._unbounded_keys],
             sorted(map(str, self.last_rows)),
             [self.source.available is not None, list(self.source.event_id), self.ttl],
         ]
         return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
-
-
-def _moment(where: Where) -> int:
-    try:
-        moment = datetime.fromisoformat(str(where.value))
-    except ValueError as error:
-        raise ValueError(f"where: {where.value!r} is compared to the datetime {where.column!r} and is none") from error
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    since = moment - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

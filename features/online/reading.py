@@ -1,25 +1,23 @@
 """Reading of a state: the values of a view's features at a time, and why some are missing."""
 
-import math
 from bisect import bisect_left
-from collections.abc import Callable
-from datetime import datetime, timedelta
 from itertools import compress
 from typing import Any
 
+from features.batch.reasons import Reason
 from features.online.accumulators import Accumulator, Counter, Distinct, First, Smallest, Spread, Sum
 from features.online.decay import DecayedSum
 from features.online.entity_state import EntityState
+from features.online.event import moment_of
 from features.online.plan import Selection, Step, ViewPlan
-from features.online.reasons import Reason
+from features.online.reductions import REDUCE
 
-_EPOCH = datetime(1970, 1, 1)
 Answer = tuple[list[Any], list[int]]
 """Values of the features in the order of the view, and their reasons."""
 
 
 def read_state(plan: ViewPlan, state: EntityState | None, at: int) -> Answer:
-    """Values and reasons of all features of history of a view.
+    """Values and reasons of all features of history of a view; datetimes in microseconds.
 
     Args:
         plan: The view.
@@ -33,8 +31,8 @@ def read_state(plan: ViewPlan, state: EntityState | None, at: int) -> Answer:
         return _without_events(plan, Reason.NEVER)
     if state.horizon is not None and at < state.horizon:
         raise ValueError(
-            f"read at {moment(at)}, but events up to {moment(state.horizon)} are folded into the state: read at that "
-            "time or later, or take the batch form"
+            f"read at {moment_of(at)}, but the state has folded all until {moment_of(state.horizon)}: read then "
+            "or later, or take the batch form"
         )
     end = bisect_left(state.times, at)
     if state.available and state.clock is not None and at < state.clock:
@@ -68,13 +66,8 @@ def read_state(plan: ViewPlan, state: EntityState | None, at: int) -> Answer:
             reasons.append(Reason.MISSING if any_event else Reason.EXPIRED)
         else:
             reasons.append(Reason.PRESENT)
-        values.append(moment(value) if step.is_datetime and value is not None else value)
+        values.append(value)
     return values, reasons
-
-
-def moment(microseconds: int) -> datetime:
-    """The time of a number of microseconds."""
-    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 _COUNTS = {"count": 0, "distinct": 0, "decayed_count": 0.0}
@@ -165,44 +158,3 @@ def _total(step: Step, kept: Sum) -> int | float | None:
     if step.function == "mean":
         return kept.total.divided_by(kept.count)
     return kept.total.numerator if step.is_whole else kept.total.divided_by(1)
-
-
-def total(cells: list[Any]) -> Any:
-    """Sum of numbers, whole if they are, else rounded once."""
-    if not cells:
-        return None
-    if not isinstance(cells[0], float):
-        return sum(cells)
-    try:
-        return math.fsum(cells)
-    except (OverflowError, ValueError):  # too large in between, or infinities of both signs
-        return sum(cells)
-
-
-def mean(cells: list[Any]) -> float | None:
-    """Mean of numbers."""
-    return total(cells) / len(cells) if cells else None
-
-
-def deviation(cells: list[Any]) -> float | None:
-    """Sample deviation, in two passes, corrected for the rounding of the mean."""
-    if len(cells) < 2:
-        return None
-    centre = total(cells) / len(cells)
-    distances = [cell - centre for cell in cells]
-    off = total(distances)
-    spread = total([distance * distance for distance in distances]) - off * off / len(cells)
-    return math.sqrt(spread / (len(cells) - 1)) if spread > 0 else spread * 0.0
-
-
-REDUCE: dict[str, Callable[[list[Any]], Any]] = {
-    "count": len,
-    "sum": total,
-    "mean": mean,
-    "std": deviation,
-    "min": lambda cells: min(cells, default=None),
-    "max": lambda cells: max(cells, default=None),
-    "first": lambda cells: cells[0] if cells else None,
-    "last": lambda cells: cells[-1] if cells else None,
-    "distinct": lambda cells: len(set(cells)),
-}

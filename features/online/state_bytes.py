@@ -12,17 +12,19 @@ _DECODER = msgspec.msgpack.Decoder()
 _ENCODER = msgspec.msgpack.Encoder()
 
 
-def encode_state(plan: ViewPlan, state: EntityState) -> bytes:
+def encode_state(plan: ViewPlan, state: EntityState, *, zones: dict[str, bool]) -> bytes:
     """A state as bytes.
 
     Args:
         plan: Plan of its view.
         state: The state.
+        zones: Whether the times of a column have a zone, by column.
     """
     return _ENCODER.encode(
         [
             VERSION,
             plan.digest,
+            zones,
             state.clock,
             state.horizon,
             state.folded_before,
@@ -39,8 +41,8 @@ def encode_state(plan: ViewPlan, state: EntityState) -> bytes:
     )
 
 
-def decode_state(plan: ViewPlan, content: bytes, *, name: str) -> EntityState:
-    """The state of bytes.
+def decode_state(plan: ViewPlan, content: bytes, *, name: str) -> tuple[EntityState, dict[str, bool]]:
+    """The state of bytes, and whether the times of a column have a zone, by column.
 
     Args:
         plan: Plan of its view.
@@ -52,7 +54,7 @@ def decode_state(plan: ViewPlan, content: bytes, *, name: str) -> EntityState:
     """
     try:
         parts: list[Any] = _DECODER.decode(content)
-        version, digest, rest = parts[0], parts[1], parts[2:]
+        version, digest, zones, rest = parts[0], parts[1], parts[2], parts[3:]
     except (msgspec.DecodeError, TypeError, IndexError, KeyError) as error:
         raise ValueError(f"view {name!r}: these {len(content)} bytes are no state of an entity") from error
     if version != VERSION:
@@ -70,4 +72,4 @@ def decode_state(plan: ViewPlan, content: bytes, *, name: str) -> EntityState:
     state.ids = [None if one is None else tuple(one) for one in rest[10]]
     for accumulator, packed in zip(state.accumulators, rest[11], strict=True):
         accumulator.unpack(packed)
-    return state
+    return state, zones
