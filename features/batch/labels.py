@@ -70,7 +70,13 @@ def label_values(
     unknown = keys.select(pl.any_horizontal(pl.all().is_null())).to_series() | ends.is_null()
     if label.function == "sum":
         values = values.fill_null(0).set(unknown, None)
-    newest = events[TIME].max()
+    if source.until is None:
+        newest, end = events[TIME].max(), "the last event"
+    else:
+        clock = pl.Series([source.until]).cast(pl.Datetime("us"))
+        newest, end = (clock if times.dtype.time_zone is None else clock.dt.replace_time_zone("UTC"))[0], "`until`"
     censored = ((ends > newest) if newest is not None else ends.is_not_null()).fill_null(value=False)
-    notes.add("rows", f"have a label {name!r} whose window ends after the last event: missing", int(censored.sum()))
+    notes.add(
+        "rows", f"have a label {name!r} whose window ends after {end} of the source: missing", int(censored.sum())
+    )
     return values.set(censored, None).alias(name)

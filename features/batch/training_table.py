@@ -74,7 +74,7 @@ def training_table(
             root=root,
         )
         keys = key_columns(rows, entities, definitions, notes=said)
-        blocks.append(history_at(view, definitions, events, keys.with_columns(times), features=names))
+        blocks.append(history_at(view, definitions, events, pl.DataFrame([*keys.get_columns(), times]), features=names))
     computed = pl.concat(blocks, how="horizontal") if blocks else pl.DataFrame()
     public = public_names(chosen)
     targets = [

@@ -9,6 +9,7 @@ from features.definitions import Column, Source
 from features.definitions.messages import nearest
 from features.sources.files import scan_file
 from features.sources.notes import Notes
+from features.sources.time_plus import plus_units
 from features.sources.times import read_times
 from features.sources.types import as_declared
 
@@ -51,7 +52,7 @@ def read_source(
     wanted = [*source.columns] if columns is None else list(dict.fromkeys(columns))
     own = {key: source.keys.get(key, key) for key in keys}
     clocks = [source.time, *([source.available] if source.available else [])]
-    needed = list(dict.fromkeys([*own.values(), *clocks, *source.event_id, *wanted]))
+    needed = list(dict.fromkeys([*own.values(), *clocks, *source.time_plus, *source.event_id, *wanted]))
     existing = frame.collect_schema().names()
     for column in needed:
         if column not in existing:
@@ -77,7 +78,7 @@ def read_source(
             raise ValueError(f"{place}: column {key!r} is not the key {key!r}, which is {column!r}; rename one of them")
         declared = Column(type=keys[key])  # type: ignore[arg-type]
         read[key] = as_declared(rows[column], declared, place=f"{place}: key {column!r}", notes=notes)
-    read[TIME] = clock(source.time)
+    read[TIME] = plus_units(clock(source.time), rows, source, place=place, notes=notes)
     if source.available is not None:
         read[AVAILABLE] = clock(source.available)
         if read[AVAILABLE].dtype != read[TIME].dtype:
