@@ -7,6 +7,7 @@ from lightning_app.errors import UsageError, nearest
 
 SUBCOMMANDS: dict[str, tuple[str, str]] = {
     "check": ("lightning_app.data_commands.check:run", "Check a table against a contract; move bad rows aside."),
+    "profile": ("lightning_app.data_commands.profile:run", "Describe a table; --output drafts a contract it keeps."),
     "snapshot": ("lightning_app.data_commands.snapshot:run_snapshot", "Keep a table as it is, under its sha256."),
     "list": ("lightning_app.data_commands.snapshot:run_list", "List the snapshots of a store."),
     "show": ("lightning_app.data_commands.snapshot:run_show", "Describe a snapshot; verify its files."),

@@ -35,7 +35,7 @@ def scan_table(path: str | Path) -> pl.LazyFrame:
         names = frame.collect_schema().names()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable(file, error) from error
-    twins = [name for name in names if name.rpartition("_duplicated_")[0] in names]
+    twins = [name for name in names if "_duplicated_" in name and name.rpartition("_duplicated_")[0] in names]
     if twins and file.name.endswith((".csv", ".csv.gz")):
         raise ValueError(f"{file}: column {twins[0].rpartition('_duplicated_')[0]!r} occurs twice in the header")
     return frame
