@@ -8,6 +8,10 @@ from lightning_app.errors import UsageError, nearest
 SUBCOMMANDS: dict[str, tuple[str, str]] = {
     "list": ("lightning_app.features_commands.list_features:run", "List the features of a file, one per line."),
     "show": ("lightning_app.features_commands.show:run", "Describe every feature; writes a page."),
+    "import-feast": (
+        "lightning_app.features_commands.import_feast:run",
+        "Write a features file from a Feast repository.",
+    ),
 }
 """Function of each sub-command as `module:function`, called with its own words, and one line for `--help`."""
 
