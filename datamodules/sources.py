@@ -8,7 +8,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.versions.delta import delta_facts, is_delta
+from features.delta_table import delta_facts, is_delta
 
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 30

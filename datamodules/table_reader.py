@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from datamodules.sources import data_root
+from features.delta_table import is_delta
 from features.table_reader import NULL_WORDS, as_numbers, check_float32, number_columns, read_table, row_name
-from features.versions.delta import is_delta
 from features.versions.references import is_reference, referenced_file
 
 __all__ = ["NULL_WORDS", "as_numbers", "check_float32", "number_columns", "read_table", "row_name", "table_path"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from features.versions.delta import is_delta, read_delta
+from features.delta_table import is_delta, read_delta
 
 NULL_WORDS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "-")
 """Texts of a missing number."""

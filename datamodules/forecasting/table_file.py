@@ -9,8 +9,8 @@ from typing_extensions import override
 
 from datamodules.forecasting.series import Boundary, RawTable, Series, SeriesSource, build_series
 from datamodules.table_reader import NULL_WORDS, number_columns, read_table, table_path
+from features.delta_table import is_delta
 from features.series.regularize import MissingPolicy, check_frequency
-from features.versions.delta import is_delta
 
 
 class TableFile(SeriesSource):

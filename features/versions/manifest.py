@@ -47,8 +47,8 @@ class ContractVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     Attributes:
         sha256: Checksum of the contract file.
-        passed: Whether every rule held.
-        broken: Rows that break each broken rule, by the rule's name.
+        passed: Whether no rule of severity `error` was broken.
+        broken: Rows that break each broken rule of any severity; 0 for rules on the whole table.
     """
 
     sha256: str

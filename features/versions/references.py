@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from features.versions.delta import delta_facts, delta_path, is_delta, read_delta, split_version
+from features.delta_table import delta_facts, delta_path, is_delta, read_delta, split_version
 from features.versions.reading import OpenSnapshot, open_snapshot
 from features.versions.table_facts import is_table, scan_table
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from features.versions.contract_verdict import check_contract
 from features.versions.local_store import sha256_of_file
-from features.versions.manifest import ContractVerdict, FileEntry, Manifest, snapshot_id
+from features.versions.manifest import FileEntry, Manifest, snapshot_id
 from features.versions.store import Store, check_name
 from features.versions.table_facts import (
     CLOCKS,
@@ -47,7 +48,7 @@ def take_snapshot(
     clocks: Mapping[str, str] | None = None,
     parents: Sequence[str] = (),
     query: str | None = None,
-    contract: ContractVerdict | None = None,
+    contract: str | Path | None = None,
     code: Mapping[str, Any] | None = None,
 ) -> Taken:
     """Takes a snapshot of a file or a folder; the same content gives the same id, and is stored once.
@@ -59,7 +60,7 @@ def take_snapshot(
         clocks: Columns of `event_time`, `availability_time` and `load_time`; others are detected.
         parents: Snapshots that this one was made from, see `Store.manifest`.
         query: How it was made from them.
-        contract: Verdict of a data contract on it.
+        contract: File of a data contract; its verdict on the tables is recorded, whatever it is.
         code: Versions of the code that takes it.
 
     Raises:
@@ -91,9 +92,10 @@ def take_snapshot(
             schema = {column: str(kind) for column, kind in schemas[path].items()}
             entry = FileEntry(path=path, sha256=entry.sha256, bytes=entry.bytes, rows=rows, schema=schema)
         entries.append(entry)
+    verdict = None if contract is None else check_contract(contract, [files[path] for path in tables])
     clock_ranges = merge_ranges(columns, given, ranges)
     content: dict[str, Any] = {
-        "files": entries, "clocks": clock_ranges, "parents": lineage, "query": query, "contract": contract,
+        "files": entries, "clocks": clock_ranges, "parents": lineage, "query": query, "contract": verdict,
     }  # fmt: skip
     manifest = Manifest(
         id=snapshot_id(**content),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from datamodules.sources import data_root, sha256_of
-from features.versions.delta import is_delta
+from features.delta_table import is_delta
 from features.versions.references import is_reference, pinned, reference_facts
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 from rich.table import Table
 
-from features.versions import Manifest, Taken, open_store, take_snapshot
+from features.versions import ContractVerdict, Manifest, Taken, open_store, take_snapshot
 from features.versions.address import STORE_VARIABLE
 from features.versions.references import PREFIX, is_reference
 from features.versions.store import Store
@@ -35,6 +35,7 @@ def run_snapshot(args: list[str]) -> None:
         "--parent", action="append", default=[], metavar="SNAPSHOT", help="snapshot that it was made from; repeatable"
     )
     parser.add_argument("--query", metavar="TEXT", help="how it was made from them; recorded, not run")
+    parser.add_argument("--contract", metavar="FILE", help="data contract whose verdict is recorded")
     for clock in CLOCKS:
         help_text = "column of this clock; detected if left out"
         parser.add_argument(f"--{_words(clock, '-')}", metavar="COLUMN", help=help_text)
@@ -50,6 +51,7 @@ def run_snapshot(args: list[str]) -> None:
         clocks={clock: getattr(arguments, clock) for clock in CLOCKS},
         parents=arguments.parent,
         query=arguments.query,
+        contract=arguments.contract,
         code={
             "framework": {"version": __version__, **framework_checkout()},
             "repository": describe_repository(Path.cwd(), None),
@@ -149,14 +151,20 @@ def _describe(manifest: Manifest, *, store: Store, taken: Taken | None = None) -
     if manifest.query:
         lines.append(("query", manifest.query))
     if manifest.contract:
-        broken = ", ".join(f"{rule} ({rows:,} rows)" for rule, rows in manifest.contract.broken.items())
-        lines.append(("contract", "holds" if manifest.contract.passed else f"BROKEN: {broken}"))
+        lines.append(("contract", _verdict(manifest.contract)))
     reference = f"{names[0]}@{short}" if names else short
     inside = f"/{manifest.files[0].path}" if len(manifest.files) > 1 else ""
     lines.append(("in a config", f"path: {shlex.quote(f'{PREFIX}{reference}{inside}')}"))
     console = plain_console()
     for label, text in lines:
         console.print(f"{label:<19}{text}")
+
+
+def _verdict(contract: ContractVerdict) -> str:
+    if not contract.broken:
+        return f"every rule kept ({contract.sha256[:_SHORT]})"
+    broken = ", ".join(f"{rule} ({rows:,} rows)" if rows else rule for rule, rows in contract.broken.items())
+    return f"{'kept, but for' if contract.passed else 'BROKEN:'} {broken} ({contract.sha256[:_SHORT]})"
 
 
 def _clock(manifest: Manifest, name: str) -> str:

@@ -139,8 +139,12 @@ def test_what_cannot_be_read_is_said(repo: Path, tmp_path: Path, capsys: pytest.
     assert "features.yaml exists; name another --output or give --overwrite" in capsys.readouterr().err
 
 
-def test_our_training_table_has_the_values_of_feast(repo: Path, definitions: Definitions) -> None:
+def test_our_training_table_has_the_values_of_feast(
+    repo: Path, definitions: Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from feast import FeatureStore
+
+    monkeypatch.chdir(repo)  # DuckDB looks for relative paths there
 
     rng, rows = np.random.default_rng(1), 500
     start = datetime(2024, 1, 1, tzinfo=UTC)

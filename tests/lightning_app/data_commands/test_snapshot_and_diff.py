@@ -43,6 +43,18 @@ def test_a_snapshot_is_taken_listed_shown_and_verified(capsys: pytest.CaptureFix
     assert "was changed: sha256" in capsys.readouterr().err
 
 
+def test_the_verdict_of_a_contract_is_recorded(capsys: pytest.CaptureFixture[str]) -> None:
+    table().write_csv("sales.csv")
+    rules = "columns: {price: {type: float}}\nrules: [{kind: range, column: price, max: %s}]"
+    ids = []
+    for most, said in ((9, "every rule kept"), (2, "BROKEN: range(price) (1 rows)")):
+        Path("c.yaml").write_text(rules % most)
+        ids.append(answer(["data", "snapshot", "sales.csv", "--contract", "c.yaml"], capsys)["id"])
+        assert main(["data", "show", ids[-1]]) == 0
+        assert said in capsys.readouterr().out
+    assert len(set(ids)) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
