@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from features.batch.history_at import history_at
 from features.batch.request import key_columns
-from features.definitions import Aggregate, Definitions, FeatureView, FutureAggregate
+from features.definitions import Aggregate, Definitions, FeatureView, FutureAggregate, Source
 from features.definitions.duration import microseconds
 from features.definitions.messages import nearest
 from features.sources import AVAILABLE, ID, ROW, TIME, Notes, read_source
@@ -66,17 +67,28 @@ def label_values(
     future = Definitions(views={"future": view}, entities=definitions.entities, sources=definitions.sources)
     keys = key_columns(rows, [label.entity], definitions, notes=Notes())
     ends = pl.select(times.alias(TIME) + window).to_series().alias(TIME)
-    values = history_at("future", future, events.lazy(), keys.with_columns(ends))["future.label"]
+    values = history_at("future", future, events.lazy(), pl.DataFrame([*keys.get_columns(), ends]))["future.label"]
     unknown = keys.select(pl.any_horizontal(pl.all().is_null())).to_series() | ends.is_null()
     if label.function == "sum":
         values = values.fill_null(0).set(unknown, None)
-    if source.until is None:
-        newest, end = events[TIME].max(), "the last event"
-    else:
-        clock = pl.Series([source.until]).cast(pl.Datetime("us"))
-        newest, end = (clock if times.dtype.time_zone is None else clock.dt.replace_time_zone("UTC"))[0], "`until`"
-    censored = ((ends > newest) if newest is not None else ends.is_not_null()).fill_null(value=False)
+    until = _complete_until(source, events)
+    censored = ends.is_not_null() if until is None else (ends > until).fill_null(value=False)
     notes.add(
-        "rows", f"have a label {name!r} whose window ends after {end} of the source: missing", int(censored.sum())
+        "rows", f"have a label {name!r} whose window ends after the last known event: missing", int(censored.sum())
     )
     return values.set(censored, None).alias(name)
+
+
+def _complete_until(source: Source, events: pl.DataFrame) -> object:
+    """Time up to which all events are known, as the events' times are written."""
+    until = source.until
+    if until is None:
+        return events[TIME].max()
+    zone = events.schema[TIME].time_zone  # type: ignore[attr-defined]
+    if zone is not None and until.tzinfo is None and source.time_zone is not None:
+        return until.replace(tzinfo=ZoneInfo(source.time_zone))
+    if (zone is None) != (until.tzinfo is None):
+        raise ValueError(
+            f"source until {until.isoformat()}: one of it and the event times has a time zone, one has none"
+        )
+    return until

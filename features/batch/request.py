@@ -1,44 +1,47 @@
 """Rows that are asked about: their time, keys, and the columns that features read."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
 import polars as pl
 
 from features.definitions import Column, Definitions
 from features.definitions.messages import nearest
-from features.sources import TIME, Notes
+from features.sources import TIME, Notes, event_times
 from features.sources.times import read_times
 from features.sources.types import as_declared
 
 
-def row_times(rows: pl.DataFrame, at: str | datetime, *, notes: Notes) -> pl.Series:
-    """Times that rows are asked about, with their own zone.
+def row_times(
+    rows: pl.DataFrame, at: str | datetime, definitions: Definitions, tables: Mapping[str, object], *, notes: Notes
+) -> pl.Series:
+    """Times that rows are asked about: in UTC if they have a zone, else as they are.
 
     Args:
         rows: The rows.
-        at: Column of the times, or one time for all rows.
+        at: Column of the times, or one time for all rows. If it is the time of a source whose events are these rows,
+            it is read as the source says.
+        definitions: The definitions.
+        tables: Rows of sources by name.
         notes: Takes counts.
 
     Raises:
         ValueError: There is no such column, or it holds no times.
     """
     if isinstance(at, datetime):
-        one = pl.Series([at])
-        zone = one.dtype.time_zone if isinstance(one.dtype, pl.Datetime) else None
-        return one.cast(pl.Datetime("us", zone)).new_from_index(0, rows.height).alias(TIME)
+        moment = at if at.tzinfo is None else at.astimezone(UTC)
+        dtype = pl.Datetime("us", None if at.tzinfo is None else "UTC")
+        return pl.Series([moment], dtype=dtype).new_from_index(0, rows.height).alias(TIME)
     if at not in rows.columns:
         raise ValueError(f"at: the rows have no column {at!r}{nearest(at, rows.columns)}")
-    column = rows[at]
-    if isinstance(column.dtype, pl.Datetime):
-        return column.cast(pl.Datetime("us", column.dtype.time_zone)).alias(TIME)
-    return read_times(column, place=f"rows: column {at!r}", time_format=None, time_zone=None, notes=notes).alias(TIME)
-
-
-def in_utc(times: pl.Series) -> pl.Series:
-    """Times with a zone in UTC, others as they are."""
-    zone = times.dtype.time_zone if isinstance(times.dtype, pl.Datetime) else None
-    return times if zone in (None, "UTC") else times.dt.convert_time_zone("UTC")
+    place = f"rows: column {at!r}"
+    own = [source for name, source in definitions.sources.items() if tables.get(name) is rows and source.time == at]
+    if own and all(name in rows.columns for name in own[0].time_plus):
+        times = event_times(own[0], rows, place="rows", notes=notes).alias(TIME)
+    else:
+        times = read_times(rows[at], place=place, time_format=None, time_zone=None, notes=notes).alias(TIME)
+    notes.add("rows", f"have no {at!r}: kept, their features of history are missing", times.null_count())
+    return times
 
 
 def key_columns(rows: pl.DataFrame, entities: Iterable[str], definitions: Definitions, *, notes: Notes) -> pl.DataFrame:

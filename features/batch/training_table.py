@@ -6,13 +6,14 @@ from pathlib import Path
 
 import polars as pl
 
-from features.batch.history_at import history_at
+from features.batch.compute import Asked, compute_features, with_own_tables
+from features.batch.fit import Mask, train_mask, training_rows
 from features.batch.labels import label_values
 from features.batch.reasons import REASONS
-from features.batch.request import in_utc, key_columns, row_times
-from features.definitions import Definitions, HistoryFeature
-from features.definitions.columns_read import columns_read
-from features.sources import Notes, read_source
+from features.batch.request import row_times
+from features.definitions import Definitions, Given
+from features.fit import Fitted
+from features.sources import Notes
 
 
 def training_table(
@@ -23,6 +24,8 @@ def training_table(
     features: Sequence[str] | None = None,
     labels: Sequence[str] = (),
     tables: Mapping[str, pl.DataFrame | pl.LazyFrame] | None = None,
+    fitted: Fitted | None = None,
+    train: Mask | None = None,
     reasons: bool = False,
     root: Path | None = None,
     notes: Notes | None = None,
@@ -37,65 +40,60 @@ def training_table(
         labels: Names of labels to append.
         tables: Rows of sources by name, instead of their files. A source without a path and without a table has its
             events in `rows`.
+        fitted: State of fitted features, needed if any is selected.
+        train: Which rows are those that `fitted` was learned from: their target encodings leave out their own labels.
+            None if no row is.
         reasons: Append `<feature>__reason` for each feature of history.
         root: Folder that relative paths of sources start from.
         notes: Takes counts of what was left out; None writes them as warnings of the logger `features`.
 
     Returns:
         The columns of `rows`, then one column per feature, named as the feature, or `view__feature` where two selected
-        features have the same name.
+        features have the same name, then labels. A feature that is a column as given takes that column's place.
 
     Raises:
-        ValueError: A name is unknown, a column is missing or of another type, or zones are mixed.
+        ValueError: A name is unknown, a column is missing or of another type, zones are mixed, or the state is missing
+            or of other definitions.
     """
     said = Notes() if notes is None else notes
     chosen = definitions.select(features)
-    times = in_utc(row_times(rows, at, notes=said))
-    tables = dict(tables or {})
-    blocks: list[pl.DataFrame] = []
-    for view, content in definitions.views.items():
-        names = [full.partition(".")[2] for full in chosen if full.partition(".")[0] == view]
-        names = [name for name in names if isinstance(content.features[name], HistoryFeature)]
-        if not names:
-            continue
-        assert content.source is not None
-        source = definitions.sources[content.source]
-        entities = [content.entity] if content.entity else []
-        table = tables.get(content.source)
-        if table is None and source.path is None:
-            table = rows
-        events = read_source(
-            source,
-            name=content.source,
-            keys=definitions.entities[content.entity].keys if content.entity else {},
-            notes=said,
-            table=table,
-            columns=[column for name in names for column in columns_read(content.features[name])],
-            root=root,
-        )
-        keys = key_columns(rows, entities, definitions, notes=said)
-        blocks.append(history_at(view, definitions, events, pl.DataFrame([*keys.get_columns(), times]), features=names))
-    computed = pl.concat(blocks, how="horizontal") if blocks else pl.DataFrame()
-    public = public_names(chosen)
-    targets = [
-        label_values(name, definitions, rows, times=times, tables=tables, root=root, notes=said) for name in labels
-    ]
+    tables = with_own_tables(definitions, rows, tables)
+    asked = Asked(
+        rows=rows, times=row_times(rows, at, definitions, tables, notes=said), tables=tables, root=root, notes=said
+    )
+    training = None
+    if train is not None:
+        training = training_rows(definitions, chosen, asked, train_mask(train, rows.height))
+        if fitted is None:
+            raise ValueError("train: give the fitted state of these rows too: fitted=fit(...)")
+    computed = compute_features(definitions, chosen, asked, fitted=fitted, training=training)
+    names = pl.Series(REASONS.categories, dtype=REASONS)
     columns: list[pl.Series] = []
-    names_of_reasons = pl.Series(REASONS.categories, dtype=REASONS)
-    for full in chosen:
-        if full not in computed.columns:
-            continue
-        columns.append(computed[full].alias(public[full]))
-        if reasons:
-            codes = computed[f"{full}__reason"]
-            columns.append(names_of_reasons.gather(codes).alias(f"{public[full]}__reason"))
-    columns += targets
-    twins = [one.name for one in columns if one.name in rows.columns and one.name not in labels]
-    if twins:
-        raise ValueError(f"feature {twins[0]!r} has the name of a column of the rows; rename one of them")
+    for full, public in public_names(chosen).items():
+        columns.append(computed[full].alias(public))
+        if reasons and f"{full}__reason" in computed.columns:
+            columns.append(names.gather(computed[f"{full}__reason"]).alias(f"{public}__reason"))
+    columns += [
+        label_values(label, definitions, rows, times=asked.times, tables=tables, root=root, notes=said)
+        for label in labels
+    ]
+    _check_names(definitions, chosen, labels, rows)
     if notes is None:
         said.log()
     return rows.with_columns(columns)
+
+
+def _check_names(definitions: Definitions, chosen: Sequence[str], labels: Sequence[str], rows: pl.DataFrame) -> None:
+    """Refuses a name of two columns, unless they are the same column."""
+    same = {label for label in labels if getattr(definitions.label(label), "column", None) == label}
+    public = public_names(chosen)
+    for full, name in public.items():
+        feature = definitions.feature(full)
+        if name in labels or (name in rows.columns and feature != Given(column=name)):
+            raise ValueError(f"feature {full!r} has the name of another column of the rows or of a label; rename one")
+    for label in labels:
+        if label in rows.columns and label not in same:
+            raise ValueError(f"label {label!r} has the name of another column of the rows; rename one")
 
 
 def public_names(features: Sequence[str]) -> dict[str, str]:

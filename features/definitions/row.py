@@ -32,7 +32,7 @@ class Calendar(FeatureDefinition, frozen=True, kw_only=True, tag="calendar"):
         encoding: `number`, or the sine or cosine of its share of the full circle (hours 24, week days 7, days of the
             year 366, ...); `year` and `is_weekend` are numbers only.
         column: Datetime column; None for the time that is asked about.
-        time_zone: Zone in which the part is read; None for that of the timestamps.
+        time_zone: Zone in which the part is read, of times with a zone; None reads these in UTC, others as they are.
     """
 
     part: CalendarPart

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import msgspec
 import polars as pl
 
 from features.definitions import Column, Source
@@ -51,22 +52,13 @@ def read_source(
     frame = scan_file(source.path or "", csv=source.csv, root=root, place=place) if table is None else table.lazy()
     wanted = [*source.columns] if columns is None else list(dict.fromkeys(columns))
     own = {key: source.keys.get(key, key) for key in keys}
-    clocks = [source.time, *([source.available] if source.available else [])]
-    needed = list(dict.fromkeys([*own.values(), *clocks, *source.time_plus, *source.event_id, *wanted]))
+    clocks = [source.time, *source.time_plus, *([source.available] if source.available else [])]
+    needed = list(dict.fromkeys([*own.values(), *clocks, *source.event_id, *wanted]))
     existing = frame.collect_schema().names()
     for column in needed:
         if column not in existing:
             raise ValueError(f"{place} has no column {column!r}{nearest(column, existing)}")
     rows = frame.select(needed).collect()
-
-    def clock(column: str) -> pl.Series:
-        return read_times(
-            rows[column],
-            place=f"{place}: column {column!r}",
-            time_format=source.time_format,
-            time_zone=source.time_zone,
-            notes=notes,
-        )
 
     read: dict[str, pl.Series] = {}
     for column in wanted:
@@ -78,15 +70,46 @@ def read_source(
             raise ValueError(f"{place}: column {key!r} is not the key {key!r}, which is {column!r}; rename one of them")
         declared = Column(type=keys[key])  # type: ignore[arg-type]
         read[key] = as_declared(rows[column], declared, place=f"{place}: key {column!r}", notes=notes)
-    read[TIME] = plus_units(clock(source.time), rows, source, place=place, notes=notes)
+    read[TIME] = event_times(source, rows, place=place, notes=notes)
     if source.available is not None:
-        read[AVAILABLE] = clock(source.available)
+        read[AVAILABLE] = _clock(rows[source.available], source, place=place, notes=notes)
         if read[AVAILABLE].dtype != read[TIME].dtype:
             raise ValueError(f"{place}: one of {source.time!r} and {source.available!r} has a time zone, one has none")
     if source.event_id:
         read[ID] = _event_id(rows.select(source.event_id))
     events = pl.DataFrame([series.alias(column) for column, series in read.items()]).with_row_index(ROW)
     return _without_nulls(events, keys=tuple(keys), place=place, notes=notes).lazy()
+
+
+def event_times(source: Source, rows: pl.DataFrame, *, place: str, notes: Notes) -> pl.Series:
+    """Event times of rows as a source says how to read them.
+
+    Args:
+        source: The source.
+        rows: Its rows.
+        place: The rows, for messages.
+        notes: Takes counts.
+
+    Raises:
+        ValueError: A value is no time.
+    """
+    column = rows[source.time]
+    if not source.time_plus:
+        return _clock(column, source, place=place, notes=notes)
+    # What is added is added to the time as it is written, before its zone counts.
+    naive = msgspec.structs.replace(source, time_zone=None)
+    times = _clock(column, naive, place=place, notes=notes)
+    return _clock(plus_units(times, rows, source, place=place, notes=notes), source, place=place, notes=notes)
+
+
+def _clock(column: pl.Series, source: Source, *, place: str, notes: Notes) -> pl.Series:
+    return read_times(
+        column,
+        place=f"{place}: column {column.name!r}",
+        time_format=source.time_format,
+        time_zone=source.time_zone,
+        notes=notes,
+    )
 
 
 def _event_id(columns: pl.DataFrame) -> pl.Series:

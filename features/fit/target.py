@@ -1,0 +1,124 @@
+"""Target encoding: smoothed means of a label by category, of other training rows for training rows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from features.definitions import TargetEncoding
+from features.fit.states import TargetState
+from features.rows.texts import map_values, texts_of
+
+_NULL, _BETWEEN = "\x00", "\x1f"
+
+
+def categories_of(columns: Sequence[pl.Series]) -> pl.Series:
+    """One text per row for the combination of its categories; a null is a category of its own.
+
+    Args:
+        columns: Category columns.
+    """
+    texts = [texts_of(column).fill_null(_NULL).alias(str(place)) for place, column in enumerate(columns)]
+    return pl.DataFrame(texts).select(pl.concat_str(pl.all(), separator=_BETWEEN)).to_series()
+
+
+def learn_target(categories: pl.Series, labels: pl.Series) -> TargetState:
+    """Sums and counts of the label by category; rows without a label are left out.
+
+    Args:
+        categories: Result of `categories_of`.
+        labels: Float64.
+    """
+    has = labels.is_not_null()
+    distinct, codes = np.unique(categories.filter(has).to_numpy().astype(str), return_inverse=True)
+    numbers = labels.filter(has).to_numpy()
+    return TargetState(
+        categories=[[None if part == _NULL else part for part in text.split(_BETWEEN)] for text in distinct.tolist()],
+        sums=np.bincount(codes, numbers, len(distinct)).tolist(),
+        counts=np.bincount(codes, minlength=len(distinct)).tolist(),
+        total=float(numbers.sum()),
+        count=len(numbers),
+    )
+
+
+def same_rows(left: TargetState, right: TargetState) -> bool:
+    """Whether two states were learned from the same rows, in any order."""
+    return (left.categories, left.counts) == (right.categories, right.counts) and np.allclose(
+        left.sums, right.sums, rtol=1e-9, atol=1e-9 * (1 + max(map(abs, left.sums), default=0))
+    )
+
+
+def encode(categories: pl.Series, feature: TargetEncoding, state: TargetState) -> pl.Series:
+    """Smoothed means of all training rows.
+
+    Args:
+        categories: Result of `categories_of`.
+        feature: The feature.
+        state: What was learned.
+    """
+    mean = state.total / state.count
+    keys = [_BETWEEN.join(_NULL if part is None else part for part in parts) for parts in state.categories]
+    smoothing = feature.smoothing
+    means = {
+        key: (total + smoothing * mean) / (count + smoothing)
+        for key, total, count in zip(keys, state.sums, state.counts, strict=True)
+    }
+    return map_values(categories, lambda category: means.get(category, mean), pl.Float64)
+
+
+def encode_training(
+    categories: pl.Series, labels: pl.Series, feature: TargetEncoding, *, asked: np.ndarray, known: np.ndarray
+) -> pl.Series:
+    """Smoothed means for training rows, none of which sees its own label.
+
+    Args:
+        categories: Result of `categories_of`.
+        labels: Float64 (n,); rows without a label count for nobody.
+        feature: The feature.
+        asked: Times of the rows, int64 (n,).
+        known: Times at which their labels are known, int64 (n,).
+    """
+    codes = np.unique(categories.to_numpy().astype(str), return_inverse=True)[1]
+    has = labels.is_not_null().to_numpy()
+    numbers = labels.fill_null(0).to_numpy()
+    if feature.order == "time":
+        sums, counts, total, count = _earlier(codes, numbers, has, asked=asked, known=known)
+    else:
+        sums, counts, total, count = _other_folds(codes, numbers, has, feature)
+    mean = np.divide(total, count, out=np.full(len(codes), np.nan), where=count > 0)
+    encoded = (sums + feature.smoothing * mean) / np.maximum(counts + feature.smoothing, 1e-300)
+    encoded = np.where(counts + feature.smoothing > 0, encoded, mean)
+    return pl.Series(encoded, nan_to_null=True)
+
+
+def _other_folds(
+    codes: np.ndarray, numbers: np.ndarray, has: np.ndarray, feature: TargetEncoding
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    folds = np.random.default_rng(feature.seed).permutation(len(codes)) % feature.folds
+    cells = codes * feature.folds + folds
+    size = (int(codes.max(initial=0)) + 1) * feature.folds
+    in_fold = np.bincount(cells, numbers * has, size), np.bincount(cells, has, size)
+    by_code = [part.reshape(-1, feature.folds).sum(1) for part in in_fold]
+    by_fold = [part.reshape(-1, feature.folds).sum(0) for part in in_fold]
+    sums, counts = (whole[codes] - part[cells] for whole, part in zip(by_code, in_fold, strict=True))
+    total, count = (part.sum() - part[folds] for part in by_fold)
+    return sums, counts, total, count
+
+
+def _earlier(
+    codes: np.ndarray, numbers: np.ndarray, has: np.ndarray, *, asked: np.ndarray, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Sums and counts of the labels known before the time of a row: of its category, and of all."""
+    rows = np.flatnonzero(has)
+    distinct = np.unique(np.concatenate([known, asked]))
+    size = len(distinct) + 1
+    when, ask = np.searchsorted(distinct, known), np.searchsorted(distinct, asked)
+    results: list[np.ndarray] = []
+    for group in (codes, np.zeros_like(codes)):
+        packed = group[rows] * size + when[rows]
+        order = np.argsort(packed, kind="stable")
+        running = np.concatenate([[0.0], np.cumsum(numbers[rows][order])])
+        first = np.searchsorted(packed[order], group * size)
+        end = np.searchsorted(packed[order], group * size + ask)
+        results += [running[end] - running[first], (end - first).astype(np.float64)]
+    return results[0], results[1], results[2], results[3]
