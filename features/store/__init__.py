@@ -1,7 +1,9 @@
 """Online stores: features of history by entity, written by `materialize`; SQLite, Redis, PostgreSQL."""
 
 from features.store.errors import StoreError
+from features.store.materialize import Materialized, materialize
 from features.store.open import open_store
 from features.store.protocol import OnlineStore
+from features.store.reader import StoredValues, ViewReader
 
-__all__ = ["OnlineStore", "StoreError", "open_store"]
+__all__ = ["Materialized", "OnlineStore", "StoreError", "StoredValues", "ViewReader", "materialize", "open_store"]

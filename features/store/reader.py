@@ -1,0 +1,172 @@
+"""Reader of stored features: at any time from the last event on, what the batch form would answer, in microseconds."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from features.batch import Reason
+from features.definitions import Aggregate, Decayed, Definitions, Lag, TimeSince
+from features.definitions.duration import microseconds
+from features.definitions.value_type import value_type
+from features.store.clock import as_datetime, as_microseconds
+from features.store.protocol import OnlineStore
+from features.store.stored_row import CHANGES, ROWS, StoredRow, key_text
+from features.store.view_mark import ViewMark, read_mark, view_digest
+
+_EXPIRED = int(Reason.EXPIRED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredValues:
+    """Features of history of some entities.
+
+    Attributes:
+        features: Names of the features.
+        values: One list per entity, in the order of `features`; None where a value is missing.
+        reasons: Reason codes of the values, see `features.batch.Reason`.
+        until: Time up to which the store knows events.
+        at: Time of the answer.
+    """
+
+    features: tuple[str, ...]
+    values: list[list[Any]]
+    reasons: list[Sequence[int]]
+    until: datetime
+    at: datetime
+
+
+class ViewReader:
+    """Reads one view of a store.
+
+    Args:
+        definitions: The definitions that the view was materialized from.
+        store: The store.
+        view: Name of the view.
+        namespace: Project in the store.
+
+    Raises:
+        ValueError: The view has no features of history.
+    """
+
+    def __init__(self, definitions: Definitions, store: OnlineStore, view: str, *, namespace: str = "default") -> None:
+        content = definitions.views[view]
+        if not content.history:
+            raise ValueError(f"view {view!r} has no features of history: nothing of it is stored")
+        self.view = view
+        self.features = tuple(content.history)
+        self._store, self._namespace = store, namespace
+        self._place = f"view {view!r} in {store.url}, namespace {namespace!r},"
+        self._digest = view_digest(definitions, view)
+        self._ttl = None if content.ttl is None else microseconds(content.ttl)
+        self._present = bytes(len(self.features))
+        self._expired = bytes([_EXPIRED] * len(self.features))
+        history = list(enumerate(content.history.values()))
+        self._elapsed = [(i, microseconds(feature.per)) for i, feature in history if isinstance(feature, TimeSince)]
+        self._decayed = [
+            (i, microseconds(feature.half_life))
+            for i, feature in history
+            if isinstance(feature, Decayed) and feature.function != "mean"
+        ]
+        self._datetimes = [
+            i
+            for i, (name, feature) in enumerate(content.history.items())
+            if isinstance(feature, Aggregate | Lag) and value_type(definitions, f"{view}.{name}") == "datetime"
+        ]
+        self._changing = bool(self._elapsed or self._decayed or self._datetimes)
+        self._mark_text: str | None = None
+        self._mark: ViewMark | None = None
+
+    def read(self, keys: Sequence[Sequence[Any]], *, at: datetime | None = None) -> StoredValues:
+        """Reads features of entities.
+
+        Args:
+            keys: Values of the key columns of each entity, of their declared types.
+            at: Time of the answer, with a zone if the times of the source have one; None for now.
+
+        Raises:
+            ValueError: The view was not materialized, or from other definitions, or `at` is before the last event of
+                an entity.
+            StoreError: The store cannot be reached.
+        """
+        texts = [key_text(key) for key in keys]
+        text, payloads = self._store.read(self._namespace, self.view, texts)
+        mark = self._known(text)
+        if at is None:
+            at = datetime.now(UTC) if mark.zoned else datetime.now(UTC).replace(tzinfo=None)
+        elif mark.zoned != (at.tzinfo is not None):
+            raise ValueError(
+                f"at: {at} is given {'without' if mark.zoned else 'with'} a zone, the times of {self._place} are "
+                f"{'with' if mark.zoned else 'without'} one"
+            )
+        moment = as_microseconds(at)
+        values: list[list[Any]] = []
+        reasons: list[Sequence[int]] = []
+        for place, payload in enumerate(payloads):
+            if payload is None:
+                values.append(list(mark.unknown_values))
+                reasons.append(mark.unknown_reasons)
+                continue
+            row = ROWS.decode(payload)
+            if moment < row.since:
+                raise ValueError(
+                    f"at: {at} is before {as_datetime(row.since, zoned=mark.zoned)}, when the last event of "
+                    f"{texts[place]} became visible; a store answers from then on, `features build` for any time"
+                )
+            own, why = self._row(row, moment, zoned=mark.zoned)
+            values.append(own)
+            reasons.append(why)
+        until = as_datetime(mark.until, zoned=mark.zoned)
+        return StoredValues(features=self.features, values=values, reasons=reasons, until=until, at=at)
+
+    def _row(self, row: StoredRow, at: int, *, zoned: bool) -> tuple[list[Any], Sequence[int]]:
+        values = row.values
+        reasons: Sequence[int] = row.reasons or self._present
+        times: dict[int, int] = {}
+        if row.next_change is not None and at >= row.next_change:
+            reasons, times = _changed(row, bytearray(reasons), at)
+        newest = values.pop()
+        if self._ttl is not None and newest is not None and at - newest > self._ttl:
+            return [None] * len(values), self._expired
+        if self._changing:
+            for index, per in self._elapsed:
+                if values[index] is not None:
+                    values[index] = (at - values[index]) / per
+            for index, half_life in self._decayed:
+                if values[index] is not None:
+                    values[index] *= 0.5 ** ((at - times.get(index, row.since)) / half_life)
+            for index in self._datetimes:
+                if values[index] is not None:
+                    values[index] = as_datetime(values[index], zoned=zoned)
+        return values, reasons
+
+    def _known(self, text: str | None) -> ViewMark:
+        if text is not None and text == self._mark_text:
+            assert self._mark is not None
+            return self._mark
+        if text is None:
+            raise ValueError(f"{self._place} was never written: `lightning-app features materialize` does that")
+        mark = read_mark(text, place=self._place)
+        if mark.digest != self._digest:
+            raise ValueError(
+                f"{self._place} is of other definitions ({mark.digest[:12]}, these are {self._digest[:12]}): "
+                "`features materialize --replace` writes it anew"
+            )
+        self._mark_text, self._mark = text, mark
+        return mark
+
+
+def _changed(row: StoredRow, reasons: bytearray, at: int) -> tuple[bytearray, dict[int, int]]:
+    """Takes over the changes up to a time; reasons and the times since which values hold."""
+    assert row.changes is not None
+    times: dict[int, int] = {}
+    for change in CHANGES.decode(row.changes):
+        place = bisect_right(change.times, at) - 1
+        if place < 0:
+            continue
+        row.values[change.index] = change.values[place]
+        times[change.index] = change.times[place]
+        if change.index < len(reasons):
+            reasons[change.index] = change.reasons[place]
+    return reasons, times
