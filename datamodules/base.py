@@ -3,7 +3,7 @@
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import polars as pl
@@ -12,6 +12,9 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from typing_extensions import override
+
+if TYPE_CHECKING:
+    from features.contracts import Contract
 
 Split = Literal["train", "val", "test", "predict"]
 
@@ -164,6 +167,11 @@ class BaseDataModule(LightningDataModule):
             outputs: Result of the model's `predict_step`, tensors (N, ...) on the CPU.
         """
         return pl.DataFrame({name: value.numpy() for name, value in outputs.items()})
+
+    @property
+    def contract(self) -> "Contract | None":
+        """Data contract of the table that it reads, which packages carry; None without one."""
+        return None
 
     @abstractmethod
     def fingerprint(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing_extensions import override
 from datamodules.base import BaseDataModule, Split
 from datamodules.forecasting.series import Boundary, Series, SeriesSource
 from datamodules.forecasting.windows import Windows
+from features.contracts import Contract
 from features.series.calendar import CalendarFeature, calendar_name, extend
 from features.series.forecast_table import forecast_table
 from features.series.regularize import MissingPolicy
@@ -191,6 +192,11 @@ class ForecastingDataModule(BaseDataModule):
             )
         return scales
 
+    @property
+    @override
+    def contract(self) -> Contract | None:
+        return None if self.source.contract is None else self.source.contract.load(root=self.root)
+
     def prepare_data(self) -> None:
         """Downloads missing files, on one process per machine."""
         self.source.read(root=self.root, missing=self.missing)
@@ -248,11 +254,13 @@ class ForecastingDataModule(BaseDataModule):
         series, zone = self.series, self.series.time_zone
         features = ", features of the calendar too" if self.calendar else ""
         utc = [f"timestamps with a zone ({zone}): read as UTC{features}"] if zone is not None else []
-        return [*utc, *([series.repairs.describe()] if series.repairs else [])]
+        contract = self.source.contract
+        kept = [] if contract is None else contract.notes()
+        return [*kept, *utc, *([series.repairs.describe()] if series.repairs else [])]
 
     def fingerprint(self) -> dict[str, Any]:
         """Source, size, period and the checksum of the values after missing ones were handled."""
-        series = self.series
+        series, contract = self.series, self.source.contract
         digest = hashlib.sha256()
         for table in (series.times, series.values, series.observed, series.past_covariates, series.future_covariates):
             digest.update(np.ascontiguousarray(table).tobytes())
@@ -263,6 +271,7 @@ class ForecastingDataModule(BaseDataModule):
             "period": [str(series.times[0]), str(series.times[len(series) - 1])],
             "sha256": digest.hexdigest(),
             **({"repairs": series.repairs.as_dict()} if series.repairs else {}),
+            **({} if contract is None else {"contract": contract.sha256(root=self.root)}),
         }
 
     def protocol(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from datamodules.table_contract import TableContract
 from features.series.regularize import MissingPolicy
 from features.series.series import Series, build_series
 
@@ -66,6 +67,11 @@ class SeriesSource(ABC):
     def describe(self) -> str:
         """Name of the source in the report."""
         return type(self).__name__
+
+    @property
+    def contract(self) -> TableContract | None:
+        """Data contract of the table; None without one."""
+        return None
 
     @property
     def covariate_columns(self) -> dict[str, tuple[str, ...]]:

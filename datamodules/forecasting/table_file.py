@@ -8,6 +8,7 @@ import polars as pl
 from typing_extensions import override
 
 from datamodules.forecasting.series import Boundary, RawTable, Series, SeriesSource, build_series
+from datamodules.table_contract import TableContract
 from datamodules.table_reader import NULL_WORDS, number_columns, read_table, table_path
 from features.delta_table import is_delta
 from features.series.regularize import MissingPolicy, check_frequency
@@ -32,6 +33,8 @@ class TableFile(SeriesSource):
         future_covariates: Columns known over the horizon as well.
         static_covariates: A list of numbers for each channel.
         exclude: Columns to leave out if `channels` is None.
+        contract: Data contract that the table has to keep, see `features.contracts`; None for none.
+        quarantine: Parquet file of the rows that the contract moves aside.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class TableFile(SeriesSource):
         future_covariates: Sequence[str] = (),
         static_covariates: dict[str, list[float]] | None = None,
         exclude: Sequence[str] = (),
+        contract: str | Path | None = None,
+        quarantine: str | Path | None = None,
     ) -> None:
         check_frequency(frequency, key="series.frequency")
         if channels is not None and exclude:
@@ -64,6 +69,12 @@ class TableFile(SeriesSource):
         self.future_covariates = tuple(future_covariates)
         self.static_covariates = static_covariates or {}
         self.exclude = tuple(exclude)
+        self._contract = TableContract.given(contract, quarantine=quarantine, key="series")
+
+    @property
+    @override
+    def contract(self) -> TableContract | None:
+        return self._contract
 
     @override
     def channels(self, *, root: str | Path | None) -> tuple[str, ...]:
@@ -134,7 +145,9 @@ class TableFile(SeriesSource):
 
     def _table(self, root: str | Path | None) -> pl.DataFrame:
         file = self._file(root)
-        frame = read_table(file, null_values=NULL_WORDS, needed=[self.time_column])
+        texts = [] if self._contract is None else self._contract.texts(root=root)
+        frame = read_table(file, null_values=NULL_WORDS, texts=texts, needed=[self.time_column])
+        frame = frame if self._contract is None else self._contract.keep(frame, file=file, root=root)
         # The rows of a Delta table have no order: each append may come first or last.
         return frame.sort(self.time_column, maintain_order=True) if is_delta(file) else frame
 

@@ -14,6 +14,7 @@ from datamodules.streams import StreamDataModule
 from datamodules.streams.lanes import Arrangement
 from datamodules.streams.panel_source import PanelSource, Ticker
 from datamodules.streams.panel_stream import PanelStream
+from features.contracts import Contract
 
 
 class PanelDataModule(StreamDataModule):
@@ -261,12 +262,18 @@ class PanelDataModule(StreamDataModule):
             if zone is not None
             else []
         )
-        return [*utc, *([f"rows without a number left out: {counts}"] if dropped else [])]
+        contract = [] if self.panel.contract is None else self.panel.contract.notes()
+        return [*contract, *utc, *([f"rows without a number left out: {counts}"] if dropped else [])]
+
+    @property
+    @override
+    def contract(self) -> Contract | None:
+        return None if self.panel.contract is None else self.panel.contract.load(root=self.root)
 
     @override
     def fingerprint(self) -> dict[str, Any]:
         dropped = {ticker.name: ticker.dropped for ticker in self.tickers if ticker.dropped}
-        digest = hashlib.sha256()
+        digest, contract = hashlib.sha256(), self.panel.contract
         for ticker in self.tickers:
             digest.update(ticker.name.encode() + ticker.times.tobytes() + ticker.values.tobytes())
         return {
@@ -274,6 +281,7 @@ class PanelDataModule(StreamDataModule):
             "tickers": {ticker.name: len(ticker.values) for ticker in self.tickers},
             "sha256": digest.hexdigest(),
             **({"dropped": dropped} if dropped else {}),
+            **({} if contract is None else {"contract": contract.sha256(root=self.root)}),
         }
 
     @override

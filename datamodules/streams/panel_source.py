@@ -10,6 +10,7 @@ import polars as pl
 from typing_extensions import override
 
 from datamodules.forecasting.published import DailyMarket
+from datamodules.table_contract import TableContract
 from datamodules.table_reader import as_numbers, read_table, row_name, table_path
 from features.series.regularize import time_zone, timestamps
 
@@ -36,6 +37,8 @@ class PanelSource(ABC):
 
     time_zone: str | None = None
     """Original time zone of the timestamps, set by `read`; those of tickers are in UTC then."""
+    contract: TableContract | None = None
+    """Data contract of the table; None without one."""
 
     @abstractmethod
     def read(self, *, root: str | Path | None) -> list[Ticker]:
@@ -70,6 +73,8 @@ class PanelFile(PanelSource):
         time_column: Dates or timestamps.
         ticker_column: Names of the tickers; null or empty for a file with one series.
         time_format: Format of a text time column; null parses ISO 8601.
+        contract: Data contract that the table has to keep, see `features.contracts`; null for none.
+        quarantine: Parquet file of the rows that the contract moves aside.
     """
 
     def __init__(
@@ -80,18 +85,24 @@ class PanelFile(PanelSource):
         time_column: str = "date",
         ticker_column: str | None = "ticker",
         time_format: str | None = None,
+        contract: str | Path | None = None,
+        quarantine: str | Path | None = None,
     ) -> None:
         self.path = path
         self.value_column = value_column
         self.time_column = time_column
         self.ticker_column = ticker_column or None
         self.time_format = time_format
+        self.contract = TableContract.given(contract, quarantine=quarantine, key="data.panel")
 
     @override
     def read(self, *, root: str | Path | None) -> list[Ticker]:
         file = table_path(self.path, root=root, key="data.panel.path")
         columns = [self.time_column, self.value_column, self.ticker_column]
-        frame = read_table(file, texts=[self.ticker_column] if self.ticker_column else [], needed=columns)
+        texts = [self.ticker_column] if self.ticker_column else []
+        texts += [] if self.contract is None else self.contract.texts(root=root)
+        frame = read_table(file, texts=texts, needed=columns)
+        frame = frame if self.contract is None else self.contract.keep(frame, file=file, root=root)
         if not len(frame):
             raise ValueError(f"{file} has no rows")
         name = str(file)
