@@ -67,6 +67,10 @@ def draw_forecasts(
     from matplotlib.figure import Figure
 
     num_windows = len(forecast)
+    origins = batch["origin"].cpu().numpy()
+    raw = data.raw_units(forecast.numpy(), origins)
+    past = data.raw_units(batch["past"][:, -1:].cpu().numpy(), origins)
+    names = data.names_at(origins)
     channels = data.channels[-max_channels:]  # benchmarks put the variable of interest last
     figure = Figure(figsize=(4.6 * num_windows, 2.5 * len(channels) + 1.0), layout="constrained")
     FigureCanvasAgg(figure)
@@ -81,10 +85,9 @@ def draw_forecasts(
             axis = axes[row, column]
             draw_truth(axis, times, data.series.values[rows, index], data.series.observed[rows, index], shown_past)
             # From the last value of the window on, so that no step is left blank between history and forecast.
-            last = batch["past"][column, -1, index]
-            levels = forecast[column, :, index] if forecast.ndim == 4 else forecast[column, :, index].unsqueeze(-1)
-            joined = torch.cat([last.expand(1, levels.shape[-1]), levels])
-            _draw_forecast(axis, times[shown_past - 1 :], joined.numpy(), quantiles)
+            levels = raw[column, :, index] if raw.ndim == 4 else raw[column, :, index, None]
+            last = np.full((1, levels.shape[-1]), past[column, -1, index])
+            _draw_forecast(axis, times[shown_past - 1 :], np.concatenate([last, levels]), quantiles)
             axis.xaxis.set_major_formatter(ConciseDateFormatter(locator := AutoDateLocator(minticks=3, maxticks=7)))
             axis.xaxis.set_major_locator(locator)
             axis.spines[["top", "right"]].set_visible(False)
@@ -92,7 +95,8 @@ def draw_forecasts(
             if column == 0:
                 axis.set_ylabel(channel)
             if row == 0:
-                axis.set_title(f"test window {origin - data.boundaries[1] + 1:,}", fontsize=9)
+                title = f"test window {origin - data.boundaries[1] + 1:,}" if names is None else names[column]
+                axis.set_title(title, fontsize=9)
     which = "the last " * (len(channels) < data.num_channels)
     figure.supxlabel(f"{which}{len(channels)} of {data.num_channels} channels, in raw units", fontsize=8, color="0.35")
     drawn = {

@@ -2,6 +2,8 @@
 
 from datamodules.base import BaseDataModule
 from datamodules.forecasting import ForecastingDataModule
+from datamodules.forecasting.long_data_module import LongForecastingDataModule
+from datamodules.forecasting.long_table import LongTableFile
 from datamodules.forecasting.published import ETT, DailyMarket, ExchangeRate, WeeklyCO2
 from datamodules.forecasting.series import Series, SeriesSource
 from datamodules.forecasting.table_file import TableFile
@@ -20,6 +22,8 @@ __all__ = [
     "EnglishTopics",
     "ExchangeRate",
     "ForecastingDataModule",
+    "LongForecastingDataModule",
+    "LongTableFile",
     "MarketPanel",
     "PanelDataModule",
     "PanelFile",

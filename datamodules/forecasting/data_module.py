@@ -170,6 +170,12 @@ class ForecastingDataModule(BaseDataModule):
         return train, val, test
 
     @property
+    def test_period(self) -> tuple[np.datetime64, np.datetime64]:
+        """Times of the first and the last row of the test split."""
+        _, val, test = self.boundaries
+        return self.series.times[val], self.series.times[test - 1]
+
+    @property
     def statistics(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Mean and standard deviation of the observed values of the training rows.
 
@@ -182,7 +188,7 @@ class ForecastingDataModule(BaseDataModule):
             "past_covariates": series.past_covariates[:end],
             "future_covariates": series.future_covariates[:end],
         }
-        scales = {name: _mean_and_std(table) for name, table in tables.items() if table.shape[1]}
+        scales = {name: mean_and_std(table) for name, table in tables.items() if table.shape[1]}
         mean, std = scales["target"]
         flat = (std < mean.abs() * 8 * torch.finfo(torch.float32).eps).nonzero()
         if len(flat):
@@ -204,11 +210,11 @@ class ForecastingDataModule(BaseDataModule):
     def setup(self, stage: str) -> None:
         """Reads the series and checks that the splits of this stage contain windows."""
         if stage != "predict":
-            self._check_spikes()
+            self.check_values()
         for split in {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(stage, ()):
             self.dataset(split)  # type: ignore[arg-type]
 
-    def _check_spikes(self) -> None:
+    def check_values(self) -> None:
         """Raises on values so far from the training data that their squared error exceeds float32."""
         series, (mean, std) = self.series, self.statistics["target"]
         apart = np.abs(series.values - mean.double().numpy()) / std.double().numpy()  # (T, C)
@@ -312,6 +318,43 @@ class ForecastingDataModule(BaseDataModule):
         times = extend(self.series.times, self.source.frequency, origin + self.horizon)
         return times[origin : origin + self.horizon]
 
+    @property
+    def error_names(self) -> tuple[str, ...]:
+        """Names of what test errors are reported of: the channels."""
+        return self.channels
+
+    def error_groups(self, origins: np.ndarray) -> np.ndarray | None:  # noqa: ARG002
+        """Positions in `error_names` of windows, int64 (B,); None if every window has all channels."""
+        return None
+
+    def window_scales(self, origins: np.ndarray) -> np.ndarray:
+        """Size of the unit of batches in units of the table, by window, float64 (B,)."""
+        return np.ones(len(origins))
+
+    @property
+    def naive_errors(self) -> np.ndarray:
+        """Mean absolute error of repeating the last training value one step ahead, by name, float64."""
+        end = self.boundaries[0]
+        return naive_error(self.series.values[:end], self.series.observed[:end])
+
+    @property
+    def unit(self) -> str:
+        """Unit of the targets in batches, for manifests."""
+        return "as given"
+
+    def names_at(self, origins: np.ndarray) -> list[str] | None:  # noqa: ARG002
+        """Names of the series of windows (B,); None if all windows are of the same channels."""
+        return None
+
+    def raw_units(self, forecast: np.ndarray, origins: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        """Forecasts in the units of the table.
+
+        Args:
+            forecast: In the units of batches, (B, H, C) or (B, H, C, Q).
+            origins: Rows of the first forecast steps, int64 (B,).
+        """
+        return forecast
+
     def observed_horizons(self, origins: np.ndarray) -> np.ndarray:
         """Mask of observed values over horizons, bool (B, H, C).
 
@@ -321,7 +364,20 @@ class ForecastingDataModule(BaseDataModule):
         return self.series.observed[origins[:, None] + np.arange(self.horizon)]
 
 
-def _mean_and_std(table: np.ndarray) -> tuple[Tensor, Tensor]:
+def naive_error(values: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Mean absolute difference of neighbouring observed rows, by channel.
+
+    Args:
+        values: float64 (T, C).
+        observed: bool (T, C).
+    """
+    both = observed[1:] & observed[:-1]
+    total: np.ndarray = (np.abs(np.diff(values, axis=0)) * both).sum(axis=0)
+    return total / np.maximum(both.sum(axis=0), 1)
+
+
+def mean_and_std(table: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of columns, float32; the deviation of a constant column is 1."""
     mean, std = np.nanmean(table, axis=0), np.nanstd(table, axis=0)
     std = np.where(std > 0, std, 1.0)  # constant columns are centred only
     return torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)

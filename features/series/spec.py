@@ -67,6 +67,8 @@ class SeriesSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         missing: Policy for gaps, duplicated or unsorted timestamps, NaN and inf.
         max_missing: Largest fraction of rows dropped, or of a column's values filled.
         scales: Series of a long table to the scale of its training rows; other series take that of their look-back.
+        known_attributes: Series of a long table to its static attributes as inputs of the model, for tables without
+            the columns of `static_attributes`; empty if tables always have them.
         unused: Columns of the training table without a role.
         version: Version of this format.
     """
@@ -87,6 +89,7 @@ class SeriesSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     missing: MissingPolicy = "error"
     max_missing: float = 0.1
     scales: dict[str, Scale] = {}
+    known_attributes: dict[str, tuple[float, ...]] = {}
     unused: tuple[str, ...] = ()
     version: int = VERSION
 
@@ -144,8 +147,12 @@ class SeriesSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ValueError(
                 f"channel_attributes: {len(attributes)} rows given, a row of equal length per target needed"
             )
+        width = sum(attribute.width for attribute in self.static_attributes)
+        if any(len(row) != width for row in self.known_attributes.values()):
+            raise ValueError(f"known_attributes: {width} numbers per series needed")
         numbers = [number for scale in self.scales.values() for number in (scale.mean, scale.std)]
         numbers += [number for attribute in self.static_attributes for number in (attribute.mean, attribute.std)]
+        numbers += [number for row in self.known_attributes.values() for number in row]
         if not all(map(math.isfinite, numbers)) or any(scale.std <= 0 for scale in self.scales.values()):
             raise ValueError("scales: a mean and a positive standard deviation needed, both finite")
 

@@ -10,8 +10,10 @@ import polars as pl
 from features.series.regularize import time_zone, timestamps
 from features.series.series import Series, build_series, with_calendar
 from features.series.spec import Scale, SeriesSpec, StaticAttribute
-from features.table_reader import NULL_WORDS, as_numbers
+from features.table_reader import NULL_WORDS, as_numbers, row_name
 
+_ID, _TIME, _ROW = "\0id", "\0time", "\0row"
+"""Columns of a parsed table; no column of a user has such a name."""
 _EPS = float(np.finfo(np.float32).eps)
 
 
@@ -71,27 +73,25 @@ def read_long(table: pl.DataFrame, spec: SeriesSpec, *, name: str) -> Iterator[N
         )
     ids = ids.cast(pl.String)
     if ids.null_count():
-        row = ids.is_null().arg_max()
-        raise ValueError(f"{name}: {ids.null_count()} rows have no series in {spec.id_column!r} (first: row {row})")
+        first = row_name(name, ids.is_null().arg_max() or 0)
+        raise ValueError(f"{name}: {ids.null_count()} rows have no series in {spec.id_column!r} (first: {first})")
     # Numbers and times are parsed once for all series, so that messages count the rows of the whole table.
     times = timestamps(table, name=name, column=spec.time_column, time_format=spec.time_format)
     zone = time_zone(table, name=name, column=spec.time_column, time_format=spec.time_format)
     numbers = [as_numbers(table[column], file=name, booleans=True) for column in spec.numbers]
-    attributes = static_columns(table, spec.static_attributes, name=name)
-    parsed = pl.DataFrame([ids.alias("id"), times.alias("time")])
-    plain = spec_of_parsed(spec)
-    parsed = pl.concat(
-        [
-            parsed,
-            pl.DataFrame([column.alias(new) for column, new in zip(numbers, plain.numbers, strict=True)]),
-            pl.DataFrame([pl.Series("row", np.arange(len(table)))]),
-        ],
-        how="horizontal",
-    )
-    for part in parsed.partition_by("id", maintain_order=True):
-        label, rows = part["id"][0], part["row"].to_numpy()
+    # A second table brought the attributes of the series in training; it need not be given again.
+    given = all(attribute.column in table.columns for attribute in spec.static_attributes)
+    attributes = static_columns(table, spec.static_attributes, name=name) if given else []
+    plain = _spec_of_parsed(spec)
+    parsed = pl.DataFrame([ids.alias(_ID), times.alias(_TIME), pl.Series(_ROW, np.arange(len(table))), *numbers])
+    for part in parsed.partition_by(_ID, maintain_order=True):
+        label, rows = part[_ID][0], part[_ROW].to_numpy()
         try:
-            static = _constant_attributes(spec, [values[rows] for values in attributes])
+            static = (
+                _constant_attributes(spec, [values[rows] for values in attributes])
+                if given
+                else _known_attributes(spec, label)
+            )
             series = _regular(part, plain, name=f"series {label!r}", attributes=static)
         except ValueError as error:
             text = str(error).removeprefix(f"series {label!r}").lstrip(": ")
@@ -112,19 +112,22 @@ def _constant_attributes(spec: SeriesSpec, values: Sequence[np.ndarray]) -> np.n
     return np.concatenate([rows[:1] for rows in values], axis=1) if values else None
 
 
-def spec_of_parsed(spec: SeriesSpec) -> SeriesSpec:
-    """The spec of a table whose columns were parsed, under names that no column of the user has."""
-    names = iter([f"column {index}" for index in range(len(spec.numbers))])
+def _known_attributes(spec: SeriesSpec, name: str) -> np.ndarray:
+    """Attributes (1, S) of a series of the training table.
+
+    Raises:
+        ValueError: It was none.
+    """
+    if name not in spec.known_attributes:
+        columns = ", ".join(attribute.column for attribute in spec.static_attributes)
+        raise ValueError(f"it was not in training; give its static attributes as columns: {columns}")
+    return np.array([spec.known_attributes[name]])
+
+
+def _spec_of_parsed(spec: SeriesSpec) -> SeriesSpec:
+    """The spec of one series of a long table whose columns were parsed."""
     return msgspec.structs.replace(
-        spec,
-        time_column="time",
-        time_format=None,
-        id_column=None,
-        static_attributes=(),
-        scales={},
-        targets=tuple(next(names) for _ in spec.targets),
-        past_covariates=tuple(next(names) for _ in spec.past_covariates),
-        future_covariates=tuple(next(names) for _ in spec.future_covariates),
+        spec, time_column=_TIME, time_format=None, id_column=None, static_attributes=(), scales={}, known_attributes={}
     )
 
 
@@ -145,13 +148,29 @@ def static_columns(table: pl.DataFrame, attributes: Sequence[StaticAttribute], *
         if attribute.vocabulary is None:
             numbers = as_numbers(column, file=name, booleans=True)
             if not numbers.is_finite().fill_null(value=False).all():
-                row = (~numbers.is_finite().fill_null(value=False)).arg_max()
-                raise ValueError(f"{name}: the static attribute {attribute.column!r} is missing in row {row}")
+                row = row_name(name, (~numbers.is_finite().fill_null(value=False)).arg_max() or 0)
+                raise ValueError(f"{name}: the static attribute {attribute.column!r} is missing in {row}")
             columns.append((numbers.to_numpy()[:, None] - attribute.mean) / attribute.std)
         else:
             texts = column.cast(pl.String).to_numpy()
             columns.append((texts[:, None] == np.array(attribute.vocabulary, dtype=object)).astype(np.float64))
     return columns
+
+
+def unknown_texts(table: pl.DataFrame, spec: SeriesSpec) -> dict[str, list[str]]:
+    """Texts of static attributes that no training series has, by column; they become zeros.
+
+    Args:
+        table: A table that may have the columns.
+        spec: The preparation.
+    """
+    found = {}
+    for attribute in spec.static_attributes:
+        if attribute.vocabulary is not None and attribute.column in table.columns:
+            texts = table[attribute.column].cast(pl.String).unique().drop_nulls()
+            if new := sorted(set(texts) - set(attribute.vocabulary)):
+                found[attribute.column] = new
+    return found
 
 
 def fit_static_attributes(table: pl.DataFrame, columns: Sequence[str], *, name: str) -> tuple[StaticAttribute, ...]:
@@ -207,6 +226,19 @@ def scale_for(spec: SeriesSpec, name: str, values: np.ndarray, observed: np.ndar
     """
     known: Mapping[str, Scale] = spec.scales
     return known[name] if name in known else scale_of(values, observed)
+
+
+def restored(forecast: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """Forecasts in the units of the table, of those in units of each window's scale; float32.
+
+    Args:
+        forecast: (N, H, C) or (N, H, C, Q).
+        mean: float64 (N,).
+        std: float64 (N,).
+    """
+    axes = (-1, *[1] * (forecast.ndim - 1))
+    raw: np.ndarray = (forecast.astype(np.float64) * std.reshape(axes) + mean.reshape(axes)).astype(np.float32)
+    return raw
 
 
 def _regular(table: pl.DataFrame, spec: SeriesSpec, *, name: str, attributes: np.ndarray | None) -> Series:

@@ -8,7 +8,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from datamodules import ForecastingDataModule, PanelDataModule
+from datamodules import ForecastingDataModule, LongForecastingDataModule, PanelDataModule
 from lightning_app.cli import run
 from lightning_app.cli.data_section import read_data
 from lightning_app.errors import UsageError
@@ -140,6 +140,8 @@ def read_series(config: str, options: Sequence[str]) -> PanelDataModule | Foreca
     data = read_data(config, options)
     if not isinstance(data, PanelDataModule | ForecastingDataModule):
         raise UsageError(f"config: walk-forward needs a panel or a table of series, not {type(data).__name__}")
+    if isinstance(data, LongForecastingDataModule):
+        raise UsageError("config: walk-forward serves wide tables of series; pivot the long one")
     if isinstance(data, ForecastingDataModule) and (data.num_past_covariates or data.num_future_covariates):
         raise UsageError("config: walk-forward serves series without covariates; take them out of the data section")
     return data

@@ -46,14 +46,17 @@ class ForecastErrors(Callback):
             return
         if not isinstance(step, StepOutput) or step.network_output is None:
             return
+        origins = batch["origin"].cpu().numpy()
         forecast = pl_module.to_raw_units(step.network_output.detach().float()).double().cpu()
         future = batch["future"].double().cpu()
-        observed = torch.from_numpy(data.observed_horizons(batch["origin"].cpu().numpy()))  # (B, H, C)
+        observed = torch.from_numpy(data.observed_horizons(origins))  # (B, H, C)
         error = (pl_module.point_forecast(forecast) - future) * observed
+        groups = data.error_groups(origins)
+        if groups is not None:
+            error = error * torch.from_numpy(data.window_scales(origins))[:, None, None]
         batch_sums = {
-            "count": observed.double().sum(dim=(0, 1)),
-            "absolute": error.abs().sum(dim=(0, 1)),
-            "squared": error.square().sum(dim=(0, 1)),
+            name: values.double().sum(dim=(0, 1)) if groups is None else _by_group(values, groups, data)
+            for name, values in (("count", observed), ("absolute", error.abs()), ("squared", error.square()))
         }
         if pl_module.quantiles is not None:
             below = (future.unsqueeze(-1) <= forecast) & observed.unsqueeze(-1)
@@ -86,6 +89,12 @@ class ForecastErrors(Callback):
         (folder / "channels.md").write_text("\n".join(page) + "\n")
 
 
+def _by_group(values: Tensor, groups: np.ndarray, data: ForecastingDataModule) -> Tensor:
+    """Sums by series, of values (B, H, 1)."""
+    sums = torch.zeros(len(data.error_names), dtype=torch.double)
+    return sums.index_add(0, torch.from_numpy(groups), values.double().sum(dim=(1, 2)))
+
+
 def channel_errors(sums: dict[str, np.ndarray], data: ForecastingDataModule) -> pl.DataFrame:
     """A row per channel with `mae`, `rmse` and `mase`, in raw units.
 
@@ -93,15 +102,12 @@ def channel_errors(sums: dict[str, np.ndarray], data: ForecastingDataModule) -> 
         sums: `count`, `absolute` and `squared` errors of each channel, (C,).
         data: Source of the channels and the training rows.
     """
-    count = np.maximum(sums["count"], 1)
-    end = data.boundaries[0]
-    values, observed = data.series.values[:end], data.series.observed[:end]
-    both = observed[1:] & observed[:-1]
-    naive = (np.abs(np.diff(values, axis=0)) * both).sum(axis=0) / np.maximum(both.sum(axis=0), 1)
+    count = np.where(sums["count"] > 0, sums["count"], np.nan)  # a series without a test window has no error
+    naive = data.naive_errors
     absolute = sums["absolute"] / count
     return pl.DataFrame(
         {
-            "channel": list(data.channels),
+            "channel": list(data.error_names),
             "values": sums["count"].astype(np.int64),
             "mae": absolute,
             "rmse": np.sqrt(sums["squared"] / count),

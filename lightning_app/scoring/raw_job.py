@@ -148,7 +148,10 @@ class RawScoreJob:
         return [column.name for column in self.package.manifest.raw_input.columns if column.name in self.names]
 
     def _table(self) -> pl.DataFrame:
-        parts = [read_table(path, null_values=NULL_WORDS, columns=self._columns) for path in self.paths]
+        assert self.package.manifest.raw_input is not None
+        texts = [column.name for column in self.package.manifest.raw_input.columns if column.type == "text"]
+        texts = [name for name in texts if name in self.names]  # read as written, `007` is no number
+        parts = [read_table(path, null_values=NULL_WORDS, texts=texts, columns=self._columns) for path in self.paths]
         return parts[0] if len(parts) == 1 else pl.concat(parts, how="vertical_relaxed")
 
     def _write_rejected(self, table: pl.DataFrame, rejected: dict[int, str]) -> None:

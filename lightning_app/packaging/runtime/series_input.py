@@ -13,7 +13,7 @@ from features.series.regularize import time_zone
 from features.series.repairs import Repairs
 from features.series.series import Series
 from features.series.spec import Scale, SeriesSpec
-from features.series.tables import NamedSeries, read_long, read_wide, scale_for
+from features.series.tables import NamedSeries, read_long, read_wide, restored, scale_for, unknown_texts
 from features.series.windows import At, horizon_times, origins_of, standardized, times_of, windows_at
 from lightning_app.packaging.format.errors import PackageError, RequestError
 from lightning_app.packaging.format.manifest import Manifest
@@ -87,7 +87,8 @@ class SeriesInput(RawInput):
         keys: _Keys = batch.keys
         forecast = answer["forecast"]
         if keys.scales:
-            forecast = restored(forecast, keys.scales)
+            mean = np.array([scale.mean for scale in keys.scales])
+            forecast = restored(forecast, mean, np.array([scale.std for scale in keys.scales]))
         return forecast_table(
             forecast,
             _joined(keys.times or [_no_times(0, self.spec.horizon)]),
@@ -114,6 +115,8 @@ class SeriesInput(RawInput):
         spec = self.spec
         unread = sorted(set(table.columns) - set(spec.columns) - set(spec.unused))
         notes = [f"columns not read: {', '.join(unread[:_SHOWN])}{' ...' * (len(unread) > _SHOWN)}"] if unread else []
+        for column, texts in unknown_texts(table, spec).items():
+            notes.append(f"{column}: {', '.join(texts[:_SHOWN])} not in training, taken as none of its texts")
         shows = at == "all" or times is not None
         collected = _Windows(zone, shows_origins=shows)
         repairs: list[Repairs] = []
@@ -204,15 +207,6 @@ class _Windows:
             num_asked=num_windows + self._num_rejected,
             num_rejected=self._num_rejected,
         )
-
-
-def restored(forecast: Array, scales: list[Scale]) -> Array:
-    """Forecasts (N, H, C, ...) in the units of the table, of those in units of each window's scale; float32."""
-    axes = (-1, *[1] * (forecast.ndim - 1))
-    mean = np.array([scale.mean for scale in scales]).reshape(axes)
-    std = np.array([scale.std for scale in scales]).reshape(axes)
-    raw: Array = (forecast.astype(np.float64) * std + mean).astype(np.float32)
-    return raw
 
 
 def _window_size(series: Series, spec: SeriesSpec) -> int:

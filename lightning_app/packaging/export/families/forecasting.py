@@ -66,7 +66,14 @@ class ForecastExporter(Exporter):
             name: ("batch", *tensor.shape[1:]) for name, tensor in module.example_inputs().items()
         }
         return tuple(
-            TensorSpec(name, "float32", rows[name], unit="as given", columns=columns.get(name)) for name in self._inputs
+            TensorSpec(
+                name,
+                "float32",
+                rows[name],
+                unit=self.data.unit if name == "past" else "as given",
+                columns=columns.get(name),
+            )
+            for name in self._inputs
         )
 
     @property
@@ -76,7 +83,9 @@ class ForecastExporter(Exporter):
         levels = module.quantiles
         shape = ("batch", module.horizon, module.num_channels, *((len(levels),) if levels else ()))
         return (
-            TensorSpec("forecast", "float32", shape, unit="as given", columns=tuple(self.data.channels), levels=levels),
+            TensorSpec(
+                "forecast", "float32", shape, unit=self.data.unit, columns=tuple(self.data.channels), levels=levels
+            ),
         )
 
     @property
@@ -94,14 +103,17 @@ class ForecastExporter(Exporter):
         table = data.source.raw_table(root=data.root)
         assert table is not None
         chosen = self.test_batch(spread(self.num_samples, _RAW_ORIGINS))
-        times = pl.Series(data.series.times[chosen.rows - 1])
-        if data.series.time_zone is not None:
-            times = times.dt.replace_time_zone("UTC")
-        answers = [part.table for part in predictor.predict_raw(table.frame, at=times)]
-        names = [name for name in answers[0].columns if name not in ("origin", "time", "channel")]
-        expected = chosen.answer["forecast"]
+        times = pl.Series("origin", data.series.times[chosen.rows - 1])
+        if (zone := data.series.time_zone) is not None:
+            times = times.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+        answers = pl.concat(part.table for part in predictor.predict_raw(table.frame, at=times))
+        values = [name for name in answers.columns if name not in ("origin", "time", "channel")]
+        if (names := data.names_at(chosen.rows)) is not None:
+            asked = pl.DataFrame([times, pl.Series("channel", names)])
+            answers = asked.join(answers, on=["origin", "channel"], how="left", maintain_order="left_right")
+        expected = data.raw_units(chosen.answer["forecast"], chosen.rows)
         count, horizon, channels = expected.shape[:3]
-        answered = pl.concat(answers).select(names).to_numpy().reshape(count, channels, horizon, -1).swapaxes(1, 2)
+        answered = answers.select(values).to_numpy().reshape(count, channels, horizon, -1).swapaxes(1, 2)
         yield RawParity(chosen.rows, {"forecast": answered.reshape(expected.shape)}, {"forecast": expected})
 
     @override
@@ -159,8 +171,8 @@ class ForecastExporter(Exporter):
     def _periods(self, origins: np.ndarray) -> np.ndarray:
         """The month that each forecast starts in, or the year where the test is long."""
         times = self.data.series.times.astype("datetime64[us]")
-        _, val, test = self.data.boundaries
-        months = (times[test - 1] - times[val]).astype("timedelta64[D]").astype(int) / 30.4
+        first, last = self.data.test_period
+        months = (last - first).astype("timedelta64[D]").astype(int) / 30.4
         return times[origins].astype("datetime64[M]" if months <= _MOST_MONTHS else "datetime64[Y]").astype(str)
 
 
@@ -184,7 +196,12 @@ def describe_series(spec: SeriesSpec, *, unit: str | None) -> RawInputSpec:
         for name in names
     ]
     static = [
-        RawColumn(attribute.column, "number" if attribute.vocabulary is None else "text", "static attribute")
+        RawColumn(
+            attribute.column,
+            "number" if attribute.vocabulary is None else "text",
+            "static attribute",
+            required=not spec.known_attributes,
+        )
         for attribute in spec.static_attributes
     ]
     apart = f", {spec.frequency} apart," if spec.frequency is not None else ""
