@@ -1,6 +1,7 @@
 """`lightning-app VERB`: finds the verb, and imports nothing heavy before that."""
 
 import os
+import select
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -67,8 +68,24 @@ def main(args: Sequence[str] | None = None) -> int:
         args: The command line without the program's name; None takes `sys.argv`.
 
     Returns:
-        Exit code: 0 done, 1 the work failed, 2 bad usage, config or data, 143 ended by SIGTERM after saving.
+        Exit code: 0 done, 1 the work failed, 2 bad usage, config or data, 141 nobody reads the output any more,
+        143 ended by SIGTERM after saving.
     """
+    if args is not None:
+        return _run(args)
+    try:
+        code = _run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _output_is_closed():
+            raise
+        # As a program that is piped into `head` does: without a word, and the interpreter has none at its end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return code
+
+
+def _run(args: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in words or os.environ.get("LIGHTNING_APP_DEBUG") == "1"
     words = [word for word in words if word != "--debug"]
@@ -99,12 +116,19 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except Exception as error:
-        if debug:
+        if debug or (args is None and isinstance(error, BrokenPipeError) and _output_is_closed()):
             raise
         from lightning_app.errors import describe, exit_code
 
         return _fail(describe(error), exit_code(error))
     return 0
+
+
+def _output_is_closed() -> bool:
+    """Whether the reader of a pipe has gone; a broken pipe may also be one to a server."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _function(verb: str, own_process: bool) -> Callable[[list[str]], object]:

@@ -3,6 +3,7 @@
 import csv
 import importlib
 import json
+import os
 import shutil
 import struct
 import subprocess
@@ -419,6 +420,14 @@ def test_help_names_every_verb_and_unknown_verbs_are_refused(capsys: pytest.Capt
     assert all(f"\n  {verb} " in text for verb in VERBS)
     assert main(["fitt"]) == 2
     assert "unknown verb 'fitt', allowed: fit, validate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_seen_enough_ends_a_command_without_a_word(unbuffered: str) -> None:
+    command = f"{sys.executable} -m lightning_app data --help | true; echo ${{PIPESTATUS[0]}}"
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    answer = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=True)
+    assert (answer.stdout, answer.stderr) == ("141\n", "")
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
