@@ -2,8 +2,18 @@
 
 from features.store.errors import StoreError
 from features.store.materialize import Materialized, materialize
+from features.store.online_table import online_table
 from features.store.open import open_store
 from features.store.protocol import OnlineStore
 from features.store.reader import StoredValues, ViewReader
 
-__all__ = ["Materialized", "OnlineStore", "StoreError", "StoredValues", "ViewReader", "materialize", "open_store"]
+__all__ = [
+    "Materialized",
+    "OnlineStore",
+    "StoreError",
+    "StoredValues",
+    "ViewReader",
+    "materialize",
+    "online_table",
+    "open_store",
+]

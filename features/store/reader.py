@@ -15,8 +15,6 @@ from features.store.protocol import OnlineStore
 from features.store.stored_row import CHANGES, ROWS, StoredRow, key_text
 from features.store.view_mark import ViewMark, read_mark, view_digest
 
-_EXPIRED = int(Reason.EXPIRED)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredValues:
@@ -27,14 +25,14 @@ class StoredValues:
         values: One list per entity, in the order of `features`; None where a value is missing.
         reasons: Reason codes of the values, see `features.batch.Reason`.
         until: Time up to which the store knows events.
-        at: Time of the answer.
+        at: Time of the answer, or of each one.
     """
 
     features: tuple[str, ...]
     values: list[list[Any]]
     reasons: list[Sequence[int]]
     until: datetime
-    at: datetime
+    at: datetime | Sequence[datetime | None]
 
 
 class ViewReader:
@@ -61,7 +59,8 @@ class ViewReader:
         self._digest = view_digest(definitions, view)
         self._ttl = None if content.ttl is None else microseconds(content.ttl)
         self._present = bytes(len(self.features))
-        self._expired = bytes([_EXPIRED] * len(self.features))
+        self._expired = bytes([Reason.EXPIRED] * len(self.features))
+        self._missing = bytes([Reason.MISSING] * len(self.features))
         history = list(enumerate(content.history.values()))
         self._elapsed = [(i, microseconds(feature.per)) for i, feature in history if isinstance(feature, TimeSince)]
         self._decayed = [
@@ -78,12 +77,16 @@ class ViewReader:
         self._mark_text: str | None = None
         self._mark: ViewMark | None = None
 
-    def read(self, keys: Sequence[Sequence[Any]], *, at: datetime | None = None) -> StoredValues:
+    def read(
+        self, keys: Sequence[Sequence[Any]], *, at: datetime | Sequence[datetime | None] | None = None
+    ) -> StoredValues:
         """Reads features of entities.
 
         Args:
-            keys: Values of the key columns of each entity, of their declared types.
-            at: Time of the answer, with a zone if the times of the source have one; None for now.
+            keys: Values of the key columns of each entity, of their declared types. With a null among them all features
+                are missing, as they are where the time is null.
+            at: Time of the answer, or one for each entity, with a zone if the times of the source have one; None for
+                now.
 
         Raises:
             ValueError: The view was not materialized, or from other definitions, or `at` is before the last event of
@@ -95,30 +98,46 @@ class ViewReader:
         mark = self._known(text)
         if at is None:
             at = datetime.now(UTC) if mark.zoned else datetime.now(UTC).replace(tzinfo=None)
-        elif mark.zoned != (at.tzinfo is not None):
-            raise ValueError(
-                f"at: {at} is given {'without' if mark.zoned else 'with'} a zone, the times of {self._place} are "
-                f"{'with' if mark.zoned else 'without'} one"
-            )
-        moment = as_microseconds(at)
+        moments = self._moments(at, len(keys), mark)
         values: list[list[Any]] = []
         reasons: list[Sequence[int]] = []
         for place, payload in enumerate(payloads):
+            moment = moments[place]
+            if moment is None or None in keys[place]:
+                values.append([None] * len(self.features))
+                reasons.append(self._missing)
+                continue
             if payload is None:
                 values.append(list(mark.unknown_values))
                 reasons.append(mark.unknown_reasons)
                 continue
             row = ROWS.decode(payload)
             if moment < row.since:
+                asked, since = (as_datetime(time, zoned=mark.zoned) for time in (moment, row.since))
                 raise ValueError(
-                    f"at: {at} is before {as_datetime(row.since, zoned=mark.zoned)}, when the last event of "
-                    f"{texts[place]} became visible; a store answers from then on, `features build` for any time"
+                    f"at: {asked} is before {since}, when the last event of {texts[place]} became visible; "
+                    f"{self._place} answers from then on, `features build` for any time"
                 )
             own, why = self._row(row, moment, zoned=mark.zoned)
             values.append(own)
             reasons.append(why)
         until = as_datetime(mark.until, zoned=mark.zoned)
         return StoredValues(features=self.features, values=values, reasons=reasons, until=until, at=at)
+
+    def _moments(self, at: datetime | Sequence[datetime | None], count: int, mark: ViewMark) -> Sequence[int | None]:
+        times = [at] if isinstance(at, datetime) else at
+        for time in times:
+            if time is not None and mark.zoned != (time.tzinfo is not None):
+                raise ValueError(
+                    f"at: {time} is given {'without' if mark.zoned else 'with'} a zone, the times of {self._place} are "
+                    f"{'with' if mark.zoned else 'without'} one"
+                )
+        moments = [None if time is None else as_microseconds(time) for time in times]
+        if isinstance(at, datetime):
+            return moments * count
+        if len(moments) != count:
+            raise ValueError(f"at: {len(moments)} times given for {count} entities")
+        return moments
 
     def _row(self, row: StoredRow, at: int, *, zoned: bool) -> tuple[list[Any], Sequence[int]]:
         values = row.values

@@ -13,6 +13,7 @@ from features.store.protocol import Row, Stored
 
 _FORMAT = 1
 _MOST_PARAMETERS = 1000
+_CACHE_KIB = 65_536
 _TABLES = """
 CREATE TABLE IF NOT EXISTS views (
   namespace TEXT NOT NULL, view TEXT NOT NULL, number INTEGER PRIMARY KEY, mark TEXT, UNIQUE (namespace, view)
@@ -106,6 +107,7 @@ class SqliteStore:
             self.path, timeout=self._lock_timeout, isolation_level=None, check_same_thread=False
         )
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         return connection
 
     @contextmanager

@@ -60,4 +60,6 @@ def key_text(key: Sequence[Any]) -> str:
     Args:
         key: Values of the key columns, of their declared types.
     """
+    if len(key) == 1 and type(key[0]) is int:  # most keys
+        return f"[{key[0]}]"
     return _KEYS.encode([as_microseconds(part) if isinstance(part, datetime) else part for part in key]).decode()

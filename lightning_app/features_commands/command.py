@@ -5,6 +5,15 @@ from lightning_app.sub_commands import SubCommands, run_sub_command
 SUBCOMMANDS: SubCommands = {
     "list": ("lightning_app.features_commands.list_features:run", "List the features of a file, one per line."),
     "show": ("lightning_app.features_commands.show:run", "Describe every feature; writes a page."),
+    "build": (
+        "lightning_app.features_commands.build:run",
+        "Compute features of a table's rows, each at its time.",
+    ),
+    "materialize": (
+        "lightning_app.features_commands.materialize:run",
+        "Bring an online store up to date with its sources.",
+    ),
+    "get": ("lightning_app.features_commands.get:run", "Look up features of entities in an online store."),
     "import-feast": (
         "lightning_app.features_commands.import_feast:run",
         "Write a features file from a Feast repository.",

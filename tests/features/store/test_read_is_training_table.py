@@ -67,7 +67,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> OnlineStore:
 
 
 LIGHT = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-THOROUGH = settings(LIGHT, max_examples=2_000)
+THOROUGH = settings(LIGHT, max_examples=500)
 
 
 def replay(store: OnlineStore, history: History, data: st.DataObject) -> None:
@@ -106,6 +106,7 @@ def test_events_are_used_as_they_become_available(store: OnlineStore, history: H
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @THOROUGH
 @given(history=histories(most_events=60), data=st.data())
 def test_events_arrive_in_parts_in_any_order_thoroughly(
@@ -115,6 +116,7 @@ def test_events_arrive_in_parts_in_any_order_thoroughly(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @THOROUGH
 @given(history=histories(most_events=60), data=st.data())
 def test_events_are_used_as_they_become_available_thoroughly(

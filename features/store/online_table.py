@@ -1,0 +1,97 @@
+"""Online table: features of rows from a store, equal to the training table of the same rows at the same times."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import polars as pl
+
+from features.batch import REASONS
+from features.batch.request import key_columns, row_times
+from features.batch.training_table import public_names
+from features.definitions import Definitions, HistoryFeature
+from features.definitions.value_type import value_type
+from features.fit import Fitted, evaluate
+from features.rows import input_columns, required_features
+from features.sources import Notes
+from features.store.protocol import OnlineStore
+from features.store.reader import ViewReader
+from features.store.view_mark import read_mark
+
+_TYPES: dict[str, pl.DataType] = {"int": pl.Int64(), "float": pl.Float64(), "bool": pl.Boolean(), "str": pl.String()}
+
+
+def online_table(
+    definitions: Definitions,
+    store: OnlineStore,
+    rows: pl.DataFrame,
+    *,
+    at: str | datetime | None = None,
+    features: Sequence[str] | None = None,
+    fitted: Fitted | None = None,
+    reasons: bool = False,
+    namespace: str = "default",
+    notes: Notes | None = None,
+) -> pl.DataFrame:
+    """Looks up features of history in a store, and computes those that read them or the rows.
+
+    Args:
+        definitions: The definitions that the store was materialized from.
+        store: The store.
+        rows: Keys, and the columns that views request; all columns are kept.
+        at: Column of the times, or one time for all rows; None for now.
+        features: Full names of features, or names of views; None for all.
+        fitted: State of fitted features, needed if any is selected.
+        reasons: Append `<feature>__reason` for each feature of history.
+        namespace: Project in the store.
+        notes: Takes counts of what was left out; None writes them as warnings of the logger `features`.
+
+    Returns:
+        The columns of `rows`, then those of the features, as `training_table` names them.
+
+    Raises:
+        ValueError: A name is unknown, a column is missing or of another type, a view was not materialized, or a time is
+            before the last event of an entity.
+        StoreError: The store cannot be reached.
+    """
+    said = Notes() if notes is None else notes
+    chosen = definitions.select(features)
+    needed = required_features(definitions, chosen)
+    if at is None:
+        at = _now(store, namespace, {full.partition(".")[0] for full in needed})
+    times = row_times(rows, at, definitions, {}, notes=said)
+    blocks = [input_columns(definitions, needed, rows, times=times, notes=said)]
+    for view, content in definitions.views.items():
+        names = [full for full in needed if full.partition(".")[0] == view]
+        if not any(isinstance(definitions.feature(full), HistoryFeature) for full in names):
+            continue
+        keys = key_columns(rows, [content.entity] if content.entity else [], definitions, notes=said)
+        reader = ViewReader(definitions, store, view, namespace=namespace)
+        asked = keys.rows() if keys.width else [()] * rows.height
+        answer = reader.read(asked, at=times.to_list())
+        zone = getattr(times.dtype, "time_zone", None)
+        columns: list[pl.Series] = []
+        for index, name in enumerate(answer.features):
+            full = f"{view}.{name}"
+            dtype = _TYPES.get(value_type(definitions, full), pl.Datetime("us", zone))
+            columns.append(pl.Series(full, [values[index] for values in answer.values], dtype=dtype))
+            codes = [why[index] for why in answer.reasons]
+            columns.append(pl.Series(f"{full}__reason", codes, dtype=pl.UInt8))
+        blocks.append(pl.DataFrame(columns))
+    frame = pl.concat([block for block in blocks if block.width], how="horizontal")
+    computed = evaluate(definitions, needed, frame, fitted=fitted)
+    names_of_reasons = pl.Series(REASONS.categories, dtype=REASONS)
+    result: list[pl.Series] = []
+    for full, public in public_names(chosen).items():
+        result.append(computed[full].alias(public))
+        if reasons and f"{full}__reason" in computed.columns:
+            result.append(names_of_reasons.gather(computed[f"{full}__reason"]).alias(f"{public}__reason"))
+    if notes is None:
+        said.log()
+    return rows.with_columns(result)
+
+
+def _now(store: OnlineStore, namespace: str, views: set[str]) -> datetime:
+    """The present time, in UTC: with a zone if the stored times have one."""
+    marks = store.marks(namespace)
+    zoned = any(read_mark(marks[view], place=f"view {view!r} in {store.url}").zoned for view in views & marks.keys())
+    return datetime.now(UTC) if zoned else datetime.now(UTC).replace(tzinfo=None)
