@@ -10,7 +10,18 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from benchmarks import cold_start, forecasting, graph, optimize, production, recurrent, registry, scoring, sweeps
+from benchmarks import (
+    cold_start,
+    feature_store,
+    forecasting,
+    graph,
+    optimize,
+    production,
+    recurrent,
+    registry,
+    scoring,
+    sweeps,
+)
 from benchmarks.durations import ESTIMATES
 from benchmarks.results_page import RESULTS, Measured, read_page, render_page, stamp
 
@@ -24,6 +35,7 @@ SECTIONS: dict[str, Callable[[], str]] = (
     | registry.SECTIONS
     | scoring.SECTIONS
     | optimize.SECTIONS
+    | feature_store.SECTIONS
 )
 
 

@@ -37,4 +37,7 @@ ESTIMATES: dict[str, float] = {
     "score_ray": 120,
     "encoder_variants": 60,
     "trained_variants": 600,
+    "point_in_time": 120,
+    "materialize": 180,
+    "online_read": 240,
 }
