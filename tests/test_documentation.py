@@ -156,20 +156,31 @@ class Page:
     Attributes:
         words: What stands for a user's own names and for numbers that take hours.
         before: Commands that a command needs before it, by the beginning of its line.
+        files: Files of the user that the commands read.
     """
 
     words: dict[str, str] = field(default_factory=dict)
     before: dict[str, list[str]] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
 
 OWN_RUN = "lightning-app fit -c forecasting/co2_phase --model.network drift.Drift --run.name own"
 LINEAR = "lightning-app fit -c forecasting/etth1_linear --run.name "
+SALES = """day,shop,units,loaded_at
+2024-01-01,a,3,2024-01-02
+2024-01-02,a,4,2024-01-03
+2024-01-03,b,5,2024-01-05
+2024-01-04,b,2,2024-01-05
+"""
 EVERY_PAGE = {
     "README.md": Page(),
     "docs/command-line.md": Page(
         words={"runs/own/...": "runs/own/<run>", "my_networks": "drift", "--splits 10": "--splits 2"}
         | {"lr 0.002": "lr 0.002 --trainer.accelerator cpu --trainer.devices 2"},
         before={"lightning-app test --ckpt_path runs/own": [OWN_RUN]},
+    ),
+    "docs/data.md": Page(
+        files={"sales.csv": SALES, "new.csv": SALES.replace(",5,", ",6.5,") + "2024-01-05,c,1,2024-01-06\n"}
     ),
     "docs/extending.md": Page(),
     "docs/forecasting.md": Page(
@@ -205,6 +216,8 @@ EVERY_PAGE = {
 def test_every_command_of_a_page_runs_as_a_process_from_a_users_folder(page: str, project: Path) -> None:
     write_files_of_extending()
     how = EVERY_PAGE[page]
+    for name, content in how.files.items():
+        Path(name).write_text(content)
     for line in COMMAND.findall((ROOT / page).read_text()):
         for beginning, commands in how.before.items():
             for command in commands if line.startswith(beginning) else ():

@@ -21,7 +21,7 @@ class RowChanges:
         added: Rows of B that A does not have: by key, else by the values of `compared`, as often as they occur.
         removed: Rows of A that B does not have.
         changed: Rows of the same key with other values in `compared`; None without a key.
-        compared: Columns whose values are compared: those of both tables with one type.
+        compared: Columns whose values are compared: those of both tables with one type, or with two types of numbers.
         examples: Keys of some rows that were added, removed and changed.
     """
 
@@ -43,7 +43,7 @@ class TableDifference:
         removed: Columns of A only, and their types.
         retyped: Columns of both with another type: the one in A and the one in B.
         rows: Rows.
-        columns: Columns of both with one type.
+        columns: Columns of both with one type, or with two types of numbers.
     """
 
     added: dict[str, str]
@@ -74,7 +74,9 @@ def compare_tables(a: pl.LazyFrame, b: pl.LazyFrame, *, key: Sequence[str] = ())
     retyped = {
         name: (str(before[name]), str(after[name])) for name in before if after.get(name, before[name]) != before[name]
     }
-    shared = [name for name in before if name in after and name not in retyped]
+    numbers = [name for name in retyped if before[name].is_numeric() and after[name].is_numeric()]
+    a, b = (frame.with_columns(pl.col(numbers).cast(pl.Float64)) for frame in (a, b))
+    shared = [name for name in before if name in after and (name not in retyped or name in numbers)]
     for name in key:
         if name not in shared:
             reason = "has two types" if name in retyped else "is not in both tables"

@@ -11,7 +11,7 @@ from lightning_app.verb_parser import VerbParser
 
 _EPILOG = (
     "Two differences: a feature sees rows before its time, Feast also those of the same time; and no row before it was "
-    "created, which Feast allows. docs/features.md, section `Coming from Feast`, has all of them."
+    "created, which Feast allows. docs/data.md, section `Coming from Feast`, has all of them."
 )
 
 

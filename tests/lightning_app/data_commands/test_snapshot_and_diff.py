@@ -84,18 +84,18 @@ def test_a_store_that_cannot_be_written_is_an_error_and_shows_nothing(capsys: py
 
 
 def test_a_diff_says_what_changed_by_key(capsys: pytest.CaptureFixture[str]) -> None:
-    table(old=[1, 1, 1, 1], kind=[1, 2, 3, 4]).write_parquet("a.parquet")
-    after = table(new=["x"] * 4, kind=[1.0, 2.0, 3.0, 4.0]).with_columns(
+    table(old=[1, 1, 1, 1], kind=[1, 2, 3, 4], size=[1, 2, 3, 4]).write_parquet("a.parquet")
+    after = table(new=["x"] * 4, kind=["1", "2", "3", "4"], size=[1.0, 2.0, 3.5, 4.0]).with_columns(
         id=pl.Series([1, 2, 3, 5]), price=pl.Series([1.0, 2.5, 3.0, 9.0]), shop=pl.Series(["a", "a", "b", "c"])
     )
     after.write_parquet("b.parquet")
     found = answer(["data", "diff", "a.parquet", "b.parquet", "--key", "id"], capsys)
     assert (found["added"], found["removed"]) == ({"new": "String"}, {"old": "Int64"})
-    assert found["retyped"] == {"kind": ["Int64", "Float64"]}
+    assert found["retyped"] == {"kind": ["Int64", "String"], "size": ["Int64", "Float64"]}
     rows = found["rows"]
-    assert [rows[name] for name in ("before", "after", "added", "removed", "changed")] == [4, 4, 1, 1, 1]
-    assert rows["compared"] == ["price", "shop"]
-    assert rows["examples"] == {"added": [{"id": 5}], "removed": [{"id": 4}], "changed": [{"id": 2}]}
+    assert [rows[name] for name in ("before", "after", "added", "removed", "changed")] == [4, 4, 1, 1, 2]
+    assert rows["compared"] == ["price", "shop", "size"]
+    assert rows["examples"] == {"added": [{"id": 5}], "removed": [{"id": 4}], "changed": [{"id": 2}, {"id": 3}]}
     price, shop = (next(one for one in found["columns"] if one["column"] == name) for name in ("price", "shop"))
     assert (price["nulls"], price["ranges"], price["changed"]) == ([0.25, 0.0], ["1 .. 3", "1 .. 9"], 1)
     assert (shop["new_categories"], shop["changed"]) == (0.25, 0)
