@@ -18,6 +18,7 @@ ESTIMATES: dict[str, float] = {
     "sudoku": 1080,
     "trajectories": 270,
     "cold_start": 180,
+    "raw_rows": 60,
     "gcn_speed": 160,
     "node_classification": 1250,
     "full_batch_loop": 80,

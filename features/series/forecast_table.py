@@ -34,7 +34,7 @@ def forecast_table(
     columns.append(_times("time", np.repeat(times[:, None], width, axis=1).reshape(-1), time_zone))
     names = np.broadcast_to(channels, (count, width)).reshape(-1).tolist()
     if len(names) == 1:
-        columns.append(pl.repeat(names[0], horizon, eager=True).alias("channel"))
+        columns.append(pl.Series("channel", names).new_from_index(0, horizon))
     else:
         columns.append(pl.Series("channel", [name for name in names for _ in range(horizon)], dtype=pl.String))
     labels = ["forecast"] if quantiles is None else [f"q{level:g}" for level in quantiles]

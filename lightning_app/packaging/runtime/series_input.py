@@ -9,6 +9,7 @@ import polars as pl
 from typing_extensions import override
 
 from features.series.forecast_table import forecast_table
+from features.series.plain import PlainWindow
 from features.series.regularize import time_zone
 from features.series.repairs import Repairs
 from features.series.series import Series
@@ -53,6 +54,8 @@ class SeriesInput(RawInput):
     def __init__(self, spec: SeriesSpec, *, quantiles: tuple[float, ...] | None) -> None:
         self.spec = spec
         self.quantiles = quantiles
+        self._plain = PlainWindow(spec)
+        self._known = {*spec.columns, *spec.unused}
 
     @classmethod
     @override
@@ -75,6 +78,13 @@ class SeriesInput(RawInput):
     @override
     def prepare(self, table: pl.DataFrame, at: Any) -> Iterator[RawBatch]:
         wanted: At = "last" if at is None else at
+        if self._plain.is_possible and isinstance(wanted, str) and wanted == "last":
+            plain = self._plain.read(table)
+            if plain is not None:
+                values, ahead = plain
+                keys = _Keys(channels=[self.spec.targets], times=[ahead])
+                yield RawBatch(values=values, keys=keys, notes=self._unread(table), num_asked=1)
+                return
         try:
             zone = self._time_zone(table)
             times = times_of(wanted, zone)
@@ -113,8 +123,7 @@ class SeriesInput(RawInput):
 
     def _batches(self, table: pl.DataFrame, at: At, times: Array | None, zone: str | None) -> Iterator[RawBatch]:
         spec = self.spec
-        unread = sorted(set(table.columns) - set(spec.columns) - set(spec.unused))
-        notes = [f"columns not read: {', '.join(unread[:_SHOWN])}{' ...' * (len(unread) > _SHOWN)}"] if unread else []
+        notes = self._unread(table)
         for column, texts in unknown_texts(table, spec).items():
             notes.append(f"{column}: {', '.join(texts[:_SHOWN])} not in training, taken as none of its texts")
         shows = at == "all" or times is not None
@@ -144,6 +153,11 @@ class SeriesInput(RawInput):
             names = f"{', '.join(unknown[:_SHOWN])}{' ...' * (len(unknown) > _SHOWN)}"
             notes.append(f"{len(unknown):,} series were not in training ({names}): scaled by their own look-back")
         yield collected.batch(notes)
+
+    def _unread(self, table: pl.DataFrame) -> list[str]:
+        unread = [name for name in table.columns if name not in self._known]
+        shown = f"{', '.join(unread[:_SHOWN])}{' ...' * (len(unread) > _SHOWN)}"
+        return [f"columns not read: {shown}"] if unread else []
 
     def _series(self, table: pl.DataFrame) -> Iterator[NamedSeries]:
         if self.spec.id_column is not None:

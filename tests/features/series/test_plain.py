@@ -1,0 +1,67 @@
+"""The fast path of a plain table gives the windows of the general one, and leaves all else to it."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from features.series.plain import PlainWindow
+from features.series.spec import SeriesSpec
+from features.series.tables import read_wide
+from features.series.windows import horizon_times, windows_at
+
+STEPS = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1), "1d": timedelta(days=1), "1w": timedelta(weeks=1)}
+
+
+def spec_of(frequency: str | None) -> SeriesSpec:
+    return SeriesSpec(
+        time_column="t", targets=("b", "a"), look_back=30, horizon=7, frequency=frequency, past_covariates=("c",),
+        calendar=("hour", "month"), channel_attributes=((1.0, 2.0), (3.0, 4.0)), missing="fill",
+    )  # fmt: skip
+
+
+def table_of(step: timedelta) -> pl.DataFrame:
+    rng = np.random.default_rng(0)
+    times = [datetime(2024, 1, 1) + step * index for index in range(50)]
+    return pl.DataFrame({"t": times, "a": rng.standard_normal(50), "b": range(50), "c": rng.standard_normal(50)})
+
+
+@pytest.mark.parametrize("frequency", STEPS)
+def test_the_windows_are_those_of_the_general_path(frequency: str) -> None:
+    spec, table = spec_of(frequency), table_of(STEPS[frequency])
+    for rows in (table, table.with_columns(pl.col("t").dt.to_string("iso")), table.tail(30)):
+        plain = PlainWindow(spec).read(rows)
+        assert plain is not None
+        series = read_wide(rows, spec, name="table")
+        general = windows_at(series, spec, np.array([len(rows)]))
+        assert plain[0].keys() == general.keys()
+        for name, values in general.items():
+            np.testing.assert_array_equal(plain[0][name], values)
+            assert plain[0][name].dtype == values.dtype
+        np.testing.assert_array_equal(plain[1], horizon_times(series, spec, np.array([len(rows)])))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.tail(29),
+        lambda table: table.filter(pl.int_range(pl.len()) != 20),
+        lambda table: table.reverse(),
+        lambda table: pl.concat([table, table.tail(1)]),
+        lambda table: table.with_columns(a=pl.when(pl.col("b") == 3).then(None).otherwise("a")),
+        lambda table: table.with_columns(a=pl.when(pl.col("b") == 3).then(np.inf).otherwise("a")),
+        lambda table: table.with_columns(a=pl.col("a") * 1e300),
+        lambda table: table.with_columns(pl.col("a").cast(pl.String)),
+        lambda table: table.with_columns(t=pl.lit("soon")),
+        lambda table: table.with_columns(pl.col("t").dt.replace_time_zone("UTC")),
+    ],
+)
+def test_what_needs_repair_or_a_message_is_not_plain(change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    assert PlainWindow(spec_of("1h")).read(change(table_of(STEPS["1h"]))) is None
+
+
+@pytest.mark.parametrize("frequency", [None, "1mo", "1y"])
+def test_uneven_steps_are_never_plain(frequency: str | None) -> None:
+    assert not PlainWindow(spec_of(frequency)).is_possible
