@@ -74,7 +74,7 @@ class OnlineView:
         if event is None:
             self.skipped += 1
             return None
-        self._add(event)
+        self.add(event)
         return event.key
 
     def update_table(self, table: pl.DataFrame, *, notes: Notes | None = None) -> set[Key]:
@@ -92,8 +92,8 @@ class OnlineView:
         """
         said = Notes() if notes is None else notes
         keys, count = set(), 0
-        for event in self._reader.read_table(table, notes=said):
-            self._add(event)
+        for event in self.read_table(table, notes=said):
+            self.add(event)
             keys.add(event.key)
             count += 1
         self.skipped += table.height - count
@@ -118,12 +118,12 @@ class OnlineView:
         except ValueError as error:
             raise ValueError(f"view {self.name!r}: {error}") from error
 
-    def values(self, key: Key | None, at: datetime) -> Answer:
+    def values(self, key: Key | None, at: datetime | int) -> Answer:
         """Values and reasons in the order of `features`.
 
         Args:
             key: Values of the entity's keys; None for a row without a key, of which all is missing.
-            at: Time t.
+            at: Time t; a number is in microseconds since 1970, in UTC where times have a zone.
 
         Raises:
             ValueError: The state no longer has what was visible at t, or zones are mixed.
@@ -132,7 +132,8 @@ class OnlineView:
         if key is None:
             return [None] * count, [Reason.MISSING] * count
         try:
-            values, reasons = read_state(self.plan, self._states.get(key), self._reader.asked_time(at))
+            moment = at if isinstance(at, int) else self._reader.asked_time(at)
+            values, reasons = read_state(self.plan, self._states.get(key), moment)
         except ValueError as error:
             raise ValueError(f"view {self.name!r}, entity {key!r}: {error}") from error
         for i, column in self._times:
@@ -178,7 +179,24 @@ class OnlineView:
             if event_id is not None:
                 self._owners.pop(event_id, None)
 
-    def _add(self, event: Event) -> None:
+    def read_table(self, table: pl.DataFrame, *, notes: Notes) -> Iterator[Event]:
+        """Reads the rows of a table as events, without taking them.
+
+        Args:
+            table: Columns of the source.
+            notes: Takes counts of what is left out.
+
+        Raises:
+            ValueError: A column is missing or of another type, or zones are mixed.
+        """
+        return self._reader.read_table(table, notes=notes)
+
+    def add(self, event: Event) -> None:
+        """Takes an event that `read_table` gave.
+
+        Args:
+            event: The event.
+        """
         if event.event_id is not None and not self._moves_here(event):
             return
         state = self._states.get(event.key)
