@@ -1,5 +1,6 @@
 """Contract: what a table promises; YAML and Python forms are equal key by key."""
 
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -96,9 +97,26 @@ class Contract(Definition, frozen=True, kw_only=True):
         except msgspec.ValidationError as error:
             raise ValueError(f"{name}: {str(error).removesuffix(' - at `$`')}") from error
 
+    def requiring(self, names: Collection[str]) -> "Contract":
+        """The contract, with only some columns required; rules on absent other columns are not checked.
+
+        Args:
+            names: Columns that are required, if the contract requires them.
+        """
+        read = {name: ContractColumn() for rule in self.rules for name in rule.columns_read}
+        columns = {
+            name: column if name in names else msgspec.structs.replace(column, required=False)
+            for name, column in (read | self.columns).items()
+        }
+        return msgspec.structs.replace(self, columns=columns)
+
     def to_data(self) -> dict[str, Any]:
         """The contract as plain dicts and lists."""
         return msgspec.to_builtins(self)  # type: ignore[no-any-return]
+
+    def to_json(self) -> bytes:
+        """The contract as a JSON file."""
+        return msgspec.json.encode(self)
 
     def to_yaml(self) -> str:
         """The contract as a YAML file."""

@@ -120,7 +120,7 @@ class Answerer:
         while True:  # some rows are rejected while reading, others only when the model fails on them
             good = inputs if not reasons else inputs.filter(_others(inputs, reasons))
             try:
-                answer = self.package.predict(good)
+                answer = self.package.predictor.predict(good)  # the contract was checked on the whole table
                 break
             except BadRowsError as error:
                 rows = _others(inputs, reasons).arg_true()

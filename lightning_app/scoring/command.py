@@ -43,6 +43,12 @@ def run(args: list[str]) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an output, rejected rows or parts that another job left"
     )
+    parser.add_argument(
+        "--contract",
+        default=None,
+        metavar="FILE",
+        help="contract of the data; default: that of the package, of raw rows",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument(
         "--at", default=None, help="raw time series: forecast after the last row, all rows, or TIME,TIME,... (last)"
@@ -66,11 +72,15 @@ def run(args: list[str]) -> None:
         keys=None if arguments.keys is None else [key for key in arguments.keys.split(",") if key],
         bound=arguments.max_rejected,
         overwrite=arguments.overwrite,
+        contract=arguments.contract,
     )
     if job.left_out and not arguments.json:
         print(plain(f"left out: {', '.join(job.left_out)} (the model writes columns of these names)"))  # noqa: T201
     progress = RowProgress(job.files.num_rows)
     result = job.run(_engine(arguments.engine, arguments.workers or num_cores()), on_progress=progress.update)
+    if not arguments.json:
+        for note in result.notes:
+            print(plain(note))  # noqa: T201
     _show(result, left_out=list(job.left_out), as_json=arguments.json)
 
 
@@ -94,6 +104,7 @@ def _score_raw(arguments: argparse.Namespace, contents: PackageContents, model: 
         at=at if at in (None, "last", "all") else at.split(","),
         bound=arguments.max_rejected,
         overwrite=arguments.overwrite,
+        contract=arguments.contract,
     )
     if job.unread and not arguments.json:
         print(plain(f"not read: {', '.join(job.unread)}"))  # noqa: T201

@@ -1,5 +1,6 @@
 """Scoring job: a package, input tables, and the output file of predictions."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from lightning_app.packaging import Package, PackageError
 from lightning_app.packaging.runtime.contents import PackageContents
 from lightning_app.packaging.runtime.row_ids import answer_columns, node_inputs
 from lightning_app.scoring.answering import SCORED_AT, VERSION, Answerer, AnswerPlan, ReasonColumns, columns_read
+from lightning_app.scoring.contract_check import check_tables, chosen_contract
 from lightning_app.scoring.engines import Engine
 from lightning_app.scoring.output_place import check_apart
 from lightning_app.scoring.parts import OutputParts
@@ -75,6 +77,7 @@ class ScoreJob:
         keys: Columns that the output keeps; None keeps all that the model neither reads nor writes.
         bound: Allowed number of rejected rows.
         overwrite: Whether to replace an output, rejected rows or parts of another job.
+        contract: File of the data contract that the table keeps; None for that of the package, if the table is raw.
         part_seconds: Seconds between parts on disk, i.e. work lost if the job is killed.
 
     Attributes:
@@ -97,6 +100,7 @@ class ScoreJob:
         keys: Sequence[str] | None = None,
         bound: RejectionBound,
         overwrite: bool = False,
+        contract: str | None = None,
         part_seconds: float = 10.0,
     ) -> None:
         check_parquet(output)
@@ -123,6 +127,7 @@ class ScoreJob:
         self.bound = bound
         self.overwrite = overwrite
         self.part_seconds = part_seconds
+        self._contract = chosen_contract(contract, contents, names)
         self._written = written
 
     def run(self, engine: Engine, *, on_progress: Callable[[int, int], None] = lambda *_: None) -> ScoreResult:
@@ -140,6 +145,8 @@ class ScoreJob:
         reasons = ReasonColumns.beside({*self.keys, *self._written})
         data = self._data()
         job = {"model": self.contents.digest, "version": self.version, "columns": list(self.keys), "data": data}
+        if self._contract is not None:
+            job["contract"] = hashlib.sha256(self._contract.to_json()).hexdigest()
         with OutputParts(
             self.output, self.rejected, job=job, reasons=reasons, overwrite=self.overwrite,
             part_seconds=self.part_seconds,
@@ -152,18 +159,25 @@ class ScoreJob:
                 scored_at=parts.started, reasons=reasons, missing=self.files.missing,
             )  # fmt: skip
             on_progress(parts.num_done, parts.num_rejected)
+            checked = check_tables(self._contract, self.files.paths)
             for answer in engine.answers(plan, self.files, parts.num_done):
-                parts.add(answer)
+                parts.add(checked.apply(answer, parts.num_done, reasons))
                 on_progress(parts.num_done, parts.num_rejected)
                 if not self.bound.share and parts.num_rejected > self.bound.rows:
                     break
             if self._data() != data:
                 raise RuntimeError("data: a file was changed while it was scored; no output was written")
+            if checked.num_rows not in (None, parts.num_done) and parts.num_rejected <= self.bound.allowed(
+                parts.num_done
+            ):
+                raise RuntimeError(
+                    f"data: the contract was checked on {checked.num_rows:,} rows, {parts.num_done:,} were scored"
+                )
             if parts.num_rejected > self.bound.allowed(parts.num_done):
                 parts.show_rejected()
             self._check_bound(parts)
             parts.finish(Answerer(plan)(self.files.schema.empty_table()).schema)
-            return self._result(parts)
+            return self._result(parts, checked.notes)
 
     def _data(self) -> list[list[object]]:
         """Identity of the input files: path, size and modification time."""
@@ -177,8 +191,9 @@ class ScoreJob:
                 f"(--max-rejected); see {self.rejected}"
             )
 
-    def _result(self, parts: OutputParts) -> ScoreResult:
-        return ScoreResult(parts.num_done, parts.num_rejected, self.output, self.rejected, parts.is_finished)
+    def _result(self, parts: OutputParts, notes: Sequence[str] = ()) -> ScoreResult:
+        done = parts.is_finished
+        return ScoreResult(parts.num_done, parts.num_rejected, self.output, self.rejected, done, tuple(notes))
 
 
 def check_parquet(output: Path) -> None:

@@ -17,6 +17,7 @@ from lightning_app.packaging import Package, PackageError
 from lightning_app.packaging.runtime.contents import PackageContents
 from lightning_app.packaging.runtime.raw_input import check_raw_columns, is_raw, load_raw_input
 from lightning_app.scoring.answering import SCORED_AT, VERSION
+from lightning_app.scoring.contract_check import check_tables, chosen_contract
 from lightning_app.scoring.job import RejectionBound, ScoreResult, TooManyRejectedError, check_parquet, rejected_path
 from lightning_app.scoring.output_lock import OutputLock
 from lightning_app.scoring.output_place import check_apart
@@ -51,6 +52,7 @@ class RawScoreJob:
         at: Which answers are asked for, see `Predictor.predict_raw`; None for the default of the package's kind.
         bound: Allowed number of answers that cannot be given.
         overwrite: Whether to replace an output or rejected rows.
+        contract: File of the data contract that the table keeps; None for that of the package.
 
     Raises:
         UsageError: A file or column is missing, or the output is no parquet file, exists, or is one of the tables.
@@ -68,6 +70,7 @@ class RawScoreJob:
         at: str | Sequence[str] | None = None,
         bound: RejectionBound,
         overwrite: bool = False,
+        contract: str | None = None,
     ) -> None:
         check_parquet(output)
         if digest not in (None, package.digest):
@@ -87,6 +90,7 @@ class RawScoreJob:
         check_raw_columns(self.names, package.manifest)
         self.version = f"{package.manifest.name}@{package.digest[:12]}" if version is None else version
         self.at = at
+        self._contract = chosen_contract(contract, package, self.names)
         self.bound = bound
 
     @property
@@ -111,21 +115,24 @@ class RawScoreJob:
             held.release()
 
     def _run(self) -> ScoreResult:
+        checked = check_tables(self._contract, self.paths)
         table = self._table()
+        kept = [row for row in range(len(table)) if row not in checked.rejected]
         scored_at = datetime.fromisoformat(time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()))
-        rejected: dict[int, str] = {}
-        notes: list[str] = []
+        good = table[kept] if checked.rejected else table
+        rejected = dict(checked.rejected)
+        notes = list(checked.notes)
         num_rows = num_asked = num_rejected = 0
         with replacing(self.output, durable=True) as partial:
             writer: pa.parquet.ParquetWriter | None = None
             try:
-                for answer in self.package.predictor.predict_raw(table, at=self.at):
+                for answer in self.package.predictor.predict_raw(good, at=self.at):
                     rows = answer.table.with_columns(
                         pl.lit(self.version).alias(VERSION), pl.lit(scored_at).alias(SCORED_AT)
                     ).to_arrow()
                     writer = writer or pa.parquet.ParquetWriter(partial, rows.schema, compression="zstd")
                     writer.write_table(rows)
-                    rejected |= answer.rejected
+                    rejected |= {kept[row]: reason for row, reason in answer.rejected.items()}
                     notes += answer.notes
                     num_rows += len(rows)
                     num_asked += answer.num_asked
@@ -133,13 +140,19 @@ class RawScoreJob:
             finally:
                 if writer is not None:
                     writer.close()
-            self._write_rejected(table, rejected)
+            self._write_rejected(table, dict(sorted(rejected.items())))
+            if len(checked.rejected) > self.bound.allowed(len(table)):
+                raise TooManyRejectedError(
+                    f"{len(checked.rejected):,} of {len(table):,} rows break the contract, "
+                    f"{self.bound.allowed(len(table)):,} are allowed (--max-rejected); see {self.rejected}"
+                )
             allowed = self.bound.allowed(num_asked)
             if num_rejected > allowed:
                 raise TooManyRejectedError(
                     f"{num_rejected:,} of {num_asked:,} forecasts cannot be made, {allowed:,} are allowed "
                     f"(--max-rejected); the first: {next(iter(rejected.values()))}; see {self.rejected}"
                 )
+        num_rejected += len(checked.rejected)
         return ScoreResult(num_rows, num_rejected, self.output, self.rejected, notes=tuple(dict.fromkeys(notes)))
 
     @property

@@ -26,6 +26,7 @@ from lightning_app.packaging.export.package_lineage import package_lineage
 from lightning_app.packaging.format.manifest import TOKENIZER, TensorSpec
 from lightning_app.packaging.format.node_ids import NODE_IDS
 from lightning_app.packaging.runtime.golden import make_golden
+from lightning_app.packaging.runtime.raw_contract import CONTRACT, contract_file
 from lightning_app.packaging.runtime.raw_input import load_raw_input
 from lightning_app.runs.run_folder import run_folder_of
 from models import BaseModule
@@ -130,6 +131,9 @@ def export_package(
     if raw_input is not None:
         spec, content = raw_input
         files[spec.file] = content
+    if data.contract is not None:
+        needed = None if raw_input is None else tuple(one.name for one in raw_input[0].columns if one.required)
+        files[CONTRACT] = contract_file(data.contract, needed=needed)
     extra_files = exporter.extra_files
     if clash := sorted(extra_files.keys() & files.keys()):
         names = ", ".join(clash)

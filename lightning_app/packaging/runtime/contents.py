@@ -8,6 +8,7 @@ from lightning_app.packaging.format.folder import read_folder
 from lightning_app.packaging.format.manifest import TOKENIZER, Manifest
 from lightning_app.packaging.format.node_ids import NODE_IDS, NodeIds
 from lightning_app.packaging.runtime.predictor import Predictor
+from lightning_app.packaging.runtime.raw_contract import CONTRACT
 from lightning_app.packaging.runtime.raw_input import load_raw_input
 from lightning_app.packaging.runtime.tokenizer import Tokenizer
 
@@ -22,7 +23,7 @@ class PackageContents:
         path: Folder that it was read from; the folder may have been replaced since.
         digest: sha256 of `manifest.json`.
         manifest: Checked manifest.
-        files: Name to verified bytes of the model, golden request, tokenizer, node ids and raw input.
+        files: Name to verified bytes of the model, golden request, tokenizer, node ids, raw input and contract.
     """
 
     path: Path
@@ -41,7 +42,7 @@ class PackageContents:
             PackageError: The folder is no package, or was changed since it was written.
         """
         folder = Path(path)
-        manifest, digest, files = read_folder(folder, keep=(_MODEL, GOLDEN, TOKENIZER, NODE_IDS))
+        manifest, digest, files = read_folder(folder, keep=(_MODEL, GOLDEN, TOKENIZER, NODE_IDS, CONTRACT))
         return cls(folder, digest, manifest, files)
 
     def predictor(self, *, num_threads: int) -> Predictor:

@@ -1,18 +1,24 @@
 """Package: a verified folder with an ONNX model that answers requests."""
 
+import warnings
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightning_app.packaging.format.errors import BadRowsError
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.runtime.contents import GOLDEN, PackageContents
 from lightning_app.packaging.runtime.generation import generate
 from lightning_app.packaging.runtime.golden import replay as replay_golden
 from lightning_app.packaging.runtime.predictor import Predictor
+from lightning_app.packaging.runtime.raw_contract import CONTRACT, bad_rows, load_contract, raw_table
 from lightning_app.packaging.runtime.rows import StreamState
 from lightning_app.packaging.runtime.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+
+    from features.contracts import Contract
 
 
 class Package:
@@ -22,6 +28,7 @@ class Package:
         path: Folder of the package.
         digest: sha256 of the manifest.
         predictor: Predictor of the package.
+        contract: Content of the file with the data contract; None without one.
 
     Attributes:
         path: Folder of the package.
@@ -29,10 +36,11 @@ class Package:
         predictor: Predictor of the package.
     """
 
-    def __init__(self, *, path: Path, digest: str, predictor: Predictor) -> None:
+    def __init__(self, *, path: Path, digest: str, predictor: Predictor, contract: bytes | None = None) -> None:
         self.path = path
         self.digest = digest
         self.predictor = predictor
+        self._contract = contract
 
     @classmethod
     def load(cls, path: str | Path, *, num_threads: int = 1, replay: bool = True) -> "Package":
@@ -66,12 +74,22 @@ class Package:
         predictor = contents.predictor(num_threads=num_threads)
         if replay:
             replay_golden(predictor, contents.files[GOLDEN])
-        return cls(path=contents.path, digest=contents.digest, predictor=predictor)
+        return cls(
+            path=contents.path,
+            digest=contents.digest,
+            predictor=predictor,
+            contract=contents.files.get(CONTRACT),
+        )
 
     @property
     def manifest(self) -> Manifest:
         """Manifest of the package."""
         return self.predictor.manifest
+
+    @cached_property
+    def contract(self) -> "Contract | None":
+        """Data contract that raw rows have to keep; None without one."""
+        return None if self._contract is None else load_contract(self._contract)
 
     @property
     def session(self) -> "InferenceSession":
@@ -84,12 +102,22 @@ class Package:
         return self.predictor.tokenizer
 
     def predict(self, request: Any, *, at: Any = None) -> Any:
-        """Predicts every row of a request; see `Predictor.predict`.
+        """Predicts every row of a request; see `Predictor.predict`. Raw rows have to keep the package's contract.
 
         Args:
             request: A table of raw rows or of inputs, or a dict of arrays by name.
             at: Which answers to raw rows are asked for; see `Predictor.predict_raw`.
+
+        Raises:
+            BadRowsError: Some rows cannot be answered, or break a rule of the contract.
+            RequestError: The request does not fit the package, or breaks a rule of the contract on whole tables.
         """
+        if self.contract is not None and (table := raw_table(request, self.manifest)) is not None:
+            rejected, notes, num_rows = bad_rows(self.contract, table)
+            if rejected:
+                raise BadRowsError(rejected, num_rows=num_rows)
+            for note in notes:
+                warnings.warn(f"{self.manifest.name}: {note}", stacklevel=2)
         return self.predictor.predict(request, at=at)
 
     def advance(self, request: Any, state: StreamState | None) -> tuple[Any, StreamState]:
