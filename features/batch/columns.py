@@ -1,6 +1,7 @@
-"""Values of events as numbers that ranges are computed over, and back."""
+"""Values of events as numbers that ranges are computed over."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -10,32 +11,34 @@ from features.definitions import Where
 
 @dataclass(frozen=True, kw_only=True)
 class Values:
-    """A column of events as numbers.
+    """A column of events.
 
     Attributes:
-        numbers: The numbers, in the order of the values, (n,); 0 where null.
-        valid: Whether a value is there, bool (n,).
-        column: The column itself.
+        column: The column (n,).
     """
 
-    numbers: np.ndarray
-    valid: np.ndarray
     column: pl.Series
 
+    @cached_property
+    def is_complete(self) -> bool:
+        """Whether no value is null."""
+        return not self.column.null_count()
 
-def values_of(column: pl.Series) -> Values:
-    """Numbers of a column: its own, or for text ranks.
+    @cached_property
+    def valid(self) -> np.ndarray:
+        """Whether a value is there, bool (n,)."""
+        return self.column.is_not_null().to_numpy()
 
-    Args:
-        column: Values of events.
-    """
-    valid = column.is_not_null().to_numpy()
-    if column.dtype == pl.String:
-        numbers = column.rank("dense").cast(pl.Int64)
-    else:
-        numbers = column.to_physical()
-        numbers = numbers.cast(pl.Int64) if column.dtype == pl.Boolean else numbers
-    return Values(numbers=numbers.fill_null(0).to_numpy(), valid=valid, column=column)
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """The values as numbers in the same order, of text its rank from 1; 0 where null, (n,)."""
+        if self.column.dtype == pl.String:
+            numbers = self.column.rank("dense").cast(pl.Int64)
+        elif self.column.dtype == pl.Boolean:
+            numbers = self.column.cast(pl.Int64)
+        else:
+            numbers = self.column.to_physical()
+        return numbers.to_numpy() if self.is_complete else numbers.fill_null(0).to_numpy()
 
 
 def meets(column: pl.Series, where: Where, *, place: str) -> np.ndarray:

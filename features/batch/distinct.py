@@ -14,7 +14,7 @@ def range_distinct(values: np.ndarray, ranges: Ranges) -> np.ndarray:
         values: int64 (n,), equal where values are equal.
         ranges: m ranges.
     """
-    order = np.lexsort((np.arange(len(values)), values))
+    order = np.argsort(values, kind="stable")
     before = np.full(len(values), -1, dtype=np.int64)
     same = values[order][1:] == values[order][:-1]
     before[order[1:][same]] = order[:-1][same]

@@ -1,4 +1,4 @@
-"""Features of history over the events that rows see."""
+"""Features of history over the events that rows see: numbers, or the events that they are taken from."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from features.batch.extremes import range_extremes
 from features.batch.ranges import Histories, Ranges
 from features.batch.reasons import Reason
 from features.batch.sums import range_stds, range_sums
-from features.batch.visible import Visible
+from features.batch.windows import Windows
 from features.definitions import Aggregate, Decayed, HistoryFeature, Lag, TimeSince
 from features.definitions.duration import microseconds
 
@@ -22,155 +22,147 @@ class Answer:
     """Values of a feature for some rows.
 
     Attributes:
-        values: Values (m,), or the row of the table of events that each is taken from if `taken`.
+        values: Values (m,); of a feature that takes a value of an event, its row in the table of events or -1.
         reasons: Reason codes, uint8 (m,).
-        taken: Whether values are rows of events.
     """
 
     values: np.ndarray
     reasons: np.ndarray
-    taken: bool = False
 
 
-def answer(feature: HistoryFeature, seen: Visible, *, column: Values | None, where: np.ndarray | None) -> Answer:
-    """Computes a feature of history.
+def takes_event(feature: HistoryFeature) -> bool:
+    """Whether the value of a feature is that of one event, whatever the column's type.
 
     Args:
         feature: The feature.
-        seen: Rows and the events that they see.
-        column: Values of the feature's column, by row of the table of events.
-        where: Which rows of the table of events meet the feature's condition; None for all.
     """
-    histories, ranges = seen.histories, seen.ranges
-    if isinstance(feature, Aggregate) and (feature.window or feature.offset):
-        ranges = _window(feature, seen)
-    if where is not None:
-        keep = where[histories.events]
-        histories, ranges = _kept(histories, keep), ranges.kept(keep)
-    if isinstance(feature, Aggregate) and feature.rows is not None:
-        ranges = ranges.last(feature.rows)
-    none = np.where(ranges.count > 0, Reason.MISSING, _without_events(seen)).astype(np.uint8)
+    return isinstance(feature, Lag) or (isinstance(feature, Aggregate) and feature.function in ("first", "last"))
+
+
+def taken_event(feature: HistoryFeature, windows: Windows) -> Answer:
+    """Event whose value a feature takes; whether the value is null is not looked at.
+
+    Args:
+        feature: The feature, one that takes an event.
+        windows: Rows and events.
+    """
     if isinstance(feature, Lag):
-        return _taken(histories, ranges.high - feature.rows, ranges, none, column)
+        histories, ranges, count = windows.events(where=None)
+        position = ranges.high - feature.rows
+    else:
+        assert isinstance(feature, Aggregate)
+        histories, ranges, count = _events(feature, windows)
+        position = ranges.low if feature.function == "first" else ranges.high - 1
+    reached = (position >= ranges.low) & (position < ranges.high)
+    if isinstance(feature, Lag):
+        none = np.where(count > 0, np.uint8(Reason.EXPIRED), _without_events(windows))
+    else:
+        none = _none(windows, count)
+    rows = np.where(reached, _take(histories.events, position), -1)
+    return Answer(values=rows, reasons=np.where(reached, np.uint8(Reason.PRESENT), none))
+
+
+def computed(feature: HistoryFeature, windows: Windows, column: Values | None) -> Answer:
+    """Numbers of a feature that takes no event.
+
+    Args:
+        feature: The feature.
+        windows: Rows and events.
+        column: Values of the feature's column, by row of the table of events.
+    """
     if isinstance(feature, TimeSince):
+        histories, ranges, count = windows.events(where=feature.where)
         position = ranges.low if feature.event == "first" else ranges.high - 1
-        present = ranges.count > 0
-        elapsed = (seen.times - _take(histories.times, position)) / microseconds(feature.per)
-        return _answer(elapsed, present, none)
-    if column is not None:
-        keep = column.valid[histories.events]
-        if not keep.all():
-            histories, ranges = _kept(histories, keep), ranges.kept(keep)
+        elapsed = (windows.seen.times - _take(histories.times, position)) / microseconds(feature.per)
+        return _answer(elapsed, count > 0, windows, count)
     if isinstance(feature, Decayed):
-        return _decayed(feature, histories, ranges, none, column=column, times=seen.times)
-    return _aggregate(feature.function, histories, ranges, none, column)
-
-
-def _aggregate(function: str, histories: Histories, ranges: Ranges, none: np.ndarray, column: Values | None) -> Answer:
-    count = ranges.count
-    if function == "count":
-        return _answer(count, np.ones(len(count), dtype=bool), none)
+        return _decayed(feature, windows, column)
+    assert isinstance(feature, Aggregate)
+    histories, ranges, count = _events(feature, windows)
+    if feature.function == "count":
+        return Answer(values=ranges.count, reasons=np.zeros(len(count), dtype=np.uint8))
     assert column is not None
-    if function in ("first", "last"):
-        return _taken(histories, ranges.low if function == "first" else ranges.high - 1, ranges, none, column)
-    part, inside = _part(ranges)
+    part, inside = ranges.part()
     numbers = column.numbers[histories.events[part]]
-    if function == "distinct":
+    if feature.function == "distinct":
         codes = np.unique(numbers, return_inverse=True)[1].astype(np.int64)
-        return _answer(range_distinct(codes, inside), np.ones(len(count), dtype=bool), none)
+        return Answer(values=range_distinct(codes, inside), reasons=np.zeros(len(count), dtype=np.uint8))
+    least = 2 if feature.function == "std" else 1
+    return _answer(_aggregate(feature.function, numbers, inside), inside.count >= least, windows, count)
+
+
+def _aggregate(function: str, numbers: np.ndarray, ranges: Ranges) -> np.ndarray:
     if function in ("min", "max"):
-        return _answer(range_extremes(numbers, inside, "min" if function == "min" else "max"), count > 0, none)
+        return range_extremes(numbers, ranges, "min" if function == "min" else "max")
     if function == "sum" and numbers.dtype.kind in "iu":
         running = np.concatenate([[0], np.cumsum(numbers)])
-        return _answer(running[inside.high] - running[inside.low], count > 0, none)
-    numbers = numbers.astype(np.float64)
+        return running[ranges.high] - running[ranges.low]
+    numbers = numbers.astype(np.float64, copy=False)
     if function == "std":
-        return _answer(range_stds(numbers, inside), count > 1, none)
-    total = range_sums(numbers, inside)
-    return _answer(total if function == "sum" else total / np.maximum(count, 1), count > 0, none)
+        return range_stds(numbers, ranges)
+    total = range_sums(numbers, ranges)
+    return total if function == "sum" else total / np.maximum(ranges.count, 1)
 
 
-def _part(ranges: Ranges) -> tuple[slice, Ranges]:
-    """The stretch of events that all ranges lie in, and the ranges inside of it."""
-    filled = ranges.count > 0
-    low, high = int(ranges.low[filled].min(initial=ranges.high.max(initial=0))), int(ranges.high.max(initial=0))
-    clipped = (np.clip(bound - low, 0, high - low) for bound in (ranges.low, ranges.high))
-    return slice(low, high), Ranges(low=next(clipped), high=next(clipped))
-
-
-def _decayed(
-    feature: Decayed,
-    histories: Histories,
-    ranges: Ranges,
-    none: np.ndarray,
-    *,
-    column: Values | None,
-    times: np.ndarray,
-) -> Answer:
+def _decayed(feature: Decayed, windows: Windows, column: Values | None) -> Answer:
+    histories, ranges, count = windows.events(where=feature.where, column=feature.column)
     half_life = microseconds(feature.half_life)
-    part, inside = _part(ranges)
-    moments, codes = histories.times[part], histories.codes[part]
+    part, inside = ranges.part()
+    times, codes = histories.times[part], histories.codes[part]
     present, newest = inside.count > 0, inside.high - 1
-    weight = 0.5 ** (np.where(present, times - _take(moments, newest), 0) / half_life)
+    weight = 0.5 ** (np.where(present, windows.seen.times - _take(times, newest), 0) / half_life)
 
     def at_newest(values: np.ndarray) -> np.ndarray:
         starts = np.searchsorted(codes, codes) if len(codes) else codes
-        return np.where(present, _take(decayed_sums(values, moments, starts, half_life), newest), 0.0)
+        return np.where(present, _take(decayed_sums(values, times, starts, half_life), newest), 0.0)
 
     if feature.function == "count":
-        return _answer(weight * at_newest(np.ones(len(codes))), np.ones(len(present), dtype=bool), none)
+        return Answer(values=weight * at_newest(np.ones(len(codes))), reasons=np.zeros(len(count), dtype=np.uint8))
     assert column is not None
     total = at_newest(column.numbers[histories.events[part]].astype(np.float64))
     if feature.function == "sum":
-        return _answer(weight * total, present, none)
+        return _answer(weight * total, present, windows, count)
     # The weight of the row is in both and left out: it may be too small for a float.
-    return _answer(total / np.where(present, at_newest(np.ones(len(codes))), 1.0), present, none)
+    return _answer(total / np.where(present, at_newest(np.ones(len(codes))), 1.0), present, windows, count)
 
 
-def _window(feature: Aggregate, seen: Visible) -> Ranges:
-    end = seen.times - (microseconds(feature.offset) if feature.offset else 0)
-    low, high = seen.ranges.low, seen.ranges.high
-    if feature.offset:
-        high = np.clip(seen.histories.before(seen.codes, end), low, high)
-    if feature.window:
-        low = np.clip(seen.histories.before(seen.codes, end - microseconds(feature.window)), low, high)
-    return Ranges(low=low, high=high)
+def _events(feature: Aggregate, windows: Windows) -> tuple[Histories, Ranges, np.ndarray]:
+    return windows.events(
+        where=feature.where, window=feature.window, offset=feature.offset, rows=feature.rows, column=feature.column
+    )
 
 
-def _without_events(seen: Visible) -> np.ndarray:
+def _without_events(windows: Windows) -> np.ndarray:
     """Reason of a row whose feature has no events."""
-    none = np.where(seen.pending, Reason.NOT_YET_AVAILABLE, Reason.NEVER)
-    return np.where(seen.ranges.count > 0, Reason.EXPIRED, none)
+    seen = windows.seen
+    none = np.where(seen.pending, np.uint8(Reason.NOT_YET_AVAILABLE), np.uint8(Reason.NEVER))
+    return np.where(seen.ranges.count > 0, np.uint8(Reason.EXPIRED), none)
 
 
-def _taken(
-    histories: Histories, position: np.ndarray, ranges: Ranges, none: np.ndarray, column: Values | None
-) -> Answer:
-    assert column is not None
-    reached = (position >= ranges.low) & (position < ranges.high)
-    row = np.where(reached, _take(histories.events, position), -1)
-    present = reached & (_take(column.valid, row) if len(column.valid) else False)
-    reasons = np.where(present, Reason.PRESENT, np.where(reached | (ranges.count == 0), none, Reason.EXPIRED))
-    return Answer(values=np.where(present, row, -1), reasons=reasons.astype(np.uint8), taken=True)
+def _none(windows: Windows, count: np.ndarray) -> np.ndarray:
+    return np.where(count > 0, np.uint8(Reason.MISSING), _without_events(windows))
 
 
-def _answer(values: np.ndarray, present: np.ndarray, none: np.ndarray) -> Answer:
-    return Answer(values=values, reasons=np.where(present, Reason.PRESENT, none).astype(np.uint8))
-
-
-def _kept(histories: Histories, keep: np.ndarray) -> Histories:
-    return Histories(codes=histories.codes[keep], times=histories.times[keep], events=histories.events[keep])
+def _answer(values: np.ndarray, present: np.ndarray, windows: Windows, count: np.ndarray) -> Answer:
+    if present.all():
+        return Answer(values=values, reasons=np.zeros(len(values), dtype=np.uint8))
+    return Answer(values=values, reasons=np.where(present, np.uint8(Reason.PRESENT), _none(windows, count)))
 
 
 def _take(values: np.ndarray, position: np.ndarray) -> np.ndarray:
     """Values at positions, any value at positions outside."""
     if not len(values):
         return np.zeros(len(position), dtype=values.dtype)
-    return values[np.clip(position, 0, len(values) - 1)]
+    return np.take(values, position, mode="clip")
 
 
 def column_dtype(feature: HistoryFeature, column: Values | None) -> pl.DataType:
-    """Type of the values of a feature."""
+    """Type of the values of a feature.
+
+    Args:
+        feature: The feature.
+        column: Its column.
+    """
     if isinstance(feature, Lag):
         assert column is not None
         return column.column.dtype

@@ -1,15 +1,15 @@
 """Sums over ranges, as exact as if every range were added up by itself with one rounding at the end.
 
 Differences of plain running sums lose digits where sums are large and windows small. Here the rounding errors of the
-running sum, which floats can hold without error, are summed again, twice: the three running sums together carry about
-three times the digits.
+running sum, which floats hold exactly, are summed again, and so on until nothing is rounded any more.
 """
 
 import numpy as np
 
-from features.batch.ranges import Ranges
+from features.batch.ranges import Ranges, count_before
 
 _SPLIT = 134_217_729.0  # 2**27 + 1, Dekker
+_LEVELS = 8
 
 
 class RunningSum:
@@ -20,26 +20,26 @@ class RunningSum:
     """
 
     def __init__(self, *parts: np.ndarray) -> None:
-        main, error = _accumulate(parts[0])
-        for part in parts[1:]:
-            error = error + part
-        second, error = _accumulate(error)
-        self.levels = (main, second, np.concatenate([[0.0], np.cumsum(error)]))
+        self._levels: list[np.ndarray] = []
+        for part in parts:
+            rest = part
+            for _ in range(_LEVELS):
+                running = np.concatenate([[0.0], np.cumsum(rest)])
+                self._levels.append(running)
+                _, rest = two_sum(running[:-1], rest)
+                if not rest.any():
+                    break
 
     def over(self, ranges: Ranges) -> tuple[np.ndarray, np.ndarray]:
         """Sum over each range as a number and its rounding error, float64 (m,) each."""
-        main, second, third = self.levels
-        total, error = two_sum(main[ranges.high], -main[ranges.low])
-        next_total, next_error = two_sum(second[ranges.high], -second[ranges.low])
-        total, rest = two_sum(total, next_total)
-        error = error + next_error + (third[ranges.high] - third[ranges.low]) + rest
-        return two_sum(total, error)
-
-
-def _accumulate(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    running = np.concatenate([[0.0], np.cumsum(values)])
-    _, error = two_sum(running[:-1], values)
-    return running, error
+        terms = [term for level in self._levels for term in two_sum(level[ranges.high], -level[ranges.low])]
+        for _ in range(len(self._levels)):  # each pass moves what is rounded off one place down
+            for place in range(1, len(terms)):
+                terms[place], terms[place - 1] = two_sum(terms[place], terms[place - 1])
+        rest = terms[0]
+        for term in terms[1:-1]:
+            rest = rest + term
+        return two_sum(terms[-1], rest)
 
 
 def two_sum(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,8 +77,9 @@ def range_sums(values: np.ndarray, ranges: Ranges) -> np.ndarray:
     if finite.all():
         return RunningSum(values).over(ranges)[0]
     total = RunningSum(np.where(finite, values, 0.0)).over(ranges)[0]
-    for sign in (np.inf, -np.inf):
-        total = np.where(ranges.kept(values == sign).count > 0, total + sign, total)
+    with np.errstate(invalid="ignore"):  # both signs in a range make nan
+        for sign in (np.inf, -np.inf):
+            total = np.where(ranges.among(count_before(values == sign)).count > 0, total + sign, total)
     return total
 
 
@@ -112,5 +113,5 @@ def range_stds(values: np.ndarray, ranges: Ranges) -> np.ndarray:
     variance = np.where(run <= chosen.low, 0.0, variance)
     result[rows] = np.sqrt(variance) * scale
     if not finite.all():
-        result[ranges.kept(~finite).count > 0] = np.nan
+        result[ranges.among(count_before(~finite)).count > 0] = np.nan
     return result

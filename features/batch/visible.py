@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.batch.event_log import NEVER_ENDS, EventLog
-from features.batch.ranges import Histories, Ranges
+from features.batch.event_log import NEVER_REPLACED, EventLog, Versions
+from features.batch.ranges import Histories, Ranges, count_before, sort_order
 
-_COPIED = 4_000_000
+ROWS_PER_CHUNK, COPIES_PER_CHUNK = 250_000, 4_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +21,12 @@ class Visible:
 
     Attributes:
         rows: Rows, int64 (m,).
-        histories: Events.
+        histories: Events; the same object for all chunks that need no copy.
         codes: Number of the history of each row, int64 (m,).
         times: Times of the rows, int64 (m,).
         ranges: Events that each row sees.
         pending: Whether an event before the row's time was not available at it, bool (m,).
+        copied: Whether the events are a copy for these rows.
     """
 
     rows: np.ndarray
@@ -34,79 +35,88 @@ class Visible:
     times: np.ndarray
     ranges: Ranges
     pending: np.ndarray
+    copied: bool
 
 
-def visible_events(log: EventLog, codes: np.ndarray, times: np.ndarray, chunk: int = 250_000) -> Iterator[Visible]:
+def visible_events(log: EventLog, codes: np.ndarray, times: np.ndarray) -> Iterator[Visible]:
     """Yields rows in chunks with the events that they see.
 
     Args:
         log: The events.
         codes: Number of the history of each row, int64 (m,); -1 for one without events.
         times: Times of the rows, int64 (m,).
-        chunk: Rows per chunk.
     """
-    every = log.histories
-    is_last = log.replaced == NEVER_ENDS
-    final = every if is_last.all() else _only(every, is_last)
-    settled = _running_maximum(every.codes, np.where(is_last, log.known, log.replaced))
-    order = np.lexsort((times, codes))
-    for begin in range(0, len(order), chunk):
-        rows = order[begin : begin + chunk]
+    every, versions = log.histories, log.versions
+    final, earlier, settled = every, None, None
+    if versions is not None:
+        is_last = versions.replaced == NEVER_REPLACED
+        settled = _running_maximum(every.codes, np.where(is_last, versions.known, versions.replaced))
+        if not is_last.all():
+            final, earlier = every.only(is_last), count_before(is_last)
+    order = sort_order(codes, times, stable=False)
+    for begin in range(0, len(order), ROWS_PER_CHUNK):
+        rows = order[begin : begin + ROWS_PER_CHUNK]
         at, history = times[rows], codes[rows]
-        low, high = every.before(history, np.full(len(rows), np.iinfo(np.int64).min)), every.before(history, at)
-        low, high = np.where(history < 0, 0, low), np.where(history < 0, 0, high)
-        plain = (high == low) | (settled[np.maximum(high - 1, 0)] <= at if len(settled) else True)
-        for chosen in _pieces(np.flatnonzero(~plain), (high - low)):
-            yield _copied(log, rows[chosen], at[chosen], Ranges(low=low[chosen], high=high[chosen]))
-        if plain.any():
-            ranges = Ranges(low=low[plain], high=high[plain])
+        ranges = _before(every, history, at)
+        if versions is not None and settled is not None and len(settled):
+            plain = (ranges.count == 0) | (settled[np.maximum(ranges.high - 1, 0)] <= at)
+            for chosen in _pieces(np.flatnonzero(~plain), ranges.count):
+                seen = Ranges(low=ranges.low[chosen], high=ranges.high[chosen])
+                yield _copied(every, versions, rows[chosen], at[chosen], seen)
+            if not plain.all():
+                rows, at, history = rows[plain], at[plain], history[plain]
+                ranges = Ranges(low=ranges.low[plain], high=ranges.high[plain])
+        if len(rows):
             yield Visible(
-                rows=rows[plain],
+                rows=rows,
                 histories=final,
-                codes=history[plain],
-                times=at[plain],
-                ranges=ranges if final is every else ranges.kept(is_last),
-                pending=np.zeros(int(plain.sum()), dtype=bool),
+                codes=history,
+                times=at,
+                ranges=ranges if earlier is None else ranges.among(earlier),
+                pending=np.zeros(len(rows), dtype=bool),
+                copied=False,
             )
 
 
-def _copied(log: EventLog, rows: np.ndarray, times: np.ndarray, ranges: Ranges) -> Visible:
+def _before(histories: Histories, codes: np.ndarray, times: np.ndarray) -> Ranges:
+    """Events of each row's history before its time; none for the history -1."""
+    known = codes >= 0
+    if not len(histories.times) or not known.any():
+        return Ranges(low=np.zeros(len(codes), dtype=np.int64), high=np.zeros(len(codes), dtype=np.int64))
+    low = histories.starts[np.maximum(codes, 0)]
+    return Ranges(low=np.where(known, low, 0), high=np.where(known, histories.before(codes, times), 0))
+
+
+def _copied(histories: Histories, versions: Versions, rows: np.ndarray, times: np.ndarray, ranges: Ranges) -> Visible:
     count = ranges.count
     owner = np.repeat(np.arange(len(rows)), count)
-    offsets = np.concatenate([[0], np.cumsum(count)])
+    offsets = count_before(count)
     position = np.arange(len(owner)) - offsets[owner] + ranges.low[owner]
     at = times[owner]
-    known = log.known[position] <= at
-    seen = known & (at < log.replaced[position])
+    known = versions.known[position] <= at
+    seen = known & (at < versions.replaced[position])
     pending = np.bincount(owner[~known], minlength=len(rows)) > 0
     kept, owner = position[seen], owner[seen]
-    ends = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(rows)))])
-    histories = Histories(codes=owner, times=log.histories.times[kept], events=log.histories.events[kept])
+    ends = count_before(np.bincount(owner, minlength=len(rows)))
     return Visible(
         rows=rows,
-        histories=histories,
+        histories=Histories(codes=owner, times=histories.times[kept], events=histories.events[kept]),
         codes=np.arange(len(rows)),
         times=times,
         ranges=Ranges(low=ends[:-1], high=ends[1:]),
         pending=pending,
+        copied=True,
     )
-
-
-def _only(histories: Histories, keep: np.ndarray) -> Histories:
-    return Histories(codes=histories.codes[keep], times=histories.times[keep], events=histories.events[keep])
 
 
 def _running_maximum(codes: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Largest value so far within each history."""
-    if not len(codes):
-        return values
     distinct, rank = np.unique(values, return_inverse=True)
-    if len(distinct) == 1:
-        return values
-    return distinct[np.maximum.accumulate(codes * len(distinct) + rank) - codes * len(distinct)]
+    offset = codes * len(distinct)
+    return distinct[np.maximum.accumulate(offset + rank) - offset]
 
 
 def _pieces(rows: np.ndarray, count: np.ndarray) -> Iterator[np.ndarray]:
     """Rows in pieces of so many events that copies of them stay small."""
     if len(rows):
-        yield from np.split(rows, np.flatnonzero(np.diff(np.cumsum(count[rows]) // _COPIED)) + 1)
+        yield from np.split(rows, np.flatnonzero(np.diff(np.cumsum(count[rows]) // COPIES_PER_CHUNK)) + 1)

@@ -63,9 +63,9 @@ def _scan_csv(files: list[Path], csv: CsvFormat, *, place: str) -> pl.LazyFrame:
         null_values=["", *csv.null_values],
         skip_rows=skip,
     )
+    found = frame.collect_schema().names()
     if not csv.columns:
         return frame
-    found = frame.collect_schema().names()
     if len(found) != len(csv.columns):
         raise ValueError(f"{place}.csv.columns: {len(csv.columns)} names given, {files[0]} has {len(found)} columns")
     return frame.rename(dict(zip(found, csv.columns, strict=True)))

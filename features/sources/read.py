@@ -78,7 +78,18 @@ def read_source(
     if source.event_id:
         read[ID] = _event_id(rows.select(source.event_id))
     events = pl.DataFrame([series.alias(column) for column, series in read.items()]).with_row_index(ROW)
-    return _without_nulls(events, keys=tuple(keys), place=place, notes=notes).lazy()
+    events = _without_nulls(events, keys=tuple(keys), place=place, notes=notes)
+    notes.add(place, "are like another row in every column that is read: kept", _duplicates(events, [*keys, TIME]))
+    return events.lazy()
+
+
+def _duplicates(events: pl.DataFrame, clocks: list[str]) -> int:
+    """Number of rows beyond the first of each kind."""
+    hashes = events.select(clocks).hash_rows()
+    if hashes.n_unique() == events.height:
+        return 0
+    suspects = events.filter(hashes.is_duplicated()).drop(ROW)
+    return suspects.height - suspects.n_unique()
 
 
 def event_times(source: Source, rows: pl.DataFrame, *, place: str, notes: Notes) -> pl.Series:
