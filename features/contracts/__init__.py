@@ -2,6 +2,7 @@
 
 from features.contracts.contract import Contract
 from features.contracts.evaluation import Split
+from features.contracts.pandera_schema import PanderaContract, load_contract
 from features.contracts.rules import Rule
 from features.contracts.rules.base_rule import Severity
 from features.contracts.rules.contract_column import ContractColumn
@@ -18,6 +19,7 @@ __all__ = [
     "Freshness",
     "Monotone",
     "Nulls",
+    "PanderaContract",
     "Pattern",
     "Range",
     "RowCount",
@@ -28,4 +30,5 @@ __all__ = [
     "Unique",
     "UnknownShare",
     "Verdict",
+    "load_contract",
 ]

@@ -6,9 +6,10 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
-from features.contracts import Contract, Severity, Verdict
+from features.contracts import PanderaContract, Severity, Verdict, load_contract
 from features.contracts.evaluation import with_reasons
 from features.contracts.files.table_file import scan_table, unreadable
+from features.contracts.profile import typed_table
 from features.table_reader import row_name
 from lightning_app.atomic_write import replacing
 from lightning_app.errors import UsageError
@@ -29,17 +30,25 @@ def run(args: list[str]) -> None:
     """
     parser = VerbParser("data check", description=__doc__, epilog="Exit code 1: the table breaks the contract.")
     parser.add_argument("table", help="parquet, CSV or Arrow file")
-    parser.add_argument("--contract", required=True, help="YAML or JSON file")
+    parser.add_argument("--contract", required=True, help="YAML or JSON file, or module:Name of a pandera schema")
     parser.add_argument("--quarantine", default=None, metavar="FILE", help="file of bad rows and reasons (.parquet)")
     parser.add_argument("--overwrite", action="store_true", help="replace the file of bad rows")
     parser.add_argument("--now", default=None, metavar="TIME", help="time that ages are measured at (ISO 8601, UTC)")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     arguments = parser.parse_args(args[1:])
-    contract, table = Contract.load(arguments.contract), scan_table(arguments.table)
+    contract, table = load_contract(arguments.contract), scan_table(arguments.table)
+    if isinstance(contract, PanderaContract) and arguments.table.endswith((".csv", ".csv.gz")):
+        table = typed_table(table)  # pandera parses no text
     place = None if arguments.quarantine is None else _place(arguments.quarantine, arguments.overwrite)
     severities = _MOVED if place is not None else ("quarantine",)
+    now = _now(arguments.now)
+    if now is not None and isinstance(contract, PanderaContract):
+        raise UsageError(f"now: {arguments.now} given, a pandera schema measures no ages; leave it out")
     try:
-        verdict, rows = contract.bad_rows(table, severities=severities, now=_now(arguments.now))
+        if isinstance(contract, PanderaContract):
+            verdict, rows = contract.bad_rows(table, severities=severities)
+        else:
+            verdict, rows = contract.bad_rows(table, severities=severities, now=now)
         if place is not None and len(rows):
             with replacing(place) as partial:
                 with_reasons(table, rows).write_parquet(partial)

@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from features.contracts.checks.table_columns import TableColumns
 from features.contracts.rules.column_types import missing_word, parsed, type_name
 from features.contracts.rules.contract_column import ContractColumn
 
@@ -43,6 +44,16 @@ def _ambiguous(candidates: Sequence[ContractColumn]) -> bool:
     """Whether days could be months: 01/02/2024."""
     formats = [one.time_format for one in candidates if one.time_format]
     return len(formats) > 1 and candidates[0].time_format is not None
+
+
+def typed_table(table: pl.LazyFrame) -> pl.LazyFrame:
+    """A table of text, such as a CSV file, with its columns in their inferred types.
+
+    Args:
+        table: The table.
+    """
+    columns = TableColumns(table.collect_schema(), inferred_columns(table, parse_text=True))
+    return table.with_columns(columns.parsed).select(columns.expression(name).alias(name) for name in columns.schema)
 
 
 def _typed(dtype: pl.DataType) -> ContractColumn:
