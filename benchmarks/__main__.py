@@ -15,6 +15,7 @@ from benchmarks import (
     feature_store,
     forecasting,
     graph,
+    online_store,
     optimize,
     production,
     recurrent,
@@ -36,6 +37,7 @@ SECTIONS: dict[str, Callable[[], str]] = (
     | scoring.SECTIONS
     | optimize.SECTIONS
     | feature_store.SECTIONS
+    | online_store.SECTIONS
 )
 
 

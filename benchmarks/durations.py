@@ -41,4 +41,5 @@ ESTIMATES: dict[str, float] = {
     "point_in_time": 120,
     "materialize": 180,
     "online_read": 240,
+    "online_store": 120,
 }
