@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from features.batch.event_log import NEVER_ENDS, event_log
 from features.definitions import Definitions
 from features.definitions.columns_read import columns_read
 from features.definitions.duration import microseconds
@@ -234,11 +233,7 @@ class _Job:
             TIME, __entry=pl.max_horizontal(pl.col(TIME) + 1, "__known")
         )
         if ID in events.columns:
-            log = event_log(events, np.zeros(events.height, dtype=np.int64))
-            replaced = np.empty(events.height, dtype=np.int64)
-            replaced[log.histories.events] = log.replaced
-            column = pl.Series("__replaced", replaced)
-            entry = entry.with_columns(column.set(column == NEVER_ENDS, None))
+            entry = entry.with_columns(_replaced(events[ID], known))
             entry = entry.with_columns(pl.max_horizontal("__entry", "__replaced"))
         latest = entry["__entry"].max()
         return entry, latest if isinstance(latest, int) else 0
@@ -276,6 +271,19 @@ class _Job:
         rows = evaluation.rows(chunk.select(*self.keys, ENTITY, SINCE, LAST), own, moments.filter(inside))
         prints = chunk["__fingerprint"].to_list()
         return map(Row, chunk["__key"].to_list(), rows, prints)
+
+
+def _replaced(ids: pl.Series, known: pl.Series) -> pl.Series:
+    """`__replaced`: when the next version of the same event became known; null for the last one.
+
+    Args:
+        ids: Number of each event; null for one that is never corrected.
+        known: Time at which each version became known, in microseconds.
+    """
+    versions = pl.DataFrame([ids.alias(ID), known.alias("__known")]).with_row_index("__place")
+    versions = versions.sort(ID, "__known", maintain_order=True)
+    following = pl.when(pl.col(ID) == pl.col(ID).shift(-1)).then(pl.col("__known").shift(-1))
+    return versions.with_columns(following.alias("__replaced")).sort("__place")["__replaced"]
 
 
 def _fingerprints(owner: np.ndarray, hashes: np.ndarray) -> np.ndarray:

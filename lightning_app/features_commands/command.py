@@ -14,6 +14,10 @@ SUBCOMMANDS: SubCommands = {
         "Bring an online store up to date with its sources.",
     ),
     "get": ("lightning_app.features_commands.get:run", "Look up features of entities in an online store."),
+    "verify": (
+        "lightning_app.features_commands.verify:run",
+        "Prove that online equals batch, and that nothing sees the future.",
+    ),
     "import-feast": (
         "lightning_app.features_commands.import_feast:run",
         "Write a features file from a Feast repository.",
