@@ -8,7 +8,7 @@ import polars as pl
 from features.batch.ranges import Histories, sort_order
 from features.sources import AVAILABLE, ID, TIME
 
-_ALWAYS, NEVER_REPLACED = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+NEVER_REPLACED = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def event_log(events: pl.DataFrame, codes: np.ndarray) -> EventLog:
         known = events[AVAILABLE].to_physical().to_numpy().astype(np.int64, copy=False)
         order = np.lexsort((known, times, codes))
     else:
-        known = np.full(len(times), _ALWAYS)
+        known = times
         order = sort_order(codes, times, stable=True)
     if AVAILABLE in events.columns or ID in events.columns:
         versions = Versions(known=known[order], replaced=_replaced(events, times)[order])

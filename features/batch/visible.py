@@ -1,7 +1,8 @@
 """Visible events: which events of its entity a row sees, as ranges of positions.
 
-Most rows see a whole stretch of the last versions of events. A row at a time at which an event before it was not known
-yet, or known in a version that was replaced later, gets a copy of the events that it sees as a history of its own.
+Most rows see a whole stretch of the last versions of events. A row at a time at which one event was not known yet but a
+later one was, or an event was known in a version that was replaced afterwards, gets a copy of the events that it sees
+as a history of its own.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.batch.event_log import NEVER_REPLACED, EventLog, Versions
+from features.batch.extremes import range_extremes
 from features.batch.ranges import Histories, Ranges, count_before, sort_order
 
 ROWS_PER_CHUNK, COPIES_PER_CHUNK = 250_000, 4_000_000
@@ -48,9 +50,9 @@ def visible_events(log: EventLog, codes: np.ndarray, times: np.ndarray) -> Itera
     """
     every, versions = log.histories, log.versions
     final, earlier, settled = every, None, None
-    if versions is not None:
+    if versions is not None and len(every.times):
         is_last = versions.replaced == NEVER_REPLACED
-        settled = _running_maximum(every.codes, np.where(is_last, versions.known, versions.replaced))
+        settled = _settled(every, np.where(is_last, versions.known, versions.replaced))
         if not is_last.all():
             final, earlier = every.only(is_last), count_before(is_last)
     order = sort_order(codes, times, stable=False)
@@ -58,14 +60,18 @@ def visible_events(log: EventLog, codes: np.ndarray, times: np.ndarray) -> Itera
         rows = order[begin : begin + ROWS_PER_CHUNK]
         at, history = times[rows], codes[rows]
         ranges = _before(every, history, at)
-        if versions is not None and settled is not None and len(settled):
-            plain = (ranges.count == 0) | (settled[np.maximum(ranges.high - 1, 0)] <= at)
+        pending = np.zeros(len(rows), dtype=bool)
+        if versions is not None and settled is not None:
+            # All before `until` is known in its last version. If all after it is unknown, nothing need be copied.
+            until = np.clip(_before(settled, history, at + 1).high, ranges.low, ranges.high)
+            pending = until < ranges.high
+            newest = range_extremes(versions.known, Ranges(low=until, high=ranges.high), "min")
+            plain = ~pending | (newest > at)
             for chosen in _pieces(np.flatnonzero(~plain), ranges.count):
                 seen = Ranges(low=ranges.low[chosen], high=ranges.high[chosen])
                 yield _copied(every, versions, rows[chosen], at[chosen], seen)
-            if not plain.all():
-                rows, at, history = rows[plain], at[plain], history[plain]
-                ranges = Ranges(low=ranges.low[plain], high=ranges.high[plain])
+            rows, at, history, pending = rows[plain], at[plain], history[plain], pending[plain]
+            ranges = Ranges(low=ranges.low[plain], high=until[plain])
         if len(rows):
             yield Visible(
                 rows=rows,
@@ -73,7 +79,7 @@ def visible_events(log: EventLog, codes: np.ndarray, times: np.ndarray) -> Itera
                 codes=history,
                 times=at,
                 ranges=ranges if earlier is None else ranges.among(earlier),
-                pending=np.zeros(len(rows), dtype=bool),
+                pending=pending,
                 copied=False,
             )
 
@@ -109,11 +115,12 @@ def _copied(histories: Histories, versions: Versions, rows: np.ndarray, times: n
     )
 
 
-def _running_maximum(codes: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Largest value so far within each history."""
-    distinct, rank = np.unique(values, return_inverse=True)
-    offset = codes * len(distinct)
-    return distinct[np.maximum.accumulate(offset + rank) - offset]
+def _settled(histories: Histories, times: np.ndarray) -> Histories:
+    """The histories with the largest of some times so far in place of event times."""
+    distinct, rank = np.unique(times, return_inverse=True)
+    offset = histories.codes * len(distinct)
+    latest = distinct[np.maximum.accumulate(offset + rank) - offset]
+    return Histories(codes=histories.codes, times=latest, events=histories.events)
 
 
 def _pieces(rows: np.ndarray, count: np.ndarray) -> Iterator[np.ndarray]:

@@ -11,12 +11,23 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from features.batch import training_table
-from features.definitions import Aggregate, Column, Decayed, Definitions, Entity, FeatureView, Lag, Source, TimeSince
+from features.definitions import (
+    Aggregate,
+    Column,
+    Decayed,
+    Definitions,
+    Entity,
+    Feature,
+    FeatureView,
+    Lag,
+    Source,
+    TimeSince,
+)
 from features.definitions.history import Function
 
 START = datetime(2024, 1, 1)
 FUNCTIONS: tuple[Function, ...] = ("count", "sum", "mean", "std", "min", "max", "first", "last", "distinct")
-FEATURES = {
+FEATURES: dict[str, Feature] = {
     **{f"{one}_all": Aggregate(function=one, column="x") for one in FUNCTIONS},
     **{f"{one}_window": Aggregate(function=one, column="x", window="4s", offset="1s") for one in FUNCTIONS},
     **{f"{one}_rows": Aggregate(function=one, column="x", rows=2) for one in FUNCTIONS},
