@@ -14,6 +14,7 @@ from onnx import helper, numpy_helper
 from lightning_app.packaging import Manifest, Predictor, TensorSpec, Tokenizer, write_package
 from lightning_app.packaging.format.node_ids import NODE_IDS, NodeIds
 from lightning_app.packaging.runtime.golden import make_golden
+from lightning_app.packaging.runtime.raw_input import load_raw_input
 
 LABELS = ("low", "middle", "high")
 COLUMNS = ("length", "width", "height", "weight")
@@ -87,6 +88,7 @@ def package_of(
     *,
     tokenizer: Tokenizer | None = None,
     node_ids: NodeIds | None = None,
+    raw_input: bytes | None = None,
 ) -> Path:
     """Writes a package around any ONNX graph; its golden request, reference and evaluation are this request's.
 
@@ -97,8 +99,15 @@ def package_of(
         request: A dict request; the tables hold a row for each of its rows.
         tokenizer: Where the input is text.
         node_ids: Where nodes are asked by id.
+        raw_input: Where raw rows are answered, the file of their preparation.
     """
-    predictor = Predictor(manifest=manifest, model=model, tokenizer=tokenizer, node_ids=node_ids)
+    predictor = Predictor(
+        manifest=manifest,
+        model=model,
+        tokenizer=tokenizer,
+        node_ids=node_ids,
+        raw_input=None if raw_input is None else load_raw_input(manifest, raw_input),
+    )
     num_rows = len(next(iter(request.values())))
     rows = {"row": np.arange(num_rows), "error": np.zeros(num_rows)}
     files: dict[str, bytes | Path] = {
@@ -113,6 +122,8 @@ def package_of(
         files["tokenizer.json"] = tokenizer.to_json()
     if node_ids is not None:
         files[NODE_IDS] = node_ids.to_parquet()
+    if manifest.raw_input is not None and raw_input is not None:
+        files[manifest.raw_input.file] = raw_input
     return write_package(folder, manifest=manifest, files=files)
 
 
