@@ -67,12 +67,7 @@ def training_table(
         if fitted is None:
             raise ValueError("train: give the fitted state of these rows too: fitted=fit(...)")
     computed = compute_features(definitions, chosen, asked, fitted=fitted, training=training)
-    names = pl.Series(REASONS.categories, dtype=REASONS)
-    columns: list[pl.Series] = []
-    for full, public in public_names(chosen).items():
-        columns.append(computed[full].alias(public))
-        if reasons and f"{full}__reason" in computed.columns:
-            columns.append(names.gather(computed[f"{full}__reason"]).alias(f"{public}__reason"))
+    columns = public_columns(computed, chosen, reasons=reasons)
     columns += [
         label_values(label, definitions, rows, times=asked.times, tables=tables, root=root, notes=said)
         for label in labels
@@ -94,6 +89,23 @@ def _check_names(definitions: Definitions, chosen: Sequence[str], labels: Sequen
     for label in labels:
         if label in rows.columns and label not in same:
             raise ValueError(f"label {label!r} has the name of another column of the rows; rename one")
+
+
+def public_columns(computed: pl.DataFrame, features: Sequence[str], *, reasons: bool) -> list[pl.Series]:
+    """Features as a user sees them, with reasons by name.
+
+    Args:
+        computed: Features by full name, with codes of the reasons of those of history.
+        features: Full names, `view.feature`.
+        reasons: Add `<feature>__reason` for each feature of history.
+    """
+    names = pl.Series(REASONS.categories, dtype=REASONS)
+    columns: list[pl.Series] = []
+    for full, public in public_names(features).items():
+        columns.append(computed[full].alias(public))
+        if reasons and f"{full}__reason" in computed.columns:
+            columns.append(names.gather(computed[f"{full}__reason"]).alias(f"{public}__reason"))
+    return columns
 
 
 def public_names(features: Sequence[str]) -> dict[str, str]:

@@ -58,6 +58,15 @@ class OnlineView:
         """Names of the features, in the order of their values."""
         return [step.name for step in self.plan.steps]
 
+    def zone(self, feature: str) -> str | None:
+        """Zone of the times that a feature gives, as far as events have shown; None without one.
+
+        Args:
+            feature: A feature whose values are datetimes.
+        """
+        column = self.plan.steps[self.features.index(feature)].datetime
+        return "UTC" if self._reader.zones.get(column or "", False) else None
+
     def update(self, row: Mapping[str, Any]) -> Key | None:
         """Takes an event.
 
@@ -70,9 +79,8 @@ class OnlineView:
         Raises:
             ValueError: A column is missing, a cell is of another type, or zones are mixed.
         """
-        event = self._reader.read(row)
+        event = self.read_event(row)
         if event is None:
-            self.skipped += 1
             return None
         self.add(event)
         return event.key
@@ -91,12 +99,10 @@ class OnlineView:
             ValueError: A column is missing or of another type, or zones are mixed.
         """
         said = Notes() if notes is None else notes
-        keys, count = set(), 0
+        keys = set()
         for event in self.read_table(table, notes=said):
             self.add(event)
             keys.add(event.key)
-            count += 1
-        self.skipped += table.height - count
         if notes is None:
             said.log()
         return keys
@@ -179,7 +185,20 @@ class OnlineView:
             if event_id is not None:
                 self._owners.pop(event_id, None)
 
-    def read_table(self, table: pl.DataFrame, *, notes: Notes) -> Iterator[Event]:
+    def read_event(self, row: Mapping[str, Any]) -> Event | None:
+        """Reads a row as an event, without taking it; None, and counted, if it has no key or no time.
+
+        Args:
+            row: Cells by column of the source.
+
+        Raises:
+            ValueError: A column is missing, a cell is of another type, or zones are mixed.
+        """
+        event = self._reader.read(row)
+        self.skipped += event is None
+        return event
+
+    def read_table(self, table: pl.DataFrame, *, notes: Notes) -> list[Event]:
         """Reads the rows of a table as events, without taking them.
 
         Args:
@@ -189,10 +208,12 @@ class OnlineView:
         Raises:
             ValueError: A column is missing or of another type, or zones are mixed.
         """
-        return self._reader.read_table(table, notes=notes)
+        events = list(self._reader.read_table(table, notes=notes))
+        self.skipped += table.height - len(events)
+        return events
 
     def add(self, event: Event) -> None:
-        """Takes an event that `read_table` gave.
+        """Takes an event that `read_event` or `read_table` gave.
 
         Args:
             event: The event.

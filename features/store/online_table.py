@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from features.batch import REASONS
 from features.batch.request import key_columns, row_times
-from features.batch.training_table import public_names
+from features.batch.training_table import public_columns
 from features.definitions import Definitions, HistoryFeature
 from features.definitions.value_type import value_type
 from features.fit import Fitted, evaluate
@@ -79,15 +78,9 @@ def online_table(
         blocks.append(pl.DataFrame(columns))
     frame = pl.concat([block for block in blocks if block.width], how="horizontal")
     computed = evaluate(definitions, needed, frame, fitted=fitted)
-    names_of_reasons = pl.Series(REASONS.categories, dtype=REASONS)
-    result: list[pl.Series] = []
-    for full, public in public_names(chosen).items():
-        result.append(computed[full].alias(public))
-        if reasons and f"{full}__reason" in computed.columns:
-            result.append(names_of_reasons.gather(computed[f"{full}__reason"]).alias(f"{public}__reason"))
     if notes is None:
         said.log()
-    return rows.with_columns(result)
+    return rows.with_columns(public_columns(computed, chosen, reasons=reasons))
 
 
 def _now(store: OnlineStore, namespace: str, views: set[str]) -> datetime:
