@@ -22,6 +22,8 @@ README = (ROOT / "README.md").read_text()
 PAGES = {"README.md": 8, "docs/recurrent.md": 3, "docs/graph.md": 5}
 EXTENDING = (ROOT / "docs" / "extending.md").read_text()
 EXTENDING_FILES = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", EXTENDING, re.DOTALL)
+FEATURES = (ROOT / "docs" / "features.md").read_text()
+FEATURES_FILES = dict(re.findall(r"```(?:csv|yaml)\n# (\S+)\n(.*?)```", FEATURES, re.DOTALL))
 FEW = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "4"]
 COMMAND = re.compile(r"^(?:\$ |    )?(lightning-app [a-z].+)$", re.MULTILINE)
 """A command in a block of code, with a prompt, indented, or alone on its line."""
@@ -149,6 +151,28 @@ def test_a_family_of_ones_own_goes_from_a_fit_to_scores_without_an_edit_of_ours(
     assert "pipeline_tag: tabular-regression" in Path("wear/MODEL_CARD.md").read_text()
 
 
+def test_the_worked_example_of_features_gives_what_its_page_shows(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, content in FEATURES_FILES.items():
+        Path(name).write_text(content)
+    for line in COMMAND.findall(FEATURES):
+        run_line(line)
+    printed = capsys.readouterr().out
+    (shown,) = re.findall(r"```text\n(feature .*?)\n\n", FEATURES, re.DOTALL)
+    assert shown in printed
+    cells = re.findall(r"^\| (\w+) \| ([\d :-]+) \| (\d*) ?\| ([\d.]*) ?\| `?(\w*)`? ?\|$", FEATURES, re.MULTILINE)
+    table = pl.read_parquet("table.parquet")
+    assert len(cells) == table.height == 5
+    for row, (customer, time, orders, spend, reason) in zip(table.iter_rows(named=True), cells, strict=True):
+        assert (row["customer"], row["time"]) == (customer, time)
+        assert row["orders"] == (int(orders) if orders else None)
+        assert row["spend_60d"] == (float(spend) if spend else None)
+        assert row["spend_60d__reason"] == (reason or "present")
+    (notebook,) = re.findall(r"```python\n(.*?)```", FEATURES, re.DOTALL)
+    exec(compile(notebook, "docs/features.md", "exec"), {})
+
+
 @dataclass(frozen=True)
 class Page:
     """How a page's commands are run.
@@ -183,6 +207,7 @@ EVERY_PAGE = {
         files={"sales.csv": SALES, "new.csv": SALES.replace(",5,", ",6.5,") + "2024-01-05,c,1,2024-01-06\n"}
     ),
     "docs/extending.md": Page(),
+    "docs/features.md": Page(files=FEATURES_FILES),
     "docs/forecasting.md": Page(
         words={
             "a/best.ckpt": "runs/a/<run>/checkpoints/best.ckpt",

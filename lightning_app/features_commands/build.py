@@ -1,15 +1,12 @@
 """Features command: `lightning-app features build` computes the features of a table's rows, each at its own time."""
 
-from datetime import datetime
 from pathlib import Path
 
 from features.batch import training_table
 from features.fit import Fitted
 from features.sources import Notes
-from lightning_app.errors import UsageError
-from lightning_app.features_commands.rows_table import check_output, read_rows, write_table
-from lightning_app.features_commands.store_options import definitions_file, parse_time
-from lightning_app.terminal import plain_console
+from lightning_app.features_commands.rows_table import check_output, print_notes, read_rows, write_table
+from lightning_app.features_commands.store_options import column_or_time, definitions_file
 from lightning_app.verb_parser import VerbParser
 
 
@@ -36,7 +33,7 @@ def run(args: list[str]) -> None:
     table = training_table(
         definitions,
         rows,
-        at=arguments.at if arguments.at in rows.columns else _time(arguments.at, rows.columns),
+        at=column_or_time(arguments.at, rows.columns),
         features=arguments.features,
         labels=arguments.labels,
         fitted=None if arguments.fitted is None else Fitted.load(arguments.fitted),
@@ -44,13 +41,6 @@ def run(args: list[str]) -> None:
         root=root,
         notes=notes,
     )
-    for line in notes.lines():
-        plain_console(stderr=True).print(f"note: {line}")
+    print_notes(notes)
     write_table(table, arguments.output)
     print(f"table: {arguments.output} ({table.height:,} rows, {table.width - rows.width} features and labels)")  # noqa: T201
-
-
-def _time(text: str, columns: list[str]) -> datetime:
-    if not text[:1].isdigit():
-        raise UsageError(f"at: the rows have no column {text!r}; they have {', '.join(columns)}")
-    return parse_time(text, option="at")

@@ -5,6 +5,7 @@ from lightning_app.sub_commands import SubCommands, run_sub_command
 SUBCOMMANDS: SubCommands = {
     "list": ("lightning_app.features_commands.list_features:run", "List the features of a file, one per line."),
     "show": ("lightning_app.features_commands.show:run", "Describe every feature; writes a page."),
+    "fit": ("lightning_app.features_commands.fit:run", "Learn fitted features from training rows."),
     "build": (
         "lightning_app.features_commands.build:run",
         "Compute features of a table's rows, each at its time.",

@@ -5,8 +5,10 @@ from pathlib import Path
 import polars as pl
 
 from features.definitions import Definitions
+from features.sources import Notes
 from features.table_reader import read_table
 from lightning_app.errors import UsageError
+from lightning_app.terminal import plain_console
 
 
 def read_rows(file: Path, definitions: Definitions) -> pl.DataFrame:
@@ -60,3 +62,13 @@ def check_output(output: Path) -> None:
         raise UsageError(f"output: {str(output)!r} given, a file that ends in .parquet or .csv is needed")
     if not output.absolute().parent.is_dir():
         raise UsageError(f"output: folder {output.parent} does not exist")
+
+
+def print_notes(notes: Notes) -> None:
+    """Prints what was left out or put in order, on stderr.
+
+    Args:
+        notes: The notes.
+    """
+    for line in notes.lines():
+        plain_console(stderr=True).print(f"note: {line}")

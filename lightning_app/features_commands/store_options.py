@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -61,3 +62,20 @@ def parse_time(text: str, *, option: str) -> datetime:
         return datetime.fromisoformat(text)
     except ValueError as error:
         raise UsageError(f"{option}: {text!r} given, a time such as 2024-05-01T13:45:00 is needed") from error
+
+
+def column_or_time(text: str, columns: Sequence[str]) -> str | datetime:
+    """Reads `--at`: the column that holds the times, or one time for all rows.
+
+    Args:
+        text: What was given.
+        columns: Columns of the rows.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if text in columns:
+        return text
+    if not text[:1].isdigit():
+        raise UsageError(f"at: the rows have no column {text!r}; they have {', '.join(columns)}")
+    return parse_time(text, option="at")
