@@ -19,6 +19,7 @@ SUBCOMMANDS: SubCommands = {
         "lightning_app.features_commands.verify:run",
         "Prove that online equals batch, and that nothing sees the future.",
     ),
+    "select": ("lightning_app.features_commands.select:run", "Keep the features that a label needs."),
     "import-feast": (
         "lightning_app.features_commands.import_feast:run",
         "Write a features file from a Feast repository.",
