@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from benchmarks import (
     cold_start,
+    contracts,
     feature_store,
     forecasting,
     graph,
@@ -38,6 +39,7 @@ SECTIONS: dict[str, Callable[[], str]] = (
     | optimize.SECTIONS
     | feature_store.SECTIONS
     | online_store.SECTIONS
+    | contracts.SECTIONS
 )
 
 

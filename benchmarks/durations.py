@@ -19,6 +19,7 @@ ESTIMATES: dict[str, float] = {
     "trajectories": 270,
     "cold_start": 180,
     "raw_rows": 60,
+    "contract_checks": 60,
     "gcn_speed": 160,
     "node_classification": 1250,
     "full_batch_loop": 80,

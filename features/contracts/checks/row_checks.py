@@ -51,7 +51,7 @@ def _range(rule: Range, columns: TableColumns) -> Check:
         outside.append(value <= low if rule.min_excluded else value < low)
     if high is not None:
         outside.append(value >= high if rule.max_excluded else value > high)
-    if dtype.is_float():
+    if dtype.is_float() and len(outside) == 1:  # two bounds leave infinite values out anyway
         outside.append(value.is_infinite())
     mask = outside[0]
     for one in outside[1:]:
