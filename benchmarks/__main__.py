@@ -14,6 +14,7 @@ from benchmarks import (
     cold_start,
     contracts,
     feature_store,
+    feature_windows,
     forecasting,
     graph,
     online_store,
@@ -38,6 +39,7 @@ SECTIONS: dict[str, Callable[[], str]] = (
     | scoring.SECTIONS
     | optimize.SECTIONS
     | feature_store.SECTIONS
+    | feature_windows.SECTIONS
     | online_store.SECTIONS
     | contracts.SECTIONS
 )

@@ -40,6 +40,7 @@ ESTIMATES: dict[str, float] = {
     "encoder_variants": 60,
     "trained_variants": 600,
     "point_in_time": 120,
+    "point_in_time_windows": 90,
     "materialize": 180,
     "online_read": 240,
     "online_store": 120,
