@@ -10,7 +10,7 @@ from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.base import BaseDataModule, LazyLoader, Split
-from datamodules.graph.class_columns import class_columns
+from datamodules.class_columns import class_columns
 from datamodules.graph.sources.flat_graphs import FlatGraphs
 from datamodules.graph.sources.source import GraphSetSource
 from datamodules.graph.splits.graph_split import GraphIndices, GraphSplit

@@ -13,7 +13,7 @@ from torch_geometric.data import Data, HeteroData
 from typing_extensions import override
 
 from datamodules.base import Split
-from datamodules.graph.class_columns import class_columns
+from datamodules.class_columns import class_columns
 from datamodules.graph.sampling.keyed_sampler import KeyedSampler
 from datamodules.graph.sampling.neighbor_sampler import neighbor_sampler
 from datamodules.graph.sampling.neighborhoods import Neighborhoods

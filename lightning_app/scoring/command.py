@@ -51,7 +51,7 @@ def run(args: list[str]) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument(
-        "--at", default=None, help="raw time series: forecast after the last row, all rows, or TIME,TIME,... (last)"
+        "--at", default=None, help="raw rows: the time asked about; of time series last (default), all, or TIME,TIME,..."
     )
     arguments, rest = parser.split(args)
     if rest:
@@ -64,7 +64,7 @@ def run(args: list[str]) -> None:
         _score_raw(arguments, contents, model)
         return
     if arguments.at is not None:
-        raise UsageError("at: given with a table that is not raw time series")
+        raise UsageError("at: given with a table that is not answered as a whole")
     job = ScoreJob(
         **model,
         data=arguments.data,
@@ -89,11 +89,11 @@ def _score_raw(arguments: argparse.Namespace, contents: PackageContents, model: 
     for name, value, allowed in (("engine", arguments.engine, "local"), ("keys", arguments.keys, None)):
         if value != allowed:
             raise UsageError(
-                f"{name}: {value!r} given, raw time series are read whole by one process and answered with the names "
-                f"and times of the table; leave --{name} out"
+                f"{name}: {value!r} given, raw rows with a history are read whole by one process, answered with the "
+                f"names and times of the table; leave --{name} out"
             )
     if arguments.workers is not None:
-        raise UsageError(f"workers: {arguments.workers} given, raw time series are answered by one; leave it out")
+        raise UsageError(f"workers: {arguments.workers} given, raw rows with a history are answered by one; leave it out")
     at = arguments.at
     job = RawScoreJob(
         package=contents,

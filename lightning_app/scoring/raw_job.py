@@ -1,4 +1,4 @@
-"""RawScoreJob: answers tables of raw rows that have to be read whole, such as time series."""
+"""RawScoreJob: answers tables of raw rows that have to be read whole: time series, rows with their own history."""
 
 import json
 import time
@@ -10,6 +10,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 
+from features.definitions import CsvFormat
+from features.sources.files import scan_file
 from features.table_reader import NULL_WORDS, column_names, read_table
 from lightning_app.atomic_write import replacing
 from lightning_app.errors import UsageError
@@ -24,6 +26,8 @@ from lightning_app.scoring.output_place import check_apart
 from lightning_app.scoring.tables import find_files
 
 ENDINGS = (".csv", ".csv.gz", ".parquet", ".pq")
+TEXT_ENDINGS = (".txt", ".tsv", ".data", ".dat", ".test")
+"""Of text files too, where the package says how they are written."""
 
 
 def reads_whole(package: PackageContents, data: Sequence[str]) -> bool:
@@ -34,8 +38,14 @@ def reads_whole(package: PackageContents, data: Sequence[str]) -> bool:
         data: Files, folders or glob patterns.
     """
     spec = package.manifest.raw_input
-    if spec is None or load_raw_input(package.manifest, package.files[spec.file]).by_row:
+    if spec is None:
         return False
+    raw_input = load_raw_input(package.manifest, package.files[spec.file])
+    if raw_input.by_row:
+        return False
+    if raw_input.csv is not None:
+        first = find_files(data, (*ENDINGS, *TEXT_ENDINGS))[0]
+        return is_raw(_names(first, raw_input.csv), package.manifest)
     first = find_files(data, (*ENDINGS, ".arrow", ".feather", ".ipc"))[0]
     return first.name.endswith(ENDINGS) and is_raw(column_names(first), package.manifest)
 
@@ -76,16 +86,18 @@ class RawScoreJob:
         if digest not in (None, package.digest):
             raise PackageError(f"package: {package.path} has the digest {package.digest}, {digest} is expected")
         self.package = Package.of(package)
-        self.paths = find_files(data, ENDINGS)
+        assert self.package.predictor.raw_input is not None
+        self._csv = self.package.predictor.raw_input.csv
+        self.paths = find_files(data, (*ENDINGS, *TEXT_ENDINGS) if self._csv is not None else ENDINGS)
         self.output = output
         self.rejected = rejected_path(output)
         for path in (self.output, self.rejected):
             check_apart(path, sources=data, tables=self.paths)
             if path.exists() and not overwrite:
                 raise UsageError(f"output: {path} exists; give another output, or --overwrite to replace it")
-        self.names = column_names(self.paths[0])
+        self.names = _names(self.paths[0], self._csv)
         for path in self.paths[1:]:
-            if sorted(column_names(path)) != sorted(self.names):
+            if sorted(_names(path, self._csv)) != sorted(self.names):
                 raise UsageError(f"{path}: its columns differ from those of {self.paths[0]}")
         check_raw_columns(self.names, package.manifest)
         self.version = f"{package.manifest.name}@{package.digest[:12]}" if version is None else version
@@ -149,7 +161,7 @@ class RawScoreJob:
             allowed = self.bound.allowed(num_asked)
             if num_rejected > allowed:
                 raise TooManyRejectedError(
-                    f"{num_rejected:,} of {num_asked:,} forecasts cannot be made, {allowed:,} are allowed "
+                    f"{num_rejected:,} of {num_asked:,} answers cannot be given, {allowed:,} are allowed "
                     f"(--max-rejected); the first: {next(iter(rejected.values()))}; see {self.rejected}"
                 )
         num_rejected += len(checked.rejected)
@@ -161,10 +173,15 @@ class RawScoreJob:
         return [column.name for column in self.package.manifest.raw_input.columns if column.name in self.names]
 
     def _table(self) -> pl.DataFrame:
-        assert self.package.manifest.raw_input is not None
-        texts = [column.name for column in self.package.manifest.raw_input.columns if column.type == "text"]
-        texts = [name for name in texts if name in self.names]  # read as written, `007` is no number
-        parts = [read_table(path, null_values=NULL_WORDS, texts=texts, columns=self._columns) for path in self.paths]
+        if self._csv is not None:
+            parts = [_scan(path, self._csv).select(self._columns).collect() for path in self.paths]
+        else:
+            assert self.package.manifest.raw_input is not None
+            texts = [column.name for column in self.package.manifest.raw_input.columns if column.type == "text"]
+            texts = [name for name in texts if name in self.names]  # read as written, `007` is no number
+            parts = [
+                read_table(path, null_values=NULL_WORDS, texts=texts, columns=self._columns) for path in self.paths
+            ]
         return parts[0] if len(parts) == 1 else pl.concat(parts, how="vertical_relaxed")
 
     def _write_rejected(self, table: pl.DataFrame, rejected: dict[int, str]) -> None:
@@ -178,3 +195,14 @@ class RawScoreJob:
         )
         with replacing(self.rejected, durable=True) as partial:
             frame.write_parquet(partial)
+
+
+def _names(path: Path, csv: CsvFormat | None) -> list[str]:
+    return column_names(path) if csv is None else _scan(path, csv).collect_schema().names()
+
+
+def _scan(path: Path, csv: CsvFormat) -> pl.LazyFrame:
+    try:
+        return scan_file(str(path), csv=csv, root=None, place="data")
+    except (ValueError, pl.exceptions.PolarsError) as error:
+        raise UsageError(f"data: {path} cannot be read as the package says: {error}") from error

@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
+from features.definitions.source import CsvFormat
 from lightning_app.packaging.format.errors import PackageError, RequestError
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.runtime.values import Array
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 KINDS = {
+    "features": "lightning_app.packaging.runtime.features_input:FeaturesInput",
     "series": "lightning_app.packaging.runtime.series_input:SeriesInput",
 }
 """Kind of a preparation to its class; imported when the first package of the kind is loaded."""
@@ -66,9 +68,11 @@ class RawInput(ABC):
 
     Attributes:
         by_row: Whether each row is answered by itself, so that a table can be read in parts.
+        csv: How text files of raw rows are written; None for plain CSV files.
     """
 
-    by_row: ClassVar[bool]
+    by_row: bool
+    csv: CsvFormat | None = None
 
     @classmethod
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -49,7 +49,7 @@ class SeriesInput(RawInput):
         spec: The preparation.
     """
 
-    by_row: ClassVar[bool] = False
+    by_row = False
 
     def __init__(self, spec: SeriesSpec, *, quantiles: tuple[float, ...] | None) -> None:
         self.spec = spec

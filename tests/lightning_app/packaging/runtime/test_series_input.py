@@ -172,7 +172,7 @@ def test_the_csv_of_the_fit_is_scored(
     times = "2024-01-05T07:00:00,2024-01-06T00:00:00,2031-01-01"
     table.write_parquet("waves.parquet")
     assert main(["score", folder, "waves.parquet", "--output", "at.parquet", "--at", times]) == 1
-    assert "1 of 3 forecasts cannot be made, 0 are allowed" in capsys.readouterr().err
+    assert "1 of 3 answers cannot be given, 0 are allowed" in capsys.readouterr().err
     assert "no row at 2031" in pl.read_parquet("at.rejected.parquet")["reason"][0]
     assert not Path("at.parquet").exists()
     options = ["--at", times, "--max-rejected", "1", "--overwrite"]
@@ -181,7 +181,7 @@ def test_the_csv_of_the_fit_is_scored(
     capsys.readouterr()
     for options, message in (
         ([], "output: at.parquet exists"),
-        (["--engine", "ray", "--overwrite"], "engine: 'ray' given, raw time series are read whole by one process"),
+        (["--engine", "ray", "--overwrite"], "engine: 'ray' given, raw rows with a history are read whole"),
         (["--keys", "note", "--overwrite"], "keys: 'note' given"),
         (["--workers", "2", "--overwrite"], "workers: 2 given"),
     ):

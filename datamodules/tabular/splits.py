@@ -1,0 +1,206 @@
+"""Splits of a table into training, validation and test rows."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from typing_extensions import override
+
+from datamodules.tabular.text_table import read_csv_format, read_text_table
+from features.definitions.columns_read import TIME
+from features.definitions.messages import nearest
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """Positions of the rows of each split, int64, ascending.
+
+    Attributes:
+        train: Training rows.
+        val: Validation rows.
+        test: Test rows.
+    """
+
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+
+
+class TableSplit(ABC):
+    """A split protocol."""
+
+    @abstractmethod
+    def split(self, rows: pl.DataFrame) -> TableRows:
+        """Assigns rows to splits.
+
+        Args:
+            rows: The rows, with their time in the column `time`.
+
+        Raises:
+            ValueError: A column is missing.
+        """
+
+    @abstractmethod
+    def describe(self) -> str:
+        """The protocol in words, for the report."""
+
+
+class TimeSplit(TableSplit):
+    """The earliest rows train, the latest test. Rows of the same time stay together.
+
+    Args:
+        train: Share of training rows.
+        val: Share of validation rows; the rest tests.
+        gap: Rows left out before validation and before test, for labels that look ahead.
+    """
+
+    def __init__(self, *, train: float = 0.7, val: float = 0.15, gap: int = 0) -> None:
+        _check_shares(train, val)
+        if gap < 0:
+            raise ValueError(f"data.split.gap: {gap} given, 0 or more rows are needed")
+        self.train, self.val, self.gap = train, val, gap
+
+    @override
+    def split(self, rows: pl.DataFrame) -> TableRows:
+        times = rows[TIME].to_numpy()
+        if len(times) and times.min() == times.max():
+            raise ValueError("data.split: TimeSplit given, all rows have the same time; take RandomSplit or GroupSplit")
+        order = np.argsort(times, kind="stable")
+        total = len(order)
+        ends = [_start_of_tie(times[order], int(share * total)) for share in (self.train, self.train + self.val)]
+        parts = (order[: ends[0]], order[ends[0] + self.gap : ends[1]], order[ends[1] + self.gap :])
+        return TableRows(*(np.sort(part) for part in parts))
+
+    @override
+    def describe(self) -> str:
+        gap = f", {self.gap} rows left out between them" if self.gap else ""
+        return f"by time: {self.train:g} train, {self.val:g} validation, the rest test{gap}"
+
+
+class RandomSplit(TableSplit):
+    """Rows at random.
+
+    Args:
+        train: Share of training rows.
+        val: Share of validation rows; the rest tests.
+        seed: Seed.
+    """
+
+    def __init__(self, *, train: float = 0.7, val: float = 0.15, seed: int = 0) -> None:
+        _check_shares(train, val)
+        self.train, self.val, self.seed = train, val, seed
+
+    @override
+    def split(self, rows: pl.DataFrame) -> TableRows:
+        order = np.random.default_rng(self.seed).permutation(len(rows))
+        return _by_shares(order, self.train, self.val)
+
+    @override
+    def describe(self) -> str:
+        return f"at random, seed {self.seed}: {self.train:g} train, {self.val:g} validation, the rest test"
+
+
+class GroupSplit(TableSplit):
+    """Groups at random: all rows of a patient, a customer, ... are in the same split.
+
+    Args:
+        column: Column of the groups.
+        train: Share of training groups.
+        val: Share of validation groups; the rest test.
+        seed: Seed.
+    """
+
+    def __init__(self, *, column: str, train: float = 0.7, val: float = 0.15, seed: int = 0) -> None:
+        _check_shares(train, val)
+        self.column, self.train, self.val, self.seed = column, train, val, seed
+
+    @override
+    def split(self, rows: pl.DataFrame) -> TableRows:
+        numbers = _column(rows, self.column).rank("dense").fill_null(0).to_numpy().astype(np.int64)
+        order = np.random.default_rng(self.seed).permutation(int(numbers.max(initial=0)) + 1)
+        groups = _by_shares(order, self.train, self.val)
+        return TableRows(*(np.flatnonzero(np.isin(numbers, part)) for part in (groups.train, groups.val, groups.test)))
+
+    @override
+    def describe(self) -> str:
+        return (
+            f"by {self.column} at random, seed {self.seed}: {self.train:g} of them train, {self.val:g} validation, "
+            "the rest test"
+        )
+
+
+class ListedSplit(TableSplit):
+    """Rows whose key is listed in a file test; the keys of the others are split at random.
+
+    Args:
+        column: Column of the key.
+        test: File with the keys of the test rows, CSV or parquet; looked for below `$LIGHTNING_APP_DATA` too.
+        test_column: Column of the keys in that file; None for the same name.
+        csv: How the file is written, as `csv` of a source; None for a plain CSV file.
+        val: Share of validation keys among the others.
+        seed: Seed.
+    """
+
+    def __init__(
+        self,
+        *,
+        column: str,
+        test: str | Path,
+        test_column: str | None = None,
+        csv: dict[str, Any] | None = None,
+        val: float = 0.15,
+        seed: int = 0,
+    ) -> None:
+        _check_shares(1 - val, val)
+        self.column, self.test, self.test_column = column, test, test_column or column
+        self.csv, self.val, self.seed = csv, val, seed
+
+    @override
+    def split(self, rows: pl.DataFrame) -> TableRows:
+        keys = _column(rows, self.column).cast(pl.String)
+        table = read_text_table(self.test, csv=read_csv_format(self.csv, key="data.split.csv"), root=None, key="data.split.test")
+        if self.test_column not in table.columns:
+            raise ValueError(
+                f"data.split.test_column: {self.test} has no column {self.test_column!r}"
+                f"{nearest(self.test_column, table.columns)}"
+            )
+        listed = table[self.test_column].cast(keys.dtype if keys.dtype == pl.String else pl.String)
+        if rows.schema[self.column].is_integer():  # 00042 is 42
+            listed = listed.cast(pl.Int64, strict=False).cast(pl.String)
+        is_test = keys.is_in(listed.drop_nulls().unique().implode()).fill_null(value=False).to_numpy()
+        if not is_test.any():
+            raise ValueError(f"data.split.test: no {self.column} of the rows is in {self.test}")
+        others = keys.filter(~is_test).unique().sort()
+        order = np.random.default_rng(self.seed).permutation(len(others))
+        is_val = keys.is_in(others.gather(order[: int(self.val * len(order))]).implode()).fill_null(value=False).to_numpy()
+        return TableRows(*(np.flatnonzero(mask) for mask in (~is_test & ~is_val, is_val, is_test)))
+
+    @override
+    def describe(self) -> str:
+        return (
+            f"{self.column} in {Path(self.test).name} test; of the others {self.val:g} validation at random, "
+            f"seed {self.seed}"
+        )
+
+
+def _check_shares(train: float, val: float) -> None:
+    if not 0 < train < 1 or not 0 <= val < 1 or train + val > 1:
+        raise ValueError(f"data.split: train {train:g} and val {val:g} given, shares that add up to at most 1 are needed")
+
+
+def _by_shares(order: np.ndarray, train: float, val: float) -> TableRows:
+    first, second = int(train * len(order)), int((train + val) * len(order))
+    return TableRows(*(np.sort(part) for part in (order[:first], order[first:second], order[second:])))
+
+
+def _start_of_tie(times: np.ndarray, position: int) -> int:
+    return int(np.searchsorted(times, times[position])) if position < len(times) else position
+
+
+def _column(rows: pl.DataFrame, name: str) -> pl.Series:
+    if name not in rows.columns:
+        raise ValueError(f"data.split.column: the rows have no column {name!r}{nearest(name, rows.columns)}")
+    return rows[name]

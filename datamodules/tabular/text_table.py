@@ -1,0 +1,86 @@
+"""Files of rows and events as they are: text cells, in any of the formats that a source may have."""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from datamodules.sources import data_root
+from features.definitions import CsvFormat
+from features.sources.files import scan_file
+
+
+def locate(path: str | Path, *, root: str | Path | None, key: str, folder: Path | None = None) -> Path:
+    """Finds a file or folder: at its path, beside the features file, or below the data root.
+
+    Args:
+        path: The path.
+        root: The data root, see `data_root`.
+        key: Config key, for messages.
+        folder: Folder of the features file.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    plain = Path(path).expanduser()
+    candidates = [plain, *([folder / plain] if folder is not None else []), data_root(root) / plain]
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    looked = " and ".join(dict.fromkeys(map(str, candidates)))
+    raise FileNotFoundError(f"{key}: {str(path)!r} does not exist; looked for {looked}")
+
+
+def shipped_config(name: str | Path) -> Path | None:
+    """A file below the configs that come with the project, in the installed package or a checkout.
+
+    Args:
+        name: Path below the folder of configs, e.g. `tabular/features/bike_sharing.yaml`.
+    """
+    spec = find_spec("lightning_app")  # found, not imported
+    if spec is None or spec.origin is None:
+        return None
+    package = Path(spec.origin).parent
+    places = (package / "configs" / name, package.parent / "configs" / name)
+    return next((place for place in places if place.is_file()), None)
+
+
+def read_text_table(path: str | Path, *, csv: CsvFormat | None, root: str | Path | None, key: str) -> pl.DataFrame:
+    """Reads a table; the cells of a text file stay text.
+
+    Args:
+        path: CSV or parquet file.
+        csv: How a text file is written; None for a plain CSV file.
+        root: The data root, see `data_root`.
+        key: Config key, for messages.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It cannot be read.
+    """
+    file = locate(path, root=root, key=key)
+    try:
+        return scan_file(str(file), csv=csv, root=None, place=key).collect()
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"{key}: {file} is no readable table: {str(error).strip().splitlines()[0]}") from error
+
+
+def read_csv_format(content: Mapping[str, Any] | None, *, key: str) -> CsvFormat | None:
+    """Checks a description of a text file.
+
+    Args:
+        content: As `csv` of a source; None for a plain CSV file.
+        key: Config key, for messages.
+
+    Raises:
+        ValueError: A key is unknown, or a value of another type.
+    """
+    if content is None:
+        return None
+    try:
+        return msgspec.convert(dict(content), CsvFormat)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{key}: {error}") from error

@@ -1,0 +1,7 @@
+"""Pipeline: from raw tables to the arrays of a network, the same in training and in packages."""
+
+from features.pipeline.asked_rows import AskedRows
+from features.pipeline.layout import CategoryColumn, Layout, VectorColumn
+from features.pipeline.pipeline import FeaturePipeline
+
+__all__ = ["AskedRows", "CategoryColumn", "FeaturePipeline", "Layout", "VectorColumn"]
