@@ -129,6 +129,51 @@ data:
     split: datamodules.graph.StratifiedFolds
     batch_size: 16
 """
+TABULAR = """
+model:
+  class_path: models.tabular.TabularModule
+  init_args:
+    network: {class_path: models.tabular.MLP, init_args: {hidden_size: 8, dropout: 0.2, embedding_size: 2}}
+    task: models.tabular.Regression
+    optimizer: {class_path: AdamW, init_args: {lr: 0.01}}
+data:
+  class_path: datamodules.tabular.FeatureTableDataModule
+  init_args:
+    definitions: features.yaml
+    rows: shops.csv
+    label: sold
+    split: {class_path: datamodules.tabular.TimeSplit, init_args: {train: 0.6, val: 0.2}}
+    batch_size: 32
+"""
+SHOP_FEATURES = """
+entities:
+  shop: {keys: {shop: str}}
+sources:
+  sales:
+    time: date
+    columns: {sold: {type: float, unit: pieces}}
+views:
+  day:
+    entity: shop
+    request:
+      price: {type: float, unit: euros}
+      stock: {type: float, unit: pieces}
+      weather: {type: str}
+    features:
+      given_price: {kind: given, column: price}
+      in_stock: {kind: given, column: stock}
+      weather_class: {kind: vocabulary, column: weather}
+      weekday: {kind: calendar, part: day_of_week, encoding: sin}
+      usual_of_shop: {kind: target_encoding, columns: [shop], label: sold}
+  past:
+    source: sales
+    entity: shop
+    features:
+      last_sold: {kind: lag, column: sold}
+      sold_of_week: {kind: aggregate, function: mean, column: sold, window: 7d}
+labels:
+  sold: {kind: column, column: sold, unit: pieces}
+"""
 
 
 def write_waves(folder: Path) -> None:
@@ -156,6 +201,29 @@ def write_graphs(folder: Path) -> None:
     write_tables(folder, draw_graphs(0, num_graphs=100, empty=(5,)))
 
 
+def shop_days(days: int = 120) -> pl.DataFrame:
+    """Sales of five shops by day; some prices and labels are missing, stocks never."""
+    rng = np.random.default_rng(0)
+    start = np.datetime64("2024-01-01")
+    table = pl.DataFrame(
+        {"date": [str(start + day) for day in range(days) for _ in range(5)], "shop": list("abcde") * days}
+    )
+    size = len(table)
+    price, weather = rng.uniform(1, 3, size).round(2), rng.choice(["sun", "rain", "snow"], size)
+    sold = 20 + 5 * np.tile(np.arange(5), days) - 4 * price + 3 * (weather == "sun") + rng.normal(0, 1, size)
+    return table.with_columns(
+        pl.Series("price", price).set(pl.Series(rng.random(size) < 0.1), None),
+        pl.Series("stock", rng.uniform(50, 90, size).round(1)),
+        pl.Series("weather", weather),
+        pl.Series("sold", sold.round(2)).set(pl.Series(rng.random(size) < 0.02), None),
+    )
+
+
+def write_shops(folder: Path) -> None:
+    (folder / "features.yaml").write_text(SHOP_FEATURES)
+    shop_days().write_csv(folder / "shops.csv")
+
+
 def write_nothing(folder: Path) -> None:
     pass
 
@@ -168,6 +236,7 @@ FAMILIES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "nodes": (NODES, write_nothing),
     "links": (LINKS, write_nothing),
     "graphs": (GRAPHS, write_graphs),
+    "tabular": (TABULAR, write_shops),
 }
 
 

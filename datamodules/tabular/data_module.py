@@ -17,12 +17,13 @@ from typing_extensions import override
 from datamodules.base import BaseDataModule, Split
 from datamodules.class_columns import class_columns
 from datamodules.tabular.splits import TableRows, TableSplit
-from datamodules.tabular.text_table import locate, read_csv_format, read_text_table, shipped_config
-from features.definitions import Definitions, FutureAggregate, LabelColumn
+from datamodules.tabular.text_table import TextFormat, locate, read_text_table, shipped_config
+from features.definitions import Definitions, FutureAggregate, LabelColumn, TargetEncoding
 from features.definitions.columns_read import TIME
 from features.definitions.messages import nearest
 from features.pipeline import AskedRows, FeaturePipeline, Layout
 from features.pipeline.needed import event_columns, key_types, reads_time
+from features.rows import required_features
 from features.sources import ROW, Notes
 from features.sources.files import scan_file
 
@@ -97,7 +98,7 @@ class FeatureTableDataModule(BaseDataModule):
         at: str | Sequence[str] | None = None,
         features: Sequence[str] | None = None,
         classes: Sequence[str | int | bool] | None = None,
-        csv: dict[str, Any] | None = None,
+        csv: TextFormat | None = None,
         batch_size: int = 256,
         eval_batch_size: int | None = None,
         root: str | Path | None = None,
@@ -110,7 +111,7 @@ class FeatureTableDataModule(BaseDataModule):
         if (rows is None) == (entities is None):
             given = "both" if rows is not None else "neither"
             raise ValueError(
-                f"data.rows and data.entities: {given} given; give the table of rows, or the source whose entities are asked"
+                f"data.rows and data.entities: {given} given; give the table of rows, or the source of the entities"
             )
         self.definitions_path = shipped_config(definitions) or Path(definitions)
         if Path(definitions).exists() or not self.definitions_path.exists():
@@ -125,7 +126,7 @@ class FeatureTableDataModule(BaseDataModule):
             history=None if rows is None else (history or self._own_history()),
             entities=entities,
             time=time,
-            csv=read_csv_format(csv, key="data.csv"),
+            csv=None if csv is None else csv.definition(),
         )
         self.asked.check(self.definitions)
         self.features = self.definitions.select(features)
@@ -133,11 +134,13 @@ class FeatureTableDataModule(BaseDataModule):
         self.root = root
         self._notes = Notes()
         if isinstance(self.label, LabelColumn) and entities is not None:
-            raise ValueError(f"data.label: {label!r} is a column of the rows; with data.entities a label of kind `future` is needed")
+            raise ValueError(
+                f"data.label: {label!r} is a column of the rows; with data.entities a label of kind `future` is needed"
+            )
         has_time = time is not None or self.moments is not None or self.asked.history is not None
         if not has_time and (reads_time(self.definitions, self.features) or isinstance(self.label, FutureAggregate)):
             raise ValueError(
-                "data.at: none given, but features or the label depend on the time of a row; name its column, or give a time"
+                "data.at: none given, but features or the label depend on the time of a row; name its column, or a time"
             )
         self.has_time = has_time
 
@@ -177,13 +180,19 @@ class FeatureTableDataModule(BaseDataModule):
     @cached_property
     def rows(self) -> pl.DataFrame:
         """The rows that are asked about, with their time as column `time`."""
-        return self.asked.read(self.definitions, self.raw, at=self.moments, notes=self._notes)
+        notes = Notes()
+        rows = self.asked.read(self.definitions, self.raw, at=self.moments, notes=notes)
+        self._notes.counts.update(notes.counts)
+        return rows
 
     @cached_property
     def _targets(self) -> pl.Series:
         """Labels of all rows, numbers or texts; null where unknown."""
         if isinstance(self.label, FutureAggregate):
-            return self._unfitted.labels(self.rows, self.tables, self.label_name, notes=self._notes)
+            notes = Notes()
+            labels = self._unfitted.labels(self.rows, self.tables, self.label_name, notes=notes)
+            self._notes.counts.update(notes.counts)
+            return labels
         column = self.label.column
         if column not in self.rows.columns:
             raise ValueError(f"data.label: the rows have no column {column!r}{nearest(column, self.rows.columns)}")
@@ -209,7 +218,7 @@ class FeatureTableDataModule(BaseDataModule):
         names = tuple(sorted(_texts(self._targets).drop_nulls().unique().to_list()))
         if len(names) < 2 or len(names) > _MOST_CLASSES:
             raise ValueError(
-                f"data.label: {self.label_name!r} has {len(names):,} different values, 2 to {_MOST_CLASSES:,} classes are needed"
+                f"data.label: {self.label_name!r} has {len(names):,} values, 2 to {_MOST_CLASSES:,} are needed"
             )
         return names
 
@@ -237,7 +246,7 @@ class FeatureTableDataModule(BaseDataModule):
         lost = len(self.targets) - len(known)
         kind = "have no label: left out of training, validation and test"
         if isinstance(self.label, FutureAggregate):
-            kind = "have no label (its window ends after the events, or nothing is in it): left out of training, validation and test"
+            kind = "have no label, or its window ends after the events: left out of training, validation and test"
         self._notes.add("rows", kind, lost)
         if not len(known):
             raise ValueError(f"data.label: no row has the label {self.label_name!r}")
@@ -254,15 +263,36 @@ class FeatureTableDataModule(BaseDataModule):
         train = self.split_rows.train
         if not len(train):
             raise ValueError("data.split: no row trains")
-        return self._unfitted.fit(self.rows, self.tables, train=train, notes=self._notes)
+        return self._unfitted.fit(self._labelled_rows, self.tables, train=train, notes=Notes())
+
+    @property
+    def _labelled_rows(self) -> pl.DataFrame:
+        """The rows with their label as a number, for target encodings: 1 for the second of two classes."""
+        if not isinstance(self.label, LabelColumn) or len(self.classes) > 2:
+            return self.rows
+        known = pl.Series(self.label.column, self.targets, dtype=pl.Float64).fill_nan(None)
+        return self.rows.with_columns(known.set(known < 0, None) if self.classes else known)
 
     @cached_property
     def arrays(self) -> dict[str, Tensor]:
-        """Features of all rows, and `target`."""
-        table = self.pipeline.features_of(self.rows, self.tables, train=self.split_rows.train, notes=self._notes)
-        arrays = {name: torch.from_numpy(array) for name, array in self.pipeline.arrays(table).items()}
+        """Features of all rows, and `target`; target encodings of training rows do not know the label of their row."""
         dtype = torch.long if self.classes else torch.float32
-        return {**arrays, "target": torch.from_numpy(self.targets).to(dtype)}
+        target = torch.from_numpy(self.targets).to(dtype)
+        return {**self._features(self._labelled_rows, train=self.split_rows.train), "target": target}
+
+    @cached_property
+    def served_arrays(self) -> dict[str, Tensor]:
+        """Features of all rows as a package computes them, which knows no training rows."""
+        needed = required_features(self.definitions, self.features)
+        if any(isinstance(self.definitions.feature(full), TargetEncoding) for full in needed):
+            return self._features(self.rows, train=None)
+        return {name: value for name, value in self.arrays.items() if name != "target"}
+
+    def _features(self, rows: pl.DataFrame, *, train: np.ndarray | None) -> dict[str, Tensor]:
+        notes = Notes()
+        table = self.pipeline.features_of(rows, self.tables, train=train, notes=notes)
+        self._notes.counts.update(notes.counts)
+        return {name: torch.from_numpy(array) for name, array in self.pipeline.arrays(table).items()}
 
     @property
     def num_numbers(self) -> int:
@@ -336,8 +366,7 @@ class FeatureTableDataModule(BaseDataModule):
     @override
     def dataset(self, split: Split) -> FeatureRows:
         if split == "predict":
-            arrays = {name: value for name, value in self.arrays.items() if name != "target"}
-            return FeatureRows(arrays, np.arange(len(self.rows)))
+            return FeatureRows(self.served_arrays, np.arange(len(self.rows)))
         return FeatureRows(self.arrays, getattr(self.split_rows, split))
 
     @property

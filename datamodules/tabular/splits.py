@@ -3,13 +3,12 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from typing_extensions import override
 
-from datamodules.tabular.text_table import read_csv_format, read_text_table
+from datamodules.tabular.text_table import TextFormat, read_text_table
 from features.definitions.columns_read import TIME
 from features.definitions.messages import nearest
 
@@ -150,18 +149,19 @@ class ListedSplit(TableSplit):
         column: str,
         test: str | Path,
         test_column: str | None = None,
-        csv: dict[str, Any] | None = None,
+        csv: TextFormat | None = None,
         val: float = 0.15,
         seed: int = 0,
     ) -> None:
         _check_shares(1 - val, val)
         self.column, self.test, self.test_column = column, test, test_column or column
-        self.csv, self.val, self.seed = csv, val, seed
+        self.csv = None if csv is None else csv.definition()
+        self.val, self.seed = val, seed
 
     @override
     def split(self, rows: pl.DataFrame) -> TableRows:
         keys = _column(rows, self.column).cast(pl.String)
-        table = read_text_table(self.test, csv=read_csv_format(self.csv, key="data.split.csv"), root=None, key="data.split.test")
+        table = read_text_table(self.test, csv=self.csv, root=None, key="data.split.test")
         if self.test_column not in table.columns:
             raise ValueError(
                 f"data.split.test_column: {self.test} has no column {self.test_column!r}"
@@ -175,7 +175,9 @@ class ListedSplit(TableSplit):
             raise ValueError(f"data.split.test: no {self.column} of the rows is in {self.test}")
         others = keys.filter(~is_test).unique().sort()
         order = np.random.default_rng(self.seed).permutation(len(others))
-        is_val = keys.is_in(others.gather(order[: int(self.val * len(order))]).implode()).fill_null(value=False).to_numpy()
+        is_val = (
+            keys.is_in(others.gather(order[: int(self.val * len(order))]).implode()).fill_null(value=False).to_numpy()
+        )
         return TableRows(*(np.flatnonzero(mask) for mask in (~is_test & ~is_val, is_val, is_test)))
 
     @override
@@ -188,7 +190,9 @@ class ListedSplit(TableSplit):
 
 def _check_shares(train: float, val: float) -> None:
     if not 0 < train < 1 or not 0 <= val < 1 or train + val > 1:
-        raise ValueError(f"data.split: train {train:g} and val {val:g} given, shares that add up to at most 1 are needed")
+        raise ValueError(
+            f"data.split: train {train:g} and val {val:g} given, shares that add up to at most 1 are needed"
+        )
 
 
 def _by_shares(order: np.ndarray, train: float, val: float) -> TableRows:

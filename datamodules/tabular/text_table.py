@@ -1,16 +1,40 @@
 """Files of rows and events as they are: text cells, in any of the formats that a source may have."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import polars as pl
 
 from datamodules.sources import data_root
 from features.definitions import CsvFormat
 from features.sources.files import scan_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextFormat:
+    """How a text file is written, where it is not a plain CSV file; as `csv` of a source.
+
+    Attributes:
+        separator: A character, or `whitespace` for any run of blanks.
+        columns: Names of all columns, for a file without a header; with `skip_rows: 1` instead of the header it has.
+        skip_rows: Lines to skip at the start.
+        null_values: Words that mean a missing value, beside the empty one.
+    """
+
+    separator: str = ","
+    columns: tuple[str, ...] = ()
+    skip_rows: int = 0
+    null_values: tuple[str, ...] = ()
+
+    def definition(self) -> CsvFormat:
+        """The same as a part of definitions."""
+        return CsvFormat(
+            separator=self.separator,
+            columns=tuple(self.columns),
+            skip_rows=self.skip_rows,
+            null_values=tuple(self.null_values),
+        )
 
 
 def locate(path: str | Path, *, root: str | Path | None, key: str, folder: Path | None = None) -> Path:
@@ -66,21 +90,3 @@ def read_text_table(path: str | Path, *, csv: CsvFormat | None, root: str | Path
         return scan_file(str(file), csv=csv, root=None, place=key).collect()
     except pl.exceptions.PolarsError as error:
         raise ValueError(f"{key}: {file} is no readable table: {str(error).strip().splitlines()[0]}") from error
-
-
-def read_csv_format(content: Mapping[str, Any] | None, *, key: str) -> CsvFormat | None:
-    """Checks a description of a text file.
-
-    Args:
-        content: As `csv` of a source; None for a plain CSV file.
-        key: Config key, for messages.
-
-    Raises:
-        ValueError: A key is unknown, or a value of another type.
-    """
-    if content is None:
-        return None
-    try:
-        return msgspec.convert(dict(content), CsvFormat)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"{key}: {error}") from error

@@ -51,7 +51,9 @@ def run(args: list[str]) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument(
-        "--at", default=None, help="raw rows: the time asked about; of time series last (default), all, or TIME,TIME,..."
+        "--at",
+        default=None,
+        help="raw rows: the time asked about; of time series last (default), all, or TIME,TIME,...",
     )
     arguments, rest = parser.split(args)
     if rest:
@@ -93,7 +95,9 @@ def _score_raw(arguments: argparse.Namespace, contents: PackageContents, model: 
                 f"names and times of the table; leave --{name} out"
             )
     if arguments.workers is not None:
-        raise UsageError(f"workers: {arguments.workers} given, raw rows with a history are answered by one; leave it out")
+        raise UsageError(
+            f"workers: {arguments.workers} given, raw rows with a history are answered by one; leave it out"
+        )
     at = arguments.at
     job = RawScoreJob(
         package=contents,

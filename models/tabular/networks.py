@@ -1,6 +1,7 @@
 """LinearNetwork and MLP, networks on rows of numbers, categories and vectors."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +84,12 @@ class LinearNetwork(nn.Module):
     """
 
     def __init__(
-        self, *, output_size: int, num_numbers: int = 0, cardinalities: Sequence[int] | None = None, vector_size: int = 0
+        self,
+        *,
+        output_size: int,
+        num_numbers: int = 0,
+        cardinalities: Sequence[int] | None = None,
+        vector_size: int = 0,
     ) -> None:
         super().__init__()
         self.embeddings = (
@@ -141,7 +147,11 @@ class MLP(nn.Module):
         residual: bool = False,
     ) -> None:
         super().__init__()
-        for name, value in (("hidden_size", hidden_size), ("num_layers", num_layers), ("embedding_size", embedding_size)):
+        for name, value in (
+            ("hidden_size", hidden_size),
+            ("num_layers", num_layers),
+            ("embedding_size", embedding_size),
+        ):
             if value < 1:
                 raise ValueError(f"model.network.{name}: {value} given, at least 1 is needed")
         self.input = _RowInput(
@@ -156,7 +166,7 @@ class MLP(nn.Module):
                 nn.ReLU(),
                 nn.Dropout(dropout),
             )
-            for index, (size, following) in enumerate(zip(sizes, sizes[1:], strict=False))
+            for index, (size, following) in enumerate(pairwise(sizes))
         )
         self.output = nn.Linear(hidden_size, output_size)
         self.output_size = output_size

@@ -61,7 +61,7 @@ class Regression(TabularTask):
 
 
 class Counts(TabularTask):
-    """A count, 0 or more; the network predicts the logarithm of its Poisson rate, from the mean of the training rows on.
+    """A count, 0 or more; the network predicts the logarithm of its Poisson rate, less that of the mean training count.
 
     The prediction is the rate, the expected count.
     """

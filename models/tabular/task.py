@@ -27,7 +27,7 @@ class TabularTask(nn.Module, ABC):
         """Number of classes; 0 if numbers are predicted."""
         return 0
 
-    def set_statistics(self, mean: Tensor, std: Tensor) -> None:  # noqa: B027
+    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
         """Takes mean and standard deviation of the training targets, both scalars; classes have none.
 
         Args:

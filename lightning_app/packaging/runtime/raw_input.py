@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 KINDS = {
-    "features": "lightning_app.packaging.runtime.features_input:FeaturesInput",
+    "features": "lightning_app.packaging.runtime.raw_kinds.features_input:FeaturesInput",
     "series": "lightning_app.packaging.runtime.series_input:SeriesInput",
 }
 """Kind of a preparation to its class; imported when the first package of the kind is loaded."""

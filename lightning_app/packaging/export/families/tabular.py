@@ -4,19 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import polars as pl
-import torch
 from torch import Tensor
 from typing_extensions import override
 
 from datamodules.tabular import FeatureTableDataModule
-from features.definitions.columns_read import TIME
-from lightning_app.errors import UsageError
 from lightning_app.packaging.export.batches import Arrays, RawParity, TestBatch, as_arrays, spread
 from lightning_app.packaging.export.exporter import Exporter
 from lightning_app.packaging.format.manifest import TensorSpec
 from lightning_app.packaging.format.raw_input import RawInputSpec
-from lightning_app.packaging.runtime.features_input import FeaturesInput, raw_input_spec
 from lightning_app.packaging.runtime.predictor import Predictor
+from lightning_app.packaging.runtime.raw_kinds.features_input import FeaturesInput, raw_input_spec
 from models.base import Batch
 from models.tabular import TabularModule
 from models.tabular.tabular_module import tensor_inputs
@@ -67,7 +64,12 @@ class TabularExporter(Exporter):
             size = max(column.size for column in layout.categories)
             specs.append(
                 TensorSpec(
-                    "categories", "int64", ("batch", len(names)), unit="0 unknown, 1 missing", columns=names, num_values=size
+                    "categories",
+                    "int64",
+                    ("batch", len(names)),
+                    unit="0 unknown, 1 missing",
+                    columns=names,
+                    num_values=size,
                 )
             )
         if self.data.vector_size:

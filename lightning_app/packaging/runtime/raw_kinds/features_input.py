@@ -108,8 +108,8 @@ class FeaturesInput(RawInput):
         for name, size in fitted.items():
             if sizes.get(name, 0) != size:
                 raise PackageError(
-                    f"{manifest.raw_input.file}: {size} {name}, the manifest has {sizes.get(name, 0)}: the fitted state "
-                    "of another version"
+                    f"{manifest.raw_input.file}: {size} {name}, the manifest has {sizes.get(name, 0)}: the fitted "
+                    "state of another version"
                 )
         return cls(pipeline)
 
@@ -124,7 +124,9 @@ class FeaturesInput(RawInput):
         """
         for name in tables:
             if name not in self._events:
-                raise RequestError(f"tables: the features read no source {name!r}, but {', '.join(self._events) or 'none'}")
+                raise RequestError(
+                    f"tables: the features read no source {name!r}, but {', '.join(self._events) or 'none'}"
+                )
         return FeaturesInput(self.pipeline, tables=tables)
 
     @override

@@ -1,0 +1,1 @@
+"""Kinds of raw rows that a package answers, one module each."""
