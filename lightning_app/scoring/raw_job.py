@@ -139,9 +139,11 @@ class RawScoreJob:
             writer: pa.parquet.ParquetWriter | None = None
             try:
                 for answer in self.package.predictor.predict_raw(good, at=self.at):
-                    rows = answer.table.with_columns(
-                        pl.lit(self.version).alias(VERSION), pl.lit(scored_at).alias(SCORED_AT)
-                    ).to_arrow()
+                    rows = (
+                        _numbered(answer.table, kept)
+                        .with_columns(pl.lit(self.version).alias(VERSION), pl.lit(scored_at).alias(SCORED_AT))
+                        .to_arrow()
+                    )
                     writer = writer or pa.parquet.ParquetWriter(partial, rows.schema, compression="zstd")
                     writer.write_table(rows)
                     rejected |= {kept[row]: reason for row, reason in answer.rejected.items()}
@@ -195,6 +197,13 @@ class RawScoreJob:
         )
         with replacing(self.rejected, durable=True) as partial:
             frame.write_parquet(partial)
+
+
+def _numbered(answer: pl.DataFrame, kept: list[int]) -> pl.DataFrame:
+    """Answers whose column `row` counts the rows of the tables, those that a contract rejects included."""
+    if "row" not in answer.columns:
+        return answer
+    return answer.with_columns(pl.Series("row", kept, dtype=pl.Int64).gather(answer["row"]))
 
 
 def _names(path: Path, csv: CsvFormat | None) -> list[str]:

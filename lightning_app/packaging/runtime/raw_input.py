@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 KINDS = {
     "features": "lightning_app.packaging.runtime.raw_kinds.features_input:FeaturesInput",
-    "series": "lightning_app.packaging.runtime.series_input:SeriesInput",
+    "series": "lightning_app.packaging.runtime.raw_kinds.series_input:SeriesInput",
 }
 """Kind of a preparation to its class; imported when the first package of the kind is loaded."""
 _SHOWN = 20
