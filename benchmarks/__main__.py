@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from benchmarks import (
     cold_start,
     contracts,
+    feature_replay,
     feature_store,
     feature_windows,
     forecasting,
@@ -40,6 +41,7 @@ SECTIONS: dict[str, Callable[[], str]] = (
     | optimize.SECTIONS
     | feature_store.SECTIONS
     | feature_windows.SECTIONS
+    | feature_replay.SECTIONS
     | online_store.SECTIONS
     | contracts.SECTIONS
 )

@@ -44,4 +44,5 @@ ESTIMATES: dict[str, float] = {
     "materialize": 180,
     "online_read": 240,
     "online_store": 120,
+    "feature_replay": 240,
 }

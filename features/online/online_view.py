@@ -1,6 +1,6 @@
 """Online view: the states of all entities of one feature view, updated event by event, read at a time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -147,9 +147,9 @@ class OnlineView:
                 values[i] = moment_of(values[i], zoned=self._reader.zones.get(column, False))
         return values, reasons
 
-    def keys(self) -> Iterator[Key]:
+    def entities(self) -> list[Key]:
         """Keys of the entities that have a state here."""
-        return iter(self._states)
+        return list(self._states)
 
     def dump(self, key: Key) -> bytes:
         """State of an entity as bytes.

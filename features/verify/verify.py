@@ -43,10 +43,12 @@ def verify(
         seed: Seed of what is drawn.
 
     Raises:
-        ValueError: No view has features of history, or a source cannot be read.
+        ValueError: No view has features of history, a source cannot be read, or a number is too small.
     """
     if rows is not None and rows < 1:
         raise ValueError(f"rows: {rows} given, at least 1 is needed")
+    if futures < 0 or tolerance < 0:
+        raise ValueError(f"futures {futures}, tolerance {tolerance} given; neither may be below 0")
     views = {name: view.source for name, view in definitions.views.items() if view.history}
     if not views:
         raise ValueError("no view has features of history: there is nothing to replay")

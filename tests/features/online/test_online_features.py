@@ -141,7 +141,7 @@ def test_an_event_of_another_type_is_refused(definitions: Definitions, cells: di
     online = OnlineFeatures(definitions)
     with pytest.raises(ValueError, match=message):
         online.update("sales", event(**cells))
-    assert not list(online.views["customer"].keys())
+    assert not online.views["customer"].entities()
 
 
 def test_a_missing_column_is_named(definitions: Definitions) -> None:

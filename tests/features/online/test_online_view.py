@@ -61,7 +61,7 @@ def test_after_every_event_the_values_are_those_of_the_reference(history: Histor
         view.update(row)
         clock = max(clock, row[since])
         if data.draw(st.integers(0, 3)) == 0:
-            for one in list(view.keys()):
+            for one in view.entities():
                 view.load(one, view.dump(one))
         at = clock + timedelta(minutes=data.draw(st.integers(0, 70)))
         key = data.draw(st.sampled_from(KEYS))
