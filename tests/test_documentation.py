@@ -196,6 +196,11 @@ SALES = """day,shop,units,loaded_at
 2024-01-03,b,5,2024-01-05
 2024-01-04,b,2,2024-01-05
 """
+DATA = (ROOT / "docs" / "data.md").read_text()
+RIDES = {
+    "rides.csv": re.findall(r"```csv\n(.*?)```", DATA, re.DOTALL)[0],
+    "rides.yaml": re.findall(r"```yaml\n(key: .*?)```", DATA, re.DOTALL)[0],
+}
 EVERY_PAGE = {
     "README.md": Page(),
     "docs/command-line.md": Page(
@@ -204,7 +209,7 @@ EVERY_PAGE = {
         before={"lightning-app test --ckpt_path runs/own": [OWN_RUN]},
     ),
     "docs/data.md": Page(
-        files={"sales.csv": SALES, "new.csv": SALES.replace(",5,", ",6.5,") + "2024-01-05,c,1,2024-01-06\n"}
+        files=RIDES | {"sales.csv": SALES, "new.csv": SALES.replace(",5,", ",6.5,") + "2024-01-05,c,1,2024-01-06\n"}
     ),
     "docs/extending.md": Page(),
     "docs/features.md": Page(files=FEATURES_FILES),

@@ -17,6 +17,7 @@ from lightning_app.verb_parser import VerbParser
 
 _WIDTH = 80
 _NAME = 20
+_FEW_NUMBERS = 12
 _DETAILS = _WIDTH - _NAME - 30
 
 
@@ -86,7 +87,8 @@ def _write(profile: TableProfile, table: pl.LazyFrame, *, name: str, output: Pat
 
 
 def _values(column: ColumnProfile) -> str:
-    few = column.values and (column.declared.type in ("str", "bool") or len(column.values) <= 12)
+    kind = column.declared.type
+    few = column.values and (kind in ("str", "bool") or (kind == "int" and len(column.values) <= _FEW_NUMBERS))
     if few:
         total = sum(count for _, count in column.values)
         parts = [f"{_short(value)} {count / total:.0%}" for value, count in column.values]
@@ -95,10 +97,12 @@ def _values(column: ColumnProfile) -> str:
         text = ", ".join(parts) + (", ..." if len(parts) < len(column.values) else "")
     elif column.min is not None:
         text = f"{_short(column.min)} .. {_short(column.median)} .. {_short(column.max)}"
-        if len(text) > _DETAILS or column.declared.type == "datetime":
+        if len(text) > _DETAILS or kind == "datetime":
             text = f"{_short(column.min)} .. {_short(column.max)}"
         if len(text) > _DETAILS and isinstance(column.min, datetime):
-            text = f"{column.min:%Y-%m-%d} .. {column.max:%Y-%m-%d}"
+            one_day = column.min.date() == column.max.date()
+            text = f"{column.min:%Y-%m-%d %H:%M} .. " if one_day else f"{column.min:%Y-%m-%d} .. "
+            text += f"{column.max:%H:%M}" if one_day else f"{column.max:%Y-%m-%d}"
     else:
         text = f"form {column.shape}" if column.shape else ""
     return text if len(text) <= _DETAILS else f"{text[: _DETAILS - 3]}..."
