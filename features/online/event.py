@@ -10,13 +10,12 @@ import polars as pl
 
 from features.batch.columns import meets
 from features.definitions import Column
-from features.definitions.duration import microseconds
 from features.definitions.messages import nearest
 from features.definitions.source import ColumnType
 from features.online.accumulators import Value
 from features.online.entity_state import EventId
 from features.online.plan import ViewPlan
-from features.sources import AVAILABLE, ROW, TIME, Notes, read_source
+from features.sources import AVAILABLE, ROW, TIME, Notes, event_times, read_source
 from features.sources.times import read_times
 from features.sources.types import as_declared
 
@@ -56,7 +55,6 @@ class EventReader:
         self._keys = [(own.keys.get(key, key), self._cell(own.keys.get(key, key), kind)) for key, kind in keys.items()]
         self._asked = [(key, self._cell(key, kind)) for key, kind in keys.items()]
         self._zone = ZoneInfo(own.time_zone) if own.time_zone else None
-        self._plus = [(name, self._column(name), microseconds(length)) for name, length in own.time_plus.items()]
         self._columns = [(name, self._column(name)) for name in plan.columns]
         self._conditions = [(name, self._column(name), test) for name, test in plan.conditions]
 
@@ -75,10 +73,7 @@ class EventReader:
         own = self._plan.source
         try:
             key: Any = tuple([cell(row[name]) for name, cell in self._keys])
-            time = self._clock(own.time, row[own.time])
-            for name, cell, length in self._plus:
-                part = cell(row[name])
-                time = None if time is None or part is None else time + int(part) * length
+            time = self._time_of_parts(row) if own.time_plus else self._clock(own.time, row[own.time])
             available = time if own.available is None else self._clock(own.available, row[own.available])
             if time is None or available is None or None in key:
                 return None
@@ -183,6 +178,11 @@ class EventReader:
             return cell  # type: ignore[no-any-return]
 
         return read
+
+    def _time_of_parts(self, row: Mapping[str, Any]) -> int | None:
+        own = self._plan.source
+        cells = pl.DataFrame({name: [row[name]] for name in (own.time, *own.time_plus)})
+        return self._first(own.time, event_times(own, cells, place=self._place, notes=Notes()))
 
     def _clock(self, name: str, cell: Any) -> int | None:
         own = self._plan.source

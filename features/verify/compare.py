@@ -41,7 +41,8 @@ def compare(left: pl.DataFrame, right: pl.DataFrame, name: str, *, tolerance: fl
         a, b = (series.cast(pl.Float64).fill_null(0.0).to_numpy() for series in (one, other))
         size = np.maximum(np.abs(a), np.abs(b))
         with np.errstate(invalid="ignore"):
-            distance = np.where((a == b) | wrong, 0.0, np.abs(a - b) / np.where(size > 0, size, 1.0))
+            same = (a == b) | (np.isnan(a) & np.isnan(b))
+            distance = np.where(same | wrong, 0.0, np.abs(a - b) / np.where(size > 0, size, 1.0))
         distance = np.where(np.isnan(distance), np.inf, distance)
         largest = float(distance.max(initial=0.0))
         wrong |= distance > tolerance

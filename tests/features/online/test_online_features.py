@@ -129,6 +129,23 @@ def test_cells_are_read_as_those_of_tables(definitions: Definitions) -> None:
     assert dict(zip(view.features, values, strict=True)) == {"spent": 2.5, "mean": 2.5, "last_due": None}
 
 
+def test_times_of_an_event_are_read_as_those_of_a_table() -> None:
+    source = {
+        "time": "day", "time_format": "%d/%m/%Y", "time_zone": "Europe/Berlin", "time_plus": {"hour": "1h"},
+        "columns": {"hour": {"type": "int"}, "cnt": {"type": "int"}},
+    }  # fmt: skip
+    features = {"last": {"kind": "time_since", "per": "1h"}, "day": {"kind": "lag", "column": "cnt"}}
+    data = {"sources": {"rides": source}, "views": {"rides": {"source": "rides", "features": features}}}
+    table = pl.DataFrame({"day": ["30/03/2024", "31/03/2024"], "hour": [23, 12], "cnt": [1, 2]})
+    one_by_one, whole = (OnlineView("rides", Definitions.from_data(data)) for _ in range(2))
+    for row in table.rows(named=True):
+        assert one_by_one.update(row) == ()
+    whole.update_table(table)
+    at = datetime(2024, 3, 31, 20, tzinfo=UTC)
+    assert one_by_one.values((), at) == whole.values((), at) == ([10.0, 2], [0, 0])
+    assert one_by_one.dump(()) == whole.dump(())
+
+
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
