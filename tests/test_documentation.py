@@ -169,7 +169,7 @@ def test_the_worked_example_of_features_gives_what_its_page_shows(
         assert row["orders"] == (int(orders) if orders else None)
         assert row["spend_60d"] == (float(spend) if spend else None)
         assert row["spend_60d__reason"] == (reason or "present")
-    (notebook,) = re.findall(r"```python\n(.*?)```", FEATURES, re.DOTALL)
+    notebook = "".join(re.findall(r"```python\n(.*?)```", FEATURES, re.DOTALL))
     exec(compile(notebook, "docs/features.md", "exec"), {})
 
 

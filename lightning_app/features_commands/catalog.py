@@ -1,7 +1,8 @@
 """Catalog of features: name, type, unit, owner and definition of each, for lists and pages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import yaml
@@ -26,6 +27,8 @@ class CatalogEntry:
         owner: Who answers for it; "" if nobody is named.
         description: What it is.
         definition: Its definition as one line of YAML.
+        statistics: Statistics over a table, see `statistics`; None if no table was given.
+        used_by: Packages that read it.
     """
 
     name: str
@@ -39,6 +42,8 @@ class CatalogEntry:
     owner: str
     description: str
     definition: str
+    statistics: Mapping[str, Any] | None = None
+    used_by: tuple[str, ...] = ()
 
 
 def catalog(definitions: Definitions, names: Sequence[str] | None = None) -> list[CatalogEntry]:

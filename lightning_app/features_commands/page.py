@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from features.definitions import Definitions
 from lightning_app.features_commands.catalog import CatalogEntry
+from lightning_app.features_commands.statistics import as_lines
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -73,7 +74,10 @@ def _sections(
             }
             yield 2, name, view.description, [(key, value) for key, value in facts.items() if value]
         facts = {"type": entry.type, "unit": entry.unit, "owner": entry.owner, "definition": entry.definition}
-        yield 3, entry.name, entry.description, [(key, value) for key, value in facts.items() if value]
+        facts["used by"] = ", ".join(entry.used_by)
+        lines = [(key, value) for key, value in facts.items() if value]
+        lines += as_lines(entry.statistics) if entry.statistics is not None else []
+        yield 3, entry.name, entry.description, lines
 
 
 def _typed(types: Mapping[str, str]) -> str:
