@@ -144,6 +144,7 @@ class ForecastingDataModule(BaseDataModule):
         spec = SeriesSpec(
             time_column=table.time_column,
             time_format=table.time_format,
+            time_parts=table.time_parts,
             time_zone=self.series.time_zone,
             targets=self.channels,
             past_covariates=table.past_covariates,

@@ -24,6 +24,7 @@ class RawTable:
         frame: The rows.
         time_column: Name of the time column.
         time_format: Format of a text or integer time column; None parses ISO 8601.
+        time_parts: Columns that are joined to `time_column`, which the table lacks; empty if it has it.
         past_covariates: Columns known up to the forecast origin.
         future_covariates: Columns known over the horizon as well.
         unit: Unit of the targets in words; None for that of the table.
@@ -32,6 +33,7 @@ class RawTable:
     frame: pl.DataFrame
     time_column: str
     time_format: str | None = None
+    time_parts: tuple[str, ...] = ()
     past_covariates: tuple[str, ...] = ()
     future_covariates: tuple[str, ...] = ()
     unit: str | None = None

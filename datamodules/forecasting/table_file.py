@@ -11,7 +11,7 @@ from datamodules.forecasting.series import Boundary, RawTable, Series, SeriesSou
 from datamodules.table_contract import TableContract
 from datamodules.table_reader import NULL_WORDS, number_columns, read_table, table_path
 from features.delta_table import is_delta
-from features.series.regularize import MissingPolicy, check_frequency
+from features.series.regularize import MissingPolicy, check_frequency, joined_name, with_joined_time
 
 
 class TableFile(SeriesSource):
@@ -22,7 +22,8 @@ class TableFile(SeriesSource):
 
     Args:
         path: The file; relative to the working directory, else below the data root.
-        time_column: Name of the time column.
+        time_column: Name of the time column, or of several whose texts, joined by spaces, are the time (a date and an
+            hour, with the `time_format` `%Y-%m-%d %H`).
         channels: Names of the target columns; None takes every column without another role, and raises if one is not
             numeric unless it is in `exclude`.
         frequency: Time between rows as a polars duration (`15m`, `1h`, `1d`, `1w`); None accepts uneven steps
@@ -41,7 +42,7 @@ class TableFile(SeriesSource):
         self,
         *,
         path: str | Path,
-        time_column: str,
+        time_column: str | list[str],
         channels: Sequence[str] | None = None,
         frequency: str | None = None,
         time_format: str | None = None,
@@ -60,7 +61,8 @@ class TableFile(SeriesSource):
                 "taken; give one of the two"
             )
         self.path = path
-        self.time_column = time_column
+        self.time_parts = () if isinstance(time_column, str) else tuple(time_column)
+        self.time_column = time_column if isinstance(time_column, str) else joined_name(self.time_parts)
         self.frequency = frequency
         self.time_format = time_format
         self.split = split
@@ -83,7 +85,7 @@ class TableFile(SeriesSource):
                 number_columns(
                     self._table(root),
                     file=str(self._file(root)),
-                    taken=[self.time_column, *self.past_covariates, *self.future_covariates],
+                    taken=[self.time_column, *self.time_parts, *self.past_covariates, *self.future_covariates],
                     exclude=self.exclude,
                     key="series.exclude",
                 )
@@ -118,7 +120,7 @@ class TableFile(SeriesSource):
     def read(self, *, root: str | Path | None, missing: MissingPolicy) -> Series:
         channels = self.channels(root=root)
         return build_series(
-            self._table(root),
+            with_joined_time(self._table(root), column=self.time_column, parts=self.time_parts),
             name=str(self._file(root)),
             time_column=self.time_column,
             time_format=self.time_format,
@@ -136,6 +138,7 @@ class TableFile(SeriesSource):
             self._table(root),
             self.time_column,
             self.time_format,
+            self.time_parts,
             past_covariates=self.past_covariates,
             future_covariates=self.future_covariates,
         )
@@ -146,10 +149,10 @@ class TableFile(SeriesSource):
     def _table(self, root: str | Path | None) -> pl.DataFrame:
         file = self._file(root)
         texts = [] if self._contract is None else self._contract.texts(root=root)
-        frame = read_table(file, null_values=NULL_WORDS, texts=texts, needed=[self.time_column])
+        frame = read_table(file, null_values=NULL_WORDS, texts=texts, needed=self.time_parts or [self.time_column])
         frame = frame if self._contract is None else self._contract.keep(frame, file=file, root=root)
         # The rows of a Delta table have no order: each append may come first or last.
-        return frame.sort(self.time_column, maintain_order=True) if is_delta(file) else frame
+        return frame.sort(*(self.time_parts or [self.time_column]), maintain_order=True) if is_delta(file) else frame
 
     def _static_table(self, channels: tuple[str, ...]) -> np.ndarray:
         if not self.static_covariates:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -66,6 +67,9 @@ def extend(times: np.ndarray, frequency: str | None, length: int) -> np.ndarray:
     if frequency is None:
         step = np.median(np.diff(times).astype(np.int64)).astype("timedelta64[us]")
         return np.concatenate([times, times[-1] + step * np.arange(1, missing + 1)])
+    fixed = fixed_step(frequency)
+    if fixed is not None and (times[-1] - times[0]) % fixed == np.timedelta64(0, "us"):
+        return np.concatenate([times, times[-1] + fixed * np.arange(1, missing + 1)])
     last = pl.Series(times[-1:])
     for _ in range(missing + 1):  # one extra, as a step from 28 February ends before one from 31 January
         last = last.dt.offset_by(frequency)
@@ -91,3 +95,17 @@ def even_times(times: pl.Series, *, first: datetime, last: datetime, frequency: 
         even = pl.datetime_range(first.replace(day=1), last, frequency, time_unit="us", eager=True).dt.month_end()
         even = even.filter(even <= last)
     return even.alias("time")
+
+
+@lru_cache(maxsize=64)
+def fixed_step(frequency: str | None) -> np.timedelta64 | None:
+    """Length of a step, `timedelta64[us]`; None if steps are uneven, such as months.
+
+    Args:
+        frequency: Step as a polars duration, or None.
+    """
+    if frequency is None:
+        return None
+    starts = pl.Series([datetime(2000, 1, 31), datetime(2001, 2, 28), datetime(2003, 12, 1)])
+    steps = np.unique((starts.dt.offset_by(frequency) - starts).to_numpy())
+    return None if len(steps) > 1 else steps[0].astype("timedelta64[us]")

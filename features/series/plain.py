@@ -1,11 +1,9 @@
 """The last window of a plain table, without the general regularisation: complete, sorted, evenly spaced rows."""
 
-from datetime import datetime
-
 import numpy as np
 import polars as pl
 
-from features.series.calendar import calendar_features
+from features.series.calendar import calendar_features, fixed_step
 from features.series.spec import SeriesSpec
 
 
@@ -18,9 +16,9 @@ class PlainWindow:
 
     def __init__(self, spec: SeriesSpec) -> None:
         self._spec = spec
-        self._step = _fixed_step(spec.frequency)
+        self._step = fixed_step(spec.frequency)
         even = self._step is not None and not spec.future_covariates
-        self.is_possible = even and spec.id_column is None and spec.time_zone is None
+        self.is_possible = even and not (spec.id_column or spec.time_zone or spec.time_parts)
         """Whether any table can be plain: wide, with steps of one length, without a zone, and no covariates ahead."""
         self._targets = len(spec.targets)
         self._attributes = np.array(spec.channel_attributes, dtype=np.float32)[None]
@@ -86,12 +84,3 @@ class PlainWindow:
 
 
 _LARGEST = float(np.finfo(np.float32).max)
-
-
-def _fixed_step(frequency: str | None) -> np.timedelta64 | None:
-    """Length of a step; None if steps are uneven, such as months."""
-    if frequency is None:
-        return None
-    starts = pl.Series([datetime(2000, 1, 31), datetime(2001, 2, 28), datetime(2003, 12, 1)])
-    steps = np.unique((starts.dt.offset_by(frequency) - starts).to_numpy())
-    return None if len(steps) > 1 else steps[0].astype("timedelta64[us]")

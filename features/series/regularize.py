@@ -136,6 +136,25 @@ def timestamps(frame: pl.DataFrame, *, name: str, column: str, time_format: str 
     return _read_times(frame, name=name, column=column, time_format=time_format).cast(pl.Datetime("us")).alias("time")
 
 
+def with_joined_time(frame: pl.DataFrame, *, column: str, parts: Sequence[str]) -> pl.DataFrame:
+    """Adds a time column of the texts of several columns, such as a date and an hour, joined by spaces.
+
+    Args:
+        frame: The table; one that has the column already is returned as it is.
+        column: Name of the new column.
+        parts: Names of the columns to join; empty adds nothing.
+    """
+    if not parts or column in frame.columns:
+        return frame
+    joined = pl.concat_str([pl.col(part).cast(pl.String) for part in parts], separator=" ")
+    return frame.with_columns(joined.alias(column))
+
+
+def joined_name(parts: Sequence[str]) -> str:
+    """Name of the column that `with_joined_time` adds."""
+    return " ".join(parts)
+
+
 def time_zone(frame: pl.DataFrame, *, name: str, column: str, time_format: str | None) -> str | None:
     """Time zone of a column that `timestamps` converts to UTC; None for naive timestamps."""
     first = _read_times(frame.head(1), name=name, column=column, time_format=time_format)
@@ -148,6 +167,8 @@ def _read_times(frame: pl.DataFrame, *, name: str, column: str, time_format: str
         times = times.cast(pl.String)  # 20240131, which a CSV reader parses as an integer
     if times.dtype == pl.String:
         texts = times
+        if time_format is not None and "%H" in time_format and "%M" not in time_format:  # chrono needs both
+            texts, time_format = texts + " 00", f"{time_format} %M"
         try:
             times = texts.str.to_datetime(time_format, time_unit="us")
         except pl.exceptions.PolarsError as error:

@@ -57,6 +57,7 @@ class SeriesSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         horizon: Rows to forecast.
         time_format: Format of a text or integer time column; None parses ISO 8601.
         time_zone: Zone of the training times, converted to UTC; None for naive times.
+        time_parts: Columns whose texts, joined by spaces, are the time; empty if the table has `time_column`.
         id_column: Name of the column with the series of each row; None for a wide table.
         past_covariates: Columns known up to the forecast origin.
         future_covariates: Columns known over the horizon as well.
@@ -79,6 +80,7 @@ class SeriesSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     horizon: int
     time_format: str | None = None
     time_zone: str | None = None
+    time_parts: tuple[str, ...] = ()
     id_column: str | None = None
     past_covariates: tuple[str, ...] = ()
     future_covariates: tuple[str, ...] = ()
@@ -102,7 +104,8 @@ class SeriesSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def columns(self) -> tuple[str, ...]:
         """All columns that are read."""
         ids = () if self.id_column is None else (self.id_column,)
-        return (self.time_column, *ids, *self.numbers, *(attribute.column for attribute in self.static_attributes))
+        times = self.time_parts or (self.time_column,)
+        return (*times, *ids, *self.numbers, *(attribute.column for attribute in self.static_attributes))
 
     def to_json(self) -> bytes:
         """Serializes to UTF-8 JSON; equal specs give equal bytes."""

@@ -7,7 +7,9 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from features.series.calendar import fixed_step
 from features.series.regularize import time_zone, timestamps
+from features.series.repairs import Repairs
 from features.series.series import Series, build_series, with_calendar
 from features.series.spec import Scale, SeriesSpec, StaticAttribute
 from features.table_reader import NULL_WORDS, as_numbers, row_name
@@ -78,11 +80,11 @@ def read_long(table: pl.DataFrame, spec: SeriesSpec, *, name: str) -> Iterator[N
     # Numbers and times are parsed once for all series, so that messages count the rows of the whole table.
     times = timestamps(table, name=name, column=spec.time_column, time_format=spec.time_format)
     zone = time_zone(table, name=name, column=spec.time_column, time_format=spec.time_format)
-    numbers = [as_numbers(table[column], file=name, booleans=True) for column in spec.numbers]
+    numbers = [as_numbers(table[column], file=name, booleans=index > 0) for index, column in enumerate(spec.numbers)]
     # A second table brought the attributes of the series in training; it need not be given again.
     given = all(attribute.column in table.columns for attribute in spec.static_attributes)
     attributes = static_columns(table, spec.static_attributes, name=name) if given else []
-    plain = _spec_of_parsed(spec)
+    plain, step = _spec_of_parsed(spec), fixed_step(spec.frequency)
     parsed = pl.DataFrame([ids.alias(_ID), times.alias(_TIME), pl.Series(_ROW, np.arange(len(table))), *numbers])
     for part in parsed.partition_by(_ID, maintain_order=True):
         label, rows = part[_ID][0], part[_ROW].to_numpy()
@@ -92,7 +94,9 @@ def read_long(table: pl.DataFrame, spec: SeriesSpec, *, name: str) -> Iterator[N
                 if given
                 else _known_attributes(spec, label)
             )
-            series = _regular(part, plain, name=f"series {label!r}", attributes=static)
+            series = _complete(part, plain, step, attributes=static)
+            if series is None:
+                series = _regular(part, plain, name=f"series {label!r}", attributes=static)
         except ValueError as error:
             text = str(error).removeprefix(f"series {label!r}").lstrip(": ")
             yield NamedSeries(label, None, f"series {label!r}: {text}", int(rows.max()))
@@ -127,7 +131,14 @@ def _known_attributes(spec: SeriesSpec, name: str) -> np.ndarray:
 def _spec_of_parsed(spec: SeriesSpec) -> SeriesSpec:
     """The spec of one series of a long table whose columns were parsed."""
     return msgspec.structs.replace(
-        spec, time_column=_TIME, time_format=None, id_column=None, static_attributes=(), scales={}, known_attributes={}
+        spec,
+        time_column=_TIME,
+        time_parts=(),
+        time_format=None,
+        id_column=None,
+        static_attributes=(),
+        scales={},
+        known_attributes={},
     )
 
 
@@ -239,6 +250,30 @@ def restored(forecast: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndar
     axes = (-1, *[1] * (forecast.ndim - 1))
     raw: np.ndarray = (forecast.astype(np.float64) * std.reshape(axes) + mean.reshape(axes)).astype(np.float32)
     return raw
+
+
+def _complete(
+    part: pl.DataFrame, spec: SeriesSpec, step: np.timedelta64 | None, *, attributes: np.ndarray | None
+) -> Series | None:
+    """A parsed series that needs no repair, as `_regular` gives it but several times faster; None for any other."""
+    times = part[_TIME].to_numpy()
+    if step is None or not bool((np.diff(times) == step).all()):
+        return None
+    table = part.select(spec.numbers).to_numpy()
+    if not np.isfinite(table).all():
+        return None
+    rows, width, first_future = len(table), len(spec.targets), len(spec.targets) + len(spec.past_covariates)
+    series = Series(
+        times=times,
+        values=table[:, :width],
+        observed=np.ones((rows, width), dtype=bool),
+        past_covariates=table[:, width:first_future],
+        future_covariates=table[:, first_future:],
+        static_covariates=np.zeros((width, 0)) if attributes is None else attributes,
+        channels=spec.targets,
+        repairs=Repairs(rows_read=rows, rows=rows, unsorted=0, repeated=0, inserted=0, filled={}),
+    )
+    return with_calendar(series, spec.calendar, frequency=spec.frequency, horizon=spec.horizon)
 
 
 def _regular(table: pl.DataFrame, spec: SeriesSpec, *, name: str, attributes: np.ndarray | None) -> Series:

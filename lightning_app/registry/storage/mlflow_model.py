@@ -96,8 +96,9 @@ def signature(manifest: Manifest) -> "ModelSignature":
     if manifest.layout == "graphs":  # a table with one graph per row
         return ModelSignature(inputs=Schema([_column(spec) for spec in GraphLayout(manifest).inputs]))
     by_text = manifest.node_ids is not None and manifest.node_ids.dtype == "text"
-    if by_text or any(isinstance(size, str) for spec in manifest.inputs for size in spec.shape[1:]):
-        # With an input schema MLflow accepts either arrays or tables; for texts and ragged rows we accept both.
+    ragged = any(isinstance(size, str) for spec in manifest.inputs for size in spec.shape[1:])
+    if by_text or ragged or manifest.raw_input is not None:
+        # With an input schema MLflow accepts either arrays or tables; for texts, ragged and raw rows we accept both.
         return ModelSignature(outputs=_schema(manifest.outputs))
     outputs = None if manifest.labels is not None else _schema(manifest.outputs)
     return ModelSignature(inputs=_schema(manifest.inputs), outputs=outputs)

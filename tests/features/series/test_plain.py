@@ -9,7 +9,7 @@ import pytest
 
 from features.series.plain import PlainWindow
 from features.series.spec import SeriesSpec
-from features.series.tables import read_wide
+from features.series.tables import read_long, read_wide
 from features.series.windows import horizon_times, windows_at
 
 STEPS = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1), "1d": timedelta(days=1), "1w": timedelta(weeks=1)}
@@ -65,3 +65,21 @@ def test_what_needs_repair_or_a_message_is_not_plain(change: Callable[[pl.DataFr
 @pytest.mark.parametrize("frequency", [None, "1mo", "1y"])
 def test_uneven_steps_are_never_plain(frequency: str | None) -> None:
     assert not PlainWindow(spec_of(frequency)).is_possible
+
+
+@pytest.mark.parametrize("frequency", STEPS)
+def test_a_complete_series_of_a_long_table_is_that_of_the_general_path(frequency: str) -> None:
+    table = table_of(STEPS[frequency]).with_columns(name=pl.lit("x"))
+    spec = SeriesSpec(
+        time_column="t", id_column="name", targets=("a",), look_back=30, horizon=7, frequency=frequency,
+        past_covariates=("b",), future_covariates=("c",), calendar=("hour", "month"), missing="fill",
+    )  # fmt: skip
+    (fast,) = read_long(table, spec, name="table")
+    (general,) = read_long(table.reverse(), spec, name="table")
+    assert fast.series is not None
+    assert general.series is not None
+    assert general.series.repairs is not None
+    assert general.series.repairs.unsorted
+    for name in ("times", "values", "observed", "past_covariates", "future_covariates", "static_covariates"):
+        np.testing.assert_array_equal(getattr(fast.series, name), getattr(general.series, name))
+        assert getattr(fast.series, name).dtype == getattr(general.series, name).dtype

@@ -183,8 +183,11 @@ def describe_series(spec: SeriesSpec, *, unit: str | None) -> RawInputSpec:
         spec: The preparation.
         unit: Unit of the targets; None for that of the training table.
     """
-    zone = "" if spec.time_zone is None else ", with a time zone"
-    time = RawColumn(spec.time_column, "timestamp", "time", f"{spec.time_format or 'ISO 8601'}{zone}")
+    form = spec.time_format or "ISO 8601"
+    form += "" if spec.time_zone is None else ", with a time zone"
+    times = [RawColumn(spec.time_column, "timestamp", "time", form)]
+    if spec.time_parts:
+        times = [RawColumn(name, "text", "time", f"joined by spaces: {form}") for name in spec.time_parts]
     ids = [] if spec.id_column is None else [RawColumn(spec.id_column, "text", "series")]
     numbers = [
         RawColumn(name, "number", role, given)
@@ -209,7 +212,7 @@ def describe_series(spec: SeriesSpec, *, unit: str | None) -> RawInputSpec:
     return RawInputSpec(
         kind="series",
         file=SERIES,
-        columns=(time, *ids, *numbers, *static),
+        columns=(*times, *ids, *numbers, *static),
         min_rows=spec.look_back,
         rows_of=f"rows{apart}{of_each} up to the forecast",
     )

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from features.series.forecast_table import forecast_table
 from features.series.plain import PlainWindow
-from features.series.regularize import time_zone
+from features.series.regularize import time_zone, with_joined_time
 from features.series.repairs import Repairs
 from features.series.series import Series
 from features.series.spec import Scale, SeriesSpec
@@ -55,7 +55,7 @@ class SeriesInput(RawInput):
         self.spec = spec
         self.quantiles = quantiles
         self._plain = PlainWindow(spec)
-        self._known = {*spec.columns, *spec.unused}
+        self._known = {*spec.columns, spec.time_column, *spec.unused}
 
     @classmethod
     @override
@@ -85,6 +85,7 @@ class SeriesInput(RawInput):
                 keys = _Keys(channels=[self.spec.targets], times=[ahead])
                 yield RawBatch(values=values, keys=keys, notes=self._unread(table), num_asked=1)
                 return
+        table = with_joined_time(table, column=self.spec.time_column, parts=self.spec.time_parts)
         try:
             zone = self._time_zone(table)
             times = times_of(wanted, zone)
@@ -130,7 +131,8 @@ class SeriesInput(RawInput):
         collected = _Windows(zone, shows_origins=shows)
         repairs: list[Repairs] = []
         unknown: list[str] = []
-        for named in self._series(table.select(column for column in table.columns if column in spec.columns)):
+        read = {*spec.columns, spec.time_column}
+        for named in self._series(table.select(column for column in table.columns if column in read)):
             if named.series is None:
                 collected.reject(named.last_row, named.reason or "")
                 continue

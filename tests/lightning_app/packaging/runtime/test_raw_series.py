@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from onnx import helper
 
+from datamodules import ForecastingDataModule, TableFile
 from features.series.spec import Scale, SeriesSpec
 from lightning_app.packaging import BadRowsError, Package, PackageError, RequestError, TensorSpec
 from lightning_app.packaging.format.raw_input import RawColumn, RawInputSpec
@@ -61,6 +62,26 @@ def test_times_with_a_zone_are_answered_in_the_zone_of_the_table(tmp_path: Path)
     texts = [f"2024-01-0{index}T00:00:00{zone}" for index, zone in enumerate(("Z", "+02:00", "Z", "Z", "Z"), start=1)]
     with pytest.raises(RequestError, match="are not a multiple of 1d"):  # two zones in one column are two clocks
         package.predict(table.with_columns(day=pl.Series(texts)))
+
+
+def test_a_date_and_an_hour_in_two_columns_are_a_time_in_training_and_in_the_package(tmp_path: Path) -> None:
+    hours = pl.DataFrame({"date": ["2024-02-29"] * 24 + ["2024-03-01"] * 6, "hour": [*range(24), *range(6)], "y": 1.0})
+    hours.write_csv(tmp_path / "hours.csv")
+    source = TableFile(
+        path=tmp_path / "hours.csv", time_column=["date", "hour"], time_format="%Y-%m-%d %H", frequency="1h"
+    )
+    assert source.channels(root=None) == ("y",)
+    data = ForecastingDataModule(series=source, look_back=LOOK_BACK, horizon=HORIZON)
+    assert data.series.times[len(data.series) - 1] == np.datetime64("2024-03-01T05:00")
+    assert data.series_spec is not None
+    package = repeating(tmp_path, data.series_spec)
+    expected = [datetime(2024, 3, 1, hour) for hour in (6, 7, 8)]
+    assert package.predict(hours)["time"].to_list() == expected
+    assert package.predict(hours.reverse().sort("date", "hour").to_arrow())["time"].to_list() == expected
+    with pytest.raises(RequestError, match="hour: no such column"):
+        package.predict(hours.drop("hour"))
+    with pytest.raises(RequestError, match="does not read as %Y-%m-%d %H"):
+        package.predict(hours.with_columns(hour=pl.lit("noon")))
 
 
 def test_a_policy_of_error_holds_for_requests_too(tmp_path: Path) -> None:
