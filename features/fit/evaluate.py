@@ -23,7 +23,7 @@ from features.fit.learn import learn
 from features.fit.states import BinsState, ImputeState, ScaleState, State, TargetState, TfidfState, VocabularyState
 from features.fit.target import categories_of, encode, encode_training, learn_target, same_rows
 from features.fit.terms import term_vectors
-from features.rows.expressions import bucket_number, row_expression
+from features.rows.expressions import bucket_number, quotient, row_expression
 from features.rows.inputs import input_name
 from features.rows.texts import map_values, texts_of
 
@@ -80,58 +80,53 @@ def evaluate(
             continue
         own = {column: input_name(column, view, definitions) for column in columns_read(feature)}
         place = f"views.{view}.features.{name}"
-        if isinstance(feature, FittedFeature) or any(column in waiting for column in own.values()):
+        if any(column in waiting for column in own.values()):
             frame, waiting = frame.with_columns(**waiting), {}
-        if isinstance(feature, FittedFeature):
+        if not isinstance(feature, FittedFeature):
+            waiting[full] = row_expression(feature, own, frame.schema, place=place)
+        elif isinstance(feature, TargetEncoding):
             inputs = [frame[column] for column in own.values()]
-            values = _fitted_feature(feature, full, inputs, place=place, fitted=fitted, training=training)
+            values = _target(feature, full, inputs, place=place, fitted=fitted, training=training)
             frame = frame.with_columns(values.alias(full))
         else:
-            waiting[full] = row_expression(feature, own, frame.schema, place=place)
+            (column,) = own.values()
+            if fitted is None:
+                if training is None:
+                    raise ValueError(f"{place}: it is learned from training rows; give its fitted state")
+                training.learned[full] = learn(feature, frame[column].filter(pl.Series(training.mask)), place=place)
+            waiting[full] = fitted_expression(feature, _state(full, fitted, training), column, frame.schema)
     return frame.with_columns(**waiting)
 
 
-def _fitted_feature(
-    feature: FittedFeature,
-    full: str,
-    inputs: list[pl.Series],
-    *,
-    place: str,
-    fitted: Fitted | None,
-    training: TrainingRows | None,
-) -> pl.Series:
-    if isinstance(feature, TargetEncoding):
-        return _target(feature, full, inputs, place=place, fitted=fitted, training=training)
-    if fitted is None:
-        if training is None:
-            raise ValueError(f"{place}: it is learned from training rows; give its fitted state")
-        training.learned[full] = learn(feature, inputs[0].filter(pl.Series(training.mask)), place=place)
-    state = _state(full, fitted, training)
-    return apply(feature, state, inputs[0])
-
-
-def apply(feature: FittedFeature, state: State, column: pl.Series) -> pl.Series:
-    """Applies a fitted feature of one column.
+def fitted_expression(feature: FittedFeature, state: State, column: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
+    """Expression of a fitted feature of one column.
 
     Args:
         feature: The feature.
         state: Its state.
-        column: The values.
+        column: Column of the frame.
+        schema: Types of the frame's columns.
     """
+    values = pl.col(column)
     if isinstance(feature, Scale) and isinstance(state, ScaleState):
-        return (column.cast(pl.Float64) - state.center) / state.spread
+        return quotient(values.cast(pl.Float64) - state.center, pl.lit(state.spread))
     if isinstance(feature, Impute) and isinstance(state, ImputeState):
-        numbers = column if feature.by == "most_frequent" else column.cast(pl.Float64)
-        return numbers.fill_null(pl.Series([state.value], dtype=numbers.dtype)[0])
+        dtype = schema[column] if feature.by == "most_frequent" else pl.Float64()
+        return values.cast(dtype).fill_null(pl.lit(state.value, dtype=dtype))
     if isinstance(feature, QuantileBins) and isinstance(state, BinsState):
-        numbers = column.cast(pl.Float64)
-        return pl.select(bucket_number(pl.lit(numbers), state.edges)).to_series()
+        return bucket_number(values.cast(pl.Float64), state.edges)
     if isinstance(feature, Vocabulary) and isinstance(state, VocabularyState):
-        index = {text: number for number, text in enumerate(state.categories, start=2)}
-        return map_values(texts_of(column), lambda text: index.get(text, 0), pl.Int64).fill_null(1)
+        return values.map_batches(lambda series: _numbered(series, state), return_dtype=pl.Int64)
     assert isinstance(feature, Tfidf)
     assert isinstance(state, TfidfState)
-    return term_vectors(column, feature, state)
+    return values.map_batches(
+        lambda series: term_vectors(series, feature, state), return_dtype=pl.Array(pl.Float32, len(state.idf))
+    )
+
+
+def _numbered(column: pl.Series, state: VocabularyState) -> pl.Series:
+    index = {text: number for number, text in enumerate(state.categories, start=2)}
+    return map_values(texts_of(column), lambda text: index.get(text, 0), pl.Int64).fill_null(1)
 
 
 def _target(

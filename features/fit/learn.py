@@ -29,6 +29,8 @@ def learn(feature: FittedFeature, column: pl.Series, *, place: str) -> State:
         return learn_terms(column, feature)
     if not len(values):
         raise ValueError(f"{place}: {feature.column!r} has no value in any training row")  # type: ignore[union-attr]
+    if isinstance(values.dtype, pl.Datetime):
+        raise ValueError(f"{place}: {feature.column!r} holds times, which have no statistic that could be learned")  # type: ignore[union-attr]
     if isinstance(feature, Impute) and feature.by == "most_frequent":
         counts = values.value_counts(name="__count")
         best = counts.filter(pl.col("__count") == pl.col("__count").max())[values.name].min()

@@ -8,6 +8,7 @@ from features.fit.states import TfidfState
 from features.rows.texts import bucket_of, map_values
 
 _WORD = r"\w\w+"
+_CHUNK = 4096
 
 
 def learn_terms(texts: pl.Series, feature: Tfidf) -> TfidfState:
@@ -50,13 +51,17 @@ def term_vectors(texts: pl.Series, feature: Tfidf, state: TfidfState) -> pl.Seri
         index = {term: place for place, term in enumerate(state.terms)}
         places = map_values(counts["term"], lambda term: index.get(term, -1), pl.Int64)
     counts = counts.with_columns(place=places).filter(pl.col("place") >= 0)
-    weights = np.zeros((len(texts), size), dtype=np.float64 if len(texts) < 1000 else np.float32)
     rows, columns = counts["row"].to_numpy(), counts["place"].to_numpy()
-    np.add.at(weights, (rows, columns), counts["count"].to_numpy() * np.asarray(state.idf)[columns])
-    length = np.sqrt(np.einsum("ij,ij->i", weights, weights, dtype=np.float64))
-    weights /= np.where(length > 0, length, 1)[:, None]
-    vectors = pl.Series(texts.name, weights.astype(np.float32), dtype=pl.Array(pl.Float32, size))
-    return pl.select(pl.when(texts.is_not_null()).then(vectors)).to_series()
+    numbers = counts["count"].to_numpy() * np.asarray(state.idf)[columns]
+    vectors = np.zeros((len(texts), size), dtype=np.float32)
+    for begin in range(0, len(texts), _CHUNK):  # float64 for so many rows at a time
+        part = slice(*np.searchsorted(rows, [begin, begin + _CHUNK]))
+        weights = np.zeros((len(vectors[begin : begin + _CHUNK]), size))
+        np.add.at(weights, (rows[part] - begin, columns[part]), numbers[part])
+        length = np.sqrt(np.einsum("ij,ij->i", weights, weights))
+        vectors[begin : begin + _CHUNK] = weights / np.where(length > 0, length, 1)[:, None]
+    series = pl.Series(texts.name, vectors, dtype=pl.Array(pl.Float32, size))
+    return pl.select(pl.when(texts.is_not_null()).then(series)).to_series()
 
 
 def _counts(texts: pl.Series) -> pl.DataFrame:

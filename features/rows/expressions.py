@@ -3,8 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from operator import add, mul, sub, truediv
+from operator import add, mul, sub
 
+import numpy as np
 import polars as pl
 
 from features.definitions import Arithmetic, Bucket, Calendar, Cross, Elapsed, Function, Given, Hash, RowFeature
@@ -12,7 +13,7 @@ from features.definitions.columns_read import columns_read
 from features.definitions.duration import microseconds
 from features.rows.texts import bucket_of, map_values, texts_of
 
-_OPERATORS = {"+": add, "-": sub, "*": mul, "/": truediv}
+_OPERATORS = {"+": add, "-": sub, "*": mul}
 _CIRCLE = {
     "minute": (0, 60), "hour": (0, 24), "day_of_week": (1, 7), "day_of_month": (1, 31), "day_of_year": (1, 366),
     "week": (1, 53), "month": (1, 12), "quarter": (1, 4),
@@ -51,7 +52,7 @@ def row_expression(
     _check_types(feature, types, None, "numbers", place=place)
     numbers = [one.cast(pl.Float64) for one in inputs]
     if isinstance(feature, Arithmetic):
-        return _finite(reduce(_OPERATORS[feature.op], numbers))
+        return _finite(reduce(_OPERATORS.get(feature.op, quotient), numbers))
     if isinstance(feature, Bucket):
         return bucket_number(numbers[0], feature.edges)
     return _finite(_function(feature, numbers[0]))
@@ -66,6 +67,24 @@ def bucket_number(numbers: pl.Expr, edges: Sequence[float]) -> pl.Expr:
     """
     found = pl.lit(pl.Series(list(edges), dtype=pl.Float64)).search_sorted(numbers, side="right")
     return pl.when(numbers.is_not_null()).then(found.cast(pl.Int64))
+
+
+def quotient(upper: pl.Expr, lower: pl.Expr) -> pl.Expr:
+    """A number divided by another, rounded once; null where one is, or where the quotient is undefined.
+
+    Many rows divided by one number polars multiplies with its reciprocal, one row it divides: answers would differ.
+
+    Args:
+        upper: Numbers.
+        lower: Numbers, or one number.
+    """
+
+    def divide(columns: Sequence[pl.Series]) -> pl.Series:
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            divided = columns[0].to_numpy() / columns[1].to_numpy()
+        return pl.Series(columns[0].name, divided, dtype=pl.Float64, nan_to_null=True)
+
+    return pl.map_batches([upper, lower], divide, return_dtype=pl.Float64)
 
 
 def _hashed(column: pl.Series, feature: Hash) -> pl.Series:
@@ -95,7 +114,7 @@ def _of_times(feature: Calendar | Elapsed, inputs: list[pl.Expr], types: list[pl
     if isinstance(feature, Elapsed):
         if zones[0] != zones[1]:
             raise ValueError(f"{place}: one of {list(columns_read(feature))} has a time zone, the other has none")
-        return (inputs[1] - inputs[0]).dt.total_microseconds() / microseconds(feature.per)
+        return quotient((inputs[1] - inputs[0]).dt.total_microseconds(), pl.lit(microseconds(feature.per)))
     time = inputs[0]
     if feature.time_zone is not None:
         if zones[0] is None:

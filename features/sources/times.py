@@ -4,8 +4,16 @@ import polars as pl
 
 from features.sources.notes import Notes
 
-_ZONE = r"(?:[Zz]|[+-]\d{2}:?\d{2})$"
 _ISO = r"^\s*\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)?\s*(?:[Zz]|[+-]\d{2}:?\d{2})?\s*$"
+
+_TEXT = pl.col("text")
+# A date alone ends in `-01`, so a zone is told by the time before it.
+_ZONE_OF = _TEXT.str.extract(r":\d{2}(?:[.,]\d+)?\s*([Zz]|[+-]\d{2}:?\d{2})$").str.to_uppercase()
+_DATE, _MINUTES = _TEXT.str.slice(0, 10), _TEXT.str.extract(r"^.{11}(\d{2}:\d{2})").fill_null("00:00")
+_SECONDS = _TEXT.str.extract(r"^.{16}:(\d{2}(?:[.,]\d+)?)").fill_null("00").str.replace(",", ".", literal=True)
+_TIME_OF = pl.concat_str(_DATE, pl.lit("T"), _MINUTES, pl.lit(":"), _SECONDS).str.to_datetime(
+    "%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False
+)
 
 
 def read_times(
@@ -58,24 +66,23 @@ def _from_text(
         if zoned:
             return times.dt.convert_time_zone("UTC")
         return _localize(times, place=place, time_zone=time_zone, notes=notes)
-    wrong = (~texts.str.contains(_ISO)).fill_null(value=False)
+    parsed = (
+        texts.alias("text")
+        .to_frame()
+        .select("text", wrong=~pl.col("text").str.contains(_ISO), zone=_ZONE_OF, time=_TIME_OF)
+    )
+    wrong, zones, times = parsed["wrong"], parsed["zone"], parsed["time"].alias(column.name)
     if wrong.any():
-        _refuse(texts, wrong, place=place, wanted="ISO 8601, such as 2024-05-01T13:45:00; other formats must be given")
-    zones = _zones(texts)
+        wanted = "ISO 8601, such as 2024-05-01T13:45:00; other formats must be given"
+        _refuse(texts, wrong.fill_null(value=False), place=place, wanted=wanted)
+    _check_parsed(texts, times, place=place, wanted="ISO 8601")
+    if zones.null_count() == len(zones):
+        return _localize(times, place=place, time_zone=time_zone, notes=notes)
     known = zones.drop_nulls().unique().sort()
-    has_naive = (zones.is_null() & texts.is_not_null()).any()
-    if time_zone is None and len(known) and (has_naive or len(known) > 1):
+    has_naive = zones.null_count() > texts.null_count()
+    if time_zone is None and (has_naive or len(known) > 1):
         what = "with and without a zone" if has_naive else f"of several zones ({', '.join(known.head(4))})"
         raise ValueError(f"{place} holds times {what}; write all in one zone, or give the source a time_zone")
-    bare = texts.str.replace(_ZONE, "").str.strip_chars().str.replace(" ", "T").str.replace(",", ".", literal=True)
-    bare = pl.select(
-        pl.when(bare.str.len_chars() == 10).then(bare + "T00:00:00")
-        .when(bare.str.len_chars() == 16).then(bare + ":00").otherwise(bare)
-    ).to_series()  # fmt: skip
-    times = bare.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)
-    _check_parsed(texts, times, place=place, wanted="ISO 8601")
-    if not len(known):
-        return _localize(times, place=place, time_zone=time_zone, notes=notes)
     offsets = {zone: _offset(zone) for zone in known}
     shift = zones.replace_strict(offsets, default=0, return_dtype=pl.Int64).cast(pl.Duration("us"))
     utc = (times - shift).dt.replace_time_zone("UTC")
@@ -83,12 +90,6 @@ def _from_text(
         return utc
     local = _localize(times.set(zones.is_not_null(), None), place=place, time_zone=time_zone, notes=notes)
     return pl.select(pl.when(zones.is_not_null()).then(utc).otherwise(local)).to_series()
-
-
-def _zones(texts: pl.Series) -> pl.Series:
-    # A date alone ends in `-01` but never in `-0101`, so a zone is told by the time before it.
-    zones = texts.str.extract(r":\d{2}(?:[.,]\d+)?\s*([Zz]|[+-]\d{2}:?\d{2})$")
-    return zones.str.to_uppercase()
 
 
 def _offset(zone: str) -> int:

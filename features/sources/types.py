@@ -1,5 +1,7 @@
 """Types of columns: what a table holds becomes what the definitions declare, or is refused by row and value."""
 
+import math
+
 import polars as pl
 
 from features.definitions import Column
@@ -41,7 +43,7 @@ def as_declared(column: pl.Series, declared: Column, *, place: str, notes: Notes
         column = column.cast(pl.String)
     if column.dtype.is_decimal():
         column = column.cast(pl.Float64)
-    if column.dtype.is_float():
+    if column.dtype.is_float() and math.isnan(column.sum()):  # a sum is cheaper than a pass that finds nothing
         column = column.fill_nan(None)
     if column.dtype == pl.Null:
         return column.cast({"bool": pl.Boolean, "str": pl.String, **_NUMBERS}[kind])

@@ -11,10 +11,17 @@ import pytest
 
 from features.batch import fit, training_table
 from features.definitions import (
+    Arithmetic,
+    Bucket,
+    Calendar,
     Column,
+    Cross,
     Definitions,
+    Elapsed,
     Feature,
     FeatureView,
+    Function,
+    Hash,
     Impute,
     LabelColumn,
     QuantileBins,
@@ -141,3 +148,40 @@ def test_states_of_other_definitions_formats_and_rows_are_refused(tmp_path: Path
         Fitted.load(tmp_path / "bad.json")
     with pytest.raises(ValueError, match="has no value in any training row"):
         fit(_definitions(f=Scale(column="x")), _rows(x=[None, 1.0]), train=[True, False])
+
+
+def test_many_rows_are_the_rows_one_by_one_to_the_last_bit() -> None:
+    rng = np.random.default_rng(0)
+    words = np.array(["red", "blue", "lamp", "mug", "große"])
+    rows = pl.DataFrame(
+        {
+            "x": [None if one < -1.5 else one for one in rng.normal(size=300).tolist()],
+            "c": rng.integers(0, 9, 300),
+            "s": [" ".join(rng.choice(words, 4)) for _ in range(300)],
+            "d": [datetime(2024, 1, 1) + timedelta(seconds=int(one)) for one in rng.integers(0, 10**7, 300)],
+            "time": [datetime(2024, 6, 1) + timedelta(seconds=int(one)) for one in rng.integers(0, 10**7, 300)],
+            "y": rng.normal(size=300),
+        }
+    )
+    features: dict[str, Feature] = {
+        "ratio": Arithmetic(op="/", columns=("x", "c")),
+        "log": Function(function="log1p", column="ratio"),
+        "exp": Function(function="exp", column="x"),
+        "sine": Calendar(part="day_of_year", encoding="sin"),
+        "elapsed": Elapsed(since="d", per="7d"),
+        "bucket": Bucket(column="x", edges=(-0.3, 0.1)),
+        "hash": Hash(column="s", buckets=13),
+        "cross": Cross(columns=("c", "x")),
+        "scaled": Scale(column="elapsed"),
+        "imputed": Impute(column="x"),
+        "bins": QuantileBins(column="imputed"),
+        "words": Vocabulary(column="s", min_count=2),
+        "vector": Tfidf(column="s", hashed=True, max_terms=7),
+        "target": TargetEncoding(columns=("c", "s"), label="y"),
+    }
+    view = FeatureView(features=features, request={**REQUEST, "d": Column(type="datetime")})
+    definitions = Definitions(views={"v": view}, labels={"y": LabelColumn(column="y")})
+    fitted = Fitted.from_json(fit(definitions, rows, train=[True] * 200 + [False] * 100).to_json())
+    many = training_table(definitions, rows, fitted=fitted).select(*features)
+    one_by_one = pl.concat([training_table(definitions, row, fitted=fitted) for row in rows.iter_slices(1)])
+    assert one_by_one.select(*features).equals(many)
