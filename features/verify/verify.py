@@ -65,7 +65,8 @@ def verify(
         for check in checks:
             _compare_forms(check, online, batch, reads, tolerance=tolerance)
         for number in range(futures if reads else 0):
-            _change_future(history, checks, reads, batch, rng, seed=seed + number, tolerance=tolerance)
+            answers = {"batch": batch, "online": online}
+            _change_future(history, checks, reads, answers, rng, seed=seed + number, tolerance=tolerance)
         report.events[name] = len(history.events)
         report.checks += checks
     report.notes = list(dict.fromkeys(notes.lines()))
@@ -93,7 +94,7 @@ def _change_future(
     history: ViewHistory,
     checks: list[FeatureCheck],
     reads: list[Read],
-    batch: pl.DataFrame,
+    answers: dict[str, pl.DataFrame],
     rng: np.random.Generator,
     *,
     seed: int,
@@ -104,14 +105,14 @@ def _change_future(
     half = _FUTURE_READS // 2
     chosen = np.unique(np.concatenate([past[-half:], rng.choice(past, min(len(past), half), replace=False)]))
     asked = [reads[i] for i in chosen]
-    before = batch[chosen]
     other = history.with_other_future(cut, seed=seed)
     forms = {
         "batch": other.batch(asked),
-        "online": other.online(asked, dict(batch.schema), entities={key for key, _ in asked}),
+        "online": other.online(asked, dict(answers["batch"].schema), entities={key for key, _ in asked}),
     }
     for check in checks:
         for form, after in forms.items():
+            before = answers[form][chosen]
             found = compare(after, before, check.name, tolerance=tolerance)
             check.future_rows += len(asked)
             check.moved += found.count
