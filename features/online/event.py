@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -54,7 +53,6 @@ class EventReader:
         keys = plan.entity.keys if plan.entity else {}
         self._keys = [(own.keys.get(key, key), self._cell(own.keys.get(key, key), kind)) for key, kind in keys.items()]
         self._asked = [(key, self._cell(key, kind)) for key, kind in keys.items()]
-        self._zone = ZoneInfo(own.time_zone) if own.time_zone else None
         self._columns = [(name, self._column(name)) for name in plan.columns]
         self._conditions = [(name, self._column(name), test) for name, test in plan.conditions]
 
@@ -186,7 +184,7 @@ class EventReader:
 
     def _clock(self, name: str, cell: Any) -> int | None:
         own = self._plan.source
-        if isinstance(cell, datetime) and (self._zone is None or cell.tzinfo is not None):
+        if isinstance(cell, datetime) and (own.time_zone is None or cell.tzinfo is not None):
             self._check_zone(own.time, cell.tzinfo)
             return microseconds_of(cell)
         place = f"{self._place}: column {name!r}"
