@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from datamodules.forecasting.series import RawTable, Series, SeriesSource
 from datamodules.table_reader import NULL_WORDS, read_table, table_path
+from features.delta_table import is_delta
 from features.series.regularize import MissingPolicy, check_frequency
 
 Ends = tuple[float | str, float | str, float | str]
@@ -103,7 +104,10 @@ class LongTableFile(SeriesSource):
         own = self.static_attributes if self.static_path is None else ()
         columns = [self.id_column, self.time_column, self.value_column]
         columns += [*self.past_covariates, *self.future_covariates, *own]
-        frame = read_table(self.file(root), null_values=NULL_WORDS, texts=[self.id_column], needed=columns)
+        file = self.file(root)
+        frame = read_table(file, null_values=NULL_WORDS, texts=[self.id_column], needed=columns)
+        if is_delta(file):  # its rows have no order
+            frame = frame.sort(self.time_column, maintain_order=True)
         return RawTable(
             frame,
             self.time_column,

@@ -8,6 +8,8 @@ from typing import IO
 import polars as pl
 
 from features.definitions import CsvFormat
+from features.delta_table import is_delta, read_delta
+from features.versions.references import is_reference, referenced_tables
 
 _PARQUET = (".parquet", ".pq")
 
@@ -16,7 +18,7 @@ def scan_file(path: str, *, csv: CsvFormat | None, root: Path | None, place: str
     """Scans the rows of a file; every column of a text file is text.
 
     Args:
-        path: File, folder of parquet files, or glob.
+        path: File, folder of parquet files, glob, Delta table, or snapshot, see `features.versions.references`.
         csv: How a text file is written; None for a plain CSV file.
         root: Folder that a relative path starts from; None for the working folder.
         place: The source, for messages.
@@ -25,6 +27,10 @@ def scan_file(path: str, *, csv: CsvFormat | None, root: Path | None, place: str
         ValueError: There is no such file, or it is empty.
     """
     full = Path(path).expanduser() if root is None else root / Path(path).expanduser()
+    if is_reference(path):
+        return _scan_files(referenced_tables(path), csv, place=place)
+    if is_delta(full):
+        return read_delta(full).lazy()
     is_glob = any(sign in path for sign in "*?[")
     if not is_glob and not full.exists():
         raise ValueError(f"{place}: {full} does not exist")
@@ -36,6 +42,10 @@ def scan_file(path: str, *, csv: CsvFormat | None, root: Path | None, place: str
         files = sorted(full.rglob("*.parquet")) if full.is_dir() else [full]
     if not files:
         raise ValueError(f"{place}: no {'file matches' if is_glob else 'parquet file is in'} {full}")
+    return _scan_files(files, csv, place=place)
+
+
+def _scan_files(files: list[Path], csv: CsvFormat | None, *, place: str) -> pl.LazyFrame:
     if all(file.name.endswith(_PARQUET) for file in files):
         return pl.scan_parquet(files)
     try:

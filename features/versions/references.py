@@ -34,6 +34,17 @@ def referenced_file(path: str | Path) -> Path:
     return delta_path(path) if is_delta(path) else Path(path)
 
 
+def referenced_tables(path: str | Path) -> list[Path]:
+    """Local files of all tables of a snapshot, or of the one that the reference names; see `referenced_file`."""
+    snapshot, file = _opened(path)
+    if file is not None:
+        return [snapshot.path(file)]
+    tables = [entry.path for entry in snapshot.manifest.files if is_table(entry.path)]
+    if not tables:
+        raise ValueError(f"{path}: the snapshot has no CSV or parquet file")
+    return [snapshot.path(table) for table in tables]
+
+
 def pinned(path: str) -> str:
     """A data path that means the same data later on: snapshots with an id, Delta tables with a version.
 

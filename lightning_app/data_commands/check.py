@@ -11,6 +11,7 @@ from features.contracts.evaluation import with_reasons
 from features.contracts.files.table_file import scan_table, unreadable
 from features.contracts.profile import typed_table
 from features.table_reader import row_name
+from features.versions.references import referenced_file
 from lightning_app.atomic_write import replacing
 from lightning_app.errors import UsageError
 from lightning_app.terminal import plain, print_json
@@ -36,8 +37,9 @@ def run(args: list[str]) -> None:
     parser.add_argument("--now", default=None, metavar="TIME", help="time that ages are measured at (ISO 8601, UTC)")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     arguments = parser.parse_args(args[1:])
-    contract, table = load_contract(arguments.contract), scan_table(arguments.table)
-    if isinstance(contract, PanderaContract) and arguments.table.endswith((".csv", ".csv.gz")):
+    file = referenced_file(arguments.table)
+    contract, table = load_contract(arguments.contract), scan_table(file)
+    if isinstance(contract, PanderaContract) and file.name.endswith((".csv", ".csv.gz")):
         table = typed_table(table)  # pandera parses no text
     place = None if arguments.quarantine is None else _place(arguments.quarantine, arguments.overwrite)
     severities = _MOVED if place is not None else ("quarantine",)

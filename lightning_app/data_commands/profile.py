@@ -10,6 +10,7 @@ import polars as pl
 from features.contracts import Contract
 from features.contracts.files.table_file import scan_table, unreadable
 from features.contracts.profile import ColumnProfile, TableProfile, draft_contract, profile_table
+from features.versions.references import referenced_file
 from lightning_app.atomic_write import write_whole
 from lightning_app.errors import UsageError
 from lightning_app.terminal import plain, print_json
@@ -40,8 +41,9 @@ def run(args: list[str]) -> None:
         raise UsageError(f"output: {output} given, a name that ends in .yaml is needed")
     if output is not None and output.exists() and not arguments.overwrite:
         raise UsageError(f"output: {output} exists; name another file, or give --overwrite")
-    table = scan_table(arguments.table)
-    is_text = arguments.table.endswith((".csv", ".csv.gz"))
+    file = referenced_file(arguments.table)
+    table = scan_table(file)
+    is_text = file.name.endswith((".csv", ".csv.gz"))
     try:
         profile = profile_table(table, parse_text=is_text)
         if output is not None:
