@@ -41,7 +41,7 @@ class LocalStore(Store):
         path = self.folder / key
         if path.exists():
             return False
-        with self._partial() as partial:
+        with self._partial() as partial, _named(path, len(data)):
             with partial.open("xb") as file:
                 file.write(data)
             return self._publish(partial, path)
@@ -56,7 +56,7 @@ class LocalStore(Store):
         path = self.folder / blob_key(entry)
         if path.exists() and path.stat().st_size == entry.bytes:
             return False
-        with self._partial() as partial:
+        with self._partial() as partial, _named(path, entry.bytes):
             if _copy(file, partial) != entry.sha256:
                 raise ValueError(f"{file} changed while it was copied; take the snapshot when nothing writes to it")
             if path.exists():  # of another size: it was changed
@@ -109,6 +109,17 @@ def sha256_of_file(path: Path) -> str:
     """Checksum of a file, in hexadecimal, in bounded memory."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _named(path: Path, size: int) -> Iterator[None]:
+    """Names the file in errors of a full disk: those of writing to an open file do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, f"{error.strerror}; {size:,} bytes are needed", str(path)) from error
 
 
 @lru_cache(maxsize=4096)

@@ -56,7 +56,9 @@ class S3Store(Store):
     def read(self, key: str) -> bytes | None:
         try:
             return bytes(self._obstore.get(self._bucket, key).bytes())
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise self._failed(error) from error
             return None
         except Exception as error:
             raise self._failed(error) from error
@@ -133,8 +135,11 @@ class S3Store(Store):
 
     def _failed(self, error: Exception) -> Exception:
         """An error of the client in one line; errors of this project and of the local disk stay as they are."""
-        if not type(error).__module__.startswith("obstore"):
+        of_client = type(error).__module__.startswith("obstore")
+        if not of_client and not (isinstance(error, FileNotFoundError) and error.errno is None):
             return error
+        if "NoSuchBucket" in str(error):
+            return ConnectionError(f"store {self.address}: its bucket does not exist")
         reason = " ".join(str(error).split("\n\nDebug source")[0].split())
         return ConnectionError(
             f"store {self.address}: {reason[:300]}; check AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and "

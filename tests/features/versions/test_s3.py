@@ -95,8 +95,12 @@ def test_a_large_file_that_changes_while_it_is_copied_is_not_stored(bucket, tmp_
     assert keys(bucket) == []
 
 
-def test_a_bucket_that_does_not_exist_is_named(bucket) -> None:
-    with pytest.raises(ConnectionError, match=r"store s3://other: .*check AWS_ENDPOINT_URL"):
+def test_a_bucket_that_does_not_exist_is_named(bucket, tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("x\n1\n")
+    with pytest.raises(ConnectionError, match="store s3://other: its bucket does not exist"):
+        take_snapshot(file, store=open_store("s3://other"))
+    with pytest.raises(ConnectionError, match="store s3://other: its bucket does not exist"):
         open_snapshot("sales", "s3://other")
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -197,6 +198,43 @@ def test_a_file_that_changes_while_it_is_copied_is_refused(sales: Path, store) -
     with pytest.raises(ValueError, match="changed while it was copied"):
         store.put_file(sales, FileEntry(path="sales.csv", sha256="0" * 64, bytes=len(SALES)))
     assert not any(files_of(store.folder))
+
+
+def test_a_disk_that_is_full_is_named_and_leaves_nothing(tmp_path: Path, store) -> None:
+    source = tmp_path / "big.bin"
+    source.write_bytes(bytes(3_000_000))
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "from lightning_app.__main__ import main;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000)); sys.exit(main(sys.argv[1:]))"
+    )
+    words = ["data", "snapshot", source, "--store", tmp_path / "store"]
+    answer = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert "3,000,000 bytes are needed" in answer.stderr
+    assert "blobs/" in answer.stderr
+    assert files_of(store.folder) == []
+
+
+def test_a_store_that_cannot_be_written_is_read(sales: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        snapshot = take_snapshot(sales, store=open_store(f"{folder}/store"), name="sales").manifest.id
+        code = (
+            "import os, sys; from features.versions import *; import polars; store = open_store(sys.argv[1]);"
+            "os.geteuid() or os.seteuid(65534);"  # the administrator may write everywhere
+            "print(open_snapshot('sales', store).path().read_bytes() == b'', open_snapshot('sales', store).id);"
+            "store.create('names/sales/000002.json', b'')"
+        )
+        for path in (Path(folder, "store"), *Path(folder, "store").rglob("*/")):
+            path.chmod(0o555)
+        answer = subprocess.run(
+            [sys.executable, "-c", code, f"{folder}/store"], capture_output=True, text=True, check=False
+        )
+        assert answer.stdout.split() == ["False", snapshot]
+        assert "PermissionError" in answer.stderr
+        for path in (Path(folder, "store"), *Path(folder, "store").rglob("*/")):
+            path.chmod(0o755)
 
 
 @pytest.mark.slow
