@@ -164,6 +164,9 @@ def _data(manifest: Manifest) -> dict[str, Any]:
         shown["sha256"] = ", ".join(f"{name} {digest}" for name, digest in shown["sha256"].items())
     if "sha256" in shown:
         shown["fingerprint"] = f"sha256 {shown.pop('sha256')}"
+    for version in manifest.lineage.get("data_versions", ()):
+        named = f"snapshot {version['snapshot']}" if "snapshot" in version else f"version {version['delta_version']}"
+        shown[f"`{version['name']}`"] = named
     return shown
 
 

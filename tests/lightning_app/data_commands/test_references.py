@@ -47,6 +47,7 @@ def test_a_run_and_its_package_name_the_snapshot_they_were_trained_on(
     assert Package.load(tmp_path / "package").manifest.lineage["data_versions"] == [
         {"name": short, "snapshot": snapshot.id, "sha256": file.sha256}
     ]
+    assert f"`{short}`: snapshot {snapshot.id}" in (tmp_path / "package" / "MODEL_CARD.md").read_text()
 
 
 def test_a_run_on_a_delta_table_reads_and_records_a_version(
