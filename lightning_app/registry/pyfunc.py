@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from lightning_app.packaging.runtime.package import Package
+from lightning_app.packaging.runtime.raw_input import is_raw
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,10 +37,15 @@ class PackageModel:
         """
         if isinstance(model_input, dict):
             return self.package.predict(model_input)
-        answer = self.package.predict(pl.DataFrame({name: model_input[name].tolist() for name in model_input.columns}))
+        table = pl.DataFrame({name: model_input[name].tolist() for name in model_input.columns})
+        answer = self.package.predict(table)
         import pandas as pd
 
-        return pd.DataFrame(answer.to_dict(as_series=False), index=model_input.index)
+        # Raw rows that are answered together have answers with rows of their own.
+        raw_input = self.package.predictor.raw_input
+        together = raw_input is not None and not raw_input.by_row and is_raw(table.columns, self.package.manifest)
+        index = None if together else model_input.index
+        return pd.DataFrame(answer.to_dict(as_series=False), index=index)
 
 
 def _load_pyfunc(path: str) -> PackageModel:

@@ -10,6 +10,7 @@ import pytest
 
 from lightning_app.__main__ import main
 from lightning_app.packaging import BadRowsError, Package, RequestError
+from lightning_app.registry.storage.mlflow_model import write_mlflow_model
 from tests.conftest import only_run, waves
 
 LOOK_BACK, HORIZON = 48, 12
@@ -86,6 +87,18 @@ def test_a_raw_table_is_answered_as_predict_does(exported: Path, package: Packag
     as_dict = package.predict({name: table[name].to_list() for name in ("time", "c0", "c1")})
     assert as_dict["channel"][0] == "c1"
     assert package.manifest.parity["raw_rows"]["max_relative_error"] < 1e-5
+
+
+def test_the_mlflow_model_of_a_package_takes_raw_rows_and_windows(
+    exported: Path, package: Package, table: pl.DataFrame, tmp_path: Path
+) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="needs the extra registry")
+    write_mlflow_model(exported / "package", package.manifest, tmp_path / "model")
+    model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    assert_same(pl.from_pandas(model.predict(table.to_pandas())), package.predict(table))
+    past = table.select("c1", "c0").tail(LOOK_BACK).to_numpy()[None].astype(np.float32)
+    windows = {"past": past, "future_covariates": np.zeros((1, LOOK_BACK + HORIZON, 2), dtype=np.float32)}
+    assert model.predict(windows)["forecast"].shape == (1, HORIZON, 2)
 
 
 def test_every_row_with_enough_history_can_be_asked(package: Package, table: pl.DataFrame) -> None:
