@@ -92,15 +92,17 @@ def _history(view: str, definitions: Definitions, needed: Sequence[str], asked: 
     if not names:
         return pl.DataFrame()
     assert content.source is not None
+    notes = Notes()  # another view may have read the same source
     events = read_source(
         definitions.sources[content.source],
         name=content.source,
         keys=definitions.entities[content.entity].keys if content.entity else {},
-        notes=asked.notes,
+        notes=notes,
         table=asked.tables.get(content.source),
         columns=[column for name in names for column in columns_read(content.features[name])],
         root=asked.root,
     )
     entities = [content.entity] if content.entity else []
-    keys = key_columns(asked.rows, entities, definitions, notes=asked.notes)
+    keys = key_columns(asked.rows, entities, definitions, notes=notes)
+    asked.notes.include(notes)
     return history_at(view, definitions, events, pl.DataFrame([*keys.get_columns(), asked.times]), features=names)

@@ -1,6 +1,7 @@
 """Labels of rows: a column of theirs, or an aggregate of the events after their time."""
 
 from collections.abc import Mapping
+from datetime import UTC
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -71,7 +72,7 @@ def label_values(
     unknown = keys.select(pl.any_horizontal(pl.all().is_null())).to_series() | ends.is_null()
     if label.function == "sum":
         values = values.fill_null(0).set(unknown, None)
-    until = _complete_until(source, events)
+    until = _complete_until(label.source, source, events)
     censored = ends.is_not_null() if until is None else (ends > until).fill_null(value=False)
     notes.add(
         "rows", f"have a label {name!r} whose window ends after the last known event: missing", int(censored.sum())
@@ -79,16 +80,16 @@ def label_values(
     return values.set(censored, None).alias(name)
 
 
-def _complete_until(source: Source, events: pl.DataFrame) -> object:
+def _complete_until(name: str, source: Source, events: pl.DataFrame) -> object:
     """Time up to which all events are known, as the events' times are written."""
     until = source.until
     if until is None:
         return events[TIME].max()
     zone = events.schema[TIME].time_zone  # type: ignore[attr-defined]
     if zone is not None and until.tzinfo is None and source.time_zone is not None:
-        return until.replace(tzinfo=ZoneInfo(source.time_zone))
+        until = until.replace(tzinfo=ZoneInfo(source.time_zone))
     if (zone is None) != (until.tzinfo is None):
         raise ValueError(
-            f"source until {until.isoformat()}: one of it and the event times has a time zone, one has none"
+            f"source {name!r}: until {until.isoformat()}: one of it and the event times has a time zone, one has none"
         )
-    return until
+    return until if until.tzinfo is None else until.astimezone(UTC)

@@ -27,6 +27,15 @@ class Notes:
         if count:
             self.counts[table, kind] = self.counts.get((table, kind), 0) + int(count)
 
+    def include(self, other: "Notes") -> None:
+        """Takes the counts of another reading; what was read before counts once.
+
+        Args:
+            other: Counts of rows that may have been counted here already.
+        """
+        for key, count in other.counts.items():
+            self.counts[key] = max(count, self.counts.get(key, 0))
+
     def lines(self) -> list[str]:
         """One sentence for each count."""
         return [f"{table}: {count:,} rows {kind}" for (table, kind), count in self.counts.items()]

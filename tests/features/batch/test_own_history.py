@@ -1,6 +1,7 @@
 """Tables that are their own history, times of two columns, and labels up to the end of a source."""
 
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -45,7 +46,7 @@ def test_a_table_without_entities_is_its_own_history_and_its_time_two_columns() 
 
 def test_a_label_is_known_up_to_the_end_of_its_source_not_to_its_last_event() -> None:
     events = pl.DataFrame({"who": [1, 1], "when": [datetime(2024, 1, 1), datetime(2024, 1, 5)]})
-    content = {
+    content: dict[str, Any] = {
         "entities": {"user": {"keys": {"who": "int"}}},
         "sources": {"visits": {"time": "when", "columns": {}}},
         "views": {

@@ -166,3 +166,44 @@ def test_a_column_as_given_takes_the_place_of_the_column() -> None:
     table = training_table(definitions, ROWS, labels=["y"])
     assert table.columns == ["user", "time", "weight", "y"]
     assert table.schema["weight"] == pl.Float64
+
+
+def test_two_views_of_a_source_count_its_rows_once() -> None:
+    view = FeatureView(source="log", entity="user", features=FEATURES)
+    definitions = Definitions(
+        entities={"user": Entity(keys={"user": "str"})},
+        sources={"log": Source(time="when", columns={"x": Column(type="float")})},
+        views={"one": view, "two": view},
+    )
+    notes = Notes()
+    _table(definitions, tables={"log": pl.concat([EVENTS, EVENTS.with_columns(user=None)])}, notes=notes)
+    assert "source 'log': 4 rows have no key: they belong to nobody and are left out" in notes.lines()
+    assert "rows: 1 rows have no 'user': kept, their features of history are missing" in notes.lines()
+
+
+def test_the_end_of_a_source_is_read_in_its_zone() -> None:
+    label = FutureAggregate(source="log", entity="user", function="count", window="1d")
+    definitions = Definitions(
+        entities={"user": Entity(keys={"user": "str"})},
+        sources={
+            "log": Source(time="when", time_zone="Asia/Tokyo", columns={"x": Column(type="float")}, until=_day(12))
+        },
+        views={"past": FeatureView(source="log", entity="user", features=FEATURES)},
+        labels={"y": label},
+    )
+    rows = pl.DataFrame({"user": ["a", "a"], "time": [_day(10, 15), _day(10, 16)]})
+    rows = rows.with_columns(pl.col("time").dt.replace_time_zone("UTC"))
+    assert _table(definitions, rows, labels=["y"])["y"].to_list() == [0, None]
+    with pytest.raises(ValueError, match="source 'log': until .* has a time zone"):
+        _table(
+            Definitions(
+                entities=definitions.entities,
+                sources={
+                    "log": Source(time="when", columns={"x": Column(type="float")}, until=_day(12).replace(tzinfo=UTC))
+                },
+                views={"past": FeatureView(source="log", entity="user", features={"n": Aggregate(function="count")})},
+                labels=definitions.labels,
+            ),
+            ROWS,
+            labels=["y"],
+        )
