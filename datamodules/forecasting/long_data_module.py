@@ -190,7 +190,8 @@ class LongForecastingDataModule(ForecastingDataModule):
     @override
     def notes(self) -> list[str]:
         long, zone = self.long, self.series.time_zone
-        lines = [] if zone is None else [f"timestamps with a zone ({zone}): read as UTC"]
+        lines = [] if self.source.contract is None else self.source.contract.notes()
+        lines += [] if zone is None else [f"timestamps with a zone ({zone}): read as UTC"]
         for split in ("train", "val", "test", "predict"):
             empty = [name for name, rows in zip(long.names, long.origins(split), strict=True) if not len(rows)]
             if empty:
@@ -203,6 +204,7 @@ class LongForecastingDataModule(ForecastingDataModule):
 
     @override
     def fingerprint(self) -> dict[str, Any]:
+        contract = self.source.contract
         series, digest = self.series, hashlib.sha256("\0".join(self.long.names).encode())
         for table in (series.times, series.values, series.observed, series.past_covariates, series.future_covariates):
             digest.update(np.ascontiguousarray(table).tobytes())
@@ -213,6 +215,7 @@ class LongForecastingDataModule(ForecastingDataModule):
             "period": [str(series.times.min()), str(series.times.max())],
             "sha256": digest.hexdigest(),
             **({"repairs": {n: r.as_dict() for n, r in self.long.repairs.items()}} if self.long.repairs else {}),
+            **({} if contract is None else {"contract": contract.sha256(root=self.root)}),
         }
 
     @override

@@ -7,6 +7,7 @@ import polars as pl
 from typing_extensions import override
 
 from datamodules.forecasting.series import RawTable, Series, SeriesSource
+from datamodules.table_contract import TableContract
 from datamodules.table_reader import NULL_WORDS, read_table, table_path
 from features.delta_table import is_delta
 from features.series.regularize import MissingPolicy, check_frequency
@@ -37,6 +38,8 @@ class LongTableFile(SeriesSource):
             of the training series.
         static_path: A second file with a row per series, `id_column` and `static_attributes`; None looks for them in
             the first.
+        contract: Data contract that the table has to keep, see `features.contracts`; None for none.
+        quarantine: Parquet file of the rows that the contract moves aside.
     """
 
     def __init__(
@@ -53,6 +56,8 @@ class LongTableFile(SeriesSource):
         future_covariates: Sequence[str] = (),
         static_attributes: Sequence[str] = (),
         static_path: str | Path | None = None,
+        contract: str | Path | None = None,
+        quarantine: str | Path | None = None,
     ) -> None:
         check_frequency(frequency, key="series.frequency")
         if static_path is not None and not static_attributes:
@@ -71,6 +76,12 @@ class LongTableFile(SeriesSource):
         self.future_covariates = tuple(future_covariates)
         self.static_attributes = tuple(static_attributes)
         self.static_path = static_path
+        self._contract = TableContract.given(contract, quarantine=quarantine, key="series")
+
+    @property
+    @override
+    def contract(self) -> TableContract | None:
+        return self._contract
 
     @override
     def channels(self, *, root: str | Path | None) -> tuple[str, ...]:
@@ -104,10 +115,12 @@ class LongTableFile(SeriesSource):
         own = self.static_attributes if self.static_path is None else ()
         columns = [self.id_column, self.time_column, self.value_column]
         columns += [*self.past_covariates, *self.future_covariates, *own]
-        file = self.file(root)
-        frame = read_table(file, null_values=NULL_WORDS, texts=[self.id_column], needed=columns)
+        file, texts = self.file(root), [self.id_column]
+        texts += [] if self._contract is None else self._contract.texts(root=root)
+        frame = read_table(file, null_values=NULL_WORDS, texts=texts, needed=columns)
         if is_delta(file):  # its rows have no order
             frame = frame.sort(self.time_column, maintain_order=True)
+        frame = frame if self._contract is None else self._contract.keep(frame, file=file, root=root)
         return RawTable(
             frame,
             self.time_column,

@@ -150,9 +150,9 @@ class TableFile(SeriesSource):
         file = self._file(root)
         texts = [] if self._contract is None else self._contract.texts(root=root)
         frame = read_table(file, null_values=NULL_WORDS, texts=texts, needed=self.time_parts or [self.time_column])
-        frame = frame if self._contract is None else self._contract.keep(frame, file=file, root=root)
-        # The rows of a Delta table have no order: each append may come first or last.
-        return frame.sort(*(self.time_parts or [self.time_column]), maintain_order=True) if is_delta(file) else frame
+        if is_delta(file):  # its rows have no order: each append may come first or last
+            frame = frame.sort(*(self.time_parts or [self.time_column]), maintain_order=True)
+        return frame if self._contract is None else self._contract.keep(frame, file=file, root=root)
 
     def _static_table(self, channels: tuple[str, ...]) -> np.ndarray:
         if not self.static_covariates:

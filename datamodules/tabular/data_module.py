@@ -16,8 +16,10 @@ from typing_extensions import override
 
 from datamodules.base import BaseDataModule, Split
 from datamodules.class_columns import class_columns
+from datamodules.table_contract import TableContract
 from datamodules.tabular.splits import TableRows, TableSplit
 from datamodules.tabular.text_table import TextFormat, locate, read_text_table, shipped_config
+from features.contracts import Contract
 from features.definitions import Definitions, FutureAggregate, LabelColumn, TargetEncoding
 from features.definitions.columns_read import TIME
 from features.definitions.messages import nearest
@@ -76,6 +78,8 @@ class FeatureTableDataModule(BaseDataModule):
             label of numbers is predicted as a number.
         csv: How the file of rows is written, as `csv` of a source: `{separator: ";"}`; None for the format of
             `history`, or a plain CSV file.
+        contract: Data contract that the table `rows` has to keep, see `features.contracts`; None for none.
+        quarantine: Parquet file of the rows that the contract moves aside.
         batch_size: Rows per training batch and process.
         eval_batch_size: Maximum rows per batch outside training; None for `batch_size`. Does not affect metrics.
         root: Folder of raw files; None for `$LIGHTNING_APP_DATA`, else `./data`.
@@ -99,6 +103,8 @@ class FeatureTableDataModule(BaseDataModule):
         features: Sequence[str] | None = None,
         classes: Sequence[str | int | bool] | None = None,
         csv: TextFormat | None = None,
+        contract: str | Path | None = None,
+        quarantine: str | Path | None = None,
         batch_size: int = 256,
         eval_batch_size: int | None = None,
         root: str | Path | None = None,
@@ -120,7 +126,10 @@ class FeatureTableDataModule(BaseDataModule):
         self.label_name = label
         self.label = self.definitions.label(label)
         self.split = split
+        if contract is not None and rows is None:
+            raise ValueError(f"data.contract: {contract} given with data.entities; a contract is for data.rows")
         self.rows_path = rows
+        self._contract = TableContract.given(contract, quarantine=quarantine, key="data")
         self.moments, time = _moments(at)
         self.asked = AskedRows(
             history=None if rows is None else (history or self._own_history()),
@@ -154,7 +163,9 @@ class FeatureTableDataModule(BaseDataModule):
         if self.asked.entities is None:
             assert self.rows_path is not None
             csv = self.asked.csv_format(self.definitions)
-            return read_text_table(self.rows_path, csv=csv, root=self.root, key="data.rows")
+            table = read_text_table(self.rows_path, csv=csv, root=self.root, key="data.rows")
+            file = Path(self.rows_path)
+            return table if self._contract is None else self._contract.keep(table, file=file, root=self.root)
         return self._source_table(self.asked.entities)
 
     def _source_table(self, name: str) -> pl.DataFrame:
@@ -389,7 +400,12 @@ class FeatureTableDataModule(BaseDataModule):
 
     @override
     def notes(self) -> list[str]:
-        return self._notes.lines()
+        return [*([] if self._contract is None else self._contract.notes()), *self._notes.lines()]
+
+    @property
+    @override
+    def contract(self) -> Contract | None:
+        return None if self._contract is None else self._contract.load(root=self.root)
 
     @override
     def fingerprint(self) -> dict[str, Any]:
@@ -403,6 +419,7 @@ class FeatureTableDataModule(BaseDataModule):
             "definitions": self.definitions.digest,
             "rows": len(self.rows),
             "sha256": digest.hexdigest(),
+            **({} if self._contract is None else {"contract": self._contract.sha256(root=self.root)}),
         }
 
     @property

@@ -1,7 +1,7 @@
 """Contract check of scoring jobs: which rows of a table are rejected, and why, before any row is predicted."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,12 +68,15 @@ def chosen_contract(path: str | None, package: PackageContents, names: Sequence[
     return load_contract(content) if content is not None and is_raw(names, package.manifest) else None
 
 
-def check_tables(contract: Contract | None, paths: Sequence[Path]) -> ContractCheck:
+def check_tables(
+    contract: Contract | None, paths: Sequence[Path], *, scan: Callable[[Path], pl.LazyFrame] = scan_table
+) -> ContractCheck:
     """Checks tables as one, as a stream.
 
     Args:
         contract: The contract; None checks nothing.
         paths: The tables.
+        scan: Opens a table, with text cells as they are written.
 
     Raises:
         UsageError: The table breaks a rule that concerns it as a whole, or cannot be read.
@@ -81,7 +84,7 @@ def check_tables(contract: Contract | None, paths: Sequence[Path]) -> ContractCh
     if contract is None:
         return ContractCheck()
     try:
-        return check_rows(contract, pl.concat([scan_table(path) for path in paths], how="vertical_relaxed"))
+        return check_rows(contract, pl.concat([scan(path) for path in paths], how="vertical_relaxed"))
     except pl.exceptions.PolarsError as error:
         raise UsageError(f"data: cannot be checked against {contract.name}: {error}") from error
 

@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 
+from features.contracts.files.table_file import scan_table
 from features.definitions import CsvFormat
 from features.sources.files import scan_file
 from features.table_reader import NULL_WORDS, column_names, read_table
@@ -127,7 +128,9 @@ class RawScoreJob:
             held.release()
 
     def _run(self) -> ScoreResult:
-        checked = check_tables(self._contract, self.paths)
+        csv = self._csv
+        scan = scan_table if csv is None else lambda path: _scan(path, csv)
+        checked = check_tables(self._contract, self.paths, scan=scan)
         table = self._table()
         kept = [row for row in range(len(table)) if row not in checked.rejected]
         scored_at = datetime.fromisoformat(time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()))

@@ -6,7 +6,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datamodules import ForecastingDataModule, PanelFile, TableFile
+from datamodules import (
+    ForecastingDataModule,
+    LongForecastingDataModule,
+    LongTableFile,
+    PanelFile,
+    TableFile,
+)
+from datamodules.tabular import FeatureTableDataModule, RandomSplit
 from features.contracts import ContractError
 from tests.conftest import waves
 
@@ -93,3 +100,46 @@ def test_a_panel_keeps_its_contract() -> None:
     (ticker,) = panel.read(root=None)
     assert (ticker.name, len(ticker.values)) == ("007", len(days) - 1)
     assert pl.read_parquet("bad.parquet")["close"].to_list() == [-1.0]
+
+
+def test_a_long_table_keeps_its_contract() -> None:
+    parts = [waves().select("time", y="c0").with_columns(id=pl.lit(name)) for name in ("007", "8")]
+    parts[0].extend(parts[1]).with_columns(
+        y=pl.when(pl.int_range(pl.len()) == 405).then(-1.0).otherwise("y")
+    ).write_csv("long.csv")
+    rule = "{kind: range, column: y, min: 0, severity: quarantine}"
+    Path("c.yaml").write_text(f"columns:\n  id: {{type: str}}\nrules:\n  - {rule}\n")
+    source = LongTableFile(
+        path="long.csv", id_column="id", time_column="time", frequency="1h", contract="c.yaml", quarantine="bad.parquet"
+    )
+    data = LongForecastingDataModule(series=source, look_back=24, horizon=12, missing="fill")
+    assert len(data.long) == 2
+    assert pl.read_parquet("bad.parquet").select("row", "id", "y").rows() == [(405, "8", -1.0)]
+    assert data.notes()[0] == "contract c: 1 of 800 rows moved to bad.parquet (range(y) 1)"
+    assert "contract" in data.fingerprint()
+    assert data.contract is not None
+
+
+FEATURES = """
+views:
+  order:
+    request: {price: {type: float}}
+    features: {price: {kind: given, column: price}}
+labels: {cheap: {kind: column, column: cheap}}
+"""
+"""Definitions of one feature of a row."""
+
+
+def test_rows_of_a_feature_table_keep_their_contract() -> None:
+    Path("features.yaml").write_text(FEATURES)
+    Path("c.yaml").write_text("rules: [{kind: range, column: price, min: 0}]\ncolumns: {price: {type: float}}\n")
+    rows = pl.DataFrame({"price": [1.0, -2.0] * 20, "cheap": [True, False] * 20})
+    rows.write_csv("orders.csv")
+    options: dict[str, Any] = {"definitions": "features.yaml", "label": "cheap", "split": RandomSplit()}
+    data = FeatureTableDataModule(rows="orders.csv", contract="c.yaml", **options)
+    with pytest.raises(
+        ContractError, match=r"orders.csv breaks c: range\(price\): 20 rows not at least 0; first: line 3"
+    ):
+        data.raw  # noqa: B018
+    with pytest.raises(ValueError, match=r"data.contract: c.yaml given with data.entities"):
+        FeatureTableDataModule(entities="orders", contract="c.yaml", **options)
