@@ -11,6 +11,7 @@ import pytest
 
 from features.batch import training_table
 from features.definitions import Definitions
+from features.store import ViewReader, materialize, open_store
 from lightning_app.__main__ import main
 
 REPO = """
@@ -165,3 +166,18 @@ def test_our_training_table_has_the_values_of_feast(
     for name in ("amount", "num_orders", "seen"):
         other = theirs[name].cast(ours[name].dtype)
         assert ours[name].equals(other.rename(name)), name
+
+
+def test_an_imported_view_is_served_from_an_online_store_as_in_training(
+    repo: Path, definitions: Definitions, tmp_path: Path
+) -> None:
+    at = datetime(2024, 3, 3, tzinfo=UTC)
+    store = open_store(tmp_path / "online.db")
+    (done,) = materialize(definitions, store, root=repo.parent)
+    assert (done.view, done.entities) == ("customer_stats", 50)
+    customers = list(range(60))
+    served = ViewReader(definitions, store, "customer_stats").read([(customer,) for customer in customers], at=at)
+    rows = pl.DataFrame({"customer_id": customers, "time": [at] * 60})
+    trained = training_table(definitions, rows, features=["customer_stats"], root=repo.parent)
+    assert served.values == [list(row) for row in trained.select("amount", "num_orders").rows()]
+    assert 0 < trained["amount"].null_count() < 60
