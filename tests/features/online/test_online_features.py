@@ -251,6 +251,27 @@ def test_the_same_event_twice_counts_once() -> None:
     assert view.values((2,), START + timedelta(days=1))[0] == [1, 5.0]
 
 
+def test_events_of_one_time_count_in_the_order_in_which_they_became_available() -> None:
+    columns = {"n": {"type": "int"}}
+    features = {
+        f"{function}_{name}": {"kind": "aggregate", "function": function, "column": "n", **window}
+        for function in ("first", "last")
+        for name, window in (("of_all", {}), ("of_window", {"window": "7d"}))
+    } | {"lag": {"kind": "lag", "column": "n"}}
+    data = {
+        "sources": {"log": {"time": "time", "available": "known", "columns": columns}},
+        "views": {"log": {"source": "log", "features": features}},
+    }
+    view = OnlineView("log", Definitions.from_data(data))
+    minutes = [5, 1, 3, 1, 9, 3, 9, 5, 9, 2]
+    for count in range(len(minutes)):
+        view.update({"time": START, "known": START + timedelta(minutes=minutes[count]), "n": count})
+        so_far = sorted(range(count + 1), key=lambda number: minutes[number])
+        values, _ = view.values((), START + timedelta(days=1))
+        assert values == [so_far[0], so_far[0], so_far[-1], so_far[-1], so_far[-1]]
+    assert values == [1, 1, 8, 8, 8]
+
+
 def test_memory_is_bounded_by_the_windows() -> None:
     features = {
         "week": {"kind": "aggregate", "function": "sum", "column": "amount", "window": "7d"},
