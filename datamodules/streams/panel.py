@@ -12,9 +12,10 @@ from typing_extensions import override
 from datamodules.base import Split
 from datamodules.streams import StreamDataModule
 from datamodules.streams.lanes import Arrangement
-from datamodules.streams.panel_source import PanelSource, Ticker
+from datamodules.streams.panel_source import PanelSource
 from datamodules.streams.panel_stream import PanelStream
 from features.contracts import Contract
+from features.series.panel import Ticker, ticker_problem, trajectory_table
 
 
 class PanelDataModule(StreamDataModule):
@@ -201,25 +202,13 @@ class PanelDataModule(StreamDataModule):
         return days, np.stack(columns, axis=1)
 
     def _check(self, ticker: Ticker) -> None:
-        rows = len(ticker.values) + ticker.dropped
-        if ticker.dropped > self.max_missing * rows:
-            raise ValueError(
-                f"data.panel: {ticker.dropped:,} of the {rows:,} rows of {ticker.name} hold no number and would be "
-                f"left out, more than data.max_missing {self.max_missing:g} allows; clean the file, or raise it"
-            )
+        if problem := ticker_problem(ticker, max_missing=self.max_missing, positive=self.positive):
+            raise ValueError(f"data.panel: {problem}")
         needed = 2 * self.horizon + 2
         if len(ticker.values) < needed:
             raise ValueError(
                 f"data.panel: {ticker.name} has {len(ticker.values)} rows, at least {needed} are needed for horizon "
                 f"{self.horizon}; leave it out or shorten the horizon"
-            )
-        if np.ptp(ticker.values) == 0:
-            raise ValueError(f"data.panel: {ticker.name} is constant at {ticker.values[0]:g}; leave it out")
-        low = np.flatnonzero(ticker.values <= 0)
-        if self.positive and len(low):
-            raise ValueError(
-                f"data.panel: {ticker.name} is {ticker.values[low[0]]:g} on {ticker.times[low[0]]!s:.10}, which has no "
-                "logarithm; use model.units: level with data.positive: false, or leave it out"
             )
 
     def row_ids(self, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
@@ -236,21 +225,17 @@ class PanelDataModule(StreamDataModule):
     def prediction_table(self, outputs: dict[str, Tensor]) -> pl.DataFrame:
         """A row per origin (the day of the last known value) and step.
 
-        Columns: `series`, `origin`, `step`, `volatility`, and one per quantile.
+        Columns: see `features.series.panel.trajectory_table`; times are in UTC where the panel has a time zone.
         """
         names, days = self.row_ids(outputs["row"].numpy())
-        steps = np.tile(np.arange(1, self.horizon + 1), len(names))
-        table = pl.DataFrame(
-            {
-                "series": [name for name in names for _ in range(self.horizon)],
-                "origin": np.repeat(days, self.horizon),
-                "step": steps,
-                "volatility": outputs["volatility"].numpy().repeat(self.horizon),
-            }
+        return trajectory_table(
+            names=names,
+            origins=days,
+            volatility=outputs["volatility"].numpy(),
+            forecast=outputs["forecast"].numpy(),
+            levels=outputs["levels"][0].tolist(),
+            frequency=self.panel.frequency,
         )
-        forecast = outputs["forecast"].flatten(0, 1).numpy()  # (N * H, Q)
-        levels = outputs["levels"][0].tolist()
-        return table.with_columns(pl.Series(f"q{level:g}", forecast[:, index]) for index, level in enumerate(levels))
 
     @override
     def notes(self) -> list[str]:

@@ -5,31 +5,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 from typing_extensions import override
 
 from datamodules.forecasting.published import DailyMarket
 from datamodules.table_contract import TableContract
-from datamodules.table_reader import as_numbers, read_table, row_name, table_path
-from features.series.regularize import time_zone, timestamps
+from datamodules.table_reader import read_table, table_path
+from features.series.panel import Ticker, read_panel
+from features.series.panel_spec import PanelColumns, check_panel_frequency
+from features.series.regularize import time_zone
 
 
 @dataclass(frozen=True)
-class Ticker:
-    """One series of a panel, without missing values.
+class RawPanel:
+    """The table that a panel was read from.
 
     Attributes:
-        name: Name of the ticker.
-        times: Ascending timestamps, `datetime64[us]` (T,).
-        values: Raw values, float64 (T,).
-        dropped: Number of rows dropped because they hold no number.
+        frame: Its rows.
+        columns: Roles of its columns.
     """
 
-    name: str
-    times: np.ndarray
-    values: np.ndarray
-    dropped: int = 0
+    frame: pl.DataFrame
+    columns: PanelColumns
 
 
 class PanelSource(ABC):
@@ -39,10 +36,16 @@ class PanelSource(ABC):
     """Original time zone of the timestamps, set by `read`; those of tickers are in UTC then."""
     contract: TableContract | None = None
     """Data contract of the table; None without one."""
+    frequency: str | None = None
+    """Time between rows as a polars duration, or `weekdays`; None where it is not known."""
 
     @abstractmethod
     def read(self, *, root: str | Path | None) -> list[Ticker]:
         """Reads all tickers; rows without a number are dropped and counted, as nothing was traded there."""
+
+    def raw_table(self, *, root: str | Path | None) -> RawPanel | None:  # noqa: ARG002
+        """The table that packages of models on this panel answer too; None if they take values alone."""
+        return None
 
 
 class MarketPanel(PanelSource):
@@ -63,9 +66,18 @@ class MarketPanel(PanelSource):
             tickers.append(Ticker(name=name, times=series.times, values=series.values[:, 0]))
         return tickers
 
+    @override
+    def raw_table(self, *, root: str | Path | None) -> RawPanel:
+        parts = [
+            pl.DataFrame({"ticker": [ticker.name] * len(ticker.values), "date": ticker.times, "close": ticker.values})
+            for ticker in self.read(root=root)
+        ]
+        columns = PanelColumns(time_column="date", value_columns=("close",), id_column="ticker")
+        return RawPanel(pl.concat(parts), columns)
+
 
 class PanelFile(PanelSource):
-    """A parquet or CSV file with a row per ticker and day.
+    """A parquet or CSV file: a row per ticker and day, or a row per day and a column per ticker.
 
     Args:
         path: The file; relative to the working directory, else below the data root.
@@ -75,6 +87,10 @@ class PanelFile(PanelSource):
         time_format: Format of a text time column; null parses ISO 8601.
         contract: Data contract that the table has to keep, see `features.contracts`; null for none.
         quarantine: Parquet file of the rows that the contract moves aside.
+        value_columns: Columns of a wide file, each a series with the name of the column; then there is neither
+            `value_column` nor `ticker_column`.
+        frequency: Time between rows, e.g. `1d`, `1h`, or `weekdays` for Monday to Friday without holidays; names the
+            times of forecasts. Null where days without trading are not known: forecasts have their steps alone.
     """
 
     def __init__(
@@ -87,58 +103,58 @@ class PanelFile(PanelSource):
         time_format: str | None = None,
         contract: str | Path | None = None,
         quarantine: str | Path | None = None,
+        value_columns: Sequence[str] | None = None,
+        frequency: str | None = None,
     ) -> None:
+        check_panel_frequency(frequency, key="data.panel.frequency")
         self.path = path
         self.value_column = value_column
         self.time_column = time_column
         self.ticker_column = ticker_column or None
         self.time_format = time_format
         self.contract = TableContract.given(contract, quarantine=quarantine, key="data.panel")
+        self.value_columns = value_columns
+        self.frequency = frequency
+        if value_columns is not None and (value_column != "close" or ticker_column not in ("ticker", "", None)):
+            raise ValueError(
+                "data.panel.value_columns: given with value_column or ticker_column; a wide file has a column per "
+                "series, a long one a column of names: leave one of them out"
+            )
+        try:
+            self.columns.check()
+        except ValueError as error:
+            raise ValueError(f"data.panel.{error}") from error
+
+    @property
+    def columns(self) -> PanelColumns:
+        """Roles of the columns."""
+        is_wide = self.value_columns is not None
+        return PanelColumns(
+            time_column=self.time_column,
+            value_columns=tuple(self.value_columns or ()) if is_wide else (self.value_column,),
+            id_column=None if is_wide else self.ticker_column,
+            time_format=self.time_format,
+        )
+
+    @override
+    def raw_table(self, *, root: str | Path | None) -> RawPanel:
+        return RawPanel(self._table(root)[0], self.columns)
 
     @override
     def read(self, *, root: str | Path | None) -> list[Ticker]:
+        frame, name = self._table(root)
+        if len(frame):
+            self.time_zone = time_zone(frame, name=name, column=self.time_column, time_format=self.time_format)
+        tickers = read_panel(frame, self.columns, name=name)
+        if empty := next((ticker for ticker in tickers if not len(ticker.values)), None):
+            where = empty.name if self.columns.id_column is None else self.value_column
+            raise ValueError(f"{name}: {empty.name} has no number in {where!r}; leave it out")
+        return tickers
+
+    def _table(self, root: str | Path | None) -> tuple[pl.DataFrame, str]:
         file = table_path(self.path, root=root, key="data.panel.path")
-        columns = [self.time_column, self.value_column, self.ticker_column]
-        texts = [self.ticker_column] if self.ticker_column else []
+        columns = self.columns
+        texts = [] if columns.id_column is None else [columns.id_column]
         texts += [] if self.contract is None else self.contract.texts(root=root)
-        frame = read_table(file, texts=texts, needed=columns)
-        frame = frame if self.contract is None else self.contract.keep(frame, file=file, root=root)
-        if not len(frame):
-            raise ValueError(f"{file} has no rows")
-        name = str(file)
-        self.time_zone = time_zone(frame, name=name, column=self.time_column, time_format=self.time_format)
-        ticker = (
-            pl.Series([self.value_column]).new_from_index(0, len(frame))
-            if self.ticker_column is None
-            else frame[self.ticker_column].cast(pl.String)
-        )
-        if ticker.null_count():
-            first = row_name(name, ticker.is_null().arg_max() or 0)
-            raise ValueError(f"{name}: {self.ticker_column!r} is empty in {first}; name the ticker of every row")
-        frame = pl.DataFrame(
-            [
-                ticker.alias("ticker"),
-                timestamps(frame, name=name, column=self.time_column, time_format=self.time_format),
-                as_numbers(frame[self.value_column], file=name).alias("value"),
-            ]
-        )
-        twice = frame.filter(pl.struct("ticker", "time").is_duplicated())
-        if len(twice):
-            raise ValueError(
-                f"{name}: {len(twice)} rows repeat a day of their ticker (first: {twice['ticker'][0]} on "
-                f"{twice['time'][0]}); leave one row for each"
-            )
-        tickers = []
-        for (key,), part in frame.sort("time").group_by("ticker", maintain_order=True):
-            numeric = part.filter(pl.col("value").is_finite())
-            if not len(numeric):
-                raise ValueError(f"{name}: {key} has no number in {self.value_column!r}; leave it out")
-            tickers.append(
-                Ticker(
-                    name=str(key),
-                    times=numeric["time"].to_numpy(),
-                    values=numeric["value"].to_numpy(),
-                    dropped=len(part) - len(numeric),
-                )
-            )
-        return sorted(tickers, key=lambda ticker: ticker.name)
+        frame = read_table(file, texts=texts, needed=columns.names)
+        return frame if self.contract is None else self.contract.keep(frame, file=file, root=root), str(file)

@@ -27,7 +27,11 @@ def run(args: list[str]) -> None:
     """
     parser = VerbParser("score", description=__doc__, epilog="A killed job resumes where it stopped.")
     parser.add_argument("model", help="NAME@champion, NAME@3, NAME, or the folder of a package")
-    parser.add_argument("data", nargs="+", help="parquet, CSV or Arrow: files, folders, glob patterns")
+    parser.add_argument(
+        "data",
+        nargs="+",
+        help="parquet, CSV or Arrow: files, folders, glob patterns; NAME=FILES for each of several raw tables",
+    )
     parser.add_argument("--output", required=True, help="file of the predictions, ends in .parquet")
     parser.add_argument(
         "--keys", default=None, help="columns to keep, separated by commas; default: all that the model does not read"

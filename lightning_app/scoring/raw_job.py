@@ -17,8 +17,9 @@ from features.table_reader import NULL_WORDS, column_names, read_table
 from lightning_app.atomic_write import replacing
 from lightning_app.errors import UsageError
 from lightning_app.packaging import Package, PackageError
+from lightning_app.packaging.format.raw_input import RawColumn
 from lightning_app.packaging.runtime.contents import PackageContents
-from lightning_app.packaging.runtime.raw_input import check_raw_columns, is_raw, load_raw_input
+from lightning_app.packaging.runtime.raw_input import RawInput, check_raw_columns, is_raw, load_raw_input
 from lightning_app.scoring.answering import SCORED_AT, VERSION
 from lightning_app.scoring.contract_check import check_tables, chosen_contract
 from lightning_app.scoring.job import RejectionBound, ScoreResult, TooManyRejectedError, check_parquet, rejected_path
@@ -44,6 +45,8 @@ def reads_whole(package: PackageContents, data: Sequence[str]) -> bool:
     raw_input = load_raw_input(package.manifest, package.files[spec.file])
     if raw_input.by_row:
         return False
+    if any(word.startswith(f"{name}=") for word in data for name in raw_input.request_tables):
+        return True
     if raw_input.csv is not None:
         first = find_files(data, (*ENDINGS, *TEXT_ENDINGS))[0]
         return is_raw(_names(first, raw_input.csv), package.manifest)
@@ -58,7 +61,8 @@ class RawScoreJob:
         package: Verified contents of the package.
         version: Value of the column `model_version`; None takes name and digest of the package.
         digest: Expected digest of the package; None accepts any.
-        data: Files, folders or glob patterns; their rows are one table.
+        data: Files, folders or glob patterns; their rows are one table. A package of several tables takes `NAME=FILES`
+            for each.
         output: File of predictions, parquet.
         at: Which answers are asked for, see `Predictor.predict_raw`; None for the default of the package's kind.
         bound: Allowed number of answers that cannot be given.
@@ -88,28 +92,37 @@ class RawScoreJob:
             raise PackageError(f"package: {package.path} has the digest {package.digest}, {digest} is expected")
         self.package = Package.of(package)
         assert self.package.predictor.raw_input is not None
-        self._csv = self.package.predictor.raw_input.csv
-        self.paths = find_files(data, (*ENDINGS, *TEXT_ENDINGS) if self._csv is not None else ENDINGS)
+        raw_input = self.package.predictor.raw_input
+        self._csv = raw_input.csv
+        words: dict[str | None, list[str]] = {None: list(data)}
+        if raw_input.request_tables:
+            words = _by_table(data, raw_input)
+        endings = (*ENDINGS, *TEXT_ENDINGS) if self._csv is not None else ENDINGS
+        self.paths = {table: find_files(words[table], endings) for table in words}
         self.output = output
         self.rejected = rejected_path(output)
         for path in (self.output, self.rejected):
-            check_apart(path, sources=data, tables=self.paths)
+            sources = [word for table in words for word in words[table]]
+            check_apart(path, sources=sources, tables=[file for table in self.paths.values() for file in table])
             if path.exists() and not overwrite:
                 raise UsageError(f"output: {path} exists; give another output, or --overwrite to replace it")
-        self.names = _names(self.paths[0], self._csv)
-        for path in self.paths[1:]:
-            if sorted(_names(path, self._csv)) != sorted(self.names):
-                raise UsageError(f"{path}: its columns differ from those of {self.paths[0]}")
-        check_raw_columns(self.names, package.manifest)
+        self.names = {table: _names(paths[0], self._csv) for table, paths in self.paths.items()}
+        for table, paths in self.paths.items():
+            for path in paths[1:]:
+                if sorted(_names(path, self._csv)) != sorted(self.names[table]):
+                    raise UsageError(f"{path}: its columns differ from those of {paths[0]}")
+            check_raw_columns(self.names[table], package.manifest, table=table)
         self.version = f"{package.manifest.name}@{package.digest[:12]}" if version is None else version
         self.at = at
-        self._contract = chosen_contract(contract, package, self.names)
+        if None not in self.names and contract is not None:
+            raise UsageError(f"contract: {contract} given, the package takes tables {', '.join(map(str, self.names))}")
+        self._contract = chosen_contract(contract, package, self.names[None]) if None in self.names else None
         self.bound = bound
 
     @property
     def unread(self) -> list[str]:
         """Columns of the tables that the package does not read."""
-        return [name for name in self.names if name not in self._columns]
+        return [name for table, names in self.names.items() for name in names if name not in self._columns(table)]
 
     def run(self) -> ScoreResult:
         """Answers the table, and writes the output; an interrupted job leaves none.
@@ -130,18 +143,21 @@ class RawScoreJob:
     def _run(self) -> ScoreResult:
         csv = self._csv
         scan = scan_table if csv is None else lambda path: _scan(path, csv)
-        checked = check_tables(self._contract, self.paths, scan=scan)
-        table = self._table()
-        kept = [row for row in range(len(table)) if row not in checked.rejected]
+        paths = [] if self._contract is None else self.paths[None]
+        checked = check_tables(self._contract, paths, scan=scan)
+        tables = {table: self._table(table) for table in self.paths}
+        first = next(iter(tables.values()))
+        kept = [row for row in range(len(first)) if row not in checked.rejected]
         scored_at = datetime.fromisoformat(time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()))
-        good = table[kept] if checked.rejected else table
+        good = first[kept] if checked.rejected else first
+        request = good if None in tables else {str(name): table for name, table in tables.items()}
         rejected = dict(checked.rejected)
         notes = list(checked.notes)
         num_rows = num_asked = num_rejected = 0
         with replacing(self.output, durable=True) as partial:
             writer: pa.parquet.ParquetWriter | None = None
             try:
-                for answer in self.package.predictor.predict_raw(good, at=self.at):
+                for answer in self.package.predictor.predict_raw(request, at=self.at):
                     rows = (
                         _numbered(answer.table, kept)
                         .with_columns(pl.lit(self.version).alias(VERSION), pl.lit(scored_at).alias(SCORED_AT))
@@ -157,11 +173,11 @@ class RawScoreJob:
             finally:
                 if writer is not None:
                     writer.close()
-            self._write_rejected(table, dict(sorted(rejected.items())))
-            if len(checked.rejected) > self.bound.allowed(len(table)):
+            self._write_rejected(first, dict(sorted(rejected.items())))
+            if len(checked.rejected) > self.bound.allowed(len(first)):
                 raise TooManyRejectedError(
-                    f"{len(checked.rejected):,} of {len(table):,} rows break the contract, "
-                    f"{self.bound.allowed(len(table)):,} are allowed (--max-rejected); see {self.rejected}"
+                    f"{len(checked.rejected):,} of {len(first):,} rows break the contract, "
+                    f"{self.bound.allowed(len(first)):,} are allowed (--max-rejected); see {self.rejected}"
                 )
             allowed = self.bound.allowed(num_asked)
             if num_rejected > allowed:
@@ -172,21 +188,24 @@ class RawScoreJob:
         num_rejected += len(checked.rejected)
         return ScoreResult(num_rows, num_rejected, self.output, self.rejected, notes=tuple(dict.fromkeys(notes)))
 
-    @property
-    def _columns(self) -> list[str]:
-        assert self.package.manifest.raw_input is not None
-        return [column.name for column in self.package.manifest.raw_input.columns if column.name in self.names]
+    def _columns(self, table: str | None) -> list[str]:
+        return [column.name for column in self._described(table)]
 
-    def _table(self) -> pl.DataFrame:
+    def _described(self, table: str | None) -> list[RawColumn]:
+        """Columns of a table that the package reads and the table has."""
+        assert self.package.manifest.raw_input is not None
+        columns = self.package.manifest.raw_input.columns
+        return [column for column in columns if column.table == table and column.name in self.names[table]]
+
+    def _table(self, table: str | None) -> pl.DataFrame:
+        columns, paths = self._columns(table), self.paths[table]
         if self._csv is not None:
-            parts = [_scan(path, self._csv).select(self._columns).collect() for path in self.paths]
+            parts = [_scan(path, self._csv).select(columns).collect() for path in paths]
         else:
-            assert self.package.manifest.raw_input is not None
-            texts = [column.name for column in self.package.manifest.raw_input.columns if column.type == "text"]
-            texts = [name for name in texts if name in self.names]  # read as written, `007` is no number
-            parts = [
-                read_table(path, null_values=NULL_WORDS, texts=texts, columns=self._columns) for path in self.paths
-            ]
+            # Ids keep their zeros (007), and a ticker may be called NA; numbers are parsed with their null words later.
+            texts = [column.name for column in self._described(table) if column.type == "text"]
+            null_values = () if texts else NULL_WORDS
+            parts = [read_table(path, null_values=null_values, texts=texts, columns=columns) for path in paths]
         return parts[0] if len(parts) == 1 else pl.concat(parts, how="vertical_relaxed")
 
     def _write_rejected(self, table: pl.DataFrame, rejected: dict[int, str]) -> None:
@@ -218,3 +237,24 @@ def _scan(path: Path, csv: CsvFormat) -> pl.LazyFrame:
         return scan_file(str(path), csv=csv, root=None, place="data")
     except (ValueError, pl.exceptions.PolarsError) as error:
         raise UsageError(f"data: {path} cannot be read as the package says: {error}") from error
+
+
+def _by_table(data: Sequence[str], raw_input: RawInput) -> dict[str | None, list[str]]:
+    """Files of each table, from words such as `nodes=nodes.csv`.
+
+    Raises:
+        UsageError: A word names no table, or a table has no files.
+    """
+    words: dict[str | None, list[str]] = {name: [] for name in raw_input.request_tables}
+    for word in data:
+        name, _, path = word.partition("=")
+        if name not in words or not path:
+            raise UsageError(
+                f"data: {word!r} given, {' and '.join(f'{name}=FILE' for name in raw_input.request_tables)} needed"
+            )
+        words[name].append(path)
+    if missing := [name for name, files in words.items() if not files]:
+        raise UsageError(
+            f"data: no {missing[0]}=FILE given, the package needs {' and '.join(raw_input.request_tables)}"
+        )
+    return words

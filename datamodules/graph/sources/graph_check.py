@@ -1,12 +1,14 @@
 """Validation of graphs, and merging of repeated edges."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
+
+from features.graphs.edges import merged_edges, with_reverse
 
 _MERGED_FIELDS = ("edge_weight", "edge_attr")
 
@@ -139,27 +141,10 @@ def merge_repeated_edges(store: Any, *, reduce: Literal["sum", "max"] = "sum", s
     Returns:
         Number of edges removed.
     """
-    edge_index = store.edge_index.numpy()
-    keys = [edge_index[1], edge_index[0]]
-    if "edge_time" in store:
-        keys.insert(0, store.edge_time.numpy())
-    order = np.lexsort(keys)
-    is_first = np.zeros(len(order), dtype=bool)
-    is_first[:1] = True
-    for key in keys:
-        is_first[1:] |= key[order[1:]] != key[order[:-1]]
-    if is_first.all() and not sort:
-        return 0
-    starts = np.flatnonzero(is_first)
-    kept = torch.from_numpy(order[starts])
-    combine = np.add if reduce == "sum" else np.maximum
-    for field in _MERGED_FIELDS:
-        if field in store:
-            store[field] = torch.from_numpy(combine.reduceat(store[field].numpy()[order], starts, axis=0))
-    if "edge_time" in store:
-        store.edge_time = store.edge_time[kept]
-    store.edge_index = store.edge_index[:, kept]
-    return len(order) - len(starts)
+    edge_index, fields, num_removed = merged_edges(store.edge_index.numpy(), _fields(store), reduce=reduce, sort=sort)
+    if num_removed or sort:
+        _set_edges(store, edge_index, fields)
+    return num_removed
 
 
 def add_reverse_edges(store: Any) -> None:
@@ -168,10 +153,14 @@ def add_reverse_edges(store: Any) -> None:
     The edges are then sorted by source, then target. Where both directions exist already, the larger weight
     (attribute) is used for both.
     """
-    edge_index = store.edge_index
-    others = (edge_index[0] != edge_index[1]).nonzero()[:, 0]  # a self-loop has no reverse to add
-    store.edge_index = torch.cat([edge_index, edge_index[:, others].flip(0)], dim=1)
-    for field in (*_MERGED_FIELDS, "edge_time"):
-        if field in store:
-            store[field] = torch.cat([store[field], store[field][others]])
-    merge_repeated_edges(store, reduce="max", sort=True)
+    _set_edges(store, *with_reverse(store.edge_index.numpy(), _fields(store)))
+
+
+def _fields(store: Any) -> dict[str, np.ndarray]:
+    return {field: store[field].numpy() for field in (*_MERGED_FIELDS, "edge_time") if field in store}
+
+
+def _set_edges(store: Any, edge_index: np.ndarray, fields: Mapping[str, np.ndarray]) -> None:
+    store.edge_index = torch.from_numpy(np.ascontiguousarray(edge_index))
+    for field, values in fields.items():
+        store[field] = torch.from_numpy(values)

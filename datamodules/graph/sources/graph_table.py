@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from datamodules.graph.sources.flat_graphs import FlatGraphs
 from datamodules.graph.sources.node_names import names_of
-from datamodules.graph.sources.source import GraphSetSource, GraphSource
+from datamodules.graph.sources.source import GraphSetSource, GraphSource, RawGraphs
 from datamodules.graph.sources.table_columns import (
     class_labels,
     feature_columns,
@@ -27,6 +27,8 @@ from datamodules.graph.sources.table_columns import (
     times,
 )
 from datamodules.sources import sha256_of
+from features.graphs.spec import GraphSpec
+from features.graphs.tables import read_graphs
 
 
 class GraphTable(GraphSource):
@@ -88,6 +90,11 @@ class GraphTable(GraphSource):
     @override
     def name(self) -> str:
         return Path(self.nodes).stem
+
+    @property
+    @override
+    def id_columns(self) -> tuple[str, str, str]:
+        return self.id, self.source, self.target
 
     @override
     def checksums(self) -> dict[str, str]:
@@ -198,31 +205,50 @@ class GraphSetTable(GraphSetSource):
         edges = read_table(self.edges, root=self.root, needed=[self.graph, *ends, self.weight], ids=[self.graph, *ends])
         taken = [self.graph, self.id]
         self.feature_names = feature_columns(nodes, self.features, taken=taken, exclude=self.exclude, file=self.nodes)
-        x = feature_matrix(nodes, self.feature_names, file=self.nodes)
-        weight = None if self.weight is None else feature_matrix(edges, [self.weight], file=self.edges)[:, 0]
         graph_ids = id_column(graphs[self.graph], file=self.graphs)
-        graph_numbers = node_numbers(graph_ids, file=self.graphs)
-        node_graph = numbers_of(nodes[self.graph], graph_numbers, file=self.nodes, where=f"the graphs of {self.graphs}")
-        by_graph = np.argsort(node_graph, kind="stable")
-        nodes, node_graph = nodes[by_graph], node_graph[by_graph]
-        node_ptr = np.searchsorted(node_graph, np.arange(len(graphs) + 1))
-        edge_graph = numbers_of(edges[self.graph], graph_numbers, file=self.edges, where=f"the graphs of {self.graphs}")
-        order = np.argsort(edge_graph, kind="stable")
-        edges, edge_graph = edges[order], edge_graph[order]
-        numbers = node_numbers(_ids_within(nodes[self.id], node_graph), file=self.nodes)
-        sides = pl.DataFrame([_ids_within(edges[end], edge_graph) for end in ends])
-        where = f"the ids of {self.nodes} (graphs counted from 0)"
-        edge_index = edge_columns(sides, ends, (numbers, numbers), file=self.edges, where=where, rows=order)
+        arrays = read_graphs(
+            nodes,
+            edges,
+            self.spec,
+            graphs=graph_ids,
+            nodes_file=self.nodes,
+            edges_file=self.edges,
+            graphs_file=self.graphs,
+        )
+        first = np.repeat(arrays.node_ptr[:-1], np.diff(arrays.edge_ptr))
         y, class_names = self._targets(graphs[self.label])
         return FlatGraphs(
-            x=x[torch.from_numpy(by_graph)],
-            edge_index=edge_index - torch.from_numpy(node_ptr[edge_graph]),
-            node_ptr=torch.from_numpy(node_ptr),
-            edge_ptr=torch.from_numpy(np.searchsorted(edge_graph, np.arange(len(graphs) + 1))),
+            x=torch.from_numpy(arrays.x),
+            edge_index=torch.from_numpy(arrays.edge_index - first),
+            node_ptr=torch.from_numpy(arrays.node_ptr),
+            edge_ptr=torch.from_numpy(arrays.edge_ptr),
             y=y,
-            edge_weight=None if weight is None else weight[torch.from_numpy(order)],
+            edge_weight=None if arrays.edge_weight is None else torch.from_numpy(arrays.edge_weight),
             class_names=class_names,
             graph_names=graph_ids.to_numpy(),
+        )
+
+    @property
+    def spec(self) -> GraphSpec:
+        """How the tables are prepared; known once they were read."""
+        return GraphSpec(
+            id=self.id,
+            source=self.source,
+            target=self.target,
+            features=tuple(self.feature_names or ()),
+            graph=self.graph,
+            weight=self.weight,
+            directed=not self.undirected,
+        )
+
+    @override
+    def raw_tables(self) -> RawGraphs:
+        self.read()  # for the names of the features
+        ends = [self.graph, self.source, self.target]
+        return RawGraphs(
+            nodes=read_table(self.nodes, root=self.root, needed=[], ids=[self.graph, self.id]),
+            edges=read_table(self.edges, root=self.root, needed=[], ids=ends),
+            spec=self.spec,
         )
 
     def _targets(self, label: pl.Series) -> tuple[Tensor, list[str] | None]:
@@ -246,9 +272,3 @@ def edge_columns(
         for end, table in zip(ends, numbers, strict=True)
     ]
     return torch.from_numpy(np.stack(sides))
-
-
-def _ids_within(ids: pl.Series, graph: np.ndarray) -> pl.Series:
-    """Ids that are unique across graphs; the graph's index is the suffix, so that no two pairs collide."""
-    frame = pl.DataFrame({"id": ids, "graph": graph})
-    return frame.select(pl.format("{} of graph {}", "id", "graph").alias(ids.name)).to_series()

@@ -5,10 +5,12 @@ import hashlib
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
@@ -16,11 +18,27 @@ from torch_geometric.data import Data, HeteroData
 from datamodules.graph.sources.flat_graphs import FlatGraphs, check_graphs
 from datamodules.graph.sources.graph_check import add_reverse_edges, check_graph, check_typed_graph
 from datamodules.sources import RawFile, fetch, sha256_of
+from features.graphs.spec import GraphSpec
 
 with warnings.catch_warnings():
     # torch warns once per process that CSR tensors are in beta; the first one is created here with warnings suppressed.
     warnings.simplefilter("ignore", UserWarning)
     torch.sparse_csr_tensor([0, 0], [], torch.empty(0), (1, 1))
+
+
+@dataclass(frozen=True)
+class RawGraphs:
+    """Tables that graphs were read from.
+
+    Attributes:
+        nodes: Table of nodes.
+        edges: Table of edges.
+        spec: How they are prepared.
+    """
+
+    nodes: pl.DataFrame
+    edges: pl.DataFrame
+    spec: GraphSpec
 
 
 class GraphSource(ABC):
@@ -44,6 +62,11 @@ class GraphSource(ABC):
     @abstractmethod
     def name(self) -> str:
         """Name of the graph."""
+
+    @property
+    def id_columns(self) -> tuple[str, str, str] | None:
+        """Columns of the ids of nodes, and of both ends of edges, in the tables of the graph; None without tables."""
+        return None
 
     @abstractmethod
     def load(self) -> Data | HeteroData:
@@ -116,6 +139,10 @@ class GraphSetSource(ABC):
     @abstractmethod
     def checksums(self) -> dict[str, str]:
         """SHA-256 of each file."""
+
+    def raw_tables(self) -> RawGraphs | None:
+        """The tables that packages of models on this set answer too; None if they take graphs alone."""
+        return None
 
     def read(self) -> FlatGraphs:
         """Reads the graphs once and validates them, see `check_graphs`.

@@ -34,9 +34,12 @@ def show_package(package: Package) -> None:
 
 
 def _raw_columns(raw_input: RawInputSpec) -> Table:
-    table = Table("column", "type", "role", "unit or format", "needed", box=None)
+    several = any(column.table is not None for column in raw_input.columns)
+    table = Table(*(["table"] if several else []), "column", "type", "role", "unit or format", "needed", box=None)
     for column in raw_input.columns:
-        table.add_row(column.name, column.type, column.role, column.unit or "", "yes" if column.required else "no")
+        first = [column.table or ""] if several else []
+        needed = "yes" if column.required else "no"
+        table.add_row(*first, column.name, column.type, column.role, column.unit or "", needed)
     return table
 
 

@@ -19,6 +19,7 @@ class RawColumn:
         role: What it is for, e.g. `time`, `series`, `target`.
         unit: Unit of the values in words, or the format of a time; None if there is none.
         required: Whether every table needs the column.
+        table: Name of its table, where a request has several; None for a single table.
     """
 
     name: str
@@ -26,6 +27,7 @@ class RawColumn:
     role: str
     unit: str | None = None
     required: bool = True
+    table: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,17 +77,20 @@ def read_raw_input(field: Any) -> RawInputSpec | None:
         min_rows=field["min_rows"],
         rows_of=field["rows_of"],
     )
-    names = [column.name for column in spec.columns]
+    names = [(column.table or "", column.name) for column in spec.columns]
     if twins := sorted({name for name in names if names.count(name) > 1}):
-        raise PackageError(f"raw_input.columns: {twins[0]!r} given twice, a name of its own for each column needed")
+        raise PackageError(f"raw_input.columns: {twins[0][1]!r} given twice, a name of its own for each column needed")
     return spec
 
 
 def _column(field: Any, key: str) -> RawColumn:
+    if isinstance(field, dict):
+        field = {"table": None, **field}  # missing in packages of a single table
     exact_keys(field, tuple(spec.name for spec in fields(RawColumn)), key)
     for name in ("name", "role"):
         need(isinstance(field[name], str) and bool(field[name]), f"{key}.{name}", "text", field[name])
-    need(isinstance(field["unit"], str | None), f"{key}.unit", "text", field["unit"])
+    for name in ("unit", "table"):
+        need(isinstance(field[name], str | None), f"{key}.{name}", "text", field[name])
     need(isinstance(field["required"], bool), f"{key}.required", "true or false", field["required"])
     one_of(field["type"], COLUMN_TYPES, f"{key}.type")
     return RawColumn(**field)

@@ -13,7 +13,7 @@ from lightning_app.packaging.format.signature import TensorSpec
 from lightning_app.packaging.runtime.frames import as_frame, read_frame, write_frame
 from lightning_app.packaging.runtime.graphs import GraphLayout
 from lightning_app.packaging.runtime.labels import LABEL, named, named_column, with_likeliest
-from lightning_app.packaging.runtime.raw_input import RawAnswer, RawInput, check_raw_columns, is_raw
+from lightning_app.packaging.runtime.raw_input import RawAnswer, RawInput, check_raw_columns, check_tables, is_raw
 from lightning_app.packaging.runtime.requests import read_request
 from lightning_app.packaging.runtime.row_ids import as_array, bounded, node_inputs, passed_arrays, passed_columns
 from lightning_app.packaging.runtime.rows import RowLayout, StreamState
@@ -105,6 +105,8 @@ class Predictor:
         """
         if self.raw_input is not None:
             frame = as_frame(request)
+            if isinstance(request, Mapping) and set(request) & set(self.raw_input.request_tables):
+                return self._predict_raw_table(_tables_of(request), at)
             names = request if frame is None else frame.columns
             if isinstance(names, Collection) and is_raw(names, self.manifest):
                 return self._predict_raw_dict(request, at) if frame is None else self._predict_raw_table(frame, at)
@@ -112,11 +114,11 @@ class Predictor:
             raise RequestError("at: given with a request that holds no raw rows")
         return self.advance(request, None)[0]
 
-    def predict_raw(self, table: "pl.DataFrame", *, at: Any = None) -> Iterator[RawAnswer]:
+    def predict_raw(self, table: "pl.DataFrame | Mapping[str, pl.DataFrame]", *, at: Any = None) -> Iterator[RawAnswer]:
         """Predicts raw rows in parts, rejected rows beside the answers.
 
         Args:
-            table: Raw rows, with the columns of `manifest.raw_input`.
+            table: Raw rows, with the columns of `manifest.raw_input`; tables by name where it has several.
             at: Which answers are asked for, as the kind of the raw input defines it. For `series`: `last` (the
                 default) forecasts after the last row of each series, `all` after every row with enough history, a
                 list of timestamps after the rows of those times.
@@ -129,9 +131,17 @@ class Predictor:
         """
         if self.raw_input is None:
             raise RequestError(f"request: {self.manifest.name} takes no raw rows, its manifest has no raw_input")
-        check_raw_columns(table.columns, self.manifest)
-        for batch in self.raw_input.prepare(table, at):
-            answer = self.advance(batch.values, None)[0] if batch.values else self._no_answer()
+        if isinstance(table, Mapping):
+            check_tables(table, self.manifest, self.raw_input)
+            for name in self.raw_input.request_tables:
+                check_raw_columns(table[name].columns, self.manifest, table=name)
+            batches = self.raw_input.prepare_tables(table, at)
+        else:
+            if not self.raw_input.request_tables:
+                check_raw_columns(table.columns, self.manifest)
+            batches = self.raw_input.prepare(table, at)
+        for batch in batches:
+            answer = self.raw_input.answer(batch, self.advance) if batch.values else self._no_answer()
             yield RawAnswer(
                 table=self.raw_input.finish(batch, answer),
                 rejected=batch.rejected,
@@ -140,31 +150,29 @@ class Predictor:
                 num_rejected=batch.num_rejected,
             )
 
-    def _no_answer(self) -> dict[str, Array]:
-        return {
+    def _no_answer(self) -> dict[str, Values]:
+        empty: dict[str, Values] = {
             spec.name: np.zeros([size if isinstance(size, int) else 0 for size in spec.shape], dtype=spec.dtype)
             for spec in self.manifest.outputs
         }
+        return self._finish(empty, {}, is_frame=False)  # type: ignore[no-any-return]
 
-    def _predict_raw_table(self, table: "pl.DataFrame", at: Any) -> "pl.DataFrame":
+    def _predict_raw_table(self, table: "pl.DataFrame | Mapping[str, pl.DataFrame]", at: Any) -> "pl.DataFrame":
         import polars as pl
 
         answers = list(self.predict_raw(table, at=at))
         rejected = {row: reason for answer in answers for row, reason in answer.rejected.items()}
         if rejected:
-            raise BadRowsError(rejected, num_rows=len(table))
+            assert self.raw_input is not None
+            rows = table[self.raw_input.request_tables[0]] if isinstance(table, Mapping) else table
+            raise BadRowsError(rejected, num_rows=len(rows))
         for note in dict.fromkeys(note for answer in answers for note in answer.notes):
             warnings.warn(f"{self.manifest.name}: {note}", stacklevel=4)
-        return answers[0].table if len(answers) == 1 else pl.concat(answer.table for answer in answers)
+        parts = [answer.table for answer in answers if len(answer.table)] or [answers[0].table]
+        return parts[0] if len(parts) == 1 else pl.concat(parts)
 
     def _predict_raw_dict(self, request: Mapping[str, Any], at: Any) -> dict[str, Any]:
-        import polars as pl
-
-        try:
-            table = pl.DataFrame(dict(request))
-        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
-            why = (str(error).strip() or type(error).__name__).splitlines()[0][:500]
-            raise RequestError(f"request: its columns are no table: {why}") from error
+        table = _table_of(request)
         return {column.name: column.to_numpy() for column in self._predict_raw_table(table, at)}
 
     def advance(self, request: Any, state: StreamState | None) -> tuple[Any, StreamState]:
@@ -285,3 +293,25 @@ class Predictor:
                     f"{name}: the graph answers with shape {list(sizes)}, the manifest has {list(shape)}"
                 )
         return answer
+
+
+def _table_of(columns: Mapping[str, Any]) -> "pl.DataFrame":
+    """A table of columns, as lists or arrays."""
+    import polars as pl
+
+    try:
+        return pl.DataFrame(dict(columns))
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
+        why = (str(error).strip() or type(error).__name__).splitlines()[0][:500]
+        raise RequestError(f"request: its columns are no table: {why}") from error
+
+
+def _tables_of(request: Mapping[str, Any]) -> "dict[str, pl.DataFrame]":
+    """Tables by name."""
+    tables = {}
+    for name, value in request.items():
+        frame = _table_of(value) if isinstance(value, Mapping) else as_frame(value)
+        if frame is None:
+            raise RequestError(f"{name}: {type(value).__name__} given, a table needed")
+        tables[name] = frame
+    return tables

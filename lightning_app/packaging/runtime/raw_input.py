@@ -1,11 +1,11 @@
 """Raw input at run time: turns a table of raw rows into inputs of the ONNX graph, and answers back into rows."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from features.definitions.source import CsvFormat
 from lightning_app.packaging.format.errors import PackageError, RequestError
@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
 KINDS = {
     "features": "lightning_app.packaging.runtime.raw_kinds.features_input:FeaturesInput",
+    "graphs": "lightning_app.packaging.runtime.raw_kinds.graphs_input:GraphsInput",
+    "node_ids": "lightning_app.packaging.runtime.raw_kinds.node_ids_input:NodeIdsInput",
+    "panel": "lightning_app.packaging.runtime.raw_kinds.panel_input:PanelInput",
     "series": "lightning_app.packaging.runtime.raw_kinds.series_input:SeriesInput",
 }
 """Kind of a preparation to its class; imported when the first package of the kind is loaded."""
+Advance: TypeAlias = Callable[[Mapping[str, Array], Any], tuple[Mapping[str, Any], Any]]
+"""Asks the ONNX graph: inputs and state of the call before (None at first), to answers and state."""
 _SHOWN = 20
 
 
@@ -73,6 +78,8 @@ class RawInput(ABC):
 
     by_row: bool
     csv: CsvFormat | None = None
+    request_tables: ClassVar[tuple[str, ...]] = ()
+    """Names of the tables of a request, the first with the rows that are rejected; empty for a single table."""
 
     @classmethod
     @abstractmethod
@@ -98,6 +105,27 @@ class RawInput(ABC):
         Raises:
             RequestError: The table as a whole does not fit: a column is missing or has a wrong type.
         """
+
+    def prepare_tables(self, tables: Mapping[str, "pl.DataFrame"], at: Any) -> Iterator[RawBatch]:  # noqa: ARG002
+        """As `prepare`, of a request of several tables.
+
+        Args:
+            tables: By name, those of `request_tables`.
+            at: As in `prepare`.
+
+        Raises:
+            RequestError: The kind takes a single table, or the tables do not fit.
+        """
+        raise RequestError(f"request: tables {', '.join(tables)} given, a single table needed")
+
+    def answer(self, batch: RawBatch, advance: Advance) -> Mapping[str, Any]:
+        """Asks the ONNX graph for a batch, in one call; a kind that carries state makes several.
+
+        Args:
+            batch: A batch that `prepare` yielded.
+            advance: Asks the graph.
+        """
+        return advance(batch.values, None)[0]
 
     @abstractmethod
     def finish(self, batch: RawBatch, answer: Mapping[str, Any]) -> "pl.DataFrame":
@@ -138,24 +166,49 @@ def is_raw(names: Collection[str], manifest: Manifest) -> bool:
         names: Columns or keys of the request.
         manifest: Manifest of the package.
     """
-    return manifest.raw_input is not None and not any(spec.name in names for spec in manifest.inputs)
+    if manifest.raw_input is None:
+        return False
+    given = {spec.name for spec in manifest.inputs} & set(names)
+    columns = manifest.raw_input.columns
+    if not given <= {column.name for column in columns}:
+        return False
+    return not given or all(column.name in names for column in columns if column.required)
 
 
-def check_raw_columns(names: Sequence[str], manifest: Manifest) -> None:
+def check_raw_columns(names: Sequence[str], manifest: Manifest, *, table: str | None = None) -> None:
     """Raises unless a table has all columns that the package needs.
 
     Args:
         names: Columns of the table.
         manifest: Manifest with `raw_input`.
+        table: Name of the table, where a request has several.
 
     Raises:
         RequestError: A column is missing; names it and the nearest one of the table.
     """
     assert manifest.raw_input is not None
     for column in manifest.raw_input.columns:
-        if column.required and column.name not in names:
+        if column.table == table and column.required and column.name not in names:
             folded = {name.casefold(): name for name in names}
             near = get_close_matches(column.name.casefold(), folded, n=1)
             hint = f"; {folded[near[0]]!r} is near" if near else ""
             shown = ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
-            raise RequestError(f"{column.name}: no such column ({column.role}), the table has {shown}{hint}")
+            which = "the table" if table is None else f"the table {table!r}"
+            raise RequestError(f"{column.name}: no such column ({column.role}), {which} has {shown}{hint}")
+
+
+def check_tables(names: Collection[str], manifest: Manifest, raw_input: RawInput) -> None:
+    """Raises unless a request has the tables that the package needs, and no others.
+
+    Args:
+        names: Names of the tables.
+        manifest: Manifest of the package.
+        raw_input: Its preparation.
+
+    Raises:
+        RequestError: A table is missing, or unknown.
+    """
+    if set(names) != set(raw_input.request_tables):
+        given = ", ".join(names) or "none"
+        needed = ", ".join(raw_input.request_tables) or "a single table without a name"
+        raise RequestError(f"request: tables {given} given, {needed} needed by {manifest.name}")

@@ -1,18 +1,29 @@
 """Exporter of graph predictors: from features and edges of each graph to its class or its values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.graph import GraphDataModule
-from lightning_app.packaging.export.batches import Arrays, TestBatch
+from datamodules.graph.sources.source import RawGraphs
+from features.graphs.spec import GraphSpec
+from lightning_app.packaging.export.batches import Arrays, RawParity, TestBatch, spread
 from lightning_app.packaging.export.exporter import Exporter
 from lightning_app.packaging.format.manifest import TensorSpec
+from lightning_app.packaging.format.raw_input import RawColumn, RawInputSpec
+from lightning_app.packaging.runtime.predictor import Predictor
 from models.graph import GraphPredictor
+
+GRAPH = "graph.json"
+_RAW_GRAPHS = 256
+"""Test graphs that are answered from the raw tables too."""
+_ID = "whole number or text"
 
 
 class GraphExporter(Exporter):
@@ -74,6 +85,30 @@ class GraphExporter(Exporter):
         graphs = self.data.graphs
         return (graphs.x.numel() + graphs.edge_index.numel()) // max(1, len(graphs)) + 16
 
+    @cached_property
+    def _raw_graphs(self) -> RawGraphs | None:
+        return self.data.source.raw_tables()
+
+    @property
+    @override
+    def raw_input(self) -> tuple[RawInputSpec, bytes] | None:
+        raw = self._raw_graphs
+        return None if raw is None else (describe_graphs(raw.spec), raw.spec.to_json())
+
+    @override
+    def raw_batches(self, predictor: Predictor) -> Iterator[RawParity]:
+        raw = self._raw_graphs
+        assert raw is not None
+        sizes = self.data.graphs.node_ptr.diff().numpy()
+        rows = np.array([row for row in self.data.dataset("test").numbers if sizes[row]], dtype=np.int64)
+        rows = rows[spread(len(rows), _RAW_GRAPHS)]
+        expected = self.module.predict_step(self.data.graphs.batch(rows), 0)[self.output].numpy()
+        parts = [part.table for part in predictor.predict_raw({"nodes": raw.nodes, "edges": raw.edges})]
+        table = pl.concat(part for part in parts if len(part))
+        ids = pl.DataFrame({"graph_id": pl.Series(self.data.ids_of(rows)).cast(table["graph_id"].dtype)})
+        answered = ids.join(table, on="graph_id", how="left", maintain_order="left")[self.output]
+        yield RawParity(rows, {self.output: np.stack(answered.to_list())}, {self.output: expected})
+
     @override
     def network(self) -> nn.Module:
         return _Graphs(self.module)
@@ -131,6 +166,29 @@ class GraphExporter(Exporter):
             return {"nodes": size}
         names = [self.labels[target] for target in test_batch.batch.y.tolist()]
         return {"nodes": size, "class": np.array(names, dtype=np.str_)}
+
+
+def describe_graphs(spec: GraphSpec) -> RawInputSpec:
+    """The columns of tables of nodes and edges, for the manifest.
+
+    Args:
+        spec: The preparation.
+    """
+    graph = [] if spec.graph is None else [RawColumn(spec.graph, "text", "graph", _ID, table="nodes")]
+    nodes = [*graph, RawColumn(spec.id, "text", "node", _ID, table="nodes")]
+    nodes += [RawColumn(name, "number", "feature", "as in training", table="nodes") for name in spec.features]
+    graph = [] if spec.graph is None else [RawColumn(spec.graph, "text", "graph", _ID, table="edges")]
+    edges = [RawColumn(name, "text", "end of the edge", _ID, table="edges") for name in (spec.source, spec.target)]
+    weight = (
+        [] if spec.weight is None else [RawColumn(spec.weight, "number", "weight", "as in training", table="edges")]
+    )
+    return RawInputSpec(
+        kind="graphs",
+        file=GRAPH,
+        columns=(*nodes, *graph, *edges, *weight),
+        min_rows=1,
+        rows_of="row of nodes; two tables, of nodes and of edges",
+    )
 
 
 class _Graphs(nn.Module):

@@ -58,6 +58,12 @@ class LinkExporter(TransductiveExporter):
 
     @property
     @override
+    def id_columns(self) -> tuple[str, ...] | None:
+        columns = self.data.source.id_columns
+        return None if columns is None else columns[1:]
+
+    @property
+    @override
     def num_nodes(self) -> int:
         return len(self._graph.x)
 

@@ -44,6 +44,12 @@ class NodeExporter(TransductiveExporter):
 
     @property
     @override
+    def id_columns(self) -> tuple[str, ...] | None:
+        columns = self.data.source.id_columns
+        return None if columns is None else columns[:1]
+
+    @property
+    @override
     def num_nodes(self) -> int:
         return self.data.num_nodes
 

@@ -1,22 +1,30 @@
 """Exporter of trajectory forecasters: from the values of a series, chunk by chunk, to quantiles of the next ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from datamodules import PanelDataModule
-from lightning_app.packaging.export.batches import Sample, TestBatch
+from datamodules.streams.panel_source import RawPanel
+from features.series.panel_spec import PanelSpec
+from lightning_app.packaging.export.batches import RawParity, Sample, TestBatch, spread
 from lightning_app.packaging.export.families.streams import StreamExporter
 from lightning_app.packaging.format.manifest import TensorSpec
+from lightning_app.packaging.format.raw_input import RawColumn, RawInputSpec
 from lightning_app.packaging.runtime.predictor import Predictor
 from models import TrajectoryForecaster
 from models.base import Batch
 from models.recurrent.state import State
 
+PANEL = "panel.json"
 _INPUT, _OUTPUT, _VOLATILITY = "values", "forecast", "volatility"
+_RAW_DAYS = 32
+"""Test days that are forecast from the raw table too."""
 
 
 class TrajectoryExporter(StreamExporter):
@@ -60,6 +68,82 @@ class TrajectoryExporter(StreamExporter):
             "`volatility` is 0 and the forecast is the last value",
             f"was tested on chunks of {self.module.chunk_size} values",
         )
+
+    @property
+    @override
+    def raw_input(self) -> tuple[RawInputSpec, bytes] | None:
+        panel = self._raw_panel
+        if panel is None:
+            return None
+        data, warm_up = self.data, self.module.prices.warm_up
+        spec = PanelSpec(
+            columns=panel.columns,
+            horizon=self.module.horizon,
+            context=data.context,
+            warm_up=warm_up,
+            chunk_size=self.module.chunk_size,
+            positive=data.positive,
+            max_missing=data.max_missing,
+            time_zone=data.panel.time_zone,
+            frequency=data.panel.frequency,
+        )
+        return describe_panel(spec), spec.to_json()
+
+    @cached_property
+    def _raw_panel(self) -> RawPanel | None:
+        _ = self.data.tickers  # read first: their time zone is known then
+        return self.data.panel.raw_table(root=self.data.root)
+
+    @override
+    def raw_batches(self, predictor: Predictor) -> Iterator[RawParity]:
+        panel, data = self._raw_panel, self.data
+        assert panel is not None
+        zone = data.panel.time_zone
+        rows = self.data.dataset("test").origins.nonzero().flatten().numpy()
+        days = np.unique(data.row_ids(rows[spread(len(rows), _RAW_DAYS)])[1])
+        times = pl.Series(days) if zone is None else pl.Series(days).dt.replace_time_zone("UTC")
+        for at in (None, times):
+            table = pl.concat(answer.table for answer in predictor.predict_raw(panel.frame, at=at))
+            first = table.gather_every(self.module.horizon)
+            answered = {
+                _OUTPUT: table.select(f"q{level:g}" for level in self.module.quantiles)
+                .to_numpy()
+                .reshape(len(first), self.module.horizon, -1),
+                _VOLATILITY: first["volatility"].to_numpy(),
+            }
+            if at is None:
+                expected, keys = self._predicted()
+            else:
+                expected, keys = self._streamed(first["series"].to_list(), _utc(first["origin"]))
+            yield RawParity(keys, answered, expected)
+
+    def _predicted(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """What `predict` answers: forecasts after the last row of each ticker."""
+        self.module._evaluated = None
+        outputs = [self.module.predict_step(batch, 0) for batch in self.data.predict_dataloader()]
+        rows = torch.cat([output["row"] for output in outputs]).numpy()
+        order = np.argsort(rows)
+        expected = {name: torch.cat([output[name] for output in outputs]).numpy() for name in (_OUTPUT, _VOLATILITY)}
+        return {name: values[order] for name, values in expected.items()}, rows[order]
+
+    def _streamed(self, names: Sequence[str], days: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """What the checkpoint answers after rows of the data module's tickers, from a fresh state."""
+        tickers = {
+            ticker.name: (ticker, offset) for ticker, offset in zip(self.data.tickers, self.data.offsets, strict=False)
+        }
+        answers, keys = [], []
+        for name, day in zip(names, days, strict=True):
+            ticker, offset = tickers[name]
+            row = int(np.searchsorted(ticker.times, day))
+            history = ticker.values[max(0, row - self.data.context) : row + 1].astype(np.float32)
+            state, answer = self.module.initial_state(1), None
+            for chunk in torch.from_numpy(history)[None].split(self.module.chunk_size, dim=1):
+                answer, state = self.read(chunk, state)
+            assert answer is not None
+            answers.append(answer)
+            keys.append(offset + row)
+        outputs = [torch.cat(parts).numpy() for parts in zip(*answers, strict=True)]
+        return dict(zip((_OUTPUT, _VOLATILITY), outputs, strict=True)), np.array(keys)
 
     @override
     def read(self, chunk: Tensor, state: State) -> tuple[tuple[Tensor, ...], State]:
@@ -140,6 +224,35 @@ class TrajectoryExporter(StreamExporter):
             targets={"target": batch["future"][:, -1].numpy()},
             ids={"series": np.array(names, dtype=np.str_), "origin": days},
         )
+
+
+def describe_panel(spec: PanelSpec) -> RawInputSpec:
+    """The columns of a panel, for the manifest.
+
+    Args:
+        spec: The preparation.
+    """
+    columns = spec.columns
+    zone = "" if spec.time_zone is None else ", with a time zone"
+    time = RawColumn(columns.time_column, "timestamp", "time", f"{columns.time_format or 'ISO 8601'}{zone}")
+    ids = [] if columns.id_column is None else [RawColumn(columns.id_column, "text", "series")]
+    unit = "as in training, above zero" if spec.positive else "as in training"
+    values = [RawColumn(name, "number", "target", unit) for name in columns.value_columns]
+    apart = f", {spec.frequency} apart," if spec.frequency is not None else ""
+    return RawInputSpec(
+        kind="panel",
+        file=PANEL,
+        columns=(time, *ids, *values),
+        min_rows=spec.warm_up + 1,
+        rows_of=f"rows{apart} of each series up to the forecast; the last {spec.context + 1:,} are read",
+    )
+
+
+def _utc(times: pl.Series) -> np.ndarray:
+    zone = times.dtype.time_zone if isinstance(times.dtype, pl.Datetime) else None
+    if zone is None:
+        return times.to_numpy()
+    return times.dt.convert_time_zone("UTC").dt.replace_time_zone(None).to_numpy()
 
 
 def _weighted_quantile_loss(forecast: Tensor, future: Tensor, quantiles: Sequence[float]) -> Tensor:

@@ -1,20 +1,29 @@
 """Base of exporters of models on one fixed graph: the encoded nodes are stored in the file."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data, HeteroData
 from typing_extensions import override
 
+from lightning_app.packaging.export.batches import RawParity
 from lightning_app.packaging.export.exporter import Exporter
 from lightning_app.packaging.format.manifest import TensorSpec
 from lightning_app.packaging.format.node_ids import NodeIds
+from lightning_app.packaging.format.raw_input import RawColumn, RawInputSpec
+from lightning_app.packaging.format.strict_json import write_json
+from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.row_ids import as_array
 from models.graph.encoders.whole_graph import encode
+
+NODE_COLUMNS = "node_columns.json"
+_RAW_ROWS = 256
+"""Test rows that are asked by the columns of the training tables too."""
 
 
 class TransductiveExporter(Exporter):
@@ -45,6 +54,34 @@ class TransductiveExporter(Exporter):
     @override
     def node_ids(self) -> NodeIds | None:
         return NodeIds.of(self.node_names)
+
+    @property
+    @abstractmethod
+    def id_columns(self) -> tuple[str, ...] | None:
+        """Columns of the training tables with the ids that the inputs take; None without tables."""
+
+    @property
+    @override
+    def raw_input(self) -> tuple[RawInputSpec, bytes] | None:
+        names = tuple(spec.name for spec in self.inputs)
+        columns = self.id_columns
+        if columns is None or columns == names or len(set(columns)) < len(columns):
+            return None
+        kind = "text" if self.node_ids is not None else "whole number"
+        unit = f"{self._called} of the training table"
+        roles = [RawColumn(column, kind, name, unit) for column, name in zip(columns, names, strict=True)]
+        spec = RawInputSpec(kind="node_ids", file=NODE_COLUMNS, columns=tuple(roles), min_rows=1, rows_of="row")
+        return spec, write_json(dict(zip(names, columns, strict=True)))
+
+    @override
+    def raw_batches(self, predictor: Predictor) -> Iterator[RawParity]:
+        assert self.id_columns is not None
+        sample = self.sample(_RAW_ROWS)
+        table = pl.DataFrame(
+            {column: sample.request[spec.name] for column, spec in zip(self.id_columns, self.inputs, strict=True)}
+        )
+        answer = pl.concat(part.table for part in predictor.predict_raw(table))
+        yield RawParity(sample.rows, {name: answer[name].to_numpy() for name in sample.answer}, sample.answer)
 
     @property
     def _called(self) -> str:

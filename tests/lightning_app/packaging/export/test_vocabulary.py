@@ -86,6 +86,10 @@ def test_nodes(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert predicted["node_id"].to_list() == ids.tolist()
     shuffled = predicted.sample(fraction=1.0, shuffle=True, seed=1)
     same(score(shuffled.select("node_id")), shuffled)
+    pl.read_parquet("nodes.parquet").write_csv("nodes.csv")
+    assert main(["score", "package", "nodes.csv", "--output", "raw.parquet", "--keys", ""]) == 0
+    raw = pl.read_parquet("raw.parquet").drop("model_version", "scored_at")
+    same(raw, predicted)  # the table of training, by the name of its column of ids
     reference = pl.read_parquet("package/reference.parquet")
     same(reference.drop("target"), reference.select("node_id").join(predicted, on="node_id", maintain_order="left"))
     assert "by their ids there" in Path("package/MODEL_CARD.md").read_text()
@@ -100,10 +104,17 @@ def test_links() -> None:
     pairs = pl.DataFrame({"source": ids[[3, 5, 7, 0]], "target": ids[[9, 3, 1, 2]]})
     pairs.write_parquet("pairs.parquet")
     config = LINKS.format(model="LinkPredictor", split="RandomLinkSplit", more="")
-    config = config.replace("datamodules.graph.KarateClub", TABLE)
+    edges = pl.read_parquet("edges.parquet").rename({"source": "from", "target": "to"})
+    edges.write_parquet("edges.parquet")
+    config = config.replace("datamodules.graph.KarateClub", TABLE.replace("}}", ", source: from, target: to}}"))
     predicted, score = answers(*fit(HEAD + config), more=("--data.pairs", "pairs.parquet"))
     assert predicted.columns == ["source", "target", "probability", "logit"]
     same(score(pairs), predicted)
+    assert main(["score", "package", "edges.parquet", "--output", "raw.parquet"]) == 0
+    raw = pl.read_parquet("raw.parquet")
+    assert raw["source"].to_list() == edges["from"].to_list()
+    asked = edges.rename({"from": "source", "to": "target"})
+    np.testing.assert_allclose(raw["logit"], Package.load("package").predict(asked)["logit"], rtol=1e-5)
     assert pl.read_parquet("package/reference.parquet")["source"].is_in(ids).all()
 
 
