@@ -142,7 +142,7 @@ def _raw_rows(raw_input: RawInputSpec) -> str:
         "|---|---|---|---|---|",
     ]
     for column in raw_input.columns:
-        name = column.name.replace("|", "\\|")
+        name = column.name.replace("|", "\\|") + ("" if column.table is None else f" (table {column.table})")
         needed = "yes" if column.required else "no"
         lines.append(f"| {name} | {column.type} | {column.role} | {column.unit or ''} | {needed} |")
     return "\n".join(lines)
