@@ -25,6 +25,7 @@ from benchmarks import (
     registry,
     scoring,
     sweeps,
+    tabular,
 )
 from benchmarks.durations import ESTIMATES
 from benchmarks.results_page import RESULTS, Measured, read_page, render_page, stamp
@@ -39,6 +40,7 @@ SECTIONS: dict[str, Callable[[], str]] = (
     | registry.SECTIONS
     | scoring.SECTIONS
     | optimize.SECTIONS
+    | tabular.SECTIONS
     | feature_store.SECTIONS
     | feature_windows.SECTIONS
     | feature_replay.SECTIONS

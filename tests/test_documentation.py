@@ -24,6 +24,7 @@ EXTENDING = (ROOT / "docs" / "extending.md").read_text()
 EXTENDING_FILES = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", EXTENDING, re.DOTALL)
 FEATURES = (ROOT / "docs" / "features.md").read_text()
 FEATURES_FILES = dict(re.findall(r"```(?:csv|yaml)\n# (\S+)\n(.*?)```", FEATURES, re.DOTALL))
+TABULAR = (ROOT / "docs" / "tabular.md").read_text()
 FEW = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "4"]
 COMMAND = re.compile(r"^(?:\$ |    )?(lightning-app [a-z].+)$", re.MULTILINE)
 """A command in a block of code, with a prompt, indented, or alone on its line."""
@@ -275,3 +276,16 @@ def test_the_page_of_notebooks_runs(project: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     answer = subprocess.run([sys.executable, "notebook.py"], env=environment, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr[-3000:]
+
+
+def test_the_worked_example_of_tables_runs(project: Path) -> None:
+    example = TABULAR.partition("## Worked example")[2].partition("## Rows")[0]
+    (table,) = re.findall(r"```python\n(.*?)```", example, re.DOTALL)
+    exec(compile(table, "tabular.md", "exec"), {})
+    for name, content in re.findall(r"```yaml\n# (\S+)\n(.*?)```", example, re.DOTALL):
+        Path(name).write_text(content)
+    lines = COMMAND.findall(example)
+    assert len(lines) == 4
+    for line in lines:
+        run_line(line)
+    assert len(pl.read_parquet("scored.parquet")) == 178

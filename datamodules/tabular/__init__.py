@@ -1,6 +1,14 @@
 """Feature tables for tabular models: rows from definitions of features, and how they are split."""
 
 from datamodules.tabular.data_module import FeatureTableDataModule
-from datamodules.tabular.splits import GroupSplit, ListedSplit, RandomSplit, TableSplit, TimeSplit
+from datamodules.tabular.splits import GroupSplit, ListedSplit, RandomSplit, RangeSplit, TableSplit, TimeSplit
 
-__all__ = ["FeatureTableDataModule", "GroupSplit", "ListedSplit", "RandomSplit", "TableSplit", "TimeSplit"]
+__all__ = [
+    "FeatureTableDataModule",
+    "GroupSplit",
+    "ListedSplit",
+    "RandomSplit",
+    "RangeSplit",
+    "TableSplit",
+    "TimeSplit",
+]

@@ -79,6 +79,35 @@ class TimeSplit(TableSplit):
         return f"by time: {self.train:g} train, {self.val:g} validation, the rest test{gap}"
 
 
+class RangeSplit(TableSplit):
+    """Ranges of rows in order of time, for protocols that say so; rows in no range are left out.
+
+    Args:
+        train: First training row and the one after the last.
+        val: Those of validation.
+        test: Those of the test.
+    """
+
+    def __init__(self, *, train: tuple[int, int], val: tuple[int, int], test: tuple[int, int]) -> None:
+        for name, (start, end) in (("train", train), ("val", val), ("test", test)):
+            if not 0 <= start < end:
+                raise ValueError(f"data.split.{name}: rows {start} to {end} given, an ascending range is needed")
+        self.train, self.val, self.test = tuple(train), tuple(val), tuple(test)
+
+    @override
+    def split(self, rows: pl.DataFrame) -> TableRows:
+        order = np.argsort(rows[TIME].to_numpy(), kind="stable")
+        last = max(end for _, end in (self.train, self.val, self.test))
+        if last > len(order):
+            raise ValueError(f"data.split: rows up to {last:,} given, the table has {len(order):,} with a label")
+        return TableRows(*(np.sort(order[start:end]) for start, end in (self.train, self.val, self.test)))
+
+    @override
+    def describe(self) -> str:
+        ranges = (("train", self.train), ("validation", self.val), ("test", self.test))
+        return f"by time: {', '.join(f'rows {start:,} to {end:,} {name}' for name, (start, end) in ranges)}"
+
+
 class RandomSplit(TableSplit):
     """Rows at random.
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from features.batch import fit, training_table
 from features.batch.training_table import public_names
-from features.definitions import Bucket, Definitions, Hash
+from features.definitions import Bucket, Definitions, Hash, LabelColumn
 from features.definitions.columns_read import TIME
 from features.fit import Fitted
 from features.fit.states import BinsState, VocabularyState
@@ -79,8 +79,9 @@ class FeaturePipeline(msgspec.Struct, frozen=True, kw_only=True):
         """
         mask = np.zeros(len(rows), dtype=bool)
         mask[train] = True
+        read = self._read_of(rows)
         fitted = fit(
-            self.definitions, rows, at=TIME, features=self.features, tables=tables, train=pl.Series(mask), notes=notes
+            self.definitions, read, at=TIME, features=self.features, tables=tables, train=pl.Series(mask), notes=notes
         )
         pipeline = msgspec.structs.replace(self, fitted=fitted)
         table = pipeline.features_of(rows[train[:1]], tables, notes=Notes())
@@ -103,7 +104,7 @@ class FeaturePipeline(msgspec.Struct, frozen=True, kw_only=True):
             mask[train] = True
         table = training_table(
             self.definitions,
-            rows,
+            self._read_of(rows),
             at=TIME,
             features=self.features,
             tables=tables,
@@ -112,6 +113,12 @@ class FeaturePipeline(msgspec.Struct, frozen=True, kw_only=True):
             notes=notes,
         )
         return table.select(self.columns.values())
+
+    def _read_of(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The columns of rows that features read; others may have the names of features."""
+        labels = [label.column for label in self.definitions.labels.values() if isinstance(label, LabelColumn)]
+        keys, request = key_types(self.definitions, self.features), request_columns(self.definitions, self.features)
+        return rows.select(name for name in dict.fromkeys([TIME, *keys, *request, *labels]) if name in rows.columns)
 
     def arrays(self, table: pl.DataFrame) -> dict[str, np.ndarray]:
         """Features as arrays, see `Layout.arrays`.

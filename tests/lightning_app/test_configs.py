@@ -14,10 +14,10 @@ from tests.conftest import CONFIGS, DATA, run_folders
 ALIKE = (
     "citeseer_appnp", "citeseer_link", "sudoku6_trm", "sudoku6_direct", "exchange_naive", "sp500_naive", "sp500_ridge",
     "etth1_ridge", "etth1_phase", "etth1_patch", "etth1_ensemble", "etth1_distilled", "proteins_structure_free",
-    "words_lstm", "market_trm63",
+    "words_lstm", "market_trm63", "adult", "california_housing",
 )  # fmt: skip
 EXPERIMENTS = sorted(
-    path for family in ("forecasting", "recurrent", "graph") for path in CONFIGS.glob(f"{family}/*.yaml")
+    path for family in ("forecasting", "recurrent", "graph", "tabular") for path in CONFIGS.glob(f"{family}/*.yaml")
 )
 PRESETS = sorted(CONFIGS.glob("trainer/*.yaml"))
 FILES = {
@@ -27,6 +27,10 @@ FILES = {
     "cora": "planetoid/Cora/raw/ind.cora.x",
     "citeseer": "planetoid/CiteSeer/raw/ind.citeseer.x",
     "proteins": "tudataset/PROTEINS.zip",
+    "bike": "bike_sharing/hour.csv",
+    "cdnow": "cdnow/CDNOW_sample.txt",
+    "california": "california_housing/housing.csv",
+    "adult": "adult/adult.data",
 }
 FEW = ("-c", str(CONFIGS / "trainer/debug.yaml"))
 FEWER = (*FEW, "--trainer.limit_train_batches", "2", "--trainer.detect_anomaly", "false")
