@@ -17,7 +17,7 @@ import polars as pl
 
 from features.definitions import Definitions
 from features.online import OnlineView
-from features.verify import verify
+from features.verification import verify
 
 _HERE = Path(__file__).parent
 _WINDOWED = [

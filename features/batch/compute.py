@@ -11,7 +11,7 @@ from features.batch.request import key_columns
 from features.definitions import Definitions, HistoryFeature
 from features.definitions.columns_read import columns_read
 from features.definitions.messages import nearest
-from features.fit import Fitted, TrainingRows, evaluate
+from features.fitted import Fitted, TrainingRows, evaluate
 from features.rows import input_columns, required_features
 from features.sources import Notes, read_source
 

@@ -12,7 +12,7 @@ from features.batch.labels import label_values
 from features.batch.request import row_times
 from features.definitions import Definitions, FittedFeature, FutureAggregate, TargetEncoding
 from features.definitions.duration import microseconds
-from features.fit import Fitted, TrainingRows
+from features.fitted import Fitted, TrainingRows
 from features.rows import required_features
 from features.sources import Notes
 

@@ -12,7 +12,7 @@ from features.batch.labels import label_values
 from features.batch.reasons import REASONS
 from features.batch.request import row_times
 from features.definitions import Definitions, Given
-from features.fit import Fitted
+from features.fitted import Fitted
 from features.sources import Notes
 
 

@@ -12,7 +12,7 @@ from features.batch.training_table import public_columns, public_names
 from features.definitions import Definitions
 from features.definitions.messages import nearest
 from features.definitions.value_type import value_type
-from features.fit import Fitted, evaluate
+from features.fitted import Fitted, evaluate
 from features.online.online_view import OnlineView
 from features.rows import input_columns, required_features
 from features.sources import Notes

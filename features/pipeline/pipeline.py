@@ -12,8 +12,8 @@ from features.batch import fit, training_table
 from features.batch.training_table import public_names
 from features.definitions import Bucket, Definitions, Hash, LabelColumn
 from features.definitions.columns_read import TIME
-from features.fit import Fitted
-from features.fit.states import BinsState, VocabularyState
+from features.fitted import Fitted
+from features.fitted.states import BinsState, VocabularyState
 from features.pipeline.asked_rows import AskedRows
 from features.pipeline.layout import Layout
 from features.pipeline.needed import event_columns, key_types, request_columns

@@ -9,7 +9,7 @@ from features.batch.request import key_columns, row_times
 from features.batch.training_table import public_columns
 from features.definitions import Definitions, HistoryFeature
 from features.definitions.value_type import value_type
-from features.fit import Fitted, evaluate
+from features.fitted import Fitted, evaluate
 from features.rows import input_columns, required_features
 from features.sources import Notes
 from features.store.protocol import OnlineStore

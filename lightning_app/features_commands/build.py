@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from features.batch import training_table
-from features.fit import Fitted
+from features.fitted import Fitted
 from features.sources import Notes
 from lightning_app.features_commands.rows_table import check_output, print_notes, read_rows, write_table
 from lightning_app.features_commands.store_options import column_or_time, definitions_file

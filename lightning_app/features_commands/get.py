@@ -13,7 +13,7 @@ from features.definitions import Definitions, FittedFeature, HistoryFeature
 from features.definitions.checks import feature_read
 from features.definitions.columns_read import TIME, columns_read
 from features.definitions.value_type import unit
-from features.fit import Fitted
+from features.fitted import Fitted
 from features.rows import required_features
 from features.store import online_table
 from lightning_app.errors import UsageError

@@ -9,7 +9,7 @@ from typing import Any
 
 from features.batch import training_table
 from features.definitions import Definitions, FittedFeature
-from features.fit import Fitted
+from features.fitted import Fitted
 from features.rows import required_features
 from features.sources import Notes
 from lightning_app.atomic_write import write_whole

@@ -5,7 +5,7 @@ Then events after a time are changed: no feature may move. It fails if any value
 
 from dataclasses import asdict
 
-from features.verify import verify
+from features.verification import verify
 from lightning_app.features_commands.store_options import definitions_file
 from lightning_app.terminal import plain, print_json
 from lightning_app.verb_parser import VerbParser

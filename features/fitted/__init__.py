@@ -1,7 +1,7 @@
 """Fitted features: constants learned from training rows, stored as data, applied by one code."""
 
-from features.fit.evaluate import TrainingRows, evaluate
-from features.fit.fitted import Fitted
-from features.fit.states import State
+from features.fitted.evaluate import TrainingRows, evaluate
+from features.fitted.fitted import Fitted
+from features.fitted.states import State
 
 __all__ = ["Fitted", "State", "TrainingRows", "evaluate"]

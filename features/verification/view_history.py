@@ -12,8 +12,8 @@ from features.online import OnlineView
 from features.online.event import Key
 from features.sources import AVAILABLE, ROW, TIME, Notes, read_source
 from features.sources.files import scan_file
-from features.verify.future import change_future
-from features.verify.replay import in_order_of_arrival, replay
+from features.verification.future import change_future
+from features.verification.replay import in_order_of_arrival, replay
 
 Read = tuple[Key, int]
 """Key of an entity, and time in microseconds."""

@@ -30,7 +30,7 @@ from features.definitions import (
     Tfidf,
     Vocabulary,
 )
-from features.fit import Fitted
+from features.fitted import Fitted
 
 REQUEST = {"x": Column(type="float"), "s": Column(type="str"), "c": Column(type="int")}
 ROOT = math.sqrt(1.5)

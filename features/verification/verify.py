@@ -9,9 +9,9 @@ import polars as pl
 from features.definitions import Definitions
 from features.online.event import moment_of
 from features.sources import Notes
-from features.verify.compare import compare
-from features.verify.report import FeatureCheck, Report
-from features.verify.view_history import Read, ViewHistory, source_table
+from features.verification.compare import compare
+from features.verification.report import FeatureCheck, Report
+from features.verification.view_history import Read, ViewHistory, source_table
 
 _FUTURE_READS = 200
 

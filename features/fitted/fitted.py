@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from features.definitions import Definitions
-from features.fit.states import State
+from features.fitted.states import State
 
 FORMAT = 1
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from features.definitions import TargetEncoding
-from features.fit.states import TargetState
+from features.fitted.states import TargetState
 from features.rows.texts import map_values, texts_of
 
 _NULL, _BETWEEN = "\x00", "\x1f"

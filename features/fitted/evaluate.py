@@ -18,11 +18,11 @@ from features.definitions import (
     Vocabulary,
 )
 from features.definitions.columns_read import columns_read
-from features.fit.fitted import Fitted
-from features.fit.learn import learn
-from features.fit.states import BinsState, ImputeState, ScaleState, State, TargetState, TfidfState, VocabularyState
-from features.fit.target import categories_of, encode, encode_training, learn_target, same_rows
-from features.fit.terms import term_vectors
+from features.fitted.fitted import Fitted
+from features.fitted.learn import learn
+from features.fitted.states import BinsState, ImputeState, ScaleState, State, TargetState, TfidfState, VocabularyState
+from features.fitted.target import categories_of, encode, encode_training, learn_target, same_rows
+from features.fitted.terms import term_vectors
 from features.rows.expressions import bucket_number, quotient, row_expression
 from features.rows.inputs import input_name
 from features.rows.texts import map_values, texts_of

@@ -11,9 +11,9 @@ from benchmarks.measure import ROOT
 from features.definitions import Aggregate, Calendar, Column, Definitions, Entity, FeatureView, Lag, Source
 from features.definitions.view import Feature
 from features.sources import Notes
-from features.verify import verify
-from features.verify.compare import compare
-from features.verify.view_history import ViewHistory
+from features.verification import verify
+from features.verification.compare import compare
+from features.verification.view_history import ViewHistory
 from tests.conftest import DATA, needs
 from tests.features.random_histories import COLUMNS, History, histories
 

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from features.definitions import Tfidf
-from features.fit.states import TfidfState
+from features.fitted.states import TfidfState
 from features.rows.texts import bucket_of, map_values
 
 _WORD = r"\w\w+"

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 
 from features.definitions import FittedFeature, Impute, QuantileBins, Scale, Tfidf, Vocabulary
-from features.fit.states import BinsState, ImputeState, ScaleState, State, VocabularyState
-from features.fit.terms import learn_terms
+from features.fitted.states import BinsState, ImputeState, ScaleState, State, VocabularyState
+from features.fitted.terms import learn_terms
 from features.rows.texts import texts_of
 
 
