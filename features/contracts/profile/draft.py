@@ -35,16 +35,17 @@ def draft_contract(profile: TableProfile, *, name: str, table: str) -> str:
         YAML.
     """
     lines = [
-        f"# Drafted from {table} ({profile.num_rows:,} rows). Comments say what was observed; edit what has to hold.",
+        f"{_comment(f'Drafted from {table} ({profile.num_rows:,} rows).')} "
+        "Comments say what was observed; edit what has to hold.",
         f"name: {flow(name)}",
         "extra_columns: warn",
         "columns:",
     ]
     for column, one in profile.columns.items():
-        lines.append(f"  {flow(column)}: {flow(msgspec.to_builtins(one.declared))}  # {_observed(one)}")
+        lines.append(f"  {flow(column)}: {flow(msgspec.to_builtins(one.declared))}  {_comment(_observed(one))}")
     lines += ["rules:", f"  - {_flow(RowCount())}  # {profile.num_rows:,} rows"]
     for column, one in profile.columns.items():
-        lines += [f"  - {_flow(rule)}  # {said}" for rule, said in _column_rules(column, one, profile)]
+        lines += [f"  - {_flow(rule)}  {_comment(said)}" for rule, said in _column_rules(column, one, profile)]
     lines += _time_lines(profile)
     return "\n".join([*lines, ""])
 
@@ -94,13 +95,14 @@ def _time_lines(profile: TableProfile) -> Iterator[str]:
     said = f"{_shown(column.min)} to {_shown(column.max)}{step}"
     if time.by:
         both = Unique(columns=(time.by, time.column))
-        yield f"  - {_flow(both)}  # {column.distinct:,} times of {profile.columns[time.by].distinct:,} {time.by}"
+        times = _comment(f"{column.distinct:,} times of {profile.columns[time.by].distinct:,} {time.by}")
+        yield f"  - {_flow(both)}  {times}"
     if time.ordered:
         yield f"  - {_flow(Monotone(column=time.column, strict=time.by == '' and not column.missing))}  # {said}"
     elif time.by:
         yield f"  - {_flow(Monotone(column=time.column, by=(time.by,)))}  # {said}"
     else:
-        yield f"  # {time.column} is not in order: {said}"
+        yield f"  {_comment(time.column)} is not in order: {said}"
     yield f"  # - {{kind: freshness, column: {flow(time.column)}, max_age: 2d}}  # the newest is {_shown(column.max)}"
 
 
@@ -163,7 +165,13 @@ def _observed(column: ColumnProfile) -> str:
 def _frequent(column: ColumnProfile) -> str:
     total = sum(count for _, count in column.values)
     shown = ", ".join(f"{value} {count / total:.0%}" for value, count in column.values[:3])
-    return " ".join(shown.split()) + (", ..." if len(column.values) > 3 else "")
+    return shown + (", ..." if len(column.values) > 3 else "")
+
+
+def _comment(text: str) -> str:
+    """A comment of one line, with escapes for characters that YAML does not allow, not even there."""
+    line = " ".join(text.split())
+    return "# " + "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line)
 
 
 def _shown(value: Any) -> str:

@@ -82,6 +82,16 @@ def test_days_that_could_be_months_stay_text() -> None:
     assert (contract.columns["day"].type, contract.columns["clear"].type) == ("str", "date")
 
 
+def test_characters_that_yaml_does_not_allow_are_escaped_in_a_draft() -> None:
+    strange = "a\x07\ufffe\n- {kind: nulls}"
+    table = pl.DataFrame({f"group {strange}": [f"x{strange}", "y"] * 60, f"at {strange}": rentals(120)["time"]})
+    text = draft_contract(profile_table(table), name=strange, table=f"t{strange}.csv")
+    contract = Contract.from_data(parse_yaml(text, name="draft")[0])
+    assert contract.rules[2].title.startswith("allowed(group a")
+    assert not contract.check(table).broken()
+    assert contract.check(table.with_columns(pl.lit("z").alias(f"group {strange}"))).broken()
+
+
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "int": st.integers(-(2**40), 2**40),
     "float": st.floats(width=64),
