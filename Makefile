@@ -4,6 +4,8 @@ VENV := .venv
 RUN := $(VENV)/bin
 CONFIGS := configs/forecasting
 REGISTRY := sqlite:///runs/demo/mlflow.db
+# The raw table that the demo's models were trained on; known once the environment is there.
+CO2 = $(shell $(RUN)/python -c 'from importlib.resources import files; print(files("statsmodels") / "datasets/co2/co2.csv")')
 # The environment is made anew when what it is made from changes.
 STAMP := $(VENV)/.installed
 
@@ -21,7 +23,7 @@ $(STAMP): pyproject.toml requirements.lock
 	$(RUN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
 	touch $@
 
-demo: $(STAMP) ## train and test on bundled series, beside the rows to beat; export, register, promote and score the winner
+demo: $(STAMP) ## train and test on bundled series, beside the rows to beat; export, register, promote the winner; score a raw CSV
 	$(RUN)/lightning-app compare $(CONFIGS)/co2_phase.yaml $(CONFIGS)/co2_ridge.yaml $(CONFIGS)/co2_seasonal.yaml $(CONFIGS)/co2_naive.yaml
 	$(RUN)/lightning-app compare $(CONFIGS)/sp500_patch.yaml $(CONFIGS)/sp500_ridge.yaml $(CONFIGS)/sp500_naive.yaml
 	rm -rf runs/demo
@@ -29,7 +31,7 @@ demo: $(STAMP) ## train and test on bundled series, beside the rows to beat; exp
 	$(RUN)/lightning-app package verify runs/demo/package
 	$(RUN)/lightning-app register runs/demo/package --name co2 --registry $(REGISTRY)
 	$(RUN)/lightning-app promote co2@1 --to champion --registry $(REGISTRY)
-	$(RUN)/lightning-app score co2@champion runs/demo/package/reference.parquet --output runs/demo/predictions.parquet --registry $(REGISTRY)
+	$(RUN)/lightning-app score co2@champion $(CO2) --output runs/demo/predictions.parquet --registry $(REGISTRY)
 
 test: $(STAMP) ## run the tests but the slow ones
 	$(RUN)/python -m pytest -n 2 --dist worksteal
