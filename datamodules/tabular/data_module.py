@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -17,40 +16,18 @@ from typing_extensions import override
 from datamodules.base import BaseDataModule, Split
 from datamodules.class_columns import class_columns
 from datamodules.table_contract import TableContract
+from datamodules.tabular.feature_rows import FeatureRows
 from datamodules.tabular.splits import TableRows, TableSplit
-from datamodules.tabular.text_table import TextFormat, locate, read_text_table, shipped_config
+from datamodules.tabular.statistics import number_statistics, target_statistics
+from datamodules.tabular.targets import classes_of, label_column, named_classes, target_array
+from datamodules.tabular.text_table import TextFormat, locate, read_source_table, read_text_table, shipped_config
 from features.contracts import Contract
 from features.definitions import Definitions, FutureAggregate, LabelColumn, TargetEncoding
 from features.definitions.columns_read import TIME
-from features.definitions.messages import nearest
 from features.pipeline import AskedRows, FeaturePipeline, Layout
 from features.pipeline.needed import event_columns, key_types, reads_time
 from features.rows import required_features
 from features.sources import ROW, Notes
-from features.sources.files import scan_file
-
-_MOST_CLASSES = 1000
-
-
-@dataclass(frozen=True)
-class FeatureRows:
-    """Dataset of some rows of a feature table.
-
-    Attributes:
-        arrays: `numbers`, `categories`, `vectors` of all rows, those that there are, and `target` where it is known.
-        positions: The rows, int64.
-    """
-
-    arrays: dict[str, Tensor]
-    positions: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.positions)
-
-    def __getitems__(self, indices: np.ndarray) -> dict[str, Tensor]:
-        """Gathers the batch of an array of indices into `positions`."""
-        rows = torch.from_numpy(self.positions[indices])
-        return {"row": rows, **{name: value[rows] for name, value in self.arrays.items()}}
 
 
 class FeatureTableDataModule(BaseDataModule):
@@ -169,15 +146,7 @@ class FeatureTableDataModule(BaseDataModule):
         return self._source_table(self.asked.entities)
 
     def _source_table(self, name: str) -> pl.DataFrame:
-        source = self.definitions.sources[name]
-        key = f"{self.definitions_path.name}: sources.{name}.path"
-        if source.path is None:
-            raise ValueError(f"{key}: none given, and the rows are no history of their own (data.history)")
-        if any(sign in source.path for sign in "*?["):
-            root = self.definitions_path.parent
-            return scan_file(source.path, csv=source.csv, root=root, place=key).collect()
-        file = locate(source.path, root=self.root, key=key, folder=self.definitions_path.parent)
-        return read_text_table(file, csv=source.csv, root=self.root, key=key)
+        return read_source_table(self.definitions, name, path=self.definitions_path, root=self.root)
 
     @cached_property
     def tables(self) -> dict[str, pl.DataFrame]:
@@ -204,51 +173,19 @@ class FeatureTableDataModule(BaseDataModule):
             labels = self._unfitted.labels(self.rows, self.tables, self.label_name, notes=notes)
             self._notes.counts.update(notes.counts)
             return labels
-        column = self.label.column
-        if column not in self.rows.columns:
-            raise ValueError(f"data.label: the rows have no column {column!r}{nearest(column, self.rows.columns)}")
-        values = self.rows[column]
-        if values.dtype == pl.String:
-            values = values.str.strip_chars()
-            values = values.set(values == "", None)
-            if self.given_classes is None:
-                numbers = values.cast(pl.Float64, strict=False)
-                return numbers if numbers.null_count() == values.null_count() else values
-        return values
+        return label_column(self.rows, self.label.column, has_classes=self.given_classes is not None)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, by index; none if the label is a number."""
         if self.given_classes is not None:
-            names = tuple(_class_text(name) for name in self.given_classes)
-            if len(set(names)) != len(names) or len(names) < 2:
-                raise ValueError(f"data.classes: {list(names)} given, two or more different ones are needed")
-            return names
-        if self._targets.dtype.is_numeric():
-            return ()
-        names = tuple(sorted(_texts(self._targets).drop_nulls().unique().to_list()))
-        if len(names) < 2 or len(names) > _MOST_CLASSES:
-            raise ValueError(
-                f"data.label: {self.label_name!r} has {len(names):,} values, 2 to {_MOST_CLASSES:,} are needed"
-            )
-        return names
+            return named_classes(self.given_classes)
+        return classes_of(self._targets, label=self.label_name)
 
     @cached_property
     def targets(self) -> np.ndarray:
         """Target of each row: class index, or the number; NaN or -1 where it is unknown."""
-        if not self.classes:
-            return self._targets.cast(pl.Float64).fill_null(np.nan).to_numpy(writable=True)
-        texts = _texts(self._targets)
-        index = texts.replace_strict(
-            list(self.classes), list(range(len(self.classes))), default=None, return_dtype=pl.Int64
-        )
-        wrong = index.is_null() & texts.is_not_null()
-        if wrong.any():
-            raise ValueError(
-                f"data.classes: the label {texts.filter(wrong)[0]!r} of {int(wrong.sum()):,} rows is not among "
-                f"{list(self.classes)}"
-            )
-        return index.fill_null(-1).to_numpy(writable=True)
+        return target_array(self._targets, self.classes)
 
     @cached_property
     def split_rows(self) -> TableRows:
@@ -351,21 +288,9 @@ class FeatureTableDataModule(BaseDataModule):
         train = torch.from_numpy(self.split_rows.train)
         statistics = {"digest": torch.frombuffer(bytearray.fromhex(self.pipeline.digest), dtype=torch.uint8)}
         if not self.classes:
-            target = self.arrays["target"][train].double()
-            deviation = target.std(correction=0)
-            statistics["target_mean"] = target.mean().float()
-            statistics["target_std"] = deviation.where(deviation > 0, 1.0).float()
-        numbers = self.arrays["numbers"][train].double() if self.num_numbers else torch.zeros(len(train), 0)
-        missing = numbers.isnan()
-        count = (~missing).sum(dim=0).clamp_min(1)
-        mean = numbers.nansum(dim=0) / count
-        deviation = ((numbers - mean).nan_to_num(nan=0.0).square().sum(dim=0) / count).sqrt()
-        return {
-            **statistics,
-            "mean": mean.float(),
-            "std": deviation.where(deviation > 0, 1.0).float(),
-            "may_miss": missing.any(dim=0).float(),
-        }
+            statistics |= target_statistics(self.arrays["target"][train])
+        numbers = self.arrays["numbers"][train] if self.num_numbers else torch.zeros(len(train), 0)
+        return {**statistics, **number_statistics(numbers)}
 
     @override
     def setup(self, stage: str) -> None:
@@ -456,16 +381,3 @@ def _moments(at: str | Sequence[str] | None) -> tuple[list[datetime] | None, str
         return [datetime.fromisoformat(one) for one in at], None
     except ValueError as error:
         raise ValueError(f"data.at: {list(at)} given, times in ISO 8601 are needed: {error}") from error
-
-
-def _class_text(name: Any) -> str:
-    return str(name).lower() if isinstance(name, bool) else str(name)
-
-
-def _texts(values: pl.Series) -> pl.Series:
-    """Classes as texts: whole numbers without a decimal point."""
-    if values.dtype.is_float():
-        whole = values.cast(pl.Int64, strict=False)
-        if whole.cast(values.dtype).equals(values):
-            values = whole
-    return values.cast(pl.String)

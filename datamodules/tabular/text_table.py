@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from datamodules.sources import data_root
-from features.definitions import CsvFormat
+from features.definitions import CsvFormat, Definitions
 from features.sources.files import scan_file
 
 
@@ -90,3 +90,26 @@ def read_text_table(path: str | Path, *, csv: CsvFormat | None, root: str | Path
         return scan_file(str(file), csv=csv, root=None, place=key).collect()
     except pl.exceptions.PolarsError as error:
         raise ValueError(f"{key}: {file} is no readable table: {str(error).strip().splitlines()[0]}") from error
+
+
+def read_source_table(definitions: Definitions, name: str, *, path: Path, root: str | Path | None) -> pl.DataFrame:
+    """Reads the table of a source; the cells of text files stay text.
+
+    Args:
+        definitions: The definitions.
+        name: Name of the source.
+        path: The features file; paths of sources may start from its folder.
+        root: The data root, see `data_root`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The source has no path, or its table cannot be read.
+    """
+    source = definitions.sources[name]
+    key = f"{path.name}: sources.{name}.path"
+    if source.path is None:
+        raise ValueError(f"{key}: none given, and the rows are no history of their own (data.history)")
+    if any(sign in source.path for sign in "*?["):
+        return scan_file(source.path, csv=source.csv, root=path.parent, place=key).collect()
+    file = locate(source.path, root=root, key=key, folder=path.parent)
+    return read_text_table(file, csv=source.csv, root=root, key=key)
