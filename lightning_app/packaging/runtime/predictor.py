@@ -10,10 +10,12 @@ from lightning_app.packaging.format.errors import BadRowsError, PackageError, Re
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.format.node_ids import NodeIds
 from lightning_app.packaging.format.signature import TensorSpec
+from lightning_app.packaging.runtime.failing_rows import failing_rows
 from lightning_app.packaging.runtime.frames import as_frame, read_frame, write_frame
 from lightning_app.packaging.runtime.graphs import GraphLayout
 from lightning_app.packaging.runtime.labels import LABEL, named, named_column, with_likeliest
 from lightning_app.packaging.runtime.raw_input import RawAnswer, RawInput, check_raw_columns, check_tables, is_raw
+from lightning_app.packaging.runtime.request_tables import table_of, tables_of
 from lightning_app.packaging.runtime.requests import read_request
 from lightning_app.packaging.runtime.row_ids import as_array, bounded, node_inputs, passed_arrays, passed_columns
 from lightning_app.packaging.runtime.rows import RowLayout, StreamState
@@ -23,9 +25,6 @@ from lightning_app.packaging.runtime.values import Array, Values, check_values
 
 if TYPE_CHECKING:
     import polars as pl
-
-_MOST_CALLS = 4096
-"""Maximum number of calls in the search for rows that the model fails on."""
 
 
 class Predictor:
@@ -106,7 +105,7 @@ class Predictor:
         if self.raw_input is not None:
             frame = as_frame(request)
             if isinstance(request, Mapping) and set(request) & set(self.raw_input.request_tables):
-                return self._predict_raw_table(_tables_of(request), at)
+                return self._predict_raw_table(tables_of(request), at)
             names = request if frame is None else frame.columns
             if isinstance(names, Collection) and is_raw(names, self.manifest):
                 return self._predict_raw_dict(request, at) if frame is None else self._predict_raw_table(frame, at)
@@ -172,7 +171,7 @@ class Predictor:
         return parts[0] if len(parts) == 1 else pl.concat(parts)
 
     def _predict_raw_dict(self, request: Mapping[str, Any], at: Any) -> dict[str, Any]:
-        table = _table_of(request)
+        table = table_of(request)
         return {column.name: column.to_numpy() for column in self._predict_raw_table(table, at)}
 
     def advance(self, request: Any, state: StreamState | None) -> tuple[Any, StreamState]:
@@ -202,7 +201,7 @@ class Predictor:
         except RunError as error:
             if state:
                 raise
-            reasons = self._failing(values, error)
+            reasons = failing_rows(values, error, lambda rows: self._layout.answer(rows, None, self._run))
             raise BadRowsError(reasons, num_rows=len(next(iter(values.values())))) from error
         ids: dict[str, Any] = {name: self._ids(values[name], frame is not None) for name in node_inputs(self.manifest)}
         if frame is None:
@@ -237,29 +236,6 @@ class Predictor:
             raise BadRowsError(reasons, num_rows=len(next(iter(checked.values()))))
         return checked
 
-    def _failing(self, values: Mapping[str, Values], error: RunError) -> dict[int, str]:
-        """Finds the rows that the model fails on by bisection; re-raises the error if they are not few."""
-        reasons: dict[int, str] = {}
-        calls = 0
-        parts = [(0, len(next(iter(values.values()))), error)]
-        while parts:
-            start, stop, why = parts.pop()
-            if stop - start == 1:
-                reasons[start] = str(why)
-                continue
-            middle = (start + stop) // 2
-            for half in ((start, middle), (middle, stop)):
-                calls += 1
-                try:
-                    self._layout.answer({name: value[slice(*half)] for name, value in values.items()}, None, self._run)
-                except RunError as inner:
-                    parts.append((*half, inner))
-            if calls > _MOST_CALLS:
-                raise error
-        if not reasons:
-            raise error
-        return reasons
-
     def _ids(self, numbers: Values, is_frame: bool) -> Any:
         """Ids of nodes; their indices if the package has no ids."""
         assert isinstance(numbers, np.ndarray)
@@ -293,25 +269,3 @@ class Predictor:
                     f"{name}: the graph answers with shape {list(sizes)}, the manifest has {list(shape)}"
                 )
         return answer
-
-
-def _table_of(columns: Mapping[str, Any]) -> "pl.DataFrame":
-    """A table of columns, as lists or arrays."""
-    import polars as pl
-
-    try:
-        return pl.DataFrame(dict(columns))
-    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
-        why = (str(error).strip() or type(error).__name__).splitlines()[0][:500]
-        raise RequestError(f"request: its columns are no table: {why}") from error
-
-
-def _tables_of(request: Mapping[str, Any]) -> "dict[str, pl.DataFrame]":
-    """Tables by name."""
-    tables = {}
-    for name, value in request.items():
-        frame = _table_of(value) if isinstance(value, Mapping) else as_frame(value)
-        if frame is None:
-            raise RequestError(f"{name}: {type(value).__name__} given, a table needed")
-        tables[name] = frame
-    return tables

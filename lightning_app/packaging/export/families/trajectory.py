@@ -13,15 +13,15 @@ from datamodules import PanelDataModule
 from datamodules.streams.panel_source import RawPanel
 from features.series.panel_spec import PanelSpec
 from lightning_app.packaging.export.batches import RawParity, Sample, TestBatch, spread
+from lightning_app.packaging.export.families.panel_columns import describe_panel
 from lightning_app.packaging.export.families.streams import StreamExporter
 from lightning_app.packaging.format.manifest import TensorSpec
-from lightning_app.packaging.format.raw_input import RawColumn, RawInputSpec
+from lightning_app.packaging.format.raw_input import RawInputSpec
 from lightning_app.packaging.runtime.predictor import Predictor
 from models import TrajectoryForecaster
 from models.base import Batch
 from models.recurrent.state import State
 
-PANEL = "panel.json"
 _INPUT, _OUTPUT, _VOLATILITY = "values", "forecast", "volatility"
 _RAW_DAYS = 32
 """Test days that are forecast from the raw table too."""
@@ -224,28 +224,6 @@ class TrajectoryExporter(StreamExporter):
             targets={"target": batch["future"][:, -1].numpy()},
             ids={"series": np.array(names, dtype=np.str_), "origin": days},
         )
-
-
-def describe_panel(spec: PanelSpec) -> RawInputSpec:
-    """The columns of a panel, for the manifest.
-
-    Args:
-        spec: The preparation.
-    """
-    columns = spec.columns
-    zone = "" if spec.time_zone is None else ", with a time zone"
-    time = RawColumn(columns.time_column, "timestamp", "time", f"{columns.time_format or 'ISO 8601'}{zone}")
-    ids = [] if columns.id_column is None else [RawColumn(columns.id_column, "text", "series")]
-    unit = "as in training, above zero" if spec.positive else "as in training"
-    values = [RawColumn(name, "number", "target", unit) for name in columns.value_columns]
-    apart = f", {spec.frequency} apart," if spec.frequency is not None else ""
-    return RawInputSpec(
-        kind="panel",
-        file=PANEL,
-        columns=(time, *ids, *values),
-        min_rows=spec.warm_up + 1,
-        rows_of=f"rows{apart} of each series up to the forecast; the last {spec.context + 1:,} are read",
-    )
 
 
 def _utc(times: pl.Series) -> np.ndarray:
