@@ -12,8 +12,7 @@ from lightning_app.packaging.runtime.contents import PackageContents
 from lightning_app.scoring.engines import Engine, LocalEngine, num_cores
 from lightning_app.scoring.job import RejectionBound, ScoreJob, ScoreResult
 from lightning_app.scoring.progress import RowProgress
-from lightning_app.scoring.raw_job import RawScoreJob
-from lightning_app.scoring.raw_tables import reads_whole
+from lightning_app.scoring.raw_job import RawScoreJob, reads_whole
 from lightning_app.terminal import plain, print_json
 from lightning_app.verb_parser import VerbParser
 
@@ -115,13 +114,13 @@ def _score_raw(arguments: argparse.Namespace, contents: PackageContents, model: 
         overwrite=arguments.overwrite,
         contract=arguments.contract,
     )
-    if job.tables.unread and not arguments.json:
-        print(plain(f"not read: {', '.join(job.tables.unread)}"))  # noqa: T201
+    if job.unread and not arguments.json:
+        print(plain(f"not read: {', '.join(job.unread)}"))  # noqa: T201
     result = job.run()
     if not arguments.json:
         for note in result.notes:
             print(plain(note))  # noqa: T201
-    _show(result, left_out=job.tables.unread, as_json=arguments.json)
+    _show(result, left_out=job.unread, as_json=arguments.json)
 
 
 def _show(result: ScoreResult, *, left_out: list[str], as_json: bool) -> None:

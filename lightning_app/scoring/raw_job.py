@@ -10,16 +10,48 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 
+from features.contracts.files.table_file import scan_table
+from features.definitions import CsvFormat
+from features.sources.files import scan_file
+from features.table_reader import NULL_WORDS, column_names, read_table
 from lightning_app.atomic_write import replacing
 from lightning_app.errors import UsageError
 from lightning_app.packaging import Package, PackageError
+from lightning_app.packaging.format.raw_input import RawColumn
 from lightning_app.packaging.runtime.contents import PackageContents
+from lightning_app.packaging.runtime.raw_input import RawInput, check_raw_columns, is_raw, load_raw_input
 from lightning_app.scoring.answering import SCORED_AT, VERSION
 from lightning_app.scoring.contract_check import check_tables, chosen_contract
 from lightning_app.scoring.job import RejectionBound, ScoreResult, TooManyRejectedError, check_parquet, rejected_path
 from lightning_app.scoring.output_lock import OutputLock
 from lightning_app.scoring.output_place import check_apart
-from lightning_app.scoring.raw_tables import RawTables
+from lightning_app.scoring.tables import find_files
+
+ENDINGS = (".csv", ".csv.gz", ".parquet", ".pq")
+TEXT_ENDINGS = (".txt", ".tsv", ".data", ".dat", ".test")
+"""Of text files too, where the package says how they are written."""
+
+
+def reads_whole(package: PackageContents, data: Sequence[str]) -> bool:
+    """Whether tables hold raw rows that a package can only answer together.
+
+    Args:
+        package: Contents of the package.
+        data: Files, folders or glob patterns.
+    """
+    spec = package.manifest.raw_input
+    if spec is None:
+        return False
+    raw_input = load_raw_input(package.manifest, package.files[spec.file])
+    if raw_input.by_row:
+        return False
+    if any(word.startswith(f"{name}=") for word in data for name in raw_input.request_tables):
+        return True
+    if raw_input.csv is not None:
+        first = find_files(data, (*ENDINGS, *TEXT_ENDINGS))[0]
+        return is_raw(_names(first, raw_input.csv), package.manifest)
+    first = find_files(data, (*ENDINGS, ".arrow", ".feather", ".ipc"))[0]
+    return first.name.endswith(ENDINGS) and is_raw(column_names(first), package.manifest)
 
 
 class RawScoreJob:
@@ -60,21 +92,37 @@ class RawScoreJob:
             raise PackageError(f"package: {package.path} has the digest {package.digest}, {digest} is expected")
         self.package = Package.of(package)
         assert self.package.predictor.raw_input is not None
-        self.tables = RawTables(data, package.manifest, self.package.predictor.raw_input)
+        raw_input = self.package.predictor.raw_input
+        self._csv = raw_input.csv
+        words: dict[str | None, list[str]] = {None: list(data)}
+        if raw_input.request_tables:
+            words = _by_table(data, raw_input)
+        endings = (*ENDINGS, *TEXT_ENDINGS) if self._csv is not None else ENDINGS
+        self.paths = {table: find_files(words[table], endings) for table in words}
         self.output = output
         self.rejected = rejected_path(output)
         for path in (self.output, self.rejected):
-            check_apart(path, sources=self.tables.sources, tables=self.tables.files)
+            sources = [word for table in words for word in words[table]]
+            check_apart(path, sources=sources, tables=[file for table in self.paths.values() for file in table])
             if path.exists() and not overwrite:
                 raise UsageError(f"output: {path} exists; give another output, or --overwrite to replace it")
-        self.tables.check()
+        self.names = {table: _names(paths[0], self._csv) for table, paths in self.paths.items()}
+        for table, paths in self.paths.items():
+            for path in paths[1:]:
+                if sorted(_names(path, self._csv)) != sorted(self.names[table]):
+                    raise UsageError(f"{path}: its columns differ from those of {paths[0]}")
+            check_raw_columns(self.names[table], package.manifest, table=table)
         self.version = f"{package.manifest.name}@{package.digest[:12]}" if version is None else version
         self.at = at
-        names = self.tables.names
-        if None not in names and contract is not None:
-            raise UsageError(f"contract: {contract} given, the package takes tables {', '.join(map(str, names))}")
-        self._contract = chosen_contract(contract, package, names[None]) if None in names else None
+        if None not in self.names and contract is not None:
+            raise UsageError(f"contract: {contract} given, the package takes tables {', '.join(map(str, self.names))}")
+        self._contract = chosen_contract(contract, package, self.names[None]) if None in self.names else None
         self.bound = bound
+
+    @property
+    def unread(self) -> list[str]:
+        """Columns of the tables that the package does not read."""
+        return [name for table, names in self.names.items() for name in names if name not in self._columns(table)]
 
     def run(self) -> ScoreResult:
         """Answers the table, and writes the output; an interrupted job leaves none.
@@ -93,9 +141,11 @@ class RawScoreJob:
             held.release()
 
     def _run(self) -> ScoreResult:
-        paths = [] if self._contract is None else self.tables.paths[None]
-        checked = check_tables(self._contract, paths, scan=self.tables.scan)
-        tables = {table: self.tables.read(table) for table in self.tables.paths}
+        csv = self._csv
+        scan = scan_table if csv is None else lambda path: _scan(path, csv)
+        paths = [] if self._contract is None else self.paths[None]
+        checked = check_tables(self._contract, paths, scan=scan)
+        tables = {table: self._table(table) for table in self.paths}
         first = next(iter(tables.values()))
         kept = [row for row in range(len(first)) if row not in checked.rejected]
         scored_at = datetime.fromisoformat(time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()))
@@ -138,6 +188,26 @@ class RawScoreJob:
         num_rejected += len(checked.rejected)
         return ScoreResult(num_rows, num_rejected, self.output, self.rejected, notes=tuple(dict.fromkeys(notes)))
 
+    def _columns(self, table: str | None) -> list[str]:
+        return [column.name for column in self._described(table)]
+
+    def _described(self, table: str | None) -> list[RawColumn]:
+        """Columns of a table that the package reads and the table has."""
+        assert self.package.manifest.raw_input is not None
+        columns = self.package.manifest.raw_input.columns
+        return [column for column in columns if column.table == table and column.name in self.names[table]]
+
+    def _table(self, table: str | None) -> pl.DataFrame:
+        columns, paths = self._columns(table), self.paths[table]
+        if self._csv is not None:
+            parts = [_scan(path, self._csv).select(columns).collect() for path in paths]
+        else:
+            # Ids keep their zeros (007), and a ticker may be called NA; numbers are parsed with their null words later.
+            texts = [column.name for column in self._described(table) if column.type == "text"]
+            null_values = () if texts else NULL_WORDS
+            parts = [read_table(path, null_values=null_values, texts=texts, columns=columns) for path in paths]
+        return parts[0] if len(parts) == 1 else pl.concat(parts, how="vertical_relaxed")
+
     def _write_rejected(self, table: pl.DataFrame, rejected: dict[int, str]) -> None:
         if not rejected:
             self.rejected.unlink(missing_ok=True)  # of an earlier job, allowed to be overwritten
@@ -156,3 +226,35 @@ def _numbered(answer: pl.DataFrame, kept: list[int]) -> pl.DataFrame:
     if "row" not in answer.columns:
         return answer
     return answer.with_columns(pl.Series("row", kept, dtype=pl.Int64).gather(answer["row"]))
+
+
+def _names(path: Path, csv: CsvFormat | None) -> list[str]:
+    return column_names(path) if csv is None else _scan(path, csv).collect_schema().names()
+
+
+def _scan(path: Path, csv: CsvFormat) -> pl.LazyFrame:
+    try:
+        return scan_file(str(path), csv=csv, root=None, place="data")
+    except (ValueError, pl.exceptions.PolarsError) as error:
+        raise UsageError(f"data: {path} cannot be read as the package says: {error}") from error
+
+
+def _by_table(data: Sequence[str], raw_input: RawInput) -> dict[str | None, list[str]]:
+    """Files of each table, from words such as `nodes=nodes.csv`.
+
+    Raises:
+        UsageError: A word names no table, or a table has no files.
+    """
+    words: dict[str | None, list[str]] = {name: [] for name in raw_input.request_tables}
+    for word in data:
+        name, _, path = word.partition("=")
+        if name not in words or not path:
+            raise UsageError(
+                f"data: {word!r} given, {' and '.join(f'{name}=FILE' for name in raw_input.request_tables)} needed"
+            )
+        words[name].append(path)
+    if missing := [name for name, files in words.items() if not files]:
+        raise UsageError(
+            f"data: no {missing[0]}=FILE given, the package needs {' and '.join(raw_input.request_tables)}"
+        )
+    return words
