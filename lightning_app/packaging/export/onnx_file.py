@@ -1,7 +1,8 @@
 """ONNX file of a torch module, which any runtime can read."""
 
+import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def write_onnx(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         try:
-            with torch.no_grad(), quiet_exporter():
+            with torch.no_grad(), quiet_exporter(), _new_recurrent_kernels():
                 # Never dynamo=False: that exporter writes scatter-max as if the initial zeros counted.
                 torch.onnx.export(
                     _Positional(network),
@@ -79,6 +80,24 @@ def write_onnx(
     write_notes(model, inputs=inputs, outputs=outputs, state=state)
     drop_unused_domains(model)
     return bytes(model.SerializeToString())
+
+
+@contextlib.contextmanager
+def _new_recurrent_kernels() -> Iterator[None]:
+    """Drops the cached kernels of recurrent layers, before and after.
+
+    torch.onnx.export replaces them by loops of any length, in `py_kernels` alone (torch/export/_patches.py of 2.13). An
+    earlier export, of any model with such a layer, leaves the unrolled kernel in the cache of the operator: the second
+    graph would have the length of the example.
+    """
+    operators: tuple[Any, ...] = (torch.ops.aten.gru.input, torch.ops.aten.lstm.input)
+    for operator in operators:
+        operator._dispatch_cache.clear()
+    try:
+        yield
+    finally:
+        for operator in operators:
+            operator._dispatch_cache.clear()
 
 
 class _Positional(nn.Module):

@@ -111,8 +111,8 @@ class LinkExporter(TransductiveExporter):
 
     @override
     def evaluate(self, answer: Mapping[str, np.ndarray], test_batch: TestBatch) -> Evaluation:
-        evaluation = super().evaluate(answer, test_batch)
-        return replace(evaluation, rows=test_batch.rows[: _num_links(test_batch)])
+        rows = test_batch.rows[: _num_links(test_batch)]
+        return replace(super().evaluate(answer, replace(test_batch, rows=rows)), rows=rows)
 
     @override
     def module_outputs(self, answer: Mapping[str, Tensor]) -> Tensor:
