@@ -88,7 +88,8 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                     "`kind: calendar` or `kind: elapsed`" if dtype.is_temporal() else "`kind: vocabulary` or `hash`"
                 )
                 raise ValueError(
-                    f"feature {full!r} is {dtype}, which a network does not take; add one of {advice} on it"
+                    f"feature {full!r} is {dtype}, which a network does not take; add one of {advice} on it, and leave "
+                    "it out of data.features"
                 )
         return cls(numbers=tuple(numbers), categories=tuple(categories), vectors=tuple(vectors))
 
@@ -107,17 +108,9 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """
         arrays: dict[str, np.ndarray] = {}
         if self.numbers:
-            numbers = table.select(pl.col(name).cast(pl.Float64) for name in self.numbers).to_numpy()
-            with np.errstate(over="ignore"):
-                arrays["numbers"] = numbers.astype(np.float32)
-            lost = np.isinf(arrays["numbers"]) & ~np.isinf(numbers)
-            infinite = np.isinf(numbers)
-            if lost.any() or infinite.any():
-                row, column = np.argwhere(lost | infinite)[0]
-                raise ValueError(
-                    f"feature {self.numbers[column]!r} is {numbers[row, column]:g} in row {row + 1}, a finite number "
-                    "within float32 is needed"
-                )
+            arrays["numbers"] = self._numbers(table)
+            for row, problem in self.problems(table).items():
+                raise ValueError(f"row {row + 1}: {problem}")
         if self.categories:
             arrays["categories"] = (
                 table.select(
@@ -135,6 +128,25 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             ]
             arrays["vectors"] = np.concatenate(parts, axis=1)
         return arrays
+
+    def problems(self, table: pl.DataFrame) -> dict[int, str]:
+        """Rows with a number that does not fit float32, and the first such feature of each.
+
+        Args:
+            table: A feature table.
+        """
+        if not self.numbers:
+            return {}
+        problems: dict[int, str] = {}
+        for row, column in np.argwhere(np.isinf(self._numbers(table))).tolist():
+            name = self.numbers[column]
+            value = float(table[name][row])
+            problems.setdefault(row, f"feature {name!r} is {value:g}, a finite number within float32 is needed")
+        return problems
+
+    def _numbers(self, table: pl.DataFrame) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            return table.select(pl.col(name).cast(pl.Float64) for name in self.numbers).to_numpy().astype(np.float32)
 
 
 def _vector(cell: Sequence[float] | None, size: int) -> np.ndarray:

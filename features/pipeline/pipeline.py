@@ -18,6 +18,7 @@ from features.pipeline.asked_rows import AskedRows
 from features.pipeline.layout import Layout
 from features.pipeline.needed import event_columns, key_types, request_columns
 from features.sources import Notes
+from features.sources.types import whole_numbers
 
 FORMAT = 1
 
@@ -203,7 +204,7 @@ class FeaturePipeline(msgspec.Struct, frozen=True, kw_only=True):
 def number_problems(
     pipeline: FeaturePipeline, table: pl.DataFrame
 ) -> Iterator[tuple[str, Mapping[int, str], pl.Series]]:
-    """Text cells of columns of numbers that hold none, column by column.
+    """Cells of columns of numbers that hold none, column by column: texts, and fractions among whole numbers.
 
     Args:
         pipeline: The features.
@@ -220,11 +221,18 @@ def number_problems(
         read = event_columns(pipeline.definitions, pipeline.features).get(own, ())
         wanted |= {name: source.columns[name].type for name in read if name in source.columns}
     for name, kind in wanted.items():
-        if name in kinds or kind not in ("int", "float") or table.schema.get(name) != pl.String:
+        cells = table.get_column(name, default=None)
+        if name in kinds or kind not in ("int", "float") or cells is None:
             continue
-        words = table[name].str.strip_chars()
-        numbers = words.cast(pl.Int64 if kind == "int" else pl.Float64, strict=False)
-        wrong = numbers.is_null() & words.is_not_null() & (words != "")
+        if cells.dtype == pl.String:
+            cells = cells.str.strip_chars()
+            cells = cells.set(cells == "", None)
+        elif kind == "int" and cells.dtype.is_float():
+            cells = cells.fill_nan(None)
+        else:
+            continue
+        numbers = whole_numbers(cells) if kind == "int" else cells.cast(pl.Float64, strict=False)
+        wrong = numbers.is_null() & cells.is_not_null()
         if not wrong.any():
             continue
         needed = "whole number" if kind == "int" else "number"

@@ -57,9 +57,26 @@ def as_declared(column: pl.Series, declared: Column, *, place: str, notes: Notes
         return _as_bool(column, place=place)
     if not column.dtype.is_numeric() and column.dtype != pl.Boolean:
         raise _wrong_type(column, kind, place)
-    if kind == "int" and column.dtype.is_float():
-        _check(column, column == column.round(), kind, place=place)
+    if kind == "int":
+        whole = whole_numbers(column)
+        _check(column, whole.is_not_null(), kind, place=place)
+        return whole
     return column.cast(_NUMBERS[kind])
+
+
+def whole_numbers(column: pl.Series) -> pl.Series:
+    """Whole numbers of texts and numbers, Int64, such as 17850 and 17850.0; null for all other values.
+
+    Args:
+        column: Texts without blanks around them, or numbers.
+    """
+    whole = column.cast(pl.Int64, strict=False)
+    if not column.dtype.is_float() and whole.null_count() in (0, column.null_count()):
+        return whole
+    numbers = column.cast(pl.Float64, strict=False)
+    numbers = numbers.set((numbers != numbers.round()).fill_null(value=False), None)
+    rounded = numbers.cast(pl.Int64, strict=False)
+    return whole.fill_null(rounded) if column.dtype == pl.String else rounded
 
 
 def _from_text(column: pl.Series, kind: str, *, place: str) -> pl.Series:
@@ -69,16 +86,13 @@ def _from_text(column: pl.Series, kind: str, *, place: str) -> pl.Series:
         truth = texts.replace_strict(_TRUTH, default=None, return_dtype=pl.Boolean)
         _check(texts, truth.is_not_null(), kind, place=place)
         return truth
-    whole = texts.cast(pl.Int64, strict=False) if kind == "int" else None
-    if whole is not None and whole.null_count() == texts.null_count():
+    if kind == "int":
+        whole = whole_numbers(texts)
+        _check(texts, whole.is_not_null(), kind, place=place)
         return whole
     numbers = texts.cast(pl.Float64, strict=False)
     _check(texts, numbers.is_not_null(), kind, place=place)
-    numbers = numbers.fill_nan(None)
-    if kind == "int":  # such as 17850.0
-        _check(texts, numbers == numbers.round(), kind, place=place)
-        return numbers.cast(pl.Int64)
-    return numbers
+    return numbers.fill_nan(None)
 
 
 def _as_bool(column: pl.Series, *, place: str) -> pl.Series:

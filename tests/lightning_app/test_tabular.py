@@ -143,14 +143,15 @@ def test_cells_that_are_no_number_reject_their_row_alone(
     shops: TrainedFamily, table: pl.DataFrame, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = table.with_columns(pl.col("price").cast(pl.String))
-    words.with_columns(price=pl.when(pl.int_range(pl.len()) == 3).then(pl.lit("cheap")).otherwise("price")).write_csv(
-        "bad.csv"
-    )
+    row = pl.int_range(pl.len())
+    cells = pl.when(row == 3).then(pl.lit("cheap")).when(row == 4).then(pl.lit("inf")).otherwise("price")
+    words.with_columns(price=cells).write_csv("bad.csv")
     assert main(["score", str(shops.package), "bad.csv", "--output", "scored.parquet"]) == 0
-    assert len(pl.read_parquet("scored.parquet")) == len(table) - 1
+    assert len(pl.read_parquet("scored.parquet")) == len(table) - 2
     rejected = pl.read_parquet("scored.rejected.parquet")
-    assert rejected["row"].to_list() == [3]
+    assert rejected["row"].to_list() == [3, 4]
     assert "price: 'cheap' is no number" in rejected["reason"][0]
+    assert "feature 'given_price' is inf" in rejected["reason"][1]
 
 
 def test_an_edited_fitted_state_is_refused(shops: TrainedFamily) -> None:
@@ -223,7 +224,7 @@ def write_people() -> pl.DataFrame:
     people = pl.DataFrame(
         {
             "person": np.arange(200) // 2,
-            "age": [str(value) if value % 9 else "?" for value in age],
+            "age": ["?" if value % 9 == 0 else f"{value}.0" if value % 7 == 0 else str(value) for value in age],
             "job": rng.choice(["cook", "clerk", "?", "smith"], 200),
             "note": rng.choice(["works at night", "works by day", "rests"], 200),
             "rich": np.where(age + rng.normal(0, 5, 200) > 45, ">50K", "<=50K"),

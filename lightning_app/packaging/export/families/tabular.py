@@ -10,6 +10,7 @@ from typing_extensions import override
 from datamodules.tabular import FeatureTableDataModule
 from lightning_app.packaging.export.batches import Arrays, RawParity, TestBatch, as_arrays, spread
 from lightning_app.packaging.export.exporter import Exporter
+from lightning_app.packaging.export.parity import ParityError
 from lightning_app.packaging.format.manifest import TensorSpec
 from lightning_app.packaging.format.raw_input import RawInputSpec
 from lightning_app.packaging.runtime.predictor import Predictor
@@ -100,7 +101,14 @@ class TabularExporter(Exporter):
         tables = {name: table for name, table in data.tables.items() if name not in own}
         assert isinstance(predictor.raw_input, FeaturesInput)
         predictor.raw_input.tables = tables
-        answers = pl.concat([part.table for part in predictor.predict_raw(data.raw, at=data.moments)])
+        parts = list(predictor.predict_raw(data.raw, at=data.moments))
+        answers = pl.concat([part.table for part in parts])
+        if len(answers) != len(data.rows):
+            rejected = {row: reason for part in parts for row, reason in part.rejected.items()}
+            first = f"; row {min(rejected)}: {rejected[min(rejected)]}" if rejected else ""
+            raise ParityError(
+                f"the package answers {len(answers):,} of {len(data.rows):,} rows of the raw table{first}"
+            )
         answered = answers[self.answer][rows].to_numpy()
         yield RawParity(rows=rows, answered={self.answer: answered}, expected=expected)
 

@@ -142,18 +142,20 @@ class FeaturesInput(RawInput):
             rows = pipeline.ask(table, at=_moments(at), notes=notes)
             tables = {**self.tables, **pipeline.rows.tables_of(pipeline.definitions, table)}
             features = pipeline.features_of(rows, tables, notes=notes)
-            arrays = pipeline.arrays(features)
+            numbers = rows[ROW].to_numpy().astype(np.int64)
+            assert pipeline.layout is not None
+            for position, reason in pipeline.layout.problems(features).items():
+                rejected.setdefault(int(numbers[position]), reason)
+            kept = ~np.isin(numbers, list(rejected))
+            arrays = pipeline.arrays(features.filter(kept))
         except ValueError as error:
             raise RequestError(str(error)) from error
         if "numbers" in arrays:
             gone = np.isnan(arrays["numbers"])
             arrays = {**arrays, "numbers": np.where(gone, np.float32(0), arrays["numbers"]), "missing": gone}
-        numbers = rows[ROW].to_numpy().astype(np.int64)
         if pipeline.rows.entities is None:
             for row in np.setdiff1d(np.arange(len(table)), numbers).tolist():
                 rejected.setdefault(row, "the row has no time")
-        kept = ~np.isin(numbers, list(rejected)) if rejected else np.ones(len(numbers), dtype=bool)
-        arrays = {name: array[kept] for name, array in arrays.items()}
         keys = self._keys(rows.filter(kept))
         for start in range(0, max(len(keys), 1), _ROWS):
             part = slice(start, start + _ROWS)
