@@ -11,7 +11,7 @@ from features.batch.distinct import range_distinct
 from features.batch.extremes import range_extremes
 from features.batch.ranges import Histories, Ranges
 from features.batch.reasons import Reason
-from features.batch.sums import range_stds, range_sums
+from features.batch.sums import range_means, range_stds, range_sums
 from features.batch.windows import Windows
 from features.definitions import Aggregate, Decayed, HistoryFeature, Lag, TimeSince
 from features.definitions.duration import microseconds
@@ -100,8 +100,7 @@ def _aggregate(function: str, numbers: np.ndarray, ranges: Ranges) -> np.ndarray
     numbers = numbers.astype(np.float64, copy=False)
     if function == "std":
         return range_stds(numbers, ranges)
-    total = range_sums(numbers, ranges)
-    return total if function == "sum" else total / np.maximum(ranges.count, 1)
+    return range_sums(numbers, ranges) if function == "sum" else range_means(numbers, ranges)
 
 
 def _decayed(feature: Decayed, windows: Windows, column: Values | None) -> Answer:

@@ -6,10 +6,13 @@ running sum, which floats hold exactly, are summed again, and so on until nothin
 
 import numpy as np
 
+from features.batch.extremes import range_extremes
 from features.batch.ranges import Ranges, count_before
 
 _SPLIT = 134_217_729.0  # 2**27 + 1, Dekker
 _LEVELS = 8
+_LARGEST = np.finfo(np.float64).max
+_VANISHING = 2.0**-400  # the square of a smaller share of the largest value may be 0
 
 
 class RunningSum:
@@ -73,6 +76,29 @@ def range_sums(values: np.ndarray, ranges: Ranges) -> np.ndarray:
         values: float64 (n,).
         ranges: m ranges.
     """
+    scale = _room(values)
+    with np.errstate(over="ignore"):  # a sum that no float holds is infinite
+        return _sums(values / scale, ranges) * scale
+
+
+def range_means(values: np.ndarray, ranges: Ranges) -> np.ndarray:
+    """Mean of each range, any number where it is empty.
+
+    Args:
+        values: float64 (n,).
+        ranges: m ranges.
+    """
+    scale = _room(values)
+    return _sums(values / scale, ranges) / np.maximum(ranges.count, 1) * scale
+
+
+def _room(values: np.ndarray) -> float:
+    """Power of two that values are divided by, so that their running sum stays finite; nearly always 1."""
+    size = np.max(np.abs(values), initial=0.0, where=np.isfinite(values))
+    return 1.0 if size < _LARGEST / (len(values) + 1) else 2.0 ** np.ceil(np.log2(len(values) + 1) + 2)
+
+
+def _sums(values: np.ndarray, ranges: Ranges) -> np.ndarray:
     finite = np.isfinite(values)
     if finite.all():
         return RunningSum(values).over(ranges)[0]
@@ -93,10 +119,10 @@ def range_stds(values: np.ndarray, ranges: Ranges) -> np.ndarray:
     count = ranges.count
     result = np.full(len(count), np.nan)
     finite = np.isfinite(values)
-    safe = np.where(finite, values, 0.0)
-    size = np.max(np.abs(safe), initial=0.0)
-    scale = 2.0 ** np.floor(np.log2(size)) if size > 0 else 1.0  # squares neither overflow nor vanish
-    safe = safe / scale
+    numbers = np.where(finite, values, 0.0)
+    size = np.max(np.abs(numbers), initial=0.0)
+    scale = 2.0 ** min(np.floor(np.log2(size)), 1023.0) if size > 0 else 1.0  # squares neither overflow nor vanish
+    safe = numbers / scale
     rows = np.flatnonzero(count >= 2)
     chosen, n = Ranges(low=ranges.low[rows], high=ranges.high[rows]), count[rows].astype(np.float64)
     total, total_error = RunningSum(safe).over(chosen)
@@ -112,6 +138,11 @@ def range_stds(values: np.ndarray, ranges: Ranges) -> np.ndarray:
     run = starts[np.searchsorted(starts, chosen.high - 1, side="right") - 1] if len(starts) else chosen.low
     variance = np.where(run <= chosen.low, 0.0, variance)
     result[rows] = np.sqrt(variance) * scale
+    small = (numbers != 0) & (np.abs(safe) < _VANISHING)
+    if small.any():  # ranges without larger values are computed again, among themselves
+        tiny = rows[range_extremes(np.abs(safe), chosen, "max") < _VANISHING]
+        among_small = Ranges(low=ranges.low[tiny], high=ranges.high[tiny])
+        result[tiny] = range_stds(np.where(small, numbers, 0.0), among_small)
     if not finite.all():
         result[ranges.among(count_before(~finite)).count > 0] = np.nan
     return result

@@ -118,7 +118,8 @@ class Definitions(Definition, frozen=True, kw_only=True):
             wanted = [name] if feature else known
             if not known or (feature and name not in known):
                 every = [f"{a}.{b}" for a, content in self.views.items() for b in content.features]
-                raise ValueError(f"feature {name!r} is not defined{nearest(name, [*every, *self.views])}")
+                same = [full for full in every if full.partition(".")[2] == name]
+                raise ValueError(f"feature {name!r} is not defined{nearest(name, same or [*every, *self.views])}")
             chosen += wanted
         twins = sorted({name for name in chosen if chosen.count(name) > 1})
         if twins:

@@ -9,7 +9,7 @@ from features.definitions import TargetEncoding
 from features.fitted.states import TargetState
 from features.rows.texts import map_values, texts_of
 
-_NULL, _BETWEEN = "\x00", "\x1f"
+_NULL, _BETWEEN = "\x00\x01", "\x1f"  # numpy drops a \x00 at the end of a text
 
 
 def categories_of(columns: Sequence[pl.Series]) -> pl.Series:

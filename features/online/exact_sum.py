@@ -46,7 +46,7 @@ class ExactSum:
         try:
             return self.numerator / (count << self.shift)
         except OverflowError:
-            return math.copysign(math.inf, self.numerator)
+            return math.inf if self.numerator > 0 else -math.inf
 
     def pack(self) -> tuple[bytes, int, float]:
         """The sum as values that msgpack knows."""

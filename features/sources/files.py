@@ -47,11 +47,43 @@ def scan_file(path: str, *, csv: CsvFormat | None, root: Path | None, place: str
 
 def _scan_files(files: list[Path], csv: CsvFormat | None, *, place: str) -> pl.LazyFrame:
     if all(file.name.endswith(_PARQUET) for file in files):
-        return pl.scan_parquet(files)
+        return _scan_parquet(files, place=place)
     try:
         return _scan_csv(files, csv or CsvFormat(), place=place)
     except pl.exceptions.NoDataError as error:
         raise ValueError(f"{place}: {files[0]} is empty") from error
+
+
+def _scan_parquet(files: list[Path], *, place: str) -> pl.LazyFrame:
+    """Scans parquet files; types and zones may differ between them, as they do where some have nulls."""
+    schemas: list[dict[str, pl.DataType]] = []
+    for file in files:
+        try:
+            schemas.append(dict(pl.read_parquet_schema(file)))
+        except pl.exceptions.PolarsError as error:
+            raise ValueError(f"{place}: {file} is no parquet file: {str(error).splitlines()[0]}") from error
+    if all(schema == schemas[0] for schema in schemas[1:]):
+        return pl.scan_parquet(files)
+    # Columns that are not in all files are left out; one that is needed is missed by name where it is read.
+    shared = [name for name in schemas[0] if all(name in schema for schema in schemas)]
+    parts = [
+        pl.scan_parquet(file).select(_in_utc(name, schema[name]) for name in shared)
+        for file, schema in zip(files, schemas, strict=True)
+    ]
+    for name in shared:
+        try:
+            pl.concat([part.select(name) for part in parts], how="vertical_relaxed").collect_schema()
+        except pl.exceptions.PolarsError as error:
+            kinds = list(dict.fromkeys(str(schema[name]) for schema in schemas))
+            raise ValueError(
+                f"{place}: column {name!r} is {' in one file, '.join(kinds)} in another; write all files alike"
+            ) from error
+    return pl.concat(parts, how="vertical_relaxed")
+
+
+def _in_utc(name: str, dtype: pl.DataType) -> pl.Expr:
+    column = pl.col(name)
+    return column.dt.convert_time_zone("UTC") if getattr(dtype, "time_zone", None) else column
 
 
 def _scan_csv(files: list[Path], csv: CsvFormat, *, place: str) -> pl.LazyFrame:

@@ -63,7 +63,7 @@ def materialize(
     namespace: str = "default",
     replace: bool = False,
     root: Path | None = None,
-) -> Iterator[Materialized]:
+) -> list[Materialized]:
     """Writes features of history to a store, view by view.
 
     Args:
@@ -76,19 +76,21 @@ def materialize(
         replace: Drop what the store holds of the views: rows of other definitions, or of a later `until`.
         root: Folder that relative paths of sources start from.
 
-    Yields:
-        What was done, after each view.
+    Returns:
+        What was done for each view.
 
     Raises:
         ValueError: A view is unknown or not for stores, or the store holds it of other definitions.
         StoreError: The store cannot be reached.
     """
+    results: list[Materialized] = []
     for view in online_views(definitions, views):
         began = time.monotonic()
         with store.writing(namespace, view) as writer:
             job = _Job(definitions, view, f"view {view!r} in {store.url}, namespace {namespace!r},", root)
             done = job.run(writer, until=until, tables=tables or {}, replace=replace)
-        yield replace_fields(done, seconds=time.monotonic() - began)
+        results.append(replace_fields(done, seconds=time.monotonic() - began))
+    return results
 
 
 def online_views(definitions: Definitions, views: Sequence[str] | None) -> list[str]:

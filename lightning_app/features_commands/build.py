@@ -43,4 +43,4 @@ def run(args: list[str]) -> None:
     )
     print_notes(notes)
     write_table(table, arguments.output)
-    print(f"table: {arguments.output} ({table.height:,} rows, {table.width - rows.width} features and labels)")  # noqa: T201
+    print(f"table: {arguments.output} ({table.height:,} rows, {table.width - rows.width} columns added)")  # noqa: T201

@@ -25,6 +25,8 @@ def run(args: list[str]) -> None:
     arguments = parser.parse_args(args[1:])
     if arguments.output.suffix != ".json":
         raise UsageError(f"output: {str(arguments.output)!r} given, a file that ends in .json is needed")
+    if not arguments.output.absolute().parent.is_dir():
+        raise UsageError(f"output: folder {arguments.output.parent} does not exist")
     definitions, root = definitions_file(arguments)
     rows = read_rows(arguments.rows, definitions)
     notes = Notes()

@@ -88,7 +88,12 @@ def _rows(entities: Sequence[str], file: Path | None, request: Sequence[str], de
             raise UsageError(f"entity: {unknown[0]!r} is no key of an entity; keys are {', '.join(sorted(keys))}")
     rows = pl.DataFrame(given) if file is None else read_rows(file, definitions)
     asked = [_pairs(text, "request") for text in request]
-    columns = {name: value for pairs in asked for name, value in pairs.items()}
+    columns: dict[str, str] = {}
+    for name, value in (pair for pairs in asked for pair in pairs.items()):
+        if name in columns or name in rows.columns:
+            other = f"{columns[name]!r}" if name in columns else f"a column of {file}" if file else "a key of --entity"
+            raise UsageError(f"request: {name!r} is given twice, as {value!r} and as {other}; give it once")
+        columns[name] = value
     known = {name for view in definitions.views.values() for name in view.request}
     if unknown := sorted(columns.keys() - known):
         raise UsageError(f"request: {unknown[0]!r} is requested by no view; these are: {', '.join(sorted(known))}")
@@ -96,9 +101,12 @@ def _rows(entities: Sequence[str], file: Path | None, request: Sequence[str], de
 
 
 def _pairs(text: str, option: str) -> dict[str, str]:
-    pairs = dict(part.partition("=")[::2] for part in _PAIRS.split(text))
+    parts = [part.partition("=")[::2] for part in _PAIRS.split(text)]
+    pairs = dict(parts)
     if "=" not in text or "" in pairs:
         raise UsageError(f"{option}: {text!r} given, NAME=VALUE is needed")
+    if len(pairs) < len(parts):
+        raise UsageError(f"{option}: {text!r} gives a name twice; give each once")
     return pairs
 
 

@@ -28,7 +28,7 @@ def run(args: list[str]) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("feature", "kind", "type", "unit", "entity", "description"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=heading == "feature", overflow="fold")
     for entry in entries:
         table.add_row(entry.name, entry.kind, entry.type, entry.unit, entry.entity, entry.description)
     show(table)

@@ -30,8 +30,7 @@ def run(args: list[str]) -> None:
     definitions, root = definitions_file(arguments)
     until = None if arguments.until is None else parse_time(arguments.until, option="until")
     store = chosen_store(arguments)
-    done = []
-    for result in materialize(
+    done = materialize(
         definitions,
         store,
         views=arguments.views,
@@ -39,11 +38,10 @@ def run(args: list[str]) -> None:
         namespace=arguments.namespace,
         replace=arguments.replace,
         root=root,
-    ):
-        done.append(result)
-        if not arguments.json:
-            for note in result.notes:
-                plain_console(stderr=True).print(f"note: {note}")
+    )
+    for result in () if arguments.json else done:
+        for note in result.notes:
+            plain_console(stderr=True).print(f"note: {note}")
     if arguments.json:
         print_json({"store": store.url, "namespace": arguments.namespace, "views": [asdict(result) for result in done]})
         return

@@ -11,7 +11,7 @@ import pytest
 
 from features.batch import training_table
 from features.batch.ranges import Ranges
-from features.batch.sums import range_stds, range_sums
+from features.batch.sums import range_means, range_stds, range_sums
 from features.definitions import Aggregate, Column, Decayed, Definitions, Feature, FeatureView, Source
 
 START = datetime(2020, 1, 1)
@@ -56,6 +56,16 @@ def test_infinite_values_stay_in_their_windows() -> None:
     values = np.array([1.0, np.inf, 2.0, -np.inf, 3.0])
     ranges = Ranges(low=np.array([0, 2, 1, 0, 4]), high=np.array([1, 3, 3, 5, 5]))
     np.testing.assert_array_equal(range_sums(values, ranges), [1, 2, np.inf, np.nan, 3])
+
+
+def test_the_largest_numbers_stay_in_their_windows() -> None:
+    largest = np.finfo(np.float64).max  # as some write "no data"
+    values = np.array([-largest, -largest, 1.0, 2.0, 4.0, 1e-200, 3e-200, largest])
+    ranges = Ranges(low=np.array([0, 0, 2, 2, 5, 7]), high=np.array([1, 2, 4, 5, 7, 8]))
+    np.testing.assert_allclose(range_sums(values, ranges), [-largest, -np.inf, 3, 7, 4e-200, largest])
+    np.testing.assert_allclose(range_means(values, ranges), [-largest, -largest, 1.5, 7 / 3, 2e-200, largest])
+    stds = [np.nan, 0, math.sqrt(0.5), math.sqrt(7 / 3), math.sqrt(2) * 1e-200, np.nan]
+    np.testing.assert_allclose(range_stds(values, ranges), stds)
 
 
 def _table(features: dict[str, Feature], events: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:

@@ -119,6 +119,13 @@ def test_target_encoding_is_the_smoothed_mean() -> None:
     assert training_table(definitions, rows, fitted=fitted)["f"].to_list() == pytest.approx(expected)
 
 
+def test_a_null_and_an_empty_text_are_two_categories_of_a_target_encoding() -> None:
+    definitions = _definitions(f=TargetEncoding(columns=("s",), label="y", smoothing=0.0))
+    rows = _rows(s=["a", "", None, ""], y=[1.0, 2.0, 7.0, 4.0])
+    fitted = fit(definitions, rows)
+    assert training_table(definitions, rows, fitted=fitted)["f"].to_list() == [1.0, 3.0, 7.0, 3.0]
+
+
 def test_features_are_fitted_in_the_order_in_which_they_read_each_other() -> None:
     definitions = _definitions(b=Scale(column="a"), a=Impute(column="x", by="max"))
     rows = _rows(x=[0.0, None, 4.0, 4.0, None])

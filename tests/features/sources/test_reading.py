@@ -160,6 +160,23 @@ def test_a_local_time_that_occurs_twice_is_the_earlier_and_said() -> None:
 
 
 def test_whole_numbers_written_as_decimals_are_keys_and_nan_is_missing() -> None:
-    events = _read(_source(), table=_table(key=["17850.0", "7"], x=[float("nan"), 1.0]))
-    assert events["key"].to_list() == [17850, 7]
-    assert events["x"].to_list() == [None, 1.0]
+    events = _read(_source(), table=_table(key=["17850.0", "7", "9007199254740993"], x=[float("nan"), 1.0, 2.0]))
+    assert events["key"].to_list() == [17850, 7, 9007199254740993]
+    assert events["x"].to_list() == [None, 1.0, 2.0]
+
+
+def test_parquet_files_of_a_folder_may_differ_in_types_and_zones(tmp_path: Path) -> None:
+    times = pl.Series([DAY]).cast(pl.Datetime("us"))
+    first = {"key": pl.Series([1], dtype=pl.Int32), "when": times.dt.replace_time_zone("Europe/Berlin"), "x": [None]}
+    pl.DataFrame(first).write_parquet(tmp_path / "a.parquet")
+    second = {"when": times.cast(pl.Datetime("ns")).dt.replace_time_zone("UTC"), "key": [2], "x": [0.5], "more": [1]}
+    pl.DataFrame(second).write_parquet(tmp_path / "b.parquet")
+    events = _read(_source(path=str(tmp_path)))
+    assert events.select("key", "x").rows() == [(1, None), (2, 0.5)]
+    assert events["__time"].to_list() == [datetime(2024, 4, 30, 22, tzinfo=UTC), datetime(2024, 5, 1, tzinfo=UTC)]
+    pl.DataFrame({"key": [3], "when": times, "x": [0.5]}).write_parquet(tmp_path / "c.parquet")
+    with pytest.raises(ValueError, match="source 'log': column 'when' is .* in another; write all files alike"):
+        _read(_source(path=str(tmp_path)))
+    (tmp_path / "d.parquet").write_text("no table")
+    with pytest.raises(ValueError, match="source 'log': .*d.parquet is no parquet file"):
+        _read(_source(path=str(tmp_path)))

@@ -93,6 +93,12 @@ def test_features_that_lack_a_column_are_left_out_by_name(
     assert main(["features", *words]) == 0
     assert "left out: customer.share (needs --request basket=VALUE)" in capsys.readouterr().err
     assert output_of(capsys, *words, "--request", "basket=14")["share"] == 2.0
+    assert main(["features", *words, "--request", "basket=14", "--request", "basket=7"]) == 2
+    assert "'basket' is given twice, as '7' and as '14'" in capsys.readouterr().err
+    Path("baskets.csv").write_text("customer,basket\n3,7.0\n")
+    words = ["get", str(features_file), "--rows", "baskets.csv", "--request", "basket=14"]
+    assert main(["features", *words]) == 2
+    assert "'basket' is given twice, as '14' and as a column of baskets.csv" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -103,6 +109,7 @@ def test_features_that_lack_a_column_are_left_out_by_name(
         (["get", "FILE", "--entity", "customer"], 2, "NAME=VALUE is needed"),
         (["get", "FILE", "--entity", "client=1"], 2, "'client' is no key of an entity"),
         (["get", "FILE", "--entity", "customer=1", "--at", "soon"], 2, "a time such as"),
+        (["get", "FILE", "--entity", "customer=1,customer=2"], 2, "gives a name twice"),
         (["materialize", "FILE", "--views", "custom"], 2, "did you mean 'customer'?"),
         (["materialize", "FILE", "--until", "2024-01-01T00:00:00Z"], 2, "are without one"),
         (["materialize", "FILE", "--store", "ftp://host"], 2, "is no address of a store"),
