@@ -2,6 +2,8 @@
 
 import msgspec
 
+from features.spec_json import decode_spec, encode_spec
+
 VERSION = 1
 
 
@@ -43,7 +45,7 @@ class GraphSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def to_json(self) -> bytes:
         """Serializes to UTF-8 JSON; equal specs give equal bytes."""
-        return msgspec.json.format(msgspec.json.encode(self, order="deterministic"), indent=1) + b"\n"
+        return encode_spec(self)
 
     @classmethod
     def from_json(cls, content: bytes) -> "GraphSpec":
@@ -55,18 +57,8 @@ class GraphSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Raises:
             ValueError: The content is no spec, or of a newer version.
         """
-        try:
-            version = msgspec.json.decode(content, type=_Versioned).version
-            if version > VERSION:
-                raise ValueError(f"version {version} given, this version of lightning-app reads up to {VERSION}")
-            spec = msgspec.json.decode(content, type=cls)
-        except msgspec.DecodeError as error:
-            raise ValueError(str(error)) from error
+        spec = decode_spec(content, cls, newest=VERSION)
         for columns in (spec.node_columns, spec.edge_columns):
             if twins := sorted({name for name in columns if columns.count(name) > 1}):
                 raise ValueError(f"columns: {twins[0]!r} has two roles; give it one")
         return spec
-
-
-class _Versioned(msgspec.Struct):
-    version: int

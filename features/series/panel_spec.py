@@ -3,6 +3,7 @@
 import msgspec
 
 from features.series.regularize import check_frequency
+from features.spec_json import decode_spec, encode_spec
 
 VERSION = 1
 WEEKDAYS = "weekdays"
@@ -71,7 +72,7 @@ class PanelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def to_json(self) -> bytes:
         """Serializes to UTF-8 JSON; equal specs give equal bytes."""
-        return msgspec.json.format(msgspec.json.encode(self, order="deterministic"), indent=1) + b"\n"
+        return encode_spec(self)
 
     @classmethod
     def from_json(cls, content: bytes) -> "PanelSpec":
@@ -83,13 +84,7 @@ class PanelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Raises:
             ValueError: The content is no spec, or of a newer version.
         """
-        try:
-            version = msgspec.json.decode(content, type=_Versioned).version
-            if version > VERSION:
-                raise ValueError(f"version {version} given, this version of lightning-app reads up to {VERSION}")
-            spec = msgspec.json.decode(content, type=cls)
-        except msgspec.DecodeError as error:
-            raise ValueError(str(error)) from error
+        spec = decode_spec(content, cls, newest=VERSION)
         spec.check()
         return spec
 
@@ -104,10 +99,6 @@ class PanelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ValueError(f"context: {self.context} given, at least warm_up {self.warm_up} is needed")
         if not 0 <= self.max_missing <= 1:
             raise ValueError(f"max_missing: {self.max_missing} given, a share from 0 to 1 is needed")
-
-
-class _Versioned(msgspec.Struct):
-    version: int
 
 
 def check_panel_frequency(frequency: str | None, *, key: str) -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 from features.series.calendar import CalendarFeature
 from features.series.regularize import MissingPolicy, check_frequency
+from features.spec_json import decode_spec, encode_spec
 
 VERSION = 1
 
@@ -109,7 +110,7 @@ class SeriesSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def to_json(self) -> bytes:
         """Serializes to UTF-8 JSON; equal specs give equal bytes."""
-        return msgspec.json.format(msgspec.json.encode(self, order="deterministic"), indent=1) + b"\n"
+        return encode_spec(self)
 
     @classmethod
     def from_json(cls, content: bytes) -> "SeriesSpec":
@@ -121,13 +122,7 @@ class SeriesSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Raises:
             ValueError: The content is no spec, or of a newer version.
         """
-        try:
-            version = msgspec.json.decode(content, type=_Versioned).version
-            if version > VERSION:
-                raise ValueError(f"version {version} given, this version of lightning-app reads up to {VERSION}")
-            spec = msgspec.json.decode(content, type=cls)
-        except msgspec.DecodeError as error:
-            raise ValueError(str(error)) from error
+        spec = decode_spec(content, cls, newest=VERSION)
         spec.check()
         return spec
 
@@ -158,7 +153,3 @@ class SeriesSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         numbers += [number for row in self.known_attributes.values() for number in row]
         if not all(map(math.isfinite, numbers)) or any(scale.std <= 0 for scale in self.scales.values()):
             raise ValueError("scales: a mean and a positive standard deviation needed, both finite")
-
-
-class _Versioned(msgspec.Struct):
-    version: int

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from typing_extensions import override
+
 from features.definitions.base import Definition
 
 Severity = Literal["error", "quarantine", "warn"]
@@ -39,6 +41,21 @@ class BaseRule(Definition, frozen=True, kw_only=True, tag_field="kind"):
         """Raises if rows are to be moved aside for a rule that only holds or fails for the whole table."""
         if self.severity == "quarantine" and not self.marks_rows:
             raise ValueError(f"{self.title}: it concerns the whole table, not single rows; severity: error or warn")
+
+
+class ColumnRule(BaseRule, frozen=True, kw_only=True):
+    """A rule on one column.
+
+    Attributes:
+        column: Column that the rule reads.
+    """
+
+    column: str
+
+    @property
+    @override
+    def columns_read(self) -> tuple[str, ...]:
+        return (self.column,)
 
 
 def check_share(title: str, share: float) -> None:

@@ -1,6 +1,6 @@
 """Column types of contracts, and the parsing of text columns, as CSV files have them, into these types."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import polars as pl
 
@@ -8,7 +8,6 @@ from features.table_reader import NULL_WORDS
 
 TypeName = Literal["any", "int", "float", "bool", "str", "date", "datetime", "time", "duration"]
 """Type of a column; `float` accepts whole numbers too."""
-TYPE_NAMES: tuple[TypeName, ...] = get_args(TypeName)
 
 _TIMES = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 _ZONED_TIMES = ("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M%#z")

@@ -6,12 +6,12 @@ from typing import Literal
 import polars as pl
 from typing_extensions import override
 
-from features.contracts.rules.base_rule import BaseRule, Scalar, check_columns, check_values
+from features.contracts.rules.base_rule import BaseRule, ColumnRule, Scalar, check_columns, check_values
 
 Operator = Literal["<", "<=", "==", "!=", ">=", ">"]
 
 
-class Range(BaseRule, frozen=True, kw_only=True, tag="range"):
+class Range(ColumnRule, frozen=True, kw_only=True, tag="range"):
     """Values from `min` to `max`. Missing values pass; infinite ones break it.
 
     Attributes:
@@ -22,7 +22,6 @@ class Range(BaseRule, frozen=True, kw_only=True, tag="range"):
         max_excluded: Values must be smaller than `max`.
     """
 
-    column: str
     min: float | int | str | None = None
     max: float | int | str | None = None
     min_excluded: bool = False
@@ -41,11 +40,6 @@ class Range(BaseRule, frozen=True, kw_only=True, tag="range"):
                 raise ValueError(f"{self.title}: min {self.min!r} and max {self.max!r} are of two types")
             if not isinstance(self.min, str) and not isinstance(self.max, str) and self.min > self.max:
                 raise ValueError(f"{self.title}: min {self.min} is larger than max {self.max}")
-
-    @property
-    @override
-    def columns_read(self) -> tuple[str, ...]:
-        return (self.column,)
 
 
 class Unique(BaseRule, frozen=True, kw_only=True, tag="unique"):
@@ -66,7 +60,7 @@ class Unique(BaseRule, frozen=True, kw_only=True, tag="unique"):
         return self.columns
 
 
-class Allowed(BaseRule, frozen=True, kw_only=True, tag="allowed"):
+class Allowed(ColumnRule, frozen=True, kw_only=True, tag="allowed"):
     """Values of a list. Missing values pass.
 
     Attributes:
@@ -74,19 +68,13 @@ class Allowed(BaseRule, frozen=True, kw_only=True, tag="allowed"):
         values: The allowed ones.
     """
 
-    column: str
     values: tuple[Scalar, ...]
 
     def __post_init__(self) -> None:
         check_values(self.title, self.values)
 
-    @property
-    @override
-    def columns_read(self) -> tuple[str, ...]:
-        return (self.column,)
 
-
-class Pattern(BaseRule, frozen=True, kw_only=True, tag="pattern"):
+class Pattern(ColumnRule, frozen=True, kw_only=True, tag="pattern"):
     """Texts that a regular expression matches from the first to the last character. Missing values pass.
 
     Attributes:
@@ -94,7 +82,6 @@ class Pattern(BaseRule, frozen=True, kw_only=True, tag="pattern"):
         regex: Regular expression in Rust's syntax: no look-around, no back-references.
     """
 
-    column: str
     regex: str
 
     def __post_init__(self) -> None:
@@ -108,11 +95,6 @@ class Pattern(BaseRule, frozen=True, kw_only=True, tag="pattern"):
     def whole_cell(self) -> str:
         """The expression, anchored at both ends."""
         return rf"\A(?:{self.regex})\z"
-
-    @property
-    @override
-    def columns_read(self) -> tuple[str, ...]:
-        return (self.column,)
 
 
 class Monotone(BaseRule, frozen=True, kw_only=True, tag="monotone"):

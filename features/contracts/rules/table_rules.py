@@ -3,11 +3,11 @@
 import polars as pl
 from typing_extensions import override
 
-from features.contracts.rules.base_rule import BaseRule, Scalar, check_share, check_values
+from features.contracts.rules.base_rule import BaseRule, ColumnRule, Scalar, check_share, check_values
 from features.definitions.duration import Duration, microseconds
 
 
-class Nulls(BaseRule, frozen=True, kw_only=True, tag="nulls"):
+class Nulls(ColumnRule, frozen=True, kw_only=True, tag="nulls"):
     """Share of missing values (null, NaN) among all rows; 0 for an empty table.
 
     Attributes:
@@ -15,7 +15,6 @@ class Nulls(BaseRule, frozen=True, kw_only=True, tag="nulls"):
         max_share: Largest allowed share, from 0 to 1. With 0 the rule concerns single rows.
     """
 
-    column: str
     max_share: float = 0.0
 
     def __post_init__(self) -> None:
@@ -24,16 +23,11 @@ class Nulls(BaseRule, frozen=True, kw_only=True, tag="nulls"):
 
     @property
     @override
-    def columns_read(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
-    @override
     def marks_rows(self) -> bool:
         return self.max_share == 0
 
 
-class UnknownShare(BaseRule, frozen=True, kw_only=True, tag="unknown_share"):
+class UnknownShare(ColumnRule, frozen=True, kw_only=True, tag="unknown_share"):
     """Share of categories that are not in a vocabulary, among the values that are not missing; 0 if all are.
 
     Attributes:
@@ -42,7 +36,6 @@ class UnknownShare(BaseRule, frozen=True, kw_only=True, tag="unknown_share"):
         max_share: Largest allowed share, from 0 to 1.
     """
 
-    column: str
     values: tuple[Scalar, ...]
     max_share: float
 
@@ -53,16 +46,11 @@ class UnknownShare(BaseRule, frozen=True, kw_only=True, tag="unknown_share"):
 
     @property
     @override
-    def columns_read(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
-    @override
     def marks_rows(self) -> bool:
         return False
 
 
-class Freshness(BaseRule, frozen=True, kw_only=True, tag="freshness"):
+class Freshness(ColumnRule, frozen=True, kw_only=True, tag="freshness"):
     """Age of the newest row that does not lie in the future. A table without such a row breaks it.
 
     Attributes:
@@ -71,7 +59,6 @@ class Freshness(BaseRule, frozen=True, kw_only=True, tag="freshness"):
         time_zone: Zone of timestamps that state none.
     """
 
-    column: str
     max_age: Duration
     time_zone: str = "UTC"
 
@@ -85,11 +72,6 @@ class Freshness(BaseRule, frozen=True, kw_only=True, tag="freshness"):
         except pl.exceptions.PolarsError as error:
             raise ValueError(f"{self.title}: time_zone: {self.time_zone!r} is no zone such as Europe/Berlin") from error
         self.check_severity()
-
-    @property
-    @override
-    def columns_read(self) -> tuple[str, ...]:
-        return (self.column,)
 
     @property
     @override
