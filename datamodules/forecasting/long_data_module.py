@@ -161,7 +161,7 @@ class LongForecastingDataModule(ForecastingDataModule):
 
     @override
     def check_values(self) -> None:
-        """Nothing: a spike is large in units of its own series alone."""
+        """Skips the check for outliers: series of different scales have no common bound."""
 
     @override
     def dataset(self, split: Split) -> LongWindows:  # type: ignore[override]

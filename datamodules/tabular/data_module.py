@@ -1,4 +1,4 @@
-"""FeatureTableDataModule: rows of a table with features by definition, and a label each."""
+"""FeatureTableDataModule: labelled rows of a table, with features computed from definitions."""
 
 import hashlib
 from collections.abc import Sequence
@@ -36,9 +36,9 @@ class FeatureTableDataModule(BaseDataModule):
     The rows are those of a table (`rows`), which may be its own history (`history`), or the entities of a source that
     had an event before a time (`entities`, `at`). Features see nothing that was not known at the time of their row.
     Fitted features are fitted on the training rows. A batch has `numbers` float32 (B, F) with NaN where missing,
-    `categories` int64 (B, K) with 0 for unknown and 1 for missing, `vectors` float32 (B, V), those that the features
-    are, and `target` and `row`. Rows without a label are left out of training, validation and test, and counted;
-    `predict` answers every row.
+    `categories` int64 (B, K) with 0 for unknown and 1 for missing, `vectors` float32 (B, V), each only where there are
+    such features, and `target` and `row`. Rows without a label are left out of training, validation and test, and
+    counted; `predict` answers every row.
 
     Args:
         definitions: Features file, YAML or JSON, or the name of one that comes along, below `configs`.

@@ -12,7 +12,8 @@ class FeatureRows:
     """Dataset of some rows of a feature table.
 
     Attributes:
-        arrays: `numbers`, `categories`, `vectors` of all rows, those that there are, and `target` where it is known.
+        arrays: `numbers`, `categories` and `vectors` of all rows, each only where there are such features; `target`
+            except for `predict`.
         positions: The rows, int64.
     """
 

@@ -1,4 +1,4 @@
-"""Files of rows and events as they are: text cells, in any of the formats that a source may have."""
+"""Text tables: files of rows and events whose cells stay text, in any format that a source may have."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -64,7 +64,7 @@ def shipped_config(name: str | Path) -> Path | None:
     Args:
         name: Path below the folder of configs, e.g. `tabular/features/bike_sharing.yaml`.
     """
-    spec = find_spec("lightning_app")  # found, not imported
+    spec = find_spec("lightning_app")  # locates the package without importing it
     if spec is None or spec.origin is None:
         return None
     package = Path(spec.origin).parent

@@ -1,4 +1,4 @@
-"""Answers: values and reasons of features, filled chunk by chunk, then made columns."""
+"""Answers: values of features and reasons for missing ones, filled chunk by chunk and turned into columns."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Values of events as numbers that ranges are computed over."""
+"""Event columns: values as arrays of numbers, for computations over ranges of events."""
 
 from dataclasses import dataclass
 from functools import cached_property

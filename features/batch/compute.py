@@ -1,4 +1,4 @@
-"""Computation of features of rows: history at their times, then the features that read it and each other."""
+"""Computation of features: history at the time of each row, then row and fitted features in order of dependency."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

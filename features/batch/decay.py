@@ -1,4 +1,4 @@
-"""Sums in which an event weighs half after a half-life."""
+"""Decayed sums over ranges of events: the weight of an event halves every half-life."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Numbers of distinct values over ranges."""
+"""Distinct counts over ranges of events."""
 
 import numpy as np
 

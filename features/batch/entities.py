@@ -1,4 +1,4 @@
-"""Entities: their keys as numbers, the same in events and rows."""
+"""Entities: keys encoded as integers, consistently for events and rows."""
 
 from collections.abc import Sequence
 

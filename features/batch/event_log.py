@@ -1,4 +1,4 @@
-"""Event log: histories of entities with the versions of each event, and which of them is known when."""
+"""Event log: histories of entities, with the versions of each event and the time from which each is known."""
 
 from dataclasses import dataclass
 

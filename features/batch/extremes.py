@@ -1,4 +1,4 @@
-"""Smallest and largest values over ranges."""
+"""Minima and maxima over ranges of events."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Labels of rows: a column of theirs, or an aggregate of the events after their time."""
+"""Labels of rows: a column of the rows, or an aggregate of the events after their time."""
 
 from collections.abc import Mapping
 from datetime import UTC

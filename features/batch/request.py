@@ -1,4 +1,4 @@
-"""Rows that are asked about: their time, keys, and the columns that features read."""
+"""Requested rows: time, keys, and the columns that features read."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime

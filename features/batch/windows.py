@@ -1,4 +1,4 @@
-"""Windows: the events that a feature is over, for the rows of a chunk; what features share is computed once."""
+"""Windows: ranges of events that features aggregate, for the rows of a chunk; shared ranges are computed once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Data contracts: what a table promises, checked in one polars pass."""
+"""Data contracts: requirements on a table, checked in one polars pass."""
 
 from features.contracts.contract import Contract
 from features.contracts.evaluation import Split

@@ -1,4 +1,4 @@
-"""Contract: what a table promises; YAML and Python forms are equal key by key."""
+"""Contract: requirements on a table; YAML and Python forms are equal key by key."""
 
 from collections.abc import Collection
 from datetime import datetime

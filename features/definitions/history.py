@@ -1,4 +1,4 @@
-"""Features of the past of an entity: aggregates, lags and times since its events.
+"""Features of history: aggregates, lags and times since events of an entity.
 
 At time t a feature of history sees the events with event time before t (closed on the left: an event at t is not part
 of it), and of these only the ones that were available at t. Of an event that was corrected it sees the version that was

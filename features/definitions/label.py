@@ -1,4 +1,4 @@
-"""Labels: what a model is to predict. They may look into the future; features may not look at them."""
+"""Labels: targets of a model. They may depend on the future; features may not depend on them."""
 
 from features.definitions.base import FeatureDefinition
 from features.definitions.duration import Duration

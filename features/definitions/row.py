@@ -15,7 +15,7 @@ CalendarPart = Literal[
 
 
 class Given(FeatureDefinition, frozen=True, kw_only=True, tag="given"):
-    """A column as it was given.
+    """A column, unchanged.
 
     Attributes:
         column: The column.

@@ -1,4 +1,4 @@
-"""Sources and entities: tables of events or rows, the keys they are of, and their clocks."""
+"""Sources and entities: tables of events or rows, with their keys and clocks."""
 
 from datetime import datetime
 from typing import Literal

@@ -1,4 +1,4 @@
-"""States of fitted features: what was learned, as plain data."""
+"""States of fitted features: learned constants as plain data."""
 
 import msgspec
 

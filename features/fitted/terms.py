@@ -41,7 +41,7 @@ def term_vectors(texts: pl.Series, feature: Tfidf, state: TfidfState) -> pl.Seri
     Args:
         texts: The texts.
         feature: The feature.
-        state: What was learned.
+        state: Learned vocabulary and weights.
     """
     size = len(state.idf)
     counts = _counts(texts)

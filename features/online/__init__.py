@@ -1,4 +1,4 @@
-"""Features online: the state of an entity, updated event by event, answers what the batch form would."""
+"""Online features: state per entity, updated event by event; answers equal those of batch evaluation."""
 
 from features.online.online_features import OnlineFeatures, Reading
 from features.online.online_view import OnlineView

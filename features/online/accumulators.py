@@ -1,6 +1,6 @@
-"""Accumulators: what features over all of the past keep of events, in whatever order these come.
+"""Accumulators: state of features over all of the past, for events in any order.
 
-An accumulator is told all events that meet the condition of its feature, with the value of its column or None.
+An accumulator receives all events that meet the condition of its feature, with the value of its column or None.
 """
 
 import math
@@ -20,7 +20,7 @@ class Accumulator:
     """State of a feature over all of the past.
 
     Attributes:
-        any_event: Whether there was an event, be its value null.
+        any_event: Whether there was an event, with or without a value.
     """
 
     __slots__ = ("any_event",)
@@ -51,7 +51,7 @@ class Accumulator:
         return copy
 
     def copy(self) -> "Accumulator":
-        """An accumulator of its own with the same events."""
+        """An independent copy."""
         copy = type(self)()
         copy.any_event = self.any_event
         for name in self.fields:
@@ -59,11 +59,11 @@ class Accumulator:
         return copy
 
     def pack(self) -> list[Any]:
-        """Content as values that msgpack knows."""
+        """State as values that msgpack supports."""
         return [self.any_event, *(getattr(self, name) for name in self.fields)]
 
     def unpack(self, content: Sequence[Any]) -> None:
-        """Takes over what `pack` gave."""
+        """Restores the state from the output of `pack`."""
         self.any_event = content[0]
         for name, value in zip(self.fields, content[1:], strict=True):
             setattr(self, name, value)

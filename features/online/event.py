@@ -1,4 +1,4 @@
-"""Event as a state takes it: keys, times in microseconds, values of the stored columns, conditions met."""
+"""Event: a row of a source as input of a state, with key, times in microseconds, stored values, conditions met."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -146,7 +146,7 @@ class EventReader:
         return microseconds_of(at)
 
     def take_zones(self, zones: Mapping[str, bool]) -> None:
-        """Takes over what `zones` of another reader said.
+        """Adopts the `zones` of another reader.
 
         Args:
             zones: Whether the times of a column have a zone, by column.

@@ -160,11 +160,11 @@ class OnlineView:
         return encode_state(self.plan, self._states[key], zones=self._reader.zones)
 
     def load(self, key: Key, content: bytes) -> None:
-        """Takes over the state of an entity.
+        """Restores the state of an entity.
 
         Args:
             key: Values of the entity's keys.
-            content: What `dump` gave.
+            content: Output of `dump`.
 
         Raises:
             ValueError: The bytes are of another layout or of other features, or zones are mixed.

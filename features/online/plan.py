@@ -1,4 +1,4 @@
-"""Plan of a view: its features of history compiled to indexes, so that neither updates nor reads look up a name."""
+"""Plan of a view: its features of history compiled to indexes, for updates and reads without lookups by name."""
 
 import hashlib
 import operator
@@ -64,7 +64,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Unbounded:
-    """What an unbounded feature reads: an accumulator, and the events that it does not hold yet."""
+    """Input of an unbounded feature: an accumulator, and the events that it does not contain yet."""
 
     make: Callable[[], Accumulator]
     column: int | None
@@ -74,11 +74,11 @@ class Unbounded:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How a feature is read.
+    """A feature, compiled.
 
     Attributes:
         name: Its name.
-        function: What is computed.
+        function: Name of the function.
         selection: Index of its selection; None for lags and unbounded features.
         accumulator: Index of its accumulator; None for lags and bounded features.
         column: Index of the column of a lag.
@@ -106,8 +106,8 @@ class ViewPlan:
         columns: Stored columns of the source.
         wheres: The conditions.
         conditions: Column and test of each condition.
-        selections: What bounded features read.
-        unbounded: What unbounded features read.
+        selections: Inputs of bounded features.
+        unbounded: Inputs of unbounded features.
         steps: The features, in the order of the view.
         retention: Events older than this are read by no feature of a window.
         offset: Largest offset of an unbounded feature.

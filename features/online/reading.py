@@ -79,7 +79,7 @@ def _without_events(plan: ViewPlan, reason: Reason) -> Answer:
 
 
 def _visible(plan: ViewPlan, state: EntityState, at: int, end: int) -> EntityState:
-    """The state without what was not available at a time."""
+    """The state restricted to the events that were available at a time."""
     known = [available <= at for available in state.available[:end]]
     seen = EntityState(plan)
     seen.times = list(compress(state.times, known))

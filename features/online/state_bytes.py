@@ -1,4 +1,4 @@
-"""Bytes of a state: msgpack with the version of the layout and the digest of the view, for online stores."""
+"""Serialization of a state: msgpack with the version of the layout and the digest of the view, for online stores."""
 
 from typing import Any
 
@@ -42,11 +42,11 @@ def encode_state(plan: ViewPlan, state: EntityState, *, zones: dict[str, bool]) 
 
 
 def decode_state(plan: ViewPlan, content: bytes, *, name: str) -> tuple[EntityState, dict[str, bool]]:
-    """The state of bytes, and whether the times of a column have a zone, by column.
+    """Decodes a state; also whether the times of a column have a zone, by column.
 
     Args:
         plan: Plan of its view.
-        content: What `encode_state` gave.
+        content: Output of `encode_state`.
         name: Name of the view, for messages.
 
     Raises:

@@ -58,7 +58,7 @@ def input_columns(
     Args:
         definitions: The definitions.
         features: Full names of all features that are computed.
-        rows: What the caller gives.
+        rows: Rows of the caller.
         times: Times of the rows.
         notes: Takes counts.
 

@@ -1,4 +1,4 @@
-"""Texts of values, the same whatever the version of polars, and functions of distinct values."""
+"""Texts of values, independent of the version of polars, and functions of distinct values."""
 
 import hashlib
 from collections.abc import Callable

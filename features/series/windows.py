@@ -19,7 +19,7 @@ def times_of(at: At, time_zone: str | None) -> np.ndarray | None:
     """Times that are asked for, `datetime64[us]`, in UTC where there is a time zone; None for `last` and `all`.
 
     Args:
-        at: What is asked for.
+        at: Origins to forecast from.
         time_zone: Time zone of the table.
 
     Raises:
@@ -59,7 +59,7 @@ def origins_of(series: Series, spec: SeriesSpec, *, at: At, times: np.ndarray | 
     Args:
         series: The series.
         spec: The preparation.
-        at: What is asked for.
+        at: Origins to forecast from.
         times: As of `times_of`.
 
     Returns:

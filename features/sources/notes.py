@@ -1,4 +1,4 @@
-"""Notes: what was left out or put in order while tables were read, counted."""
+"""Notes: counts of rows that were dropped or changed while tables were read."""
 
 import logging
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Notes:
 
         Args:
             table: The table, for readers.
-            kind: What the rows are and what was done, e.g. `have no key: left out`.
+            kind: Finding and consequence, e.g. `have no key: left out`.
             count: Number of rows.
         """
         if count:

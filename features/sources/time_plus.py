@@ -1,4 +1,4 @@
-"""Times of two columns: a date and an hour, say, added up."""
+"""Times from several columns, such as a date and an hour, added up."""
 
 import polars as pl
 

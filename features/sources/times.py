@@ -7,7 +7,7 @@ from features.sources.notes import Notes
 _ISO = r"^\s*\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)?\s*(?:[Zz]|[+-]\d{2}:?\d{2})?\s*$"
 
 _TEXT = pl.col("text")
-# A date alone ends in `-01`, so a zone is told by the time before it.
+# A date alone ends in `-01`, which looks like an offset: a zone must follow a time of day.
 _ZONE_OF = _TEXT.str.extract(r":\d{2}(?:[.,]\d+)?\s*([Zz]|[+-]\d{2}:?\d{2})$").str.to_uppercase()
 _DATE, _MINUTES = _TEXT.str.slice(0, 10), _TEXT.str.extract(r"^.{11}(\d{2}:\d{2})").fill_null("00:00")
 _SECONDS = _TEXT.str.extract(r"^.{16}:(\d{2}(?:[.,]\d+)?)").fill_null("00").str.replace(",", ".", literal=True)

@@ -19,7 +19,7 @@ _SCHEDULED = "__scheduled"
 
 
 def stored_form(definitions: Definitions, view: str) -> Definitions:
-    """Definitions of what is stored of a view.
+    """Definitions of the stored features of a view.
 
     Its features of history without a time to live, times since events in microseconds, and the age of the newest event.
 

@@ -1,4 +1,4 @@
-"""Protocol of online stores: rows of bytes by view and key, and one text per view that says what they are.
+"""Protocol of online stores: rows of bytes by view and key, and one text per view that describes them.
 
 A store knows nothing of features. A row is replaced as a whole, so that a reader sees it before or after, never in
 between; the mark of a view is written last. What is written in one `writing` block appears at its end, all at once
@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What a store holds of some entities, at one moment.
+    """Stored rows of some entities, read at one moment.
 
     Attributes:
         mark: Mark of the view; None if it was never written.

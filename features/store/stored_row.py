@@ -1,8 +1,8 @@
-"""Rows of online stores: the values of an entity's features from its last event on, and how they go on changing.
+"""Rows of online stores: the values of an entity's features from its last event on, and their later changes.
 
 A row is exact at every time from `since` on, as long as no further event becomes known. Values of windows change as
 events leave them; these changes are known in advance and part of the row. Values that change all the time are stored as
-what they are computed from: `time_since` as the time of its event, `decayed` as its value at a time.
+their inputs: `time_since` as the time of its event, `decayed` as its value at a time.
 """
 
 from collections.abc import Sequence

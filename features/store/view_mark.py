@@ -1,4 +1,4 @@
-"""Mark of a stored view: which definitions its rows are of, and how far they go."""
+"""Mark of a stored view: the definitions of its rows, and the time up to which they are complete."""
 
 import hashlib
 from typing import Any
@@ -12,11 +12,11 @@ FORMAT = 1
 
 
 class ViewMark(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rows of a view are.
+    """Description of the stored rows of a view.
 
     Attributes:
         format: Format of the rows.
-        digest: Digest of what the rows depend on, `view_digest`.
+        digest: Digest of all that the rows depend on, `view_digest`.
         definitions: Digest of all definitions.
         until: Microseconds up to which events count that were available.
         zoned: Whether times have a zone, UTC.

@@ -1,4 +1,4 @@
-"""Report of a verification: per feature what was compared, what differed, and an example."""
+"""Report of a verification: per feature the number of compared and of different values, and an example."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ WIDTH = 80
 
 @dataclass(kw_only=True)
 class FeatureCheck:
-    """What was compared of one feature.
+    """Comparison of one feature.
 
     Attributes:
         name: Full name, `view.feature`.
@@ -38,7 +38,7 @@ class Report:
         checks: One per feature of history.
         events: Number of events replayed, by view.
         tolerance: Difference, relative to the larger value, up to which numbers are equal.
-        notes: What was left out while tables were read.
+        notes: Counts of rows that were left out while tables were read.
     """
 
     checks: list[FeatureCheck] = field(default_factory=list)

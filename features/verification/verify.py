@@ -40,7 +40,7 @@ def verify(
         futures: Number of times at which the future is changed.
         tolerance: Difference, relative to the larger value, up to which numbers are equal.
         root: Folder that relative paths of sources start from.
-        seed: Seed of what is drawn.
+        seed: Seed of the drawn rows and times.
 
     Raises:
         ValueError: No view has features of history, a source cannot be read, or a number is too small.

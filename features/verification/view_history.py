@@ -45,7 +45,7 @@ class ViewHistory:
         """Features of the batch form.
 
         Args:
-            reads: What is read.
+            reads: Keys and times.
         """
         types = {name: self._read.schema[name] for name in self._keys}
         keys = {name: [key[i] for key, _ in reads] for i, name in enumerate(self._keys)}
@@ -59,7 +59,7 @@ class ViewHistory:
         """Features of the online form, fed event by event.
 
         Args:
-            reads: What is read, ascending in time.
+            reads: Keys and times, ascending in time.
             schema: Types of the columns.
             entities: Entities that are fed; None for all.
         """

@@ -1,4 +1,4 @@
-"""Page of features: what each is, in Markdown or HTML."""
+"""Page of features: a description of each, in Markdown or HTML."""
 
 import html
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Tables of rows that features are asked for, read with the types that the definitions declare."""
+"""Tables of rows to compute features for, read with the types that the definitions declare."""
 
 from pathlib import Path
 

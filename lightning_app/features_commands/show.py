@@ -55,8 +55,8 @@ def run(args: list[str]) -> None:
     entries = catalog(definitions, arguments.views)
     if arguments.rows is not None:
         names = tuple(entry.name for entry in entries)
-        told = _statistics(definitions, names, arguments.rows, arguments.at, arguments.fitted, root=root)
-        entries = [replace(entry, statistics=told.get(entry.name)) for entry in entries]
+        by_name = _statistics(definitions, names, arguments.rows, arguments.at, arguments.fitted, root=root)
+        entries = [replace(entry, statistics=by_name.get(entry.name)) for entry in entries]
     packages = packages_in(arguments.packages)
     if arguments.registry is not None:
         packages |= registered_packages(arguments.registry)

@@ -1,4 +1,4 @@
-"""TabularTask, what a network's outputs mean: loss, predictions in raw units, metrics."""
+"""TabularTask, the meaning of a network's outputs: loss, predictions in raw units, metrics."""
 
 from abc import ABC, abstractmethod
 

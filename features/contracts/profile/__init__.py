@@ -1,4 +1,4 @@
-"""Profiles: what a table holds, and the contract that it suggests."""
+"""Profiles of tables, and contracts drafted from them."""
 
 from features.contracts.profile.draft import draft_contract
 from features.contracts.profile.inferred_types import typed_table

@@ -19,7 +19,7 @@ _MOST_KEYS = 6
 
 
 class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """What a column holds.
+    """Profile of a column.
 
     Attributes:
         declared: Its type.
@@ -64,7 +64,7 @@ class TimeProfile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TableProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """What a table holds.
+    """Profile of a table.
 
     Attributes:
         num_rows: Number of rows.

@@ -8,7 +8,7 @@ _TEMPORAL = ("date", "datetime", "time")
 
 
 class ContractColumn(Definition, frozen=True, kw_only=True):
-    """What a contract says of a column.
+    """Requirements of a contract on a column.
 
     Attributes:
         type: Type of the values. A text column, as every column of a CSV file is one, is parsed into the type; cells
