@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import polars as pl
-import torch
 from torch import Tensor
 from typing_extensions import override
 
 from datamodules.base import BaseDataModule, Split
 from datamodules.forecasting.series import Boundary, Series, SeriesSource
+from datamodules.forecasting.statistics import check_deviations, naive_error, series_statistics
 from datamodules.forecasting.windows import Windows
 from features.contracts import Contract
 from features.series.calendar import CalendarFeature, calendar_name, extend
@@ -21,8 +21,6 @@ from features.series.forecast_table import forecast_table
 from features.series.regularize import MissingPolicy
 from features.series.series import with_calendar
 from features.series.spec import SeriesSpec
-
-_MOST_DEVIATIONS = 1e16
 
 
 class ForecastingDataModule(BaseDataModule):
@@ -183,21 +181,7 @@ class ForecastingDataModule(BaseDataModule):
         Returns:
             `target` (C,), and, if the series has them, `past_covariates` (P,) and `future_covariates` (K,).
         """
-        series, end = self.series, self.boundaries[0]
-        tables = {
-            "target": np.where(series.observed[:end], series.values[:end], np.nan),
-            "past_covariates": series.past_covariates[:end],
-            "future_covariates": series.future_covariates[:end],
-        }
-        scales = {name: mean_and_std(table) for name, table in tables.items() if table.shape[1]}
-        mean, std = scales["target"]
-        flat = (std < mean.abs() * 8 * torch.finfo(torch.float32).eps).nonzero()
-        if len(flat):
-            raise ValueError(
-                f"channel {self.channels[int(flat[0])]!r} varies by {std[flat[0]].item():.3g} around "
-                f"{mean[flat[0]].item():.3g}, which float32 cannot distinguish: subtract a constant from it"
-            )
-        return scales
+        return series_statistics(self.series, self.boundaries[0], channels=self.channels)
 
     @property
     @override
@@ -217,14 +201,7 @@ class ForecastingDataModule(BaseDataModule):
 
     def check_values(self) -> None:
         """Raises on values so far from the training data that their squared error exceeds float32."""
-        series, (mean, std) = self.series, self.statistics["target"]
-        apart = np.abs(series.values - mean.double().numpy()) / std.double().numpy()  # (T, C)
-        row, channel = np.unravel_index(apart.argmax(), apart.shape)
-        if apart[row, channel] > _MOST_DEVIATIONS:
-            raise ValueError(
-                f"channel {self.channels[channel]!r} holds {series.values[row, channel]:g} at {series.times[row]}, "
-                f"{apart[row, channel]:.1e} standard deviations from the mean of its training rows; mend the value"
-            )
+        check_deviations(self.series, *self.statistics["target"], channels=self.channels)
 
     @override
     def dataset(self, split: Split) -> Windows:
@@ -363,22 +340,3 @@ class ForecastingDataModule(BaseDataModule):
             origins: Row of the first step of each horizon, int64 (B,).
         """
         return self.series.observed[origins[:, None] + np.arange(self.horizon)]
-
-
-def naive_error(values: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Mean absolute difference of neighbouring observed rows, by channel.
-
-    Args:
-        values: float64 (T, C).
-        observed: bool (T, C).
-    """
-    both = observed[1:] & observed[:-1]
-    total: np.ndarray = (np.abs(np.diff(values, axis=0)) * both).sum(axis=0)
-    return total / np.maximum(both.sum(axis=0), 1)
-
-
-def mean_and_std(table: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of columns, float32; the deviation of a constant column is 1."""
-    mean, std = np.nanmean(table, axis=0), np.nanstd(table, axis=0)
-    std = np.where(std > 0, std, 1.0)  # constant columns are centred only
-    return torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)

@@ -13,10 +13,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from datamodules.base import Split
-from datamodules.forecasting.data_module import ForecastingDataModule, mean_and_std, naive_error
+from datamodules.forecasting.data_module import ForecastingDataModule
 from datamodules.forecasting.long_series import LongSeries, named, read_long_series
 from datamodules.forecasting.long_table import LongTableFile
 from datamodules.forecasting.long_windows import LongWindows, SeriesScales
+from datamodules.forecasting.statistics import mean_and_std, naive_error
 from features.series.calendar import CalendarFeature, extend
 from features.series.forecast_table import forecast_table
 from features.series.regularize import MissingPolicy
