@@ -21,9 +21,9 @@ from datamodules.forecasting.statistics import mean_and_std, naive_error
 from features.series.calendar import CalendarFeature, extend
 from features.series.forecast_table import forecast_table
 from features.series.regularize import MissingPolicy
+from features.series.scales import restored
 from features.series.series import Series
 from features.series.spec import SeriesSpec
-from features.series.tables import restored
 
 
 class LongForecastingDataModule(ForecastingDataModule):

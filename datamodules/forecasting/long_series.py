@@ -11,9 +11,11 @@ import polars as pl
 
 from datamodules.forecasting.long_table import Ends, LongTableFile
 from features.series.repairs import Repairs
+from features.series.scales import scale_of
 from features.series.series import Series
 from features.series.spec import Scale, SeriesSpec
-from features.series.tables import fit_static_attributes, read_long, scale_of, static_columns
+from features.series.static_attributes import fit_static_attributes, static_columns
+from features.series.tables import read_long
 
 _SHOWN = 5
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from features.series.tables import scale_of
+from features.series.scales import scale_of
 
 
 class SeriesScales:

@@ -1,6 +1,6 @@
 """Tables of time series: a wide or long table becomes regularised series, in training and in packages alike."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -11,12 +11,12 @@ from features.series.calendar import fixed_step
 from features.series.regularize import time_zone, timestamps
 from features.series.repairs import Repairs
 from features.series.series import Series, build_series, with_calendar
-from features.series.spec import Scale, SeriesSpec, StaticAttribute
-from features.table_reader import NULL_WORDS, as_numbers, row_name
+from features.series.spec import SeriesSpec
+from features.series.static_attributes import static_columns
+from features.table_reader import as_numbers, row_name
 
 _ID, _TIME, _ROW = "\0id", "\0time", "\0row"
 """Columns of a parsed table; no column of a user has such a name."""
-_EPS = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -140,116 +140,6 @@ def _spec_of_parsed(spec: SeriesSpec) -> SeriesSpec:
         scales={},
         known_attributes={},
     )
-
-
-def static_columns(table: pl.DataFrame, attributes: Sequence[StaticAttribute], *, name: str) -> list[np.ndarray]:
-    """Static attributes of the rows of a table as inputs of a model, each float64 (N, width).
-
-    Args:
-        table: The table.
-        attributes: The attributes.
-        name: Name for messages.
-
-    Raises:
-        ValueError: A number is missing or none.
-    """
-    columns = []
-    for attribute in attributes:
-        column = table[attribute.column]
-        if attribute.vocabulary is None:
-            numbers = as_numbers(column, file=name, booleans=True)
-            if not numbers.is_finite().fill_null(value=False).all():
-                row = row_name(name, (~numbers.is_finite().fill_null(value=False)).arg_max() or 0)
-                raise ValueError(f"{name}: the static attribute {attribute.column!r} is missing in {row}")
-            columns.append((numbers.to_numpy()[:, None] - attribute.mean) / attribute.std)
-        else:
-            texts = column.cast(pl.String).to_numpy()
-            columns.append((texts[:, None] == np.array(attribute.vocabulary, dtype=object)).astype(np.float64))
-    return columns
-
-
-def unknown_texts(table: pl.DataFrame, spec: SeriesSpec) -> dict[str, list[str]]:
-    """Texts of static attributes that no training series has, by column; they become zeros.
-
-    Args:
-        table: A table that may have the columns.
-        spec: The preparation.
-    """
-    found = {}
-    for attribute in spec.static_attributes:
-        if attribute.vocabulary is not None and attribute.column in table.columns:
-            texts = table[attribute.column].cast(pl.String).unique().drop_nulls()
-            if new := sorted(set(texts) - set(attribute.vocabulary)):
-                found[attribute.column] = new
-    return found
-
-
-def fit_static_attributes(table: pl.DataFrame, columns: Sequence[str], *, name: str) -> tuple[StaticAttribute, ...]:
-    """Fits the attributes of series: scales of numbers, vocabularies of texts.
-
-    Args:
-        table: A row per training series.
-        columns: Names of the attributes.
-        name: Name for messages.
-    """
-    attributes = []
-    for column in columns:
-        values = table[column]
-        texts = values.cast(pl.String) if not values.dtype.is_numeric() else None
-        if texts is not None and not _all_numbers(texts):
-            attributes.append(StaticAttribute(column=column, vocabulary=tuple(sorted(set(texts.drop_nulls())))))
-            continue
-        numbers = as_numbers(values, file=name, booleans=True).drop_nulls().to_numpy()
-        std = float(numbers.std()) if len(numbers) else 0.0
-        mean = float(numbers.mean()) if len(numbers) else 0.0
-        attributes.append(StaticAttribute(column=column, mean=mean, std=std if std > 0 else 1.0))
-    return tuple(attributes)
-
-
-def _all_numbers(texts: pl.Series) -> bool:
-    plain = texts.str.strip_chars()
-    plain = plain.filter(~plain.is_in(list(NULL_WORDS)))
-    return bool(len(plain)) and plain.cast(pl.Float64, strict=False).null_count() == 0
-
-
-def scale_of(values: np.ndarray, observed: np.ndarray) -> Scale:
-    """Scale of the observed values.
-
-    Args:
-        values: float64 (T,).
-        observed: bool (T,).
-    """
-    known = values[observed]
-    if not len(known):
-        return Scale(mean=0.0, std=1.0)
-    mean, std = float(known.mean()), float(known.std())
-    return Scale(mean=mean, std=std if std > abs(mean) * 8 * _EPS else 1.0)
-
-
-def scale_for(spec: SeriesSpec, name: str, values: np.ndarray, observed: np.ndarray) -> Scale:
-    """Scale of a window: that of the series' training rows, of an unknown series that of its look-back.
-
-    Args:
-        spec: The preparation.
-        name: The series.
-        values: Look-back, float64 (L,).
-        observed: bool (L,).
-    """
-    known: Mapping[str, Scale] = spec.scales
-    return known[name] if name in known else scale_of(values, observed)
-
-
-def restored(forecast: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-    """Forecasts in the units of the table, of those in units of each window's scale; float32.
-
-    Args:
-        forecast: (N, H, C) or (N, H, C, Q).
-        mean: float64 (N,).
-        std: float64 (N,).
-    """
-    axes = (-1, *[1] * (forecast.ndim - 1))
-    raw: np.ndarray = (forecast.astype(np.float64) * std.reshape(axes) + mean.reshape(axes)).astype(np.float32)
-    return raw
 
 
 def _complete(

@@ -12,9 +12,11 @@ from features.series.forecast_table import forecast_table
 from features.series.plain import PlainWindow
 from features.series.regularize import time_zone, with_joined_time
 from features.series.repairs import Repairs
+from features.series.scales import restored, scale_for
 from features.series.series import Series
 from features.series.spec import Scale, SeriesSpec
-from features.series.tables import NamedSeries, read_long, read_wide, restored, scale_for, unknown_texts
+from features.series.static_attributes import unknown_texts
+from features.series.tables import NamedSeries, read_long, read_wide
 from features.series.windows import At, horizon_times, origins_of, standardized, times_of, windows_at
 from lightning_app.packaging.format.errors import PackageError, RequestError
 from lightning_app.packaging.format.manifest import Manifest
