@@ -1,7 +1,7 @@
 """Batch features of history equal a slow reference, whatever the definition, the events and the rows."""
 
 import math
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal, get_args
 
 import polars as pl
@@ -25,12 +25,10 @@ from features.definitions import (
 )
 from features.definitions.duration import microseconds
 from features.definitions.history import Function
-from features.definitions.source import ColumnType
 from features.sources import Notes, read_source
 from tests.features.batch.reference import Event, reference
+from tests.features.random_histories import COLUMNS, START
 
-START = datetime(2024, 1, 1)
-TYPES: dict[str, ColumnType] = {"x": "float", "n": "int", "s": "str", "b": "bool"}
 _SECONDS = st.integers(0, 12)
 _LENGTHS = st.sampled_from(["1s", "2s", "3s", "5s", "30s"])
 _EVENTS = st.lists(
@@ -62,7 +60,7 @@ _WHERE = st.none() | st.sampled_from(
 @st.composite
 def _aggregates(draw: st.DrawFn) -> Aggregate:
     function: Function = draw(st.sampled_from(get_args(Function)))
-    columns = ["x", "n", "b"] if function in ("sum", "mean", "std") else [*TYPES]
+    columns = ["x", "n", "b"] if function in ("sum", "mean", "std") else [*COLUMNS]
     column = draw(st.sampled_from(columns if function != "count" else [None, *columns]))
     over = draw(st.sampled_from(["all", "window", "rows"]))
     return Aggregate(
@@ -86,7 +84,7 @@ _FEATURES = st.lists(
     st.one_of(
         _aggregates(),
         _decays(),
-        st.builds(Lag, column=st.sampled_from([*TYPES]), rows=st.integers(1, 4)),
+        st.builds(Lag, column=st.sampled_from([*COLUMNS]), rows=st.integers(1, 4)),
         st.builds(TimeSince, event=st.sampled_from(["first", "last"]), per=_LENGTHS, where=_WHERE),
     ),
     min_size=1,
@@ -103,7 +101,7 @@ def _definitions(
     return Definitions(
         entities={"e": Entity(keys={"key": "int"})},
         sources={
-            "log": Source(time="when", columns={name: Column(type=kind) for name, kind in TYPES.items()}, **source)
+            "log": Source(time="when", columns={name: Column(type=kind) for name, kind in COLUMNS.items()}, **source)
         },
         views={
             "v": FeatureView(
@@ -119,7 +117,7 @@ def _definitions(
 def _events(events: list[dict[str, Any]]) -> pl.DataFrame:
     rows = [
         {
-            **{name: event[name] for name in ("key", "id", *TYPES)},
+            **{name: event[name] for name in ("key", "id", *COLUMNS)},
             "when": START + timedelta(seconds=event["when"]),
             "known": START + timedelta(seconds=event["when"] + event["late"]),
         }
