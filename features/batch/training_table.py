@@ -11,7 +11,7 @@ from features.batch.fit import Mask, train_mask, training_rows
 from features.batch.labels import label_values
 from features.batch.reasons import REASONS
 from features.batch.request import row_times
-from features.definitions import Definitions, Given
+from features.definitions import Definitions, Given, HistoryFeature
 from features.fitted import Fitted
 from features.sources import Notes
 
@@ -72,20 +72,42 @@ def training_table(
         label_values(label, definitions, rows, times=asked.times, tables=tables, root=root, notes=said)
         for label in labels
     ]
-    _check_names(definitions, chosen, labels, rows)
+    check_names(definitions, chosen, rows, labels=labels, reasons=reasons)
     if notes is None:
         said.log()
     return rows.with_columns(columns)
 
 
-def _check_names(definitions: Definitions, chosen: Sequence[str], labels: Sequence[str], rows: pl.DataFrame) -> None:
-    """Refuses a name of two columns, unless they are the same column."""
+def check_names(
+    definitions: Definitions,
+    chosen: Sequence[str],
+    rows: pl.DataFrame,
+    *,
+    labels: Sequence[str] = (),
+    reasons: bool = False,
+) -> None:
+    """Refuses a name of two columns, unless they are the same column.
+
+    Args:
+        definitions: The definitions.
+        chosen: Full names of features.
+        rows: Rows that features and labels are appended to.
+        labels: Names of labels.
+        reasons: Whether reasons are appended too.
+
+    Raises:
+        ValueError: A feature, its reason or a label has the name of another column.
+    """
     same = {label for label in labels if getattr(definitions.label(label), "column", None) == label}
     public = public_names(chosen)
     for full, name in public.items():
         feature = definitions.feature(full)
         if name in labels or (name in rows.columns and feature != Given(column=name)):
             raise ValueError(f"feature {full!r} has the name of another column of the rows or of a label; rename one")
+        if reasons and isinstance(feature, HistoryFeature) and f"{name}__reason" in rows.columns:
+            raise ValueError(
+                f"the rows have a column {name + '__reason'!r}, the name of the reasons of {full!r}; rename it"
+            )
     for label in labels:
         if label in rows.columns and label not in same:
             raise ValueError(f"label {label!r} has the name of another column of the rows; rename one")

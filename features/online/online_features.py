@@ -8,7 +8,7 @@ import polars as pl
 
 from features.batch.reasons import REASONS
 from features.batch.request import key_columns, row_times
-from features.batch.training_table import public_columns, public_names
+from features.batch.training_table import check_names, public_columns, public_names
 from features.definitions import Definitions
 from features.definitions.messages import nearest
 from features.definitions.value_type import value_type
@@ -96,11 +96,12 @@ class OnlineFeatures:
             ValueError: A name is unknown, a column is missing or of another type, a state no longer has what was
                 visible at t, or the fitted state is missing.
         """
+        if isinstance(row, pl.DataFrame):
+            raise ValueError("read: one row is needed, cells by column; `read_table` takes a table")
         chosen = self.definitions.select(features)
         public = public_names(chosen)
         if not all(full in self._history_features for full in chosen):
-            table = self.read_table(pl.DataFrame([row]), at=at, features=chosen, reasons=True)
-            cells = table.row(0, named=True)
+            cells = {one.name: one[0] for one in self._answers(pl.DataFrame([row]), chosen, at=at, reasons=True)}
             of_history = [name for full, name in public.items() if full in self._history_features]
             reasons = {name: cells[f"{name}__reason"] for name in of_history}
             return Reading({name: cells[name] for name in public.values()}, reasons)
@@ -137,13 +138,19 @@ class OnlineFeatures:
             ValueError: As `read`.
         """
         chosen = self.definitions.select(features)
+        check_names(self.definitions, chosen, rows, reasons=reasons)
+        return rows.with_columns(self._answers(rows, chosen, at=at, reasons=reasons))
+
+    def _answers(
+        self, rows: pl.DataFrame, chosen: Sequence[str], *, at: str | datetime, reasons: bool
+    ) -> list[pl.Series]:
         needed = required_features(self.definitions, chosen)
         times = row_times(rows, at, self.definitions, {}, notes=self.notes)
         blocks = [input_columns(self.definitions, needed, rows, times=times, notes=self.notes)]
         blocks += [self._history(name, rows, times) for name in self._views_of(needed)]
         frame = pl.concat([block for block in blocks if block.width], how="horizontal")
         computed = evaluate(self.definitions, needed, frame, fitted=self.fitted)
-        return rows.with_columns(public_columns(computed, chosen, reasons=reasons))
+        return public_columns(computed, chosen, reasons=reasons)
 
     def _views_of(self, features: Sequence[str]) -> list[str]:
         """Views whose states these features need."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from features.batch.request import key_columns, row_times
-from features.batch.training_table import public_columns
+from features.batch.training_table import check_names, public_columns
 from features.definitions import Definitions, HistoryFeature
 from features.definitions.value_type import value_type
 from features.fitted import Fitted, evaluate
@@ -54,6 +54,7 @@ def online_table(
     """
     said = Notes() if notes is None else notes
     chosen = definitions.select(features)
+    check_names(definitions, chosen, rows, reasons=reasons)
     needed = required_features(definitions, chosen)
     if at is None:
         at = _now(store, namespace, {full.partition(".")[0] for full in needed})

@@ -6,6 +6,7 @@ Then events after a time are changed: no feature may move. It fails if any value
 from dataclasses import asdict
 
 from features.verification import verify
+from lightning_app.errors import UsageError
 from lightning_app.features_commands.store_options import definitions_file
 from lightning_app.terminal import plain, print_json
 from lightning_app.verb_parser import VerbParser
@@ -22,6 +23,7 @@ def run(args: list[str]) -> None:
         args: Command line, verb first.
 
     Raises:
+        UsageError: There are no events to compare.
         VerificationError: A feature differs between batch and online, or moved with the future.
     """
     parser = VerbParser(args[0], description=__doc__, epilog="Exit code 1 if the features do not hold.")
@@ -45,6 +47,9 @@ def run(args: list[str]) -> None:
         seed=arguments.seed,
         root=root,
     )
+    if not any(report.events.values()):
+        why = "".join(f"; {note}" for note in report.notes)
+        raise UsageError(f"nothing can be compared: no source has an event with a key and a time{why}")
     if arguments.json:
         print_json({"holds": report.holds, **asdict(report)})
     else:

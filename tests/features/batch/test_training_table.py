@@ -147,6 +147,7 @@ def test_a_window_longer_than_history_and_an_empty_history_are_no_errors() -> No
         ({"rows": ROWS.drop("user")}, "entity 'user': the rows have no key column 'user'"),
         ({"rows": ROWS.with_columns(user=pl.lit(1.5))}, "rows: key 'user' is Float64; its type is declared as str"),
         ({"rows": ROWS.with_columns(last=1)}, "feature 'past.last' has the name of another column of the rows"),
+        ({"rows": ROWS.with_columns(last__reason=1), "reasons": True}, "a column 'last__reason', the name of the rea"),
         ({"tables": {"logs": EVENTS}}, "tables: 'logs' is no source; did you mean 'log'?"),
         ({"tables": {}}, "source 'log' has no column 'when'"),
         ({"at": datetime(2024, 1, 1, tzinfo=UTC)}, "views.past: only the times of the rows have a time zone"),

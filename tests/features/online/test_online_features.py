@@ -167,6 +167,16 @@ def test_a_missing_column_is_named(definitions: Definitions) -> None:
         OnlineFeatures(definitions).update("sales", row)
 
 
+def test_a_table_is_no_row_and_a_column_of_it_is_not_overwritten(definitions: Definitions) -> None:
+    online = OnlineFeatures(definitions)
+    with pytest.raises(ValueError, match="one row is needed, cells by column; `read_table` takes a table"):
+        online.read(rows(1), at=START)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="'shop.mean' has the name of another column of the rows"):
+        online.read_table(rows(1).with_columns(mean=1.0), features=["shop"])
+    with pytest.raises(ValueError, match="a column 'mean__reason', the name of the reasons of 'shop.mean'"):
+        online.read_table(rows(1).with_columns(mean__reason=1.0), features=["shop"], reasons=True)
+
+
 def test_unknown_names_are_refused(definitions: Definitions) -> None:
     online = OnlineFeatures(definitions)
     with pytest.raises(ValueError, match="source 'sale' is not defined; did you mean 'sales'"):
