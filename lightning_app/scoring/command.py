@@ -30,7 +30,7 @@ def run(args: list[str]) -> None:
     parser.add_argument(
         "data",
         nargs="+",
-        help="parquet, CSV or Arrow: files, folders, glob patterns; NAME=FILES for each of several raw tables",
+        help="parquet, CSV, Arrow, or text: files, folders, glob patterns; NAME=FILES for each of several raw tables",
     )
     parser.add_argument("--output", required=True, help="file of the predictions, ends in .parquet")
     parser.add_argument(

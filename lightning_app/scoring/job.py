@@ -9,9 +9,10 @@ from lightning_app.errors import UsageError
 from lightning_app.packaging import Package, PackageError
 from lightning_app.packaging.runtime.contents import PackageContents
 from lightning_app.packaging.runtime.row_ids import answer_columns, node_inputs
+from lightning_app.packaging.runtime.tokenizer import TEXT
 from lightning_app.scoring.answering import SCORED_AT, VERSION, Answerer, AnswerPlan, ReasonColumns, columns_read
 from lightning_app.scoring.contract_check import check_tables, chosen_contract
-from lightning_app.scoring.engines import Engine
+from lightning_app.scoring.engines import PART_ROWS, Engine
 from lightning_app.scoring.output_place import check_apart
 from lightning_app.scoring.parts import OutputParts
 from lightning_app.scoring.tables import TableFiles
@@ -52,7 +53,7 @@ class ScoreResult:
         output: File of predictions.
         rejected: File of rejected rows; exists only if there are any.
         was_finished: Whether an earlier run of the same job had finished; then nothing was done.
-        notes: What was filled or dropped in raw rows, one line each.
+        notes: What was filled or dropped in raw rows, and read as unknown in texts, one line each.
     """
 
     num_rows: int
@@ -108,7 +109,7 @@ class ScoreJob:
         if digest not in (None, contents.digest):
             raise PackageError(f"package: {package} has the digest {contents.digest}, {digest} is expected")
         loaded = Package.of(contents)
-        self.files = TableFiles(data)
+        self.files = TableFiles(data, tokenizer=loaded.tokenizer)
         self.output = output
         self.rejected = rejected_path(output)
         for path in (self.output, self.rejected):
@@ -177,7 +178,16 @@ class ScoreJob:
                 parts.show_rejected()
             self._check_bound(parts)
             parts.finish(Answerer(plan)(self.files.schema.empty_table()).schema)
-            return self._result(parts, checked.notes)
+            return self._result(parts, (*checked.notes, *self._unknown_notes()))
+
+    def _unknown_notes(self) -> list[str]:
+        """A line on the tokens of all texts, also those that an interrupted run answered, beyond the vocabulary."""
+        tokenizer = self.files.tokenizer
+        if tokenizer is None or TEXT not in self.inputs:
+            return []
+        texts = (text for part in self.files.parts(PART_ROWS) for text in part.table[TEXT].to_pylist())
+        note = tokenizer.unknown_note(texts)
+        return [] if note is None else [note]
 
     def _data(self) -> list[list[object]]:
         """Identity of the input files: path, size and modification time."""

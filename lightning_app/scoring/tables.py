@@ -11,11 +11,15 @@ import pyarrow.ipc
 import pyarrow.parquet
 
 from lightning_app.errors import UsageError
+from lightning_app.packaging.runtime.tokenizer import TEXT, Tokenizer
 
 _PARQUET = (".parquet", ".pq")
 _CSV = (".csv",)
 _ARROW = (".arrow", ".feather", ".ipc")
+_TEXT = (".txt",)
+_NOT_COUNTED = (*_CSV, *_TEXT)
 ENDINGS = (*_PARQUET, *_CSV, *_ARROW)
+_DOCUMENTS = pa.schema([("document", pa.int64()), (TEXT, pa.string())])
 MISSING = tuple(pa.csv.ConvertOptions().null_values)
 """Strings that mean a missing number in a CSV file: the empty string, NA, NaN, null, ..."""
 
@@ -39,8 +43,11 @@ class TableFiles:
     In CSV files every column is read as text, exactly as written (`01234`, `NA`, a number of thirty digits); empty
     cells are missing.
 
+    A text file is a table of its documents: their number in the file as `document`, and `text`.
+
     Args:
         paths: Files, folders of files, or glob patterns.
+        tokenizer: Splits text files into documents; without one they are refused.
 
     Attributes:
         sources: `paths` as the user named them.
@@ -51,9 +58,10 @@ class TableFiles:
         UsageError: A file does not exist or has an unknown extension, a column occurs twice, or the schemas differ.
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], *, tokenizer: Tokenizer | None = None) -> None:
         self.sources = tuple(paths)
-        self.paths = find_files(paths, ENDINGS)
+        self.tokenizer = tokenizer
+        self.paths = find_files(paths, ENDINGS if tokenizer is None else (*ENDINGS, *_TEXT))
         self.schema = self._schema(self.paths[0])
         for path in self.paths[1:]:
             if not self._schema(path).equals(self.schema):
@@ -67,7 +75,7 @@ class TableFiles:
     @property
     def num_rows(self) -> int | None:
         """Number of rows in all files; None if counting them would require reading the files."""
-        if any(path.suffix in _CSV for path in self.paths):
+        if any(path.suffix in _NOT_COUNTED for path in self.paths):
             return None
         return sum(self._num_rows(path) for path in self.paths)
 
@@ -80,7 +88,7 @@ class TableFiles:
         """
         row = 0
         for path in self.paths:
-            if path.suffix not in _CSV and row + (size := self._num_rows(path)) <= first:
+            if path.suffix not in _NOT_COUNTED and row + (size := self._num_rows(path)) <= first:
                 row += size
                 continue
             for table in self.read(path, num_rows):
@@ -102,7 +110,7 @@ class TableFiles:
         """
         row = 0
         for index, path in enumerate(self.paths):
-            if path.suffix in _CSV:
+            if path.suffix in _NOT_COUNTED:
                 return self.paths[index:], first - row
             if row + (size := self._num_rows(path)) > first:
                 return self.paths[index:], first - row
@@ -135,6 +143,11 @@ class TableFiles:
         elif path.suffix in _CSV:
             with self._open_csv(path, self.schema.names) as reader:
                 yield from _cut(reader, num_rows)
+        elif path.suffix in _TEXT:
+            assert self.tokenizer is not None
+            documents = self.tokenizer.documents(_read_text(path))
+            columns = [pa.array(range(len(documents)), pa.int64()), pa.array(documents, pa.string())]
+            yield from _cut(iter([pa.record_batch(columns, schema=_DOCUMENTS)]), num_rows)
         else:
             with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
                 yield from _cut((reader.get_batch(index) for index in range(reader.num_record_batches)), num_rows)
@@ -143,6 +156,8 @@ class TableFiles:
         try:
             if path.suffix in _PARQUET:
                 schema = pa.parquet.read_schema(path)
+            elif path.suffix in _TEXT:
+                schema = _DOCUMENTS
             elif path.suffix in _CSV:
                 with self._open_csv(path) as reader:
                     schema = pa.schema([(name, pa.string()) for name in reader.schema.names])
@@ -173,6 +188,13 @@ class TableFiles:
             return int(pa.parquet.read_metadata(path).num_rows)
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
             return sum(reader.get_batch(index).num_rows for index in range(reader.num_record_batches))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: is not UTF-8 ({error}); save it as UTF-8") from error
 
 
 def _plain(dtype: pa.DataType) -> pa.DataType:

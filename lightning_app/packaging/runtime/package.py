@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from lightning_app.packaging.format.errors import BadRowsError
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.runtime.contents import GOLDEN, PackageContents
+from lightning_app.packaging.runtime.frames import as_frame
 from lightning_app.packaging.runtime.generation import generate
 from lightning_app.packaging.runtime.golden import replay as replay_golden
 from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.raw_contract import CONTRACT, bad_rows, load_contract, raw_table
 from lightning_app.packaging.runtime.rows import StreamState
-from lightning_app.packaging.runtime.tokenizer import Tokenizer
+from lightning_app.packaging.runtime.tokenizer import TEXT, Tokenizer
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -118,7 +119,10 @@ class Package:
                 raise BadRowsError(rejected, num_rows=num_rows)
             for note in notes:
                 warnings.warn(f"{self.manifest.name}: {note}", stacklevel=2)
-        return self.predictor.predict(request, at=at)
+        answer = self.predictor.predict(request, at=at)
+        if (unknown := self._unknown(request)) is not None:
+            warnings.warn(f"{self.manifest.name}: {unknown}", stacklevel=2)
+        return answer
 
     def advance(self, request: Any, state: StreamState | None) -> tuple[Any, StreamState]:
         """Predicts the next chunk of every stream; see `Predictor.advance`.
@@ -127,7 +131,19 @@ class Package:
             request: A table, or a dict of arrays by input name.
             state: State that the previous call returned; None starts all streams from their initial state.
         """
-        return self.predictor.advance(request, state)
+        answer = self.predictor.advance(request, state)
+        if (note := self._unknown(request)) is not None:
+            warnings.warn(f"{self.manifest.name}: {note}", stacklevel=2)
+        return answer
+
+    def _unknown(self, request: Any) -> str | None:
+        """A note on the tokens of a request that are not in the vocabulary."""
+        frame = as_frame(request)
+        table = request if frame is None else frame
+        if self.tokenizer is None or TEXT not in (table if frame is None else frame.columns):
+            return None
+        texts = table[TEXT]
+        return self.tokenizer.unknown_note([texts] if isinstance(texts, str) else texts)
 
     def generate(self, prompt: str, num_tokens: int, *, temperature: float = 1.0, seed: int | None = None) -> str:
         """Continues a text by sampling; for packages of language models on text.

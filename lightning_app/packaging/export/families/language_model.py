@@ -9,6 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from datamodules import TextStreamDataModule
+from datamodules.streams.text_source import TextFiles
 from datamodules.streams.text_stream import END_OF_LINE
 from lightning_app.packaging.export.batches import Arrays, Sample, TestBatch
 from lightning_app.packaging.export.families.streams import StreamExporter
@@ -61,7 +62,8 @@ class LanguageModelExporter(StreamExporter):
         data = self.data
         if not isinstance(data, TextStreamDataModule):
             return None
-        return Tokenizer(data.level, data.vocabulary, END_OF_LINE if data.level == "word" else None)
+        separator = data.text.separator if isinstance(data.text, TextFiles) else None
+        return Tokenizer(data.level, data.vocabulary, END_OF_LINE if data.level == "word" else None, separator)
 
     @property
     @override
