@@ -77,7 +77,7 @@ def origins_of(series: Series, spec: SeriesSpec, *, at: At, times: np.ndarray | 
         rows = np.searchsorted(series.times[: len(series)], times)
         exists = (rows < len(series)) & (series.times[np.minimum(rows, len(series) - 1)] == times)
         wanted = rows[exists] + 1
-        absent = [f"there is no row at {time}" for time in times[~exists]]
+        absent = [f"there is no row at {time.item()}" for time in times[~exists]]
     reasons = [*absent, *(_short(series, spec, int(origin), covered) for origin in wanted)]
     good = (wanted >= spec.look_back) & (wanted <= last)
     return wanted[good], [reason for reason in reasons if reason]
@@ -85,11 +85,11 @@ def origins_of(series: Series, spec: SeriesSpec, *, at: At, times: np.ndarray | 
 
 def _short(series: Series, spec: SeriesSpec, origin: int, covered: int) -> str:
     if origin < spec.look_back:
-        return f"{origin:,} rows up to {series.times[origin - 1]}, {spec.look_back:,} are needed (look_back)"
+        return f"{origin:,} rows up to {series.times[origin - 1].item()}, {spec.look_back:,} are needed (look_back)"
     if spec.future_covariates and origin + spec.horizon > covered:
         return (
             f"known-future covariates ({', '.join(spec.future_covariates)}) for {max(0, covered - origin):,} rows "
-            f"after {series.times[origin - 1]}, {spec.horizon:,} are needed: add rows with an empty target"
+            f"after {series.times[origin - 1].item()}, {spec.horizon:,} are needed: add rows with an empty target"
         )
     return ""
 

@@ -61,7 +61,11 @@ class RunRecord(Callback):
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._compare(trainer, stage)
-        if not trainer.is_global_zero or self.folder.config.exists():
+        if not trainer.is_global_zero:
+            return
+        if self.folder.config.exists():
+            if stage == "predict":  # nothing but its table is written, which lacks what the notes name
+                _print_notes(trainer)
             return
         lineage = describe_lineage(
             seed=self.config.get("seed_everything"),
@@ -75,8 +79,7 @@ class RunRecord(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update({"lineage": lineage})
-        for note in _notes(trainer):
-            print(f"data: {note}", flush=True)  # noqa: T201
+        _print_notes(trainer)
         fitted = num_fitted_of(pl_module)
         print(f"run: {self.folder.path}\nmodel: {_name(pl_module)}, {fitted:,} parameters", flush=True)  # noqa: T201
 
@@ -193,10 +196,11 @@ def _fingerprint(trainer: Trainer) -> dict[str, Any]:
     return data.fingerprint() if isinstance(data, BaseDataModule) else {}
 
 
-def _notes(trainer: Trainer) -> list[str]:
-    """What was dropped, inserted or filled while reading the data."""
+def _print_notes(trainer: Trainer) -> None:
+    """Prints what was dropped, inserted or filled while reading the data."""
     data = getattr(trainer, "datamodule", None)
-    return data.notes() if isinstance(data, BaseDataModule) else []
+    for note in data.notes() if isinstance(data, BaseDataModule) else []:
+        print(f"data: {note}", flush=True)  # noqa: T201
 
 
 def _name(pl_module: LightningModule) -> str:

@@ -1,5 +1,6 @@
 """RawScoreJob: answers tables of raw rows that have to be read whole: time series, rows with their own history."""
 
+import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from lightning_app.packaging.runtime.raw_input import RawInput, check_raw_column
 from lightning_app.scoring.answering import SCORED_AT, VERSION
 from lightning_app.scoring.contract_check import check_tables, chosen_contract
 from lightning_app.scoring.job import RejectionBound, ScoreResult, TooManyRejectedError, check_parquet, rejected_path
+from lightning_app.scoring.job_mark import JobMark, read_mark
 from lightning_app.scoring.output_lock import OutputLock
 from lightning_app.scoring.output_place import check_apart
 from lightning_app.scoring.tables import find_files
@@ -104,8 +106,6 @@ class RawScoreJob:
         for path in (self.output, self.rejected):
             sources = [word for table in words for word in words[table]]
             check_apart(path, sources=sources, tables=[file for table in self.paths.values() for file in table])
-            if path.exists() and not overwrite:
-                raise UsageError(f"output: {path} exists; give another output, or --overwrite to replace it")
         self.names = {table: _names(paths[0], self._csv) for table, paths in self.paths.items()}
         for table, paths in self.paths.items():
             for path in paths[1:]:
@@ -118,6 +118,21 @@ class RawScoreJob:
             raise UsageError(f"contract: {contract} given, the package takes tables {', '.join(map(str, self.names))}")
         self._contract = chosen_contract(contract, package, self.names[None]) if None in self.names else None
         self.bound = bound
+        self.overwrite = overwrite
+        self._digest = package.digest
+        self._key = self._identity()
+        for path in (self.output, self.rejected):
+            mark = read_mark(path)
+            if path.exists() and not overwrite and (mark is None or mark.job != self._key):
+                raise UsageError(f"output: {path} exists; give another output, or --overwrite to replace it")
+
+    def _identity(self) -> str:
+        """sha256 of model, tables and question: an output of the same job is finished, not in the way."""
+        contract = None if self._contract is None else hashlib.sha256(self._contract.to_json()).hexdigest()
+        files = [path for table in self.paths.values() for path in table]
+        data = [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+        job = [self._digest, self.version, self.at, contract, list(map(str, self.paths)), data]
+        return hashlib.sha256(json.dumps(job).encode()).hexdigest()
 
     @property
     def unread(self) -> list[str]:
@@ -125,7 +140,7 @@ class RawScoreJob:
         return [name for table, names in self.names.items() for name in names if name not in self._columns(table)]
 
     def run(self) -> ScoreResult:
-        """Answers the table, and writes the output; an interrupted job leaves none.
+        """Answers the table, and writes the output; an interrupted job leaves none, a finished one is not repeated.
 
         Raises:
             UsageError: The table does not fit the package, or another job is writing the output.
@@ -135,10 +150,22 @@ class RawScoreJob:
         lock = self.output.with_name(f".{self.output.name}.lock")
         held = OutputLock(lock, output=self.output)
         try:
-            return self._run()
+            return self._finished() or self._run()
         finally:
             lock.unlink(missing_ok=True)
             held.release()
+
+    def _finished(self) -> ScoreResult | None:
+        """The result of the same job, if it has been done within the bound; None otherwise."""
+        own, rejected = read_mark(self.output), read_mark(self.rejected)
+        if self.overwrite or own is None or own.job != self._key:
+            return None
+        if own.num_rejected and (rejected is None or rejected.job != self._key):
+            return None
+        if own.num_rejected > self.bound.allowed(own.num_rows):
+            return None
+        num_rows = int(pa.parquet.read_metadata(self.output).num_rows)
+        return ScoreResult(num_rows, own.num_rejected, self.output, self.rejected, was_finished=True)
 
     def _run(self) -> ScoreResult:
         csv = self._csv
@@ -170,10 +197,15 @@ class RawScoreJob:
                     num_rows += len(rows)
                     num_asked += answer.num_asked
                     num_rejected += answer.num_rejected
+                mark = JobMark(self._key, scored_at.isoformat(), num_asked, num_rejected + len(checked.rejected))
+                if writer is not None:
+                    mark.write(writer)
             finally:
                 if writer is not None:
                     writer.close()
-            self._write_rejected(first, dict(sorted(rejected.items())))
+            if self._identity() != self._key:
+                raise RuntimeError("data: a file was changed while it was scored; no output was written")
+            self._write_rejected(first, dict(sorted(rejected.items())), mark)
             if len(checked.rejected) > self.bound.allowed(len(first)):
                 raise TooManyRejectedError(
                     f"{len(checked.rejected):,} of {len(first):,} rows break the contract, "
@@ -208,7 +240,7 @@ class RawScoreJob:
             parts = [read_table(path, null_values=null_values, texts=texts, columns=columns) for path in paths]
         return parts[0] if len(parts) == 1 else pl.concat(parts, how="vertical_relaxed")
 
-    def _write_rejected(self, table: pl.DataFrame, rejected: dict[int, str]) -> None:
+    def _write_rejected(self, table: pl.DataFrame, rejected: dict[int, str], mark: JobMark) -> None:
         if not rejected:
             self.rejected.unlink(missing_ok=True)  # of an earlier job, allowed to be overwritten
             return
@@ -217,8 +249,13 @@ class RawScoreJob:
             {"row": list(rejected), "reason": list(rejected.values()), "input": held},
             schema={"row": pl.Int64, "reason": pl.String, "input": pl.String},
         )
-        with replacing(self.rejected, durable=True) as partial:
-            frame.write_parquet(partial)
+        rows = frame.to_arrow()
+        with (
+            replacing(self.rejected, durable=True) as partial,
+            pa.parquet.ParquetWriter(partial, rows.schema) as writer,
+        ):
+            writer.write_table(rows)
+            mark.write(writer)
 
 
 def _numbered(answer: pl.DataFrame, kept: list[int]) -> pl.DataFrame:

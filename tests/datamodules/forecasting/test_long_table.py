@@ -160,7 +160,9 @@ def test_one_model_of_all_series_is_trained_tested_and_answers_raw_rows(
     assert main(["fit", "-c", "long.yaml", "--run.root", "runs"]) == 0
     checkpoint = str(only_run(tmp_path / "runs") / "checkpoints/best.ckpt")
     assert main(["test", "--ckpt_path", checkpoint]) == 0
+    capsys.readouterr()
     assert main(["predict", "--ckpt_path", checkpoint]) == 0
+    assert "data: 1 of 5 series too short for predict: 003" in capsys.readouterr().out
     assert main(["export", checkpoint, "--output", "package"]) == 0
     (path,) = Path("runs").rglob("predictions.parquet")
     predicted = pl.read_parquet(path)
@@ -181,7 +183,16 @@ def test_one_model_of_all_series_is_trained_tested_and_answers_raw_rows(
     assert answer.drop("q0.1", "q0.5", "q0.9").equals(predicted.drop("q0.1", "q0.5", "q0.9"))
     np.testing.assert_allclose(answer["q0.5"].to_numpy(), predicted["q0.5"].to_numpy(), rtol=1e-5)
     capsys.readouterr()
-    assert main(["score", "package", "shops.csv", "--output", "scored.parquet", "--max-rejected", "1"]) == 0
+    assert main(["score", "package", "shops.csv", "--output", "all.parquet", "--at", "all"]) == 0
+    assert "1 series not answered (003): no row has a history of 48 rows" in capsys.readouterr().out
+    score = ["score", "package", "shops.csv", "--output", "scored.parquet", "--max-rejected"]
+    assert main([*score, "0"]) == 1
+    assert main([*score, "1"]) == 0  # the rejected rows of the same job are not in the way
+    assert "already finished" not in capsys.readouterr().out
+    assert main([*score, "1"]) == 0
+    assert "this job is already finished; nothing was done" in capsys.readouterr().out
+    assert main([*score, "1", "--at", "all"]) == 2
+    assert "scored.parquet exists; give another output" in capsys.readouterr().err
     np.testing.assert_allclose(pl.read_parquet("scored.parquet")["q0.5"], answer["q0.5"], rtol=1e-5)
 
     new = usable.filter(pl.col("shop") == "001").with_columns(shop=pl.lit("new"))

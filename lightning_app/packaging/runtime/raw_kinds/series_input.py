@@ -133,6 +133,7 @@ class SeriesInput(RawInput):
         collected = _Windows(zone, shows_origins=shows)
         repairs: list[Repairs] = []
         unknown: list[str] = []
+        short: list[str] = []
         read = {*spec.columns, spec.time_column}
         for named in self._series(table.select(column for column in table.columns if column in read)):
             if named.series is None:
@@ -146,6 +147,8 @@ class SeriesInput(RawInput):
             prefix = f"series {named.name!r}: " if named.name else ""
             for reason in reasons:
                 collected.reject(named.last_row, prefix + reason)
+            if at == "all" and not len(origins):
+                short.append(named.name or "the table")
             step = max(1, _VALUES // _window_size(named.series, spec))
             for start in range(0, len(origins), step):
                 self._add(collected, named, origins[start : start + step])
@@ -154,14 +157,20 @@ class SeriesInput(RawInput):
                     collected = _Windows(zone, shows_origins=shows)
         notes += _repair_notes(repairs, spec)
         if unknown:
-            names = f"{', '.join(unknown[:_SHOWN])}{' ...' * (len(unknown) > _SHOWN)}"
-            notes.append(f"{len(unknown):,} series were not in training ({names}): scaled by their own look-back")
+            notes.append(
+                f"{len(unknown):,} series were not in training ({_first(unknown)}): scaled by their own look-back"
+            )
+        if short:
+            ahead = f", or known-future covariates of {spec.horizon:,} more" * bool(spec.future_covariates)
+            notes.append(
+                f"{len(short):,} series not answered ({_first(short)}): no row has a history of {spec.look_back:,} "
+                f"rows (look_back){ahead}"
+            )
         yield collected.batch(notes)
 
     def _unread(self, table: pl.DataFrame) -> list[str]:
         unread = [name for name in table.columns if name not in self._known]
-        shown = f"{', '.join(unread[:_SHOWN])}{' ...' * (len(unread) > _SHOWN)}"
-        return [f"columns not read: {shown}"] if unread else []
+        return [f"columns not read: {_first(unread)}"] if unread else []
 
     def _series(self, table: pl.DataFrame) -> Iterator[NamedSeries]:
         if self.spec.id_column is not None:
@@ -225,6 +234,10 @@ class _Windows:
             num_asked=num_windows + self._num_rejected,
             num_rejected=self._num_rejected,
         )
+
+
+def _first(names: list[str]) -> str:
+    return f"{', '.join(names[:_SHOWN])}{' ...' * (len(names) > _SHOWN)}"
 
 
 def _window_size(series: Series, spec: SeriesSpec) -> int:
