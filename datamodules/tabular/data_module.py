@@ -28,6 +28,7 @@ from features.pipeline import AskedRows, FeaturePipeline, Layout
 from features.pipeline.needed import event_columns, key_types, reads_time
 from features.rows import required_features
 from features.sources import ROW, Notes
+from features.versions.references import pinned
 
 
 class FeatureTableDataModule(BaseDataModule):
@@ -44,7 +45,7 @@ class FeatureTableDataModule(BaseDataModule):
         definitions: Features file, YAML or JSON, or the name of one that comes along, below `configs`.
         label: Name of a label in it.
         split: The split protocol.
-        rows: CSV or parquet file with the rows; None with `entities`.
+        rows: CSV or parquet file, Delta table or snapshot with the rows; None with `entities`.
         history: Source of the definitions whose events are the rows themselves; None for the one source that has no
             path, if there is one.
         entities: Source of the definitions whose entities are the rows; needs `at`.
@@ -349,7 +350,9 @@ class FeatureTableDataModule(BaseDataModule):
 
     @property
     def _source_name(self) -> str:
-        return Path(self.rows_path).name if self.rows_path is not None else f"entities of {self.asked.entities}"
+        if self.rows_path is None:
+            return f"entities of {self.asked.entities}"
+        return Path(pinned(str(self.rows_path))).name
 
     @override
     def protocol(self) -> dict[str, Any]:

@@ -8,7 +8,9 @@ import polars as pl
 
 from datamodules.sources import data_root
 from features.definitions import CsvFormat, Definitions
+from features.delta_table import is_delta
 from features.sources.files import scan_file
+from features.versions.references import is_reference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +40,10 @@ class TextFormat:
 
 
 def locate(path: str | Path, *, root: str | Path | None, key: str, folder: Path | None = None) -> Path:
-    """Finds a file or folder: at its path, beside the features file, or below the data root.
+    """Finds a file, folder or Delta table: at its path, beside the features file, or below the data root.
 
     Args:
-        path: The path.
+        path: The path; a `snapshot:` is returned as it is.
         root: The data root, see `data_root`.
         key: Config key, for messages.
         folder: Folder of the features file.
@@ -49,10 +51,12 @@ def locate(path: str | Path, *, root: str | Path | None, key: str, folder: Path 
     Raises:
         FileNotFoundError: There is none.
     """
+    if is_reference(path):
+        return Path(path)
     plain = Path(path).expanduser()
     candidates = [plain, *([folder / plain] if folder is not None else []), data_root(root) / plain]
     for candidate in candidates:
-        if candidate.exists():
+        if candidate.exists() or is_delta(candidate):
             return candidate
     looked = " and ".join(dict.fromkeys(map(str, candidates)))
     raise FileNotFoundError(f"{key}: {str(path)!r} does not exist; looked for {looked}")
@@ -76,7 +80,7 @@ def read_text_table(path: str | Path, *, csv: CsvFormat | None, root: str | Path
     """Reads a table; the cells of a text file stay text.
 
     Args:
-        path: CSV or parquet file.
+        path: CSV or parquet file, Delta table or snapshot.
         csv: How a text file is written; None for a plain CSV file.
         root: The data root, see `data_root`.
         key: Config key, for messages.
@@ -88,6 +92,8 @@ def read_text_table(path: str | Path, *, csv: CsvFormat | None, root: str | Path
     file = locate(path, root=root, key=key)
     try:
         return scan_file(str(file), csv=csv, root=None, place=key).collect()
+    except ValueError as error:
+        raise error if key in str(error) else ValueError(f"{key}: {error}") from error
     except pl.exceptions.PolarsError as error:
         raise ValueError(f"{key}: {file} is no readable table: {str(error).strip().splitlines()[0]}") from error
 

@@ -22,6 +22,11 @@ def categories_of(columns: Sequence[pl.Series]) -> pl.Series:
     return pl.DataFrame(texts).select(pl.concat_str(pl.all(), separator=_BETWEEN)).to_series()
 
 
+def _codes(categories: pl.Series) -> tuple[list[str], np.ndarray]:
+    """The distinct categories in order, and the place of each row's among them; numpy's texts would lose `_NULL`."""
+    return categories.unique().sort().to_list(), categories.rank("dense").to_numpy().astype(np.int64) - 1
+
+
 def learn_target(categories: pl.Series, labels: pl.Series) -> TargetState:
     """Sums and counts of the label by category; rows without a label are left out.
 
@@ -30,10 +35,10 @@ def learn_target(categories: pl.Series, labels: pl.Series) -> TargetState:
         labels: Float64.
     """
     has = labels.is_not_null()
-    distinct, codes = np.unique(categories.filter(has).to_numpy().astype(str), return_inverse=True)
+    distinct, codes = _codes(categories.filter(has))
     numbers = labels.filter(has).to_numpy()
     return TargetState(
-        categories=[[None if part == _NULL else part for part in text.split(_BETWEEN)] for text in distinct.tolist()],
+        categories=[[None if part == _NULL else part for part in text.split(_BETWEEN)] for text in distinct],
         sums=np.bincount(codes, numbers, len(distinct)).tolist(),
         counts=np.bincount(codes, minlength=len(distinct)).tolist(),
         total=float(numbers.sum()),
@@ -78,7 +83,7 @@ def encode_training(
         asked: Times of the rows, int64 (n,).
         known: Times at which their labels are known, int64 (n,).
     """
-    codes = np.unique(categories.to_numpy().astype(str), return_inverse=True)[1]
+    codes = _codes(categories)[1]
     has = labels.is_not_null().to_numpy()
     numbers = labels.fill_null(0).to_numpy()
     if feature.order == "time":

@@ -15,6 +15,7 @@ from datamodules import (
 )
 from datamodules.tabular import FeatureTableDataModule, RandomSplit
 from features.contracts import ContractError
+from features.versions import open_store, take_snapshot
 from tests.conftest import waves
 
 RULES = """
@@ -143,3 +144,22 @@ def test_rows_of_a_feature_table_keep_their_contract() -> None:
         data.raw  # noqa: B018
     with pytest.raises(ValueError, match=r"data.contract: c.yaml given with data.entities"):
         FeatureTableDataModule(entities="orders", contract="c.yaml", **options)
+
+
+def test_rows_of_a_feature_table_may_be_a_snapshot_or_a_version_of_a_delta_table() -> None:
+    deltalake = pytest.importorskip("deltalake")
+    Path("features.yaml").write_text(FEATURES)
+    rows = pl.DataFrame({"price": [1.0, 2.0] * 20, "cheap": [True, False] * 20})
+    rows.write_csv("orders.csv")
+    taken = take_snapshot("orders.csv", store=open_store("snapshots"), name="orders").manifest.id[:12]
+    for part in (rows, rows.head(4)):
+        deltalake.write_deltalake("orders", part.to_arrow(), mode="append")
+    sources = {}
+    for path in ("snapshot:orders", f"snapshot:orders@{taken}", "orders@v0"):
+        data = FeatureTableDataModule(definitions="features.yaml", label="cheap", split=RandomSplit(), rows=path)
+        assert sorted(data.served_arrays["numbers"][:, 0].tolist()) == sorted(rows["price"])
+        sources[path] = data.fingerprint()["source"]
+    assert list(sources.values()) == [f"snapshot:orders@{taken}"] * 2 + ["orders@v0"]
+    data = FeatureTableDataModule(definitions="features.yaml", label="cheap", split=RandomSplit(), rows="snapshot:none")
+    with pytest.raises(ValueError, match=r"data.rows: .*'none'"):
+        data.raw  # noqa: B018

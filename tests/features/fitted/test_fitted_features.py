@@ -111,7 +111,7 @@ def test_training_rows_never_see_their_own_label() -> None:
 
 
 def test_target_encoding_is_the_smoothed_mean() -> None:
-    definitions = _definitions(f=TargetEncoding(columns=("s", "c"), label="y", smoothing=1.0))
+    definitions = _definitions(f=TargetEncoding(columns=("c", "s"), label="y", smoothing=1.0))
     rows = _rows(s=["a", "a", None, "b"], c=[1, 1, 1, 2], y=[1.0, 0.0, 1.0, None])
     fitted = fit(definitions, rows)
     mean = 2 / 3
