@@ -55,7 +55,11 @@ def run(args: list[str]) -> None:
     if at is not None and at not in rows.columns:
         at = parse_time(at, option="at")
     fitted = None if arguments.fitted is None else Fitted.load(arguments.fitted)
-    features, left_out = _answerable(definitions, arguments.features, rows.columns, fitted=fitted)
+    features, left_out = _answerable(
+        definitions, arguments.features, rows.columns, fitted=fitted, is_table=arguments.rows is not None
+    )
+    if not features:
+        raise UsageError(f"features get: nothing can be answered: {'; '.join(left_out)}")
     for line in left_out:
         plain_console(stderr=True).print(f"left out: {line}")
     table = online_table(
@@ -111,9 +115,17 @@ def _pairs(text: str, option: str) -> dict[str, str]:
 
 
 def _answerable(
-    definitions: Definitions, names: Sequence[str] | None, columns: Sequence[str], *, fitted: Fitted | None
+    definitions: Definitions,
+    names: Sequence[str] | None,
+    columns: Sequence[str],
+    *,
+    fitted: Fitted | None,
+    is_table: bool,
 ) -> tuple[list[str], list[str]]:
-    """Features that can be answered from what is given, and lines about the others; a named one is never left out."""
+    """Features that can be answered from what is given, and lines about the others; a named one is never left out.
+
+    A table without a key column is refused later: its name may be misspelt.
+    """
     if names is not None:
         return list(definitions.select(names)), []
     answerable, left_out = [], []
@@ -124,6 +136,9 @@ def _answerable(
             feature = definitions.feature(needed)
             if isinstance(feature, HistoryFeature):
                 lacks |= {f"view {view!r}, which is not online"} if not definitions.views[view].online else set()
+                entity = definitions.views[view].entity
+                keys = definitions.entities[entity].keys if entity and not is_table else {}
+                lacks |= {f"--entity {key}=VALUE" for key in keys if key not in columns}
                 continue
             if isinstance(feature, FittedFeature) and fitted is None:
                 lacks.add("--fitted")

@@ -128,6 +128,22 @@ def test_bad_use_is_said_in_one_line(
     assert said.count("\n") == 1
 
 
+def test_views_whose_entity_is_not_given_are_left_out_by_name(
+    features_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = "  place: {source: orders, entity: place, features: {sold: {kind: aggregate, function: count}}}\n"
+    text = features_file.read_text().replace("sources:", "  place: {keys: {country: str}}\nsources:") + place
+    features_file.write_text(text)
+    materialized(capsys, features_file)
+    assert main(["features", "get", str(features_file), "--entity", "country=UK"]) == 0
+    said = capsys.readouterr()
+    assert "left out: customer.orders (needs --entity customer=VALUE)" in said.err
+    assert said.out.splitlines()[0] == "country=UK"
+    Path("rows.csv").write_text("contry\nUK\n")
+    assert main(["features", "get", str(features_file), "--rows", "rows.csv"]) == 2
+    assert "no key column" in capsys.readouterr().err
+
+
 def test_a_read_before_the_last_event_is_refused(features_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     materialized(capsys, features_file)
     assert main(["features", "get", str(features_file), "--entity", "customer=1", "--at", "2024-03-01"]) == 2
