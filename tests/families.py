@@ -168,6 +168,7 @@ views:
   past:
     source: sales
     entity: shop
+    ttl: 30d
     features:
       last_sold: {kind: lag, column: sold}
       sold_of_week: {kind: aggregate, function: mean, column: sold, window: 7d}

@@ -93,7 +93,7 @@ class AskedRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             times = read_times(
                 table[self.time], place=f"rows: column {self.time!r}", time_format=None, time_zone=None, notes=notes
             )
-            return _timed(rows.with_columns(times.alias(TIME)), notes)
+            return with_times(rows.with_columns(times.alias(TIME)), notes)
         if self.history is None:
             return rows.with_columns(pl.lit(NO_TIME, dtype=pl.Datetime("us")).alias(TIME))
         source = definitions.sources[self.history]
@@ -101,7 +101,7 @@ class AskedRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             source, name=self.history, keys={}, notes=Notes(), table=table, columns=[]
         ).collect()
         times_of_rows = times_of_rows.select(pl.col(ROW).cast(rows.schema[ROW]), pl.col(EVENT_TIME).alias(TIME))
-        return _timed(
+        return with_times(
             rows.drop(TIME, strict=False).join(times_of_rows, on=ROW, how="left", maintain_order="left"), notes
         )
 
@@ -162,7 +162,13 @@ def with_keys(source: Source | None, table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(pl.col(own).alias(key) for key, own in renamed.items() if key not in table.columns)
 
 
-def _timed(rows: pl.DataFrame, notes: Notes) -> pl.DataFrame:
+def with_times(rows: pl.DataFrame, notes: Notes) -> pl.DataFrame:
+    """The rows that have a time.
+
+    Args:
+        rows: Rows with the column `time`.
+        notes: Takes the number of the others.
+    """
     kept = rows.drop_nulls(TIME)
     notes.add("rows", "have no time: left out", len(rows) - len(kept))
     return kept

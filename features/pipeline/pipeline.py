@@ -1,7 +1,7 @@
 """FeaturePipeline: definitions with their fitted state, from raw tables to arrays; JSON in packages."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -16,9 +16,8 @@ from features.fitted import Fitted
 from features.fitted.states import BinsState, VocabularyState
 from features.pipeline.asked_rows import AskedRows
 from features.pipeline.layout import Layout
-from features.pipeline.needed import event_columns, key_types, request_columns
+from features.pipeline.needed import key_types, request_columns
 from features.sources import Notes
-from features.sources.types import whole_numbers
 
 FORMAT = 1
 
@@ -80,7 +79,7 @@ class FeaturePipeline(msgspec.Struct, frozen=True, kw_only=True):
         """
         mask = np.zeros(len(rows), dtype=bool)
         mask[train] = True
-        read = self._read_of(rows)
+        read = self.needed_of(rows)
         fitted = fit(
             self.definitions, read, at=TIME, features=self.features, tables=tables, train=pl.Series(mask), notes=notes
         )
@@ -105,7 +104,7 @@ class FeaturePipeline(msgspec.Struct, frozen=True, kw_only=True):
             mask[train] = True
         table = training_table(
             self.definitions,
-            self._read_of(rows),
+            self.needed_of(rows),
             at=TIME,
             features=self.features,
             tables=tables,
@@ -115,7 +114,7 @@ class FeaturePipeline(msgspec.Struct, frozen=True, kw_only=True):
         )
         return table.select(self.columns.values())
 
-    def _read_of(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def needed_of(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The columns of rows that features read; others may have the names of features."""
         labels = [label.column for label in self.definitions.labels.values() if isinstance(label, LabelColumn)]
         keys, request = key_types(self.definitions, self.features), request_columns(self.definitions, self.features)
@@ -199,42 +198,3 @@ class FeaturePipeline(msgspec.Struct, frozen=True, kw_only=True):
             elif isinstance(feature, Bucket):
                 sizes[full] = len(feature.edges) + 1
         return Layout.of(table, self.columns, sizes=sizes, reserved=reserved)
-
-
-def number_problems(
-    pipeline: FeaturePipeline, table: pl.DataFrame
-) -> Iterator[tuple[str, Mapping[int, str], pl.Series]]:
-    """Cells of columns of numbers that hold none, column by column: texts, and fractions among whole numbers.
-
-    Args:
-        pipeline: The features.
-        table: Raw rows.
-
-    Yields:
-        Name of a column, the reason by row, and the column with these cells emptied.
-    """
-    kinds = dict.fromkeys(key_types(pipeline.definitions, pipeline.features), "")
-    wanted = {name: kind for name, (kind, _) in request_columns(pipeline.definitions, pipeline.features).items()}
-    own = pipeline.rows.history or pipeline.rows.entities
-    if own is not None:
-        source = pipeline.definitions.sources[own]
-        read = event_columns(pipeline.definitions, pipeline.features).get(own, ())
-        wanted |= {name: source.columns[name].type for name in read if name in source.columns}
-    for name, kind in wanted.items():
-        cells = table.get_column(name, default=None)
-        if name in kinds or kind not in ("int", "float") or cells is None:
-            continue
-        if cells.dtype == pl.String:
-            cells = cells.str.strip_chars()
-            cells = cells.set(cells == "", None)
-        elif kind == "int" and cells.dtype.is_float():
-            cells = cells.fill_nan(None)
-        else:
-            continue
-        numbers = whole_numbers(cells) if kind == "int" else cells.cast(pl.Float64, strict=False)
-        wrong = numbers.is_null() & cells.is_not_null()
-        if not wrong.any():
-            continue
-        needed = "whole number" if kind == "int" else "number"
-        reasons = {row: f"{name}: {table[name][row]!r} is no {needed}" for row in wrong.arg_true().to_list()}
-        yield name, reasons, table[name].set(wrong, None)

@@ -1,6 +1,6 @@
 """Online table: features of rows from a store, equal to the training table of the same rows at the same times."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 import polars as pl
@@ -57,7 +57,7 @@ def online_table(
     check_names(definitions, chosen, rows, reasons=reasons)
     needed = required_features(definitions, chosen)
     if at is None:
-        at = _now(store, namespace, {full.partition(".")[0] for full in needed})
+        at = current_time(store, namespace, {full.partition(".")[0] for full in needed})
     times = row_times(rows, at, definitions, {}, notes=said)
     blocks = [input_columns(definitions, needed, rows, times=times, notes=said)]
     for view, content in definitions.views.items():
@@ -68,6 +68,7 @@ def online_table(
         reader = ViewReader(definitions, store, view, namespace=namespace)
         asked = keys.rows() if keys.width else [()] * rows.height
         answer = reader.read(asked, at=times.to_list())
+        said.add(f"store: view {view!r}", "are of entities that it does not know: as one never seen", answer.unknown)
         zone = getattr(times.dtype, "time_zone", None)
         columns: list[pl.Series] = []
         for index, name in enumerate(answer.features):
@@ -84,8 +85,14 @@ def online_table(
     return rows.with_columns(public_columns(computed, chosen, reasons=reasons))
 
 
-def _now(store: OnlineStore, namespace: str, views: set[str]) -> datetime:
-    """The present time, in UTC: with a zone if the stored times have one."""
+def current_time(store: OnlineStore, namespace: str, views: Collection[str]) -> datetime:
+    """The present time, in UTC: with a zone if the stored times have one.
+
+    Args:
+        store: The store.
+        namespace: Project in the store.
+        views: Names of the views that are read.
+    """
     marks = store.marks(namespace)
-    zoned = any(read_mark(marks[view], place=f"view {view!r} in {store.url}").zoned for view in views & marks.keys())
+    zoned = any(read_mark(marks[view], place=f"view {view!r} in {store.url}").zoned for view in marks.keys() & views)
     return datetime.now(UTC) if zoned else datetime.now(UTC).replace(tzinfo=None)

@@ -26,6 +26,7 @@ class StoredValues:
         reasons: Reason codes of the values, see `features.batch.Reason`.
         until: Time up to which the store knows events.
         at: Time of the answer, or of each one.
+        unknown: Number of entities that were never seen.
     """
 
     features: tuple[str, ...]
@@ -33,6 +34,7 @@ class StoredValues:
     reasons: list[Sequence[int]]
     until: datetime
     at: datetime | Sequence[datetime | None]
+    unknown: int
 
 
 class ViewReader:
@@ -101,6 +103,7 @@ class ViewReader:
         moments = self._moments(at, len(keys), mark)
         values: list[list[Any]] = []
         reasons: list[Sequence[int]] = []
+        unknown = 0
         for place, payload in enumerate(payloads):
             moment = moments[place]
             if moment is None or None in keys[place]:
@@ -108,6 +111,7 @@ class ViewReader:
                 reasons.append(self._missing)
                 continue
             if payload is None:
+                unknown += 1
                 values.append(list(mark.unknown_values))
                 reasons.append(mark.unknown_reasons)
                 continue
@@ -122,7 +126,7 @@ class ViewReader:
             values.append(own)
             reasons.append(why)
         until = as_datetime(mark.until, zoned=mark.zoned)
-        return StoredValues(features=self.features, values=values, reasons=reasons, until=until, at=at)
+        return StoredValues(features=self.features, values=values, reasons=reasons, until=until, at=at, unknown=unknown)
 
     def _moments(self, at: datetime | Sequence[datetime | None], count: int, mark: ViewMark) -> Sequence[int | None]:
         times = [at] if isinstance(at, datetime) else at

@@ -7,12 +7,14 @@ from typing import TypedDict
 
 import polars as pl
 
+from features.store import open_store
 from lightning_app.errors import UsageError
 from lightning_app.packaging.runtime.contents import PackageContents
 from lightning_app.scoring.engines import Engine, LocalEngine, num_cores
 from lightning_app.scoring.job import RejectionBound, ScoreJob, ScoreResult
 from lightning_app.scoring.progress import RowProgress
 from lightning_app.scoring.raw_job import RawScoreJob, reads_whole
+from lightning_app.scoring.raw_tables import further_files
 from lightning_app.terminal import plain, print_json
 from lightning_app.verb_parser import VerbParser
 
@@ -53,6 +55,21 @@ def run(args: list[str]) -> None:
         metavar="FILE",
         help="contract of the data; default: that of the package, of raw rows",
     )
+    parser.add_argument(
+        "--store",
+        default=None,
+        metavar="URL",
+        help="raw rows: online store that holds their history, so that keys and requested columns are enough: "
+        "path, sqlite:///, redis:// or postgresql://",
+    )
+    parser.add_argument("--namespace", default=None, help="project in the store, if several share it")
+    parser.add_argument(
+        "--table",
+        action="append",
+        default=[],
+        metavar="SOURCE=FILE",
+        help="raw rows: table of a further source that the features read; may be repeated",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument(
         "--at",
@@ -66,7 +83,9 @@ def run(args: list[str]) -> None:
         raise UsageError(f"workers: {arguments.workers} given, at least 1 is needed")
     model = _model(arguments.model, arguments.registry)
     contents = PackageContents.read(model["package"])
-    if reads_whole(contents, arguments.data):
+    if arguments.namespace is not None and arguments.store is None:
+        raise UsageError(f"namespace: {arguments.namespace!r} given without --store, whose project it names")
+    if arguments.store is not None or arguments.table or reads_whole(contents, arguments.data):
         _score_raw(arguments, contents, model)
         return
     if arguments.at is not None:
@@ -113,6 +132,9 @@ def _score_raw(arguments: argparse.Namespace, contents: PackageContents, model: 
         bound=arguments.max_rejected,
         overwrite=arguments.overwrite,
         contract=arguments.contract,
+        further=further_files(arguments.table),
+        store=None if arguments.store is None else open_store(arguments.store),
+        namespace=arguments.namespace or "default",
     )
     if job.unread and not arguments.json:
         print(plain(f"not read: {', '.join(job.unread)}"))  # noqa: T201

@@ -12,9 +12,9 @@ from features.contracts import Contract
 from features.contracts.evaluation import with_reasons
 from features.contracts.files.table_file import scan_table
 from lightning_app.errors import UsageError
-from lightning_app.packaging.runtime.contents import PackageContents
-from lightning_app.packaging.runtime.raw_contract import CONTRACT, bad_rows, load_contract
-from lightning_app.packaging.runtime.raw_input import is_raw
+from lightning_app.packaging.format.manifest import Manifest
+from lightning_app.packaging.runtime.raw_contract import bad_rows
+from lightning_app.packaging.runtime.raw_request import is_raw
 from lightning_app.scoring.answering import ReasonColumns
 
 
@@ -54,18 +54,20 @@ class ContractCheck:
         return answer
 
 
-def chosen_contract(path: str | None, package: PackageContents, names: Sequence[str]) -> Contract | None:
+def chosen_contract(
+    path: str | None, own: Contract | None, manifest: Manifest, names: Sequence[str]
+) -> Contract | None:
     """The contract that a job checks: the given one, else that of the package if the table holds raw rows.
 
     Args:
         path: YAML or JSON file; None for that of the package.
-        package: Contents of the package.
+        own: That of the package; None without one.
+        manifest: Manifest of the package.
         names: Columns of the table.
     """
     if path is not None:
         return Contract.load(path)
-    content = package.files.get(CONTRACT)
-    return load_contract(content) if content is not None and is_raw(names, package.manifest) else None
+    return own if own is not None and is_raw(names, manifest) else None
 
 
 def check_tables(

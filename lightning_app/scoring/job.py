@@ -128,7 +128,7 @@ class ScoreJob:
         self.bound = bound
         self.overwrite = overwrite
         self.part_seconds = part_seconds
-        self._contract = chosen_contract(contract, contents, names)
+        self._contract = chosen_contract(contract, contents.contract, contents.manifest, names)
         self._written = written
 
     def run(self, engine: Engine, *, on_progress: Callable[[int, int], None] = lambda *_: None) -> ScoreResult:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -12,21 +12,22 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from features.contracts.files.table_file import scan_table
-from features.definitions import CsvFormat
-from features.sources.files import scan_file
+from features.store import OnlineStore
 from features.table_reader import NULL_WORDS, column_names, read_table
 from lightning_app.atomic_write import replacing
 from lightning_app.errors import UsageError
 from lightning_app.packaging import Package, PackageError
 from lightning_app.packaging.format.raw_input import RawColumn
 from lightning_app.packaging.runtime.contents import PackageContents
-from lightning_app.packaging.runtime.raw_input import RawInput, check_raw_columns, is_raw, load_raw_input
+from lightning_app.packaging.runtime.raw_input import load_raw_input
+from lightning_app.packaging.runtime.raw_request import check_raw_columns, is_raw
 from lightning_app.scoring.answering import SCORED_AT, VERSION
 from lightning_app.scoring.contract_check import check_tables, chosen_contract
 from lightning_app.scoring.job import RejectionBound, ScoreResult, TooManyRejectedError, check_parquet, rejected_path
 from lightning_app.scoring.job_mark import JobMark, read_mark
 from lightning_app.scoring.output_lock import OutputLock
 from lightning_app.scoring.output_place import check_apart
+from lightning_app.scoring.raw_tables import by_table, further_tables, history_identity, names_of, scan
 from lightning_app.scoring.tables import find_files
 
 ENDINGS = (".csv", ".csv.gz", ".parquet", ".pq")
@@ -51,7 +52,7 @@ def reads_whole(package: PackageContents, data: Sequence[str]) -> bool:
         return True
     if raw_input.csv is not None:
         first = find_files(data, (*ENDINGS, *TEXT_ENDINGS))[0]
-        return is_raw(_names(first, raw_input.csv), package.manifest)
+        return is_raw(names_of(first, raw_input.csv), package.manifest)
     first = find_files(data, (*ENDINGS, ".arrow", ".feather", ".ipc"))[0]
     return first.name.endswith(ENDINGS) and is_raw(column_names(first), package.manifest)
 
@@ -70,6 +71,9 @@ class RawScoreJob:
         bound: Allowed number of answers that cannot be given.
         overwrite: Whether to replace an output or rejected rows.
         contract: File of the data contract that the table keeps; None for that of the package.
+        further: Files of further sources that the features read, by name.
+        store: Online store that holds the history of the rows; None for tables that hold it.
+        namespace: Project in the store.
 
     Raises:
         UsageError: A file or column is missing, or the output is no parquet file, exists, or is one of the tables.
@@ -88,17 +92,26 @@ class RawScoreJob:
         bound: RejectionBound,
         overwrite: bool = False,
         contract: str | None = None,
+        further: Mapping[str, str] | None = None,
+        store: OnlineStore | None = None,
+        namespace: str = "default",
     ) -> None:
         check_parquet(output)
         if digest not in (None, package.digest):
             raise PackageError(f"package: {package.path} has the digest {package.digest}, {digest} is expected")
         self.package = Package.of(package)
+        if store is not None:
+            self.package = self.package.with_store(store, namespace=namespace)
+        if further:
+            known = {} if self.package.predictor.raw_input is None else self.package.predictor.raw_input.further
+            self.package = self.package.with_tables(further_tables(further, known))
         assert self.package.predictor.raw_input is not None
         raw_input = self.package.predictor.raw_input
+        manifest = self.package.manifest
         self._csv = raw_input.csv
         words: dict[str | None, list[str]] = {None: list(data)}
         if raw_input.request_tables:
-            words = _by_table(data, raw_input)
+            words = by_table(data, raw_input)
         endings = (*ENDINGS, *TEXT_ENDINGS) if self._csv is not None else ENDINGS
         self.paths = {table: find_files(words[table], endings) for table in words}
         self.output = output
@@ -106,32 +119,34 @@ class RawScoreJob:
         for path in (self.output, self.rejected):
             sources = [word for table in words for word in words[table]]
             check_apart(path, sources=sources, tables=[file for table in self.paths.values() for file in table])
-        self.names = {table: _names(paths[0], self._csv) for table, paths in self.paths.items()}
+        self.names = {table: names_of(paths[0], self._csv) for table, paths in self.paths.items()}
         for table, paths in self.paths.items():
             for path in paths[1:]:
-                if sorted(_names(path, self._csv)) != sorted(self.names[table]):
+                if sorted(names_of(path, self._csv)) != sorted(self.names[table]):
                     raise UsageError(f"{path}: its columns differ from those of {paths[0]}")
-            check_raw_columns(self.names[table], package.manifest, table=table)
-        self.version = f"{package.manifest.name}@{package.digest[:12]}" if version is None else version
+            check_raw_columns(self.names[table], manifest, table=table)
+        self.version = f"{manifest.name}@{package.digest[:12]}" if version is None else version
         self.at = at
         if None not in self.names and contract is not None:
             raise UsageError(f"contract: {contract} given, the package takes tables {', '.join(map(str, self.names))}")
-        self._contract = chosen_contract(contract, package, self.names[None]) if None in self.names else None
+        self._contract = None
+        if None in self.names:
+            self._contract = chosen_contract(contract, self.package.contract, manifest, self.names[None])
         self.bound = bound
         self.overwrite = overwrite
         self._digest = package.digest
-        self._key = self._identity()
+        self._key = self._identity(history_identity(further or {}, store, namespace=namespace, at=at))
         for path in (self.output, self.rejected):
             mark = read_mark(path)
             if path.exists() and not overwrite and (mark is None or mark.job != self._key):
                 raise UsageError(f"output: {path} exists; give another output, or --overwrite to replace it")
 
-    def _identity(self) -> str:
+    def _identity(self, history: list[str]) -> str:
         """sha256 of model, tables and question: an output of the same job is finished, not in the way."""
         contract = None if self._contract is None else hashlib.sha256(self._contract.to_json()).hexdigest()
         files = [path for table in self.paths.values() for path in table]
         data = [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-        job = [self._digest, self.version, self.at, contract, list(map(str, self.paths)), data]
+        job = [self._digest, self.version, self.at, contract, list(map(str, self.paths)), data, history]
         return hashlib.sha256(json.dumps(job).encode()).hexdigest()
 
     @property
@@ -169,9 +184,9 @@ class RawScoreJob:
 
     def _run(self) -> ScoreResult:
         csv = self._csv
-        scan = scan_table if csv is None else lambda path: _scan(path, csv)
+        opened = scan_table if csv is None else lambda path: scan(path, csv)
         paths = [] if self._contract is None else self.paths[None]
-        checked = check_tables(self._contract, paths, scan=scan)
+        checked = check_tables(self._contract, paths, scan=opened)
         tables = {table: self._table(table) for table in self.paths}
         first = next(iter(tables.values()))
         kept = [row for row in range(len(first)) if row not in checked.rejected]
@@ -232,7 +247,7 @@ class RawScoreJob:
     def _table(self, table: str | None) -> pl.DataFrame:
         columns, paths = self._columns(table), self.paths[table]
         if self._csv is not None:
-            parts = [_scan(path, self._csv).select(columns).collect() for path in paths]
+            parts = [scan(path, self._csv).select(columns).collect() for path in paths]
         else:
             # Ids keep their zeros (007), and a ticker may be called NA; numbers are parsed with their null words later.
             texts = [column.name for column in self._described(table) if column.type == "text"]
@@ -263,35 +278,3 @@ def _numbered(answer: pl.DataFrame, kept: list[int]) -> pl.DataFrame:
     if "row" not in answer.columns:
         return answer
     return answer.with_columns(pl.Series("row", kept, dtype=pl.Int64).gather(answer["row"]))
-
-
-def _names(path: Path, csv: CsvFormat | None) -> list[str]:
-    return column_names(path) if csv is None else _scan(path, csv).collect_schema().names()
-
-
-def _scan(path: Path, csv: CsvFormat) -> pl.LazyFrame:
-    try:
-        return scan_file(str(path), csv=csv, root=None, place="data")
-    except (ValueError, pl.exceptions.PolarsError) as error:
-        raise UsageError(f"data: {path} cannot be read as the package says: {error}") from error
-
-
-def _by_table(data: Sequence[str], raw_input: RawInput) -> dict[str | None, list[str]]:
-    """Files of each table, from words such as `nodes=nodes.csv`.
-
-    Raises:
-        UsageError: A word names no table, or a table has no files.
-    """
-    words: dict[str | None, list[str]] = {name: [] for name in raw_input.request_tables}
-    for word in data:
-        name, _, path = word.partition("=")
-        if name not in words or not path:
-            raise UsageError(
-                f"data: {word!r} given, {' and '.join(f'{name}=FILE' for name in raw_input.request_tables)} needed"
-            )
-        words[name].append(path)
-    if missing := [name for name, files in words.items() if not files]:
-        raise UsageError(
-            f"data: no {missing[0]}=FILE given, the package needs {' and '.join(raw_input.request_tables)}"
-        )
-    return words

@@ -360,6 +360,15 @@ def test_entities_of_a_log_are_asked_at_a_time_and_scored_from_its_raw_text() ->
     assert main([*raw, "later.parquet", "--at", "2024-02-20"]) == 0
     assert len(pl.read_parquet("later.parquet")) > len(scored)
     assert main([*raw, "never.parquet"]) != 0  # at which time?
+    assert main(["features", "materialize", "log.yaml", "--store", "sqlite:///log.db"]) == 0
+    assert main([*raw, "log.parquet", "--at", "2024-03-05"]) == 0
+    expected = pl.read_parquet("log.parquet")
+    expected.select("customer").write_csv("ids.csv")
+    stored = ["score", "package", "ids.csv", "--store", "sqlite:///log.db", "--at", "2024-03-05"]
+    assert main([*stored, "--output", "ids.parquet"]) == 0
+    by_id = pl.read_parquet("ids.parquet")
+    assert by_id["customer"].to_list() == expected["customer"].to_list()
+    assert_near(by_id["prediction"], expected["prediction"])
 
 
 def test_packages_refuse_a_preparation_of_another_network(shops: TrainedFamily) -> None:

@@ -145,6 +145,14 @@ def _raw_rows(raw_input: RawInputSpec) -> str:
         name = column.name.replace("|", "\\|") + ("" if column.table is None else f" (table {column.table})")
         needed = "yes" if column.required else "no"
         lines.append(f"| {name} | {column.type} | {column.role} | {column.unit or ''} | {needed} |")
+    if raw_input.stored_views:
+        views = ", ".join(f"`{view}`" for view in raw_input.stored_views)
+        lines += [
+            "",
+            f"The history (views {views}) can come from an online store (`lightning-app score --store URL --at TIME`, "
+            "`Package.with_store`): rows then need no columns of role `history`, no events before them, and no further "
+            "tables.",
+        ]
     return "\n".join(lines)
 
 

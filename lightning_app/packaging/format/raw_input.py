@@ -4,7 +4,15 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from lightning_app.packaging.format.errors import PackageError
-from lightning_app.packaging.format.fields import exact_keys, file_name_field, is_whole, name_field, need, one_of
+from lightning_app.packaging.format.fields import (
+    exact_keys,
+    file_name_field,
+    is_whole,
+    name_field,
+    need,
+    one_of,
+    texts_field,
+)
 
 COLUMN_TYPES = ("number", "whole number", "boolean", "text", "timestamp")
 
@@ -40,6 +48,8 @@ class RawInputSpec:
         columns: Columns of a table.
         min_rows: Smallest number of rows that can be answered.
         rows_of: What `min_rows` counts, e.g. `rows of each series up to the forecast`.
+        stored_views: Views of features whose history can come from an online store instead of the table: all that are
+            read, or none.
     """
 
     kind: str
@@ -47,6 +57,7 @@ class RawInputSpec:
     columns: tuple[RawColumn, ...]
     min_rows: int
     rows_of: str
+    stored_views: tuple[str, ...] = ()
 
 
 def needed_rows(spec: RawInputSpec) -> str:
@@ -65,6 +76,8 @@ def read_raw_input(field: Any) -> RawInputSpec | None:
     """
     if field is None:
         return None
+    if isinstance(field, dict):
+        field = {"stored_views": [], **field}  # missing in packages of the first version of schema 3
     exact_keys(field, tuple(spec.name for spec in fields(RawInputSpec)), "raw_input")
     columns = field["columns"]
     need(isinstance(columns, list) and bool(columns), "raw_input.columns", "a list of columns", columns)
@@ -76,6 +89,7 @@ def read_raw_input(field: Any) -> RawInputSpec | None:
         columns=tuple(_column(column, f"raw_input.columns[{index}]") for index, column in enumerate(columns)),
         min_rows=field["min_rows"],
         rows_of=field["rows_of"],
+        stored_views=texts_field(field["stored_views"], "raw_input.stored_views") or (),
     )
     names = [(column.table or "", column.name) for column in spec.columns]
     if twins := sorted({name for name in names if names.count(name) > 1}):

@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lightning_app.packaging.format.folder import read_folder
 from lightning_app.packaging.format.manifest import TOKENIZER, Manifest
 from lightning_app.packaging.format.node_ids import NODE_IDS, NodeIds
 from lightning_app.packaging.runtime.predictor import Predictor
-from lightning_app.packaging.runtime.raw_contract import CONTRACT
+from lightning_app.packaging.runtime.raw_contract import CONTRACT, load_contract
 from lightning_app.packaging.runtime.raw_input import load_raw_input
 from lightning_app.packaging.runtime.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from features.contracts import Contract
 
 GOLDEN, _MODEL = "golden.json", "model.onnx"
 
@@ -44,6 +48,11 @@ class PackageContents:
         folder = Path(path)
         manifest, digest, files = read_folder(folder, keep=(_MODEL, GOLDEN, TOKENIZER, NODE_IDS, CONTRACT))
         return cls(folder, digest, manifest, files)
+
+    @property
+    def contract(self) -> "Contract | None":
+        """Data contract that raw rows have to keep; None without one."""
+        return load_contract(self.files[CONTRACT]) if CONTRACT in self.files else None
 
     def predictor(self, *, num_threads: int) -> Predictor:
         """Opens an ONNX Runtime session.

@@ -1,25 +1,29 @@
 """Package: a verified folder with an ONNX model that answers requests."""
 
 import warnings
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning_app.packaging.format.errors import BadRowsError
+from lightning_app.packaging.format.errors import BadRowsError, RequestError
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.runtime.contents import GOLDEN, PackageContents
 from lightning_app.packaging.runtime.frames import as_frame
 from lightning_app.packaging.runtime.generation import generate
 from lightning_app.packaging.runtime.golden import replay as replay_golden
 from lightning_app.packaging.runtime.predictor import Predictor
-from lightning_app.packaging.runtime.raw_contract import CONTRACT, bad_rows, load_contract, raw_table
+from lightning_app.packaging.runtime.raw_contract import CONTRACT, bad_rows, contract_file, load_contract, raw_table
+from lightning_app.packaging.runtime.raw_input import RawInput
 from lightning_app.packaging.runtime.rows import StreamState
 from lightning_app.packaging.runtime.tokenizer import TEXT, Tokenizer
 
 if TYPE_CHECKING:
+    import polars as pl
     from onnxruntime import InferenceSession
 
     from features.contracts import Contract
+    from features.store import OnlineStore
 
 
 class Package:
@@ -123,6 +127,45 @@ class Package:
         if (unknown := self._unknown(request)) is not None:
             warnings.warn(f"{self.manifest.name}: {unknown}", stacklevel=2)
         return answer
+
+    def with_tables(self, tables: "Mapping[str, pl.DataFrame]") -> "Package":
+        """The same package with tables of further sources that its features read.
+
+        Args:
+            tables: Tables by name of their source.
+
+        Raises:
+            RequestError: The package reads no source of that name.
+        """
+        return self._with(self._prepared("tables").with_tables(tables))
+
+    def with_store(self, store: "OnlineStore", *, namespace: str = "default") -> "Package":
+        """The same package for rows with the keys of entities, whose features of history are read from a store.
+
+        Its `manifest.raw_input` lists the columns that such rows need: keys and requested columns. `predict` takes the
+        time as `at`, else as a column of the rows, else it is now. A row of an entity that was never seen is answered
+        with its features of history missing. `features.store.StoreError` is raised where the store cannot be reached.
+
+        Args:
+            store: Store that was materialized from the definitions of the package, see `features.store.open_store`.
+            namespace: Project in the store.
+
+        Raises:
+            RequestError: The package reads no features of history, or some that no store holds.
+        """
+        return self._with(self._prepared("store").with_store(store, namespace=namespace))
+
+    def _prepared(self, key: str) -> RawInput:
+        if self.predictor.raw_input is None:
+            raise RequestError(f"{key}: given, but {self.manifest.name} takes no raw rows")
+        return self.predictor.raw_input
+
+    def _with(self, raw_input: RawInput) -> "Package":
+        predictor, contract = self.predictor.with_raw_input(raw_input), self._contract
+        if contract is not None and raw_input.needs is not None:
+            needed = tuple(column.name for column in raw_input.needs.columns if column.required)
+            contract = contract_file(load_contract(contract), needed=needed)
+        return Package(path=self.path, digest=self.digest, predictor=predictor, contract=contract)
 
     def advance(self, request: Any, state: StreamState | None) -> tuple[Any, StreamState]:
         """Predicts the next chunk of every stream; see `Predictor.advance`.

@@ -2,6 +2,8 @@
 
 import warnings
 from collections.abc import Collection, Iterator, Mapping
+from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +16,8 @@ from lightning_app.packaging.runtime.failing_rows import failing_rows
 from lightning_app.packaging.runtime.frames import as_frame, read_frame, write_frame
 from lightning_app.packaging.runtime.graphs import GraphLayout
 from lightning_app.packaging.runtime.labels import LABEL, named, named_column, with_likeliest
-from lightning_app.packaging.runtime.raw_input import RawAnswer, RawInput, check_raw_columns, check_tables, is_raw
+from lightning_app.packaging.runtime.raw_input import RawAnswer, RawInput
+from lightning_app.packaging.runtime.raw_request import check_raw_columns, check_tables, is_raw
 from lightning_app.packaging.runtime.request_tables import table_of, tables_of
 from lightning_app.packaging.runtime.requests import read_request
 from lightning_app.packaging.runtime.row_ids import as_array, bounded, node_inputs, passed_arrays, passed_columns
@@ -81,6 +84,18 @@ class Predictor:
     def inputs(self) -> tuple[TensorSpec, ...]:
         """Inputs of one row of a request; for graphs, of one graph."""
         return self._layout.inputs
+
+    def with_raw_input(self, raw_input: RawInput) -> "Predictor":
+        """The same model, and the same session, with another preparation of raw rows.
+
+        Args:
+            raw_input: The preparation; if it says what a client supplies, the manifest of the predictor says so too.
+        """
+        other = copy(self)
+        other.raw_input = raw_input
+        if raw_input.needs is not None:
+            other.manifest = replace(self.manifest, raw_input=raw_input.needs)
+        return other
 
     def predict(self, request: Any, *, at: Any = None) -> Any:
         """Predicts every row of a request; streams start from their initial state.

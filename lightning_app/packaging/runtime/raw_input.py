@@ -1,19 +1,22 @@
 """Raw input at run time: turns a table of raw rows into inputs of the ONNX graph, and answers back into rows."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from features.definitions.source import CsvFormat
 from lightning_app.packaging.format.errors import PackageError, RequestError
 from lightning_app.packaging.format.manifest import Manifest
+from lightning_app.packaging.format.raw_input import RawInputSpec
 from lightning_app.packaging.runtime.values import Array
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from features.store import OnlineStore
 
 KINDS = {
     "features": "lightning_app.packaging.runtime.raw_kinds.features_input:FeaturesInput",
@@ -25,7 +28,6 @@ KINDS = {
 """Kind of a preparation to its class; imported when the first package of the kind is loaded."""
 Advance: TypeAlias = Callable[[Mapping[str, Array], Any], tuple[Mapping[str, Any], Any]]
 """Asks the ONNX graph: inputs and state of the call before (None at first), to answers and state."""
-_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -68,16 +70,33 @@ class RawAnswer:
     num_rejected: int
 
 
+@dataclass(frozen=True)
+class FurtherTable:
+    """A table that is read beside those of the request.
+
+    Attributes:
+        csv: How its text file is written; None for a plain CSV file.
+        columns: Columns that are read.
+    """
+
+    csv: CsvFormat | None
+    columns: Sequence[str]
+
+
 class RawInput(ABC):
     """A kind of preparation; a subclass is registered in `KINDS`.
 
     Attributes:
         by_row: Whether each row is answered by itself, so that a table can be read in parts.
         csv: How text files of raw rows are written; None for plain CSV files.
+        needs: What a client supplies, where that is not what the manifest says; None if it is.
+        further: Tables that are read beside those of the request, by name.
     """
 
     by_row: bool
     csv: CsvFormat | None = None
+    needs: RawInputSpec | None = None
+    further: Mapping[str, FurtherTable] = MappingProxyType({})
     request_tables: ClassVar[tuple[str, ...]] = ()
     """Names of the tables of a request, the first with the rows that are rejected; empty for a single table."""
 
@@ -118,6 +137,31 @@ class RawInput(ABC):
         """
         raise RequestError(f"request: tables {', '.join(tables)} given, a single table needed")
 
+    def with_tables(self, tables: Mapping[str, "pl.DataFrame"]) -> "RawInput":
+        """The same preparation with tables beside those of the requests.
+
+        Args:
+            tables: By name, those of `further`.
+
+        Raises:
+            RequestError: No such table is read.
+        """
+        if tables:
+            raise RequestError(f"tables: {', '.join(tables)} given, the package reads none beside its request")
+        return self
+
+    def with_store(self, store: "OnlineStore", *, namespace: str = "default") -> "RawInput":  # noqa: ARG002
+        """The same preparation for rows with the keys of entities, whose history an online store holds.
+
+        Args:
+            store: The store.
+            namespace: Project in the store.
+
+        Raises:
+            RequestError: No history is read, or no store holds it.
+        """
+        raise RequestError(f"store: {store.url} given, the package reads no features from a store; leave it out")
+
     def answer(self, batch: RawBatch, advance: Advance) -> Mapping[str, Any]:
         """Asks the ONNX graph for a batch, in one call; a kind that carries state makes several.
 
@@ -157,58 +201,3 @@ def load_raw_input(manifest: Manifest, content: bytes) -> RawInput:
     module, _, name = KINDS[kind].partition(":")
     loaded: type[RawInput] = getattr(import_module(module), name)
     return loaded.load(content, manifest)
-
-
-def is_raw(names: Collection[str], manifest: Manifest) -> bool:
-    """Whether a request holds raw rows, not inputs of the ONNX graph.
-
-    Args:
-        names: Columns or keys of the request.
-        manifest: Manifest of the package.
-    """
-    if manifest.raw_input is None:
-        return False
-    given = {spec.name for spec in manifest.inputs} & set(names)
-    columns = manifest.raw_input.columns
-    if not given <= {column.name for column in columns}:
-        return False
-    return not given or all(column.name in names for column in columns if column.required)
-
-
-def check_raw_columns(names: Sequence[str], manifest: Manifest, *, table: str | None = None) -> None:
-    """Raises unless a table has all columns that the package needs.
-
-    Args:
-        names: Columns of the table.
-        manifest: Manifest with `raw_input`.
-        table: Name of the table, where a request has several.
-
-    Raises:
-        RequestError: A column is missing; names it and the nearest one of the table.
-    """
-    assert manifest.raw_input is not None
-    for column in manifest.raw_input.columns:
-        if column.table == table and column.required and column.name not in names:
-            folded = {name.casefold(): name for name in names}
-            near = get_close_matches(column.name.casefold(), folded, n=1)
-            hint = f"; {folded[near[0]]!r} is near" if near else ""
-            shown = ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
-            which = "the table" if table is None else f"the table {table!r}"
-            raise RequestError(f"{column.name}: no such column ({column.role}), {which} has {shown}{hint}")
-
-
-def check_tables(names: Collection[str], manifest: Manifest, raw_input: RawInput) -> None:
-    """Raises unless a request has the tables that the package needs, and no others.
-
-    Args:
-        names: Names of the tables.
-        manifest: Manifest of the package.
-        raw_input: Its preparation.
-
-    Raises:
-        RequestError: A table is missing, or unknown.
-    """
-    if set(names) != set(raw_input.request_tables):
-        given = ", ".join(names) or "none"
-        needed = ", ".join(raw_input.request_tables) or "a single table without a name"
-        raise RequestError(f"request: tables {given} given, {needed} needed by {manifest.name}")

@@ -14,7 +14,8 @@ from lightning_app.packaging.export.parity import ParityError
 from lightning_app.packaging.format.manifest import TensorSpec
 from lightning_app.packaging.format.raw_input import RawInputSpec
 from lightning_app.packaging.runtime.predictor import Predictor
-from lightning_app.packaging.runtime.raw_kinds.features_input import FeaturesInput, raw_input_spec
+from lightning_app.packaging.runtime.raw_kinds.features_input import FeaturesInput
+from lightning_app.packaging.runtime.raw_kinds.features_spec import raw_input_spec
 from models.base import Batch
 from models.tabular import TabularModule
 from models.tabular.tabular_module import tensor_inputs

@@ -1,6 +1,6 @@
 """FeaturesInput: a package of a tabular model takes raw rows, and computes their features as training did."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,60 +9,21 @@ import polars as pl
 from typing_extensions import override
 
 from features.definitions.columns_read import TIME
+from features.definitions.messages import nearest
 from features.pipeline import FeaturePipeline
-from features.pipeline.needed import event_columns, key_types, request_columns
-from features.pipeline.pipeline import number_problems
+from features.pipeline.needed import event_columns, key_types
+from features.pipeline.number_cells import number_problems
+from features.pipeline.stored_history import StoredHistory
 from features.sources import ROW, Notes
+from features.store import OnlineStore
 from lightning_app.packaging.format.errors import PackageError, RequestError
 from lightning_app.packaging.format.manifest import Manifest
-from lightning_app.packaging.format.raw_input import RawColumn, RawInputSpec
-from lightning_app.packaging.runtime.raw_input import RawBatch, RawInput
+from lightning_app.packaging.format.raw_input import RawInputSpec
+from lightning_app.packaging.runtime.raw_input import FurtherTable, RawBatch, RawInput
+from lightning_app.packaging.runtime.raw_kinds.features_spec import stored_input_spec
 
-FILE = "features.json"
-_TYPES = {"int": "whole number", "float": "number", "bool": "boolean", "str": "text", "datetime": "timestamp"}
 _ROWS = 65536
 """Rows of a batch."""
-
-
-def raw_input_spec(pipeline: FeaturePipeline) -> RawInputSpec:
-    """What a client supplies: the columns of the table, their types and units, and how much history.
-
-    Args:
-        pipeline: The fitted features.
-    """
-    definitions, asked = pipeline.definitions, pipeline.rows
-    columns: dict[str, RawColumn] = {}
-    own = asked.history or asked.entities
-    source = None if own is None else definitions.sources[own]
-    renamed = {} if source is None else source.keys
-    for key, kind in key_types(definitions, pipeline.features).items():
-        columns[renamed.get(key, key)] = RawColumn(renamed.get(key, key), _TYPES[kind], "key")
-    if source is not None:
-        columns[source.time] = RawColumn(source.time, "timestamp", "time", source.time_format)
-        for name, length in source.time_plus.items():
-            columns[name] = RawColumn(name, "whole number", "time", f"added to {source.time}, in units of {length}")
-    elif asked.time is not None:
-        columns[asked.time] = RawColumn(asked.time, "timestamp", "time", "ISO 8601")
-    if asked.entities is None:
-        for name, (kind, unit) in request_columns(definitions, pipeline.features).items():
-            columns.setdefault(name, RawColumn(name, _TYPES[kind], "feature", unit or None))
-    events = event_columns(definitions, pipeline.features)
-    same = [name for name in asked.tables_of(definitions, pl.DataFrame()) if name in events]
-    for place in same:
-        for name in events[place]:
-            if name in definitions.sources[place].columns:
-                declared = definitions.sources[place].columns[name]
-                columns.setdefault(name, RawColumn(name, _TYPES[declared.type], "history", declared.unit or None))
-    needs = ""
-    if same:
-        needs = " and all events before them: the table is its own history"
-    others = sorted(events.keys() - set(same))
-    if others:
-        needs += f"; beside it a table for {', '.join(others)}"
-    what = "events" if asked.entities is not None else "rows"
-    return RawInputSpec(
-        kind="features", file=FILE, columns=tuple(columns.values()), min_rows=0, rows_of=f"{what}{needs}"
-    )
 
 
 class FeaturesInput(RawInput):
@@ -71,19 +32,44 @@ class FeaturesInput(RawInput):
     Args:
         pipeline: The fitted features.
         tables: Tables of sources by name, beside the one that is asked.
+        stored: Where the history comes from, if not from tables.
 
     Attributes:
         pipeline: The fitted features.
+        tables: Tables of sources by name, beside the one that is asked.
         by_row: Whether each row is answered by itself, so that a table can be read in parts; its answers then have the
             order of the rows, and no names.
         csv: How text files of raw rows are written.
     """
 
-    def __init__(self, pipeline: FeaturePipeline, *, tables: Mapping[str, pl.DataFrame] | None = None) -> None:
+    def __init__(
+        self,
+        pipeline: FeaturePipeline,
+        *,
+        tables: Mapping[str, pl.DataFrame] | None = None,
+        stored: StoredHistory | None = None,
+    ) -> None:
         self.pipeline = pipeline
         self.tables = dict(tables or {})
-        self.csv = pipeline.rows.csv_format(pipeline.definitions)
-        self.by_row = pipeline.rows.entities is None and not self._events and self.csv is None
+        self._stored = stored
+        definitions, rows = pipeline.definitions, pipeline.rows
+        if stored is not None:
+            self.needs = stored_input_spec(pipeline)
+            self.csv = rows.csv  # not that of the events
+            self.by_row = False
+            return
+        self.csv = rows.csv_format(definitions)
+        self.by_row = rows.entities is None and not self._events and self.csv is None
+        self.further = {
+            name: FurtherTable(csv=definitions.sources[name].csv, columns=columns)
+            for name, columns in self._events.items()
+            if name not in self._own
+        }
+
+    @property
+    def _own(self) -> Collection[str]:
+        """Sources that the table that is asked is itself."""
+        return self.pipeline.rows.tables_of(self.pipeline.definitions, pl.DataFrame())
 
     @property
     def _events(self) -> Mapping[str, Sequence[str]]:
@@ -113,35 +99,33 @@ class FeaturesInput(RawInput):
                 )
         return cls(pipeline)
 
+    @override
     def with_tables(self, tables: Mapping[str, pl.DataFrame]) -> "FeaturesInput":
-        """The same features with tables of further sources.
-
-        Args:
-            tables: Tables by name of their source.
-
-        Raises:
-            RequestError: The features read no source of that name.
-        """
+        if self._stored is not None and tables:
+            raise RequestError(f"tables: {', '.join(tables)} given beside a store, which holds the whole history")
         for name in tables:
-            if name not in self._events:
-                raise RequestError(
-                    f"tables: the features read no source {name!r}, but {', '.join(self._events) or 'none'}"
-                )
-        return FeaturesInput(self.pipeline, tables=tables)
+            if name in self._own and name in self._events:
+                raise RequestError(f"tables: {name!r} given, but the request itself is the table of this source")
+            if name not in self.further:
+                raise RequestError(f"tables: the features read no further source {name!r}{nearest(name, self.further)}")
+        return FeaturesInput(self.pipeline, tables={**self.tables, **tables})
+
+    @override
+    def with_store(self, store: OnlineStore, *, namespace: str = "default") -> "FeaturesInput":
+        if self.tables:
+            raise RequestError(f"store: given beside tables of {', '.join(self.tables)}; give either")
+        try:
+            return FeaturesInput(self.pipeline, stored=StoredHistory(self.pipeline, store, namespace=namespace))
+        except ValueError as error:
+            raise RequestError(str(error)) from error
 
     @override
     def prepare(self, table: pl.DataFrame, at: Any) -> Iterator[RawBatch]:
         pipeline = self.pipeline
-        own = pipeline.rows.tables_of(pipeline.definitions, table)
-        missing = sorted(self._events.keys() - self.tables.keys() - own.keys())
-        if missing:
-            raise RequestError(f"tables: the features read the source {missing[0]!r}; give its table too")
         notes = Notes()
         try:
-            table, rejected = _readable(pipeline, table)
-            rows = pipeline.ask(table, at=_moments(at), notes=notes)
-            tables = {**self.tables, **pipeline.rows.tables_of(pipeline.definitions, table)}
-            features = pipeline.features_of(rows, tables, notes=notes)
+            table, rejected = _readable(pipeline, table if self.needs is None else _taken(table, self.needs))
+            rows, features = self._features(table, _moments(at), notes)
             numbers = rows[ROW].to_numpy().astype(np.int64)
             assert pipeline.layout is not None
             for position, reason in pipeline.layout.problems(features).items():
@@ -153,7 +137,7 @@ class FeaturesInput(RawInput):
         if "numbers" in arrays:
             gone = np.isnan(arrays["numbers"])
             arrays = {**arrays, "numbers": np.where(gone, np.float32(0), arrays["numbers"]), "missing": gone}
-        if pipeline.rows.entities is None:
+        if pipeline.rows.entities is None or self._stored is not None:
             for row in np.setdiff1d(np.arange(len(table)), numbers).tolist():
                 rejected.setdefault(row, "the row has no time")
         keys = self._keys(rows.filter(kept))
@@ -173,12 +157,29 @@ class FeaturesInput(RawInput):
         columns = [pl.Series(name, values) for name, values in answer.items()]
         return pl.DataFrame(columns) if self.by_row else batch.keys.hstack(columns)
 
+    def _features(
+        self, table: pl.DataFrame, at: datetime | list[datetime] | None, notes: Notes
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The rows that are asked about, and their features."""
+        pipeline, stored = self.pipeline, self._stored
+        if stored is not None:
+            rows = stored.ask(table, at=at, notes=notes)
+            return rows, stored.features_of(rows, notes=notes)
+        if missing := [name for name in self.further if name not in self.tables]:
+            raise RequestError(
+                f"tables: the features read the source {missing[0]!r}, and it is not given; give its table "
+                f"(`score --table {missing[0]}=FILE`, `Package.with_tables`)"
+            )
+        rows = pipeline.ask(table, at=at, notes=notes)
+        tables = {**self.tables, **pipeline.rows.tables_of(pipeline.definitions, table)}
+        return rows, pipeline.features_of(rows, tables, notes=notes)
+
     def _keys(self, rows: pl.DataFrame) -> pl.DataFrame:
         """What tells rows apart: their number, keys, and time."""
         pipeline = self.pipeline
         keys = [key for key in key_types(pipeline.definitions, pipeline.features) if key in rows.columns]
         asked = pipeline.rows
-        timed = asked.history or asked.entities or asked.time
+        timed = asked.history or asked.entities or asked.time or self._stored is not None
         names = [*keys, *([TIME] if timed else [])]
         return rows.select(pl.col(ROW).cast(pl.Int64).alias("row"), *names)
 
@@ -199,6 +200,11 @@ def _moments(at: Any) -> datetime | list[datetime] | None:
     if isinstance(at, Sequence):
         return [moment for one in at if isinstance(moment := _moments(one), datetime)]
     raise ValueError(f"at: {type(at).__name__} given, a time is needed")
+
+
+def _taken(table: pl.DataFrame, spec: RawInputSpec) -> pl.DataFrame:
+    """The columns of a table that are read."""
+    return table.select(column.name for column in spec.columns if column.name in table.columns)
 
 
 def _readable(pipeline: FeaturePipeline, table: pl.DataFrame) -> tuple[pl.DataFrame, dict[int, str]]:

@@ -1,0 +1,141 @@
+"""Raw tables of a scoring job: which files they are, and how they are read."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from features.definitions import CsvFormat
+from features.sources.files import scan_file
+from features.store import OnlineStore
+from features.table_reader import column_names
+from lightning_app.errors import UsageError
+from lightning_app.packaging.runtime.raw_input import FurtherTable, RawInput
+
+
+def names_of(path: Path, csv: CsvFormat | None) -> list[str]:
+    """Columns of a table.
+
+    Args:
+        path: Its file.
+        csv: How a text file is written; None for a plain CSV file.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    return column_names(path) if csv is None else scan(path, csv).collect_schema().names()
+
+
+def scan(path: Path, csv: CsvFormat) -> pl.LazyFrame:
+    """Opens a table with text cells as they are written.
+
+    Args:
+        path: Its file.
+        csv: How a text file is written.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    try:
+        return scan_file(str(path), csv=csv, root=None, place="data")
+    except (ValueError, pl.exceptions.PolarsError) as error:
+        raise UsageError(f"data: {path} cannot be read as the package says: {error}") from error
+
+
+def by_table(data: Sequence[str], raw_input: RawInput) -> dict[str | None, list[str]]:
+    """Files of each table, from words such as `nodes=nodes.csv`.
+
+    Args:
+        data: The words.
+        raw_input: Preparation of a package, which names the tables.
+
+    Raises:
+        UsageError: A word names no table, or a table has no files.
+    """
+    words: dict[str | None, list[str]] = {name: [] for name in raw_input.request_tables}
+    for word in data:
+        name, _, path = word.partition("=")
+        if name not in words or not path:
+            raise UsageError(
+                f"data: {word!r} given, {' and '.join(f'{name}=FILE' for name in raw_input.request_tables)} needed"
+            )
+        words[name].append(path)
+    if missing := [name for name, files in words.items() if not files]:
+        raise UsageError(
+            f"data: no {missing[0]}=FILE given, the package needs {' and '.join(raw_input.request_tables)}"
+        )
+    return words
+
+
+def further_files(words: Sequence[str]) -> dict[str, str]:
+    """Files of further tables, from words such as `sales=sales.csv`.
+
+    Args:
+        words: The words.
+
+    Raises:
+        UsageError: A word names no file, or a table twice.
+    """
+    files: dict[str, str] = {}
+    for word in words:
+        name, _, path = word.partition("=")
+        if not name or not path:
+            raise UsageError(f"table: {word!r} given, SOURCE=FILE is needed")
+        if name in files:
+            raise UsageError(f"table: {name!r} given twice, {files[name]} and {path}; give a folder or a pattern")
+        files[name] = path
+    return files
+
+
+def further_tables(files: Mapping[str, str], further: Mapping[str, FurtherTable]) -> dict[str, pl.DataFrame]:
+    """Reads the columns of further tables that a package reads; those that it does not know stay empty.
+
+    Args:
+        files: File, folder of parquet files or glob pattern of each table by name.
+        further: Tables that the package reads.
+
+    Raises:
+        UsageError: A file is missing, or cannot be read.
+    """
+    tables: dict[str, pl.DataFrame] = {}
+    for name, path in files.items():
+        if name not in further:
+            tables[name] = pl.DataFrame()
+            continue
+        try:
+            frame = scan_file(path, csv=further[name].csv, root=None, place=f"table {name!r}")
+            names = frame.collect_schema().names()
+            tables[name] = frame.select(column for column in further[name].columns if column in names).collect()
+        except (ValueError, pl.exceptions.PolarsError) as error:
+            raise UsageError(f"table: {name}={path} cannot be read: {error}") from error
+    return tables
+
+
+def history_identity(
+    files: Mapping[str, str], store: OnlineStore | None, *, namespace: str, at: str | Sequence[str] | None
+) -> list[str]:
+    """What tells the history of one job from that of another; never twice the same where that cannot be known.
+
+    Args:
+        files: Files of further tables by name.
+        store: Online store; None without one.
+        namespace: Project in the store.
+        at: Time that is asked about; None for that of the rows, or for now.
+
+    Raises:
+        StoreError: The store cannot be reached.
+    """
+    parts: list[str] = []
+    for name, word in sorted(files.items()):
+        path = Path(word)
+        status = path.stat() if path.is_file() else None
+        parts += [
+            name,
+            str(path.resolve()),
+            f"{status.st_size} {status.st_mtime_ns}" if status else str(time.time_ns()),
+        ]
+    if store is not None:
+        marks = [f"{view} {mark}" for view, mark in sorted(store.marks(namespace).items())]
+        parts += [store.url, namespace, *marks, "" if at is not None else str(time.time_ns())]
+    return parts
