@@ -10,7 +10,7 @@ import polars as pl
 
 from features.contracts.evaluation import Split, bad_rows, check_table, split_table
 from features.contracts.files.contract_file import contract_yaml, read_contract_file, read_structure
-from features.contracts.rules import Rule
+from features.contracts.rules import Monotone, Rule, Unique
 from features.contracts.rules.contract_column import ContractColumn
 from features.contracts.verdict import Verdict
 from features.definitions.base import Definition
@@ -109,6 +109,20 @@ class Contract(Definition, frozen=True, kw_only=True):
             for name, column in (read | self.columns).items()
         }
         return msgspec.structs.replace(self, columns=columns)
+
+    def of_rows(self, names: Collection[str]) -> "Contract | None":
+        """The rules that a row breaks by itself, for rows that come without the table that they belong to.
+
+        Args:
+            names: Columns that are required, if the contract requires them.
+
+        Returns:
+            The contract without rules on whole tables and on rows beside others; None if nothing is left.
+        """
+        rules = tuple(rule for rule in self.rules if rule.marks_rows and not isinstance(rule, Monotone | Unique))
+        if not rules and not self.columns:
+            return None
+        return msgspec.structs.replace(self.requiring(names), rules=rules)
 
     def to_data(self) -> dict[str, Any]:
         """The contract as plain dicts and lists."""

@@ -14,11 +14,12 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from features.contracts import Contract
 from features.definitions import Definitions
 from features.pipeline import AskedRows, FeaturePipeline
 from features.store import OnlineStore, StoreError, materialize, open_store
 from lightning_app.__main__ import main
-from lightning_app.packaging import Package, RequestError
+from lightning_app.packaging import BadRowsError, Package, RequestError
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.runtime.raw_kinds.features_input import FeaturesInput
 from lightning_app.packaging.runtime.raw_kinds.features_spec import raw_input_spec
@@ -203,6 +204,18 @@ def test_views_that_are_not_for_stores_are_refused(package: Package, store: Onli
     days = msgspec.structs.replace(pipeline, features=("day.given_price",), rows=AskedRows())
     with pytest.raises(RequestError, match="the features have no history"):
         FeaturesInput(days).with_store(store)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not know")
+def test_rows_from_a_store_keep_the_rules_that_concern_a_row_by_itself(package: Package, store: OnlineStore) -> None:
+    rules = [{"kind": "row_count", "min": 500}, {"kind": "unique", "columns": ["shop"]}]
+    prices = {"kind": "range", "column": "price", "max": 2.2, "severity": "quarantine"}
+    columns = {"shop": {"type": "str"}, "sold": {"type": "float"}, "date": {"type": "datetime"}}
+    contract = Contract.from_data({"key": ["shop", "date"], "columns": columns, "rules": [*rules, prices]})
+    kept = Package(path=package.path, digest=package.digest, predictor=package.predictor, contract=contract.to_json())
+    with pytest.raises(BadRowsError, match="row 3: .*price"):
+        kept.with_store(store).predict(ASKED, at=SOON)
+    assert len(kept.with_store(store).predict(ASKED.head(3), at=SOON)) == 3
 
 
 def test_further_sources_are_tables_of_score(

@@ -13,7 +13,7 @@ from lightning_app.packaging.runtime.frames import as_frame
 from lightning_app.packaging.runtime.generation import generate
 from lightning_app.packaging.runtime.golden import replay as replay_golden
 from lightning_app.packaging.runtime.predictor import Predictor
-from lightning_app.packaging.runtime.raw_contract import CONTRACT, bad_rows, contract_file, load_contract, raw_table
+from lightning_app.packaging.runtime.raw_contract import CONTRACT, bad_rows, load_contract, raw_table
 from lightning_app.packaging.runtime.raw_input import RawInput
 from lightning_app.packaging.runtime.rows import StreamState
 from lightning_app.packaging.runtime.tokenizer import TEXT, Tokenizer
@@ -144,7 +144,8 @@ class Package:
 
         Its `manifest.raw_input` lists the columns that such rows need: keys and requested columns. `predict` takes the
         time as `at`, else as a column of the rows, else it is now. A row of an entity that was never seen is answered
-        with its features of history missing. `features.store.StoreError` is raised where the store cannot be reached.
+        with its features of history missing. Of the contract, the rules that a row breaks by itself are kept.
+        `features.store.StoreError` is raised where the store cannot be reached.
 
         Args:
             store: Store that was materialized from the definitions of the package, see `features.store.open_store`.
@@ -164,7 +165,8 @@ class Package:
         predictor, contract = self.predictor.with_raw_input(raw_input), self._contract
         if contract is not None and raw_input.needs is not None:
             needed = tuple(column.name for column in raw_input.needs.columns if column.required)
-            contract = contract_file(load_contract(contract), needed=needed)
+            alone = load_contract(contract).of_rows(needed)
+            contract = None if alone is None else alone.to_json()
         return Package(path=self.path, digest=self.digest, predictor=predictor, contract=contract)
 
     def advance(self, request: Any, state: StreamState | None) -> tuple[Any, StreamState]:

@@ -55,7 +55,7 @@ class FeaturesInput(RawInput):
         definitions, rows = pipeline.definitions, pipeline.rows
         if stored is not None:
             self.needs = stored_input_spec(pipeline)
-            self.csv = rows.csv  # not that of the events
+            self.csv = rows.csv if rows.source(definitions) is None else None  # not that of the events
             self.by_row = False
             return
         self.csv = rows.csv_format(definitions)
