@@ -137,7 +137,8 @@ class FeaturePipeline(msgspec.Struct, frozen=True, kw_only=True):
     def to_json(self) -> bytes:
         """The pipeline as a file of a package; equal pipelines give equal bytes."""
         content = {"format": FORMAT, "digest": self.digest, **self._content()}
-        return msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1)
+        # Not sorted: rows of online stores have the values of a view in the order of its features.
+        return msgspec.json.format(msgspec.json.encode(content), indent=1)
 
     @classmethod
     def from_json(cls, content: bytes) -> "FeaturePipeline":
