@@ -130,11 +130,8 @@ def history_identity(
     for name, word in sorted(files.items()):
         path = Path(word)
         status = path.stat() if path.is_file() else None
-        parts += [
-            name,
-            str(path.resolve()),
-            f"{status.st_size} {status.st_mtime_ns}" if status else str(time.time_ns()),
-        ]
+        version = str(time.time_ns()) if status is None else f"{status.st_size} {status.st_mtime_ns}"
+        parts += [name, str(path.resolve()), version]
     if store is not None:
         marks = [f"{view} {mark}" for view, mark in sorted(store.marks(namespace).items())]
         parts += [store.url, namespace, *marks, "" if at is not None else str(time.time_ns())]
