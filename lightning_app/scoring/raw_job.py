@@ -135,18 +135,19 @@ class RawScoreJob:
         self.bound = bound
         self.overwrite = overwrite
         self._digest = package.digest
-        self._key = self._identity(history_identity(further or {}, store, namespace=namespace, at=at))
+        self._history = history_identity(further or {}, store, namespace=namespace, at=at)
+        self._key = self._identity()
         for path in (self.output, self.rejected):
             mark = read_mark(path)
             if path.exists() and not overwrite and (mark is None or mark.job != self._key):
                 raise UsageError(f"output: {path} exists; give another output, or --overwrite to replace it")
 
-    def _identity(self, history: list[str]) -> str:
+    def _identity(self) -> str:
         """sha256 of model, tables and question: an output of the same job is finished, not in the way."""
         contract = None if self._contract is None else hashlib.sha256(self._contract.to_json()).hexdigest()
         files = [path for table in self.paths.values() for path in table]
         data = [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-        job = [self._digest, self.version, self.at, contract, list(map(str, self.paths)), data, history]
+        job = [self._digest, self.version, self.at, contract, list(map(str, self.paths)), data, self._history]
         return hashlib.sha256(json.dumps(job).encode()).hexdigest()
 
     @property
