@@ -25,6 +25,8 @@ EXTENDING_FILES = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", EXTENDING
 FEATURES = (ROOT / "docs" / "features.md").read_text()
 FEATURES_FILES = dict(re.findall(r"```(?:csv|yaml)\n# (\S+)\n(.*?)```", FEATURES, re.DOTALL))
 TABULAR = (ROOT / "docs" / "tabular.md").read_text()
+TABULAR_FILES = re.findall(r"```yaml\n# (\S+)\n(.*?)```", TABULAR, re.DOTALL)
+TABULAR_TABLE = re.findall(r"```python\n(.*?)```", TABULAR, re.DOTALL)[0]
 FEW = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "4"]
 COMMAND = re.compile(r"^(?:\$ |    )?(lightning-app [a-z].+)$", re.MULTILINE)
 """A command in a block of code, with a prompt, indented, or alone on its line."""
@@ -182,11 +184,13 @@ class Page:
         words: What stands for a user's own names and for numbers that take hours.
         before: Commands that a command needs before it, by the beginning of its line.
         files: Files of the user that the commands read.
+        code: Python that writes further files.
     """
 
     words: dict[str, str] = field(default_factory=dict)
     before: dict[str, list[str]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    code: str = ""
 
 
 OWN_RUN = "lightning-app fit -c forecasting/co2_phase --model.network drift.Drift --run.name own"
@@ -236,6 +240,11 @@ EVERY_PAGE = {
         },
     ),
     "docs/recurrent.md": Page(),
+    "docs/tabular.md": Page(
+        words={"$LIGHTNING_APP_DATA": os.environ.get("LIGHTNING_APP_DATA", "data")},
+        files=dict(TABULAR_FILES),
+        code=TABULAR_TABLE,
+    ),
     "docs/sweeps.md": Page(words={"--trials 30": "--trials 2"}),
 }
 
@@ -249,6 +258,7 @@ def test_every_command_of_a_page_runs_as_a_process_from_a_users_folder(page: str
     how = EVERY_PAGE[page]
     for name, content in how.files.items():
         Path(name).write_text(content)
+    exec(compile(how.code, page, "exec"), {})
     for line in COMMAND.findall((ROOT / page).read_text()):
         for beginning, commands in how.before.items():
             for command in commands if line.startswith(beginning) else ():
@@ -280,9 +290,8 @@ def test_the_page_of_notebooks_runs(project: Path) -> None:
 
 def test_the_worked_example_of_tables_runs(project: Path) -> None:
     example = TABULAR.partition("## Worked example")[2].partition("## Rows")[0]
-    (table,) = re.findall(r"```python\n(.*?)```", example, re.DOTALL)
-    exec(compile(table, "tabular.md", "exec"), {})
-    for name, content in re.findall(r"```yaml\n# (\S+)\n(.*?)```", example, re.DOTALL):
+    exec(compile(TABULAR_TABLE, "tabular.md", "exec"), {})
+    for name, content in TABULAR_FILES:
         Path(name).write_text(content)
     lines = COMMAND.findall(example)
     assert len(lines) == 4
