@@ -99,7 +99,7 @@ def _pandera() -> Any:
     try:
         return import_module("pandera.polars")
     except ImportError as error:
-        raise ValueError("contract: pandera is not installed: pip install 'pandera[polars]'") from error
+        raise ValueError("contract: pandera is not installed: pip install 'lightning-r2p[pandera]'") from error
 
 
 def _cases(failures: pl.DataFrame) -> pl.DataFrame:

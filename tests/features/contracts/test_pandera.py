@@ -58,7 +58,7 @@ def test_what_is_no_schema_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     contract = Contract.from_data({"rules": [{"kind": "row_count"}]})
     assert load_contract(contract) is contract
     monkeypatch.setitem(sys.modules, "pandera.polars", None)
-    with pytest.raises(ValueError, match=r"pandera is not installed: pip install 'pandera\[polars\]'"):
+    with pytest.raises(ValueError, match=r"pandera is not installed: pip install 'lightning-r2p\[pandera\]'"):
         load_contract("load_schemas:Loads")
 
 
