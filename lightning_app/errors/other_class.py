@@ -16,6 +16,7 @@ def other_class(chosen: type, key: str) -> str:
     """
     owner, _, option = key.rpartition(".")
     kinds = [kind for kind in getattr(chosen, "__mro__", ())[1:] if inspect.isabstract(kind)]
+    found: list[str] = []
     for package in ("datamodules", "models"):
         module = import_module(package)
         for name in module.__all__:
@@ -23,8 +24,11 @@ def other_class(chosen: type, key: str) -> str:
             if other is chosen or not isinstance(other, type) or not any(issubclass(other, kind) for kind in kinds):
                 continue
             if option in inspect.signature(other).parameters:
-                return (
-                    f"; {name} takes {option}: name the class too, --{owner}={name} --{owner}.{option}=..., or "
-                    f"{owner.rpartition('.')[2]}: {{class_path: {name}, init_args: {{{option}: ...}}}} in a config"
-                )
-    return ""
+                found.append(name)
+    if not found:
+        return ""
+    name = min(found, key=len)  # TableFile before LongTableFile: the plain class before its variants
+    return (
+        f"; {name} takes {option}: name the class too, --{owner}={name} --{owner}.{option}=..., or "
+        f"{owner.rpartition('.')[2]}: {{class_path: {name}, init_args: {{{option}: ...}}}} in a config"
+    )

@@ -12,14 +12,14 @@ from lightning_app.packaging.format.errors import BadRowsError, PackageError, Re
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.format.node_ids import NodeIds
 from lightning_app.packaging.format.signature import TensorSpec
-from lightning_app.packaging.runtime.failing_rows import failing_rows
 from lightning_app.packaging.runtime.frames import as_frame, read_frame, write_frame
 from lightning_app.packaging.runtime.graphs import GraphLayout
 from lightning_app.packaging.runtime.labels import LABEL, named, named_column, with_likeliest
 from lightning_app.packaging.runtime.raw_input import RawAnswer, RawInput
 from lightning_app.packaging.runtime.raw_request import check_raw_columns, check_tables, is_raw
-from lightning_app.packaging.runtime.request_tables import table_of, tables_of
-from lightning_app.packaging.runtime.requests import read_request
+from lightning_app.packaging.runtime.requests.dict_request import read_request
+from lightning_app.packaging.runtime.requests.failing_rows import failing_rows
+from lightning_app.packaging.runtime.requests.request_tables import table_of, tables_of
 from lightning_app.packaging.runtime.row_ids import as_array, bounded, node_inputs, passed_arrays, passed_columns
 from lightning_app.packaging.runtime.rows import RowLayout, StreamState
 from lightning_app.packaging.runtime.session import open_session

@@ -1,0 +1,1 @@
+"""Requests of a package: dicts of arrays, several tables, and the rows of them that fail."""
