@@ -147,7 +147,7 @@ def test_rows_of_a_feature_table_keep_their_contract() -> None:
 
 
 def test_rows_of_a_feature_table_may_be_a_snapshot_or_a_version_of_a_delta_table() -> None:
-    deltalake = pytest.importorskip("deltalake")
+    deltalake = pytest.importorskip("deltalake", reason="Delta tables need the extra delta")
     Path("features.yaml").write_text(FEATURES)
     rows = pl.DataFrame({"price": [1.0, 2.0] * 20, "cheap": [True, False] * 20})
     rows.write_csv("orders.csv")

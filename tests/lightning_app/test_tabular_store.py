@@ -187,7 +187,7 @@ def test_stores_that_do_not_hold_the_history_are_refused(
 
 
 def test_a_store_that_is_down_is_no_fault_of_the_request(package: Package) -> None:
-    redis = pytest.importorskip("redis")
+    redis = pytest.importorskip("redis", reason="this store needs the extra redis")
     assert redis
     with pytest.raises(StoreError, match="localhost:1"):
         package.with_store(open_store("redis://:secret@localhost:1/0", timeout=0.5)).predict(ASKED, at=SOON)

@@ -32,7 +32,7 @@ def database() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def proxy(database: str) -> Iterator[str]:
     """URL of a gRPC server in front of it."""
-    pytest.importorskip("grpc")
+    pytest.importorskip("grpc", reason="this storage needs the extra grpc")
     command = [sys.executable, "-m", "sweeps.grpc_server", "--storage", database, "--port", "0"]
     port = _free_port()
     command[-1] = str(port)

@@ -9,7 +9,7 @@ import pytest
 from features.contracts import Contract, PanderaContract, load_contract
 from lightning_app.__main__ import main
 
-pandera = pytest.importorskip("pandera.polars")
+pandera = pytest.importorskip("pandera.polars", reason="schemas of pandera need the extra pandera")
 TABLE = pl.DataFrame({"load": [1.0, -1.0, 5.0, -3.0], "zone": ["a", "b", "c", None]})
 
 

@@ -133,7 +133,7 @@ def test_a_block_that_raises_writes_nothing_where_there_are_transactions(tmp_pat
 
 @pytest.mark.parametrize("scheme", ["redis", "postgresql"])
 def test_a_server_that_is_down_is_named_without_its_password(scheme: str) -> None:
-    pytest.importorskip("redis" if scheme == "redis" else "psycopg")
+    pytest.importorskip("redis" if scheme == "redis" else "psycopg", reason="this store needs its extra")
     with pytest.raises(StoreError) as caught:
         open_store(f"{scheme}://user:secret@127.0.0.1:1/0")
     assert f"{scheme}://user:***@127.0.0.1:1/0" in str(caught.value)
@@ -142,7 +142,7 @@ def test_a_server_that_is_down_is_named_without_its_password(scheme: str) -> Non
 
 @pytest.mark.parametrize("scheme", ["redis", "postgresql"])
 def test_a_server_that_does_not_answer_is_given_up(scheme: str) -> None:
-    pytest.importorskip("redis" if scheme == "redis" else "psycopg")
+    pytest.importorskip("redis" if scheme == "redis" else "psycopg", reason="this store needs its extra")
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

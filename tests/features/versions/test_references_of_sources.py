@@ -40,7 +40,7 @@ def test_a_source_may_be_a_snapshot_of_several_files(tmp_path: Path, monkeypatch
 
 
 def test_a_source_may_be_a_version_of_a_delta_table(tmp_path: Path) -> None:
-    pytest.importorskip("deltalake")
+    pytest.importorskip("deltalake", reason="Delta tables need the extra delta")
     sales(1.0, 2.0).write_delta(tmp_path / "t")
     sales(4.0).write_delta(tmp_path / "t", mode="append")
     assert (total_of(f"{tmp_path}/t@v0"), total_of(f"{tmp_path}/t")) == (3, 7)

@@ -7,9 +7,9 @@ import pytest
 
 from features.versions import open_snapshot, open_store, take_snapshot
 
-pytest.importorskip("obstore")
-moto_server = pytest.importorskip("moto.server")
-boto3 = pytest.importorskip("boto3")
+pytest.importorskip("obstore", reason="S3 needs the extra s3")
+moto_server = pytest.importorskip("moto.server", reason="the local S3 server is moto's, of the extra dev")
+boto3 = pytest.importorskip("boto3", reason="the local S3 server is moto's, of the extra dev")
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,7 @@ def test_a_run_and_its_package_name_the_snapshot_they_were_trained_on(
 def test_a_run_on_a_delta_table_reads_and_records_a_version(
     fit_args: Callable[..., list[str]], table_file: Path, tmp_path: Path
 ) -> None:
-    pytest.importorskip("deltalake")
+    pytest.importorskip("deltalake", reason="Delta tables need the extra delta")
     rows = pl.read_csv(table_file)
     delta = tmp_path / "größe"
     rows.head(700).write_delta(delta)

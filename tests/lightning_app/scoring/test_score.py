@@ -224,7 +224,7 @@ def test_twenty_kills_at_random_points_leave_no_trace_in_the_output(package: Pat
 
 @pytest.mark.slow
 def test_ray_gives_the_same_bits(package: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ray")
+    pytest.importorskip("ray", reason="the engine ray needs Ray, of the extra scale")
     data = write(table(), tmp_path / "data.parquet")
     words = ["score", str(package), str(data), "--output"]
     assert main([*words, "local.parquet"]) == 0

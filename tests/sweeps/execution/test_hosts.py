@@ -67,7 +67,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 90) -> None:
 def test_a_data_base_that_is_not_there_is_one_line_and_leaves_nothing_to_resume(
     sweep: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("psycopg")
+    pytest.importorskip("psycopg", reason="PostgreSQL needs the extra postgres")
     root = tmp_path / "runs"
     assert main(sweep("--root", str(root), "--storage", "postgresql://me:secret@127.0.0.1:9/base")) == 1
     error = capsys.readouterr().err

@@ -40,7 +40,7 @@ def test_a_missing_driver_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_server_that_is_not_there_is_one_line_without_its_password(tmp_path: Path) -> None:
-    pytest.importorskip("psycopg")
+    pytest.importorskip("psycopg", reason="PostgreSQL needs the extra postgres")
     with pytest.raises(StorageUnreachable) as error:
         open_storage("postgresql://me:secret@127.0.0.1:9/base", tmp_path)
     assert "127.0.0.1:9/base cannot be reached: " in str(error.value)
