@@ -5,7 +5,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -80,8 +80,9 @@ class LocalStore(Store):
         folder = self.folder / "partial"
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.iterdir():
-            if time.time() - old.stat().st_mtime > _STALE_SECONDS:
-                old.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another writer has just finished with it
+                if time.time() - old.stat().st_mtime > _STALE_SECONDS:
+                    old.unlink()
         path = folder / secrets.token_hex(8)
         try:
             yield path
