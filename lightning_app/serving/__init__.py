@@ -1,0 +1,1 @@
+"""Serving: packages and registered models behind HTTP, with a journal of every answer."""

@@ -1,0 +1,192 @@
+"""ServeConfig: what a server serves and within which limits; one YAML file, or the options of `serve`."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import yaml
+from msgspec import Meta, Struct
+
+from lightning_app.errors import UsageError, nearest
+
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+RouteName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}$")]
+
+
+class Batching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Dynamic batching by hand, instead of what is measured when a model is loaded.
+
+    Attributes:
+        max_rows: Rows of one call of the model.
+        window_ms: How long a request waits for others, in milliseconds.
+    """
+
+    max_rows: Count = 64
+    window_ms: Annotated[float, Meta(ge=0, le=1000)] = 0.0
+
+
+class Sessions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """State of streams, kept between requests by the id of a session.
+
+    Attributes:
+        most: Sessions of a model; the one that was used longest ago goes first.
+        seconds: How long a session is kept after its last request.
+    """
+
+    most: Count = 10_000
+    seconds: Positive = 3600.0
+
+
+class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One served model.
+
+    Attributes:
+        model: `NAME@champion`, `NAME@3`, `NAME`, or the folder of a package.
+        name: Name in addresses; None takes that in the registry, or of the package.
+        store: Online store that holds the history of entities, so that requests hold keys; see `features.store`.
+        namespace: Project in the store.
+        tables: Tables of further sources that the features read: file by name of the source.
+        entity: Column of requests that is journalled as the key of the entity.
+        batching: `auto` measures, `off` answers each request by itself.
+        deadline_ms: How long a request may wait for its answer, in milliseconds.
+        queue: Requests that may wait; more are refused with 503.
+        cache: Answers that are kept for the same content; 0 keeps none.
+        digits: Significant digits of numbers in answers; None keeps all.
+        sessions: State of streams.
+    """
+
+    model: str
+    name: RouteName | None = None
+    store: str | None = None
+    namespace: str | None = None
+    tables: dict[str, str] = {}
+    entity: str | None = None
+    batching: Literal["auto", "off"] | Batching = "auto"
+    deadline_ms: Positive = 10_000.0
+    queue: Count = 1024
+    cache: Annotated[int, Meta(ge=0)] = 0
+    digits: Annotated[int, Meta(ge=1, le=17)] | None = None
+    sessions: Sessions = Sessions()
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bounds of what a client may send.
+
+    Attributes:
+        body_bytes: Size of a body.
+        rows: Rows of a request.
+        depth: Nesting of JSON.
+        body_seconds: How long a client may take to send headers and body.
+        header_bytes: Size of all headers.
+        connections: Connections of a worker.
+        drain_seconds: How long requests that are being answered may take once the server stops.
+    """
+
+    body_bytes: Count = 16 * 2**20
+    rows: Count = 10_000
+    depth: Count = 32
+    body_seconds: Positive = 10.0
+    header_bytes: Count = 16 * 2**10
+    connections: Count = 1024
+    drain_seconds: Positive = 30.0
+
+
+class JournalConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where answered predictions are written.
+
+    Attributes:
+        url: `sqlite:///FILE` or `postgresql://...`; None writes no journal.
+        on_failure: What happens while the journal cannot be written: `fail` answers 503, `spill` writes to files that
+            are replayed later.
+        spill: Folder of these files; None takes `journal-spill` in the working folder.
+        synchronous: SQLite only: `normal` survives the death of the server, `full` also that of the machine.
+        retention_days: Older predictions are deleted; None keeps all.
+        sample: Share of requests that are written, chosen by request id.
+        drop: Columns of requests that are not written.
+        hash: Columns of requests of which a salted hash is written.
+    """
+
+    url: str | None = "sqlite:///journal.db"
+    on_failure: Literal["fail", "spill"] = "fail"
+    spill: str | None = None
+    synchronous: Literal["normal", "full"] = "normal"
+    retention_days: Positive | None = None
+    sample: Share = 1.0
+    drop: list[str] = []
+    hash: list[str] = []
+
+
+class ServeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that a server is told.
+
+    Attributes:
+        models: Served models; `/predict` asks the first.
+        host: Address that is listened on.
+        port: Port; 0 takes a free one.
+        workers: Worker processes; None takes one per core.
+        registry: Where names are registered; None takes `$MLFLOW_TRACKING_URI`.
+        poll_seconds: How often the registry is asked whether an alias has moved.
+        keys: File of API keys; None allows everyone, on loopback only.
+        insecure: Allows everyone from everywhere.
+        tls_cert: Certificate file.
+        tls_key: Key file of the certificate.
+        trusted_keys: Public keys; if there are any, every package has to be signed by one of them.
+        limits: Bounds of requests.
+        journal: Where answered predictions are written.
+        log_level: `info` logs errors and changes, `debug` every request too.
+        otlp_endpoint: Where OpenTelemetry traces go; None traces nothing.
+    """
+
+    models: Annotated[list[ModelConfig], Meta(min_length=1)]
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    workers: Count | None = None
+    registry: str | None = None
+    poll_seconds: Positive = 10.0
+    keys: str | None = None
+    insecure: bool = False
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    trusted_keys: list[str] = []
+    limits: Limits = Limits()
+    journal: JournalConfig = JournalConfig()
+    log_level: Literal["info", "debug"] = "info"
+    otlp_endpoint: str | None = None
+
+    @property
+    def num_workers(self) -> int:
+        """Number of worker processes."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+
+def read_config(path: str | Path) -> ServeConfig:
+    """Reads a YAML file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UsageError: The file is missing or invalid; names the key, the value and what is allowed.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"config: {path} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"config: {path} is no YAML: {' '.join(str(error).split())}") from error
+    try:
+        return msgspec.convert(content, ServeConfig)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"config: {path}: {_readable(str(error))}") from error
+
+
+def _readable(message: str) -> str:
+    """A message of msgspec, with the nearest field where one is unknown."""
+    if "unknown field `" in message:
+        given = message.partition("unknown field `")[2].partition("`")[0]
+        structs = (ServeConfig, ModelConfig, Limits, JournalConfig, Batching, Sessions)
+        return message + nearest(given, [field for struct in structs for field in struct.__struct_fields__])
+    return message

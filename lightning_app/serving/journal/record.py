@@ -1,0 +1,91 @@
+"""Records of the journal: predictions that were answered, and outcomes that came later."""
+
+import msgspec
+
+
+class Prediction(msgspec.Struct, kw_only=True, gc=False):
+    """One answered request.
+
+    Attributes:
+        request_id: Id of the request, unique in the journal.
+        time: When the request arrived, Unix seconds.
+        model: Name of the model in addresses.
+        version: Version in the registry; None for the folder of a package.
+        digest: sha256 of the package's manifest.
+        arm: Arm that answered, e.g. `champion`.
+        probability: Probability with which the arm was chosen.
+        entity: Key of the entity, if the model's config names its column.
+        num_rows: Rows of the request.
+        latency_ms: From the arrival of the body to the finished answer, in milliseconds.
+        content_type: Media type of the body.
+        body: Body of the request as it was sent, or with columns dropped or hashed.
+        query: Query string of the request.
+        answer_type: Media type of the answer.
+        answer: Body of the answer as it was sent.
+        features: Inputs of the model as an Arrow stream, where they were read from a store; None elsewhere.
+        body_digest: First 16 bytes of the body's sha256, before columns were dropped.
+        key_id: Id of the API key; None without keys.
+        degraded: Why the answer is not that of the model that was asked; None if it is.
+    """
+
+    request_id: str
+    time: float
+    model: str
+    version: int | None
+    digest: str
+    arm: str
+    probability: float
+    entity: str | None
+    num_rows: int
+    latency_ms: float
+    content_type: str
+    body: bytes
+    query: str
+    answer_type: str
+    answer: bytes
+    features: bytes | None
+    body_digest: bytes
+    key_id: str | None
+    degraded: str | None
+
+
+class Earlier(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the journal already holds under a request id.
+
+    Attributes:
+        body_digest: As of `Prediction`.
+        model: Name of the model.
+        version: Version that answered.
+        digest: Digest of the package that answered.
+        arm: Arm that answered.
+        answer_type: Media type of the answer.
+        answer: Body of the answer.
+    """
+
+    body_digest: bytes
+    model: str
+    version: int | None
+    digest: str
+    arm: str
+    answer_type: str
+    answer: bytes
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What came of a prediction.
+
+    Attributes:
+        request_id: Request that was answered.
+        row: Row of the request, from 0.
+        time: When the feedback arrived, Unix seconds.
+        outcome: True value; a number, a text, or a list for answers of several numbers. None if only a reward is known.
+        reward: How good the answer was.
+        key_id: Id of the API key; None without keys.
+    """
+
+    request_id: str
+    row: int
+    time: float
+    outcome: msgspec.Raw | None
+    reward: float | None
+    key_id: str | None
