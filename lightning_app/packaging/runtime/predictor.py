@@ -17,6 +17,7 @@ from lightning_app.packaging.runtime.graphs import GraphLayout
 from lightning_app.packaging.runtime.labels import LABEL, named, named_column, with_likeliest
 from lightning_app.packaging.runtime.raw_input import RawAnswer, RawInput
 from lightning_app.packaging.runtime.raw_request import check_raw_columns, check_tables, is_raw
+from lightning_app.packaging.runtime.requests.checked_request import CheckedRequest
 from lightning_app.packaging.runtime.requests.dict_request import read_request
 from lightning_app.packaging.runtime.requests.failing_rows import failing_rows
 from lightning_app.packaging.runtime.requests.request_tables import table_of, tables_of
@@ -169,7 +170,7 @@ class Predictor:
             spec.name: np.zeros([size if isinstance(size, int) else 0 for size in spec.shape], dtype=spec.dtype)
             for spec in self.manifest.outputs
         }
-        return self._finish(empty, {}, is_frame=False)  # type: ignore[no-any-return]
+        return self.finish(empty, {}, is_frame=False)  # type: ignore[no-any-return]
 
     def _predict_raw_table(self, table: "pl.DataFrame | Mapping[str, pl.DataFrame]", at: Any) -> "pl.DataFrame":
         import polars as pl
@@ -204,6 +205,20 @@ class Predictor:
             BadRowsError: Some rows cannot be answered, with a reason for each; no row was answered.
             RequestError: The request or the state does not fit the package.
         """
+        checked = self.read(request)
+        answer, after = self.run(checked.values, state)
+        return self.finish(answer, checked.ids, is_frame=checked.is_frame), after
+
+    def read(self, request: Any) -> CheckedRequest:
+        """The first step of `advance`: checks a request, and reads its values.
+
+        Args:
+            request: As in `predict`, with inputs of the ONNX graph.
+
+        Raises:
+            BadRowsError: Some rows cannot be answered, with a reason for each.
+            RequestError: The request does not fit the package.
+        """
         frame = as_frame(request)
         if frame is None and not isinstance(request, Mapping):
             raise RequestError(f"request: {type(request).__name__} given, a table or a dict of arrays needed")
@@ -211,19 +226,51 @@ class Predictor:
         names = request if frame is None else frame.columns
         passed = passed_columns(names, self.manifest, self._layout.inputs)
         values = self._read(table, passed, is_frame=frame is not None)
-        try:
-            answer, after = self._layout.answer(values, state, self._run)
-        except RunError as error:
-            if state:
-                raise
-            reasons = failing_rows(values, error, lambda rows: self._layout.answer(rows, None, self._run))
-            raise BadRowsError(reasons, num_rows=len(next(iter(values.values())))) from error
         ids: dict[str, Any] = {name: self._ids(values[name], frame is not None) for name in node_inputs(self.manifest)}
         if frame is None:
             ids |= passed_arrays(table, passed, len(next(iter(values.values()))))
         else:
             ids |= {name: frame[name] for name in passed}
-        return self._finish(answer, ids, is_frame=frame is not None), after
+        return CheckedRequest(values=values, ids=ids, is_frame=frame is not None)
+
+    def run(self, values: Mapping[str, Values], state: StreamState | None) -> tuple[dict[str, Values], StreamState]:
+        """The second step of `advance`: asks the ONNX graph; rows of several requests may be joined.
+
+        Args:
+            values: Values that `read` has checked, rows first.
+            state: State of each row; None takes the initial state.
+
+        Returns:
+            answer: Output name to values, in the order of the rows.
+            state: State after these rows; empty if the layout is not `stream`.
+
+        Raises:
+            BadRowsError: The model fails on some rows, with a reason for each; no row was answered.
+            RequestError: The state does not fit the package.
+        """
+        try:
+            return self._layout.answer(values, state, self._run)
+        except RunError as error:
+            if state:
+                raise
+            reasons = failing_rows(values, error, lambda rows: self._layout.answer(rows, None, self._run))
+            raise BadRowsError(reasons, num_rows=len(next(iter(values.values())))) from error
+
+    def finish(self, answer: Mapping[str, Values], ids: Mapping[str, Any], *, is_frame: bool) -> Any:
+        """The last step of `advance`: names classes, and puts the ids of rows first.
+
+        Args:
+            answer: Output name to values, rows first; the rows of one request.
+            ids: Ids of these rows, as `read` returned them.
+            is_frame: Whether a table is answered, not a dict.
+        """
+        labels = self.manifest.labels
+        first = dict(ids)
+        if labels is not None:
+            answer = with_likeliest(dict(answer))
+            classes = answer.pop(LABEL)
+            first[LABEL] = named_column(classes, labels) if is_frame else named(classes, labels)
+        return write_frame({**first, **answer}) if is_frame else {**first, **answer}
 
     def _read(self, request: Any, passed: Collection[str], *, is_frame: bool) -> dict[str, Values]:
         inputs = self._layout.inputs
@@ -258,15 +305,6 @@ class Predictor:
             return numbers
         column = self.node_ids.names(numbers)
         return column if is_frame else as_array(column)
-
-    def _finish(self, answer: dict[str, Values], ids: Mapping[str, Any], *, is_frame: bool) -> Any:
-        labels = self.manifest.labels
-        first = dict(ids)
-        if labels is not None:
-            answer = with_likeliest(answer)
-            classes = answer.pop(LABEL)
-            first[LABEL] = named_column(classes, labels) if is_frame else named(classes, labels)
-        return write_frame({**first, **answer}) if is_frame else {**first, **answer}
 
     def _run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         try:

@@ -100,6 +100,11 @@ class RawInput(ABC):
     request_tables: ClassVar[tuple[str, ...]] = ()
     """Names of the tables of a request, the first with the rows that are rejected; empty for a single table."""
 
+    @property
+    def batches(self) -> bool:
+        """Whether the batches of several requests may share one call of the ONNX graph."""
+        return type(self).answer is RawInput.answer
+
     @classmethod
     @abstractmethod
     def load(cls, content: bytes, manifest: Manifest) -> "RawInput":

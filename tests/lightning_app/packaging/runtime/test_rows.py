@@ -234,3 +234,23 @@ def test_a_table_of_arrow_is_a_table(package: Package, tmp_path: Path) -> None:
 
     answer = package.predict(ArrowTable())
     assert answer["price"].to_list() == package.predict({"features": FEATURES})["price"].tolist()
+
+
+def test_rows_of_several_requests_share_a_call(classifier: Package) -> None:
+    predictor = classifier.predictor
+    requests = [
+        predictor.read({"features": FEATURES[:2]}),
+        predictor.read({"features": FEATURES[2:5], "time": [1, 2, 3]}),
+    ]
+    joined = np.concatenate([request.values["features"] for request in requests])
+    answer, state = predictor.run({"features": joined}, None)
+    assert state == {}
+    start = 0
+    for request in requests:
+        rows = slice(start, start := start + request.num_rows)
+        own = {name: values[rows] for name, values in answer.items()}
+        finished = predictor.finish(own, request.ids, is_frame=request.is_frame)
+        alone = predictor.predict({"features": FEATURES[rows], **request.ids})
+        assert finished.keys() == alone.keys()
+        for name, values in alone.items():
+            np.testing.assert_array_equal(finished[name], values)
