@@ -1,0 +1,146 @@
+"""Control channel between the supervisor and a worker: one JSON object per line, over two inherited pipes.
+
+A worker that reads the end of its channel drains and exits: its supervisor is dead.
+"""
+
+import msgspec
+from msgspec import Struct
+
+
+class ResolvedModel(Struct, frozen=True, kw_only=True):
+    """A package on this machine that is served under a name; `models.json` of the runtime folder lists all.
+
+    Attributes:
+        name: Name in addresses.
+        reference: The model as it was configured: `NAME@champion`, `NAME@3`, or a folder.
+        version: Number of the version; None for a folder.
+        digest: sha256 of the manifest.
+        path: Folder of the package, absolute.
+    """
+
+    name: str
+    reference: str
+    version: int | None
+    digest: str
+    path: str
+
+    @property
+    def title(self) -> str:
+        """Name and version with the start of the digest, for people."""
+        version = "" if self.version is None else f"@{self.version}"
+        return f"{self.name}{version} {self.digest[:12]}"
+
+
+class RefusedVersion(Struct, frozen=True, kw_only=True):
+    """A version that an alias points to but that is not served, because it could not be loaded.
+
+    Attributes:
+        name: Name in addresses; the version before it is still served.
+        version: Number of the version; None for a folder, or if it is not known.
+        error: Why it was refused.
+        since: When; ISO 8601, UTC.
+    """
+
+    name: str
+    version: int | None
+    error: str
+    since: str
+
+
+class Load(Struct, frozen=True, kw_only=True, tag_field="command", tag="load"):
+    """Serve these models: load those that are new, each takes the place of the one of its name.
+
+    Attributes:
+        models: All models, those that are loaded already included.
+    """
+
+    models: list[ResolvedModel]
+
+
+class ReadKeys(Struct, frozen=True, kw_only=True, tag_field="command", tag="keys"):
+    """Read the file of API keys again."""
+
+
+class RegistryState(Struct, frozen=True, kw_only=True, tag_field="command", tag="registry"):
+    """What the supervisor knows of the registry, for readiness detail and metrics.
+
+    Attributes:
+        reachable: Whether the registry answered when it was last asked.
+        since: Since when it has been so; ISO 8601, UTC.
+        refused: Versions that could not be loaded.
+    """
+
+    reachable: bool
+    since: str
+    refused: list[RefusedVersion] = []
+
+
+class Ready(Struct, frozen=True, kw_only=True, tag_field="event", tag="ready"):
+    """All models are loaded, and requests are answered."""
+
+
+class Loaded(Struct, frozen=True, kw_only=True, tag_field="event", tag="loaded"):
+    """A model answers requests from now on.
+
+    Attributes:
+        name: Name in addresses.
+        version: Number of the version.
+        digest: sha256 of the manifest.
+    """
+
+    name: str
+    version: int | None
+    digest: str
+
+
+class Failed(Struct, frozen=True, kw_only=True, tag_field="event", tag="failed"):
+    """A model could not be loaded; the one of that name before it still answers.
+
+    Attributes:
+        name: Name in addresses.
+        version: Number of the version.
+        digest: sha256 of the manifest.
+        error: Why, in one line.
+    """
+
+    name: str
+    version: int | None
+    digest: str
+    error: str
+
+
+Command = Load | ReadKeys | RegistryState
+Event = Ready | Loaded | Failed
+
+
+def encode_line(message: Command | Event) -> bytes:
+    """A message as a line.
+
+    Args:
+        message: Command or event.
+    """
+    return msgspec.json.encode(message) + b"\n"
+
+
+def decode_command(line: bytes) -> Command:
+    """The command of a line.
+
+    Args:
+        line: JSON.
+
+    Raises:
+        msgspec.ValidationError: It is no command.
+    """
+    return msgspec.json.decode(line, type=Command)
+
+
+def decode_event(line: bytes) -> Event:
+    """The event of a line.
+
+    Args:
+        line: JSON.
+
+    Raises:
+        msgspec.ValidationError: It is no event.
+    """
+    return msgspec.json.decode(line, type=Event)
