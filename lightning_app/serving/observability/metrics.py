@@ -1,0 +1,227 @@
+"""Metrics of a server: what each worker counts, and the sum over all workers that Prometheus reads."""
+
+import platform
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from prometheus_client import Metric, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from lightning_app.serving.observability.metric_files import MetricFiles
+from lightning_app.version import __version__
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+
+HELP = {
+    "lightning_app_requests": "Requests by status of the answer; without a model where none was found.",
+    "lightning_app_request_duration_seconds": "From the arrival of a request to its answer.",
+    "lightning_app_rows": "Rows that were answered.",
+    "lightning_app_batch_rows": "Rows of one call of the model.",
+    "lightning_app_queue_seconds": "Time that a request waited for its batch.",
+    "lightning_app_inference_seconds": "Duration of one call of the model.",
+    "lightning_app_queued_requests": "Requests that wait for their batch.",
+    "lightning_app_in_flight_requests": "Requests that have arrived and are not answered yet.",
+    "lightning_app_sessions": "Streams whose state is kept.",
+    "lightning_app_cache_requests": "Requests that looked into the cache, by result.",
+    "lightning_app_model_info": "1 for each version that is served.",
+    "lightning_app_reloads": "Versions that were to be loaded while the server runs, by result.",
+    "lightning_app_registry_reachable": "1 if the registry answered when it was last asked.",
+    "lightning_app_keys_refused": "Requests refused for their API key, by reason.",
+    "lightning_app_journal_commit_seconds": "Duration of one commit of the journal.",
+    "lightning_app_journal_up": "1 if the last commit of the journal succeeded in every worker.",
+    "lightning_app_journal_predictions": "Predictions by where they were written: journal or spill.",
+    "lightning_app_journal_pending_predictions": "Predictions that are in spill files and not yet in the journal.",
+    "lightning_app_log_lines_dropped": "Log lines dropped because standard error did not take them.",
+    "lightning_app_workers": "Live worker processes.",
+    "lightning_app_worker_starts": "Worker processes that were started.",
+    "lightning_app_start_time_seconds": "When the oldest live worker started, Unix seconds.",
+    "lightning_app_build_info": "Version of the server.",
+}
+
+
+class Metrics(Collector):
+    """Metrics of one worker, beside the files of the others.
+
+    A worker that is started again under the same name continues its counters. Each value is changed by one thread:
+    those of the journal by the journal's, all others by the event loop's.
+
+    Args:
+        folder: Folder that all workers share; is created.
+        worker: Name of the worker, unique among the live ones and without an underscore, e.g. its index.
+
+    Attributes:
+        in_flight: Requests that are being answered.
+        registry_reachable: 1 or 0.
+        log_lines_dropped: Lines that the log could not write.
+        journal: Metrics of the journal.
+    """
+
+    def __init__(self, *, folder: str | Path, worker: str) -> None:
+        self._folder = Path(folder)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._files = files = MetricFiles(folder=self._folder, worker=worker, help_texts=HELP)
+        self._models: dict[tuple[str, int | None, str], ModelMetrics] = {}
+        self.in_flight = files.gauge("lightning_app_in_flight_requests", {}, over_workers="sum")
+        self.registry_reachable = files.gauge("lightning_app_registry_reachable", {}, over_workers="min")
+        self.registry_reachable.set(1)
+        self.log_lines_dropped = files.counter("lightning_app_log_lines_dropped", {})
+        self.journal = JournalMetrics(files)
+        files.counter("lightning_app_worker_starts", {}).add()
+        files.gauge("lightning_app_workers", {}, over_workers="sum").set(1)
+        files.gauge("lightning_app_start_time_seconds", {}, over_workers="min").set(time.time())
+        build = {"version": __version__, "python_version": platform.python_version()}
+        files.gauge("lightning_app_build_info", build, over_workers="max").set(1)
+
+    def model(self, *, name: str, version: int | None, arm: str) -> "ModelMetrics":
+        """Metrics of one version of a model under one arm; the same object for the same names.
+
+        Args:
+            name: Name of the model in addresses; one that is served, never what a client sent.
+            version: Version in the registry; None for the folder of a package.
+            arm: Arm that answers.
+        """
+        key = (name, version, arm)
+        if key not in self._models:
+            self._models[key] = ModelMetrics(self._files, name=name, version=_text(version), arm=arm)
+        return self._models[key]
+
+    def refused(self, status: int) -> None:
+        """Counts a request that was answered before its model was known.
+
+        Args:
+            status: HTTP status of the answer.
+        """
+        labels = {"model": "", "version": "", "arm": "", "code": str(status)}
+        self._files.counter("lightning_app_requests", labels).add()
+
+    def served(self, *, name: str, version: int | None, digest: str, is_served: bool = True) -> None:
+        """Says that a version is served, or no longer.
+
+        Args:
+            name: Name of the model in addresses.
+            version: Version in the registry; None for the folder of a package.
+            digest: sha256 of the package's manifest.
+            is_served: False once it has been replaced.
+        """
+        labels = {"model": name, "version": _text(version), "digest": digest}
+        self._files.gauge("lightning_app_model_info", labels, over_workers="max").set(float(is_served))
+
+    def reloaded(self, *, name: str, result: Literal["loaded", "failed"]) -> None:
+        """Counts a version that was to be loaded while the server runs."""
+        self._files.counter("lightning_app_reloads", {"model": name, "result": result}).add()
+
+    def key_refused(self, reason: Literal["missing", "unknown", "scope", "rate"]) -> None:
+        """Counts a request that was refused for its API key."""
+        self._files.counter("lightning_app_keys_refused", {"reason": reason}).add()
+
+    def exposition(self) -> bytes:
+        """Metrics of all workers in Prometheus' text format, of media type `CONTENT_TYPE`."""
+        return generate_latest(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Metrics of all workers."""
+        for metric in MultiProcessCollector(None, path=str(self._folder)).collect():
+            if metric.name == "lightning_app_model_info":  # files forget nothing: 0 is a version that was replaced
+                metric.samples = [sample for sample in metric.samples if sample.value]
+            yield metric
+
+    def close(self) -> None:
+        """Closes the files."""
+        self._files.close()
+
+
+class ModelMetrics:
+    """Metrics of one version of a model under one arm.
+
+    Attributes:
+        queue_seconds: Time that a request waited for its batch.
+        queued: Requests of the model that wait; set by the batcher.
+        sessions: Streams of the model whose state is kept; set.
+        cache_hits: Requests that the cache answered.
+        cache_misses: Requests that it could not answer.
+    """
+
+    __slots__ = (
+        "_batch_rows",
+        "_codes",
+        "_duration",
+        "_files",
+        "_inference_seconds",
+        "_labels",
+        "_rows",
+        "cache_hits",
+        "cache_misses",
+        "queue_seconds",
+        "queued",
+        "sessions",
+    )
+
+    def __init__(self, files: MetricFiles, *, name: str, version: str, arm: str) -> None:
+        self._files = files
+        self._labels = labels = {"model": name, "version": version, "arm": arm}
+        self._codes = {200: files.counter("lightning_app_requests", {**labels, "code": "200"})}
+        self._duration = files.histogram("lightning_app_request_duration_seconds", labels, bounds=SECONDS)
+        self._rows = files.counter("lightning_app_rows", labels)
+        version_labels = {"model": name, "version": version}
+        self._batch_rows = files.histogram("lightning_app_batch_rows", version_labels, bounds=ROWS)
+        self._inference_seconds = files.histogram("lightning_app_inference_seconds", version_labels, bounds=SECONDS)
+        self.queue_seconds = files.histogram("lightning_app_queue_seconds", {"model": name}, bounds=SECONDS)
+        self.queued = files.gauge("lightning_app_queued_requests", {"model": name}, over_workers="sum")
+        self.sessions = files.gauge("lightning_app_sessions", {"model": name}, over_workers="max")
+        self.cache_hits = files.counter("lightning_app_cache_requests", {"model": name, "result": "hit"})
+        self.cache_misses = files.counter("lightning_app_cache_requests", {"model": name, "result": "miss"})
+
+    def observe(self, status: int, seconds: float, rows: int) -> None:
+        """Counts one answered request; costs a microsecond.
+
+        Args:
+            status: HTTP status of the answer.
+            seconds: From the arrival of the request to its answer.
+            rows: Rows that were answered; 0 if the request was refused.
+        """
+        code = self._codes.get(status)
+        if code is None:
+            labels = {**self._labels, "code": str(status)}
+            code = self._codes[status] = self._files.counter("lightning_app_requests", labels)
+        code.add(1.0)
+        self._duration.observe(seconds)
+        self._rows.add(rows)
+
+    def batch(self, *, rows: int, seconds: float) -> None:
+        """Counts one call of the model.
+
+        Args:
+            rows: Rows of the call.
+            seconds: Duration of the call.
+        """
+        self._batch_rows.observe(rows)
+        self._inference_seconds.observe(seconds)
+
+
+class JournalMetrics:
+    """Metrics of the journal in one worker; changed by the journal's thread.
+
+    Attributes:
+        commit_seconds: Duration of one commit.
+        up: 1 if the last commit succeeded.
+        written: Predictions written to the journal.
+        spilled: Predictions written to spill files.
+        pending: Predictions in this worker's spill files that are not yet in the journal.
+    """
+
+    def __init__(self, files: MetricFiles) -> None:
+        self.commit_seconds = files.histogram("lightning_app_journal_commit_seconds", {}, bounds=SECONDS)
+        self.up = files.gauge("lightning_app_journal_up", {}, over_workers="min")
+        self.up.set(1)
+        self.written = files.counter("lightning_app_journal_predictions", {"target": "journal"})
+        self.spilled = files.counter("lightning_app_journal_predictions", {"target": "spill"})
+        self.pending = files.gauge("lightning_app_journal_pending_predictions", {}, over_workers="sum")
+
+
+def _text(version: int | None) -> str:
+    return "" if version is None else str(version)
