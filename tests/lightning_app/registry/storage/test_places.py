@@ -20,6 +20,7 @@ from lightning_app.errors import describe
 from lightning_app.packaging import Package
 from lightning_app.registry import Registry
 from lightning_app.registry.storage.address import RegistryAddress
+from lightning_app.registry.storage.alias_reader import AliasReader
 from lightning_app.registry.storage.mlflow_errors import translated
 from lightning_app.registry.storage.mlflow_model import own_requirement, write_mlflow_model
 from lightning_app.registry.storage.store import MlflowStore
@@ -254,6 +255,10 @@ def test_hosts_share_a_registry_in_postgresql(tmp_path: Path, capsys: pytest.Cap
         assert [entry.record.number for entry in registry.versions("phase")] == [1]
         assert Package.load(registry.resolve("phase@1").path).digest == Package.load(package).digest
         assert len(list((tmp_path / "shared").rglob("model.onnx"))) == 2
+        champion = ("phase", "champion")
+        assert AliasReader(RegistryAddress.find(url)).read([champion]) == {champion: None}
+        registry.promote("phase@1", to="champion")
+        assert AliasReader(RegistryAddress.find(url)).read([champion]) == {champion: 1}
         assert not list(tmp_path.rglob("mlruns"))
         shutil.move(tmp_path / "shared", tmp_path / "elsewhere")
         assert main(["register", package, "--name", "third", "--registry", url]) == 2

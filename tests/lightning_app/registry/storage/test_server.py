@@ -17,6 +17,8 @@ from lightning_app.__main__ import main
 from lightning_app.packaging import Package
 from lightning_app.registry import PromotionConflictError, Registry, RegistryUnreachableError
 from lightning_app.registry.promotion.journal import Entry, Journal
+from lightning_app.registry.storage.address import RegistryAddress
+from lightning_app.registry.storage.alias_reader import AliasReader
 from lightning_app.registry.storage.store import MlflowStore
 from tests.packages import small_package
 
@@ -129,3 +131,18 @@ def test_of_two_machines_that_promote_at_once_one_wins(server: Server, tmp_path:
     with pytest.raises(PromotionConflictError):
         other.write(second)
     assert Registry().resolve("phase").version == 1
+
+
+def test_aliases_are_read_from_a_server_without_mlflow(server: Server, tmp_path: Path) -> None:
+    small_package(tmp_path / "package")
+    reader, champion = AliasReader(Registry().address), ("phase", "champion")
+    assert reader.read([champion]) == {champion: None}
+    Registry().register("package", "phase")
+    assert reader.read([champion]) == {champion: None}
+    Registry().promote("phase@1", to="champion")
+    assert reader.read([champion]) == {champion: 1}
+    with pytest.raises(RegistryUnreachableError, match="404"):
+        AliasReader(RegistryAddress.find(f"{server.uri}/elsewhere")).read([champion])
+    server.kill()
+    with pytest.raises(RegistryUnreachableError, match="does not answer"):
+        reader.read([champion])
