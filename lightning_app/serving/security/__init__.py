@@ -1,0 +1,1 @@
+"""Security of a server: API keys, limits of clients, TLS, headers."""
