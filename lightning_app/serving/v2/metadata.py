@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lightning_app.packaging.format.manifest import Manifest
+from lightning_app.packaging.format.manifest import PROBABILITIES, Manifest
 from lightning_app.packaging.format.signature import TensorSpec
+from lightning_app.packaging.runtime.graphs import GRAPH_AXES
 from lightning_app.packaging.runtime.labels import LABEL, PROBABILITY
 from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.row_ids import node_inputs
 from lightning_app.packaging.runtime.tokenizer import TEXT, TOKENS
 from lightning_app.serving.v2.datatypes import BYTES, datatype_of
-from lightning_app.version import framework_version
+from lightning_app.version import __version__
 
 EXTENSIONS = ("binary_tensor_data", "classification")
 PLATFORM = "onnxruntime_onnx"
@@ -18,7 +19,7 @@ PLATFORM = "onnxruntime_onnx"
 
 def server_metadata() -> dict[str, Any]:
     """Name, version and extensions of the server."""
-    return {"name": "lightning-app", "version": framework_version(), "extensions": list(EXTENSIONS)}
+    return {"name": "lightning-app", "version": __version__, "extensions": list(EXTENSIONS)}
 
 
 def model_metadata(name: str, version: int | None, predictor: Predictor) -> dict[str, Any]:
@@ -61,10 +62,16 @@ def _outputs(manifest: Manifest) -> dict[str, tuple[str, list[int]]]:
     given = {spec.name: spec for spec in manifest.inputs}
     outputs = {name: (_id_datatype(given[name], manifest), [-1]) for name in node_inputs(manifest)}
     if manifest.labels is not None:
-        scores = next(spec for spec in manifest.outputs if spec.name == "probabilities")
-        outputs[LABEL] = (BYTES, _shape(scores.shape)[:-1])
-        outputs[PROBABILITY] = (datatype_of(scores.dtype), _shape(scores.shape)[:-1])
-    return outputs | {spec.name: (datatype_of(spec.dtype), _shape(spec.shape)) for spec in manifest.outputs}
+        scores = next(spec for spec in manifest.outputs if spec.name == PROBABILITIES)
+        outputs[LABEL] = (BYTES, _answered(scores, manifest)[:-1])
+        outputs[PROBABILITY] = (datatype_of(scores.dtype), _answered(scores, manifest)[:-1])
+    return outputs | {spec.name: (datatype_of(spec.dtype), _answered(spec, manifest)) for spec in manifest.outputs}
+
+
+def _answered(spec: TensorSpec, manifest: Manifest) -> list[int]:
+    """Shape of an output in answers: one row per graph, where the ONNX graph joins the nodes of all graphs."""
+    shape = _shape(spec.shape)
+    return [-1, *shape] if manifest.layout == "graphs" and spec.shape[0] not in GRAPH_AXES else shape
 
 
 def _input(spec: TensorSpec, manifest: Manifest) -> dict[str, Any]:
