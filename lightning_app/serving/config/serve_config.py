@@ -138,6 +138,7 @@ class ServeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         journal: Where answered predictions are written.
         log_level: `info` logs errors and changes, `debug` every request too.
         otlp_endpoint: Where OpenTelemetry traces go; None traces nothing.
+        otlp_sample: Share of the traces that start here which are exported; clients decide about theirs.
     """
 
     models: Annotated[list[ModelConfig], Meta(min_length=1)]
@@ -155,6 +156,7 @@ class ServeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     journal: JournalConfig = JournalConfig()
     log_level: Literal["info", "debug"] = "info"
     otlp_endpoint: str | None = None
+    otlp_sample: Share = 1.0
 
     @property
     def num_workers(self) -> int:

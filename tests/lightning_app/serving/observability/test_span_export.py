@@ -1,0 +1,115 @@
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+from lightning_app.errors import UsageError
+from lightning_app.serving.observability.otlp_endpoint import traces_address
+from lightning_app.serving.observability.trace_context import take_trace
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+@pytest.fixture
+def collector() -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+    """Address of a local collector, and the requests it has received."""
+    received: list[tuple[str, bytes]] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", received
+    server.shutdown()
+
+
+def test_spans_of_a_sampled_request_reach_a_collector(collector: tuple[str, list[tuple[str, bytes]]]) -> None:
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs the extra `otel`")
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    from lightning_app.serving.observability.span_export import SpanExport
+
+    address, received = collector
+    export = SpanExport(endpoint=address, process="worker 0")
+    trace = take_trace(f"00-{TRACE}-{SPAN}-01", "a=1", sample=1)
+    now = time.perf_counter()
+    for each in (trace, take_trace(f"00-{TRACE}-{SPAN}-00", None, sample=1)):
+        export.answered(
+            each,
+            route="POST /models/{name}/predict",
+            status=500,
+            start=now - 0.010,
+            end=now,
+            phases=[("queue", now - 0.009, now - 0.007), ("inference", now - 0.007, now - 0.002)],
+            attributes={"model": "waves", "version": 3},
+        )
+    export.close(seconds=30)
+
+    [(path, body)] = received
+    assert path == "/v1/traces"
+    [resource_spans] = ExportTraceServiceRequest.FromString(body).resource_spans
+    resource = {each.key: each.value.string_value for each in resource_spans.resource.attributes}
+    assert (resource["service.name"], resource["service.instance.id"]) == ("lightning-app", "worker 0")
+    [scope] = resource_spans.scope_spans
+    request, queue, inference = scope.spans
+    assert (request.name, queue.name, inference.name) == ("POST /models/{name}/predict", "queue", "inference")
+    assert {span.trace_id.hex() for span in scope.spans} == {TRACE}
+    assert (request.span_id.hex(), request.parent_span_id.hex()) == (trace.span_id, SPAN)
+    assert queue.parent_span_id == inference.parent_span_id == request.span_id
+    assert request.trace_state == "a=1"
+    assert request.kind == request.SPAN_KIND_SERVER
+    assert request.status.code == request.status.STATUS_CODE_ERROR
+    facts = {each.key: each.value for each in request.attributes}
+    assert facts["http.route"].string_value == "/models/{name}/predict"
+    assert facts["http.response.status_code"].int_value == 500
+    assert facts["lightning_app.version"].int_value == 3
+    assert request.end_time_unix_nano - request.start_time_unix_nano == pytest.approx(10e6, rel=0.01)
+    assert abs(request.end_time_unix_nano - time.time_ns()) < 60e9
+    assert request.start_time_unix_nano < queue.start_time_unix_nano < inference.start_time_unix_nano
+
+
+def test_a_collector_that_is_down_delays_nothing() -> None:
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs the extra `otel`")
+    from lightning_app.serving.observability.span_export import SpanExport
+
+    export = SpanExport(endpoint="http://127.0.0.1:9", process="worker 0")
+    trace = take_trace(None, None, sample=1)
+    start = time.monotonic()
+    for _ in range(5_000):  # more than the queue holds
+        now = time.perf_counter()
+        export.answered(trace, route="POST /predict", status=200, start=now, end=now, phases=[], attributes={})
+    export.close(seconds=0.5)
+    assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize("endpoint", ["localhost:4318", "grpc://localhost:4317", "http://", "x"])
+def test_an_address_of_no_collector_is_refused(endpoint: str) -> None:
+    with pytest.raises(UsageError, match=r"otlp_endpoint: .* e\.g\. http://localhost:4318"):
+        traces_address(endpoint)
+
+
+def test_the_path_is_appended_once() -> None:
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs the extra `otel`")
+    assert traces_address("https://collector/") == "https://collector/v1/traces"
+    assert traces_address("https://collector/v1/traces") == "https://collector/v1/traces"
+
+
+def test_without_opentelemetry_the_extra_is_named() -> None:
+    program = (
+        "import sys; sys.modules['opentelemetry'] = None\n"
+        "from lightning_app.serving.observability.otlp_endpoint import traces_address\n"
+        "traces_address('http://localhost:4318')"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "UsageError: otlp_endpoint: traces need an extra: pip install 'lightning-r2p[otel]'" in result.stderr
