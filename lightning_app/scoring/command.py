@@ -10,11 +10,11 @@ import polars as pl
 from features.store import open_store
 from lightning_app.errors import UsageError
 from lightning_app.packaging.runtime.contents import PackageContents
+from lightning_app.packaging.runtime.further_tables import further_files
 from lightning_app.scoring.engines import Engine, LocalEngine, num_cores
 from lightning_app.scoring.job import RejectionBound, ScoreJob, ScoreResult
 from lightning_app.scoring.progress import RowProgress
 from lightning_app.scoring.raw_job import RawScoreJob, reads_whole
-from lightning_app.scoring.raw_tables import further_files
 from lightning_app.terminal import plain, print_json
 from lightning_app.verb_parser import VerbParser
 

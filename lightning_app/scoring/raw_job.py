@@ -19,6 +19,7 @@ from lightning_app.errors import UsageError
 from lightning_app.packaging import Package, PackageError
 from lightning_app.packaging.format.raw_input import RawColumn
 from lightning_app.packaging.runtime.contents import PackageContents
+from lightning_app.packaging.runtime.further_tables import further_tables
 from lightning_app.packaging.runtime.raw_input import load_raw_input
 from lightning_app.packaging.runtime.raw_request import check_raw_columns, is_raw
 from lightning_app.scoring.answering import SCORED_AT, VERSION
@@ -27,7 +28,7 @@ from lightning_app.scoring.job import RejectionBound, ScoreResult, TooManyReject
 from lightning_app.scoring.job_mark import JobMark, read_mark
 from lightning_app.scoring.output_lock import OutputLock
 from lightning_app.scoring.output_place import check_apart
-from lightning_app.scoring.raw_tables import by_table, further_tables, history_identity, names_of, scan
+from lightning_app.scoring.raw_tables import by_table, history_identity, names_of, scan
 from lightning_app.scoring.tables import find_files
 
 ENDINGS = (".csv", ".csv.gz", ".parquet", ".pq")

@@ -87,6 +87,14 @@ class GraphLayout:
                 parts[spec.name] += np.split(packed[spec.name], ends)
         return {spec.name: _joined(spec, parts[spec.name]) for spec in self._outputs}, {}
 
+    def initial(self, num_rows: int) -> StreamState:  # noqa: ARG002
+        """Nothing: graphs have no state.
+
+        Args:
+            num_rows: Number of graphs.
+        """
+        return {}
+
     def _sizes(self, values: Mapping[str, Values], num_graphs: int) -> dict[str, Array]:
         """Dynamic axis to its size in each graph, int64 (G,)."""
         return {

@@ -118,15 +118,32 @@ class Package:
             RequestError: The request does not fit the package, or breaks a rule of the contract on whole tables.
         """
         if self.contract is not None and (table := raw_table(request, self.manifest)) is not None:
-            rejected, notes, num_rows = bad_rows(self.contract, table)
-            if rejected:
-                raise BadRowsError(rejected, num_rows=num_rows)
-            for note in notes:
+            for note in self.check_contract(table):
                 warnings.warn(f"{self.manifest.name}: {note}", stacklevel=2)
         answer = self.predictor.predict(request, at=at)
-        if (unknown := self._unknown(request)) is not None:
+        if (unknown := self.unknown_note(request)) is not None:
             warnings.warn(f"{self.manifest.name}: {unknown}", stacklevel=2)
         return answer
+
+    def check_contract(self, table: "pl.DataFrame") -> list[str]:
+        """Checks raw rows against the data contract of the package.
+
+        Args:
+            table: Raw rows.
+
+        Returns:
+            Broken rules that only warn, in words; nothing without a contract.
+
+        Raises:
+            BadRowsError: Some rows break a rule.
+            RequestError: The table breaks a rule that concerns it as a whole.
+        """
+        if self.contract is None:
+            return []
+        rejected, notes, num_rows = bad_rows(self.contract, table)
+        if rejected:
+            raise BadRowsError(rejected, num_rows=num_rows)
+        return notes
 
     def with_tables(self, tables: "Mapping[str, pl.DataFrame]") -> "Package":
         """The same package with tables of further sources that its features read.
@@ -177,12 +194,16 @@ class Package:
             state: State that the previous call returned; None starts all streams from their initial state.
         """
         answer = self.predictor.advance(request, state)
-        if (note := self._unknown(request)) is not None:
+        if (note := self.unknown_note(request)) is not None:
             warnings.warn(f"{self.manifest.name}: {note}", stacklevel=2)
         return answer
 
-    def _unknown(self, request: Any) -> str | None:
-        """A note on the tokens of a request that are not in the vocabulary."""
+    def unknown_note(self, request: Any) -> str | None:
+        """A note on the tokens of a request that are not in the vocabulary; None if all are.
+
+        Args:
+            request: As in `predict`.
+        """
         frame = as_frame(request)
         table = request if frame is None else frame
         if self.tokenizer is None or TEXT not in (table if frame is None else frame.columns):

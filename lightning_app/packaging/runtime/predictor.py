@@ -15,7 +15,7 @@ from lightning_app.packaging.format.signature import TensorSpec
 from lightning_app.packaging.runtime.frames import as_frame, read_frame, write_frame
 from lightning_app.packaging.runtime.graphs import GraphLayout
 from lightning_app.packaging.runtime.labels import LABEL, named, named_column, with_likeliest
-from lightning_app.packaging.runtime.raw_input import RawAnswer, RawInput
+from lightning_app.packaging.runtime.raw_input import RawAnswer, RawBatch, RawInput
 from lightning_app.packaging.runtime.raw_request import check_raw_columns, check_tables, is_raw
 from lightning_app.packaging.runtime.requests.checked_request import CheckedRequest
 from lightning_app.packaging.runtime.requests.dict_request import read_request
@@ -144,26 +144,45 @@ class Predictor:
         Raises:
             RequestError: The package takes no raw rows, or the table does not fit.
         """
+        for batch in self.prepare_raw(table, at=at):
+            yield RawAnswer(
+                table=self.answer_raw(batch),
+                rejected=batch.rejected,
+                notes=batch.notes,
+                num_asked=batch.num_asked,
+                num_rejected=batch.num_rejected,
+            )
+
+    def prepare_raw(self, table: "pl.DataFrame | Mapping[str, pl.DataFrame]", *, at: Any = None) -> Iterator[RawBatch]:
+        """The first step of `predict_raw`: turns raw rows into inputs of the ONNX graph.
+
+        Args:
+            table: As in `predict_raw`.
+            at: As in `predict_raw`.
+
+        Raises:
+            RequestError: The package takes no raw rows, or the table does not fit.
+        """
         if self.raw_input is None:
             raise RequestError(f"request: {self.manifest.name} takes no raw rows, its manifest has no raw_input")
         if isinstance(table, Mapping):
             check_tables(table, self.manifest, self.raw_input)
             for name in self.raw_input.request_tables:
                 check_raw_columns(table[name].columns, self.manifest, table=name)
-            batches = self.raw_input.prepare_tables(table, at)
-        else:
-            if not self.raw_input.request_tables:
-                check_raw_columns(table.columns, self.manifest)
-            batches = self.raw_input.prepare(table, at)
-        for batch in batches:
-            answer = self.raw_input.answer(batch, self.advance) if batch.values else self._no_answer()
-            yield RawAnswer(
-                table=self.raw_input.finish(batch, answer),
-                rejected=batch.rejected,
-                notes=batch.notes,
-                num_asked=batch.num_asked,
-                num_rejected=batch.num_rejected,
-            )
+            return self.raw_input.prepare_tables(table, at)
+        if not self.raw_input.request_tables:
+            check_raw_columns(table.columns, self.manifest)
+        return self.raw_input.prepare(table, at)
+
+    def answer_raw(self, batch: RawBatch) -> "pl.DataFrame":
+        """The other steps of `predict_raw`: asks the ONNX graph for a batch, and names its answers.
+
+        Args:
+            batch: A batch that `prepare_raw` yielded.
+        """
+        assert self.raw_input is not None
+        answer = self.raw_input.answer(batch, self.advance) if batch.values else self._no_answer()
+        return self.raw_input.finish(batch, answer)
 
     def _no_answer(self) -> dict[str, Values]:
         empty: dict[str, Values] = {
@@ -255,6 +274,14 @@ class Predictor:
                 raise
             reasons = failing_rows(values, error, lambda rows: self._layout.answer(rows, None, self._run))
             raise BadRowsError(reasons, num_rows=len(next(iter(values.values())))) from error
+
+    def initial_state(self, num_rows: int) -> StreamState:
+        """State of streams before their first chunk; empty if the layout is not `stream`.
+
+        Args:
+            num_rows: Number of streams.
+        """
+        return self._layout.initial(num_rows)
 
     def finish(self, answer: Mapping[str, Values], ids: Mapping[str, Any], *, is_frame: bool) -> Any:
         """The last step of `advance`: names classes, and puts the ids of rows first.

@@ -62,7 +62,7 @@ class RowLayout:
             state: State after these rows.
         """
         num_rows = len(next(iter(values.values())))
-        carried = self._initial(num_rows) if state is None else self._checked(state, num_rows)
+        carried = self.initial(num_rows) if state is None else self._checked(state, num_rows)
         if not num_rows:
             return {spec.name: _empty(spec) for spec in self._outputs}, carried
         rows_of_calls = list(_calls(values, num_rows))
@@ -86,7 +86,12 @@ class RowLayout:
             after[spec.input] = tensor
         return {spec.name: joined(spec.name) for spec in self._outputs}, after
 
-    def _initial(self, num_rows: int) -> StreamState:
+    def initial(self, num_rows: int) -> StreamState:
+        """State of streams before their first chunk.
+
+        Args:
+            num_rows: Number of streams.
+        """
         return {spec.input: _full(spec, num_rows) for spec in self._state}
 
     def _checked(self, state: StreamState, num_rows: int) -> StreamState:

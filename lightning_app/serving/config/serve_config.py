@@ -78,7 +78,6 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         body_bytes: Size of a body.
         rows: Rows of a request.
-        depth: Nesting of JSON.
         body_seconds: How long a client may take to send headers and body.
         header_bytes: Size of all headers.
         connections: Connections of a worker.
@@ -87,7 +86,6 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     body_bytes: Count = 16 * 2**20
     rows: Count = 10_000
-    depth: Count = 32
     body_seconds: Positive = 10.0
     header_bytes: Count = 16 * 2**10
     connections: Count = 1024

@@ -1,0 +1,1 @@
+"""HTTP of the server: routes, bodies, answers, errors."""

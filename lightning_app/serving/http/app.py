@@ -1,0 +1,75 @@
+"""ServingApp: the ASGI application of a worker; predictions go straight to their route, all else through Starlette."""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from lightning_app.serving.http.asgi import Receive, Scope, Send
+from lightning_app.serving.http.errors import HttpError
+from lightning_app.serving.http.information_routes import information_routes
+from lightning_app.serving.http.predict_route import PredictRoute
+from lightning_app.serving.http.request_head import new_request_id
+from lightning_app.serving.http.serving_state import ServingState
+
+_PREFIX, _SUFFIX = "/models/", "/predict"
+_CODES = {404: "no_such_route", 405: "method_not_allowed"}
+
+
+class ServingApp:
+    """ASGI application.
+
+    Args:
+        state: State of the worker.
+        routes: Further routes, e.g. pages and other protocols.
+    """
+
+    def __init__(self, state: ServingState, routes: list[BaseRoute]) -> None:
+        self._predict = PredictRoute(state)
+        self._others = Starlette(
+            routes=[*information_routes(state), *routes],
+            exception_handlers={HTTPException: _http_exception, HttpError: _refusal},
+        )
+        self._in_flight = state.metrics.in_flight
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request, or one event of the server's life."""
+        if scope["type"] != "http":
+            await self._others(scope, receive, send)
+            return
+        self._in_flight.add(1)
+        try:
+            path: str = scope["path"]
+            if scope["method"] == "POST" and path.endswith(_SUFFIX):
+                if path == _SUFFIX:
+                    await self._predict(scope, receive, send, None)
+                    return
+                name = path[len(_PREFIX) : -len(_SUFFIX)]
+                if path.startswith(_PREFIX) and "/" not in name:
+                    await self._predict(scope, receive, send, name)
+                    return
+            await self._others(scope, receive, send)
+        finally:
+            self._in_flight.add(-1)
+
+
+def _http_exception(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    assert isinstance(error, HTTPException)
+    refusal = HttpError(error.status_code, _CODES.get(error.status_code, "refused"), str(error.detail))
+    return _response(refusal, dict(error.headers or {}))
+
+
+def _refusal(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    assert isinstance(error, HttpError)
+    return _response(error, {})
+
+
+def _response(refusal: HttpError, headers: dict[str, str]) -> Response:
+    request_id = new_request_id()
+    return Response(
+        refusal.body(request_id),
+        refusal.status,
+        {**headers, "cache-control": "no-store", "x-request-id": request_id},
+        media_type="application/json",
+    )

@@ -1,0 +1,100 @@
+"""Information routes: health, served models, metrics."""
+
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from lightning_app.serving.http.bodies import JSON
+from lightning_app.serving.http.serving_state import ServingState
+from lightning_app.serving.observability.metrics import CONTENT_TYPE
+
+
+def information_routes(state: ServingState) -> list[BaseRoute]:
+    """Routes of a worker that tell about it.
+
+    Args:
+        state: State of the worker.
+    """
+
+    async def live(_: Request) -> Response:
+        return _json({"status": "live"})
+
+    async def ready(_: Request) -> Response:
+        return _json(readiness(state), 200 if state.is_ready else 503)
+
+    async def models(_: Request) -> Response:
+        return _json({"models": [description(state, name) for name in state.models]})
+
+    async def model(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in state.models:
+            return _json({"error": {"code": "no_such_model", "message": f"model: {name[:100]!r} is not served"}}, 404)
+        return _json(description(state, name))
+
+    async def metrics(_: Request) -> Response:
+        return Response(state.metrics.exposition(), media_type=CONTENT_TYPE)
+
+    return [
+        Route("/health/live", live),
+        Route("/health/ready", ready),
+        Route("/models", models),
+        Route("/models/{name}", model),
+        Route("/metrics", metrics),
+    ]
+
+
+def readiness(state: ServingState) -> dict[str, Any]:
+    """Whether the worker is ready, and what is not as it should be.
+
+    Args:
+        state: State of the worker.
+    """
+    detail: dict[str, Any] = {
+        "status": "ready" if state.is_ready else "draining" if state.is_draining else "loading",
+        "models": {
+            name: {"version": served.arm.model.version, "digest": served.arm.model.digest, "problem": served.problem}
+            if served.is_loaded
+            else {"problem": served.problem or "not loaded yet"}
+            for name, served in state.models.items()
+        },
+    }
+    if state.registry is not None:
+        detail["registry"] = msgspec.to_builtins(state.registry)
+    return detail
+
+
+def description(state: ServingState, name: str) -> dict[str, Any]:
+    """What a client needs to know of a served model.
+
+    Args:
+        state: State of the worker.
+        name: Name of the model.
+    """
+    served = state.models[name]
+    if not served.is_loaded:
+        return {"name": name, "status": "loading"}
+    model = served.arm.model
+    manifest, plan = model.package.manifest, served.arm.batcher.plan
+    return {
+        "name": name,
+        "status": "ready",
+        "reference": served.config.model if "/" not in served.config.model else None,
+        "version": model.version,
+        "digest": model.digest,
+        "family": manifest.family,
+        "task": manifest.task,
+        "layout": manifest.layout,
+        "inputs": msgspec.to_builtins(manifest.inputs),
+        "outputs": msgspec.to_builtins(manifest.outputs),
+        "labels": manifest.labels,
+        "raw_input": None if manifest.raw_input is None else msgspec.to_builtins(manifest.raw_input),
+        "batching": {"max_rows": plan.max_rows, "window_ms": plan.window_ms, "in_thread": plan.in_thread},
+        "problem": served.problem,
+    }
+
+
+def _json(content: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), status, {"cache-control": "no-store"}, media_type=JSON)

@@ -1,0 +1,42 @@
+"""Serving state: everything that the routes of a worker share."""
+
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from lightning_app.serving.config.control_channel import RegistryState
+from lightning_app.serving.config.serve_config import ServeConfig
+from lightning_app.serving.inference.served_model import ServedModel
+from lightning_app.serving.observability.metrics import Metrics
+
+
+@dataclass
+class ServingState:
+    """State of a worker.
+
+    Attributes:
+        config: Configuration of the server.
+        models: Served models by name; `/predict` asks the first.
+        metrics: Metrics of the worker.
+        executor: Thread for what would hold up the event loop.
+        registry: What is known of the registry; None if no model is from one.
+        is_draining: Whether the worker is about to stop.
+    """
+
+    config: ServeConfig
+    models: Mapping[str, ServedModel]
+    metrics: Metrics
+    executor: Executor
+    registry: RegistryState | None = None
+    is_draining: bool = False
+    facts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def first(self) -> ServedModel:
+        """The model that `/predict` asks."""
+        return next(iter(self.models.values()))
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every model can answer, and the worker goes on."""
+        return not self.is_draining and all(model.is_loaded for model in self.models.values())

@@ -1,0 +1,1 @@
+"""Inference: loaded models, the arm that answers, batches."""

@@ -1,0 +1,49 @@
+"""Loading of served models: verified, checked against its digest, measured, before it answers anyone."""
+
+from lightning_app.errors import UsageError
+from lightning_app.packaging.format.errors import PackageError
+from lightning_app.packaging.format.strict_json import read_json
+from lightning_app.packaging.runtime.contents import GOLDEN, PackageContents
+from lightning_app.packaging.runtime.package import Package
+from lightning_app.serving.config.control_channel import ResolvedModel
+from lightning_app.serving.config.serve_config import ModelConfig
+from lightning_app.serving.inference.calibration import BatchPlan, plan_batches
+from lightning_app.serving.inference.loaded_model import LoadedModel
+
+
+def load_model(resolved: ResolvedModel, config: ModelConfig) -> tuple[LoadedModel, BatchPlan]:
+    """Loads a version, replays its golden request, and measures it.
+
+    Args:
+        resolved: The version.
+        config: Configuration of the model.
+
+    Raises:
+        PackageError: The folder holds another package, or one that fails its verification.
+        UsageError: The package cannot be joined to the store or the tables of the configuration.
+    """
+    contents = PackageContents.read(resolved.path)
+    if contents.digest != resolved.digest:
+        raise PackageError(f"package: {resolved.path} was replaced: digest {contents.digest}, {resolved.digest} needed")
+    package = Package.of(contents)
+    plan = _plan(package, contents, config)
+    if config.tables:
+        from lightning_app.packaging.runtime.further_tables import further_tables
+
+        further = {} if package.predictor.raw_input is None else package.predictor.raw_input.further
+        package = package.with_tables(further_tables(config.tables, further))
+    if config.store is not None:
+        from features.store import open_store
+
+        package = package.with_store(open_store(config.store), namespace=config.namespace or "default")
+    elif config.namespace is not None:
+        raise UsageError(f"namespace: {config.namespace!r} given without a store, whose project it names")
+    return LoadedModel(package, name=resolved.name, version=resolved.version), plan
+
+
+def _plan(package: Package, contents: PackageContents, config: ModelConfig) -> BatchPlan:
+    """The plan, measured on the first row of the golden request."""
+    golden = read_json(contents.files[GOLDEN], name=GOLDEN)
+    predictor = package.predictor
+    row = {name: value[:1] for name, value in predictor.read(golden["request"]).values.items()}
+    return plan_batches(lambda values: predictor.run(values, None), row, config.batching)

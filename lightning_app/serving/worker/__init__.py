@@ -1,0 +1,1 @@
+"""Worker process: loads models and serves them."""

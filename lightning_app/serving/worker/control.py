@@ -1,0 +1,91 @@
+"""Control of a worker: commands of the supervisor in, events out."""
+
+import asyncio
+import logging
+import os
+
+import msgspec
+import uvicorn
+
+from lightning_app.serving.config.control_channel import (
+    Event,
+    Load,
+    Loaded,
+    ReadKeys,
+    Ready,
+    RegistryState,
+    decode_command,
+    encode_line,
+)
+from lightning_app.serving.http.serving_state import ServingState
+from lightning_app.serving.worker.loading import Loading
+
+_log = logging.getLogger("lightning_app.serving")
+
+
+class Control:
+    """The worker's end of the control channel.
+
+    Args:
+        state: State of the worker.
+        loading: Loads versions.
+        read: Pipe of commands.
+        write: Pipe of events.
+    """
+
+    def __init__(self, state: ServingState, loading: Loading, *, read: int, write: int) -> None:
+        self._state = state
+        self._loading = loading
+        self._read = read
+        self._write = write
+
+    def say(self, event: Event) -> None:
+        """Tells the supervisor.
+
+        Args:
+            event: What happened.
+        """
+        try:
+            os.write(self._write, encode_line(event))
+        except OSError:  # the supervisor is dead; the end of the other pipe says so too
+            _log.warning("the supervisor does not listen any more")
+
+    async def obey(self, server: uvicorn.Server) -> None:
+        """Obeys commands until the channel ends, then drains.
+
+        Args:
+            server: The server; draining begins with its `should_exit`.
+        """
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=2**24)
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(self._read, "rb", 0))
+        while not server.started:
+            await asyncio.sleep(0.001)
+        self.say(Ready())
+        while line := await reader.readline():
+            try:
+                command = decode_command(line)
+            except msgspec.DecodeError as error:
+                _log.error("a command of the supervisor could not be read: %s", error)
+                continue
+            if isinstance(command, Load):
+                await self._load(command)
+            elif isinstance(command, RegistryState):
+                self._state.registry = command
+                self._state.metrics.registry_reachable.set(float(command.reachable))
+            else:
+                assert isinstance(command, ReadKeys)
+        _log.warning("the supervisor has gone; draining")
+        self._state.is_draining = True
+        server.should_exit = True
+
+    async def _load(self, command: Load) -> None:
+        """Loads the versions that are new, one after the other, beside the event loop."""
+        loop = asyncio.get_running_loop()
+        for resolved in command.models:
+            if not self._loading.is_served(resolved):
+                failed = await loop.run_in_executor(None, self._loading.load, resolved)
+                if failed is not None:
+                    self.say(failed)
+                    continue
+            self.say(Loaded(name=resolved.name, version=resolved.version, digest=resolved.digest))

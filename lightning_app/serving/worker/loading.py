@@ -1,0 +1,69 @@
+"""Loading of versions while a worker serves; the one before stays until the new one is verified."""
+
+import logging
+from functools import partial
+
+from lightning_app.errors import describe
+from lightning_app.serving.config.control_channel import Failed, ResolvedModel
+from lightning_app.serving.http.serving_state import ServingState
+from lightning_app.serving.inference.load import load_model
+from lightning_app.serving.observability.metrics import ModelMetrics
+
+_log = logging.getLogger("lightning_app.serving")
+
+
+class Loading:
+    """Loads versions into the served models of a worker.
+
+    Args:
+        state: State of the worker.
+    """
+
+    def __init__(self, state: ServingState) -> None:
+        self._state = state
+
+    def is_served(self, resolved: ResolvedModel) -> bool:
+        """Whether a version answers already.
+
+        Args:
+            resolved: The version.
+        """
+        served = self._state.models[resolved.name]
+        if not served.is_loaded:
+            return False
+        model = served.arm.model
+        return (model.version, model.digest) == (resolved.version, resolved.digest)
+
+    def load(self, resolved: ResolvedModel) -> Failed | None:
+        """Loads a version, and lets it answer; blocks while it is verified and measured.
+
+        Args:
+            resolved: The version.
+
+        Returns:
+            Why it could not be loaded; None if it was.
+        """
+        state = self._state
+        served = state.models[resolved.name]
+        before = served.arm.model if served.is_loaded else None
+        try:
+            model, plan = load_model(resolved, served.config)
+        except Exception as error:
+            served.problem = describe(error)
+            _log.error("%s could not be loaded: %s", resolved.title, served.problem)
+            if before is not None:
+                state.metrics.reloaded(name=resolved.name, result="failed")
+            return Failed(name=resolved.name, version=resolved.version, digest=resolved.digest, error=served.problem)
+        metrics = state.metrics.model(name=resolved.name, version=resolved.version, arm="champion")
+        served.swap(model, plan, observe=partial(_observe, metrics))
+        state.metrics.served(name=resolved.name, version=resolved.version, digest=resolved.digest)
+        if before is not None:
+            if before.digest != model.digest or before.version != model.version:
+                state.metrics.served(name=resolved.name, version=before.version, digest=before.digest, is_served=False)
+            state.metrics.reloaded(name=resolved.name, result="loaded")
+        return None
+
+
+def _observe(metrics: ModelMetrics, rows: int, waited: float, seconds: float) -> None:
+    metrics.queue_seconds.observe(waited)
+    metrics.batch(rows=rows, seconds=seconds)

@@ -1,0 +1,83 @@
+"""Worker: serves the models of the runtime folder, and obeys the supervisor."""
+
+import asyncio
+import gc
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import uvicorn
+import uvloop
+
+from lightning_app.serving.config.control_channel import ResolvedModel
+from lightning_app.serving.config.serve_config import ServeConfig
+from lightning_app.serving.http.app import ServingApp
+from lightning_app.serving.http.serving_state import ServingState
+from lightning_app.serving.inference.served_model import ServedModel
+from lightning_app.serving.observability.metrics import Metrics
+from lightning_app.serving.worker.control import Control
+from lightning_app.serving.worker.loading import Loading
+
+CONFIG, MODELS, METRICS = "config.json", "models.json", "metrics"
+"""Files and folder of the runtime folder."""
+
+
+def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, number: int) -> int:
+    """Serves until the supervisor or a signal ends it.
+
+    Args:
+        folder: Runtime folder of the server.
+        fd: Socket that is listened on.
+        control_in: Pipe of commands.
+        control_out: Pipe of events.
+        number: Number of the worker, from 0.
+
+    Returns:
+        Exit code.
+    """
+    config = msgspec.json.decode((folder / CONFIG).read_bytes(), type=ServeConfig)
+    models = msgspec.json.decode((folder / MODELS).read_bytes(), type=list[ResolvedModel])
+    executor = ThreadPoolExecutor(1, thread_name_prefix="inference")
+    served = {
+        resolved.name: ServedModel(model, name=resolved.name, executor=executor)
+        for resolved, model in zip(models, config.models, strict=True)
+    }
+    metrics = Metrics(folder=folder / METRICS, worker=str(number))
+    state = ServingState(config=config, models=served, metrics=metrics, executor=executor)
+    loading = Loading(state)
+    failed = [event for event in map(loading.load, models) if event is not None]
+    control = Control(state, loading, read=control_in, write=control_out)
+    if failed:
+        for event in failed:
+            control.say(event)
+        return 1
+    gc.collect()
+    gc.freeze()  # models and modules live as long as the worker
+    server = uvicorn.Server(
+        uvicorn.Config(
+            ServingApp(state, []),
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            backlog=2048,
+            timeout_graceful_shutdown=int(config.limits.drain_seconds),
+            ssl_certfile=config.tls_cert,
+            ssl_keyfile=config.tls_key,
+        )
+    )
+    with socket.socket(fileno=os.dup(fd)) as listening:
+        listening.setblocking(False)
+        uvloop.run(_serve(server, listening, control))
+    executor.shutdown(wait=False, cancel_futures=True)
+    return 0
+
+
+async def _serve(server: uvicorn.Server, listening: socket.socket, control: Control) -> None:
+    obeying = asyncio.create_task(control.obey(server))
+    await server.serve(sockets=[listening])
+    obeying.cancel()
