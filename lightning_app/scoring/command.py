@@ -10,7 +10,7 @@ import polars as pl
 from features.store import open_store
 from lightning_app.errors import UsageError
 from lightning_app.packaging.runtime.contents import PackageContents
-from lightning_app.packaging.runtime.further_tables import further_files
+from lightning_app.packaging.runtime.requests.further_tables import further_files
 from lightning_app.scoring.engines import Engine, LocalEngine, num_cores
 from lightning_app.scoring.job import RejectionBound, ScoreJob, ScoreResult
 from lightning_app.scoring.progress import RowProgress

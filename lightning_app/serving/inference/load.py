@@ -28,7 +28,7 @@ def load_model(resolved: ResolvedModel, config: ModelConfig) -> tuple[LoadedMode
     package = Package.of(contents)
     plan = _plan(package, contents, config)
     if config.tables:
-        from lightning_app.packaging.runtime.further_tables import further_tables
+        from lightning_app.packaging.runtime.requests.further_tables import further_tables
 
         further = {} if package.predictor.raw_input is None else package.predictor.raw_input.further
         package = package.with_tables(further_tables(config.tables, further))
