@@ -1,5 +1,6 @@
 """Metrics of a server: what each worker counts, and the sum over all workers that Prometheus reads."""
 
+import os
 import platform
 import time
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from lightning_app.serving.observability.metric_files import MetricFiles
+from lightning_app.serving.observability.snapshot import Snapshot, TrafficHistory
+from lightning_app.serving.observability.worker_processes import process_metrics
 from lightning_app.version import __version__
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -39,6 +42,7 @@ HELP = {
     "lightning_app_log_lines_dropped": "Log lines dropped because standard error did not take them.",
     "lightning_app_workers": "Live worker processes.",
     "lightning_app_worker_starts": "Worker processes that were started.",
+    "lightning_app_worker_process": "Process id of a worker.",
     "lightning_app_start_time_seconds": "When the oldest live worker started, Unix seconds.",
     "lightning_app_build_info": "Version of the server.",
 }
@@ -65,6 +69,7 @@ class Metrics(Collector):
         self._folder = Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._files = files = MetricFiles(folder=self._folder, worker=worker, help_texts=HELP)
+        self._history = TrafficHistory()
         self._models: dict[tuple[str, int | None, str], ModelMetrics] = {}
         self.in_flight = files.gauge("lightning_app_in_flight_requests", {}, over_workers="sum")
         self.registry_reachable = files.gauge("lightning_app_registry_reachable", {}, over_workers="min")
@@ -74,6 +79,7 @@ class Metrics(Collector):
         files.counter("lightning_app_worker_starts", {}).add()
         files.gauge("lightning_app_workers", {}, over_workers="sum").set(1)
         files.gauge("lightning_app_start_time_seconds", {}, over_workers="min").set(time.time())
+        files.gauge("lightning_app_worker_process", {"worker": worker}, over_workers="max").set(os.getpid())
         build = {"version": __version__, "python_version": platform.python_version()}
         files.gauge("lightning_app_build_info", build, over_workers="max").set(1)
 
@@ -128,7 +134,14 @@ class Metrics(Collector):
         for metric in MultiProcessCollector(None, path=str(self._folder)).collect():
             if metric.name == "lightning_app_model_info":  # files forget nothing: 0 is a version that was replaced
                 metric.samples = [sample for sample in metric.samples if sample.value]
-            yield metric
+            if metric.name == "lightning_app_worker_process":
+                yield from process_metrics({each.labels["worker"]: int(each.value) for each in metric.samples})
+            else:
+                yield metric
+
+    def snapshot(self) -> Snapshot:
+        """Traffic and state of the server over all workers, for its page."""
+        return self._history.snapshot(self.collect())
 
     def close(self) -> None:
         """Closes the files."""

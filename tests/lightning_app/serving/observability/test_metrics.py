@@ -70,6 +70,10 @@ def test_counts_of_killed_workers_stay_are_summed_and_continued_and_their_gauges
     assert total(metrics, "lightning_app_queued_requests", model="waves") == 12
     assert total(metrics, "lightning_app_registry_reachable") == 0  # worker 0 says so
 
+    memory = values(metrics, "lightning_app_worker_resident_memory_bytes")
+    assert memory[("worker", "2"),] > 10e6  # the others are dead
+    assert total(metrics, "lightning_app_worker_cpu_seconds_total", worker="2") > 0
+
     forget_gauges(tmp_path, "0")
     assert total(metrics, "lightning_app_queued_requests", model="waves") == 7
     assert total(metrics, "lightning_app_workers") == 2
@@ -105,3 +109,31 @@ def test_requests_without_a_model_reloads_keys_and_versions_are_told(tmp_path: P
     assert values(metrics, "lightning_app_model_info") == {
         (("digest", "bb"), ("model", "waves"), ("version", "2")): 1.0
     }
+
+
+def test_the_snapshot_tells_traffic_errors_and_percentiles_in_all_and_of_late(tmp_path: Path) -> None:
+    metrics, other = Metrics(folder=tmp_path, worker="0"), Metrics(folder=tmp_path, worker="1")
+    for each in (metrics, other):
+        model = each.model(name="waves", version=3, arm="champion")
+        for milliseconds in range(1, 101):
+            model.observe(200, milliseconds / 1000, 2)
+        model.observe(422, 0.001, 0)
+    other.refused(404)
+    first = metrics.snapshot()
+    unknown, waves = first.models
+    assert (unknown.model, unknown.total.codes, unknown.total.p50_ms) == ("", {"404": 1}, None)
+    assert (waves.model, waves.version, waves.arm, waves.recent) == ("waves", 3, "champion", None)
+    total = waves.total
+    assert (total.requests, total.rows, total.refused, total.failed) == (202, 400, 2, 0)
+    assert total.codes == {"200": 200, "422": 2}
+    assert total.mean_ms == pytest.approx(50.01, abs=0.01)
+    assert total.p50_ms == pytest.approx(50, abs=1)
+    assert total.p95_ms == pytest.approx(95, abs=1)
+    assert total.p99_ms == pytest.approx(99, abs=1)
+    assert (first.workers, first.worker_starts, first.registry_reachable, first.journal_up) == (2, 2, True, True)
+
+    other.model(name="waves", version=3, arm="champion").observe(500, 20.0, 0)
+    recent = metrics.snapshot().models[1].recent
+    assert recent is not None
+    assert (recent.requests, recent.failed, recent.codes) == (1, 1, {"500": 1})
+    assert recent.p99_ms == 10_000  # the last bound
