@@ -137,3 +137,15 @@ def test_the_snapshot_tells_traffic_errors_and_percentiles_in_all_and_of_late(tm
     assert recent is not None
     assert (recent.requests, recent.failed, recent.codes) == (1, 1, {"500": 1})
     assert recent.p99_ms == 10_000  # the last bound
+
+
+def test_counts_survive_files_that_outgrow_their_first_size(tmp_path: Path) -> None:
+    metrics = Metrics(folder=tmp_path, worker="0")
+    first = metrics.model(name="waves", version=0, arm="champion")
+    for version in range(1, 40):  # 64 KiB hold about ten
+        metrics.model(name="waves", version=version, arm="champion").observe(200, 0.001, 1)
+        first.observe(200, 0.001, 1)
+    assert (tmp_path / "histogram_0.db").stat().st_size > 2 * 2**16
+    assert total(metrics, "lightning_app_requests_total", version="0") == 39
+    assert total(metrics, "lightning_app_request_duration_seconds_count") == 78
+    assert total(Metrics(folder=tmp_path, worker="0"), "lightning_app_rows_total") == 78
