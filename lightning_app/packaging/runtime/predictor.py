@@ -18,6 +18,7 @@ from lightning_app.packaging.runtime.labels import LABEL, named, named_column, w
 from lightning_app.packaging.runtime.raw_input import RawAnswer, RawBatch, RawInput
 from lightning_app.packaging.runtime.raw_request import check_raw_columns, check_tables, is_raw
 from lightning_app.packaging.runtime.requests.checked_request import CheckedRequest
+from lightning_app.packaging.runtime.requests.dense_request import DenseReader
 from lightning_app.packaging.runtime.requests.dict_request import read_request
 from lightning_app.packaging.runtime.requests.failing_rows import failing_rows
 from lightning_app.packaging.runtime.requests.request_tables import table_of, tables_of
@@ -76,6 +77,7 @@ class Predictor:
         self.node_ids = node_ids
         self.session = open_session(model, manifest, num_threads=num_threads)
         self._layout = GraphLayout(manifest) if manifest.layout == "graphs" else RowLayout(bounded(manifest))
+        self._dense = DenseReader.find(manifest)
         self._taken = [tensor.name for tensor in self.session.get_inputs()]
         self._shapes = {spec.name: spec.shape for spec in manifest.outputs}
         self._shapes.update((state.output, state.shape) for state in manifest.state)
@@ -238,6 +240,10 @@ class Predictor:
             BadRowsError: Some rows cannot be answered, with a reason for each.
             RequestError: The request does not fit the package.
         """
+        if self._dense is not None and isinstance(request, dict):
+            dense = self._dense.read(request)
+            if dense is not None:
+                return CheckedRequest(values=dense, ids={}, is_frame=False)
         frame = as_frame(request)
         if frame is None and not isinstance(request, Mapping):
             raise RequestError(f"request: {type(request).__name__} given, a table or a dict of arrays needed")

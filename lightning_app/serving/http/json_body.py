@@ -101,9 +101,10 @@ def _num_keys(content: dict[str, Any]) -> int:
     """Number of keys of all objects where objects are allowed."""
     count = len(content)
     for value in content.values():
-        if type(value) is dict:
+        kind = type(value)
+        if kind is dict:
             count += _num_keys(value)
-        elif type(value) is list:
+        elif kind is list and value and type(value[0]) is dict:
             count += sum(len(item) for item in value if type(item) is dict)
     return count
 

@@ -15,12 +15,12 @@ Observe = Callable[[int, float, float], None]
 """Told about each call: its rows, how long its first request waited, and how long it took, in seconds."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiting:
     prepared: Prepared
     since: float
+    deadline: float
     answer: "asyncio.Future[Answer]"
-    timer: asyncio.TimerHandle
 
 
 class Batcher:
@@ -46,14 +46,15 @@ class Batcher:
         self._executor = executor
         self._observe = observe
         self._waiting: deque[_Waiting] = deque()
-        self._num_open = 0
+        self._open: set[_Waiting] = set()
+        self._timer: asyncio.TimerHandle | None = None
         self._is_busy = False
         self._flush_at: asyncio.Handle | None = None
 
     @property
     def num_open(self) -> int:
         """Requests that wait, or are being answered."""
-        return self._num_open
+        return len(self._open)
 
     async def answer(self, prepared: Prepared, *, seconds: float) -> Answer:
         """Answers a request.
@@ -67,19 +68,34 @@ class Batcher:
             DeadlineError: The deadline passed.
             RequestError: The model fails on the request.
         """
-        if self._num_open >= self._queue:
+        if len(self._open) >= self._queue:
             raise BusyError
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
-        timer = loop.call_later(seconds, _expire, future)
-        self._waiting.append(_Waiting(prepared, time.perf_counter(), future, timer))
-        self._num_open += 1
+        one = _Waiting(prepared, time.perf_counter(), loop.time() + seconds, loop.create_future())
+        self._waiting.append(one)
+        self._open.add(one)
+        if self._timer is None or one.deadline < self._timer.when():
+            self._watch(loop, one.deadline)
         self._schedule(loop)
         try:
-            return await future
+            return await one.answer
         finally:
-            timer.cancel()
-            self._num_open -= 1
+            self._open.discard(one)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
+        """Sets the only timer: one per request would cost more than most models."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(deadline, self._expire, loop)
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        now = loop.time()
+        for one in list(self._open):
+            if one.deadline <= now and not one.answer.done():
+                one.answer.set_exception(DeadlineError())
+        if pending := [one.deadline for one in self._open if not one.answer.done()]:
+            self._watch(loop, min(pending))
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._is_busy or self._flush_at is not None or not self._waiting:
@@ -142,8 +158,3 @@ def _deliver(batch: list[_Waiting], answers: list[Answer | Exception]) -> None:
             one.answer.set_exception(answer)
         else:
             one.answer.set_result(answer)
-
-
-def _expire(future: "asyncio.Future[Answer]") -> None:
-    if not future.done():
-        future.set_exception(DeadlineError())

@@ -95,7 +95,7 @@ class LoadedModel:
         if request.at is not None:
             raise RequestError("at: given with a request that holds no raw rows")
         checked = self._predictor.read(table)
-        note = self.package.unknown_note(table)
+        note = None if self._predictor.tokenizer is None else self.package.unknown_note(table)
         notes = () if note is None else (note,)
 
         def finish(outputs: Mapping[str, Values], state: StreamState) -> Answer:
