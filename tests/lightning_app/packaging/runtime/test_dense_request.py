@@ -56,5 +56,5 @@ def test_plain_requests_are_read_as_others(predictor: Predictor, data: st.DataOb
 def test_a_plain_request_takes_the_short_way(predictor: Predictor) -> None:
     assert predictor._dense is not None
     assert predictor._dense.read({"features": [[1.0, 2.0, 3.0, 4.0]]}) is not None
-    assert predictor._dense.read(dict.fromkeys(COLUMNS, [1.0, 2.0])) is not None
+    assert predictor._dense.read({name: [1.0, 2.0] for name in COLUMNS}) is not None
     assert predictor._dense.read({"features": np.ones((2, 4))}) is not None
