@@ -1,0 +1,1 @@
+"""Serving: requests per second, latency, CPU and memory, beside LitServe and plain FastAPI."""
