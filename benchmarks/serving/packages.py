@@ -1,5 +1,6 @@
 """Packages that are served: a small perceptron, one of 2.1 million parameters, and a forecaster of raw rows."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -30,7 +31,7 @@ def wide(folder: Path) -> Path:
     widths = [FEATURES, *[WIDE] * LAYERS, len(LABELS)]
     weights = {
         f"w{layer}": (rng.standard_normal(shape) / shape[0] ** 0.5).astype(np.float32)
-        for layer, shape in enumerate(zip(widths, widths[1:], strict=False))
+        for layer, shape in enumerate(itertools.pairwise(widths))
     }
     nodes, source = [], "features"
     for layer, name in enumerate(weights):

@@ -42,7 +42,7 @@ def encode_answer(
     """
     predictions, notes = answer.predictions, answer.notes
     if digits is not None:
-        predictions = _rounded(predictions, digits)
+        predictions = rounded(predictions, digits)
     if media_type != JSON:
         return _table(predictions, media_type)
     columns, not_finite = _columns(predictions)
@@ -105,8 +105,13 @@ def _table(predictions: Predictions, media_type: str) -> bytes:
     return file.getvalue()
 
 
-def _rounded(predictions: Predictions, digits: int) -> Predictions:
-    """Predictions with their floating-point numbers rounded to significant digits."""
+def rounded(predictions: Predictions, digits: int) -> Predictions:
+    """Predictions with their floating-point numbers rounded to significant digits.
+
+    Args:
+        predictions: The predictions.
+        digits: Number of significant digits.
+    """
     if isinstance(predictions, Mapping):
         return {name: _round(value, digits) for name, value in predictions.items()}
     floats = [name for name, dtype in predictions.schema.items() if dtype.is_float()]

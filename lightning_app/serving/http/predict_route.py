@@ -11,7 +11,7 @@ from lightning_app.serving.http.bodies import JSON, read_body
 from lightning_app.serving.http.errors import HttpError, http_error
 from lightning_app.serving.http.request_head import RequestHead, new_request_id, read_head
 from lightning_app.serving.http.serving_state import ServingState
-from lightning_app.serving.inference.loaded_model import Prepared
+from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Prepared
 from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.inference.served_model import Arm, ServedModel
 
@@ -23,6 +23,9 @@ _LARGE_BODY = 2**18
 class PredictRoute:
     """Answers predictions.
 
+    Another protocol is a subclass with its own `read_head`, `read_content`, `model_request`, `encode` and
+    `refusal_body`; everything else is the same for all.
+
     Args:
         state: State of the worker.
     """
@@ -30,6 +33,89 @@ class PredictRoute:
     def __init__(self, state: ServingState) -> None:
         self._state = state
         self._limits = state.config.limits
+
+    def read_head(self, scope: Scope) -> RequestHead:
+        """Reads headers and query.
+
+        Args:
+            scope: Of the ASGI application.
+
+        Raises:
+            HttpError: One of them is not valid.
+        """
+        return read_head(scope["headers"], scope["query_string"])
+
+    def read_content(self, body: bytes, head: RequestHead) -> Any:
+        """Reads a body, in a thread if it is large.
+
+        Args:
+            body: The body.
+            head: Headers and query; a protocol whose bodies hold the id of the request sets it here.
+
+        Returns:
+            What `model_request` takes.
+
+        Raises:
+            HttpError: The body is malformed, or too large.
+        """
+        return read_body(body, head.media_type, max_rows=self._limits.rows)
+
+    def model_request(self, content: Any, head: RequestHead, model: LoadedModel) -> ModelRequest:  # noqa: ARG002
+        """The request for the model that was chosen.
+
+        Args:
+            content: Result of `read_content`.
+            head: Headers and query.
+            model: The version that will answer.
+
+        Raises:
+            HttpError: The request does not fit the model.
+        """
+        request: ModelRequest = content[0]
+        request.at = head.at
+        request.wants_state = head.wants_state
+        return request
+
+    def encode(
+        self, answer: Answer, request: ModelRequest, head: RequestHead, arm: Arm, digits: int | None
+    ) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+        """Body and headers of an answer; its headers begin with `Content-Type`.
+
+        Args:
+            answer: The answer.
+            request: The request.
+            head: Headers and query.
+            arm: The arm that answered.
+            digits: Significant digits of numbers; None keeps all.
+        """
+        media_type = head.accept or head.media_type
+        content = encode_answer(
+            answer,
+            arm.model,
+            media_type=media_type,
+            orient=request.orient,
+            arm=arm.name,
+            request_id=head.request_id,
+            digits=digits,
+        )
+        return content, [(b"content-type", media_type.encode())]
+
+    def refusal(self, error: Exception) -> HttpError | None:
+        """The refusal that an error stands for; None if it is a defect of the server.
+
+        Args:
+            error: The error.
+        """
+        return http_error(error)
+
+    def refusal_body(self, refusal: HttpError, request_id: str) -> bytes:
+        """Body of a refusal, JSON.
+
+        Args:
+            refusal: The refusal.
+            request_id: Id of the request.
+        """
+        return refusal.body(request_id)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, name: str | None) -> None:
         """Answers one request.
@@ -47,22 +133,30 @@ class PredictRoute:
         arm: Arm | None = None
         rows = 0
         try:
-            head = read_head(scope["headers"], scope["query_string"])
+            head = self.read_head(scope)
             served = self._model(name)
             body = await receive_body(receive, content_length=head.content_length, max_bytes=self._limits.body_bytes)
-            arm = served.choose(head.request_id)
-            request, _ = await self._read(body, head)
+            request_id = head.request_id
+            arm = served.choose(request_id)
+            content = await self._read(body, head)
+            if head.request_id != request_id:
+                arm = served.choose(head.request_id)
+            request = self.model_request(content, head, arm.model)
             status, headers, answer = await self._answer(served, arm, head, request, body, started)
             rows = request.num_rows
         except ClientGoneError:
             return
         except Exception as error:
-            refusal = http_error(error)
+            refusal = self.refusal(error)
             request_id = new_request_id() if head is None else head.request_id
             if refusal is None:
                 _log.exception("prediction failed", extra={"request_id": request_id})
                 refusal = HttpError(500, "internal", "the server failed on this request")
-            status, headers, answer = refusal.status, _error_headers(refusal, request_id), refusal.body(request_id)
+            status, headers, answer = (
+                refusal.status,
+                _error_headers(refusal, request_id),
+                self.refusal_body(refusal, request_id),
+            )
         if arm is None:
             state.metrics.refused(status)
         else:
@@ -79,17 +173,10 @@ class PredictRoute:
             raise HttpError(404, "no_such_model", f"model: {name[:100]!r} given, served are {known}", field="model")
         return served
 
-    async def _read(self, body: bytes, head: RequestHead) -> tuple[ModelRequest, Any]:
+    async def _read(self, body: bytes, head: RequestHead) -> Any:
         if len(body) < _LARGE_BODY:
-            request, state = read_body(body, head.media_type, max_rows=self._limits.rows)
-        else:
-            loop = asyncio.get_running_loop()
-            request, state = await loop.run_in_executor(
-                self._state.executor, lambda: read_body(body, head.media_type, max_rows=self._limits.rows)
-            )
-        request.at = head.at
-        request.wants_state = head.wants_state
-        return request, state
+            return self.read_content(body, head)
+        return await asyncio.get_running_loop().run_in_executor(self._state.executor, self.read_content, body, head)
 
     async def _answer(
         self, served: ServedModel, arm: Arm, head: RequestHead, request: ModelRequest, body: bytes, started: float
@@ -99,19 +186,9 @@ class PredictRoute:
         prepared = await self._prepare(arm, request, body)
         seconds = (head.deadline_ms or served.config.deadline_ms) / 1000 - (time.perf_counter() - started)
         answer = await arm.batcher.answer(prepared, seconds=seconds)
-        media_type = head.accept or head.media_type
-        content = encode_answer(
-            answer,
-            model,
-            media_type=media_type,
-            orient=request.orient,
-            arm=arm.name,
-            request_id=head.request_id,
-            digits=served.config.digits,
-        )
+        content, headers = self.encode(answer, request, head, arm, served.config.digits)
         version, digest = model.version, model.digest
-        headers = [
-            (b"content-type", media_type.encode()),
+        headers += [
             (b"cache-control", b"no-store"),
             (b"x-request-id", head.request_id.encode()),
             (b"x-model", model.name.encode()),
