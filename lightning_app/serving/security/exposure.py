@@ -1,0 +1,83 @@
+"""Exposure: who can reach a server, and whether it may start without keys; TLS by certificate files."""
+
+import ipaddress
+import ssl
+from pathlib import Path
+
+from lightning_app.errors import UsageError
+from lightning_app.serving.config.serve_config import ServeConfig
+
+
+def check_exposure(config: ServeConfig) -> list[str]:
+    """Checks that a server does not let in everyone by mistake, and that its certificate can be loaded.
+
+    Args:
+        config: Configuration of the server.
+
+    Returns:
+        Warnings to log, one line each.
+
+    Raises:
+        UsageError: Without keys it would be reachable from other machines, or the certificate is unusable.
+    """
+    warnings = []
+    if config.keys is not None and config.insecure:
+        raise UsageError("insecure: given together with keys; leave one of them out")
+    reachable = not is_loopback(config.host)
+    if reachable and config.keys is None:
+        if not config.insecure:
+            raise UsageError(
+                f"host: {config.host} is reachable from other machines and there are no API keys; give --keys FILE "
+                "(lightning-app keys add FILE --id ID), or --insecure to let in everyone"
+            )
+        warnings.append(f"host: everyone who reaches {config.host} may ask, there are no API keys")
+    if reachable and config.keys is not None and config.tls_cert is None:
+        warnings.append(f"tls: keys are sent in clear text to {config.host}, unless a proxy in front of it speaks TLS")
+    if config.tls_cert is not None or config.tls_key is not None:
+        tls_context(config)
+    return warnings
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is that of this machine alone; names other than `localhost` are taken as reachable.
+
+    Args:
+        host: Address or name that is listened on.
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def tls_context(config: ServeConfig) -> ssl.SSLContext:
+    """TLS context of a server: TLS 1.2 or newer, with the cipher suites that Python takes as safe.
+
+    Args:
+        config: Configuration with `tls_cert` and `tls_key`.
+
+    Raises:
+        UsageError: A file is missing, no certificate, or the key does not belong to it.
+    """
+    if config.tls_cert is None or config.tls_key is None:
+        given, needed = ("tls_cert", "tls_key") if config.tls_key is None else ("tls_key", "tls_cert")
+        raise UsageError(f"{needed}: none given beside {given}; TLS needs both")
+    for name, path in (("tls_cert", config.tls_cert), ("tls_key", config.tls_key)):
+        try:
+            Path(path).read_bytes()
+        except OSError as error:
+            raise UsageError(f"{name}: {path} cannot be read: {error.strerror}") from error
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Without a password an encrypted key asks the terminal for one; a server has none.
+    try:
+        context.load_cert_chain(config.tls_cert, config.tls_key, password=lambda: b"")
+    except ssl.SSLError as error:
+        reason = (error.reason or str(error)).replace("_", " ").lower()
+        raise UsageError(
+            f"tls_cert: {config.tls_cert} and {config.tls_key} are no certificate and its key without a password, both "
+            f"PEM: {reason}"
+        ) from error
+    return context
