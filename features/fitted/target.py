@@ -61,14 +61,33 @@ def encode(categories: pl.Series, feature: TargetEncoding, state: TargetState) -
         feature: The feature.
         state: What was learned.
     """
+    means, mean = smoothed_means(feature, state)
+    return map_values(categories, lambda category: means.get(category, mean), pl.Float64)
+
+
+def smoothed_means(feature: TargetEncoding, state: TargetState) -> tuple[dict[str, float], float]:
+    """Smoothed mean of each category by its key, and the mean of all rows, which unknown categories get.
+
+    Args:
+        feature: The feature.
+        state: What was learned.
+    """
     mean = state.total / state.count
-    keys = [_BETWEEN.join(_NULL if part is None else part for part in parts) for parts in state.categories]
     smoothing = feature.smoothing
     means = {
-        key: (total + smoothing * mean) / (count + smoothing)
-        for key, total, count in zip(keys, state.sums, state.counts, strict=True)
+        category_key(parts): (total + smoothing * mean) / (count + smoothing)
+        for parts, total, count in zip(state.categories, state.sums, state.counts, strict=True)
     }
-    return map_values(categories, lambda category: means.get(category, mean), pl.Float64)
+    return means, mean
+
+
+def category_key(parts: Sequence[str | None]) -> str:
+    """Key of a combination of categories, as `categories_of` writes it.
+
+    Args:
+        parts: Texts of the categories; None for a null.
+    """
+    return _BETWEEN.join(_NULL if part is None else part for part in parts)
 
 
 def encode_training(

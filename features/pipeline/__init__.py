@@ -3,5 +3,6 @@
 from features.pipeline.asked_rows import AskedRows
 from features.pipeline.layout import CategoryColumn, Layout, VectorColumn
 from features.pipeline.pipeline import FeaturePipeline
+from features.pipeline.row_plan import RowPlan
 
-__all__ = ["AskedRows", "CategoryColumn", "FeaturePipeline", "Layout", "VectorColumn"]
+__all__ = ["AskedRows", "CategoryColumn", "FeaturePipeline", "Layout", "RowPlan", "VectorColumn"]

@@ -14,10 +14,11 @@ from features.definitions.duration import microseconds
 from features.rows.texts import bucket_of, map_values, texts_of
 
 _OPERATORS = {"+": add, "-": sub, "*": mul}
-_CIRCLE = {
+CIRCLE = {
     "minute": (0, 60), "hour": (0, 24), "day_of_week": (1, 7), "day_of_month": (1, 31), "day_of_year": (1, 366),
     "week": (1, 53), "month": (1, 12), "quarter": (1, 4),
 }  # fmt: skip
+"""Part of a timestamp to its smallest value, and the number of values on the circle."""
 
 
 def row_expression(
@@ -128,7 +129,7 @@ def _of_times(feature: Calendar | Elapsed, inputs: list[pl.Expr], types: list[pl
     number = _calendar_part(feature.part, time).cast(pl.Int64)
     if feature.encoding == "number":
         return number
-    low, size = _CIRCLE[feature.part]
+    low, size = CIRCLE[feature.part]
     angle = (number - low) * (2 * math.pi / size)
     return angle.sin() if feature.encoding == "sin" else angle.cos()
 

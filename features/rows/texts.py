@@ -32,10 +32,17 @@ def texts_of(column: pl.Series) -> pl.Series:
     """
     if column.dtype == pl.String:
         return column
-    return map_values(column, _text, pl.String)
+    return map_values(column, text_of, pl.String)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Text of one value, see `texts_of`.
+
+    Args:
+        value: The value, not None.
+    """
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     return value.isoformat() if isinstance(value, datetime) else repr(value)

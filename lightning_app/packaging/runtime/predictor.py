@@ -1,7 +1,7 @@
 """Predictor: answers requests with an ONNX graph; shared by scoring, serving and notebooks."""
 
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from lightning_app.packaging.runtime.requests.checked_request import CheckedRequ
 from lightning_app.packaging.runtime.requests.dense_request import DenseReader
 from lightning_app.packaging.runtime.requests.dict_request import read_request
 from lightning_app.packaging.runtime.requests.failing_rows import failing_rows
+from lightning_app.packaging.runtime.requests.records import as_columns, as_records
 from lightning_app.packaging.runtime.requests.request_tables import table_of, tables_of
 from lightning_app.packaging.runtime.row_ids import as_array, bounded, node_inputs, passed_arrays, passed_columns
 from lightning_app.packaging.runtime.rows import RowLayout, StreamState
@@ -76,12 +77,18 @@ class Predictor:
         self.tokenizer = tokenizer
         self.node_ids = node_ids
         self.session = open_session(model, manifest, num_threads=num_threads)
+        self._name_columns()
         self._layout = GraphLayout(manifest) if manifest.layout == "graphs" else RowLayout(bounded(manifest))
         self._dense = DenseReader.find(manifest)
         self._taken = [tensor.name for tensor in self.session.get_inputs()]
         self._shapes = {spec.name: spec.shape for spec in manifest.outputs}
         self._shapes.update((state.output, state.shape) for state in manifest.state)
         self._returned = [tensor.name for tensor in self.session.get_outputs()]
+
+    def _name_columns(self) -> None:
+        raw = self.manifest.raw_input
+        self._input_names = {spec.name for spec in self.manifest.inputs}
+        self._needed_columns = {column.name for column in raw.columns if column.required} if raw else set()
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -98,6 +105,7 @@ class Predictor:
         other.raw_input = raw_input
         if raw_input.needs is not None:
             other.manifest = replace(self.manifest, raw_input=raw_input.needs)
+            other._name_columns()
         return other
 
     def predict(self, request: Any, *, at: Any = None) -> Any:
@@ -121,6 +129,10 @@ class Predictor:
             RequestError: The request does not fit the package.
         """
         if self.raw_input is not None:
+            if isinstance(request, Mapping) and (records := as_records(request)) is not None:
+                batch = self.read_records(records, at=at)
+                if batch is not None:
+                    return as_columns(self.finish_records(batch, self.run(batch.values, None)[0]))
             frame = as_frame(request)
             if isinstance(request, Mapping) and set(request) & set(self.raw_input.request_tables):
                 return self._predict_raw_table(tables_of(request), at)
@@ -185,6 +197,37 @@ class Predictor:
         assert self.raw_input is not None
         answer = self.raw_input.answer(batch, self.advance) if batch.values else self._no_answer()
         return self.raw_input.finish(batch, answer)
+
+    def read_records(self, records: Sequence[Mapping[str, Any]], *, at: Any = None) -> RawBatch | None:
+        """The first step of predicting a few raw rows without a table; `run` and `finish_records` are the others.
+
+        Args:
+            records: Cells by column, as plain Python values.
+            at: As in `predict_raw`.
+
+        Returns:
+            Values for `run`, which rows of several requests may share; None if `predict_raw` has to answer, or to
+            refuse, these rows as a table.
+        """
+        raw = self.raw_input
+        if raw is None or not raw.batches or not records or not self._needed_columns <= records[0].keys():
+            return None
+        if not self._input_names.isdisjoint(records[0]):
+            return None
+        return raw.prepare_records(records, at)
+
+    def finish_records(self, batch: RawBatch, answer: Mapping[str, Values]) -> dict[str, Any]:
+        """The last step of predicting a few raw rows.
+
+        Args:
+            batch: What `read_records` returned.
+            answer: Output name to values; the rows of the batch.
+
+        Returns:
+            Name to the values of all rows: keys as lists, then predictions.
+        """
+        assert self.raw_input is not None
+        return self.raw_input.finish_records(batch, self.finish(answer, {}, is_frame=False))
 
     def _no_answer(self) -> dict[str, Values]:
         empty: dict[str, Values] = {

@@ -10,11 +10,12 @@ from typing_extensions import override
 
 from features.definitions.columns_read import TIME
 from features.definitions.messages import nearest
-from features.pipeline import FeaturePipeline
+from features.pipeline import FeaturePipeline, RowPlan
 from features.pipeline.needed import event_columns, key_types
 from features.pipeline.number_cells import number_problems
 from features.pipeline.stored_history import StoredHistory
 from features.sources import ROW, Notes
+from features.sources.cells import TableNeededError
 from features.store import OnlineStore
 from lightning_app.packaging.format.errors import PackageError, RequestError
 from lightning_app.packaging.format.manifest import Manifest
@@ -24,6 +25,9 @@ from lightning_app.packaging.runtime.raw_kinds.features_spec import stored_input
 
 _ROWS = 65536
 """Rows of a batch."""
+_FEW = 64
+"""As many rows are computed in plain Python; a table is faster for more."""
+_PLAIN = {str, int, float, bool, datetime, type(None)}
 
 
 class FeaturesInput(RawInput):
@@ -52,6 +56,7 @@ class FeaturesInput(RawInput):
         self.pipeline = pipeline
         self.tables = dict(tables or {})
         self._stored = stored
+        self._plan: RowPlan | None = None
         definitions, rows = pipeline.definitions, pipeline.rows
         if stored is not None:
             self.needs = stored_input_spec(pipeline)
@@ -59,6 +64,8 @@ class FeaturesInput(RawInput):
             self.by_row = False
             return
         self.csv = rows.csv_format(definitions)
+        if rows.source(definitions) is None and not self._events:
+            self._plan = RowPlan.of(pipeline)
         self.by_row = rows.entities is None and not self._events and self.csv is None
         self.further = {
             name: FurtherTable(csv=definitions.sources[name].csv, columns=columns)
@@ -120,7 +127,27 @@ class FeaturesInput(RawInput):
             raise RequestError(str(error)) from error
 
     @override
+    def prepare_records(self, records: Sequence[Mapping[str, Any]], at: Any) -> RawBatch | None:
+        plan = self._plan
+        if plan is None or not 0 < len(records) <= _FEW or not _plain_table(records):
+            return None
+        try:
+            times = plan.times(records, _moment(at))
+            values = _with_missing(plan.arrays(records, times, [()] * len(records)))
+        except (TableNeededError, ValueError):
+            return None
+        keys: dict[str, list[Any]] = {}
+        if not self.by_row:
+            keys = {"row": list(range(len(records)))}
+            keys |= {key: [record[key] for record in records] for key in plan.keys if key in records[0]}
+            keys |= {TIME: times} if self.pipeline.rows.time else {}
+        return RawBatch(values=values, keys=keys, num_asked=len(records))
+
+    @override
     def prepare(self, table: pl.DataFrame, at: Any) -> Iterator[RawBatch]:
+        if (batch := self._few(table, at)) is not None:
+            yield batch
+            return
         pipeline = self.pipeline
         notes = Notes()
         try:
@@ -134,9 +161,7 @@ class FeaturesInput(RawInput):
             arrays = pipeline.arrays(features.filter(kept))
         except ValueError as error:
             raise RequestError(str(error)) from error
-        if "numbers" in arrays:
-            gone = np.isnan(arrays["numbers"])
-            arrays = {**arrays, "numbers": np.where(gone, np.float32(0), arrays["numbers"]), "missing": gone}
+        arrays = _with_missing(arrays)
         if pipeline.rows.entities is None or self._stored is not None:
             for row in np.setdiff1d(np.arange(len(table)), numbers).tolist():
                 rejected.setdefault(row, "the row has no time")
@@ -156,6 +181,25 @@ class FeaturesInput(RawInput):
     def finish(self, batch: RawBatch, answer: Mapping[str, Any]) -> pl.DataFrame:
         columns = [pl.Series(name, values) for name, values in answer.items()]
         return pl.DataFrame(columns) if self.by_row else batch.keys.hstack(columns)
+
+    def _few(self, table: pl.DataFrame, at: Any) -> RawBatch | None:
+        """A batch of a small table, in plain Python; None if the table form has to answer."""
+        plan = self._plan
+        if plan is None or not 0 < len(table) <= _FEW or any(name not in table.columns for name in plan.columns):
+            return None
+        records = table.select(plan.columns).to_dicts() if plan.columns else [{}] * len(table)
+        try:
+            times = plan.times(records, _moment(at))
+            values = _with_missing(plan.arrays(records, times, [()] * len(records)))
+        except (TableNeededError, ValueError):
+            return None
+        keys = pl.DataFrame({"row": pl.int_range(len(table), eager=True)})
+        if not self.by_row:
+            keys = keys.hstack(table.select(plan.keys))
+            if self.pipeline.rows.time:
+                zone = None if times[0].tzinfo is None else "UTC"
+                keys = keys.with_columns(pl.Series(TIME, times, dtype=pl.Datetime("us", zone)))
+        return RawBatch(values=values, keys=keys, num_asked=len(table))
 
     def _features(
         self, table: pl.DataFrame, at: datetime | list[datetime] | None, notes: Notes
@@ -200,6 +244,35 @@ def _moments(at: Any) -> datetime | list[datetime] | None:
     if isinstance(at, Sequence):
         return [moment for one in at if isinstance(moment := _moments(one), datetime)]
     raise ValueError(f"at: {type(at).__name__} given, a time is needed")
+
+
+def _moment(at: Any) -> datetime | None:
+    """The one time that is asked about; raises `TableNeededError` if there are several."""
+    moments = _moments(at)
+    if not isinstance(moments, list):
+        return moments
+    if len(moments) != 1:
+        raise TableNeededError
+    return moments[0]
+
+
+def _plain_table(records: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether records have the same columns, and each column cells of one plain type."""
+    if len(records) == 1:
+        return set(map(type, records[0].values())) <= _PLAIN
+    names = records[0].keys()
+    if any(record.keys() != names for record in records):
+        return False
+    kinds = [{type(record[name]) for record in records} for name in names]
+    return all(kind <= _PLAIN and len(kind - {type(None)}) <= 1 for kind in kinds)
+
+
+def _with_missing(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inputs of the network: zeros for missing numbers, and which ones are missing."""
+    if "numbers" not in arrays:
+        return dict(arrays)
+    gone = np.isnan(arrays["numbers"])
+    return {**arrays, "numbers": np.where(gone, np.float32(0), arrays["numbers"]), "missing": gone}
 
 
 def _taken(table: pl.DataFrame, spec: RawInputSpec) -> pl.DataFrame:
