@@ -97,6 +97,8 @@ class RowPlan:
             steps.append(step)
             columns.add(full, kind)
         full_of = {name: full for full, name in pipeline.columns.items()}
+        if not {*layout.numbers, *(column.name for column in layout.categories)} <= full_of.keys():
+            return None
         numbers = [columns.places[full_of[name]] for name in layout.numbers]
         categories = [(columns.places[full_of[column.name]], column.shift) for column in layout.categories]
         if any(columns.types[place] not in ("int", "float", "bool") for place in numbers):

@@ -110,7 +110,7 @@ def write_frame(answer: "Mapping[str, Values | pl.Series]") -> "pl.DataFrame":
     for name, values in answer.items():
         if isinstance(values, pl.Series):
             columns.append(values.alias(name))
-        elif isinstance(values, np.ndarray):
+        elif isinstance(values, np.ndarray) or (values and not isinstance(values[0], np.ndarray)):
             columns.append(pl.Series(name, values))
         else:
             columns.append(pl.Series(name, [pl.Series(value) for value in values]))

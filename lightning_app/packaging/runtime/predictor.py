@@ -132,7 +132,7 @@ class Predictor:
             if isinstance(request, Mapping) and (records := as_records(request)) is not None:
                 batch = self.read_records(records, at=at)
                 if batch is not None:
-                    return as_columns(self.finish_records(batch, self.run(batch.values, None)[0]))
+                    return self.answer_records(batch)
             frame = as_frame(request)
             if isinstance(request, Mapping) and set(request) & set(self.raw_input.request_tables):
                 return self._predict_raw_table(tables_of(request), at)
@@ -215,6 +215,14 @@ class Predictor:
         if not self._input_names.isdisjoint(records[0]):
             return None
         return raw.prepare_records(records, at)
+
+    def answer_records(self, batch: RawBatch) -> dict[str, Any]:
+        """Answers a batch of `read_records` by itself, as `predict` does.
+
+        Args:
+            batch: What `read_records` returned.
+        """
+        return as_columns(self.finish_records(batch, self.run(batch.values, None)[0]))
 
     def finish_records(self, batch: RawBatch, answer: Mapping[str, Values]) -> dict[str, Any]:
         """The last step of predicting a few raw rows.

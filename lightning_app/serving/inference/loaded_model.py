@@ -8,7 +8,9 @@ import numpy as np
 
 from lightning_app.packaging.format.errors import BadRowsError, RequestError, RunError
 from lightning_app.packaging.runtime.package import Package
+from lightning_app.packaging.runtime.raw_input import RawBatch
 from lightning_app.packaging.runtime.raw_request import is_raw
+from lightning_app.packaging.runtime.requests.records import as_records
 from lightning_app.packaging.runtime.requests.request_tables import table_of, tables_of
 from lightning_app.packaging.runtime.rows import StreamState
 from lightning_app.packaging.runtime.values import Values
@@ -107,6 +109,10 @@ class LoadedModel:
         raw_input = self._predictor.raw_input
         if request.state is not None or request.wants_state:
             raise RequestError("state: given with raw rows, which are answered from all of their history")
+        if isinstance(request.table, Mapping) and (records := as_records(request.table)) is not None:
+            few = self.package.read_records(records, at=request.at)
+            if few is not None:
+                return self._of_records(few)
         table = _as_table(request)
         notes = self.package.check_contract(table) if not isinstance(table, Mapping) else []
         batches = list(self._predictor.prepare_raw(table, at=request.at))
@@ -130,6 +136,16 @@ class LoadedModel:
             return Answer(_concatenated([self._predictor.answer_raw(batch) for batch in batches]), notes)
 
         return Prepared(None, request.num_rows, _no_finish, alone=alone)
+
+    def _of_records(self, batch: RawBatch) -> Prepared:
+        """A few raw rows, prepared without a table."""
+        predictor, raw_input = self._predictor, self._predictor.raw_input
+        features = batch.values if raw_input is not None and raw_input.needs is not None else None
+
+        def finish(outputs: Mapping[str, Values], _: StreamState) -> Answer:
+            return Answer(predictor.finish_records(batch, outputs), batch.notes, features=features)
+
+        return Prepared(batch.values, len(next(iter(batch.values.values()))), finish)
 
     def answer(self, requests: Sequence[Prepared]) -> list[Answer | Exception]:
         """Answers requests in as few calls of the ONNX graph as possible.
