@@ -13,8 +13,8 @@ from features.contracts.rules import Rule
 from features.contracts.rules.contract_column import ContractColumn
 from features.contracts.rules.row_rules import Allowed, Compare, Monotone, Pattern, Range, Unique
 from features.contracts.rules.table_rules import Freshness, Nulls, RowCount, UnknownShare
+from features.definitions.cells import TableNeededError, read_moment
 from features.definitions.duration import microseconds
-from features.sources.cells import TableNeededError, read_moment
 
 Row = Mapping[str, Any]
 _EXACT = 2**53

@@ -10,6 +10,7 @@ import numpy as np
 
 from features.batch.training_table import public_names
 from features.definitions import Column, Definitions, FittedFeature, Given, HistoryFeature, LabelColumn
+from features.definitions.cells import TableNeededError, cell_reader, read_moment
 from features.definitions.columns_read import TIME, columns_read
 from features.definitions.source import ColumnType
 from features.definitions.value_type import value_type
@@ -19,7 +20,6 @@ from features.pipeline.needed import key_types, request_columns
 from features.pipeline.pipeline import FeaturePipeline
 from features.rows import TIME_COLUMN, input_name, required_features
 from features.rows.cells import CellFunction, row_cells
-from features.sources.cells import TableNeededError, cell_reader, read_moment
 
 _TYPES = ("int", "float", "bool", "str", "datetime")
 

@@ -12,11 +12,11 @@ from operator import add, mul, sub
 from typing import Any
 
 from features.definitions import Arithmetic, Bucket, Calendar, Cross, Elapsed, Function, Given, Hash, RowFeature
+from features.definitions.cells import TableNeededError
 from features.definitions.duration import microseconds
 from features.definitions.source import ColumnType
 from features.rows.expressions import CIRCLE
 from features.rows.texts import bucket_of, text_of
-from features.sources.cells import TableNeededError
 
 CellFunction = Callable[..., Any]
 NUMBERS = ("int", "float", "bool")

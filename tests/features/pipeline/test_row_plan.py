@@ -29,9 +29,9 @@ from features.definitions import (
     TargetEncoding,
     Vocabulary,
 )
+from features.definitions.cells import TableNeededError
 from features.pipeline import AskedRows, FeaturePipeline, RowPlan
 from features.sources import Notes
-from features.sources.cells import TableNeededError
 
 REQUEST = {
     "x": Column(type="float"),

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from typing_extensions import override
 
+from features.definitions.cells import TableNeededError
 from features.definitions.columns_read import TIME
 from features.definitions.messages import nearest
 from features.pipeline import FeaturePipeline, RowPlan
@@ -15,7 +16,6 @@ from features.pipeline.needed import event_columns, key_types
 from features.pipeline.number_cells import number_problems
 from features.pipeline.stored_history import StoredHistory
 from features.sources import ROW, Notes
-from features.sources.cells import TableNeededError
 from features.store import OnlineStore
 from lightning_app.packaging.format.errors import PackageError, RequestError
 from lightning_app.packaging.format.manifest import Manifest

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from features.definitions import Column
+from features.definitions.source import Column
 
 _LARGEST = 2**63
 _EXACT = 2.0**53
