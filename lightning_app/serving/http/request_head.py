@@ -67,13 +67,25 @@ def read_head(headers: list[tuple[bytes, bytes]], query: bytes) -> RequestHead:
         HttpError: One of them is not valid; its id, if any, is in `request_id` of the error's answer.
     """
     head = RequestHead("")
+    fill_head(head, headers, query)
+    return head
+
+
+def fill_head(head: RequestHead, headers: list[tuple[bytes, bytes]], query: bytes) -> None:
+    """Reads headers and query into the head of another protocol; otherwise like `read_head`.
+
+    Args:
+        head: A new head.
+        headers: Names in lower case, and values.
+        query: The query as it was sent.
+    """
     for name, value in headers:
         if name == b"content-type":
             head.media_type = _media_type(value)
         elif name == b"content-length":
             head.content_length = value
         elif name == b"x-request-id":
-            head.request_id, head.is_own_id = _request_id(value), True
+            head.request_id, head.is_own_id = read_request_id(value.decode("latin-1"), "X-Request-Id"), True
         elif name == b"x-api-key":
             head.key = value.decode("latin-1")
         elif name == b"authorization":
@@ -92,7 +104,6 @@ def read_head(headers: list[tuple[bytes, bytes]], query: bytes) -> RequestHead:
         head.request_id = new_request_id()
     if query:
         _read_query(head, query)
-    return head
 
 
 def _read_query(head: RequestHead, query: bytes) -> None:
@@ -140,11 +151,18 @@ def _accept(value: bytes) -> str | None:
     raise HttpError(406, "not_acceptable", f"Accept: allowed are {', '.join(MEDIA_TYPES)}", field="Accept")
 
 
-def _request_id(value: bytes) -> str:
-    text = value.decode("latin-1")
+def read_request_id(text: str, field: str) -> str:
+    """Checks an id that a client chose.
+
+    Args:
+        text: The id.
+        field: Where it was given.
+
+    Raises:
+        HttpError: It is no id.
+    """
     if not _ID.fullmatch(text):
-        message = "X-Request-Id: 1 to 128 letters, digits and _.:- needed"
-        raise HttpError(400, "bad_request_id", message, field="X-Request-Id")
+        raise HttpError(400, "bad_request_id", f"{field}: 1 to 128 letters, digits and _.:- needed", field=field)
     return text
 
 

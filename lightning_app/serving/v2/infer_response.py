@@ -22,6 +22,7 @@ def write_infer_response(
     version: int | None,
     request_id: str,
     labels: Sequence[str] | None = None,
+    notes: Sequence[str] = (),
 ) -> tuple[bytes, int | None]:
     """Body of an answer.
 
@@ -32,6 +33,7 @@ def write_infer_response(
         version: Version of the model; None if it has none.
         request_id: Id of the request.
         labels: Names of the classes, for `classification`.
+        notes: What was filled, dropped or replaced; the parameter `notes` of the answer.
 
     Returns:
         body: JSON, and binary data after it.
@@ -42,7 +44,7 @@ def write_infer_response(
     """
     wanted = request.outputs or tuple(RequestedOutput(name=name, is_binary=request.is_binary) for name in outputs)
     check_outputs(request, list(outputs))
-    headers, parts = [], []
+    headers, parts, not_finite = [], [], []
     for output in wanted:
         array = _rectangular(output.name, outputs[output.name])
         if output.num_classes:
@@ -57,10 +59,16 @@ def write_infer_response(
             header["parameters"] = {"binary_data_size": len(parts[-1])}
         else:
             header["data"] = array.ravel().tolist()
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                not_finite.append(output.name)
         headers.append(header)
     answer: dict[str, Any] = {"model_name": model}
     if version is not None:
         answer["model_version"] = str(version)
+    if not_finite:
+        notes = [*notes, f"{', '.join(not_finite)}: some numbers are not finite, answered as null"]
+    if notes:
+        answer["parameters"] = {"notes": "; ".join(notes)}
     content = _ENCODER.encode(answer | {"id": request_id, "outputs": headers})
     return (b"".join((content, *parts)), len(content)) if parts else (content, None)
 

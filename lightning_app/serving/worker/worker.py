@@ -17,6 +17,7 @@ from lightning_app.serving.http.app import ServingApp
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.served_model import ServedModel
 from lightning_app.serving.observability.metrics import Metrics
+from lightning_app.serving.v2.routes import v2_routes
 from lightning_app.serving.worker.control import Control
 from lightning_app.serving.worker.loading import Loading
 
@@ -57,7 +58,7 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
     gc.freeze()  # models and modules live as long as the worker
     server = uvicorn.Server(
         uvicorn.Config(
-            ServingApp(state, []),
+            ServingApp(state, v2_routes(state)),
             http="httptools",
             ws="none",
             lifespan="off",

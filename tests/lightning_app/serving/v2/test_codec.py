@@ -241,7 +241,8 @@ def test_declared_sizes_allocate_no_more_than_was_sent() -> None:
     bodies = []
     for datatype in ("BYTES", "FP64"):
         for size in (0, 8, 2**28, 2**60):
-            for data in ({"parameters": {"binary_data_size": size}}, {"data": [0]}, {"data": []}):
+            ways: list[dict[str, Any]] = [{"parameters": {"binary_data_size": size}}, {"data": [0]}, {"data": []}]
+            for data in ways:
                 tensor = {"name": "x", "shape": [2**28], "datatype": datatype, **data}
                 bodies.append(json.dumps({"inputs": [tensor]}).encode())
     tracemalloc.start()
