@@ -26,6 +26,7 @@ class Prediction(msgspec.Struct, kw_only=True, gc=False):
         body_digest: First 16 bytes of the body's sha256, before columns were dropped.
         key_id: Id of the API key; None without keys.
         degraded: Why the answer is not that of the model that was asked; None if it is.
+        is_redacted: Whether the answer lacks what must not be written; set by the journal.
     """
 
     request_id: str
@@ -47,6 +48,7 @@ class Prediction(msgspec.Struct, kw_only=True, gc=False):
     body_digest: bytes
     key_id: str | None
     degraded: str | None
+    is_redacted: bool = False
 
 
 class Earlier(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -60,6 +62,7 @@ class Earlier(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         arm: Arm that answered.
         answer_type: Media type of the answer.
         answer: Body of the answer.
+        is_redacted: Whether the answer lacks what must not be written, so that it cannot be sent again.
     """
 
     body_digest: bytes
@@ -69,6 +72,7 @@ class Earlier(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     arm: str
     answer_type: str
     answer: bytes
+    is_redacted: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -89,3 +93,31 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     outcome: msgspec.Raw | None
     reward: float | None
     key_id: str | None
+
+
+def earlier_of(prediction: Prediction) -> Earlier:
+    """What a prediction is to a later one with its id.
+
+    Args:
+        prediction: The first one.
+    """
+    return Earlier(
+        body_digest=prediction.body_digest, model=prediction.model, version=prediction.version,
+        digest=prediction.digest, arm=prediction.arm, answer_type=prediction.answer_type, answer=prediction.answer,
+        is_redacted=prediction.is_redacted,
+    )  # fmt: skip
+
+
+def same_outcome(held: tuple[str | None, float | None], given: tuple[str | None, float | None]) -> bool:
+    """Whether two outcomes are equal; 1 and 1.0 are, 1 and true are not.
+
+    Args:
+        held: Value as JSON, and reward, of one.
+        given: The same of the other.
+    """
+    if held[1] != given[1] or (held[0] is None) != (given[0] is None):
+        return False
+    if held[0] is None or given[0] is None or held[0] == given[0]:
+        return True
+    first, second = (msgspec.json.decode(text) for text in (held[0], given[0]))
+    return bool(first == second) and isinstance(first, bool) == isinstance(second, bool)

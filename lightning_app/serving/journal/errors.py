@@ -1,0 +1,31 @@
+"""Errors of the journal, and addresses without passwords for messages."""
+
+import re
+
+_PASSWORD = re.compile(r"(?<=://)([^/@]*):([^/]*)@")
+_IN_QUERY = re.compile(r"(?i)([?&]password=)[^&]*")
+
+
+class JournalError(RuntimeError):
+    """The journal cannot be read or written now; the same call may work later."""
+
+
+class JournalBusyError(JournalError):
+    """Another process is writing, and the caller does not wait."""
+
+
+class JournalRecordError(ValueError):
+    """A record that the journal can never hold, e.g. a text with a NUL character in PostgreSQL."""
+
+
+class JournalDownError(JournalError):
+    """The journal is down, and so is its spill file if there is one: what was to be written is not."""
+
+
+def without_password(url: str) -> str:
+    """The address with its password replaced.
+
+    Args:
+        url: Address of a journal.
+    """
+    return _IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1:***@", url))

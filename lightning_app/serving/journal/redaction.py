@@ -1,0 +1,157 @@
+"""Redaction: columns of requests that are not written, or of which only a salted hash is."""
+
+import hmac
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from lightning_app.serving.journal.record import Prediction
+
+_ARROW = ("application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file")
+_PARQUET = "application/vnd.apache.parquet"
+_HEX_DIGITS = 32
+
+
+class Redaction:
+    """Drops and hashes columns, in requests and in what answers copy of them.
+
+    The same value has the same hash in JSON, Arrow and Parquet; the number 5, 5.0 and the text "5" are one value.
+
+    Args:
+        dropped: Columns that are not written.
+        hashed: Columns of which a hash is written.
+        salt: Key of the hash.
+    """
+
+    def __init__(self, *, dropped: Iterable[str], hashed: Iterable[str], salt: bytes) -> None:
+        self._dropped, self._hashed, self._salt = frozenset(dropped), frozenset(hashed) - frozenset(dropped), salt
+
+    def apply(self, prediction: Prediction) -> tuple[Prediction, int]:
+        """Redacts a prediction.
+
+        Args:
+            prediction: As it was answered.
+
+        Returns:
+            redacted: What may be written; the notes of the answer are left out too, since they may quote values.
+            num_unreadable: Number of bodies of unknown formats, which are left out as a whole.
+        """
+        values = _Removed()
+        body, body_read = self._content(prediction.body, prediction.content_type, values)
+        answer, answer_read = self._content(prediction.answer, prediction.answer_type, values)
+        features = prediction.features
+        if features is not None:
+            features, _ = self._content(features, _ARROW[0], values)
+        entity = prediction.entity
+        if entity is not None and entity in values.dropped:
+            entity = None
+        elif entity is not None and entity in values.hashed:
+            entity = self.hash_of(entity)
+        redacted = msgspec.structs.replace(
+            prediction,
+            body=body,
+            answer=answer,
+            features=features,
+            entity=entity,
+            is_redacted=answer != prediction.answer,
+        )
+        return redacted, (not body_read) + (not answer_read)
+
+    def hash_of(self, value: Any) -> str | None:
+        """The hash of a value, 32 hexadecimal digits; None stays None.
+
+        Args:
+            value: A text, number, truth value, time or list.
+        """
+        if value is None:
+            return None
+        return hmac.digest(self._salt, _text(value).encode("utf-8", "surrogatepass"), "sha256").hex()[:_HEX_DIGITS]
+
+    def _content(self, content: bytes, media_type: str, removed: "_Removed") -> tuple[bytes, bool]:
+        kind = media_type.partition(";")[0].strip().lower()
+        try:
+            if kind == "application/json":
+                return self._json(content, removed), True
+            if kind in (*_ARROW, _PARQUET):
+                from lightning_app.serving.journal.redacted_table import redacted_table
+
+                return redacted_table(
+                    content,
+                    is_parquet=kind == _PARQUET,
+                    is_stream=kind == _ARROW[0],
+                    dropped=self._dropped,
+                    hashed=self._hashed,
+                    hash_of=self.hash_of,
+                    removed=removed.add,
+                ), True
+        except (ValueError, OSError):  # pyarrow's errors are both
+            return b"", False
+        return b"", not content
+
+    def _json(self, content: bytes, removed: "_Removed") -> bytes:
+        whole = msgspec.json.decode(content)
+        if not isinstance(whole, dict):
+            return msgspec.json.encode(self._walk(whole, removed))
+        # The names on the first level are those of the protocol, not of columns.
+        return msgspec.json.encode({key: self._walk(value, removed) for key, value in whole.items() if key != "notes"})
+
+    def _walk(self, value: Any, removed: "_Removed") -> Any:
+        if isinstance(value, list):
+            return [self._walk(inner, removed) for inner in value if not self._is_dropped_tensor(inner, removed)]
+        if not isinstance(value, dict):
+            return value
+        kept: dict[str, Any] = {}
+        hides_data = value.get("name") in self._hashed and "data" in value  # a tensor of the inference protocol
+        for key, inner in value.items():
+            if key in self._dropped:
+                removed.add(inner, hashed=False)
+            elif key in self._hashed or (hides_data and key == "data"):
+                removed.add(inner, hashed=True)
+                kept[key] = self._hashed_each(inner)
+            else:
+                kept[key] = self._walk(inner, removed)
+        return kept
+
+    def _is_dropped_tensor(self, value: Any, removed: "_Removed") -> bool:
+        if not isinstance(value, dict) or value.get("name") not in self._dropped or "data" not in value:
+            return False
+        removed.add(value["data"], hashed=False)
+        return True
+
+    def _hashed_each(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._hashed_each(inner) for inner in value]
+        if isinstance(value, dict):
+            return {key: self._hashed_each(inner) for key, inner in value.items()}
+        return self.hash_of(value)
+
+
+class _Removed:
+    """Values that were taken out, as texts: the key of the entity may be one of them."""
+
+    def __init__(self) -> None:
+        self.dropped: set[str] = set()
+        self.hashed: set[str] = set()
+
+    def add(self, value: Any, *, hashed: bool) -> None:
+        if isinstance(value, list):
+            for inner in value:
+                self.add(inner, hashed=hashed)
+        elif value is not None:
+            (self.hashed if hashed else self.dropped).update((str(value), _text(value)))
+
+
+def _text(value: Any) -> str:
+    """One text for all forms of a value."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, list | dict):
+        return msgspec.json.encode(value, order="sorted").decode()
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    return str(value)

@@ -1,0 +1,53 @@
+"""Opening of journals by address."""
+
+from pathlib import Path
+
+from lightning_app.serving.journal.errors import without_password
+from lightning_app.serving.journal.stores.protocol import JournalReader, JournalStore
+
+_ALLOWED = "sqlite:///FILE"
+
+
+def open_store(url: str, *, synchronous: str = "normal", create: bool = True) -> JournalStore:
+    """Opens a journal for writing.
+
+    Args:
+        url: `sqlite:///FILE` or `postgresql://...`.
+        synchronous: SQLite only: `normal` or `full`.
+        create: Whether to make what does not exist.
+
+    Raises:
+        ValueError: The address is of no journal, the driver is not installed, or the journal is of a newer version.
+        JournalError: The journal cannot be reached.
+    """
+    if (path := _sqlite_path(url)) is not None:
+        from lightning_app.serving.journal.stores.sqlite_store import SqliteStore
+
+        return SqliteStore(path, synchronous=synchronous, create=create)
+    raise ValueError(f"journal: {without_password(url)!r} is no address of a journal; allowed: {_ALLOWED}")
+
+
+def open_reader(url: str) -> JournalReader:
+    """Opens a journal for reading.
+
+    Args:
+        url: As in `open_store`.
+
+    Raises:
+        ValueError: As in `open_store`, or the journal does not exist.
+        JournalError: The journal cannot be reached.
+    """
+    if (path := _sqlite_path(url)) is not None:
+        from lightning_app.serving.journal.stores.sqlite_reader import SqliteReader
+
+        return SqliteReader(path)
+    raise ValueError(f"journal: {without_password(url)!r} is no address of a journal; allowed: {_ALLOWED}")
+
+
+def _sqlite_path(url: str) -> Path | None:
+    scheme, _, rest = url.partition("://")
+    if scheme != "sqlite":
+        return None
+    if not rest.startswith("/") or len(rest) < 2:
+        raise ValueError(f"journal: {url!r} names no file; sqlite:///FILE, or sqlite:////FOLDER/FILE, is needed")
+    return Path(rest[1:]).expanduser()

@@ -1,0 +1,187 @@
+"""JournalStore and JournalReader: what every database of the journal can do."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import msgspec
+
+from lightning_app.serving.journal.record import Earlier, Outcome, Prediction
+
+FeedbackStatus = Literal["stored", "unknown", "same", "conflict", "spilled"]
+"""`stored`; `unknown`: stored, but no prediction has this id (yet, or it was not sampled); `same`: it was there
+already; `conflict`: another value is there and stays; `spilled`: kept in a file until the journal is back."""
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """Predictions to read.
+
+    Attributes:
+        model: Name of the model; None for all.
+        version: Version; None for all.
+        since: First time of arrival, Unix seconds.
+        until: First time that is not read any more.
+    """
+
+    model: str | None = None
+    version: int | None = None
+    since: float | None = None
+    until: float | None = None
+
+
+class DayCount(msgspec.Struct, frozen=True, kw_only=True):
+    """Predictions of a model version on one day (UTC).
+
+    Attributes:
+        model: Name of the model.
+        version: Version in the registry; None for the folder of a package.
+        digest: Digest of the package.
+        day: `YYYY-MM-DD`.
+        predictions: Number of requests.
+        rows: Rows of these requests.
+        outcomes: Outcomes of these rows.
+    """
+
+    model: str
+    version: int | None
+    digest: str
+    day: str
+    predictions: int
+    rows: int
+    outcomes: int
+
+
+class JournalStore(ABC):
+    """Writing side of a journal; blocking, for one thread.
+
+    Attributes:
+        url: Address without its password.
+        is_file: Whether a commit takes microseconds, so that an event loop may wait for it.
+    """
+
+    url: str
+    is_file: bool
+
+    @abstractmethod
+    def write(self, predictions: Sequence[Prediction], *, wait: bool = True) -> dict[str, Earlier]:
+        """Writes predictions in one transaction; those whose id is there already are not written.
+
+        Args:
+            predictions: The predictions; of several with one id, the first is written.
+            wait: Whether to wait while another process writes.
+
+        Returns:
+            What the journal holds under the ids that were not written.
+
+        Raises:
+            JournalBusyError: Another process is writing and `wait` is false.
+            JournalRecordError: The journal can hold one of the predictions at no time; none was written.
+            JournalError: The journal cannot be written; none was written.
+        """
+
+    @abstractmethod
+    def feedback(self, outcomes: Sequence[Outcome]) -> list[FeedbackStatus]:
+        """Writes outcomes in one transaction, each at most once per request id and row.
+
+        Args:
+            outcomes: The outcomes.
+
+        Returns:
+            What happened to each.
+
+        Raises:
+            JournalRecordError: The journal can hold one of the outcomes at no time; none was written.
+            JournalError: The journal cannot be written; none was written.
+        """
+
+    @abstractmethod
+    def salt(self) -> bytes:
+        """Salt of hashed columns: random, made once per journal.
+
+        Raises:
+            JournalError: The journal cannot be read.
+        """
+
+    @abstractmethod
+    def probe(self) -> None:
+        """Writes to the journal, without leaving anything.
+
+        Raises:
+            JournalError: It cannot be written.
+        """
+
+    @abstractmethod
+    def prune(self, before: float) -> tuple[int, int]:
+        """Deletes what was written before a time, in small transactions.
+
+        Args:
+            before: Unix seconds.
+
+        Returns:
+            predictions: Number of deleted predictions.
+            outcomes: Number of deleted outcomes.
+
+        Raises:
+            JournalError: The journal cannot be written.
+        """
+
+    @abstractmethod
+    def tidy(self) -> None:
+        """What has to be done every few seconds and must not be done by those who answer requests.
+
+        Raises:
+            JournalError: It cannot be done now.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Closes the connection; the next call opens it again."""
+
+
+class JournalReader(ABC):
+    """Reading side of a journal; never blocks those who write.
+
+    Attributes:
+        url: Address without its password.
+    """
+
+    url: str
+
+    @abstractmethod
+    def predictions(self, selection: Selection, *, most_bytes: int = 2**24) -> Iterator[list[Prediction]]:
+        """Reads predictions in the order in which they were written.
+
+        Args:
+            selection: Which ones.
+            most_bytes: About the size of bodies and answers of one part; a part has one prediction at least.
+
+        Yields:
+            Parts.
+        """
+
+    @abstractmethod
+    def outcomes(self, request_ids: Sequence[str]) -> dict[str, list[Outcome]]:
+        """Outcomes of requests.
+
+        Args:
+            request_ids: Ids.
+
+        Returns:
+            Outcomes by id, in the order of their rows; ids without any are missing.
+        """
+
+    @abstractmethod
+    def day_counts(self) -> list[DayCount]:
+        """Predictions per model, version and day."""
+
+    @abstractmethod
+    def num_unknown_outcomes(self) -> int:
+        """Number of outcomes without a prediction."""
+
+    @abstractmethod
+    def num_bytes(self) -> int:
+        """Size of the journal."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Closes the connection."""

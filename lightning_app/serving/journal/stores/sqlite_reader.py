@@ -1,0 +1,133 @@
+"""SqliteReader: reads a journal in a SQLite file, in short transactions, so that its WAL can start again."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+from typing_extensions import override
+
+from lightning_app.serving.journal.record import Outcome, Prediction
+from lightning_app.serving.journal.stores.protocol import DayCount, JournalReader, Selection
+from lightning_app.serving.journal.stores.sqlite_schema import JSON, NUMBERS_PER_MICROSECOND, connect, named_errors
+
+_SELECT = (
+    "SELECT p.number, p.request_id, p.time, s.model, s.version, s.digest, s.arm, p.probability, p.entity, p.num_rows, "
+    "p.latency_ms, p.content_type, p.body, p.query, p.answer_type, p.answer, p.features, p.body_digest, s.key_id, "
+    "p.degraded, p.is_redacted FROM predictions AS p JOIN served AS s ON s.number = p.served"
+)
+_DAYS = (
+    "SELECT model, version, digest, day, count(*), sum(num_rows), sum(outcomes) FROM (SELECT s.model, s.version, "
+    "s.digest, date(p.time, 'unixepoch') AS day, p.num_rows, (SELECT count(*) FROM outcomes AS o WHERE "
+    "o.request_id = p.request_id) AS outcomes FROM predictions AS p JOIN served AS s ON s.number = p.served) "
+    "GROUP BY model, version, digest, day ORDER BY model, version, digest, day"
+)
+_CLOCK_SECONDS = 3600.0
+"""By how much a clock may have been set back between the arrival of a request and its commit."""
+_IDS_AT_ONCE = 512
+
+
+class SqliteReader(JournalReader):
+    """A journal in a SQLite file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        JournalError: The file cannot be opened.
+        ValueError: It does not exist, or is no journal.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.url = f"sqlite:///{path}"
+        self._path = path
+        self._connection = connect(path, timeout=5.0, create=False)
+        self._connection.execute("PRAGMA query_only=1")
+
+    @override
+    def predictions(self, selection: Selection, *, most_bytes: int = 2**24) -> Iterator[list[Prediction]]:
+        conditions, values = ["p.number > :number"], {"number": 0}
+        values |= {key: value for key, value in msgspec.structs.asdict(selection).items() if value is not None}
+        if selection.model is not None:
+            conditions.append("s.model = :model")
+        if selection.version is not None:
+            conditions.append("s.version = :version")
+        if selection.since is not None:
+            values["number"] = int((selection.since - _CLOCK_SECONDS) * 1e6) * NUMBERS_PER_MICROSECOND
+            conditions.append("p.time >= :since")
+        if selection.until is not None:
+            conditions.append("p.time < :until")
+        query = f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY p.number"
+        while True:
+            part, size = [], 0
+            with named_errors(self._path):
+                cursor = self._connection.execute(query, values)
+                for number, *row in cursor:
+                    part.append(_prediction(row))
+                    values["number"] = number
+                    size += len(part[-1].body) + len(part[-1].answer) + 512
+                    if size >= most_bytes:
+                        break
+                cursor.close()
+            if not part:
+                return
+            yield part
+
+    @override
+    def outcomes(self, request_ids: Sequence[str]) -> dict[str, list[Outcome]]:
+        found: dict[str, list[Outcome]] = {}
+        for begin in range(0, len(request_ids), _IDS_AT_ONCE):
+            ids = request_ids[begin : begin + _IDS_AT_ONCE]
+            query = (
+                "SELECT request_id, row, time, outcome, reward, key_id FROM outcomes "
+                f"WHERE request_id IN ({', '.join('?' * len(ids))}) ORDER BY request_id, row"
+            )
+            with named_errors(self._path):
+                for row in self._connection.execute(query, ids):
+                    found.setdefault(row[0], []).append(outcome_of(row))
+        return found
+
+    @override
+    def day_counts(self) -> list[DayCount]:
+        with named_errors(self._path):
+            rows = self._connection.execute(_DAYS).fetchall()
+        return [DayCount(**dict(zip(DayCount.__struct_fields__, row, strict=True))) for row in rows]
+
+    @override
+    def num_unknown_outcomes(self) -> int:
+        query = (
+            "SELECT count(*) FROM outcomes AS o WHERE NOT EXISTS "
+            "(SELECT 1 FROM predictions AS p WHERE p.request_id = o.request_id)"
+        )
+        with named_errors(self._path):
+            count: int = self._connection.execute(query).fetchone()[0]
+        return count
+
+    @override
+    def num_bytes(self) -> int:
+        files = (self._path.with_name(f"{self._path.name}{end}") for end in ("", "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    @override
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _prediction(row: Sequence[object]) -> Prediction:
+    values = dict(zip(Prediction.__struct_fields__, row, strict=True))
+    values["content_type"] = values["content_type"] or JSON
+    values["answer_type"] = values["answer_type"] or JSON
+    values["query"] = values["query"] or ""
+    values["is_redacted"] = bool(values["is_redacted"])
+    return Prediction(**values)  # type: ignore[arg-type]
+
+
+def outcome_of(row: sqlite3.Row | tuple[str, int, float, str | None, float | None, str | None]) -> Outcome:
+    """An outcome from its columns, in the order of the record.
+
+    Args:
+        row: The columns; the value is JSON as text.
+    """
+    request_id, index, time, outcome, reward, key_id = row
+    raw = None if outcome is None else msgspec.Raw(outcome.encode())
+    return Outcome(request_id=request_id, row=index, time=time, outcome=raw, reward=reward, key_id=key_id)

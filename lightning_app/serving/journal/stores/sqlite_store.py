@@ -1,0 +1,271 @@
+"""SqliteStore: a journal in one file that several worker processes write (WAL)."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from typing_extensions import override
+
+from lightning_app.serving.journal.errors import JournalBusyError
+from lightning_app.serving.journal.record import Earlier, Outcome, Prediction, earlier_of, same_outcome
+from lightning_app.serving.journal.stores.file_lock import FileLock
+from lightning_app.serving.journal.stores.protocol import FeedbackStatus, JournalStore
+from lightning_app.serving.journal.stores.sqlite_schema import (
+    JSON,
+    NUMBERS_PER_MICROSECOND,
+    connect,
+    lock_path,
+    named_errors,
+)
+
+_COLUMNS = 17
+_SIZES = (64, 32, 16, 8, 4, 2, 1)
+"""Rows of one statement. A statement per row would give the GIL away, and wait for it, once per row."""
+_EARLIER = (
+    "SELECT p.request_id, p.body_digest, s.model, s.version, s.digest, s.arm, p.answer_type, p.answer, p.is_redacted "
+    "FROM predictions AS p JOIN served AS s ON s.number = p.served WHERE p.request_id IN "
+)
+_PRUNED_AT_ONCE = 500
+_PAGE_BYTES = 4096
+_WAL_BYTES = 16 * 2**20
+"""Size from which writing pauses for a moment so that the WAL starts again from its beginning."""
+
+_Served = tuple[str, int | None, str, str, str | None]
+
+
+class SqliteStore(JournalStore):
+    """A journal in a SQLite file.
+
+    Args:
+        path: The file; it is made if it does not exist.
+        synchronous: `normal` survives the death of the process, `full` also that of the machine.
+        create: Whether to make the file if it does not exist.
+        timeout: Seconds to wait for a lock that another program holds.
+
+    Raises:
+        JournalError: The file cannot be opened.
+        ValueError: It is no journal, or one of a newer version.
+    """
+
+    is_file = True
+
+    def __init__(self, path: Path, *, synchronous: str = "normal", create: bool = True, timeout: float = 5.0) -> None:
+        self.url = f"sqlite:///{path}"
+        self._path, self._synchronous, self._create, self._timeout = path, synchronous, create, timeout
+        self._connection: sqlite3.Connection | None = None
+        self._lock: FileLock | None = None
+        self._inode = (0, 0)
+        self._served: dict[_Served, int] = {}
+        with named_errors(path):
+            self._open()
+
+    @override
+    def write(self, predictions: Sequence[Prediction], *, wait: bool = True) -> dict[str, Earlier]:
+        with self._transaction(wait=wait) as connection:
+            new_served: dict[_Served, int] = {}
+            rows = [self._row(connection, prediction, new_served) for prediction in predictions]
+            connection.execute("SAVEPOINT whole")
+            earlier: dict[str, Earlier] = {}
+            if self._insert(connection, rows) < len(rows):
+                connection.execute("ROLLBACK TO whole")
+                earlier, rows = _split(connection, predictions, rows)
+                self._insert(connection, rows)
+            connection.execute("RELEASE whole")
+        self._served.update(new_served)
+        return earlier
+
+    @override
+    def feedback(self, outcomes: Sequence[Outcome]) -> list[FeedbackStatus]:
+        statuses: list[FeedbackStatus] = []
+        with self._transaction(wait=True) as connection:
+            for outcome in outcomes:
+                number, id_and_row = self._number(connection, "outcomes"), (outcome.request_id, outcome.row)
+                text = None if outcome.outcome is None else bytes(outcome.outcome).decode()
+                inserted = connection.execute(
+                    "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (request_id, row) DO NOTHING",
+                    (number, *id_and_row, outcome.time, text, outcome.reward, outcome.key_id),
+                ).rowcount
+                if inserted:
+                    query = "SELECT 1 FROM predictions WHERE request_id = ?"
+                    known = connection.execute(query, (outcome.request_id,)).fetchone()
+                    statuses.append("stored" if known else "unknown")
+                    continue
+                query = "SELECT outcome, reward FROM outcomes WHERE request_id = ? AND row = ?"
+                held = connection.execute(query, id_and_row).fetchone()
+                statuses.append("same" if same_outcome(held, (text, outcome.reward)) else "conflict")
+        return statuses
+
+    @override
+    def salt(self) -> bytes:
+        with named_errors(self._path):
+            salt: bytes = self._open().execute("SELECT value FROM meta WHERE key = 'salt'").fetchone()[0]
+        return salt
+
+    @override
+    def probe(self) -> None:
+        with self._transaction(wait=True) as connection:
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('probed', ?)", (os.urandom(8),))
+
+    @override
+    def prune(self, before: float) -> tuple[int, int]:
+        bound = int(before * 1e6) * NUMBERS_PER_MICROSECOND
+        counts = []
+        for table in ("predictions", "outcomes"):
+            # The oldest rows come first: without the limit, those who answer would wait for the whole of it.
+            select = f"SELECT number FROM {table} WHERE number < ? ORDER BY number LIMIT {_PRUNED_AT_ONCE}"
+            deleted = part = 0
+            while not deleted or part == _PRUNED_AT_ONCE:
+                with self._transaction(wait=True) as connection:
+                    part = connection.execute(f"DELETE FROM {table} WHERE number IN ({select})", (bound,)).rowcount
+                deleted += part
+                if not part:
+                    break
+                time.sleep(0.001)
+            counts.append(deleted)
+        return counts[0], counts[1]
+
+    @override
+    def tidy(self) -> None:
+        """Moves what is in the WAL into the database, so that the WAL stays small."""
+        with named_errors(self._path):
+            connection = self._open()
+            _, num_frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if num_frames * _PAGE_BYTES > _WAL_BYTES:
+                assert self._lock is not None
+                self._lock.acquire()
+                try:
+                    connection.execute("PRAGMA busy_timeout=0")  # a reader is not waited for: the next time will do
+                    connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+                finally:
+                    connection.execute(f"PRAGMA busy_timeout={round(self._timeout * 1000)}")
+                    self._lock.release()
+
+    @override
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is not None:
+            try:
+                found = self._path.stat()
+                if (found.st_dev, found.st_ino) == self._inode:
+                    return self._connection
+            except FileNotFoundError:
+                pass
+            self.close()  # somebody has moved the file away: what is written there would be lost
+        connection = connect(self._path, timeout=self._timeout, synchronous=self._synchronous, create=self._create)
+        self._lock = FileLock(lock_path(self._path))
+        self._connection = connection
+        found = self._path.stat()
+        self._inode = (found.st_dev, found.st_ino)
+        self._served = {}
+        return self._connection
+
+    @contextmanager
+    def _transaction(self, *, wait: bool) -> Iterator[sqlite3.Connection]:
+        with named_errors(self._path):
+            connection = self._open()
+            lock = self._lock
+            assert lock is not None
+            if not lock.acquire(wait=wait):
+                raise JournalBusyError(f"journal: {self._path}: another process is writing")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            finally:
+                lock.release()
+
+    @staticmethod
+    def _number(connection: sqlite3.Connection, table: str) -> int:
+        """Number of the next row of a table, larger than all before, also after the clock was set back."""
+        newest: int = connection.execute(f"SELECT max(number) FROM {table}").fetchone()[0] or 0
+        return max(time.time_ns() // 1000 * NUMBERS_PER_MICROSECOND, newest + 1)
+
+    def _row(
+        self, connection: sqlite3.Connection, prediction: Prediction, new_served: dict[_Served, int]
+    ) -> tuple[object, ...]:
+        served: _Served = (
+            prediction.model, prediction.version, prediction.digest, prediction.arm, prediction.key_id,
+        )  # fmt: skip
+        number = self._served.get(served) or new_served.get(served)
+        if number is None:
+            number = new_served[served] = _served_number(connection, served)
+        content_type, answer_type = prediction.content_type, prediction.answer_type
+        return (
+            prediction.request_id, prediction.time, number, prediction.probability, prediction.entity,
+            prediction.num_rows, prediction.latency_ms, None if content_type == JSON else content_type,
+            prediction.query or None, None if answer_type == JSON else answer_type, prediction.body_digest,
+            prediction.degraded, prediction.body, prediction.answer, prediction.features,
+            prediction.is_redacted or None,
+        )  # fmt: skip
+
+    def _insert(self, connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> int:
+        """Inserts rows; returns how many were new."""
+        begin, inserted = 0, 0
+        first = self._number(connection, "predictions")
+        while begin < len(rows):
+            size = next(size for size in _SIZES if size <= len(rows) - begin)
+            values: list[object] = []
+            for place in range(begin, begin + size):
+                values.append(first + place)
+                values.extend(rows[place])
+            inserted += connection.execute(_insert_statement(size), values).rowcount
+            begin += size
+        return inserted
+
+
+@cache
+def _insert_statement(size: int) -> str:
+    row = f"({', '.join('?' * _COLUMNS)})"
+    return f"INSERT INTO predictions VALUES {', '.join([row] * size)} ON CONFLICT (request_id) DO NOTHING"
+
+
+def _served_number(connection: sqlite3.Connection, served: _Served) -> int:
+    query = "SELECT number FROM served WHERE model = ? AND version IS ? AND digest = ? AND arm = ? AND key_id IS ?"
+    held = connection.execute(query, served).fetchone()
+    if held:
+        return int(held[0])
+    insert = "INSERT INTO served (model, version, digest, arm, key_id) VALUES (?, ?, ?, ?, ?)"
+    number = connection.execute(insert, served).lastrowid
+    assert number is not None
+    return number
+
+
+def _split(
+    connection: sqlite3.Connection, predictions: Sequence[Prediction], rows: Sequence[tuple[object, ...]]
+) -> tuple[dict[str, Earlier], list[tuple[object, ...]]]:
+    """What is there already, and the rows that are not."""
+    earlier: dict[str, Earlier] = {}
+    ids = [prediction.request_id for prediction in predictions]
+    for begin in range(0, len(ids), 512):
+        part = ids[begin : begin + 512]
+        for held in connection.execute(f"{_EARLIER} ({', '.join('?' * len(part))})", part):
+            earlier[held[0]] = Earlier(
+                body_digest=held[1], model=held[2], version=held[3], digest=held[4], arm=held[5],
+                answer_type=held[6] or JSON, answer=held[7], is_redacted=bool(held[8]),
+            )  # fmt: skip
+    new: dict[str, tuple[object, ...]] = {}
+    for prediction, row in zip(predictions, rows, strict=True):
+        if prediction.request_id in earlier:
+            continue
+        if prediction.request_id in new:
+            earlier[prediction.request_id] = earlier_of(
+                next(first for first in predictions if first.request_id == prediction.request_id)
+            )
+            continue
+        new[prediction.request_id] = row
+    return earlier, list(new.values())

@@ -1,0 +1,309 @@
+"""JournalWriter: the journal of one worker, for its event loop; answers are sent after `await commit(...)`."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightning_app.serving.config.serve_config import JournalConfig
+from lightning_app.serving.journal.commit_thread import CommitThread, Job, OutcomeJob, PredictionJob
+from lightning_app.serving.journal.errors import JournalBusyError, JournalDownError, JournalError, JournalRecordError
+from lightning_app.serving.journal.health import JournalHealth
+from lightning_app.serving.journal.record import Earlier, Outcome, Prediction
+from lightning_app.serving.journal.redaction import Redaction
+from lightning_app.serving.journal.sampling import is_sampled
+from lightning_app.serving.journal.spill import Replayed
+from lightning_app.serving.journal.spill.spiller import Spiller
+from lightning_app.serving.journal.stores import open_store
+from lightning_app.serving.journal.stores.protocol import FeedbackStatus, JournalStore
+
+SPILL_FOLDER = "journal-spill"
+_SLOW_SECONDS = 0.005
+_IN_THREAD_SECONDS = 1.0
+"""A disk that was slow once is left to the thread for so long."""
+_MOST_HERE = 256
+_MOST_BYTES_HERE = 2**20
+
+_Waiting = tuple[list[Prediction], "asyncio.Future[dict[str, Earlier]]"]
+
+
+class JournalWriter:
+    """Commits predictions and outcomes of one worker.
+
+    Everything that is given in one turn of the event loop is one transaction. A commit to a file takes microseconds,
+    less than to wake a thread: it is done in the event loop, unless another process writes at that moment, the disk is
+    slow, or there is much to write. Everything else is left to a thread.
+
+    Args:
+        config: Where to, and what happens while that is down.
+        in_thread: Whether to leave everything to the thread.
+
+    Raises:
+        ValueError: The address is of no journal.
+    """
+
+    def __init__(self, config: JournalConfig, *, in_thread: bool = False) -> None:
+        assert config.url is not None
+        self._url, self._config = config.url, config
+        self._spiller = Spiller(Path(config.spill or SPILL_FOLDER), durable=config.synchronous == "full")
+        self._health = JournalHealth(since=time.time())
+        self._redaction: Redaction | None = None
+        self._in_thread = in_thread
+        self._thread_until = 0.0
+        self._store: JournalStore | None = None
+        self._waiting: list[_Waiting] = []
+        self._futures: dict[Job, asyncio.Future[dict[str, Earlier]] | asyncio.Future[FeedbackStatus]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: CommitThread | None = None
+
+    async def start(self) -> None:
+        """Opens the journal; if that is down, the worker goes on without it as `on_failure` says.
+
+        Raises:
+            ValueError: It is no journal, or one of a newer version.
+        """
+        self._loop = loop = asyncio.get_running_loop()
+        self._thread = CommitThread(
+            open_store=self._open,
+            spill_folder=self._spiller.folder,
+            done=lambda jobs: self._post(self._deliver, jobs),
+            up=lambda salt: self._post(self._went_up, salt),
+            replayed=lambda result: self._post(self._was_replayed, result),
+            still_down=lambda error: self._post(self._set_down, error),
+        )
+        try:
+            store = await loop.run_in_executor(None, self._open)
+            salt = await loop.run_in_executor(None, store.salt)
+        except JournalError as error:
+            self._set_down(str(error))
+        else:
+            if store.is_file and not self._in_thread:
+                self._store = store
+            else:
+                store.close()
+            self._went_up(salt)
+        self._thread.start()
+
+    async def commit(self, predictions: Sequence[Prediction]) -> dict[str, Earlier]:
+        """Writes predictions; when it returns, they survive the death of the server.
+
+        Args:
+            predictions: The predictions, with bodies and answers as they were sent.
+
+        Returns:
+            What the journal holds under an id, for each that it held already. It may hold those just written too, if
+            two requests with one id are answered at the same time.
+
+        Raises:
+            JournalDownError: They are not written: the journal is down.
+            JournalRecordError: They are not written: the journal can hold one of them at no time.
+        """
+        share = self._config.sample
+        kept = list(predictions)
+        if share < 1:
+            kept = [prediction for prediction in kept if is_sampled(prediction.request_id, share)]
+            self._health.not_sampled += len(predictions) - len(kept)
+        if not kept:
+            return {}
+        if self._config.drop or self._config.hash:
+            kept = [self._redacted(prediction) for prediction in kept]
+        spilled = self._spiller.earlier([prediction.request_id for prediction in kept])
+        if spilled:
+            self._health.repeated += len(spilled)
+            kept = [prediction for prediction in kept if prediction.request_id not in spilled]
+        assert self._loop is not None
+        future: asyncio.Future[dict[str, Earlier]] = self._loop.create_future()
+        if not self._waiting:
+            self._loop.call_soon(self._flush)
+        self._waiting.append((kept, future))
+        return spilled | await future
+
+    async def feedback(self, outcome: Outcome) -> FeedbackStatus:
+        """Writes an outcome, at most once per request id and row.
+
+        Args:
+            outcome: The outcome.
+
+        Raises:
+            JournalDownError: It is not written: the journal is down.
+            JournalRecordError: It is not written: the journal can hold it at no time.
+        """
+        assert self._loop is not None
+        assert self._thread is not None
+        if self._health.state == "down":
+            status = self._spill_outcome(outcome)
+        else:
+            future: asyncio.Future[FeedbackStatus] = self._loop.create_future()
+            job = OutcomeJob(outcome)
+            self._futures[job] = future
+            self._thread.submit(job)
+            status = await future
+        self._health.outcomes += status != "conflict"
+        return status
+
+    def health(self) -> JournalHealth:
+        """State and counts, for readiness and metrics."""
+        return self._health
+
+    async def close(self) -> None:
+        """Writes what waits, and closes the journal."""
+        if self._loop is None or self._thread is None:
+            return
+        self._flush()
+        self._thread.stop()
+        await self._loop.run_in_executor(None, self._thread.join, 10.0)
+        await asyncio.sleep(0)  # what the thread has posted
+        self._spiller.close()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def _open(self) -> JournalStore:
+        return open_store(self._url, synchronous=self._config.synchronous)
+
+    def _post(self, function: object, argument: object) -> None:
+        assert self._loop is not None
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function, argument)  # type: ignore[arg-type]
+
+    def _redacted(self, prediction: Prediction) -> Prediction:
+        if self._redaction is None:
+            raise JournalDownError(f"journal: {self._health.last_error}; columns are hashed with its salt")
+        redacted, unreadable = self._redaction.apply(prediction)
+        self._health.unreadable_bodies += unreadable
+        return redacted
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        if self._health.state == "down":
+            for predictions, future in waiting:
+                self._without_journal(predictions, future, self._health.last_error or "")
+            return
+        predictions = [prediction for part, _ in waiting for prediction in part]
+        if predictions and self._store is not None and self._may_commit_here(predictions):
+            self._commit_here(self._store, predictions, waiting)
+        else:
+            self._commit_in_thread(waiting)
+
+    def _may_commit_here(self, predictions: list[Prediction]) -> bool:
+        return (
+            len(predictions) <= _MOST_HERE
+            and time.monotonic() >= self._thread_until
+            and sum(len(one.body) + len(one.answer) + len(one.features or b"") for one in predictions)
+            <= _MOST_BYTES_HERE
+        )
+
+    def _commit_here(self, store: JournalStore, predictions: list[Prediction], waiting: list[_Waiting]) -> None:
+        begin = time.perf_counter()
+        try:
+            earlier = store.write(predictions, wait=False)
+        except (JournalBusyError, JournalRecordError):
+            self._commit_in_thread(waiting)  # which waits, and which tells the record from the others
+            return
+        except (JournalError, ValueError) as error:  # also that the file is no journal any more
+            assert self._thread is not None
+            self._thread.went_down()
+            self._set_down(str(error))
+            for part, future in waiting:
+                self._without_journal(part, future, str(error))
+            return
+        seconds = time.perf_counter() - begin
+        if seconds > _SLOW_SECONDS:
+            self._thread_until = time.monotonic() + _IN_THREAD_SECONDS
+        self._count(len(predictions), len(earlier), seconds)
+        for _, future in waiting:
+            if not future.done():
+                future.set_result(earlier)
+
+    def _commit_in_thread(self, waiting: list[_Waiting]) -> None:
+        assert self._thread is not None
+        for predictions, future in waiting:
+            job = PredictionJob(predictions)
+            self._futures[job] = future
+            self._thread.submit(job)
+
+    def _deliver(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            future = self._futures.pop(job)
+            result = job.result
+            if isinstance(job, PredictionJob):
+                if isinstance(result, dict):
+                    num_earlier = sum(one.request_id in result for one in job.predictions)
+                    self._count(len(job.predictions), num_earlier, job.seconds)
+                elif not isinstance(result, JournalRecordError):
+                    self._set_down(str(result))
+                    self._without_journal(job.predictions, future, str(result))  # type: ignore[arg-type]
+                    continue
+            elif isinstance(result, Exception) and not isinstance(result, JournalRecordError):
+                self._set_down(str(result))
+                try:
+                    result = self._spill_outcome(job.outcome)
+                except JournalDownError as error:
+                    result = error
+            if future.done():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)  # type: ignore[arg-type]
+
+    def _count(self, num_predictions: int, num_earlier: int, seconds: float | None) -> None:
+        self._health.written += num_predictions - num_earlier
+        self._health.repeated += num_earlier
+        if seconds is not None:
+            self._health.commits += 1
+            self._health.commit_seconds += seconds
+
+    def _without_journal(
+        self, predictions: list[Prediction], future: "asyncio.Future[dict[str, Earlier]]", error: str
+    ) -> None:
+        if future.done():
+            return  # its request was answered with an error long ago
+        if self._config.on_failure == "fail":
+            self._health.refused += len(predictions)
+            future.set_exception(JournalDownError(error))
+            return
+        try:
+            earlier = self._spiller.append(predictions)
+        except (JournalDownError, JournalRecordError) as failure:
+            self._health.refused += len(predictions)
+            future.set_exception(failure)
+        else:
+            self._health.spilled += len(predictions) - len(earlier)
+            future.set_result(earlier)
+
+    def _spill_outcome(self, outcome: Outcome) -> FeedbackStatus:
+        if self._config.on_failure == "fail":
+            raise JournalDownError(self._health.last_error or "journal: not open yet")
+        self._spiller.append([outcome])
+        self._health.spilled += 1
+        return "spilled"
+
+    def _set_down(self, error: str) -> None:
+        if self._health.state == "up":
+            self._health.state, self._health.since = "down", time.time()
+        self._health.last_error = error
+
+    def _went_up(self, salt: bytes) -> None:
+        assert self._thread is not None
+        if self._store is None and not self._in_thread and self._url.startswith("sqlite:"):
+            try:
+                self._store = self._open()
+            except (JournalError, ValueError) as error:
+                self._thread.went_down()
+                self._set_down(str(error))
+                return
+        if self._config.drop or self._config.hash:
+            self._redaction = Redaction(dropped=self._config.drop, hashed=self._config.hash, salt=salt)
+        self._health.state, self._health.since = "up", time.time()
+        if self._spiller.seal():
+            self._thread.look_for_files()
+
+    def _was_replayed(self, result: Replayed) -> None:
+        self._spiller.forget_replayed()
+        self._health.replayed += result.records
+        self._health.torn += result.torn
+        self._health.damaged += result.damaged
+        self._health.conflicts += result.conflicts

@@ -1,0 +1,44 @@
+"""Predictions and outcomes for tests."""
+
+import os
+import time
+from itertools import count
+from typing import Any
+
+import msgspec
+
+from lightning_app.serving.journal.record import Outcome, Prediction
+
+_numbers = count()
+
+
+def prediction(request_id: str | None = None, **fields: Any) -> Prediction:
+    """A prediction of one row."""
+    number = next(_numbers)
+    defaults: dict[str, Any] = {
+        "request_id": request_id or f"{time.time_ns():016x}-{os.getpid():x}-{number:x}",
+        "time": time.time(),
+        "model": "churn",
+        "version": 3,
+        "digest": "a" * 64,
+        "arm": "champion",
+        "probability": 1.0,
+        "entity": f"customer-{number}",
+        "num_rows": 1,
+        "latency_ms": 1.5,
+        "content_type": "application/json",
+        "body": b'{"records":[{"age":41,"city":"Bern"}]}',
+        "query": "",
+        "answer_type": "application/json",
+        "answer": b'{"predictions":[{"label":"stays","probability":0.9}]}',
+        "features": None,
+        "body_digest": b"0123456789abcdef",
+        "key_id": "k1",
+        "degraded": None,
+    }
+    return Prediction(**defaults | fields)
+
+
+def outcome(request_id: str, value: bytes | None = b"1", *, row: int = 0, reward: float | None = None) -> Outcome:
+    raw = None if value is None else msgspec.Raw(value)
+    return Outcome(request_id=request_id, row=row, time=time.time(), outcome=raw, reward=reward, key_id=None)
