@@ -1,0 +1,1 @@
+"""Pages of the server: status with a form for each model, documentation, and the OpenAPI document."""

@@ -1,0 +1,93 @@
+"""Answer schema: the JSON of predictions, from an answer of the package to its sample request, else its outputs."""
+
+from typing import TYPE_CHECKING, Any
+
+from lightning_app.packaging import Package
+from lightning_app.packaging.runtime.labels import LABEL, PROBABILITY
+from lightning_app.packaging.runtime.row_ids import node_inputs
+from lightning_app.serving.pages.request_schema import Schema
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def answer_schema(package: Package, sample: "pl.DataFrame | None") -> Schema:
+    """Schema of an answer: predictions, who made them, and notes.
+
+    Args:
+        package: A loaded package.
+        sample: Answer of the package to its sample request; None if it has none.
+    """
+    rows = [_of_outputs(package)]
+    if package.manifest.raw_input is not None and sample is not None:
+        rows.insert(0, {name: _of_column(dtype) for name, dtype in sample.schema.items()})
+    forms = [form for row in rows for form in (_records(row), _columns(row))]
+    properties: dict[str, Schema] = {
+        "model": {"type": "string", "description": "Name of the model."},
+        "version": {"type": ["integer", "null"], "description": "Version in the registry; null for a folder."},
+        "digest": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "sha256 of the package's manifest."},
+        "arm": {"type": "string", "description": "Arm that answered."},
+        "request_id": {"type": "string"},
+        "predictions": {
+            "anyOf": forms,
+            "description": "Records, or columns if the request has columns.",
+        },
+        "notes": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "What was filled, dropped, or not read.",
+        },
+    }
+    required = list(properties)
+    if package.manifest.state:
+        properties["state"] = {"type": "string", "description": "Send it with the next chunk of the stream."}
+    return {"type": "object", "required": required, "properties": properties}
+
+
+def _records(row: dict[str, Schema]) -> Schema:
+    return {"title": "Records", "type": "array", "items": {"type": "object", "required": list(row), "properties": row}}
+
+
+def _columns(row: dict[str, Schema]) -> Schema:
+    columns = {name: {"type": "array", "items": value} for name, value in row.items()}
+    return {"title": "Columns", "type": "object", "required": list(row), "properties": columns}
+
+
+def _of_outputs(package: Package) -> dict[str, Schema]:
+    manifest = package.manifest
+    values: dict[str, Schema] = {}
+    for name in node_inputs(manifest):
+        values[name] = {"type": ["string", "integer"], "description": "The node that was asked about."}
+    in_graph = 1 if manifest.layout == "graphs" and manifest.outputs[0].shape[0] == "nodes" else 0
+    if manifest.labels is not None:
+        label: Schema = {"type": "string", "enum": list(manifest.labels), "description": "The likeliest class."}
+        probability: Schema = {"type": "number", "description": "Probability of the likeliest class."}
+        for _ in range(in_graph):
+            label, probability = ({"type": "array", "items": item} for item in (label, probability))
+        values |= {LABEL: label, PROBABILITY: probability}
+    for spec in manifest.outputs:
+        value: Schema = {"type": "boolean" if spec.dtype == "bool" else "integer" if "int" in spec.dtype else "number"}
+        words = [part for part in (spec.unit, spec.levels and f"quantiles {_some(spec.levels)} along the last axis") if part]
+        if spec.columns is not None:
+            words.append(f"{_some(spec.columns)} along the {'axis before it' if spec.levels else 'last axis'}")
+        for size in reversed(spec.shape[0 if in_graph else 1 :]):
+            fixed = {"minItems": size, "maxItems": size} if isinstance(size, int) else {}
+            value = {"type": "array", **fixed, "items": value}
+        values[spec.name] = {**value, **({"description": "; ".join(words)} if words else {})}
+    return values
+
+
+def _of_column(dtype: Any) -> Schema:
+    inner = getattr(dtype, "inner", None)
+    if inner is not None:
+        return {"type": "array", "items": _of_column(inner)}
+    if dtype.is_integer():
+        return {"type": ["integer", "null"]}
+    if dtype.is_numeric():
+        return {"type": ["number", "null"]}
+    return {"type": ["string", "boolean", "integer", "null"]}
+
+
+def _some(values: Any) -> str:
+    shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in values[:12]]
+    return ", ".join(shown) + (" ..." if len(values) > 12 else "")

@@ -1,0 +1,94 @@
+"""Parts of the OpenAPI document that are the same for every model."""
+
+from typing import Any
+
+STATUS = {
+    400: "The body or a parameter is malformed.",
+    401: "No API key, or an unknown one.",
+    403: "The API key has not the scope of this route.",
+    404: "There is no such model.",
+    405: "The route takes another method.",
+    408: "The body did not arrive in time.",
+    409: "The request id was used with another body, or the session is in use or of another version.",
+    411: "The length of the body is not stated.",
+    413: "The body or its number of rows exceeds the limit.",
+    415: "The content type is none that the route takes.",
+    422: "Rows or columns do not fit the model.",
+    429: "The rate or the budget of the API key is exceeded.",
+    500: "The server failed.",
+    503: "Too many requests wait, or the journal cannot be written; try again.",
+    504: "The deadline passed.",
+}
+"""Meaning of each status code of an error."""
+
+ERROR_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["error", "request_id"],
+    "additionalProperties": False,
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message"],
+            "additionalProperties": False,
+            "properties": {
+                "code": {"type": "string"},
+                "message": {"type": "string", "description": "What was given, and what is allowed."},
+                "field": {"type": "string", "description": "The column, key, parameter or header that is wrong."},
+                "rows": {
+                    "type": "object",
+                    "description": "Row of the request, from 0, to the reason why it cannot be answered.",
+                    "additionalProperties": {"type": "string"},
+                },
+                "num_rows": {"type": "integer", "description": "Number of such rows; the first hundred are listed."},
+            },
+        },
+        "request_id": {"type": ["string", "null"]},
+    },
+}
+
+FEEDBACK_REQUEST: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["request_id"],
+    "properties": {
+        "request_id": {"type": "string", "minLength": 1, "maxLength": 200},
+        "row": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1, "default": 0},
+        "outcome": {"description": "The true value: a number, a text, or a list for several numbers."},
+        "reward": {"type": "number", "description": "How good the answer was."},
+    },
+    "anyOf": [{"required": ["outcome"]}, {"required": ["reward"]}],
+    "example": {"request_id": "0190b5c0-1f00-7000-8000-000000000000", "outcome": 21.5},
+}
+
+FEEDBACK_ANSWER: dict[str, Any] = {
+    "type": "object",
+    "required": ["stored"],
+    "properties": {
+        "stored": {"type": "boolean", "description": "False if the same feedback was stored before."},
+        "prediction_known": {"type": "boolean"},
+    },
+}
+
+READY_ANSWER: dict[str, Any] = {"type": "object", "description": "State of models, journal and registry."}
+
+MODELS_ANSWER: dict[str, Any] = {"type": "object", "description": "Models by name, with version and digest."}
+
+REQUEST_HEADERS: list[dict[str, Any]] = [
+    {
+        "name": "X-Request-Id",
+        "in": "header",
+        "description": "Id of the request; sent again, it gets the answer of the first time. Else the server makes one.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
+    },
+    {
+        "name": "X-Deadline-Ms",
+        "in": "header",
+        "description": "How long the client waits, in milliseconds.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 3_600_000},
+    },
+]
+
+SECURITY_SCHEMES: dict[str, Any] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "Authorization: Bearer KEY"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+}
