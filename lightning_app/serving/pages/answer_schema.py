@@ -1,26 +1,25 @@
 """Answer schema: the JSON of predictions, from an answer of the package to its sample request, else its outputs."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from lightning_app.packaging import Package
 from lightning_app.packaging.runtime.labels import LABEL, PROBABILITY
 from lightning_app.packaging.runtime.row_ids import node_inputs
+from lightning_app.serving.inference.loaded_model import Predictions
 from lightning_app.serving.pages.request_schema import Schema
 
-if TYPE_CHECKING:
-    import polars as pl
 
-
-def answer_schema(package: Package, sample: "pl.DataFrame | None") -> Schema:
+def answer_schema(package: Package, sample: Predictions | None) -> Schema:
     """Schema of an answer: predictions, who made them, and notes.
 
     Args:
         package: A loaded package.
-        sample: Answer of the package to its sample request; None if it has none.
+        sample: Predictions for its sample request; None if it has none.
     """
     rows = [_of_outputs(package)]
     if package.manifest.raw_input is not None and sample is not None:
-        rows.insert(0, {name: _of_column(dtype) for name, dtype in sample.schema.items()})
+        rows.insert(0, _of_sample(sample))
     forms = [form for row in rows for form in (_records(row), _columns(row))]
     properties: dict[str, Schema] = {
         "model": {"type": "string", "description": "Name of the model."},
@@ -75,6 +74,12 @@ def _of_outputs(package: Package) -> dict[str, Schema]:
             value = {"type": "array", **fixed, "items": value}
         values[spec.name] = {**value, **({"description": "; ".join(words)} if words else {})}
     return values
+
+
+def _of_sample(sample: Predictions) -> dict[str, Schema]:
+    if isinstance(sample, Mapping):
+        return {name: {} for name in sample}
+    return {name: _of_column(dtype) for name, dtype in sample.schema.items()}
 
 
 def _of_column(dtype: Any) -> Schema:

@@ -46,7 +46,7 @@ def openapi_document(
     for model in models:
         name, sample = model.name, samples.get(model.digest)
         schemas[f"{name}.request"] = request_schema(model.package, most_rows=most_rows)
-        schemas[f"{name}.answer"] = answer_schema(model.package, None if sample is None else sample.answer)
+        schemas[f"{name}.answer"] = answer_schema(model.package, None if sample is None else sample.predictions)
         paths[f"/models/{name}/predict"] = {"post": _predict(model, sample, has_keys=has_keys)}
     if models:
         paths["/predict"] = {

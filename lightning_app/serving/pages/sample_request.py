@@ -2,10 +2,8 @@
 
 import hashlib
 import logging
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,50 +11,48 @@ import numpy as np
 from lightning_app.packaging import Package
 from lightning_app.packaging.format.errors import PackageError, RequestError
 from lightning_app.packaging.runtime.tokenizer import TEXT, TOKENS
+from lightning_app.serving.inference.loaded_model import LoadedModel, Predictions
+from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.pages.raw_sample import raw_sample
 
-if TYPE_CHECKING:
-    import polars as pl
-
 GOLDEN = "golden.json"
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger("lightning_app.serving")
 _MOST_CHARACTERS = 2_000
 """Characters of a sample text."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A request, and the answer of the package to it.
+    """A request, and the answer of the model to it.
 
     Attributes:
         body: The JSON body.
-        answer: Records of the answer; None if the package refuses the body.
+        predictions: Predictions; None if the model refuses the body.
     """
 
     body: dict[str, Any]
-    answer: "pl.DataFrame | None"
+    predictions: Predictions | None
 
 
-def sample_request(package: Package) -> Sample | None:
-    """The first of raw rows, named columns, and inputs of the graph that the package answers.
+def sample_request(model: LoadedModel) -> Sample | None:
+    """The first of raw rows, named columns, and inputs of the graph that the model answers.
 
     Args:
-        package: A loaded package.
+        model: A loaded model.
 
     Returns:
         The request, and its answer; None if the files of the package have changed since it was loaded.
     """
-    candidates: list[Callable[[Package], dict[str, Any] | None]] = [raw_sample, _golden_row]
     first: dict[str, Any] | None = None
-    for candidate in candidates:
+    for candidate in (raw_sample, _golden_row):
         try:
-            body = candidate(package)
+            body = candidate(model.package)
             if body is None:
                 continue
             first = first or body
-            return Sample(body, _answer(package, body))
+            return Sample(body, _answer(model, body))
         except (RequestError, PackageError, OSError, ValueError) as error:
-            _LOG.debug("%s: no sample by %s: %s", package.manifest.name, candidate.__name__, error)
+            _log.debug("%s: no sample by %s: %s", model.name, candidate.__name__, error)
     return None if first is None else Sample(first, None)
 
 
@@ -76,18 +72,21 @@ def unchanged(package: Package, name: str) -> bytes | None:
     return content if fits else None
 
 
-def _answer(package: Package, body: dict[str, Any]) -> "pl.DataFrame":
-    import polars as pl
+def _answer(model: LoadedModel, body: dict[str, Any]) -> Predictions:
+    """Answers the body as the predict route does, without counting or journalling it."""
+    if "tables" in body:
+        tables = {name: _columns(table["records"]) for name, table in body["tables"].items()}
+        request = ModelRequest(None, sum(len(table["records"]) for table in body["tables"].values()), tables=tables)
+    else:
+        request = ModelRequest(_columns(body["records"]), len(body["records"]))
+    (answer,) = model.answer([model.prepare(request)])
+    if isinstance(answer, Exception):
+        raise answer
+    return answer.predictions
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # notes on what was filled belong to a user's request, not to this one
-        if "tables" in body:
-            tables = {name: pl.DataFrame(table["records"]) for name, table in body["tables"].items()}
-            answer = package.predict(tables)
-        else:
-            answer = package.predict(pl.DataFrame(body["records"], infer_schema_length=None))
-    assert isinstance(answer, pl.DataFrame)
-    return answer
+
+def _columns(records: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [record[name] for record in records] for name in records[0]}
 
 
 def _golden_row(package: Package) -> dict[str, Any] | None:

@@ -1,0 +1,116 @@
+"""Data of the status page: models with their traffic, and facts of the server in words."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from lightning_app.serving.config.control_channel import RegistryState
+from lightning_app.serving.config.serve_config import ServeConfig
+from lightning_app.serving.inference.served_model import ServedModel
+from lightning_app.serving.observability.metrics import Metrics
+from lightning_app.serving.observability.snapshot import ModelTraffic, Snapshot
+from lightning_app.version import __version__
+
+
+class PageState(Protocol):
+    """What the pages read of a worker's state."""
+
+    config: ServeConfig
+    metrics: Metrics
+    registry: RegistryState | None
+
+    @property
+    def models(self) -> Mapping[str, ServedModel]:
+        """Served models by name."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every model can answer."""
+
+
+def page_data(state: PageState) -> dict[str, Any]:
+    """Content of `/page/data`.
+
+    Args:
+        state: State of the worker.
+    """
+    snapshot = state.metrics.snapshot()
+    models = [_model(served, snapshot) for served in state.models.values()]
+    return {
+        "time": snapshot.time,
+        "models": models,
+        "problems": _problems(state, snapshot, models),
+        "facts": [{"name": name, "value": value} for name, value in _facts(state, snapshot).items()],
+    }
+
+
+def _model(served: ServedModel, snapshot: Snapshot) -> dict[str, Any]:
+    traffic = [one for one in snapshot.models if one.model == served.name]
+    loaded = served.arm.model if served.is_loaded else None
+    latest = _latest(traffic)
+    return {
+        "name": served.name,
+        "reference": served.config.model if "/" not in served.config.model else None,
+        "task": None if loaded is None else loaded.package.manifest.task.replace("_", " "),
+        "version": None if loaded is None else loaded.version,
+        "digest": "" if loaded is None else loaded.digest,
+        "problem": served.problem,
+        "requests": sum(one.total.requests for one in traffic),
+        "per_second": sum(one.recent.per_second for one in traffic if one.recent is not None),
+        "refused": sum(one.total.refused for one in traffic),
+        "failed": sum(one.total.failed for one in traffic),
+        "latency_ms": {"p50": latest.p50_ms, "p95": latest.p95_ms, "p99": latest.p99_ms} if latest else {},
+        "queued": snapshot.queued.get(served.name, 0),
+        "arms": [
+            {"name": one.arm, "version": one.version, "requests": one.total.requests, "p50_ms": one.total.p50_ms}
+            for one in traffic
+        ],
+    }
+
+
+def _latest(traffic: list[ModelTraffic]) -> Any:
+    """Traffic of the busiest version: of the last minute, or in total if the minute was quiet."""
+    recent = [one.recent for one in traffic if one.recent is not None and one.recent.p50_ms is not None]
+    total = [one.total for one in traffic if one.total.p50_ms is not None]
+    return max(recent or total, key=lambda one: one.requests, default=None)
+
+
+def _problems(state: PageState, snapshot: Snapshot, models: list[dict[str, Any]]) -> list[str]:
+    problems = [] if state.is_ready else ["not ready"]
+    problems += [f"{model['name']}: a version was not loaded" for model in models if model["problem"]]
+    if state.config.journal.url is not None and not snapshot.journal_up:
+        problems.append("the journal cannot be written")
+    if state.registry is not None and not state.registry.reachable:
+        problems.append("the registry cannot be reached")
+    return problems
+
+
+def _facts(state: PageState, snapshot: Snapshot) -> dict[str, str]:
+    config = state.config
+    journal = "off"
+    if config.journal.url is not None:
+        journal = "written" if snapshot.journal_up else "cannot be written"
+        journal += f" ({config.journal.url.partition(':')[0]})"
+        if snapshot.journal_pending:
+            journal += f", {snapshot.journal_pending:,} predictions wait in spill files"
+    registry = "none"
+    if state.registry is not None:
+        registry = f"{'reachable' if state.registry.reachable else 'unreachable'} since {_time(state.registry.since)}"
+        for refused in state.registry.refused:
+            version = "" if refused.version is None else f" {refused.version}"
+            registry += f"; {refused.name}{version} was refused: {refused.error}"
+    unknown = sum(one.total.requests for one in snapshot.models if not one.model)
+    return {
+        "Journal": journal,
+        "Registry": registry,
+        "Workers": f"{snapshot.workers:,}, started {snapshot.worker_starts:,} times",
+        "Running since": _time(datetime.fromtimestamp(snapshot.started, UTC).isoformat()),
+        "In flight": f"{snapshot.in_flight:,} requests",
+        "Refused before a model was known": f"{unknown:,} requests",
+        "API keys": "needed" if config.keys else "not needed",
+        "Version": __version__,
+    }
+
+
+def _time(text: str) -> str:
+    return text.replace("T", " ")[:19] + " UTC"

@@ -1,0 +1,160 @@
+"""Page routes: status page, documentation and OpenAPI document; styles and scripts are files, nothing is inline."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from lightning_app.serving.inference.loaded_model import LoadedModel
+from lightning_app.serving.pages.docs_page import docs_content, docs_page
+from lightning_app.serving.pages.forms import form_of
+from lightning_app.serving.pages.openapi import openapi_document
+from lightning_app.serving.pages.page_data import PageState, page_data
+from lightning_app.serving.pages.sample_request import Sample, sample_request
+
+STATIC = Path(__file__).parent / "static"
+_MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cache-control": "no-cache",
+}
+Allow = Callable[[Request, str], None]
+"""Raises unless a request may do what needs a scope: `predict` or `admin`."""
+
+
+def page_routes(state: PageState, *, allow: Allow, v2_paths: Callable[[str], Mapping[str, Any]] | None = None) -> list[BaseRoute]:
+    """Routes of the pages.
+
+    The pages themselves are open; what they show of the models needs a key where keys are on.
+
+    Args:
+        state: State of the worker.
+        allow: Checks the key of a request.
+        v2_paths: Paths of the Open Inference Protocol of a model, for the OpenAPI document.
+    """
+    texts = _Texts(state, v2_paths)
+
+    async def page(_: Request) -> Response:
+        return _file("page.html")
+
+    async def static(request: Request) -> Response:
+        return _file(request.path_params["name"])
+
+    async def data(request: Request) -> Response:
+        allow(request, "admin")
+        return _json(await asyncio.to_thread(page_data, state))
+
+    async def forms(request: Request) -> Response:
+        allow(request, "predict")
+        return _json({"models": await asyncio.to_thread(texts.forms)})
+
+    async def openapi(request: Request) -> Response:
+        allow(request, "predict")
+        return _json(await asyncio.to_thread(texts.openapi))
+
+    async def docs(request: Request) -> Response:
+        content = "" if state.config.keys else await asyncio.to_thread(texts.docs, _address(request))
+        return Response(docs_page(content), headers=_HEADERS, media_type="text/html")
+
+    async def docs_part(request: Request) -> Response:
+        allow(request, "predict")
+        content = await asyncio.to_thread(texts.docs, _address(request))
+        return Response(content, headers=_HEADERS, media_type="text/html")
+
+    return [
+        Route("/", page),
+        Route("/docs", docs),
+        Route("/openapi.json", openapi),
+        Route("/page/data", data),
+        Route("/page/forms", forms),
+        Route("/page/docs", docs_part),
+        Route("/page/{name}", static),
+    ]
+
+
+class _Texts:
+    """What is written about the models that are served; made again when one of them changes."""
+
+    def __init__(self, state: PageState, v2_paths: Callable[[str], Mapping[str, Any]] | None) -> None:
+        self._state = state
+        self._v2_paths = v2_paths
+        self._samples: dict[str, Sample | None] = {}
+
+    def openapi(self) -> dict[str, Any]:
+        models = self._models()
+        paths: dict[str, Any] = {}
+        for model in models if self._v2_paths is not None else ():
+            assert self._v2_paths is not None
+            paths |= self._v2_paths(model.name)
+        return openapi_document(
+            models,
+            self._samples,
+            has_keys=self._state.config.keys is not None,
+            most_rows=self._state.config.limits.rows,
+            v2_paths=paths,
+        )
+
+    def docs(self, address: str) -> str:
+        return docs_content(self.openapi(), self._models(), self._samples, address=address)
+
+    def forms(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": model.name,
+                "digest": model.digest,
+                "needs": _needs(model),
+                "form": form_of(model.package, self._samples[model.digest]),
+            }
+            for model in self._models()
+        ]
+
+    def _models(self) -> Sequence[LoadedModel]:
+        """The models that are loaded, each with its sample."""
+        models = [served.arm.model for served in self._state.models.values() if served.is_loaded]
+        samples = {
+            model.digest: self._samples[model.digest] if model.digest in self._samples else sample_request(model)
+            for model in models
+        }
+        self._samples = samples  # samples of versions that were replaced are forgotten
+        return models
+
+
+def _needs(model: LoadedModel) -> str:
+    """What a request holds, in words."""
+    manifest = model.package.manifest
+    if manifest.raw_input is not None and manifest.raw_input.min_rows:
+        return f"Raw rows: at least {manifest.raw_input.min_rows:,} {manifest.raw_input.rows_of}."
+    if manifest.raw_input is not None:
+        return f"Raw {manifest.raw_input.rows_of}, as the features of the model take them."
+    return f"Inputs of the model: {', '.join(spec.name for spec in model.package.predictor.inputs)}."
+
+
+def _address(request: Request) -> str:
+    return str(request.base_url).rstrip("/")
+
+
+def _file(name: str) -> Response:
+    path = STATIC / name
+    if "/" in name or name.startswith(".") or path.suffix not in _MEDIA_TYPES or not path.is_file():
+        raise HTTPException(404)
+    return Response(path.read_bytes(), headers=_HEADERS, media_type=_MEDIA_TYPES[path.suffix])
+
+
+def _json(content: Any) -> Response:
+    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    return Response(msgspec.json.encode(content), headers=headers, media_type="application/json")
