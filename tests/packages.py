@@ -89,6 +89,7 @@ def package_of(
     tokenizer: Tokenizer | None = None,
     node_ids: NodeIds | None = None,
     raw_input: bytes | None = None,
+    reference: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes a package around any ONNX graph; its golden request, reference and evaluation are this request's.
 
@@ -100,6 +101,7 @@ def package_of(
         tokenizer: Where the input is text.
         node_ids: Where nodes are asked by id.
         raw_input: Where raw rows are answered, the file of their preparation.
+        reference: Columns of the reference sample; None for row numbers alone.
     """
     predictor = Predictor(
         manifest=manifest,
@@ -114,7 +116,7 @@ def package_of(
         "model.onnx": model,
         "config.yaml": b"seed_everything: 0\n",
         "MODEL_CARD.md": f"# {manifest.name}\n".encode(),
-        "reference.parquet": _parquet(rows),
+        "reference.parquet": _parquet(rows if reference is None else reference),
         "evaluation.parquet": _parquet(rows),
         "golden.json": make_golden(predictor, request),
     }

@@ -10,7 +10,7 @@ from lightning_app.serving.inference.loaded_model import Predictions
 from lightning_app.serving.pages.request_schema import Schema
 
 
-def answer_schema(package: Package, sample: Predictions | None) -> Schema:
+def answer_schema(package: Package, sample: "Predictions | None") -> Schema:
     """Schema of an answer: predictions, who made them, and notes.
 
     Args:
@@ -66,7 +66,9 @@ def _of_outputs(package: Package) -> dict[str, Schema]:
         values |= {LABEL: label, PROBABILITY: probability}
     for spec in manifest.outputs:
         value: Schema = {"type": "boolean" if spec.dtype == "bool" else "integer" if "int" in spec.dtype else "number"}
-        words = [part for part in (spec.unit, spec.levels and f"quantiles {_some(spec.levels)} along the last axis") if part]
+        words = [spec.unit] if spec.unit else []
+        if spec.levels is not None:
+            words.append(f"quantiles {_some(spec.levels)} along the last axis")
         if spec.columns is not None:
             words.append(f"{_some(spec.columns)} along the {'axis before it' if spec.levels else 'last axis'}")
         for size in reversed(spec.shape[0 if in_graph else 1 :]):

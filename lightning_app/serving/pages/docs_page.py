@@ -39,8 +39,6 @@ _SHELL = """<!doctype html>
 </body>
 </html>
 """
-_SHOWN_ITEMS = 3
-_MOST_CHARACTERS = 6_000
 
 
 def docs_page(content: str) -> str:
@@ -99,7 +97,9 @@ def _model(document: Mapping[str, Any], model: LoadedModel, sample: Sample | Non
         body = json.dumps(sample.body, ensure_ascii=False)
         for title, text in model_examples(model, sample, address=address).items():
             is_open = " open" if title == "curl" else ""
-            parts.append(f"<details{is_open}><summary>{escape(title)}</summary><pre><code>{escape(text)}</code></pre></details>")
+            parts.append(
+                f"<details{is_open}><summary>{escape(title)}</summary><pre><code>{escape(text)}</code></pre></details>"
+            )
         parts.append(
             f'<details class="run"><summary>Try it</summary><form class="run" data-path="{escape(path.lstrip("/"))}">'
             f'<label>Body<textarea name="body" rows="8" spellcheck="false">{escape(body)}</textarea></label>'
@@ -179,10 +179,11 @@ def _errors(document: Mapping[str, Any]) -> str:
                 if not status.startswith("2"):
                     statuses.setdefault(status, response["description"])
     error = document["components"]["schemas"]["Error"]["properties"]["error"]["properties"]
+    fields = [[_code(name), _kind(one), _meaning(one)] for name, one in error.items()]
     return (
         '<article class="card" id="errors"><h2>Errors</h2><p>Every refusal is JSON: <code>{"error": {...}, '
         '"request_id": "..."}</code>.</p>'
-        + _table(["Field of error", "Type", "Meaning"], [[_code(name), _kind(one), _meaning(one)] for name, one in error.items()])
+        + _table(["Field of error", "Type", "Meaning"], fields)
         + _table(["Status", "Meaning"], [[_code(status), escape(text)] for status, text in sorted(statuses.items())])
         + "</article>"
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 from lightning_app.packaging import Package
 from lightning_app.packaging.format.raw_input import RawColumn
-from lightning_app.packaging.format.signature import TensorSpec
+from lightning_app.packaging.format.signature import MAX_VALUES, TensorSpec
 from lightning_app.packaging.runtime.raw_request import is_raw
 from lightning_app.packaging.runtime.tokenizer import TEXT
 from lightning_app.serving.pages.known_values import known_values
@@ -109,16 +109,17 @@ def _inputs(package: Package, record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _input_field(name: str, spec: TensorSpec, value: Any) -> dict[str, Any]:
-    is_whole = "int" in spec.dtype
+    kind = "boolean" if spec.dtype == "bool" else "integer" if "int" in spec.dtype else "number"
+    is_index = spec.num_values is not None and spec.num_values < MAX_VALUES  # a larger one is no bound of this model
     return {
         "kind": "field",
         "name": name,
-        "type": "boolean" if spec.dtype == "bool" else "text" if isinstance(value, str) else "integer" * is_whole or "number",
+        "type": "text" if isinstance(value, str) else kind,
         "unit": spec.unit,
         "role": None,
         "required": True,
-        "min": 0 if spec.num_values is not None else None,
-        "max": None if spec.num_values is None else spec.num_values - 1,
+        "min": 0 if is_index else None,
+        "max": spec.num_values - 1 if spec.num_values is not None and is_index else None,
         "choices": [],
         "value": value,
     }

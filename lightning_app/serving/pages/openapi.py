@@ -170,7 +170,11 @@ def _common_paths(has_keys: bool) -> dict[str, Any]:
     def get(summary: str, schema: Schema, *, more: Sequence[int] = (), media: str = "application/json") -> Any:
         ok = {"description": summary, "content": {media: {"schema": schema}}}
         return {
-            "get": {"tags": ["operation"], "summary": summary, "responses": {"200": ok, **errors(more, has_keys=has_keys)}}
+            "get": {
+                "tags": ["operation"],
+                "summary": summary,
+                "responses": {"200": ok, **errors(more, has_keys=has_keys)},
+            }
         }
 
     feedback = {
@@ -193,9 +197,8 @@ def _common_paths(has_keys: bool) -> dict[str, Any]:
         "description": "Not ready, and why.",
         "content": {"application/json": {"schema": READY_ANSWER}},
     }
-    open_to_all = {"security": []}
     for path in (live, ready):
-        path["get"] |= open_to_all
+        path["get"]["security"] = []
     return {
         "/feedback": {"post": feedback},
         "/models": get("Models, versions and digests", MODELS_ANSWER, more=(401, 403, 429)),

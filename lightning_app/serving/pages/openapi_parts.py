@@ -77,7 +77,7 @@ REQUEST_HEADERS: list[dict[str, Any]] = [
     {
         "name": "X-Request-Id",
         "in": "header",
-        "description": "Id of the request; sent again, it gets the answer of the first time. Else the server makes one.",
+        "description": "Id of the request; sent again, it gets the same answer. Without one the server makes it.",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
     },
     {

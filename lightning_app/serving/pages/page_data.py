@@ -99,17 +99,23 @@ def _facts(state: PageState, snapshot: Snapshot) -> dict[str, str]:
         for refused in state.registry.refused:
             version = "" if refused.version is None else f" {refused.version}"
             registry += f"; {refused.name}{version} was refused: {refused.error}"
+    again = snapshot.worker_starts - snapshot.workers
+    restarts = f", {_count(again, 'restart')}" if again > 0 else ""
     unknown = sum(one.total.requests for one in snapshot.models if not one.model)
     return {
         "Journal": journal,
         "Registry": registry,
-        "Workers": f"{snapshot.workers:,}, started {snapshot.worker_starts:,} times",
+        "Workers": f"{snapshot.workers:,}{restarts}",
         "Running since": _time(datetime.fromtimestamp(snapshot.started, UTC).isoformat()),
-        "In flight": f"{snapshot.in_flight:,} requests",
-        "Refused before a model was known": f"{unknown:,} requests",
+        "In flight": _count(max(0, snapshot.in_flight - 1), "request"),  # beside the one that asks
+        "Refused before a model was known": _count(unknown, "request"),
         "API keys": "needed" if config.keys else "not needed",
         "Version": __version__,
     }
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _time(text: str) -> str:

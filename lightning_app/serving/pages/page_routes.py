@@ -37,7 +37,9 @@ Allow = Callable[[Request, str], None]
 """Raises unless a request may do what needs a scope: `predict` or `admin`."""
 
 
-def page_routes(state: PageState, *, allow: Allow, v2_paths: Callable[[str], Mapping[str, Any]] | None = None) -> list[BaseRoute]:
+def page_routes(
+    state: PageState, *, allow: Allow, v2_paths: Callable[[str], Mapping[str, Any]] | None = None
+) -> list[BaseRoute]:
     """Routes of the pages.
 
     The pages themselves are open; what they show of the models needs a key where keys are on.

@@ -17,6 +17,7 @@ from lightning_app.serving.http.app import ServingApp
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.served_model import ServedModel
 from lightning_app.serving.observability.metrics import Metrics
+from lightning_app.serving.pages.page_routes import page_routes
 from lightning_app.serving.v2.routes import v2_routes
 from lightning_app.serving.worker.control import Control
 from lightning_app.serving.worker.loading import Loading
@@ -58,7 +59,7 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
     gc.freeze()  # models and modules live as long as the worker
     server = uvicorn.Server(
         uvicorn.Config(
-            ServingApp(state, v2_routes(state)),
+            ServingApp(state, [*v2_routes(state), *page_routes(state, allow=_allow_all)]),
             http="httptools",
             ws="none",
             lifespan="off",
@@ -76,6 +77,10 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
         uvloop.run(_serve(server, listening, control))
     executor.shutdown(wait=False, cancel_futures=True)
     return 0
+
+
+def _allow_all(request: object, scope: str) -> None:
+    """Keys are not checked here yet."""
 
 
 async def _serve(server: uvicorn.Server, listening: socket.socket, control: Control) -> None:

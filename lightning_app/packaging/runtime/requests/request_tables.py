@@ -23,9 +23,28 @@ def table_of(columns: Mapping[str, Any]) -> "pl.DataFrame":
 
     try:
         return pl.DataFrame(dict(columns))
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        series = [_column(name, values) for name, values in columns.items()]
+    try:
+        return pl.DataFrame(series)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
-        why = (str(error).strip() or type(error).__name__).splitlines()[0][:500]
-        raise RequestError(f"request: its columns are no table: {why}") from error
+        raise RequestError(f"request: its columns are no table: {_reason(error)}") from error
+
+
+def _column(name: str, values: Any) -> "pl.Series":
+    """A column whose first value does not tell its type: JSON writes 100.0 as 100."""
+    import polars as pl
+
+    if isinstance(values, list | tuple) and {type(value) for value in values} - {type(None)} == {int, float}:
+        values = [None if value is None else float(value) for value in values]
+    try:
+        return pl.Series(name, values)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
+        raise RequestError(f"{name}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:500]
 
 
 def tables_of(request: Mapping[str, Any]) -> "dict[str, pl.DataFrame]":

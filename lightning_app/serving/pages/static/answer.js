@@ -10,17 +10,18 @@ const MOST_PICTURES = 6;
 export function showAnswer(place, model, content, answer, milliseconds) {
   const who = [model.name, answer.version === null ? null : `version ${answer.version}`, answer.arm].filter(Boolean).join(", ");
   const parts = [element("div", { class: "line spread" }, element("h3", {}, "Answer"), element("span", { class: "hint" }, `${who}, ${Math.round(milliseconds)} ms`))];
+  const width = place.clientWidth - 40;
   const series = seriesOf(model, content, answer);
-  for (const one of series.slice(0, MOST_PICTURES)) parts.push(seriesChart(one, unitOf(model, one.name)));
+  for (const one of series.slice(0, MOST_PICTURES)) parts.push(seriesChart(one, unitOf(model, one.name), width));
   if (series.length > MOST_PICTURES) parts.push(element("p", { class: "hint" }, `and ${series.length - MOST_PICTURES} more series, in the table`));
   const records = Array.isArray(answer.predictions) ? answer.predictions : [];
   const classes = model.form.outputs.find((output) => output.labels?.length);
   if (classes && records.length === 1 && Array.isArray(records[0][classes.name]) && typeof records[0][classes.name][0] === "number") {
-    parts.push(probabilityChart(classes.labels, records[0][classes.name]));
+    parts.push(probabilityChart(classes.labels, records[0][classes.name], width));
   }
   parts.push(...answer.notes.map((note) => element("p", { class: "note" }, note)));
   parts.push(answerTable(series.length && Array.isArray(records[0].forecast) ? flattened(series) : records, model));
-  parts.push(element("p", { class: "hint mono" }, `request ${answer.request_id}`));
+  parts.push(element("p", { class: "hint mono below" }, `request ${answer.request_id}`));
   place.replaceChildren(...parts);
   place.focus({ preventScroll: true });
 }

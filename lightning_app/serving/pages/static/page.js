@@ -10,7 +10,7 @@ const SECONDS = 3;
 const HISTORY = 60;
 
 const at = (id) => document.getElementById(id);
-const counts = new Map(); // model to its numbers of requests, one per refresh
+const counts = new Map(); // model to [time, requests] of each refresh
 let forms = null;
 let shownForms = "";
 let timer = null;
@@ -22,7 +22,7 @@ async function refresh() {
     at("key-form").hidden = true;
     at("problem").hidden = true;
     showHealth(data);
-    showModels(data.models);
+    showModels(data.models, data.time);
     showServer(data);
     const digests = data.models.map((model) => model.digest).join();
     if (digests !== shownForms) {
@@ -72,29 +72,34 @@ function showHealth(data) {
   badge(problems.length ? problems[0] : "ready", !problems.length);
 }
 
-function showModels(models) {
+function showModels(models, time) {
   at("models-section").hidden = false;
-  at("models").replaceChildren(...models.map(modelCard));
+  at("models").replaceChildren(...models.map((model) => modelCard(model, time)));
 }
 
-function modelCard(model) {
-  const seen = [...(counts.get(model.name) ?? []), model.requests].slice(-HISTORY - 1);
+function modelCard(model, time) {
+  const seen = [...(counts.get(model.name) ?? []), [time, model.requests]].slice(-HISTORY - 1);
   counts.set(model.name, seen);
-  const rates = seen.slice(1).map((count, place) => Math.max(0, count - seen[place]) / SECONDS);
-  const latency = model.latency_ms ?? {};
+  const rates = seen.slice(1).map(([now, count], place) => Math.max(0, count - seen[place][1]) / Math.max(now - seen[place][0], 0.001));
   const facts = [
     ["requests", number(model.requests)],
-    ["per second", rates.length ? number(Number(rates[rates.length - 1].toFixed(1))) : "–"],
-    ["errors", number(model.errors), model.errors ? "wrong" : null],
-    ...["p50", "p95", "p99"].map((name) => [`${name} latency`, milliseconds(latency[name])]),
+    ["per second", rates.length ? number(rates[rates.length - 1], 3) : "–"],
+    ["refused", number(model.refused)],
+    ["failed", number(model.failed), model.failed ? "wrong" : null],
+    ...["p50", "p95", "p99"].map((name) => [`${name} latency`, milliseconds(model.latency_ms[name])]),
   ];
-  const about = [model.version === null ? "a folder" : `version ${model.version}`, model.reference, model.task].filter(Boolean).join(" · ");
-  const title = element("div", {}, element("h3", {}, model.name), element("p", { class: "about" }, about), element("p", { class: "about mono", title: model.digest }, model.digest.slice(0, 12)));
+  const about = [model.version === null ? null : `version ${model.version}`, model.reference, model.task].filter(Boolean).join(" · ");
+  const title = element("div", {}, element("h3", {}, model.name), element("p", { class: "about" }, about ? `${about} · ` : "", element("span", { class: "mono", title: `digest ${model.digest}` }, model.digest.slice(0, 12))));
   const numbers = element("dl", { class: "numbers" }, facts.map(([name, value, kind]) => element("div", {}, element("dt", {}, name), element("dd", { class: kind ?? null }, value))));
   const traffic = rates.length > 1 ? trafficLine(rates) : null;
-  const arms = model.arms.length > 1 ? element("p", { class: "arms about" }, model.arms.map((arm) => `${arm.name}: ${number(100 * arm.probability, 3)} %${arm.version === null ? "" : ` version ${arm.version}`}`).join(" · ")) : null;
   const problem = model.problem ? element("p", { class: "problem" }, model.problem) : null;
-  return element("article", { class: "card model" }, title, element("div", {}, numbers, traffic), arms, problem);
+  return element("article", { class: "card model" }, title, element("div", {}, numbers, traffic), model.arms.length > 1 ? armsTable(model) : null, problem);
+}
+
+function armsTable(model) {
+  const head = ["arm", "version", "requests", "p50 latency"].map((name, place) => element("th", { scope: "col", class: place > 1 ? "number" : null }, name));
+  const rows = model.arms.map((arm) => element("tr", {}, element("td", {}, arm.name), element("td", {}, arm.version === null ? "" : String(arm.version)), element("td", { class: "number" }, number(arm.requests)), element("td", { class: "number" }, milliseconds(arm.p50_ms))));
+  return element("details", { class: "arms" }, element("summary", { class: "about" }, `${rows.length} versions and arms have answered`), element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, rows)));
 }
 
 function milliseconds(value) {

@@ -25,7 +25,7 @@ function ofRows(about, content, predictions) {
     return {
       name,
       past: past.map((row) => row[values]),
-      pastLabels: past.map((row) => String(row[about.time])),
+      pastLabels: past.map((row) => shortTime(String(row[about.time]).replace(/^(\d{4})(\d\d)(\d\d)$/, "$1-$2-$3"))),
       steps: rows.map((row) => step(shortTime(row.time) ?? `step ${row.step}`, levels.length ? levels.map((level) => row[level]) : [row.forecast], levels.map((level) => Number(level.slice(1))))),
     };
   });
