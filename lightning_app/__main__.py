@@ -52,13 +52,14 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "models": ("lightning_app.registry.commands.models_command:run", "List, show or compare what the registry holds."),
     "score": ("lightning_app.scoring.command:run", "Predict every row of a table; goes on where it was killed."),
+    "serve": ("lightning_app.serving.command:run", "Answer requests over HTTP with packages and registered models."),
     "keys": ("lightning_app.serving.security.keys_command:run", "API keys of a server: add, list, revoke."),
     "features": (
         "lightning_app.features_commands.command:run",
         "One definition of features: list, build, materialize, get.",
     ),
 }
-_WITHOUT_USER_CODE = ("package", "register", "promote", "rollback", "models", "score", "keys", "features")
+_WITHOUT_USER_CODE = ("package", "register", "promote", "rollback", "models", "score", "serve", "keys", "features")
 """Verbs of packages: nothing of the working folder is imported for them."""
 
 

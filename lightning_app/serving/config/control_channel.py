@@ -109,8 +109,20 @@ class Failed(Struct, frozen=True, kw_only=True, tag_field="event", tag="failed")
     error: str
 
 
+class Unable(Struct, frozen=True, kw_only=True, tag_field="event", tag="unable"):
+    """The worker cannot start, whatever is tried; it exits.
+
+    Attributes:
+        error: Why, in one line.
+        code: Exit code of the command: 2 if the user can correct it, else 1.
+    """
+
+    error: str
+    code: int
+
+
 Command = Load | ReadKeys | RegistryState
-Event = Ready | Loaded | Failed
+Event = Ready | Loaded | Failed | Unable
 
 
 def encode_line(message: Command | Event) -> bytes:

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -72,7 +71,7 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
             ssl_keyfile=config.tls_key,
         )
     )
-    with socket.socket(fileno=os.dup(fd)) as listening:
+    with socket.socket(fileno=fd) as listening:  # a copy of it would go on listening while the worker drains
         listening.setblocking(False)
         uvloop.run(_serve(server, listening, control))
     executor.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,67 @@
+"""Alias watch: asks the registry every few seconds which versions the served aliases point to."""
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+
+from lightning_app.registry.storage.address import RegistryAddress
+from lightning_app.registry.storage.alias_reader import Alias, AliasReader
+from lightning_app.registry.storage.errors import RegistryUnreachableError
+from lightning_app.registry.storage.reference import read_reference
+from lightning_app.serving.config.serve_config import ServeConfig
+from lightning_app.serving.supervisor.resolving import Unresolved, is_folder, resolve_models
+
+_SLOW_SECONDS = 300.0
+"""How often a registry is asked that only MLflow can read, in a process of its own."""
+
+
+class AliasWatch:
+    """Reads the aliases of a configuration; imports neither MLflow nor numpy.
+
+    Args:
+        config: Configuration.
+
+    Attributes:
+        seconds: Time from one question to the next.
+        aliases: Served aliases by reference; none if all models are folders or versions by number.
+    """
+
+    def __init__(self, config: ServeConfig) -> None:
+        self._config = config
+        references = [model.model for model in config.models if not is_folder(model.model)]
+        self.aliases: Mapping[str, Alias] = {
+            reference: (read.name, read.alias)
+            for reference, read in ((reference, read_reference(reference)) for reference in references)
+            if read.alias is not None
+        }
+        self._reader = AliasReader(RegistryAddress.find(config.registry))
+        self.seconds = config.poll_seconds if self._reader.is_cheap else max(config.poll_seconds, _SLOW_SECONDS)
+
+    @property
+    def note(self) -> str | None:
+        """What is to be said about how often the registry is asked."""
+        if self._reader.is_cheap or not self.aliases:
+            return None
+        return f"only MLflow can read this registry: aliases are asked every {self.seconds:g} s"
+
+    async def read(self) -> dict[str, int | None]:
+        """Versions by reference; None for an alias that does not exist any more.
+
+        Raises:
+            RegistryUnreachableError: The registry does not answer.
+        """
+        if not self._reader.is_cheap:
+            return await self._read_in_child()
+        versions = await asyncio.to_thread(self._reader.read, list(self.aliases.values()))
+        return {reference: versions[alias] for reference, alias in self.aliases.items()}
+
+    async def _read_in_child(self) -> dict[str, int | None]:
+        watched = [model for model in self._config.models if model.model in self.aliases]
+        entries, _ = await resolve_models(msgspec.structs.replace(self._config, models=watched), verify=False)
+        versions: dict[str, int | None] = {}
+        for model, entry in zip(watched, entries, strict=True):
+            if isinstance(entry, Unresolved) and entry.unreachable:
+                raise RegistryUnreachableError(entry.error)
+            versions[model.model] = entry.version
+        return versions

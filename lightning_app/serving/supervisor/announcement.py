@@ -1,0 +1,47 @@
+"""Announcement of a server that is ready, in one line."""
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from lightning_app.serving.config.control_channel import ResolvedModel
+from lightning_app.serving.config.serve_config import ServeConfig
+
+
+def announce(address: str, config: ServeConfig, models: Sequence[ResolvedModel]) -> str:
+    """One line on where what is served, and what its user has to know.
+
+    Args:
+        address: URL of the server.
+        config: Configuration.
+        models: Served models.
+    """
+    return "; ".join((f"serving on {address}", *facts(config, models)))
+
+
+def facts(config: ServeConfig, models: Sequence[ResolvedModel]) -> list[str]:
+    """Models, workers, journal and keys of a server.
+
+    Args:
+        config: Configuration.
+        models: Served models.
+    """
+    num_workers = config.num_workers
+    parts = [
+        ", ".join(_described(model) for model in models),
+        f"{num_workers} worker{'s' * (num_workers != 1)}",
+        f"journal {_without_password(config.journal.url)}",
+    ]
+    if config.keys is None:
+        parts.append("no API keys: open to everyone" if config.insecure else "no API keys: this machine only")
+    return parts
+
+
+def _described(model: ResolvedModel) -> str:
+    return model.title if model.version is not None else f"{model.title} ({model.reference})"
+
+
+def _without_password(url: str | None) -> str:
+    if url is None:
+        return "none"
+    password = urlsplit(url).password
+    return url if password is None else url.replace(f":{password}@", ":***@", 1)

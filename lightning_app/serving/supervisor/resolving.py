@@ -1,0 +1,166 @@
+"""Resolving of configured models: folders at once, names of the registry in a child process."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from lightning_app.errors import UsageError
+from lightning_app.serving.config.control_channel import ResolvedModel
+from lightning_app.serving.config.serve_config import ModelConfig, RouteName, ServeConfig
+from lightning_app.serving.supervisor.child import command_of, environment
+from lightning_app.serving.supervisor.resolve import Question, Resolution
+
+_MANIFEST = "manifest.json"
+
+
+class Unresolved(Struct, frozen=True, kw_only=True):
+    """A model that could not be resolved.
+
+    Attributes:
+        model: Its configuration.
+        version: Number of the version, where it is known.
+        error: Why, in one line.
+        code: 2 if the user can correct it, else 1.
+        unreachable: Whether the registry did not answer.
+    """
+
+    model: ModelConfig
+    version: int | None
+    error: str
+    code: int
+    unreachable: bool = False
+
+
+Resolved = tuple[list[ResolvedModel | Unresolved], list[str]]
+"""One entry per configured model, in their order, and what is to be said of them."""
+
+
+def is_folder(model: str) -> bool:
+    """Whether a model is the folder of a package, as the registry decides it.
+
+    Args:
+        model: `NAME@champion`, `NAME@3`, `NAME`, or a folder.
+    """
+    return (Path(model) / _MANIFEST).is_file()
+
+
+async def resolve_models(config: ServeConfig, *, verify: bool) -> Resolved:
+    """Finds the packages of all models.
+
+    Args:
+        config: Configuration.
+        verify: Load the packages of registered models in the child first, so that a bad one reaches no worker.
+    """
+    names = [model.model for model in config.models if not _looks_like_folder(model.model)]
+    answers: dict[str, Resolution] = {}
+    if names:
+        answers = await _ask_child(Question(registry=config.registry, references=names, verify=verify))
+    entries: list[ResolvedModel | Unresolved] = []
+    notes: list[str] = []
+    for model in config.models:
+        try:
+            entry = _of_registry(model, answers[model.model]) if model.model in answers else _of_folder(model)
+        except UsageError as error:
+            entry = Unresolved(model=model, version=None, error=str(error), code=2)
+        entries.append(entry)
+        if model.model in answers:
+            notes += [note for note in answers[model.model].notes if note not in notes]
+    return entries, notes
+
+
+def check_names(models: Sequence[ResolvedModel]) -> None:
+    """Raises unless each model has a name of its own.
+
+    Args:
+        models: All models.
+
+    Raises:
+        UsageError: Two have the same name.
+    """
+    by_name: dict[str, ResolvedModel] = {}
+    for model in models:
+        if (other := by_name.setdefault(model.name, model)) is not model:
+            raise UsageError(
+                f"name: {other.reference} and {model.reference} would both be served as {model.name!r}; "
+                "set `name` of one of them in a config file"
+            )
+
+
+def _looks_like_folder(model: str) -> bool:
+    return is_folder(model) or "/" in model or Path(model).is_dir()
+
+
+def _of_folder(model: ModelConfig) -> ResolvedModel:
+    folder = Path(model.model).resolve()
+    try:
+        raw = (folder / _MANIFEST).read_bytes()
+        name = json.loads(raw)["name"]
+    except OSError as error:
+        reason = "does not exist" if not folder.exists() else f"has no {_MANIFEST}, so it is no package"
+        raise UsageError(f"model: {model.model} {reason}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"model: {model.model}: its {_MANIFEST} is damaged: {error}") from error
+    return ResolvedModel(
+        name=_route_name(model, str(name)),
+        reference=model.model,
+        version=None,
+        digest=hashlib.sha256(raw).hexdigest(),
+        path=str(folder),
+    )
+
+
+def _of_registry(model: ModelConfig, found: Resolution) -> ResolvedModel | Unresolved:
+    if found.error is not None:
+        return Unresolved(
+            model=model,
+            version=found.version,
+            error=found.error,
+            code=found.code,
+            unreachable=found.unreachable,
+        )
+    return ResolvedModel(
+        name=_route_name(model, found.name),
+        reference=model.model,
+        version=found.version,
+        digest=found.digest,
+        path=found.path,
+    )
+
+
+def _route_name(model: ModelConfig, own: str) -> str:
+    name = model.name or own
+    try:
+        return msgspec.convert(name, RouteName)
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"name: {model.model} is called {name!r}, which no address can hold; set --name: up to 200 letters, "
+            "digits, '_', '-' and '.'"
+        ) from error
+
+
+async def _ask_child(question: Question) -> dict[str, Resolution]:
+    process = await asyncio.create_subprocess_exec(
+        *command_of("lightning_app.serving.supervisor.resolve"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env=environment({}),
+        start_new_session=True,  # Ctrl-C is for the supervisor
+    )
+    try:
+        output, _ = await process.communicate(msgspec.json.encode(question))
+    except asyncio.CancelledError:
+        with suppress(ProcessLookupError):
+            process.kill()
+        raise
+    try:
+        answers = msgspec.json.decode(output, type=list[Resolution])
+    except msgspec.DecodeError:
+        error = f"the process that asks the registry ended with exit code {process.returncode}"
+        answers = [Resolution(reference=name, error=error, code=1) for name in question.references]
+    return {answer.reference: answer for answer in answers}

@@ -1,0 +1,222 @@
+"""Supervisor: starts the workers, keeps them alive, follows the registry and its signals, and ends them in order."""
+
+import asyncio
+import logging
+import random
+import signal
+import socket
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lightning_app.errors import UsageError, describe
+from lightning_app.serving.config.control_channel import ResolvedModel
+from lightning_app.serving.config.serve_config import ServeConfig
+from lightning_app.serving.supervisor.announcement import announce, facts
+from lightning_app.serving.supervisor.fleet import Fleet
+from lightning_app.serving.supervisor.listening import address_of
+from lightning_app.serving.supervisor.registry_view import RegistryView
+from lightning_app.serving.supervisor.resolving import check_names, resolve_models
+
+if TYPE_CHECKING:
+    from lightning_app.serving.supervisor.alias_watch import AliasWatch
+
+_log = logging.getLogger("lightning_app.serving.supervisor")
+_LONGEST_PAUSE = 300.0
+"""Between two questions to a registry whose packages cannot be fetched."""
+
+
+class Supervisor:
+    """A server: one supervisor and its workers.
+
+    Args:
+        config: Configuration.
+        read_config: Reads the configuration again, as it is when SIGHUP arrives.
+        listener: Bound socket.
+    """
+
+    def __init__(self, *, config: ServeConfig, read_config: Callable[[], ServeConfig], listener: socket.socket) -> None:
+        self._config = config
+        self._read_config = read_config
+        self._listener = listener
+        self._fleet = Fleet(listener)
+        self._view = RegistryView()
+        self._lock = asyncio.Lock()
+        self._stop = asyncio.Event()
+        self._is_killed = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, *, check: bool = False) -> int:
+        """Serves until a signal ends it.
+
+        Args:
+            check: End as soon as all models are loaded.
+
+        Returns:
+            Exit code.
+
+        Raises:
+            UsageError: A model cannot be served.
+            RegistryUnreachableError: A model is not cached, and the registry does not answer.
+            RuntimeError: No worker became ready.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_stop)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._begin(self._reread()))
+        stopping = asyncio.create_task(self._stop.wait())
+        starting = asyncio.create_task(self._start())
+        try:
+            await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+                self._announce(check)
+                if not check:
+                    self._begin(self._watch(self._config))
+                    await stopping
+            return await self._drain()
+        finally:
+            for task in (starting, stopping, *self._tasks):
+                task.cancel()
+            await asyncio.gather(starting, stopping, *self._tasks, return_exceptions=True)
+            await self._fleet.end()
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _on_stop(self) -> None:
+        if self._stop.is_set():
+            self._is_killed = True
+            self._fleet.kill()
+        self._stop.set()
+
+    async def _drain(self) -> int:
+        """Ends the workers in order; the exit code."""
+        in_time = await self._fleet.stop()
+        if self._is_killed:
+            _log.warning("ended at once by a second signal; requests that were being answered failed")
+        elif not in_time:
+            _log.error("workers were killed: they still answered after %g s", self._config.limits.drain_seconds)
+        return 0 if in_time and not self._is_killed else 1
+
+    def _announce(self, check: bool) -> None:
+        if check:
+            text = "; ".join(("every model was loaded and verified", *facts(self._config, self._fleet.models)))
+        else:
+            address = address_of(self._listener, tls=self._config.tls_cert is not None)
+            text = announce(address, self._config, self._fleet.models)
+        print(text, flush=True)  # noqa: T201
+
+    async def _start(self) -> None:
+        await self._fleet.start(self._config, await self._resolved(self._config))
+
+    async def _resolved(self, config: ServeConfig) -> list[ResolvedModel]:
+        """Packages of all models; raises if one cannot be found."""
+        entries, notes = await resolve_models(config, verify=False)
+        for note in notes:
+            _log.warning("%s", note)
+        models = []
+        for entry in entries:
+            if isinstance(entry, ResolvedModel):
+                models.append(entry)
+            elif entry.unreachable:
+                from lightning_app.registry.storage.errors import RegistryUnreachableError
+
+                raise RegistryUnreachableError(entry.error)
+            else:
+                raise UsageError(entry.error) if entry.code == 2 else RuntimeError(entry.error)
+        check_names(models)
+        return models
+
+    async def _watch(self, config: ServeConfig) -> None:
+        """Follows the aliases of a configuration until another one takes its place."""
+        from lightning_app.serving.supervisor.alias_watch import AliasWatch
+
+        watch = AliasWatch(config)
+        if not watch.aliases:
+            return
+        if watch.note:
+            _log.warning("%s", watch.note)
+        pause = watch.seconds
+        while True:
+            await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # so that many servers do not ask at once
+            async with self._lock:
+                if self._config is not config:
+                    return
+                try:
+                    is_up_to_date = await self._follow(watch)
+                except Exception:
+                    _log.exception("the registry could not be followed")
+                    is_up_to_date = False
+                self._fleet.tell(self._view.state)
+            # Packages that cannot be fetched are asked for less and less often: each attempt imports MLflow.
+            pause = watch.seconds if is_up_to_date else min(2 * pause, max(_LONGEST_PAUSE, watch.seconds))
+
+    async def _follow(self, watch: "AliasWatch") -> bool:
+        """Serves what the aliases point to; whether that worked, or will not be tried again."""
+        from lightning_app.registry.storage.errors import RegistryUnreachableError
+
+        try:
+            versions = await watch.read()
+        except RegistryUnreachableError as error:
+            self._view.is_silent(str(error))
+            return True
+        self._view.answers()
+        moved = self._view.moved(self._fleet.models, versions)
+        if not moved:
+            return True
+        await self._reload(moved, versions)
+        return not self._view.moved(self._fleet.models, versions)
+
+    async def _reload(self, references: Collection[str], versions: Mapping[str, int | None]) -> None:
+        """Resolves models again, and serves what is new; what cannot be served leaves the version before."""
+        served = self._fleet.models
+        models = [model for model in self._config.models if model.model in references]
+        entries, notes = await resolve_models(msgspec.structs.replace(self._config, models=models), verify=True)
+        for note in notes:
+            _log.warning("%s", note)
+        found = iter(entries)
+        outcomes = [next(found) if model.reference in references else model for model in served]
+        wanted = self._view.wanted(served, outcomes, versions)
+        if [model.name for model in wanted] != [model.name for model in served]:
+            check_names(wanted)
+            await self._fleet.start(self._config, wanted)
+        elif wanted != served:
+            errors = await self._fleet.load(wanted)
+            for old, new in zip(served, wanted, strict=True):
+                if old.name in errors:
+                    self._view.refuse(old, new.version, errors[old.name])
+        for old, new in zip(served, self._fleet.models, strict=True):
+            if old != new:
+                self._view.forgive(new.name)
+                _log.info("%s is served, it was %s", new.title, old.title)
+
+    async def _reread(self) -> None:
+        """Follows SIGHUP: API keys, models, then everything else but the address, without an interruption."""
+        async with self._lock:
+            self._fleet.read_keys()
+            try:
+                await self._apply(self._read_config())
+            except Exception as error:
+                _log.error("the configuration before is kept: %s", describe(error))
+            self._fleet.tell(self._view.state)
+
+    async def _apply(self, config: ServeConfig) -> None:
+        fixed = {name: getattr(self._config, name) for name in ("host", "port")}
+        if fixed != {name: getattr(config, name) for name in fixed}:
+            _log.warning("host and port need a restart; %(host)s:%(port)d is kept", fixed)
+            config = msgspec.structs.replace(config, **fixed)
+        if not self._fleet.is_stale(config):
+            for model in self._fleet.models:
+                self._view.forgive(model.name)
+            await self._reload({model.model for model in config.models}, {})
+            _log.info("API keys and models were read again")
+            return
+        await self._fleet.start(config, await self._resolved(config))
+        self._config = config
+        self._view = RegistryView()
+        self._begin(self._watch(config))
+        _log.info("the configuration was replaced; %s", "; ".join(facts(config, self._fleet.models)))

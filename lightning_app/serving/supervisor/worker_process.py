@@ -1,0 +1,217 @@
+"""Worker process as the supervisor sees it: started, told what to load, listened to, ended."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from lightning_app.serving.config.control_channel import (
+    Command,
+    Failed,
+    Load,
+    Loaded,
+    Ready,
+    ResolvedModel,
+    Unable,
+    decode_event,
+    encode_line,
+)
+from lightning_app.serving.supervisor.child import command_of, environment
+
+_log = logging.getLogger("lightning_app.serving.supervisor")
+_LINE_BYTES = 2**20
+_LOAD_SECONDS = 600.0
+
+_Version = tuple[str, int | None, str]
+"""Name, number and digest."""
+
+
+class WorkerProcess:
+    """A running worker; use `start`.
+
+    Attributes:
+        number: Number of the worker.
+        models: What it was told to serve last.
+        problem: Why it could not start; None if it did not say.
+    """
+
+    def __init__(
+        self,
+        *,
+        number: int,
+        models: Sequence[ResolvedModel],
+        process: asyncio.subprocess.Process,
+        commands: asyncio.WriteTransport,
+        events: asyncio.StreamReader,
+    ) -> None:
+        self.number = number
+        self.models = models
+        self.problem: Unable | Failed | None = None
+        self._process = process
+        self._commands = commands
+        self._outcomes: dict[_Version, asyncio.Future[str | None]] = {}
+        self._ready = asyncio.Event()
+        reading = asyncio.create_task(self._read(events))
+        self._exit = asyncio.create_task(self._wait(reading))
+
+    @classmethod
+    async def start(
+        cls, *, number: int, folder: Path, models: Sequence[ResolvedModel], listener: int, lock: int
+    ) -> "WorkerProcess":
+        """Starts a worker.
+
+        Args:
+            number: Number of the worker, unique among those that are alive.
+            folder: Runtime folder.
+            models: Content of its `models.json`.
+            listener: Socket that is listened on.
+            lock: File descriptor that the worker has to keep open.
+        """
+        loop = asyncio.get_running_loop()
+        command_read, command_write = os.pipe()
+        event_read, event_write = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command_of("lightning_app.serving.worker"),
+                *("--folder", str(folder), "--fd", str(listener), "--number", str(number)),
+                *("--control-in", str(command_read), "--control-out", str(event_write)),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(listener, lock, command_read, event_write),
+                env=environment({"PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics")}),
+                start_new_session=True,  # Ctrl-C is for the supervisor, which ends workers in order
+            )
+        except BaseException:
+            os.close(command_write)
+            os.close(event_read)
+            raise
+        finally:
+            os.close(command_read)
+            os.close(event_write)
+        commands, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(command_write, "wb", 0))
+        events = asyncio.StreamReader(limit=_LINE_BYTES)
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(events), os.fdopen(event_read, "rb", 0))
+        return cls(number=number, models=models, process=process, commands=commands, events=events)
+
+    @property
+    def pid(self) -> int:
+        """Id of the process."""
+        return self._process.pid
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it answers requests."""
+        return self._ready.is_set() and not self._exit.done()
+
+    async def ready(self) -> bool:
+        """Waits until it answers requests.
+
+        Returns:
+            Whether it does; False if it ended instead.
+        """
+        waiting = asyncio.create_task(self._ready.wait())
+        await asyncio.wait((waiting, self._exit), return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        return self.is_ready
+
+    async def ended(self) -> int:
+        """Waits until it ends.
+
+        Returns:
+            Exit code; negative for the signal that killed it.
+        """
+        return await asyncio.shield(self._exit)
+
+    def send(self, command: Command) -> None:
+        """Sends a command; one that has ended gets none.
+
+        Args:
+            command: The command.
+        """
+        if not self._exit.done() and not self._commands.is_closing():
+            self._commands.write(encode_line(command))
+
+    async def load(self, models: Sequence[ResolvedModel], changed: Sequence[ResolvedModel]) -> dict[str, str]:
+        """Makes it serve these models.
+
+        Args:
+            models: All models.
+            changed: Those that it does not serve yet.
+
+        Returns:
+            Errors by name of the model; a worker that ends meanwhile has none.
+        """
+        loop = asyncio.get_running_loop()
+        outcomes = {model.name: loop.create_future() for model in changed}
+        self._outcomes = {(model.name, model.version, model.digest): outcomes[model.name] for model in changed}
+        self.models = models
+        if self._exit.done():
+            return {}
+        self.send(Load(models=list(models)))
+        if outcomes:
+            await asyncio.wait(outcomes.values(), timeout=_LOAD_SECONDS)  # its end settles them too
+        late = f"worker {self.number} has not loaded it within {_LOAD_SECONDS:g} s"
+        errors = {name: outcome.result() if outcome.done() else late for name, outcome in outcomes.items()}
+        return {name: error for name, error in errors.items() if error is not None}
+
+    def terminate(self) -> None:
+        """Makes it answer what it is answering, and end."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            if not self._exit.done():
+                self._process.send_signal(number)
+
+    async def _read(self, events: asyncio.StreamReader) -> None:
+        while line := await events.readline():
+            try:
+                event = decode_event(line)
+            except msgspec.DecodeError as error:
+                _log.error("an event of worker %d could not be read: %s", self.number, error)
+                continue
+            if isinstance(event, Ready):
+                self._ready.set()
+            elif isinstance(event, Unable):
+                self.problem = event
+            elif isinstance(event, Failed) and not self._ready.is_set():
+                self.problem = self.problem or event
+            else:
+                self._settle(event)
+
+    def _settle(self, event: Loaded | Failed) -> None:
+        outcome = self._outcomes.pop((event.name, event.version, event.digest), None)
+        if outcome is not None and not outcome.done():
+            outcome.set_result(event.error if isinstance(event, Failed) else None)
+
+    async def _wait(self, reading: asyncio.Task[None]) -> int:
+        code = await self._process.wait()
+        await asyncio.wait((reading,), timeout=1.0)  # its last words
+        reading.cancel()
+        self._commands.close()
+        for outcome in self._outcomes.values():
+            if not outcome.done():
+                outcome.set_result(None)
+        return code
+
+
+def describe_end(code: int) -> str:
+    """How a process ended, for people.
+
+    Args:
+        code: Exit code; negative for the signal that killed it.
+    """
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"
