@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,27 +15,36 @@ from tests.lightning_app.serving.server import RunningWorker
 from tests.lightning_app.serving.v2.test_infer import packages, worker  # noqa: F401
 from tests.packages import LABELS
 
-PEER = Path(__file__).resolve().parents[4] / ".peer" / "triton" / "bin" / "python"
+ROOT = Path(__file__).resolve().parents[4]
+PEER = ROOT / ".peer" / "triton" / "bin" / "python"
 X = np.arange(12, dtype=np.float32).reshape(3, 4) / 10
 
 
 @pytest.fixture(scope="module")
-def found(worker: RunningWorker) -> dict[str, Any]:  # noqa: F811
-    """What the client was answered."""
+def triton_python() -> str:
+    """The interpreter of an environment that has the client."""
     python = Path(os.environ.get("LIGHTNING_APP_TRITON_PYTHON", PEER))
     if not python.exists():
         pytest.skip(
             "tritonclient needs an environment of its own: python -m venv .peer/triton && .peer/triton/bin/pip install "
             "'tritonclient[http]==2.73.0', or set LIGHTNING_APP_TRITON_PYTHON to the interpreter of another"
         )
-    program = Path(__file__).with_name("triton_calls.py")
-    address = worker.address.removeprefix("http://")
-    done = subprocess.run(
-        [str(python), str(program), address], capture_output=True, text=True, timeout=120, check=False,
-        env={**os.environ, "PYTHONPATH": ""},
-    )  # fmt: skip
+    return str(python)
+
+
+def run(*words: str) -> str:
+    """What a program prints."""
+    environment = {**os.environ, "PYTHONPATH": ""}
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, env=environment)
     assert done.returncode == 0, done.stderr
-    answers: dict[str, Any] = json.loads(done.stdout)
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def found(worker: RunningWorker, triton_python: str) -> dict[str, Any]:  # noqa: F811
+    """What the client was answered."""
+    program = Path(__file__).with_name("triton_calls.py")
+    answers: dict[str, Any] = json.loads(run(triton_python, str(program), worker.address.removeprefix("http://")))
     return answers
 
 
@@ -95,3 +105,11 @@ def test_triton_goes_on_with_a_stream(found: dict[str, Any]) -> None:
 )
 def test_triton_is_refused_in_words(found: dict[str, Any], what: str, status: str, message: str) -> None:
     assert [found["refused"][what][0], found["refused"][what][1][: len(message)]] == [status, message]
+
+
+def test_the_example_of_the_documentation_runs(worker: RunningWorker, triton_python: str) -> None:  # noqa: F811
+    page = (ROOT / "docs" / "serving.md").read_text()
+    (example,) = [code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "tritonclient" in code]
+    assert (
+        run(triton_python, "-c", example.replace("localhost:8000", worker.address.removeprefix("http://")))[:1] == "["
+    )
