@@ -6,6 +6,7 @@ import msgspec
 
 from lightning_app.packaging.format.errors import BadRowsError, RequestError
 from lightning_app.serving.inference.errors import BusyError, DeadlineError
+from lightning_app.serving.inference.sessions import SessionConflictError, SessionsBusyError, SessionVersionError
 
 _MOST_ROWS = 100
 """Rows that an error lists."""
@@ -72,6 +73,12 @@ def http_error(error: Exception) -> HttpError | None:
         return HttpError(503, "busy", "as many requests wait for the model as may wait; try again", retry_after=1)
     if isinstance(error, DeadlineError):
         return HttpError(504, "deadline", "the deadline passed before the answer was there")
+    if isinstance(error, SessionConflictError):
+        return HttpError(409, "session_conflict", str(error), field="session")
+    if isinstance(error, SessionVersionError):
+        return HttpError(409, "session_of_another_version", str(error), field="session")
+    if isinstance(error, SessionsBusyError):
+        return HttpError(503, "sessions_busy", str(error), field="session", retry_after=1)
     return None
 
 

@@ -14,6 +14,7 @@ from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Prepared
 from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.inference.served_model import Arm, ServedModel
+from lightning_app.serving.inference.stream_turn import StreamTurn
 
 _log = logging.getLogger("lightning_app.serving")
 _LARGE_BODY = 2**18
@@ -60,7 +61,7 @@ class PredictRoute:
         """
         return read_body(body, head.media_type, max_rows=self._limits.rows)
 
-    def model_request(self, content: Any, head: RequestHead, model: LoadedModel) -> ModelRequest:  # noqa: ARG002
+    def model_request(self, content: Any, head: RequestHead, model: LoadedModel) -> ModelRequest:
         """The request for the model that was chosen.
 
         Args:
@@ -74,6 +75,19 @@ class PredictRoute:
         request: ModelRequest = content[0]
         request.at = head.at
         request.wants_state = head.wants_state
+        if head.wants_state and (head.accept or head.media_type) != JSON:
+            message = f"return_state: given, but only answers in {JSON} contain it; use session=ID"
+            raise HttpError(422, "bad_request", message, field="return_state")
+        request.turn = StreamTurn.begin(
+            model,
+            self._state.sessions,
+            request=head.request_id,
+            num_rows=request.num_rows,
+            session=head.session,
+            state=content[1],
+            returns_state=head.wants_state,
+        )
+        request.state = None if request.turn is None else request.turn.before
         return request
 
     def encode(
@@ -97,6 +111,7 @@ class PredictRoute:
             arm=arm.name,
             request_id=head.request_id,
             digits=digits,
+            state=answer.state_text,
         )
         return content, [(b"content-type", media_type.encode())]
 
@@ -186,6 +201,8 @@ class PredictRoute:
         prepared = await self._prepare(arm, request, body)
         seconds = (head.deadline_ms or served.config.deadline_ms) / 1000 - (time.perf_counter() - started)
         answer = await arm.batcher.answer(prepared, seconds=seconds)
+        if request.turn is not None:
+            answer.state_text = request.turn.end(answer.state)
         content, headers = self.encode(answer, request, head, arm, served.config.digits)
         version, digest = model.version, model.digest
         headers += [

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from lightning_app.serving.config.control_channel import RegistryState
 from lightning_app.serving.config.serve_config import ServeConfig
 from lightning_app.serving.inference.served_model import ServedModel
+from lightning_app.serving.inference.sessions import SessionStore
 from lightning_app.serving.observability.metrics import Metrics
 
 
@@ -19,6 +20,7 @@ class ServingState:
         models: Served models by name; `/predict` asks the first.
         metrics: Metrics of the worker.
         executor: Thread for what would hold up the event loop.
+        sessions: State of streams by session.
         registry: What is known of the registry; None if no model is from one.
         is_draining: Whether the worker is about to stop.
     """
@@ -27,6 +29,7 @@ class ServingState:
     models: Mapping[str, ServedModel]
     metrics: Metrics
     executor: Executor
+    sessions: SessionStore
     registry: RegistryState | None = None
     is_draining: bool = False
     facts: dict[str, str] = field(default_factory=dict)

@@ -32,12 +32,14 @@ class Answer:
         notes: What was filled, dropped or replaced, one line each.
         state: State after the request; empty unless the model is recurrent.
         features: Inputs of the model, where they were read from a store; None elsewhere.
+        state_text: `state` as the client gives it back; None where it is not returned.
     """
 
     predictions: Predictions
     notes: Sequence[str] = ()
     state: StreamState = field(default_factory=dict)
     features: Mapping[str, Values] | None = None
+    state_text: str | None = None
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from lightning_app.packaging.runtime.rows import StreamState
+    from lightning_app.serving.inference.stream_turn import StreamTurn
 
 Columns: TypeAlias = Mapping[str, Sequence[Any]]
 """Column name, or input name, to one value per row."""
@@ -25,6 +26,7 @@ class ModelRequest:
         at: Which answers to raw rows are asked for; None for the default of the package.
         state: State of streams after the request before; None starts anew.
         wants_state: Whether the answer shall contain the state after it.
+        turn: Where the state comes from and goes to; None for a request without one.
     """
 
     table: "Columns | pl.DataFrame | None"
@@ -34,3 +36,4 @@ class ModelRequest:
     at: str | list[str] | None = None
     state: "StreamState | None" = None
     wants_state: bool = False
+    turn: "StreamTurn | None" = None

@@ -15,13 +15,14 @@ from lightning_app.serving.config.serve_config import ServeConfig
 from lightning_app.serving.http.app import ServingApp
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.served_model import ServedModel
+from lightning_app.serving.inference.sessions import SessionStore
 from lightning_app.serving.observability.metrics import Metrics
 from lightning_app.serving.pages.page_routes import page_routes
 from lightning_app.serving.v2.routes import v2_routes
 from lightning_app.serving.worker.control import Control
 from lightning_app.serving.worker.loading import Loading
 
-CONFIG, MODELS, METRICS = "config.json", "models.json", "metrics"
+CONFIG, MODELS, METRICS, SESSIONS = "config.json", "models.json", "metrics", "sessions.db"
 """Files and folder of the runtime folder."""
 
 
@@ -46,7 +47,8 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
         for resolved, model in zip(models, config.models, strict=True)
     }
     metrics = Metrics(folder=folder / METRICS, worker=str(number))
-    state = ServingState(config=config, models=served, metrics=metrics, executor=executor)
+    sessions = SessionStore(folder / SESSIONS, limits={name: model.config.sessions for name, model in served.items()})
+    state = ServingState(config=config, models=served, metrics=metrics, executor=executor, sessions=sessions)
     loading = Loading(state)
     failed = [event for event in map(loading.load, models) if event is not None]
     control = Control(state, loading, read=control_in, write=control_out)
@@ -75,6 +77,7 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
         listening.setblocking(False)
         uvloop.run(_serve(server, listening, control))
     executor.shutdown(wait=False, cancel_futures=True)
+    sessions.close()
     return 0
 
 

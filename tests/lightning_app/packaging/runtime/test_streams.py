@@ -25,9 +25,9 @@ TOKENIZER = Tokenizer(level="char", vocabulary=("<unk>", *"abcdefgh "))
 HIDDEN = 6
 
 
-def stream_package(folder: Path) -> Path:
+def stream_package(folder: Path, *, seed: int = 0) -> Path:
     """Reads characters with an LSTM, and says how likely each next one is."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     tokens = TensorSpec("tokens", "int64", ("batch", "seq_len"))
     logits = TensorSpec("logits", "float32", ("batch", "seq_len", len(TOKENIZER.vocabulary)))
     state = [StateSpec(f"state_{place}", f"next_state_{place}", "float32", ("batch", HIDDEN), 0.5) for place in (0, 1)]

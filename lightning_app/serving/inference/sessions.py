@@ -1,0 +1,173 @@
+"""Sessions: state of streams by id, in one SQLite file that all workers share; bounded, and forgotten after a while."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning_app.serving.config.serve_config import Sessions
+
+_MOST_UNCHECKED = 64
+_WAIT_SECONDS = 2.0
+_TABLE = """
+CREATE TABLE IF NOT EXISTS sessions (
+  model TEXT NOT NULL, id TEXT NOT NULL, digest TEXT NOT NULL, version INTEGER, number INTEGER NOT NULL,
+  used REAL NOT NULL, request TEXT NOT NULL, before BLOB, after BLOB NOT NULL, PRIMARY KEY (model, id)
+);
+CREATE INDEX IF NOT EXISTS sessions_by_use ON sessions (model, used);
+"""
+
+
+class SessionConflictError(Exception):
+    """Another request of the session was answered while this one was."""
+
+
+class SessionVersionError(Exception):
+    """The session belongs to another version of the model."""
+
+
+class SessionsBusyError(Exception):
+    """The file of the sessions could not be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session as a request finds it.
+
+    Attributes:
+        number: Requests that it has answered; 0 for a new one.
+        state: State before the request, as bytes; None for the initial state.
+    """
+
+    number: int
+    state: bytes | None
+
+
+class SessionStore:
+    """Sessions of all models of a server.
+
+    The state is written before the answer is sent. A request that is sent again with the same id finds the state that
+    it found at first, so that a client may repeat it.
+
+    Args:
+        path: The file; it is made if it does not exist.
+        limits: How many sessions of a model are kept, and for how long, by name of the model.
+    """
+
+    def __init__(self, path: Path, *, limits: dict[str, Sessions]) -> None:
+        self._path = path
+        self._limits = limits
+        self._connection: sqlite3.Connection | None = None
+        self._new = dict.fromkeys(limits, 0)
+
+    def read(self, model: str, session: str, *, digest: str, request: str) -> Session:
+        """The session as a request finds it; a new one if there is none, or if it was not used for too long.
+
+        Args:
+            model: Name of the model.
+            session: Id of the session.
+            digest: Digest of the version that answers.
+            request: Id of the request.
+
+        Raises:
+            SessionVersionError: The session belongs to another version.
+            SessionsBusyError: The file cannot be reached.
+        """
+        query = "SELECT digest, version, number, used, request, before, after FROM sessions WHERE model = ? AND id = ?"
+        with self._reached() as connection:
+            row = connection.execute(query, (model, session)).fetchone()
+        if row is None or row[3] < time.time() - self._limits[model].seconds:
+            return Session(0, None)
+        owner, version, number, _, last, before, after = row
+        if owner != digest:
+            which = f"version {version}" if version is not None else f"the package {owner[:12]}"
+            raise SessionVersionError(
+                f"session: {session} belongs to {which} of {model}, which answers no more; start one with a new id"
+            )
+        return Session(number - 1, before) if last == request else Session(number, after)
+
+    def write(
+        self,
+        model: str,
+        session: str,
+        found: Session,
+        state: bytes,
+        *,
+        digest: str,
+        version: int | None,
+        request: str,
+    ) -> None:
+        """Writes the state after a request, if no other request of the session was answered since it was read.
+
+        Args:
+            model: Name of the model.
+            session: Id of the session.
+            found: What `read` returned.
+            state: State after the request.
+            digest: Digest of the version that answered.
+            version: This version.
+            request: Id of the request.
+
+        Raises:
+            SessionConflictError: Another request was answered.
+            SessionsBusyError: The file cannot be reached.
+        """
+        now = time.time()
+        oldest = now - self._limits[model].seconds
+        with self._reached() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            query = "SELECT number, used, request FROM sessions WHERE model = ? AND id = ?"
+            row = connection.execute(query, (model, session)).fetchone()
+            number = 0 if row is None or row[1] < oldest else row[0] - 1 if row[2] == request else row[0]
+            if number == found.number:
+                connection.execute(
+                    "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (model, session, digest, version, number + 1, now, request, found.state, state),
+                )
+                if row is None:
+                    self._forget(connection, model, oldest)
+            connection.execute("COMMIT")
+        if number != found.number:
+            raise SessionConflictError(
+                f"session: another request of {session} was answered at the same time; send its requests one by one"
+            )
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _forget(self, connection: sqlite3.Connection, model: str, oldest: float) -> None:
+        """Deletes sessions that are too old, or too many; not at each new one, which would be slow."""
+        most = self._limits[model].most
+        self._new[model] += 1
+        if self._new[model] < min(_MOST_UNCHECKED, max(1, most // 16)):
+            return
+        self._new[model] = 0
+        query = "SELECT used FROM sessions WHERE model = ? ORDER BY used DESC LIMIT 1 OFFSET ?"
+        row = connection.execute(query, (model, most)).fetchone()
+        bound = oldest if row is None else max(oldest, row[0])
+        connection.execute("DELETE FROM sessions WHERE model = ? AND used <= ?", (model, bound))
+
+    @contextmanager
+    def _reached(self) -> Iterator[sqlite3.Connection]:
+        """The connection; an error rolls back, and is named."""
+        try:
+            if self._connection is None:
+                self._connection = _connect(self._path)
+            yield self._connection
+        except sqlite3.Error as error:
+            if self._connection is not None and self._connection.in_transaction:
+                self._connection.rollback()
+            raise SessionsBusyError(f"session: the sessions cannot be reached ({error}); try again") from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=OFF")  # sessions end with the server
+    connection.executescript(_TABLE)
+    return connection
