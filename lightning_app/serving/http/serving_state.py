@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from lightning_app.serving.config.control_channel import RegistryState
 from lightning_app.serving.config.serve_config import ServeConfig
 from lightning_app.serving.inference.served_model import ServedModel
 from lightning_app.serving.inference.sessions import SessionStore
 from lightning_app.serving.observability.metrics import Metrics
+
+if TYPE_CHECKING:
+    from lightning_app.serving.observability.span_export import SpanExport
 
 
 @dataclass
@@ -21,6 +25,7 @@ class ServingState:
         metrics: Metrics of the worker.
         executor: Thread for what would hold up the event loop.
         sessions: State of streams by session.
+        spans: Export of traces; None without.
         registry: What is known of the registry; None if no model is from one.
         is_draining: Whether the worker is about to stop.
     """
@@ -30,6 +35,7 @@ class ServingState:
     metrics: Metrics
     executor: Executor
     sessions: SessionStore
+    spans: "SpanExport | None" = None
     registry: RegistryState | None = None
     is_draining: bool = False
     facts: dict[str, str] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from lightning_app.serving.http.app import ServingApp
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.served_model import ServedModel
 from lightning_app.serving.inference.sessions import SessionStore
+from lightning_app.serving.observability.logs import configure_logs
 from lightning_app.serving.observability.metrics import Metrics
 from lightning_app.serving.pages.page_routes import page_routes
 from lightning_app.serving.v2.routes import v2_routes
@@ -48,7 +49,13 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
     }
     metrics = Metrics(folder=folder / METRICS, worker=str(number))
     sessions = SessionStore(folder / SESSIONS, limits={name: model.config.sessions for name, model in served.items()})
+    process = f"worker {number}"
+    log = configure_logs(level=config.log_level, process=process, on_dropped=metrics.log_lines_dropped.add)
     state = ServingState(config=config, models=served, metrics=metrics, executor=executor, sessions=sessions)
+    if config.otlp_endpoint is not None:
+        from lightning_app.serving.observability.span_export import SpanExport
+
+        state.spans = SpanExport(endpoint=config.otlp_endpoint, process=process)
     loading = Loading(state)
     failed = [event for event in map(loading.load, models) if event is not None]
     control = Control(state, loading, read=control_in, write=control_out)
@@ -78,6 +85,9 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
         uvloop.run(_serve(server, listening, control))
     executor.shutdown(wait=False, cancel_futures=True)
     sessions.close()
+    if state.spans is not None:
+        state.spans.close()
+    log.close()
     return 0
 
 
