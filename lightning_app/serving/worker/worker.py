@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -80,6 +81,13 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
             ssl_keyfile=config.tls_key,
         )
     )
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # uvicorn drains on these by itself, and then raises them again for the handler that was there before.
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     with socket.socket(fileno=fd) as listening:  # a copy of it would go on listening while the worker drains
         listening.setblocking(False)
         uvloop.run(_serve(server, listening, control))
