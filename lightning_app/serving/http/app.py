@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute
 
 from lightning_app.serving.http.asgi import Receive, Scope, Send
 from lightning_app.serving.http.errors import HttpError
+from lightning_app.serving.http.feedback_route import feedback_routes
 from lightning_app.serving.http.information_routes import information_routes
 from lightning_app.serving.http.predict_route import PredictRoute
 from lightning_app.serving.http.request_head import new_request_id
@@ -28,7 +29,7 @@ class ServingApp:
     def __init__(self, state: ServingState, routes: list[BaseRoute]) -> None:
         self._predict = PredictRoute(state)
         self._others = Starlette(
-            routes=[*information_routes(state), *routes],
+            routes=[*information_routes(state), *feedback_routes(state), *routes],
             exception_handlers={HTTPException: _http_exception, HttpError: _refusal},
         )
         self._in_flight = state.metrics.in_flight
@@ -70,6 +71,6 @@ def _response(refusal: HttpError, headers: dict[str, str]) -> Response:
     return Response(
         refusal.body(request_id),
         refusal.status,
-        {**headers, "cache-control": "no-store", "x-request-id": request_id},
+        {**headers, **refusal.headers, "cache-control": "no-store", "x-request-id": request_id},
         media_type="application/json",
     )

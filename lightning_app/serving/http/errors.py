@@ -42,6 +42,11 @@ class HttpError(Exception):
         self.rows = rows
         self.retry_after = retry_after
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the answer."""
+        return {} if self.retry_after is None else {"retry-after": str(max(1, round(self.retry_after)))}
+
     def body(self, request_id: str | None) -> bytes:
         """The error as JSON.
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import msgspec
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -36,8 +35,7 @@ def information_routes(state: ServingState) -> list[BaseRoute]:
         return _json(description(state, name))
 
     async def metrics(_: Request) -> Response:
-        content = await run_in_threadpool(state.metrics.exposition)  # reads the files of all workers
-        return Response(content, media_type=CONTENT_TYPE)
+        return Response(state.metrics.exposition(), media_type=CONTENT_TYPE)
 
     return [
         Route("/health/live", live),
@@ -63,6 +61,9 @@ def readiness(state: ServingState) -> dict[str, Any]:
             for name, served in state.models.items()
         },
     }
+    if state.journal is not None:
+        health = state.journal.health()
+        detail["journal"] = {"state": health.state, "since": health.since, "spilled": health.spilled}
     if state.registry is not None:
         detail["registry"] = msgspec.to_builtins(state.registry)
     return detail

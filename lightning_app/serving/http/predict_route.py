@@ -1,24 +1,24 @@
 """Predict route: from the body of a request to its answer; the hot path of the server."""
 
 import asyncio
+import logging
 import time
+from functools import partial
 from typing import Any
 
-from lightning_app.serving.http.answers import encode_answer, notes_header
+from lightning_app.serving.http.answers import encode_answer
 from lightning_app.serving.http.asgi import ClientGoneError, Receive, Scope, Send, receive_body, respond
 from lightning_app.serving.http.bodies import JSON, read_body
 from lightning_app.serving.http.errors import HttpError, http_error
+from lightning_app.serving.http.exchange import LARGE_BODY, exchange
 from lightning_app.serving.http.request_head import RequestHead, new_request_id, read_head
-from lightning_app.serving.http.request_report import Phase, RequestReport, trace_headers
 from lightning_app.serving.http.serving_state import ServingState
-from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Prepared
+from lightning_app.serving.inference.loaded_model import Answer, LoadedModel
 from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.inference.served_model import Arm, ServedModel
 from lightning_app.serving.inference.stream_turn import StreamTurn
-from lightning_app.serving.observability.trace_context import TraceContext
 
-_LARGE_BODY = 2**18
-"""Bodies from this size, in bytes, are read in a thread, so that other requests go on."""
+_log = logging.getLogger("lightning_app.serving")
 
 
 class PredictRoute:
@@ -29,17 +29,11 @@ class PredictRoute:
 
     Args:
         state: State of the worker.
-
-    Attributes:
-        route: Method and path, as traces name it.
     """
-
-    route = "POST /models/{name}/predict"
 
     def __init__(self, state: ServingState) -> None:
         self._state = state
         self._limits = state.config.limits
-        self._report = RequestReport(state)
 
     def read_head(self, scope: Scope) -> RequestHead:
         """Reads headers and query.
@@ -119,10 +113,7 @@ class PredictRoute:
             digits=digits,
             state=answer.state_text,
         )
-        headers = [(b"content-type", media_type.encode())]
-        if media_type != JSON and answer.notes:
-            headers.append((b"x-notes", notes_header(answer.notes)))
-        return content, headers
+        return content, [(b"content-type", media_type.encode())]
 
     def refusal(self, error: Exception) -> HttpError | None:
         """The refusal that an error stands for; None if it is a defect of the server.
@@ -151,56 +142,43 @@ class PredictRoute:
             name: Name of the model; None asks the first.
         """
         started = time.perf_counter()
+        state = self._state
         head: RequestHead | None = None
-        trace: TraceContext | None = None
-        phases: list[Phase] = []
-        refusal: HttpError | None = None
-        defect: Exception | None = None
         served: ServedModel | None = None
         arm: Arm | None = None
         rows = 0
         try:
             head = self.read_head(scope)
-            trace = self._report.trace(head)
             served = self._model(name)
             body = await receive_body(receive, content_length=head.content_length, max_bytes=self._limits.body_bytes)
             request_id = head.request_id
             arm = served.choose(request_id)
             content = await self._read(body, head)
             if head.request_id != request_id:
-                request_id = head.request_id
-                arm = served.choose(request_id)
+                arm = served.choose(head.request_id)
             request = self.model_request(content, head, arm.model)
-            status, headers, answer = await self._answer(served, arm, head, request, body, started, phases)
-            rows = request.num_rows
+            encode = partial(self.encode, request=request, head=head, arm=arm, digits=served.config.digits)
+            answer, headers = await exchange(state, served, arm, head, request, body, started=started, encode=encode)
+            headers.append((b"x-request-id", head.request_id.encode()))
+            status, rows = 200, request.num_rows
         except ClientGoneError:
             return
         except Exception as error:
             refusal = self.refusal(error)
             request_id = new_request_id() if head is None else head.request_id
             if refusal is None:
-                defect = error
+                _log.exception("prediction failed", extra={"request_id": request_id})
                 refusal = HttpError(500, "internal", "the server failed on this request")
             status, headers, answer = (
                 refusal.status,
                 _error_headers(refusal, request_id),
                 self.refusal_body(refusal, request_id),
             )
-        self._report.answered(
-            status,
-            request_id,
-            arm,
-            num_rows=rows,
-            started=started,
-            route=self.route,
-            trace=trace,
-            phases=phases,
-            key_id=None,
-            refusal=refusal,
-            error=defect,
-        )
-        if trace is not None:
-            headers += trace_headers(trace)
+        if arm is None:
+            state.metrics.refused(status)
+        else:
+            metrics = state.metrics.model(name=arm.model.name, version=arm.model.version, arm=arm.name)
+            metrics.observe(status, time.perf_counter() - started, rows)
         await respond(send, status, headers, answer)
 
     def _model(self, name: str | None) -> ServedModel:
@@ -213,54 +191,15 @@ class PredictRoute:
         return served
 
     async def _read(self, body: bytes, head: RequestHead) -> Any:
-        if len(body) < _LARGE_BODY:
+        if len(body) < LARGE_BODY:
             return self.read_content(body, head)
         return await asyncio.get_running_loop().run_in_executor(self._state.executor, self.read_content, body, head)
 
-    async def _answer(
-        self,
-        served: ServedModel,
-        arm: Arm,
-        head: RequestHead,
-        request: ModelRequest,
-        body: bytes,
-        started: float,
-        phases: list[Phase],
-    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        """Asks the arm, writes the journal, and encodes the answer."""
-        model = arm.model
-        prepared = await self._prepare(arm, request, body)
-        waiting = time.perf_counter()
-        seconds = (head.deadline_ms or served.config.deadline_ms) / 1000 - (waiting - started)
-        answer = await arm.batcher.answer(prepared, seconds=seconds)
-        if request.turn is not None:
-            answer.state_text = request.turn.end(answer.state)
-        phases += ("queue", waiting, answer.started), ("inference", answer.started, answer.ended)
-        content, headers = self.encode(answer, request, head, arm, served.config.digits)
-        version, digest = model.version, model.digest
-        headers += [
-            (b"cache-control", b"no-store"),
-            (b"x-request-id", head.request_id.encode()),
-            (b"x-model", model.name.encode()),
-            (b"x-model-version", b"" if version is None else b"%d" % version),
-            (b"x-model-digest", digest.encode()),
-            (b"x-arm", arm.name.encode()),
-        ]
-        return 200, headers, content
-
-    async def _prepare(self, arm: Arm, request: ModelRequest, body: bytes) -> Prepared:
-        if len(body) < _LARGE_BODY:
-            return arm.model.prepare(request)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._state.executor, arm.model.prepare, request)
-
 
 def _error_headers(refusal: HttpError, request_id: str) -> list[tuple[bytes, bytes]]:
-    headers = [
+    return [
         (b"content-type", JSON.encode()),
         (b"cache-control", b"no-store"),
         (b"x-request-id", request_id.encode()),
+        *((name.encode(), value.encode()) for name, value in refusal.headers.items()),
     ]
-    if refusal.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, round(refusal.retry_after))))
-    return headers

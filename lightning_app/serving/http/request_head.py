@@ -28,6 +28,7 @@ class RequestHead:
         content_length: Header of that name.
         deadline_ms: Header `X-Deadline-Ms`; None for that of the model.
         key: API key; None without one.
+        key_id: Id of the key; None until it was checked.
         traceparent: Header of that name.
         tracestate: Header of that name.
         at: Which answers to raw rows are asked for.
@@ -43,6 +44,7 @@ class RequestHead:
     content_length: bytes | None = None
     deadline_ms: float | None = None
     key: str | None = None
+    key_id: str | None = None
     traceparent: str | None = None
     tracestate: str | None = None
     at: str | list[str] | None = None

@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from lightning_app.serving.config.control_channel import RegistryState
 from lightning_app.serving.config.serve_config import ServeConfig
 from lightning_app.serving.inference.served_model import ServedModel
 from lightning_app.serving.inference.sessions import SessionStore
+from lightning_app.serving.journal.writer import JournalWriter
 from lightning_app.serving.observability.metrics import Metrics
-
-if TYPE_CHECKING:
-    from lightning_app.serving.observability.span_export import SpanExport
 
 
 @dataclass
@@ -23,9 +20,9 @@ class ServingState:
         config: Configuration of the server.
         models: Served models by name; `/predict` asks the first.
         metrics: Metrics of the worker.
+        journal: Where answers are written before they are sent; None without a journal.
         executor: Thread for what would hold up the event loop.
         sessions: State of streams by session.
-        spans: Export of traces; None without.
         registry: What is known of the registry; None if no model is from one.
         is_draining: Whether the worker is about to stop.
     """
@@ -35,10 +32,9 @@ class ServingState:
     metrics: Metrics
     executor: Executor
     sessions: SessionStore
-    spans: "SpanExport | None" = None
+    journal: JournalWriter | None = None
     registry: RegistryState | None = None
     is_draining: bool = False
-    facts: dict[str, str] = field(default_factory=dict)
 
     @property
     def first(self) -> ServedModel:

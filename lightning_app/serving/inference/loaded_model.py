@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from lightning_app.packaging.format.errors import BadRowsError, RequestError, RunError
+from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.runtime.package import Package
 from lightning_app.packaging.runtime.raw_input import RawBatch
 from lightning_app.packaging.runtime.raw_request import is_raw
@@ -33,8 +34,6 @@ class Answer:
         state: State after the request; empty unless the model is recurrent.
         features: Inputs of the model, where they were read from a store; None elsewhere.
         state_text: `state` as the client gives it back; None where it is not returned.
-        started: When the call of the model began, by `time.perf_counter`.
-        ended: When it ended.
     """
 
     predictions: Predictions
@@ -42,8 +41,6 @@ class Answer:
     state: StreamState = field(default_factory=dict)
     features: Mapping[str, Values] | None = None
     state_text: str | None = None
-    started: float = 0.0
-    ended: float = 0.0
 
 
 @dataclass(slots=True)
@@ -78,6 +75,7 @@ class LoadedModel:
         name: Name of the model in addresses.
         version: Version in the registry; None for the folder of a package.
         digest: sha256 of the package's manifest.
+        column_names: Columns and inputs that the package reads.
     """
 
     def __init__(self, package: Package, *, name: str, version: int | None) -> None:
@@ -85,6 +83,7 @@ class LoadedModel:
         self.name = name
         self.version = version
         self.digest = package.digest
+        self.column_names = _column_names(package.manifest)
         self._predictor = package.predictor
 
     def prepare(self, request: ModelRequest) -> Prepared:
@@ -197,6 +196,12 @@ class LoadedModel:
             except Exception as error:
                 answers.append(error)
         return answers
+
+
+def _column_names(manifest: Manifest) -> frozenset[str]:
+    raw = () if manifest.raw_input is None else manifest.raw_input.columns
+    inputs = {name for spec in manifest.inputs for name in (spec.name, *(spec.columns or ()))}
+    return frozenset(inputs | {column.name for column in raw})
 
 
 def _as_table(request: ModelRequest) -> "pl.DataFrame | dict[str, pl.DataFrame]":

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lightning_app.serving.config.serve_config import ModelConfig
 from lightning_app.serving.inference.batcher import Batcher, Observe
+from lightning_app.serving.inference.cache import AnswerCache
 from lightning_app.serving.inference.calibration import BatchPlan
 from lightning_app.serving.inference.loaded_model import LoadedModel
 
@@ -42,6 +43,7 @@ class ServedModel:
     Attributes:
         config: Configuration of the model.
         name: Name in addresses.
+        cache: Answers that are kept; None without a cache.
         problem: Why the newest version could not be loaded; None if it could.
     """
 
@@ -49,6 +51,7 @@ class ServedModel:
         self.config = config
         self.name = name
         self.problem: str | None = None
+        self.cache = AnswerCache(most=config.cache) if config.cache else None
         self._executor = executor
         self._arm: Arm | None = None
 

@@ -140,7 +140,9 @@ class CommitThread:
             return
         try:
             self._write([job for job in jobs if isinstance(job, PredictionJob)])
-            self._feedback([job for job in jobs if isinstance(job, OutcomeJob)])
+            for job in jobs:
+                if isinstance(job, OutcomeJob):
+                    self._feedback(job)
         except Exception as error:
             # The jobs of a thread that dies would wait for ever.
             for job in jobs:
@@ -168,24 +170,14 @@ class CommitThread:
             for job in jobs:
                 job.result = earlier
 
-    def _feedback(self, jobs: list[OutcomeJob]) -> None:
-        if not jobs:
-            return
+    def _feedback(self, job: OutcomeJob) -> None:
         try:
-            statuses = self._opened().feedback([job.outcome for job in jobs])
+            (job.result,) = self._opened().feedback([job.outcome])
         except JournalRecordError as error:
-            if len(jobs) == 1:
-                jobs[0].result = error
-                return
-            for job in jobs:
-                self._feedback([job])
+            job.result = error
         except (JournalError, ValueError) as error:
             self._is_up = False
-            for job in jobs:
-                job.result = error
-        else:
-            for job, status in zip(jobs, statuses, strict=True):
-                job.result = status
+            job.result = error
 
     def _opened(self) -> JournalStore:
         if self._store is None:

@@ -25,9 +25,9 @@ HELP = {
     "lightning_app_request_duration_seconds": "From the arrival of a request to its answer.",
     "lightning_app_rows": "Rows that were answered.",
     "lightning_app_batch_rows": "Rows of one call of the model.",
-    "lightning_app_queue_seconds": "Time that the first request of a batch waited for it.",
+    "lightning_app_queue_seconds": "Time that a request waited for its batch.",
     "lightning_app_inference_seconds": "Duration of one call of the model.",
-    "lightning_app_queued_requests": "Requests that still waited when the last batch was taken.",
+    "lightning_app_queued_requests": "Requests that wait for their batch.",
     "lightning_app_in_flight_requests": "Requests that have arrived and are not answered yet.",
     "lightning_app_sessions": "Streams whose state is kept.",
     "lightning_app_cache_requests": "Requests that looked into the cache, by result.",
@@ -35,7 +35,8 @@ HELP = {
     "lightning_app_reloads": "Versions that were to be loaded while the server runs, by result.",
     "lightning_app_registry_reachable": "1 if the registry answered when it was last asked.",
     "lightning_app_keys_refused": "Requests refused for their API key, by reason.",
-    "lightning_app_journal_commit_seconds": "Duration of one commit of the journal.",
+    "lightning_app_journal_commits": "Commits of the journal.",
+    "lightning_app_journal_commit_seconds": "Time in commits of the journal.",
     "lightning_app_journal_up": "1 if the last commit of the journal succeeded in every worker.",
     "lightning_app_journal_predictions": "Predictions by where they were written: journal or spill.",
     "lightning_app_journal_pending_predictions": "Predictions that are in spill files and not yet in the journal.",
@@ -152,8 +153,8 @@ class ModelMetrics:
     """Metrics of one version of a model under one arm.
 
     Attributes:
-        queue_seconds: Time that the first request of a batch waited for it.
-        queued: Requests of the model that still waited when the last batch was taken; set.
+        queue_seconds: Time that a request waited for its batch.
+        queued: Requests of the model that wait; set by the batcher.
         sessions: Streams of the model whose state is kept; set.
         cache_hits: Requests that the cache answered.
         cache_misses: Requests that it could not answer.
@@ -217,10 +218,11 @@ class ModelMetrics:
 
 
 class JournalMetrics:
-    """Metrics of the journal in one worker; changed by the journal's thread.
+    """Metrics of the journal in one worker.
 
     Attributes:
-        commit_seconds: Duration of one commit.
+        commits: Commits.
+        commit_seconds: Time in these commits.
         up: 1 if the last commit succeeded.
         written: Predictions written to the journal.
         spilled: Predictions written to spill files.
@@ -228,7 +230,8 @@ class JournalMetrics:
     """
 
     def __init__(self, files: MetricFiles) -> None:
-        self.commit_seconds = files.histogram("lightning_app_journal_commit_seconds", {}, bounds=SECONDS)
+        self.commits = files.counter("lightning_app_journal_commits", {})
+        self.commit_seconds = files.counter("lightning_app_journal_commit_seconds", {})
         self.up = files.gauge("lightning_app_journal_up", {}, over_workers="min")
         self.up.set(1)
         self.written = files.counter("lightning_app_journal_predictions", {"target": "journal"})

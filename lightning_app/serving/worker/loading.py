@@ -64,7 +64,6 @@ class Loading:
         return None
 
 
-def _observe(metrics: ModelMetrics, rows: int, waited: float, seconds: float, waiting: int) -> None:
-    metrics.queued.set(waiting)
+def _observe(metrics: ModelMetrics, rows: int, waited: float, seconds: float) -> None:
     metrics.queue_seconds.observe(waited)
     metrics.batch(rows=rows, seconds=seconds)

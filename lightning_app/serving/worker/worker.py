@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,11 +16,12 @@ from lightning_app.serving.http.app import ServingApp
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.served_model import ServedModel
 from lightning_app.serving.inference.sessions import SessionStore
-from lightning_app.serving.observability.logs import configure_logs
+from lightning_app.serving.journal.writer import JournalWriter
 from lightning_app.serving.observability.metrics import Metrics
 from lightning_app.serving.pages.page_routes import page_routes
 from lightning_app.serving.v2.routes import v2_routes
 from lightning_app.serving.worker.control import Control
+from lightning_app.serving.worker.journal_watch import watch_journal
 from lightning_app.serving.worker.loading import Loading
 
 CONFIG, MODELS, METRICS, SESSIONS = "config.json", "models.json", "metrics", "sessions.db"
@@ -50,13 +50,7 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
     }
     metrics = Metrics(folder=folder / METRICS, worker=str(number))
     sessions = SessionStore(folder / SESSIONS, limits={name: model.config.sessions for name, model in served.items()})
-    process = f"worker {number}"
-    log = configure_logs(level=config.log_level, process=process, on_dropped=metrics.log_lines_dropped.add)
     state = ServingState(config=config, models=served, metrics=metrics, executor=executor, sessions=sessions)
-    if config.otlp_endpoint is not None:
-        from lightning_app.serving.observability.span_export import SpanExport
-
-        state.spans = SpanExport(endpoint=config.otlp_endpoint, process=process)
     loading = Loading(state)
     failed = [event for event in map(loading.load, models) if event is not None]
     control = Control(state, loading, read=control_in, write=control_out)
@@ -81,21 +75,11 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
             ssl_keyfile=config.tls_key,
         )
     )
-
-    def stop(*_: object) -> None:
-        server.should_exit = True
-
-    # uvicorn drains on these by itself, and then raises them again for the handler that was there before.
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
     with socket.socket(fileno=fd) as listening:  # a copy of it would go on listening while the worker drains
         listening.setblocking(False)
-        uvloop.run(_serve(server, listening, control))
+        uvloop.run(_serve(server, listening, control, state))
     executor.shutdown(wait=False, cancel_futures=True)
     sessions.close()
-    if state.spans is not None:
-        state.spans.close()
-    log.close()
     return 0
 
 
@@ -103,7 +87,13 @@ def _allow_all(request: object, scope: str) -> None:
     """Keys are not checked here yet."""
 
 
-async def _serve(server: uvicorn.Server, listening: socket.socket, control: Control) -> None:
-    obeying = asyncio.create_task(control.obey(server))
+async def _serve(server: uvicorn.Server, listening: socket.socket, control: Control, state: ServingState) -> None:
+    if state.config.journal.url is not None:
+        state.journal = JournalWriter(state.config.journal)
+        await state.journal.start()
+    beside = [asyncio.create_task(control.obey(server)), asyncio.create_task(watch_journal(state))]
     await server.serve(sockets=[listening])
-    obeying.cancel()
+    for task in beside:
+        task.cancel()
+    if state.journal is not None:
+        await state.journal.close()

@@ -1,0 +1,202 @@
+"""Exchange: from a model request to the bytes of its answer, journalled before it is sent; shared by all protocols."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from lightning_app.serving.http.errors import HttpError
+from lightning_app.serving.http.request_head import RequestHead
+from lightning_app.serving.http.serving_state import ServingState
+from lightning_app.serving.inference.loaded_model import Answer, LoadedModel
+from lightning_app.serving.inference.model_request import ModelRequest
+from lightning_app.serving.inference.served_model import Arm, ServedModel
+from lightning_app.serving.journal.errors import JournalError
+from lightning_app.serving.journal.record import Earlier, Prediction
+
+LARGE_BODY = 2**18
+"""Bodies from this size, in bytes, are read in a thread, so that other requests go on."""
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+Encode: TypeAlias = Callable[[Answer], tuple[bytes, Headers]]
+"""Body and headers of an answer; the headers begin with `Content-Type`."""
+
+
+async def exchange(
+    state: ServingState,
+    served: ServedModel,
+    arm: Arm,
+    head: RequestHead,
+    request: ModelRequest,
+    body: bytes,
+    *,
+    started: float,
+    encode: Encode,
+) -> tuple[bytes, Headers]:
+    """Asks the arm, and journals its answer.
+
+    Args:
+        state: State of the worker.
+        served: The model that is asked.
+        arm: The arm that was chosen.
+        head: Headers and query.
+        request: The request.
+        body: Body of the request as it was sent.
+        started: When the request arrived, by `time.perf_counter`.
+        encode: Writes the answer.
+
+    Returns:
+        body: Body of the answer; that of then, if this request id was answered before.
+        headers: Its headers, with those of the version that answered.
+
+    Raises:
+        HttpError: The request id was used for another request, or the journal is down.
+        BusyError: Too many requests wait.
+        DeadlineError: The deadline passed.
+        RequestError: The request does not fit the package.
+    """
+    model = arm.model
+    entity = None if served.config.entity is None else _take_entity(request, served.config.entity, model)
+    content = _digest(head, body) if state.journal is not None or served.cache is not None else b""
+    answer = await _answer(state, served, arm, head, request, body, content, started)
+    if request.turn is not None:
+        answer.state_text = request.turn.end(answer.state)
+    answer_body, headers = encode(answer)
+    if state.journal is None:
+        return answer_body, headers + _version_headers(model.name, model.version, model.digest)
+    seconds = time.perf_counter() - started
+    prediction = Prediction(
+        request_id=head.request_id,
+        time=time.time() - seconds,
+        model=model.name,
+        version=model.version,
+        digest=model.digest,
+        arm=arm.name,
+        probability=arm.probability,
+        entity=entity,
+        num_rows=request.num_rows,
+        latency_ms=1000 * seconds,
+        content_type=head.media_type,
+        body=body,
+        query=head.query,
+        answer_type=_joined(headers),
+        answer=answer_body,
+        features=None if answer.features is None else _arrow(answer.features),
+        body_digest=content,
+        key_id=head.key_id,
+        degraded=None,
+    )
+    try:
+        earlier = await state.journal.commit((prediction,))
+    except JournalError as error:
+        raise HttpError(
+            503, "journal_down", "the answer could not be journalled and is not given; try again", retry_after=1
+        ) from error
+    if head.request_id in earlier and (again := _again(earlier[head.request_id], prediction)) is not None:
+        return again
+    return answer_body, headers + _version_headers(model.name, model.version, model.digest)
+
+
+async def _answer(
+    state: ServingState,
+    served: ServedModel,
+    arm: Arm,
+    head: RequestHead,
+    request: ModelRequest,
+    body: bytes,
+    content: bytes,
+    started: float,
+) -> Answer:
+    """The answer of the cache, else of the arm."""
+    key = (arm.model.digest, content)
+    if served.cache is not None and request.turn is None:
+        cached = served.cache.get(key)
+        metrics = state.metrics.model(name=arm.model.name, version=arm.model.version, arm=arm.name)
+        (metrics.cache_misses if cached is None else metrics.cache_hits).add()
+        if cached is not None:
+            return cached
+    if len(body) < LARGE_BODY:
+        prepared = arm.model.prepare(request)
+    else:
+        loop = asyncio.get_running_loop()
+        prepared = await loop.run_in_executor(state.executor, arm.model.prepare, request)
+    seconds = (head.deadline_ms or served.config.deadline_ms) / 1000 - (time.perf_counter() - started)
+    answer = await arm.batcher.answer(prepared, seconds=seconds)
+    if served.cache is not None and request.turn is None:
+        served.cache.put(key, answer)
+    return answer
+
+
+def _digest(head: RequestHead, body: bytes) -> bytes:
+    """What makes two requests the same: media types, query and body."""
+    digest = sha256(body)
+    digest.update(f"\n{head.media_type}\n{head.accept}\n{head.query}".encode())
+    return digest.digest()[:16]
+
+
+def _take_entity(request: ModelRequest, column: str, model: LoadedModel) -> str | None:
+    """Key of the entity, removed from the request if the package does not read it; None if rows have several."""
+    table = request.table
+    names = () if table is None else table if isinstance(table, Mapping) else table.columns
+    if table is None or column not in names:
+        raise HttpError(422, "bad_request", f"{column}: not given, the key of the entity is needed", field=column)
+    keys = {str(key) for key in table[column]}
+    if column not in model.column_names:
+        if isinstance(table, Mapping):
+            request.table = {name: values for name, values in table.items() if name != column}
+        else:
+            request.table = table.drop(column)
+    return keys.pop() if len(keys) == 1 else None
+
+
+def _again(earlier: Earlier, prediction: Prediction) -> tuple[bytes, Headers] | None:
+    """The answer that was given to the same request before, whichever version answers now.
+
+    None if that answer was not kept whole and the same version has just given it again.
+    """
+    if earlier.body_digest != prediction.body_digest or earlier.model != prediction.model:
+        raise HttpError(
+            409, "request_id_used", "X-Request-Id: used for another request before; take a new one",
+            field="X-Request-Id",
+        )  # fmt: skip
+    if earlier.is_redacted:
+        if earlier.digest == prediction.digest:
+            return None
+        message = "X-Request-Id: answered by another version before, whose answer is not kept; take a new one"
+        raise HttpError(409, "request_id_used", message, field="X-Request-Id")
+    headers = [*_parted(earlier.answer_type), (b"x-answered-before", b"true")]
+    return earlier.answer, headers + _version_headers(earlier.model, earlier.version, earlier.digest)
+
+
+def _joined(headers: Headers) -> str:
+    """Media type of an answer, with its other headers as parameters."""
+    (_, media_type), *others = headers
+    return "; ".join([media_type.decode(), *(f"{name.decode()}={value.decode()}" for name, value in others)])
+
+
+def _parted(answer_type: str) -> Headers:
+    media_type, *others = answer_type.split("; ")
+    pairs = (other.partition("=") for other in others)
+    return [(b"content-type", media_type.encode()), *((name.encode(), value.encode()) for name, _, value in pairs)]
+
+
+def _version_headers(name: str, version: int | None, digest: str) -> Headers:
+    return [
+        (b"cache-control", b"no-store"),
+        (b"x-model", name.encode()),
+        (b"x-model-version", b"" if version is None else b"%d" % version),
+        (b"x-model-digest", digest.encode()),
+    ]
+
+
+def _arrow(features: Mapping[str, Any]) -> bytes:
+    """Inputs of the model as an Arrow stream, a column for each input."""
+    import io
+
+    from lightning_app.packaging.runtime.frames import write_frame
+
+    file = io.BytesIO()
+    write_frame({name: np.asarray(value) for name, value in features.items()}).write_ipc_stream(file)
+    return file.getvalue()

@@ -1,0 +1,110 @@
+"""Feedback route: outcomes and rewards of answered predictions, at most once each, early or late."""
+
+import time
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from lightning_app.serving.http.asgi import receive_body
+from lightning_app.serving.http.bodies import JSON
+from lightning_app.serving.http.errors import HttpError
+from lightning_app.serving.http.json_body import decode_json
+from lightning_app.serving.http.serving_state import ServingState
+from lightning_app.serving.journal.errors import JournalError
+from lightning_app.serving.journal.record import Outcome
+
+_MAX_BYTES = 2**20
+
+
+class Feedback(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Body of a feedback.
+
+    Attributes:
+        request_id: Request that was answered.
+        row: Row of the request, from 0.
+        outcome: True value: a number, a text, true or false, or a list of them.
+        reward: How good the answer was.
+    """
+
+    request_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")]
+    row: Annotated[int, Meta(ge=0, lt=2**31)] = 0
+    outcome: Any = msgspec.UNSET
+    reward: float | None = None
+
+
+def feedback_routes(state: ServingState) -> list[BaseRoute]:
+    """Routes that take feedback.
+
+    Args:
+        state: State of the worker.
+    """
+
+    async def feedback(request: Request) -> Response:
+        length = request.headers.get("content-length")
+        body = await receive_body(
+            request.receive,
+            content_length=None if length is None else length.encode("latin-1"),
+            max_bytes=min(_MAX_BYTES, state.config.limits.body_bytes),
+        )
+        given = read_feedback(body)
+        if state.journal is None:
+            raise HttpError(409, "no_journal", "the server writes no journal, so there is nothing to give feedback to")
+        outcome = Outcome(
+            request_id=given.request_id,
+            row=given.row,
+            time=time.time(),
+            outcome=None if given.outcome is msgspec.UNSET else msgspec.Raw(msgspec.json.encode(given.outcome)),
+            reward=given.reward,
+            key_id=request.scope.get("key_id"),
+        )
+        try:
+            status = await state.journal.feedback(outcome)
+        except JournalError as error:
+            message = "the feedback could not be journalled; try again"
+            raise HttpError(503, "journal_down", message, retry_after=1) from error
+        if status == "conflict":
+            message = f"request_id: another outcome of row {given.row} is known already, and stays"
+            raise HttpError(409, "feedback_conflict", message, field="request_id")
+        content = {"stored": status != "same", "prediction_known": status in ("stored", "same"), "status": status}
+        return Response(msgspec.json.encode(content), headers={"cache-control": "no-store"}, media_type=JSON)
+
+    return [Route("/feedback", feedback, methods=["POST"])]
+
+
+def read_feedback(body: bytes) -> Feedback:
+    """Reads the body of a feedback.
+
+    Args:
+        body: UTF-8 JSON.
+
+    Raises:
+        HttpError: It is malformed; names the field.
+    """
+    content = decode_json(body)
+    for name in content:
+        if name not in Feedback.__struct_fields__:
+            allowed = ", ".join(Feedback.__struct_fields__)
+            raise HttpError(422, "bad_request", f"{name[:100]}: no such field, allowed: {allowed}", field=name[:100])
+    try:
+        given = msgspec.convert(content, Feedback)
+    except msgspec.ValidationError as error:
+        message = str(error)
+        field = message.partition("`$.")[2].partition("`")[0] or message.partition("field `")[2].partition("`")[0]
+        raise HttpError(422, "bad_request", f"{field or 'body'}: {message}", field=field or "body") from error
+    if (given.outcome is msgspec.UNSET or given.outcome is None) and given.reward is None:
+        raise HttpError(422, "bad_request", "outcome: neither outcome nor reward given", field="outcome")
+    if not _is_value(given.outcome):
+        raise HttpError(422, "bad_request", "outcome: a value, or a list of values, needed", field="outcome")
+    if given.outcome is None:
+        given.outcome = msgspec.UNSET
+    return given
+
+
+def _is_value(outcome: Any) -> bool:
+    if isinstance(outcome, list):
+        return all(_is_value(one) for one in outcome)
+    return outcome is msgspec.UNSET or isinstance(outcome, str | float | int | bool | None)
