@@ -9,11 +9,13 @@ from pathlib import Path
 import msgspec
 import uvicorn
 import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lightning_app.serving.config.control_channel import ResolvedModel
 from lightning_app.serving.config.serve_config import ServeConfig
 from lightning_app.serving.http.app import ServingApp
 from lightning_app.serving.http.serving_state import ServingState
+from lightning_app.serving.http.whole_response import with_whole_responses
 from lightning_app.serving.inference.served_model import ServedModel
 from lightning_app.serving.inference.sessions import SessionStore
 from lightning_app.serving.journal.writer import JournalWriter
@@ -63,12 +65,13 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
     server = uvicorn.Server(
         uvicorn.Config(
             ServingApp(state, [*v2_routes(state), *page_routes(state, allow=_allow_all)]),
-            http="httptools",
+            http=with_whole_responses(HttpToolsProtocol),
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             backlog=2048,
             timeout_graceful_shutdown=int(config.limits.drain_seconds),
             ssl_certfile=config.tls_cert,
