@@ -1,6 +1,7 @@
 """Answers: predictions as JSON, in the form of the request, or as an Arrow or Parquet table."""
 
 import io
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +15,8 @@ from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Pr
 if TYPE_CHECKING:
     import polars as pl
 
+_MOST_NOTES = 4096
+"""Length of the header, in characters."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -60,6 +63,18 @@ def encode_answer(
     if state is not None:
         content["state"] = state
     return _encode(content)
+
+
+def notes_header(notes: Sequence[str]) -> bytes:
+    """Header `X-Notes` of an answer whose body is a table: a JSON list, in ASCII.
+
+    Args:
+        notes: Notes of the answer.
+    """
+    header = json.dumps(list(notes))
+    if len(header) > _MOST_NOTES:
+        header = json.dumps([f"{len(notes)} notes, too long for a header: ask for JSON"])
+    return header.encode()
 
 
 def _records(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from lightning_app.serving.http.errors import HttpError
 from lightning_app.serving.http.request_head import RequestHead
+from lightning_app.serving.http.request_report import Phase
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel
 from lightning_app.serving.inference.model_request import ModelRequest
@@ -33,6 +34,7 @@ async def exchange(
     body: bytes,
     *,
     started: float,
+    phases: list[Phase],
     encode: Encode,
 ) -> tuple[bytes, Headers]:
     """Asks the arm, and journals its answer.
@@ -45,6 +47,7 @@ async def exchange(
         request: The request.
         body: Body of the request as it was sent.
         started: When the request arrived, by `time.perf_counter`.
+        phases: Parts of the request for its trace; those of the exchange are added.
         encode: Writes the answer.
 
     Returns:
@@ -60,12 +63,12 @@ async def exchange(
     model = arm.model
     entity = None if served.config.entity is None else _take_entity(request, served.config.entity, model)
     content = _digest(head, body) if state.journal is not None or served.cache is not None else b""
-    answer = await _answer(state, served, arm, head, request, body, content, started)
+    answer = await _answer(state, served, arm, head, request, body, content, started, phases)
     if request.turn is not None:
         answer.state_text = request.turn.end(answer.state)
     answer_body, headers = encode(answer)
     if state.journal is None:
-        return answer_body, headers + _version_headers(model.name, model.version, model.digest)
+        return answer_body, headers + _version_headers(model.name, model.version, model.digest, arm.name)
     seconds = time.perf_counter() - started
     prediction = Prediction(
         request_id=head.request_id,
@@ -94,9 +97,10 @@ async def exchange(
         raise HttpError(
             503, "journal_down", "the answer could not be journalled and is not given; try again", retry_after=1
         ) from error
+    phases.append(("journal", started + seconds, time.perf_counter()))
     if head.request_id in earlier and (again := _again(earlier[head.request_id], prediction)) is not None:
         return again
-    return answer_body, headers + _version_headers(model.name, model.version, model.digest)
+    return answer_body, headers + _version_headers(model.name, model.version, model.digest, arm.name)
 
 
 async def _answer(
@@ -108,6 +112,7 @@ async def _answer(
     body: bytes,
     content: bytes,
     started: float,
+    phases: list[Phase],
 ) -> Answer:
     """The answer of the cache, else of the arm."""
     key = (arm.model.digest, content)
@@ -122,8 +127,10 @@ async def _answer(
     else:
         loop = asyncio.get_running_loop()
         prepared = await loop.run_in_executor(state.executor, arm.model.prepare, request)
-    seconds = (head.deadline_ms or served.config.deadline_ms) / 1000 - (time.perf_counter() - started)
+    waiting = time.perf_counter()
+    seconds = (head.deadline_ms or served.config.deadline_ms) / 1000 - (waiting - started)
     answer = await arm.batcher.answer(prepared, seconds=seconds)
+    phases += ("queue", waiting, answer.started), ("inference", answer.started, answer.ended)
     if served.cache is not None and request.turn is None:
         served.cache.put(key, answer)
     return answer
@@ -167,7 +174,7 @@ def _again(earlier: Earlier, prediction: Prediction) -> tuple[bytes, Headers] | 
         message = "X-Request-Id: answered by another version before, whose answer is not kept; take a new one"
         raise HttpError(409, "request_id_used", message, field="X-Request-Id")
     headers = [*_parted(earlier.answer_type), (b"x-answered-before", b"true")]
-    return earlier.answer, headers + _version_headers(earlier.model, earlier.version, earlier.digest)
+    return earlier.answer, headers + _version_headers(earlier.model, earlier.version, earlier.digest, earlier.arm)
 
 
 def _joined(headers: Headers) -> str:
@@ -182,12 +189,13 @@ def _parted(answer_type: str) -> Headers:
     return [(b"content-type", media_type.encode()), *((name.encode(), value.encode()) for name, _, value in pairs)]
 
 
-def _version_headers(name: str, version: int | None, digest: str) -> Headers:
+def _version_headers(name: str, version: int | None, digest: str, arm: str) -> Headers:
     return [
         (b"cache-control", b"no-store"),
         (b"x-model", name.encode()),
         (b"x-model-version", b"" if version is None else b"%d" % version),
         (b"x-model-digest", digest.encode()),
+        (b"x-arm", arm.encode()),
     ]
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -35,7 +36,8 @@ def information_routes(state: ServingState) -> list[BaseRoute]:
         return _json(description(state, name))
 
     async def metrics(_: Request) -> Response:
-        return Response(state.metrics.exposition(), media_type=CONTENT_TYPE)
+        content = await run_in_threadpool(state.metrics.exposition)  # reads the files of all workers
+        return Response(content, media_type=CONTENT_TYPE)
 
     return [
         Route("/health/live", live),

@@ -1,24 +1,23 @@
 """Predict route: from the body of a request to its answer; the hot path of the server."""
 
 import asyncio
-import logging
 import time
 from functools import partial
 from typing import Any
 
-from lightning_app.serving.http.answers import encode_answer
+from lightning_app.serving.http.answers import encode_answer, notes_header
 from lightning_app.serving.http.asgi import ClientGoneError, Receive, Scope, Send, receive_body, respond
 from lightning_app.serving.http.bodies import JSON, read_body
 from lightning_app.serving.http.errors import HttpError, http_error
 from lightning_app.serving.http.exchange import LARGE_BODY, exchange
 from lightning_app.serving.http.request_head import RequestHead, new_request_id, read_head
+from lightning_app.serving.http.request_report import Phase, RequestReport, trace_headers
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel
 from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.inference.served_model import Arm, ServedModel
 from lightning_app.serving.inference.stream_turn import StreamTurn
-
-_log = logging.getLogger("lightning_app.serving")
+from lightning_app.serving.observability.trace_context import TraceContext
 
 
 class PredictRoute:
@@ -29,11 +28,17 @@ class PredictRoute:
 
     Args:
         state: State of the worker.
+
+    Attributes:
+        route: Method and path, as traces name it.
     """
+
+    route = "POST /models/{name}/predict"
 
     def __init__(self, state: ServingState) -> None:
         self._state = state
         self._limits = state.config.limits
+        self._report = RequestReport(state)
 
     def read_head(self, scope: Scope) -> RequestHead:
         """Reads headers and query.
@@ -113,7 +118,10 @@ class PredictRoute:
             digits=digits,
             state=answer.state_text,
         )
-        return content, [(b"content-type", media_type.encode())]
+        headers = [(b"content-type", media_type.encode())]
+        if media_type != JSON and answer.notes:
+            headers.append((b"x-notes", notes_header(answer.notes)))
+        return content, headers
 
     def refusal(self, error: Exception) -> HttpError | None:
         """The refusal that an error stands for; None if it is a defect of the server.
@@ -142,23 +150,30 @@ class PredictRoute:
             name: Name of the model; None asks the first.
         """
         started = time.perf_counter()
-        state = self._state
         head: RequestHead | None = None
+        trace: TraceContext | None = None
+        phases: list[Phase] = []
+        refusal: HttpError | None = None
+        defect: Exception | None = None
         served: ServedModel | None = None
         arm: Arm | None = None
         rows = 0
         try:
             head = self.read_head(scope)
+            trace = self._report.trace(head)
             served = self._model(name)
             body = await receive_body(receive, content_length=head.content_length, max_bytes=self._limits.body_bytes)
             request_id = head.request_id
             arm = served.choose(request_id)
             content = await self._read(body, head)
             if head.request_id != request_id:
-                arm = served.choose(head.request_id)
+                request_id = head.request_id
+                arm = served.choose(request_id)
             request = self.model_request(content, head, arm.model)
             encode = partial(self.encode, request=request, head=head, arm=arm, digits=served.config.digits)
-            answer, headers = await exchange(state, served, arm, head, request, body, started=started, encode=encode)
+            answer, headers = await exchange(
+                self._state, served, arm, head, request, body, started=started, phases=phases, encode=encode
+            )
             headers.append((b"x-request-id", head.request_id.encode()))
             status, rows = 200, request.num_rows
         except ClientGoneError:
@@ -167,18 +182,28 @@ class PredictRoute:
             refusal = self.refusal(error)
             request_id = new_request_id() if head is None else head.request_id
             if refusal is None:
-                _log.exception("prediction failed", extra={"request_id": request_id})
+                defect = error
                 refusal = HttpError(500, "internal", "the server failed on this request")
             status, headers, answer = (
                 refusal.status,
                 _error_headers(refusal, request_id),
                 self.refusal_body(refusal, request_id),
             )
-        if arm is None:
-            state.metrics.refused(status)
-        else:
-            metrics = state.metrics.model(name=arm.model.name, version=arm.model.version, arm=arm.name)
-            metrics.observe(status, time.perf_counter() - started, rows)
+        self._report.answered(
+            status,
+            request_id,
+            arm,
+            num_rows=rows,
+            started=started,
+            route=self.route,
+            trace=trace,
+            phases=phases,
+            key_id=None,
+            refusal=refusal,
+            error=defect,
+        )
+        if trace is not None:
+            headers += trace_headers(trace)
         await respond(send, status, headers, answer)
 
     def _model(self, name: str | None) -> ServedModel:

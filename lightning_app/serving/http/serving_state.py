@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lightning_app.serving.config.control_channel import RegistryState
 from lightning_app.serving.config.serve_config import ServeConfig
@@ -10,6 +11,9 @@ from lightning_app.serving.inference.served_model import ServedModel
 from lightning_app.serving.inference.sessions import SessionStore
 from lightning_app.serving.journal.writer import JournalWriter
 from lightning_app.serving.observability.metrics import Metrics
+
+if TYPE_CHECKING:
+    from lightning_app.serving.observability.span_export import SpanExport
 
 
 @dataclass
@@ -23,6 +27,7 @@ class ServingState:
         journal: Where answers are written before they are sent; None without a journal.
         executor: Thread for what would hold up the event loop.
         sessions: State of streams by session.
+        spans: Export of traces; None without.
         registry: What is known of the registry; None if no model is from one.
         is_draining: Whether the worker is about to stop.
     """
@@ -33,6 +38,7 @@ class ServingState:
     executor: Executor
     sessions: SessionStore
     journal: JournalWriter | None = None
+    spans: "SpanExport | None" = None
     registry: RegistryState | None = None
     is_draining: bool = False
 

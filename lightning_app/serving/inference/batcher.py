@@ -11,8 +11,8 @@ from lightning_app.serving.inference.calibration import BatchPlan
 from lightning_app.serving.inference.errors import BusyError, DeadlineError
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Prepared
 
-Observe = Callable[[int, float, float], None]
-"""Told about each call: its rows, how long its first request waited, and how long it took, in seconds."""
+Observe = Callable[[int, float, float, int], None]
+"""Told about each call: its rows, seconds that its first request waited, seconds it took, requests that still wait."""
 
 
 @dataclass(slots=True, eq=False)
@@ -138,9 +138,13 @@ class Batcher:
     def _run(self, batch: list[_Waiting]) -> list[Answer | Exception]:
         started = time.perf_counter()
         answers = self.model.answer([one.prepared for one in batch])
+        ended = time.perf_counter()
+        for answer in answers:
+            if isinstance(answer, Answer):
+                answer.started, answer.ended = started, ended
         if self._observe is not None:
             rows = sum(one.prepared.num_rows for one in batch)
-            self._observe(rows, started - batch[0].since, time.perf_counter() - started)
+            self._observe(rows, started - batch[0].since, ended - started, len(self._waiting))
         return answers
 
     def _done(self, batch: list[_Waiting], done: "asyncio.Future[list[Answer | Exception]]") -> None:

@@ -34,6 +34,8 @@ class Answer:
         state: State after the request; empty unless the model is recurrent.
         features: Inputs of the model, where they were read from a store; None elsewhere.
         state_text: `state` as the client gives it back; None where it is not returned.
+        started: When the call of the model began, by `time.perf_counter`.
+        ended: When it ended.
     """
 
     predictions: Predictions
@@ -41,6 +43,8 @@ class Answer:
     state: StreamState = field(default_factory=dict)
     features: Mapping[str, Values] | None = None
     state_text: str | None = None
+    started: float = 0.0
+    ended: float = 0.0
 
 
 @dataclass(slots=True)

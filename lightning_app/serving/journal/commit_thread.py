@@ -140,9 +140,7 @@ class CommitThread:
             return
         try:
             self._write([job for job in jobs if isinstance(job, PredictionJob)])
-            for job in jobs:
-                if isinstance(job, OutcomeJob):
-                    self._feedback(job)
+            self._feedback([job for job in jobs if isinstance(job, OutcomeJob)])
         except Exception as error:
             # The jobs of a thread that dies would wait for ever.
             for job in jobs:
@@ -170,14 +168,24 @@ class CommitThread:
             for job in jobs:
                 job.result = earlier
 
-    def _feedback(self, job: OutcomeJob) -> None:
+    def _feedback(self, jobs: list[OutcomeJob]) -> None:
+        if not jobs:
+            return
         try:
-            (job.result,) = self._opened().feedback([job.outcome])
+            statuses = self._opened().feedback([job.outcome for job in jobs])
         except JournalRecordError as error:
-            job.result = error
+            if len(jobs) == 1:
+                jobs[0].result = error
+                return
+            for job in jobs:
+                self._feedback([job])
         except (JournalError, ValueError) as error:
             self._is_up = False
-            job.result = error
+            for job in jobs:
+                job.result = error
+        else:
+            for job, status in zip(jobs, statuses, strict=True):
+                job.result = status
 
     def _opened(self) -> JournalStore:
         if self._store is None:

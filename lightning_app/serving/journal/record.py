@@ -1,5 +1,8 @@
 """Records of the journal: predictions that were answered, and outcomes that came later."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 
 
@@ -121,3 +124,14 @@ def same_outcome(held: tuple[str | None, float | None], given: tuple[str | None,
         return True
     first, second = (msgspec.json.decode(text) for text in (held[0], given[0]))
     return bool(first == second) and isinstance(first, bool) == isinstance(second, bool)
+
+
+def outcome_of(row: Sequence[Any]) -> Outcome:
+    """An outcome from its columns in a database.
+
+    Args:
+        row: Values in the order of the fields; the true value is JSON as text.
+    """
+    request_id, index, time, outcome, reward, key_id = row
+    raw = None if outcome is None else msgspec.Raw(outcome.encode())
+    return Outcome(request_id=request_id, row=index, time=time, outcome=raw, reward=reward, key_id=key_id)

@@ -25,9 +25,9 @@ HELP = {
     "lightning_app_request_duration_seconds": "From the arrival of a request to its answer.",
     "lightning_app_rows": "Rows that were answered.",
     "lightning_app_batch_rows": "Rows of one call of the model.",
-    "lightning_app_queue_seconds": "Time that a request waited for its batch.",
+    "lightning_app_queue_seconds": "Time that the first request of a batch waited for it.",
     "lightning_app_inference_seconds": "Duration of one call of the model.",
-    "lightning_app_queued_requests": "Requests that wait for their batch.",
+    "lightning_app_queued_requests": "Requests that still waited when the last batch was taken.",
     "lightning_app_in_flight_requests": "Requests that have arrived and are not answered yet.",
     "lightning_app_sessions": "Streams whose state is kept.",
     "lightning_app_cache_requests": "Requests that looked into the cache, by result.",
@@ -153,8 +153,8 @@ class ModelMetrics:
     """Metrics of one version of a model under one arm.
 
     Attributes:
-        queue_seconds: Time that a request waited for its batch.
-        queued: Requests of the model that wait; set by the batcher.
+        queue_seconds: Time that the first request of a batch waited for it.
+        queued: Requests of the model that still waited when the last batch was taken; set.
         sessions: Streams of the model whose state is kept; set.
         cache_hits: Requests that the cache answered.
         cache_misses: Requests that it could not answer.

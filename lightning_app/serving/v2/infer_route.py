@@ -51,6 +51,8 @@ class InferRoute(PredictRoute):
         state: State of the worker.
     """
 
+    route = "POST /v2/models/{name}/infer"
+
     def __init__(self, state: ServingState) -> None:
         super().__init__(state)
         self._limits = state.config.limits

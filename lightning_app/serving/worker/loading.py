@@ -64,6 +64,7 @@ class Loading:
         return None
 
 
-def _observe(metrics: ModelMetrics, rows: int, waited: float, seconds: float) -> None:
+def _observe(metrics: ModelMetrics, rows: int, waited: float, seconds: float, waiting: int) -> None:
+    metrics.queued.set(waiting)
     metrics.queue_seconds.observe(waited)
     metrics.batch(rows=rows, seconds=seconds)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,7 @@ from lightning_app.serving.http.whole_response import with_whole_responses
 from lightning_app.serving.inference.served_model import ServedModel
 from lightning_app.serving.inference.sessions import SessionStore
 from lightning_app.serving.journal.writer import JournalWriter
+from lightning_app.serving.observability.logs import configure_logs
 from lightning_app.serving.observability.metrics import Metrics
 from lightning_app.serving.pages.page_routes import page_routes
 from lightning_app.serving.v2.routes import v2_routes
@@ -52,7 +54,13 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
     }
     metrics = Metrics(folder=folder / METRICS, worker=str(number))
     sessions = SessionStore(folder / SESSIONS, limits={name: model.config.sessions for name, model in served.items()})
+    process = f"worker {number}"
+    log = configure_logs(level=config.log_level, process=process, on_dropped=metrics.log_lines_dropped.add)
     state = ServingState(config=config, models=served, metrics=metrics, executor=executor, sessions=sessions)
+    if config.otlp_endpoint is not None:
+        from lightning_app.serving.observability.span_export import SpanExport
+
+        state.spans = SpanExport(endpoint=config.otlp_endpoint, process=process)
     loading = Loading(state)
     failed = [event for event in map(loading.load, models) if event is not None]
     control = Control(state, loading, read=control_in, write=control_out)
@@ -78,11 +86,21 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
             ssl_keyfile=config.tls_key,
         )
     )
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # uvicorn drains on these by itself, and then raises them again for the handler that was there before.
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     with socket.socket(fileno=fd) as listening:  # a copy of it would go on listening while the worker drains
         listening.setblocking(False)
         uvloop.run(_serve(server, listening, control, state))
     executor.shutdown(wait=False, cancel_futures=True)
     sessions.close()
+    if state.spans is not None:
+        state.spans.close()
+    log.close()
     return 0
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from lightning_app.serving.journal.errors import without_password
 from lightning_app.serving.journal.stores.protocol import JournalReader, JournalStore
 
-_ALLOWED = "sqlite:///FILE"
+_ALLOWED = "sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 
 
 def open_store(url: str, *, synchronous: str = "normal", create: bool = True) -> JournalStore:
@@ -24,7 +24,10 @@ def open_store(url: str, *, synchronous: str = "normal", create: bool = True) ->
         from lightning_app.serving.journal.stores.sqlite_store import SqliteStore
 
         return SqliteStore(path, synchronous=synchronous, create=create)
-    raise ValueError(f"journal: {without_password(url)!r} is no address of a journal; allowed: {_ALLOWED}")
+    _check_postgres(url)
+    from lightning_app.serving.journal.stores.postgres_store import PostgresStore
+
+    return PostgresStore(url, create=create)
 
 
 def open_reader(url: str) -> JournalReader:
@@ -41,7 +44,10 @@ def open_reader(url: str) -> JournalReader:
         from lightning_app.serving.journal.stores.sqlite_reader import SqliteReader
 
         return SqliteReader(path)
-    raise ValueError(f"journal: {without_password(url)!r} is no address of a journal; allowed: {_ALLOWED}")
+    _check_postgres(url)
+    from lightning_app.serving.journal.stores.postgres_reader import PostgresReader
+
+    return PostgresReader(url)
 
 
 def _sqlite_path(url: str) -> Path | None:
@@ -51,3 +57,14 @@ def _sqlite_path(url: str) -> Path | None:
     if not rest.startswith("/") or len(rest) < 2:
         raise ValueError(f"journal: {url!r} names no file; sqlite:///FILE, or sqlite:////FOLDER/FILE, is needed")
     return Path(rest[1:]).expanduser()
+
+
+def _check_postgres(url: str) -> None:
+    if url.partition("://")[0] not in ("postgresql", "postgres"):
+        raise ValueError(f"journal: {without_password(url)!r} is no address of a journal; allowed: {_ALLOWED}")
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:  # psycopg without its library too
+        raise ValueError(
+            f"journal: {without_password(url)} needs psycopg: pip install 'lightning-r2p[postgres-store]'"
+        ) from error

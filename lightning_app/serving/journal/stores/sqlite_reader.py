@@ -1,13 +1,12 @@
 """SqliteReader: reads a journal in a SQLite file, in short transactions, so that its WAL can start again."""
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 from typing_extensions import override
 
-from lightning_app.serving.journal.record import Outcome, Prediction
+from lightning_app.serving.journal.record import Outcome, Prediction, outcome_of
 from lightning_app.serving.journal.stores.protocol import DayCount, JournalReader, Selection
 from lightning_app.serving.journal.stores.sqlite_schema import JSON, NUMBERS_PER_MICROSECOND, connect, named_errors
 
@@ -120,14 +119,3 @@ def _prediction(row: Sequence[object]) -> Prediction:
     values["query"] = values["query"] or ""
     values["is_redacted"] = bool(values["is_redacted"])
     return Prediction(**values)  # type: ignore[arg-type]
-
-
-def outcome_of(row: sqlite3.Row | tuple[str, int, float, str | None, float | None, str | None]) -> Outcome:
-    """An outcome from its columns, in the order of the record.
-
-    Args:
-        row: The columns; the value is JSON as text.
-    """
-    request_id, index, time, outcome, reward, key_id = row
-    raw = None if outcome is None else msgspec.Raw(outcome.encode())
-    return Outcome(request_id=request_id, row=index, time=time, outcome=raw, reward=reward, key_id=key_id)

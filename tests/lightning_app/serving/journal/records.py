@@ -42,3 +42,13 @@ def prediction(request_id: str | None = None, **fields: Any) -> Prediction:
 def outcome(request_id: str, value: bytes | None = b"1", *, row: int = 0, reward: float | None = None) -> Outcome:
     raw = None if value is None else msgspec.Raw(value)
     return Outcome(request_id=request_id, row=row, time=time.time(), outcome=raw, reward=reward, key_id=None)
+
+
+def empty_database(server: str) -> str:
+    """A database of a test's own on a PostgreSQL server."""
+    import psycopg
+
+    name = f"journal_{time.time_ns()}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return server.rpartition("/")[0] + f"/{name}"

@@ -3,39 +3,23 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lightning_app.serving.journal.errors import JournalBusyError, JournalError, JournalRecordError
 from lightning_app.serving.journal.stores import open_reader, open_store
 from lightning_app.serving.journal.stores.protocol import Selection
-from tests.lightning_app.serving.journal.records import outcome, prediction
-from tests.postgres import postgres
+from tests.lightning_app.serving.journal.records import empty_database, outcome, prediction
+from tests.postgres import needs_postgres
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=needs_postgres)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/journal.db"
     return empty_database(request.getfixturevalue("server"))
-
-
-def empty_database(server: str) -> str:
-    """A database of a test's own on a server."""
-    import psycopg
-
-    name = f"journal_{time.time_ns()}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return server.rpartition("/")[0] + f"/{name}"
 
 
 def test_what_is_written_is_read_back_unchanged(url: str) -> None:
@@ -91,7 +75,7 @@ def test_selections_and_counts(url: str) -> None:
     store.feedback([outcome("r0"), outcome("r0", row=1)])
     reader = open_reader(url)
 
-    def ids(**selection: object) -> list[str]:
+    def ids(**selection: Any) -> list[str]:
         parts = reader.predictions(Selection(**selection), most_bytes=1000)
         return [one.request_id for part in parts for one in part]
 
@@ -196,6 +180,7 @@ def test_a_journal_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         ("sqlite://", "names no file"),
         ("mysql://host/db", "no address of a journal"),
         ("sqlite:///no/such/folder/journal.db", "does not exist"),
+        ("postgresql://me:secret@host/db?no_such_option=1", r"me:\*\*\*@"),
     ],
 )
 def test_bad_addresses_are_refused_in_one_line(url: str, message: str) -> None:

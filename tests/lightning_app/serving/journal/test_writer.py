@@ -19,7 +19,8 @@ from lightning_app.serving.journal.spill import waiting_files
 from lightning_app.serving.journal.stores import open_reader
 from lightning_app.serving.journal.stores.protocol import Selection
 from lightning_app.serving.journal.writer import JournalWriter
-from tests.lightning_app.serving.journal.records import outcome, prediction
+from tests.lightning_app.serving.journal.records import empty_database, outcome, prediction
+from tests.postgres import needs_postgres
 
 ROOT = Path(__file__).parents[4]
 
@@ -283,3 +284,34 @@ def test_a_replay_that_is_killed_again_and_again_writes_each_record_once(url: st
         assert code == (-signal.SIGKILL if kill_after else 0)
     assert ids(url) == [f"{number:04}" for number in range(600)]
     assert waiting_files(spill) == []
+
+
+@needs_postgres
+def test_postgres_may_cut_connections_and_go_away(server: str, tmp_path: Path) -> None:
+    import psycopg
+
+    url = empty_database(server)
+    name = url.rpartition("/")[2]
+
+    async def work(writer: JournalWriter) -> None:
+        with psycopg.connect(server, autocommit=True) as admin:
+
+            def cut() -> None:
+                admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+
+            await writer.commit([prediction("before")])
+            cut()
+            assert await writer.commit([prediction("after-a-cut")]) == {}
+            assert writer.health().spilled == 0
+            with pytest.raises(JournalRecordError, match="cannot hold this"):
+                await writer.commit([prediction(entity="a\0b")])
+            admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            cut()
+            await asyncio.gather(*[writer.commit([prediction(f"spilled-{number}")]) for number in range(20)])
+            assert (writer.health().state, writer.health().spilled) == ("down", 20)
+            admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            await until(lambda: writer.health().replayed == 20)
+            assert "after-a-cut" in await writer.commit([prediction("after-a-cut")])
+
+    run(work, JournalConfig(url=url, on_failure="spill", spill=str(tmp_path / "spill")))
+    assert ids(url) == ["before", "after-a-cut", *(f"spilled-{number}" for number in range(20))]

@@ -1,64 +1,38 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 
 from lightning_app.errors import UsageError
 from lightning_app.serving.observability.otlp_endpoint import traces_address
 from lightning_app.serving.observability.trace_context import take_trace
+from tests.lightning_app.serving.observability.collector import running_collector
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
-@pytest.fixture
-def collector() -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
-    """Address of a local collector, and the requests it has received."""
-    received: list[tuple[str, bytes]] = []
-
-    class Collector(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            received.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Collector)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", received
-    server.shutdown()
-
-
-def test_spans_of_a_sampled_request_reach_a_collector(collector: tuple[str, list[tuple[str, bytes]]]) -> None:
+def test_spans_of_a_sampled_request_reach_a_collector() -> None:
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs the extra `otel`")
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
     from lightning_app.serving.observability.span_export import SpanExport
 
-    address, received = collector
-    export = SpanExport(endpoint=address, process="worker 0")
-    trace = take_trace(f"00-{TRACE}-{SPAN}-01", "a=1", sample=1)
-    now = time.perf_counter()
-    for each in (trace, take_trace(f"00-{TRACE}-{SPAN}-00", None, sample=1)):
-        export.answered(
-            each,
-            route="POST /models/{name}/predict",
-            status=500,
-            start=now - 0.010,
-            end=now,
-            phases=[("queue", now - 0.009, now - 0.007), ("inference", now - 0.007, now - 0.002)],
-            attributes={"model": "waves", "version": 3},
-        )
-    export.close(seconds=30)
+    with running_collector() as collector:
+        export = SpanExport(endpoint=collector.address, process="worker 0")
+        trace = take_trace(f"00-{TRACE}-{SPAN}-01", "a=1", sample=1)
+        now = time.perf_counter()
+        for each in (trace, take_trace(f"00-{TRACE}-{SPAN}-00", None, sample=1)):
+            export.answered(
+                each,
+                route="POST /models/{name}/predict",
+                status=500,
+                start=now - 0.010,
+                end=now,
+                phases=[("queue", now - 0.009, now - 0.007), ("inference", now - 0.007, now - 0.002)],
+                attributes={"model": "waves", "version": 3},
+            )
+        export.close(seconds=30)
 
-    [(path, body)] = received
-    assert path == "/v1/traces"
-    [resource_spans] = ExportTraceServiceRequest.FromString(body).resource_spans
+    [resource_spans] = collector.resource_spans()
     resource = {each.key: each.value.string_value for each in resource_spans.resource.attributes}
     assert (resource["service.name"], resource["service.instance.id"]) == ("lightning-app", "worker 0")
     [scope] = resource_spans.scope_spans

@@ -1,0 +1,178 @@
+"""PostgresStore: a journal in PostgreSQL that the workers of several machines write."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+import psycopg
+from psycopg.errors import UniqueViolation
+from typing_extensions import override
+
+from lightning_app.serving.journal.errors import without_password
+from lightning_app.serving.journal.record import Earlier, Outcome, Prediction, earlier_of, same_outcome
+from lightning_app.serving.journal.stores.postgres_schema import COLUMNS, TYPES, connect, named_errors
+from lightning_app.serving.journal.stores.protocol import FeedbackStatus, JournalStore
+
+_COPY = f"COPY lightning_app_predictions ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
+_INSERT = (
+    f"INSERT INTO lightning_app_predictions ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))}) "
+    "ON CONFLICT (request_id) DO NOTHING"
+)
+_EARLIER = (
+    "SELECT request_id, body_digest, model, version, digest, arm, answer_type, answer, is_redacted "
+    "FROM lightning_app_predictions WHERE request_id = ANY(%s)"
+)
+_PRUNED_AT_ONCE = 2000
+
+_T = TypeVar("_T")
+
+
+class PostgresStore(JournalStore):
+    """A journal in a database of a PostgreSQL server.
+
+    Args:
+        url: Address of the database.
+        create: Whether to make the tables if they do not exist.
+        timeout: Seconds after which a server that does not answer is given up.
+
+    Raises:
+        JournalError: The server cannot be reached.
+        ValueError: The address is malformed, or the journal is of a newer version.
+    """
+
+    is_file = False
+
+    def __init__(self, url: str, *, create: bool = True, timeout: float = 5.0) -> None:
+        self.url = without_password(url)
+        self._address, self._create, self._timeout = url, create, timeout
+        self._connection: psycopg.Connection | None = None
+        self._open()
+
+    @override
+    def write(self, predictions: Sequence[Prediction], *, wait: bool = True) -> dict[str, Earlier]:
+        first: dict[str, Prediction] = {}
+        for prediction in predictions:
+            first.setdefault(prediction.request_id, prediction)
+        earlier = self._again_if_cut(lambda connection: _write(connection, list(first.values())))
+        if len(first) < len(predictions):
+            seen: set[str] = set()
+            for prediction in predictions:
+                if prediction.request_id in seen:
+                    earlier.setdefault(prediction.request_id, earlier_of(first[prediction.request_id]))
+                seen.add(prediction.request_id)
+        return earlier
+
+    @override
+    def feedback(self, outcomes: Sequence[Outcome]) -> list[FeedbackStatus]:
+        def work(connection: psycopg.Connection) -> list[FeedbackStatus]:
+            with connection.transaction():
+                return [_feedback(connection, outcome) for outcome in outcomes]
+
+        return self._again_if_cut(work)
+
+    @override
+    def salt(self) -> bytes:
+        query = "SELECT value FROM lightning_app_journal WHERE key = 'salt'"
+        row = self._again_if_cut(lambda connection: connection.execute(query).fetchone())
+        assert row is not None
+        return bytes(row[0])
+
+    @override
+    def probe(self) -> None:
+        query = (
+            "INSERT INTO lightning_app_journal VALUES ('probed', %s) ON CONFLICT (key) DO UPDATE SET value = "
+            "EXCLUDED.value"
+        )
+        self._again_if_cut(lambda connection: connection.execute(query, (os.urandom(8),)))
+
+    @override
+    def prune(self, before: float) -> tuple[int, int]:
+        counts = []
+        for table in ("lightning_app_predictions", "lightning_app_outcomes"):
+            query = (
+                f"DELETE FROM {table} WHERE number IN (SELECT number FROM (SELECT number, written FROM {table} "
+                "ORDER BY number LIMIT %s) AS oldest WHERE written < to_timestamp(%s))"
+            )
+            deleted = part = 0
+            while not deleted or part == _PRUNED_AT_ONCE:
+                part = self._again_if_cut(
+                    lambda connection: connection.execute(query, (_PRUNED_AT_ONCE, before)).rowcount  # noqa: B023
+                )
+                deleted += part
+                if not part:
+                    break
+                time.sleep(0.001)
+            counts.append(deleted)
+        return counts[0], counts[1]
+
+    @override
+    def tidy(self) -> None:
+        """Nothing: the server does that by itself."""
+
+    @override
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _open(self) -> psycopg.Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._address, timeout=self._timeout, create=self._create)
+        return self._connection
+
+    def _again_if_cut(self, work: Callable[[psycopg.Connection], _T]) -> _T:
+        """Does something; once more if the connection turns out to be cut, e.g. by a restart of the server."""
+        with named_errors(self.url):
+            try:
+                return work(self._open())
+            except psycopg.OperationalError:
+                if self._connection is None or not self._connection.closed:
+                    raise
+                return work(self._open())
+
+
+def _write(connection: psycopg.Connection, predictions: list[Prediction]) -> dict[str, Earlier]:
+    rows = [msgspec.structs.astuple(prediction) for prediction in predictions]
+    try:
+        with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+            copy.set_types(TYPES)
+            for row in rows:
+                copy.write_row(row)
+    except UniqueViolation:
+        pass
+    else:
+        return {}
+    ids = [prediction.request_id for prediction in predictions]
+    with connection.transaction(), connection.cursor(binary=True) as cursor:
+        # Who inserts the same id at this moment is waited for, and its row is seen after that.
+        inserted = set()
+        for row in rows:
+            if cursor.execute(_INSERT, row).rowcount:
+                inserted.add(row[0])
+        held = cursor.execute(_EARLIER, ([one for one in ids if one not in inserted],)).fetchall()
+    return {
+        row[0]: Earlier(
+            body_digest=row[1], model=row[2], version=row[3], digest=row[4], arm=row[5], answer_type=row[6],
+            answer=row[7], is_redacted=row[8],
+        )
+        for row in held
+    }  # fmt: skip
+
+
+def _feedback(connection: psycopg.Connection, outcome: Outcome) -> FeedbackStatus:
+    text = None if outcome.outcome is None else bytes(outcome.outcome).decode()
+    id_and_row = (outcome.request_id, outcome.row)
+    insert = (
+        'INSERT INTO lightning_app_outcomes (request_id, "row", time, outcome, reward, key_id) '
+        'VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (request_id, "row") DO NOTHING'
+    )
+    values = (*id_and_row, outcome.time, text, outcome.reward, outcome.key_id)
+    if connection.execute(insert, values).rowcount:
+        query = "SELECT 1 FROM lightning_app_predictions WHERE request_id = %s"
+        return "stored" if connection.execute(query, (outcome.request_id,)).fetchone() else "unknown"
+    query = 'SELECT outcome, reward FROM lightning_app_outcomes WHERE request_id = %s AND "row" = %s'
+    held = connection.execute(query, id_and_row).fetchone()
+    assert held is not None
+    return "same" if same_outcome((held[0], held[1]), (text, outcome.reward)) else "conflict"
