@@ -9,8 +9,10 @@ from lightning_app.errors import UsageError
 from lightning_app.registry.promotion.journal import Journal
 from lightning_app.registry.promotion.rollback import sync_rollbacks
 from lightning_app.registry.storage.address import RegistryAddress
+from lightning_app.registry.storage.alias_reader import AliasReader
 from lightning_app.registry.storage.cache import Cache, Snapshot
 from lightning_app.registry.storage.errors import PromotionConflictError, RegistryUnreachableError
+from lightning_app.registry.storage.reference import ModelReference
 from lightning_app.registry.storage.store import MlflowStore
 
 _log = logging.getLogger("lightning_app.registry")
@@ -88,6 +90,40 @@ class RegistryAccess:
         if digests:
             self.cache.remember(name, snapshot)
         return snapshot
+
+    def unchanged(self, reference: ModelReference) -> tuple[int, Path, Snapshot] | None:
+        """The version of a reference, if the registry still says what the local copy says; imports no MLflow.
+
+        Args:
+            reference: The reference.
+
+        Returns:
+            Number, verified package and state of the model; None if something has changed, is not on this machine, or
+            can only be asked with MLflow.
+
+        Raises:
+            RegistryUnreachableError: The registry does not answer.
+        """
+        snapshot, reader, name = self.cache.snapshot(reference.name), AliasReader(self.address), reference.name
+        if snapshot is None or snapshot.rolled_back or not reader.is_cheap:
+            return None
+        if reference.alias is None:
+            number = reference.version if reader.has_version(name, reference.version or 0) else None
+        else:
+            number = reader.read([(name, reference.alias)])[name, reference.alias]
+            if number != snapshot.aliases.get(reference.alias):
+                return None
+        if number is None:
+            return None
+        previous = snapshot.aliases.get("previous") if reference.alias == "champion" else None
+        paths: dict[int, Path] = {}
+        for needed in {number, previous or number}:
+            digest = snapshot.digests.get(needed)
+            path = None if digest is None else self.cache.package(digest)
+            if path is None:
+                return None
+            paths[needed] = path
+        return number, paths[number], snapshot
 
     def last_known(self, name: str, error: RegistryUnreachableError) -> Snapshot:
         """State of a model when the registry last answered, from the local copy.

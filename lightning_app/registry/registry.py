@@ -121,8 +121,26 @@ class Registry:
         path = self._access.fetch(name, number, snapshot)
         if reference.alias == "champion" and "previous" in snapshot.aliases:
             self._access.fetch_previous(name, snapshot)
-        aliases = tuple(sorted(alias for alias, version in snapshot.aliases.items() if version == number))
-        return ResolvedModel(name, number, path, aliases, snapshot.digests[number])
+        return _resolved(name, number, path, snapshot)
+
+    def resolve_unchanged(self, model: str) -> ResolvedModel | None:
+        """Resolves a version without importing MLflow, if the registry says the same as when it was last read.
+
+        Unlike `resolve`, it neither completes changes whose process was killed nor downloads anything.
+
+        Args:
+            model: `NAME@champion`, `NAME@3`, or `NAME` for its champion.
+
+        Returns:
+            The version; None if something has changed or is not on this machine, and `resolve` is needed.
+
+        Raises:
+            UsageError: The reference has another form.
+            RegistryUnreachableError: The registry does not answer.
+        """
+        reference = read_reference(model)
+        unchanged = self._access.unchanged(reference)
+        return None if unchanged is None else _resolved(reference.name, *unchanged)
 
     def versions(self, name: str) -> list[Version]:
         """Versions of a model, oldest first.
@@ -235,3 +253,8 @@ class Registry:
     def _candidate(self, name: str, number: int, snapshot: Snapshot) -> Candidate:
         path = self._access.fetch(name, number, snapshot)
         return Candidate(f"{name}@{number}", path, Manifest.read(path))
+
+
+def _resolved(name: str, number: int, path: Path, snapshot: Snapshot) -> ResolvedModel:
+    aliases = tuple(sorted(alias for alias, version in snapshot.aliases.items() if version == number))
+    return ResolvedModel(name, number, path, aliases, snapshot.digests[number])

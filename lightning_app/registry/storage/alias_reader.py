@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 from lightning_app.registry.storage.address import RegistryAddress
@@ -21,7 +22,12 @@ from lightning_app.registry.storage.errors import RegistryUnreachableError
 
 Alias = tuple[str, str]
 """Name of a model, and one of its aliases."""
-_QUERY = "SELECT version FROM registered_model_aliases WHERE name = {0} AND alias = {0}"
+_Pair = TypeVar("_Pair", tuple[str, str], tuple[str, int])
+_ALIASED = "SELECT version FROM registered_model_aliases WHERE name = {0} AND alias = {0}"
+_VERSION = (
+    "SELECT version FROM model_versions WHERE name = {0} AND version = {0} AND current_stage <> 'Deleted_Internal'"
+)
+_API = "api/2.0/mlflow"
 
 
 class AliasReader:
@@ -53,42 +59,61 @@ class AliasReader:
         Raises:
             RegistryUnreachableError: The registry does not answer, or answers with an error.
         """
+        if self._address.is_server:
+            return {
+                (name, alias): self._ask("registered-models/alias", name=name, alias=alias) for name, alias in aliases
+            }
+        return self._query(_ALIASED, list(aliases))
+
+    def has_version(self, name: str, number: int) -> bool:
+        """Whether a version exists.
+
+        Args:
+            name: Name of the model.
+            number: Number of the version.
+
+        Raises:
+            RegistryUnreachableError: The registry does not answer, or answers with an error.
+        """
+        if self._address.is_server:
+            return self._ask("model-versions/get", name=name, version=str(number)) is not None
+        return self._query(_VERSION, [(name, number)])[name, number] is not None
+
+    def _query(self, query: str, parameters: list[_Pair]) -> dict[_Pair, int | None]:
+        """First column of the first row for each pair of parameters."""
         assert self.is_cheap
         if self._address.database is not None:
-            return self._from_sqlite(self._address.database, aliases)
-        if self._address.is_server:
-            return {(name, alias): self._from_server(name, alias) for name, alias in aliases}
-        return self._from_postgresql(aliases)
+            return self._from_sqlite(self._address.database, query.format("?"), parameters)
+        return self._from_postgresql(query.format("%s"), parameters)
 
-    def _from_sqlite(self, file: Path, aliases: Iterable[Alias]) -> dict[Alias, int | None]:
+    def _from_sqlite(self, file: Path, query: str, parameters: list[_Pair]) -> dict[_Pair, int | None]:
         if not file.is_file():
             raise RegistryUnreachableError(f"there is no registry at {file}")
         try:
             connection = sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=self._timeout)
             try:
-                query = _QUERY.format("?")
-                return {alias: _number(connection.execute(query, alias).fetchone()) for alias in aliases}
+                return {pair: _number(connection.execute(query, pair).fetchone()) for pair in parameters}
             finally:
                 connection.close()
         except sqlite3.Error as error:
             raise self._unreachable(error) from error
 
-    def _from_postgresql(self, aliases: Iterable[Alias]) -> dict[Alias, int | None]:
+    def _from_postgresql(self, query: str, parameters: list[_Pair]) -> dict[_Pair, int | None]:
         import psycopg
 
         scheme, separator, rest = self._address.uri.partition("://")
         address = scheme.split("+")[0] + separator + rest  # without the driver that SQLAlchemy would take
         try:
             with psycopg.connect(address, connect_timeout=int(self._timeout)) as connection:
-                query = _QUERY.format("%s")
-                return {alias: _number(connection.execute(query, alias).fetchone()) for alias in aliases}
+                return {pair: _number(connection.execute(query.encode(), pair).fetchone()) for pair in parameters}
         except psycopg.Error as error:
             raise self._unreachable(error) from error
 
-    def _from_server(self, name: str, alias: str) -> int | None:
-        query = urlencode({"name": name, "alias": alias})
+    def _ask(self, endpoint: str, **parameters: str) -> int | None:
+        """Number of the version that a server answers with; None if there is none."""
+        assert self.is_cheap
         request = urllib.request.Request(
-            f"{self._address.uri}/api/2.0/mlflow/registered-models/alias?{query}", headers=_authorization(os.environ)
+            f"{self._address.uri}/{_API}/{endpoint}?{urlencode(parameters)}", headers=_authorization(os.environ)
         )
         try:
             with urllib.request.urlopen(request, timeout=self._timeout) as response:

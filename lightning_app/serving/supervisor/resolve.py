@@ -1,17 +1,22 @@
 """Resolving child: finds versions in the registry, downloads and verifies their packages, and prints JSON.
 
-A process of its own, because MLflow costs 2.7 s of CPU to import and a hundred megabytes.
+A process of its own, because MLflow costs seconds of CPU to import and 200 MB. It is not imported if the local copy of
+the registry is up to date.
 """
 
 import logging
 import os
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
 from lightning_app.errors import describe, exit_code
+
+if TYPE_CHECKING:
+    from lightning_app.registry import Registry
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -88,13 +93,19 @@ def answer(question: Question) -> list[Resolution]:
     return resolutions
 
 
-def _resolve(registry: Any, reference: str, verify: bool) -> Resolution:
-    resolved = registry.resolve(reference)
+def _resolve(registry: "Registry", reference: str, verify: bool) -> Resolution:
+    from lightning_app.registry import RegistryUnreachableError
+
+    resolved = None
+    with suppress(RegistryUnreachableError):  # then `resolve` goes by what was known
+        resolved = registry.resolve_unchanged(reference)
+    if resolved is None:
+        resolved = registry.resolve(reference)
     found = Resolution(
         reference=reference,
         name=resolved.name,
         version=resolved.version,
-        digest=resolved.digest,
+        digest=resolved.digest or "",
         path=str(resolved.path),
     )
     if not verify:

@@ -34,6 +34,24 @@ def test_a_moved_alias_is_read_from_a_sqlite_registry(register: Callable[..., in
     assert reader.read([champion]) == {champion: 2}
     assert main(["rollback", "phase"]) == 0
     assert reader.read([champion]) == {champion: 1}
+    assert [reader.has_version("phase", number) for number in (1, 2, 3)] == [True, True, False]
+
+
+def test_what_has_not_changed_is_resolved_without_mlflow(register: Callable[..., int], registry: Registry) -> None:
+    register(noise=0.3)
+    register(noise=0.1)
+    assert registry.resolve_unchanged("phase@champion") is None
+    assert main(["promote", "phase@1", "--to", "champion"]) == 0
+    assert registry.resolve_unchanged("phase@champion") == registry.resolve("phase@champion")
+    assert registry.resolve_unchanged("phase@2") is None  # not on this machine
+    assert registry.resolve("phase@2") == registry.resolve_unchanged("phase@2")
+    elsewhere = Registry(cache=Path("other"))
+    elsewhere.promote("phase@2", to="champion")
+    assert registry.resolve_unchanged("phase@champion") is None
+    assert registry.resolve("phase@champion") == registry.resolve_unchanged("phase@champion")
+    Path("mlflow.db").rename("aside.db")
+    with pytest.raises(RegistryUnreachableError):
+        registry.resolve_unchanged("phase@champion")
 
 
 def test_a_registry_that_is_gone_or_damaged_is_unreachable(registry: Registry, tmp_path: Path) -> None:

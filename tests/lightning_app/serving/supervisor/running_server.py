@@ -15,7 +15,10 @@ from typing import Any
 import httpx
 
 from tests.conftest import CONFIGS
+from tests.packages import COLUMNS
 
+ROW = dict.fromkeys(COLUMNS, 0.5)
+RECORDS = {"records": [ROW]}
 _READY = re.compile(r"serving on (?P<address>https?://\S+); ")
 _SECONDS = 30.0
 

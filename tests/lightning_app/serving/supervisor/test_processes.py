@@ -14,11 +14,9 @@ import pytest
 import yaml
 
 from lightning_app.packaging import Package
-from tests.lightning_app.serving.supervisor.running_server import Clients, is_alive, running_server
-from tests.packages import COLUMNS, small_package
+from tests.lightning_app.serving.supervisor.running_server import RECORDS, ROW, Clients, is_alive, running_server
+from tests.packages import small_package
 
-ROW = dict.fromkeys(COLUMNS, 0.5)
-RECORDS = {"records": [ROW]}
 HEAVY = ("numpy", "onnxruntime", "polars", "mlflow", "torch")
 
 
