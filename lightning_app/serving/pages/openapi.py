@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lightning_app.serving.http.bodies import ARROW_FILE, ARROW_STREAM, PARQUET
 from lightning_app.serving.inference.loaded_model import LoadedModel
 from lightning_app.serving.pages.answer_schema import answer_schema
 from lightning_app.serving.pages.openapi_parts import (
@@ -19,8 +20,6 @@ from lightning_app.serving.pages.request_schema import Schema, request_schema
 from lightning_app.serving.pages.sample_request import Sample
 from lightning_app.version import __version__
 
-ARROW_STREAM, ARROW_FILE = "application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file"
-PARQUET = "application/vnd.apache.parquet"
 _PREDICT_ERRORS = (400, 401, 403, 408, 409, 411, 413, 415, 422, 429, 503, 504)
 
 
@@ -30,7 +29,7 @@ def openapi_document(
     *,
     has_keys: bool,
     most_rows: int,
-    v2_paths: Mapping[str, Any] | None = None,
+    further_paths: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The document.
 
@@ -39,7 +38,7 @@ def openapi_document(
         samples: Sample request by digest.
         has_keys: Whether requests need an API key.
         most_rows: Most rows of a request.
-        v2_paths: Paths of the Open Inference Protocol.
+        further_paths: Paths of other protocols.
     """
     schemas: dict[str, Schema] = {"Error": ERROR_SCHEMA}
     paths: dict[str, Any] = {}
@@ -63,7 +62,7 @@ def openapi_document(
             "version": __version__,
             "description": "Predictions over HTTP; the schemas come from the signatures of the models.",
         },
-        "paths": {**paths, **_common_paths(has_keys), **(v2_paths or {})},
+        "paths": {**paths, **_common_paths(has_keys), **further_paths},
         "components": {"schemas": schemas},
         "tags": [{"name": "predict"}, {"name": "feedback"}, {"name": "operation"}],
     }

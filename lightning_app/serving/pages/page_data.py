@@ -1,34 +1,15 @@
 """Data of the status page: models with their traffic, and facts of the server in words."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
-from lightning_app.serving.config.control_channel import RegistryState
-from lightning_app.serving.config.serve_config import ServeConfig
+from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.served_model import ServedModel
-from lightning_app.serving.observability.metrics import Metrics
 from lightning_app.serving.observability.snapshot import ModelTraffic, Snapshot
 from lightning_app.version import __version__
 
 
-class PageState(Protocol):
-    """What the pages read of a worker's state."""
-
-    config: ServeConfig
-    metrics: Metrics
-    registry: RegistryState | None
-
-    @property
-    def models(self) -> Mapping[str, ServedModel]:
-        """Served models by name."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether every model can answer."""
-
-
-def page_data(state: PageState) -> dict[str, Any]:
+def page_data(state: ServingState) -> dict[str, Any]:
     """Content of `/page/data`.
 
     Args:
@@ -75,7 +56,7 @@ def _latest(traffic: list[ModelTraffic]) -> Any:
     return max(recent or total, key=lambda one: one.requests, default=None)
 
 
-def _problems(state: PageState, snapshot: Snapshot, models: list[dict[str, Any]]) -> list[str]:
+def _problems(state: ServingState, snapshot: Snapshot, models: list[dict[str, Any]]) -> list[str]:
     problems = [] if state.is_ready else ["not ready"]
     problems += [f"{model['name']}: a version was not loaded" for model in models if model["problem"]]
     if state.config.journal.url is not None and not snapshot.journal_up:
@@ -85,7 +66,7 @@ def _problems(state: PageState, snapshot: Snapshot, models: list[dict[str, Any]]
     return problems
 
 
-def _facts(state: PageState, snapshot: Snapshot) -> dict[str, str]:
+def _facts(state: ServingState, snapshot: Snapshot) -> dict[str, str]:
     config = state.config
     journal = "off"
     if config.journal.url is not None:

@@ -11,11 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.loaded_model import LoadedModel
 from lightning_app.serving.pages.docs_page import docs_content, docs_page
 from lightning_app.serving.pages.forms import form_of
 from lightning_app.serving.pages.openapi import openapi_document
-from lightning_app.serving.pages.page_data import PageState, page_data
+from lightning_app.serving.pages.page_data import page_data
 from lightning_app.serving.pages.sample_request import Sample, sample_request
 
 STATIC = Path(__file__).parent / "static"
@@ -35,11 +36,10 @@ _HEADERS = {
 }
 Allow = Callable[[Request, str], None]
 """Raises unless a request may do what needs a scope: `predict` or `admin`."""
+FurtherPaths = Callable[[Sequence[LoadedModel]], Mapping[str, Any]]
 
 
-def page_routes(
-    state: PageState, *, allow: Allow, v2_paths: Callable[[str], Mapping[str, Any]] | None = None
-) -> list[BaseRoute]:
+def page_routes(state: ServingState, *, allow: Allow, further_paths: FurtherPaths) -> list[BaseRoute]:
     """Routes of the pages.
 
     The pages themselves are open; what they show of the models needs a key where keys are on.
@@ -47,9 +47,9 @@ def page_routes(
     Args:
         state: State of the worker.
         allow: Checks the key of a request.
-        v2_paths: Paths of the Open Inference Protocol of a model, for the OpenAPI document.
+        further_paths: Paths of other protocols, for the OpenAPI document.
     """
-    texts = _Texts(state, v2_paths)
+    texts = _Texts(state, further_paths)
 
     async def page(_: Request) -> Response:
         return _file("page.html")
@@ -92,23 +92,19 @@ def page_routes(
 class _Texts:
     """What is written about the models that are served; made again when one of them changes."""
 
-    def __init__(self, state: PageState, v2_paths: Callable[[str], Mapping[str, Any]] | None) -> None:
+    def __init__(self, state: ServingState, further_paths: FurtherPaths) -> None:
         self._state = state
-        self._v2_paths = v2_paths
+        self._further_paths = further_paths
         self._samples: dict[str, Sample | None] = {}
 
     def openapi(self) -> dict[str, Any]:
         models = self._models()
-        paths: dict[str, Any] = {}
-        for model in models if self._v2_paths is not None else ():
-            assert self._v2_paths is not None
-            paths |= self._v2_paths(model.name)
         return openapi_document(
             models,
             self._samples,
             has_keys=self._state.config.keys is not None,
             most_rows=self._state.config.limits.rows,
-            v2_paths=paths,
+            further_paths=self._further_paths(models),
         )
 
     def docs(self, address: str) -> str:

@@ -5,6 +5,7 @@ import gc
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,7 @@ from lightning_app.serving.journal.writer import JournalWriter
 from lightning_app.serving.observability.logs import configure_logs
 from lightning_app.serving.observability.metrics import Metrics
 from lightning_app.serving.pages.page_routes import page_routes
+from lightning_app.serving.v2.openapi_paths import v2_paths
 from lightning_app.serving.v2.routes import v2_routes
 from lightning_app.serving.worker.control import Control
 from lightning_app.serving.worker.journal_watch import watch_journal
@@ -70,9 +72,10 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
         return 1
     gc.collect()
     gc.freeze()  # models and modules live as long as the worker
+    pages = page_routes(state, allow=_allow_all, further_paths=partial(v2_paths, has_keys=config.keys is not None))
     server = uvicorn.Server(
         uvicorn.Config(
-            ServingApp(state, [*v2_routes(state), *page_routes(state, allow=_allow_all)]),
+            ServingApp(state, [*v2_routes(state), *pages]),
             http=with_whole_responses(HttpToolsProtocol),
             ws="none",
             lifespan="off",
