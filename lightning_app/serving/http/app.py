@@ -4,7 +4,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from lightning_app.serving.http.asgi import Receive, Scope, Send
 from lightning_app.serving.http.errors import HttpError
@@ -29,7 +29,7 @@ class ServingApp:
     def __init__(self, state: ServingState, routes: list[BaseRoute]) -> None:
         self._predict = PredictRoute(state)
         self._others = Starlette(
-            routes=[*information_routes(state), *feedback_routes(state), *routes],
+            routes=[*_PREDICT_ROUTES, *information_routes(state), *feedback_routes(state), *routes],
             exception_handlers={HTTPException: _http_exception, HttpError: _refusal},
         )
         self._in_flight = state.metrics.in_flight
@@ -53,6 +53,13 @@ class ServingApp:
             await self._others(scope, receive, send)
         finally:
             self._in_flight.add(-1)
+
+
+async def _other_method(request: Request) -> Response:
+    raise AssertionError(request.url.path)  # POST does not come here, other methods are refused before
+
+
+_PREDICT_ROUTES = [Route(path, _other_method, methods=["POST"]) for path in (_SUFFIX, f"{_PREFIX}{{name}}{_SUFFIX}")]
 
 
 def _http_exception(request: Request, error: Exception) -> Response:  # noqa: ARG001

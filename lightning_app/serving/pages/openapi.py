@@ -9,6 +9,7 @@ from lightning_app.serving.pages.answer_schema import answer_schema
 from lightning_app.serving.pages.openapi_parts import (
     ERROR_SCHEMA,
     FEEDBACK_ANSWER,
+    FEEDBACK_EXAMPLE,
     FEEDBACK_REQUEST,
     MODELS_ANSWER,
     READY_ANSWER,
@@ -124,7 +125,7 @@ def _query(model: LoadedModel) -> list[dict[str, Any]]:
                 "name": "session",
                 "in": "query",
                 "description": "Id of a session; the server keeps the state between its requests.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+                "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,128}$"},
             },
             {
                 "name": "return_state",
@@ -181,7 +182,10 @@ def _common_paths(has_keys: bool) -> dict[str, Any]:
         "operationId": "feedback",
         "summary": "Outcome or reward of a prediction",
         "description": "Counted at most once; late outcomes and those of unknown requests are kept.",
-        "requestBody": {"required": True, "content": {"application/json": {"schema": FEEDBACK_REQUEST}}},
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": FEEDBACK_REQUEST, "example": FEEDBACK_EXAMPLE}},
+        },
         "responses": {
             "200": {
                 "description": "Stored, or known already.",

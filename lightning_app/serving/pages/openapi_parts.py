@@ -46,26 +46,34 @@ ERROR_SCHEMA: dict[str, Any] = {
     },
 }
 
+_OUTCOME = ["number", "string", "boolean", "array"]
 FEEDBACK_REQUEST: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "required": ["request_id"],
     "properties": {
-        "request_id": {"type": "string", "minLength": 1, "maxLength": 200},
-        "row": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1, "default": 0},
-        "outcome": {"description": "The true value: a number, a text, or a list for several numbers."},
-        "reward": {"type": "number", "description": "How good the answer was."},
+        "request_id": {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,128}$"},
+        "row": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1, "description": "Row of the request, from 0."},
+        "outcome": {
+            "type": [*_OUTCOME, "null"],
+            "description": "The true value: a number, a text, true or false, or a list of them.",
+        },
+        "reward": {"type": ["number", "null"], "description": "How good the answer was."},
     },
-    "anyOf": [{"required": ["outcome"]}, {"required": ["reward"]}],
-    "example": {"request_id": "0190b5c0-1f00-7000-8000-000000000000", "outcome": 21.5},
+    "anyOf": [
+        {"required": ["outcome"], "properties": {"outcome": {"type": _OUTCOME}}},
+        {"required": ["reward"], "properties": {"reward": {"type": "number"}}},
+    ],
 }
 
+FEEDBACK_EXAMPLE = {"request_id": "0660d5afe3d268-2dbdfd2c5241", "outcome": 21.5}
 FEEDBACK_ANSWER: dict[str, Any] = {
     "type": "object",
-    "required": ["stored"],
+    "required": ["stored", "prediction_known"],
     "properties": {
         "stored": {"type": "boolean", "description": "False if the same feedback was stored before."},
-        "prediction_known": {"type": "boolean"},
+        "prediction_known": {"type": "boolean", "description": "False if the prediction is not in the journal yet."},
+        "status": {"type": "string"},
     },
 }
 
@@ -78,13 +86,13 @@ REQUEST_HEADERS: list[dict[str, Any]] = [
         "name": "X-Request-Id",
         "in": "header",
         "description": "Id of the request; sent again, it gets the same answer. Without one the server makes it.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,128}$"},
     },
     {
         "name": "X-Deadline-Ms",
         "in": "header",
         "description": "How long the client waits, in milliseconds.",
-        "schema": {"type": "integer", "minimum": 1, "maximum": 3_600_000},
+        "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": 86_400_000},
     },
 ]
 

@@ -18,22 +18,11 @@ from lightning_app.serving.pages.forms import form_of
 from lightning_app.serving.pages.openapi import openapi_document
 from lightning_app.serving.pages.page_data import page_data
 from lightning_app.serving.pages.sample_request import Sample, sample_request
+from lightning_app.serving.security.headers import ANSWER_HEADERS, PAGE_HEADERS
 
 STATIC = Path(__file__).parent / "static"
 _MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=()",
-    "cache-control": "no-cache",
-}
+_HEADERS = {name.decode(): value.decode() for name, value in PAGE_HEADERS}
 Allow = Callable[[Request, str], None]
 """Raises unless a request may do what needs a scope: `predict` or `admin`."""
 FurtherPaths = Callable[[Sequence[LoadedModel]], Mapping[str, Any]]
@@ -154,5 +143,5 @@ def _file(name: str) -> Response:
 
 
 def _json(content: Any) -> Response:
-    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    headers = {name.decode(): value.decode() for name, value in ANSWER_HEADERS}
     return Response(msgspec.json.encode(content), headers=headers, media_type="application/json")

@@ -16,8 +16,10 @@ _STATUS = {
     401: "No API key, or an unknown one.",
     403: "The API key has not the scope of this route.",
     404: "There is no such model or version.",
+    409: "The request id was used with another body, or the session is in use or of another version.",
     413: "The body or its number of rows exceeds the limit.",
     415: "The content type or encoding is none that the route takes.",
+    422: "Some rows cannot be answered.",
     429: "The rate or the budget of the API key is exceeded.",
     503: "Not ready, or too many requests wait.",
     504: "The deadline passed.",
@@ -91,7 +93,7 @@ def _infer(model: LoadedModel, has_keys: bool) -> dict[str, Any]:
         "summary": f"Open Inference Protocol: infer with {model.name}",
         "description": "JSON, or JSON followed by binary tensors with Inference-Header-Content-Length.",
         "requestBody": {"required": True, "content": {"application/json": {"schema": request}}},
-        "responses": {"200": ok, **_errors((400, 401, 403, 404, 413, 415, 429, 503, 504), has_keys)},
+        "responses": {"200": ok, **_errors((400, 401, 403, 404, 409, 413, 415, 422, 429, 503, 504), has_keys)},
     }
 
 
