@@ -58,8 +58,23 @@ VERBS: dict[str, tuple[str, str]] = {
         "lightning_app.features_commands.command:run",
         "One definition of features: list, build, materialize, get.",
     ),
+    "journal": (
+        "lightning_app.serving.journal.commands.command:run",
+        "What a server answered, and its outcomes: show, export, prune, replay.",
+    ),
 }
-_WITHOUT_USER_CODE = ("package", "register", "promote", "rollback", "models", "score", "serve", "keys", "features")
+_WITHOUT_USER_CODE = (
+    "package",
+    "register",
+    "promote",
+    "rollback",
+    "models",
+    "score",
+    "serve",
+    "keys",
+    "features",
+    "journal",
+)
 """Verbs of packages: nothing of the working folder is imported for them."""
 
 

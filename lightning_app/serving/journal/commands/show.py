@@ -1,0 +1,55 @@
+"""Journal command: `lightning-app journal show` counts predictions, outcomes, and what waits in spill files."""
+
+from pathlib import Path
+
+import msgspec
+from rich.table import Table
+
+from lightning_app.serving.journal.commands.options import add_url, opened_for_reading
+from lightning_app.serving.journal.spill import waiting_files
+from lightning_app.serving.journal.writer import SPILL_FOLDER
+from lightning_app.terminal import print_json, show
+from lightning_app.verb_parser import VerbParser
+
+_DIGEST = 12
+
+
+def run(args: list[str]) -> None:
+    """Runs the sub-command; see `--help`.
+
+    Args:
+        args: Command line, verb first.
+    """
+    parser = VerbParser(args[0], description=__doc__, epilog="Days are UTC.")
+    add_url(parser)
+    parser.add_argument("--spill", type=Path, default=Path(SPILL_FOLDER), help=f"spill folder; default: {SPILL_FOLDER}")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args(args[1:])
+    reader = opened_for_reading(arguments.url)
+    try:
+        days = reader.day_counts()
+        num_unknown, num_bytes = reader.num_unknown_outcomes(), reader.num_bytes()
+    finally:
+        reader.close()
+    files = waiting_files(arguments.spill)
+    waiting = sum(file.stat().st_size for file in files)
+    if arguments.json:
+        facts = {"unknown_outcomes": num_unknown, "bytes": num_bytes}
+        spill = {"spill_files": len(files), "spill_bytes": waiting}
+        print_json({"url": reader.url, "days": [msgspec.to_builtins(day) for day in days], **facts, **spill})
+        return
+    table = Table("model", "version", "digest", "day", "predictions", "rows", "outcomes")
+    for day in days:
+        version = "" if day.version is None else str(day.version)
+        numbers = (f"{count:,}" for count in (day.predictions, day.rows, day.outcomes))
+        table.add_row(day.model, version, day.digest[:_DIGEST], day.day, *numbers)
+    show(table)
+    total = sum(day.predictions for day in days)
+    print(f"journal: {reader.url} ({total:,} predictions, {num_bytes / 2**20:,.1f} MiB)")  # noqa: T201
+    if num_unknown:
+        print(f"outcomes without a prediction: {num_unknown:,} (not sampled, pruned, or still spilled)")  # noqa: T201
+    if files:
+        print(  # noqa: T201
+            f"spilled: {len(files)} files in {arguments.spill} wait ({waiting / 2**20:,.1f} MiB); a server replays "
+            "them, or `lightning-app journal replay`"
+        )

@@ -1,0 +1,166 @@
+"""Export of predictions as a Parquet file, in bounded memory: parts first, then one file with the types of all."""
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+from pyarrow import parquet
+
+from lightning_app.atomic_write import replacing
+from lightning_app.serving.journal.export.columns import TableBuilder, united_type, with_type
+from lightning_app.serving.journal.export.decode import UndecodedError
+from lightning_app.serving.journal.export.rows import META, META_TYPES, OUTCOME, PREDICTION, REWARD, rows_of
+from lightning_app.serving.journal.stores.protocol import JournalReader, Selection
+
+_PART_BYTES = 2**24
+_OUTCOME_NAMES = {OUTCOME: "outcome", REWARD: "reward"}
+
+
+class ExportReport(msgspec.Struct, kw_only=True):
+    """What was exported.
+
+    Attributes:
+        num_rows: Rows of the file.
+        num_predictions: Requests that they come from.
+        num_listed: Requests whose rows do not correspond to those of the answer: one row each, with lists.
+        num_without_outcome: Rows that were left out because they have no outcome yet.
+        num_unmatched: Outcomes of rows that the answer does not have.
+        left_out: Requests that were left out, by reason.
+        notes: What else a reader of the file should know.
+    """
+
+    num_rows: int = 0
+    num_predictions: int = 0
+    num_listed: int = 0
+    num_without_outcome: int = 0
+    num_unmatched: int = 0
+    left_out: dict[str, int]
+    notes: list[str]
+
+
+def export(
+    reader: JournalReader,
+    output: Path,
+    selection: Selection,
+    *,
+    with_outcomes: bool = False,
+    outcome_name: str | None = None,
+) -> ExportReport:
+    """Writes a training set: one row per answered row, with what was asked, answered and learned later.
+
+    Args:
+        reader: The journal.
+        output: Parquet file to write.
+        selection: Which predictions.
+        with_outcomes: Whether to leave out rows without an outcome or a reward.
+        outcome_name: Name of the column of outcomes; None takes `outcome`.
+
+    Raises:
+        JournalError: The journal cannot be read.
+        ValueError: There is nothing to write, or `outcome_name` is a column of the requests.
+    """
+    report = ExportReport(left_out={}, notes=[])
+    with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=f".{output.name}.") as folder:
+        parts = _write_parts(reader, Path(folder), selection, with_outcomes, report)
+        if not parts:
+            raise ValueError(f"journal: {reader.url} holds no such predictions{_why(report)}")
+        schema, names = _schema(parts, outcome_name, report)
+        with replacing(output) as partial, parquet.ParquetWriter(partial, schema.rename_fields(names)) as writer:
+            for path in parts:
+                table = _read(path)
+                columns = [
+                    with_type(table.column(field.name).combine_chunks(), field.type)
+                    if field.name in table.column_names
+                    else pa.nulls(table.num_rows, field.type)
+                    for field in schema
+                ]
+                writer.write_table(pa.table(columns, names=names))
+                path.unlink()
+    return report
+
+
+def _write_parts(
+    reader: JournalReader, folder: Path, selection: Selection, with_outcomes: bool, report: ExportReport
+) -> list[Path]:
+    parts: list[Path] = []
+    left_out: Counter[str] = Counter()
+    for predictions in reader.predictions(selection, most_bytes=_PART_BYTES):
+        outcomes = reader.outcomes([prediction.request_id for prediction in predictions])
+        builder = TableBuilder()
+        for prediction in predictions:
+            try:
+                rows = rows_of(prediction, outcomes.get(prediction.request_id, ()))
+            except UndecodedError as error:
+                left_out[str(error)] += 1
+                continue
+            builder.add(rows.columns, rows.num_rows)
+            report.num_predictions += 1
+            report.num_listed += rows.is_listed
+            report.num_unmatched += rows.num_unmatched
+        if not builder.num_rows:
+            continue
+        table = builder.table()
+        if with_outcomes:
+            known = table.filter(_has_outcome(table))
+            report.num_without_outcome += table.num_rows - known.num_rows
+            table = known
+        if table.num_rows:
+            report.num_rows += table.num_rows
+            parts.append(folder / f"{len(parts)}.arrow")
+            with pa.ipc.new_file(parts[-1], table.schema) as writer:
+                writer.write_table(table)
+    report.left_out = dict(left_out)
+    return parts
+
+
+def _has_outcome(table: pa.Table) -> pa.Array:
+    return pa.compute.or_(pa.compute.is_valid(table[OUTCOME]), pa.compute.is_valid(table[REWARD]))
+
+
+def _read(path: Path) -> pa.Table:
+    with pa.memory_map(str(path)) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def _schema(parts: list[Path], outcome_name: str | None, report: ExportReport) -> tuple[pa.Schema, list[str]]:
+    """Types of all parts, under the names of the parts; and the final names."""
+    types: dict[str, list[pa.DataType]] = {}
+    for path in parts:
+        with pa.memory_map(str(path)) as source:
+            for field in pa.ipc.open_file(source).schema:
+                types.setdefault(field.name, []).append(field.type)
+    meta = [META + name for name in META_TYPES]
+    last = [OUTCOME, REWARD]
+    others = [name for name in types if name not in (*meta, *last)]
+    of_request = [name for name in others if not name.startswith(PREDICTION)]
+    order = [*meta, *of_request, *(name for name in others if name.startswith(PREDICTION)), *last]
+    fields = []
+    for name in order:
+        kind = META_TYPES.get(name.removeprefix(META)) if name in meta else united_type(types[name])
+        if name not in meta and pa.types.is_string(kind) and any(not _is_text(part) for part in types[name]):
+            report.notes.append(f"{name}: values of several types, written as text")
+        fields.append(pa.field(name, kind))
+    own = _OUTCOME_NAMES | {OUTCOME: outcome_name or _OUTCOME_NAMES[OUTCOME]}
+    if outcome_name in others:
+        raise ValueError(f"outcome-as: {outcome_name!r} given, the requests have a column of this name; take another")
+    names = []
+    for name in order:
+        short = own.get(name, name.removeprefix(META))
+        if name.startswith(META) and short in others:
+            report.notes.append(f"{short}: a column of the requests; what the journal knows is in {META}{short}")
+            short = META + short
+        names.append(short)
+    return pa.schema(fields), names
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
+
+
+def _why(report: ExportReport) -> str:
+    reasons = [f"{count:,} left out: {reason}" for reason, count in report.left_out.items()]
+    if report.num_without_outcome:
+        reasons.append(f"{report.num_without_outcome:,} rows have no outcome yet")
+    return f" ({'; '.join(reasons)})" if reasons else ""

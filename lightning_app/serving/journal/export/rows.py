@@ -1,0 +1,134 @@
+"""Rows of one prediction: request, answer and outcomes side by side, or as lists where rows do not correspond."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from lightning_app.serving.journal.export.columns import array_of, as_lists
+from lightning_app.serving.journal.export.decode import (
+    Decoded,
+    Table,
+    Values,
+    decode_answer,
+    decode_request,
+    decode_stream,
+)
+from lightning_app.serving.journal.record import Outcome, Prediction
+
+META = "journal."
+"""Prefix of what the journal knows of a row, while the columns of all requests are not known yet."""
+META_TYPES = {
+    "request_id": pa.string(),
+    "row": pa.int64(),
+    "time": pa.timestamp("us", "UTC"),
+    "model": pa.string(),
+    "version": pa.int64(),
+    "digest": pa.string(),
+    "arm": pa.string(),
+    "probability": pa.float64(),
+    "entity": pa.string(),
+    "latency_ms": pa.float64(),
+}
+PREDICTION, INPUT = "prediction.", "input."
+OUTCOME, REWARD = f"{META}outcome", f"{META}reward"
+_OWN_KEYS = ("series", "channel", "time", "origin", "document", "graph_id")
+"""Columns by which answers name rows that the request does not have, e.g. future times of a forecast."""
+
+
+class Rows(msgspec.Struct):
+    """Rows of one prediction.
+
+    Attributes:
+        columns: The columns.
+        num_rows: Number of rows: one if they are lists.
+        is_listed: Whether the columns hold lists.
+        num_unmatched: Outcomes of rows that the answer does not have.
+    """
+
+    columns: Table
+    num_rows: int
+    is_listed: bool
+    num_unmatched: int
+
+
+def rows_of(prediction: Prediction, outcomes: Sequence[Outcome]) -> Rows:
+    """Rows of a prediction.
+
+    Args:
+        prediction: The prediction.
+        outcomes: Its outcomes.
+
+    Raises:
+        UndecodedError: Its request or its answer cannot be taken apart into columns.
+    """
+    request = decode_request(prediction.body, prediction.content_type)
+    answer = decode_answer(prediction.answer, prediction.answer_type)
+    inputs = Decoded({}, answer.num_rows) if prediction.features is None else decode_stream(prediction.features)
+    is_listed = not _by_row(request, answer)
+    columns: Table = {}
+    for prefix, part in (("", request), (PREDICTION, answer), (INPUT, inputs)):
+        for name, values in part.columns.items():
+            is_whole = is_listed or part.num_rows != answer.num_rows
+            columns[prefix + name] = _in_one(values) if is_whole else values
+    num_rows = 1 if is_listed else answer.num_rows
+    if not is_listed and inputs.num_rows != answer.num_rows:
+        for name in inputs.columns:  # prepared otherwise than row by row: all of them beside each row
+            columns[INPUT + name] = pa.concat_arrays([columns[INPUT + name]] * num_rows)
+    outcome, reward, num_unmatched = _outcomes(outcomes, answer.num_rows, is_listed=is_listed)
+    meta: Table = {
+        "request_id": [prediction.request_id] * num_rows,
+        "row": list(range(num_rows)),
+        "time": [datetime.fromtimestamp(prediction.time, UTC)] * num_rows,
+    }
+    for name in ("model", "version", "digest", "arm", "probability", "entity", "latency_ms"):
+        meta[name] = [getattr(prediction, name)] * num_rows
+    whole = {META + name: meta[name] for name in META_TYPES} | columns | {OUTCOME: outcome, REWARD: reward}
+    return Rows(whole, num_rows, is_listed, num_unmatched)
+
+
+def _by_row(request: Decoded, answer: Decoded) -> bool:
+    """Whether each row of the answer belongs to the row of the request at its place."""
+    if request.num_rows != answer.num_rows:
+        return False
+    for name, values in answer.columns.items():
+        if name in request.columns:
+            if _listed(values) != _listed(request.columns[name]) and _texts(values) != _texts(request.columns[name]):
+                return False
+        elif name in _OWN_KEYS:
+            return False
+    return True
+
+
+def _listed(values: Values) -> list[Any]:
+    return values if isinstance(values, list) else values.to_pylist()
+
+
+def _texts(values: Values) -> list[str]:
+    """Values as JSON would show them: times come as texts and go as times, with or without a `T`."""
+    return [str(value).replace("T", " ") for value in _listed(values)]
+
+
+def _in_one(values: Values) -> pa.Array:
+    array = array_of(values) if isinstance(values, list) else values
+    return as_lists(array, len(array)) if len(array) else pa.ListArray.from_arrays(pa.array([0, 0], pa.int32()), array)
+
+
+def _outcomes(outcomes: Sequence[Outcome], num_rows: int, *, is_listed: bool) -> tuple[list[Any], list[Any], int]:
+    """True values and rewards of the exported rows, and how many outcomes belong to none."""
+    values: list[Any] = [None] * num_rows
+    rewards: list[Any] = [None] * num_rows
+    num_unmatched = 0
+    for outcome in outcomes:
+        if not 0 <= outcome.row < num_rows:
+            num_unmatched += 1
+            continue
+        values[outcome.row] = None if outcome.outcome is None else msgspec.json.decode(outcome.outcome)
+        rewards[outcome.row] = outcome.reward
+    if not is_listed:
+        return values, rewards, num_unmatched
+    if all(outcome.row == 0 for outcome in outcomes):
+        return values[:1] or [None], rewards[:1] or [None], num_unmatched
+    return [values], [rewards], num_unmatched
