@@ -94,30 +94,44 @@ class Redaction:
         if not isinstance(whole, dict):
             return msgspec.json.encode(self._walk(whole, removed))
         # The names on the first level are those of the protocol, not of columns.
-        return msgspec.json.encode({key: self._walk(value, removed) for key, value in whole.items() if key != "notes"})
+        kept = {}
+        for key, value in whole.items():
+            if key in ("inputs", "outputs") and isinstance(value, list):
+                kept[key] = self._tensors(value, removed)
+            elif key != "notes":
+                kept[key] = self._walk(value, removed)
+        return msgspec.json.encode(kept)
+
+    def _tensors(self, tensors: list[Any], removed: "_Removed") -> list[Any]:
+        """Tensors of the inference protocol: objects with `name` and `data`."""
+        kept = []
+        for tensor in tensors:
+            name = tensor.get("name") if isinstance(tensor, dict) else None
+            data = tensor.get("data") if isinstance(tensor, dict) else None
+            if name in self._dropped and data is not None:
+                removed.add(data, hashed=False)
+            elif name in self._hashed and data is not None:
+                removed.add(data, hashed=True)
+                kept.append({**tensor, "data": self._hashed_each(data)})
+            else:
+                kept.append(tensor)
+        return kept
 
     def _walk(self, value: Any, removed: "_Removed") -> Any:
         if isinstance(value, list):
-            return [self._walk(inner, removed) for inner in value if not self._is_dropped_tensor(inner, removed)]
+            return [self._walk(inner, removed) for inner in value]
         if not isinstance(value, dict):
             return value
         kept: dict[str, Any] = {}
-        hides_data = value.get("name") in self._hashed and "data" in value  # a tensor of the inference protocol
         for key, inner in value.items():
             if key in self._dropped:
                 removed.add(inner, hashed=False)
-            elif key in self._hashed or (hides_data and key == "data"):
+            elif key in self._hashed:
                 removed.add(inner, hashed=True)
                 kept[key] = self._hashed_each(inner)
             else:
                 kept[key] = self._walk(inner, removed)
         return kept
-
-    def _is_dropped_tensor(self, value: Any, removed: "_Removed") -> bool:
-        if not isinstance(value, dict) or value.get("name") not in self._dropped or "data" not in value:
-            return False
-        removed.add(value["data"], hashed=False)
-        return True
 
     def _hashed_each(self, value: Any) -> Any:
         if isinstance(value, list):

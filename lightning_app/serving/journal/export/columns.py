@@ -15,10 +15,12 @@ class TableBuilder:
 
     Attributes:
         num_rows: Rows so far.
+        mixed: Columns with values of several types, which `table` writes as text.
     """
 
     def __init__(self) -> None:
         self.num_rows = 0
+        self.mixed: set[str] = set()
         self._parts: dict[str, list[tuple[int, Values]]] = {}
 
     def add(self, columns: Mapping[str, Values], num_rows: int) -> None:
@@ -34,9 +36,9 @@ class TableBuilder:
 
     def table(self) -> pa.Table:
         """The rows as a table."""
-        return pa.table({name: self._column(parts) for name, parts in self._parts.items()})
+        return pa.table({name: self._column(name, parts) for name, parts in self._parts.items()})
 
-    def _column(self, parts: Sequence[tuple[int, Values]]) -> pa.Array:
+    def _column(self, name: str, parts: Sequence[tuple[int, Values]]) -> pa.Array:
         arrays: list[pa.Array] = []
         listed: list[Any] = []
         end = 0
@@ -51,6 +53,8 @@ class TableBuilder:
         arrays.append(array_of(listed))
         arrays = [array for array in arrays if len(array)] or arrays[:1]
         kind = united_type([array.type for array in arrays])
+        if pa.types.is_string(kind) and not all(_are_texts(values) for _, values in parts):
+            self.mixed.add(name)
         return pa.concat_arrays([with_type(array, kind) for array in arrays])
 
 
@@ -125,6 +129,21 @@ def as_lists(array: pa.Array, size: int) -> pa.Array:
     """
     offsets = pa.array(range(0, len(array) + 1, max(size, 1)), pa.int32())
     return pa.ListArray.from_arrays(offsets, array)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a type is text, or that of nulls.
+
+    Args:
+        kind: The type.
+    """
+    return pa.types.is_string(kind) or pa.types.is_null(kind)
+
+
+def _are_texts(values: Values) -> bool:
+    if isinstance(values, list):
+        return all(value is None or isinstance(value, str) for value in values)
+    return is_text(values.type)
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -27,7 +27,7 @@ class Decoded(msgspec.Struct):
 
     Attributes:
         columns: The columns; of a request with several tables, `TABLE.COLUMN`.
-        num_rows: Rows; -1 if the tables of a request differ.
+        num_rows: Rows; -1 of several tables.
     """
 
     columns: Table
@@ -48,13 +48,13 @@ def decode_request(body: bytes, media_type: str) -> Decoded:
         return _decode_table(body, media_type)
     content = _decode_json(body)
     if "tables" in content and isinstance(content["tables"], dict):
+        if len(content["tables"]) == 1:
+            return _of_form(next(iter(content["tables"].values())))
         columns: Table = {}
-        sizes = set()
         for name, inner in content["tables"].items():
             decoded = _of_form(inner)
-            sizes.add(decoded.num_rows)
             columns |= {f"{name}.{column}": values for column, values in decoded.columns.items()}
-        return Decoded(columns, sizes.pop() if len(content["tables"]) == 1 else -1)
+        return Decoded(columns, -1)
     return _of_form(content)
 
 

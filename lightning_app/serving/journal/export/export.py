@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from lightning_app.atomic_write import replacing
-from lightning_app.serving.journal.export.columns import TableBuilder, united_type, with_type
+from lightning_app.serving.journal.export.columns import TableBuilder, is_text, united_type, with_type
 from lightning_app.serving.journal.export.decode import UndecodedError
 from lightning_app.serving.journal.export.rows import META, META_TYPES, OUTCOME, PREDICTION, REWARD, rows_of
 from lightning_app.serving.journal.stores.protocol import JournalReader, Selection
@@ -67,7 +67,8 @@ def export(
         if not parts:
             raise ValueError(f"journal: {reader.url} holds no such predictions{_why(report)}")
         schema, names = _schema(parts, outcome_name, report)
-        with replacing(output) as partial, parquet.ParquetWriter(partial, schema.rename_fields(names)) as writer:
+        final = pa.schema([field.with_name(name) for field, name in zip(schema, names, strict=True)])
+        with replacing(output) as partial, parquet.ParquetWriter(partial, final) as writer:
             for path in parts:
                 table = _read(path)
                 columns = [
@@ -76,7 +77,7 @@ def export(
                     else pa.nulls(table.num_rows, field.type)
                     for field in schema
                 ]
-                writer.write_table(pa.table(columns, names=names))
+                writer.write_table(pa.table(columns, schema=final))
                 path.unlink()
     return report
 
@@ -86,6 +87,7 @@ def _write_parts(
 ) -> list[Path]:
     parts: list[Path] = []
     left_out: Counter[str] = Counter()
+    mixed: set[str] = set()
     for predictions in reader.predictions(selection, most_bytes=_PART_BYTES):
         outcomes = reader.outcomes([prediction.request_id for prediction in predictions])
         builder = TableBuilder()
@@ -102,6 +104,7 @@ def _write_parts(
         if not builder.num_rows:
             continue
         table = builder.table()
+        mixed |= builder.mixed
         if with_outcomes:
             known = table.filter(_has_outcome(table))
             report.num_without_outcome += table.num_rows - known.num_rows
@@ -112,6 +115,7 @@ def _write_parts(
             with pa.ipc.new_file(parts[-1], table.schema) as writer:
                 writer.write_table(table)
     report.left_out = dict(left_out)
+    report.notes += [_mixed_note(name) for name in sorted(mixed)]
     return parts
 
 
@@ -139,8 +143,8 @@ def _schema(parts: list[Path], outcome_name: str | None, report: ExportReport) -
     fields = []
     for name in order:
         kind = META_TYPES.get(name.removeprefix(META)) if name in meta else united_type(types[name])
-        if name not in meta and pa.types.is_string(kind) and any(not _is_text(part) for part in types[name]):
-            report.notes.append(f"{name}: values of several types, written as text")
+        if name not in meta and pa.types.is_string(kind) and any(not is_text(part) for part in types[name]):
+            report.notes += [note for note in [_mixed_note(name)] if note not in report.notes]
         fields.append(pa.field(name, kind))
     own = _OUTCOME_NAMES | {OUTCOME: outcome_name or _OUTCOME_NAMES[OUTCOME]}
     if outcome_name in others:
@@ -155,8 +159,8 @@ def _schema(parts: list[Path], outcome_name: str | None, report: ExportReport) -
     return pa.schema(fields), names
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
+def _mixed_note(name: str) -> str:
+    return f"{name.removeprefix(META)}: values of several types, written as text"
 
 
 def _why(report: ExportReport) -> str:

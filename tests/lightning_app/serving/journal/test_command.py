@@ -199,7 +199,7 @@ def test_dropped_and_hashed_columns_appear_nowhere(tmp_path: Path) -> None:
         answered({"tables": {"rows": {"records": rows}}}, {"predictions": [{"y": 1}]}),
         answered(tensor, {"predictions": [{"y": 1}]}),
         *(
-            prediction(content_type=kind, body=write(table), answer_type=kind, answer=write(table), features=arrow(table))
+            prediction(content_type=kind, body=write(table), answer_type=kind, answer=write(table), features=arrow(table))  # noqa: E501
             for kind, write in ((ARROW, arrow), (PARQUET, parquet))
         ),
         prediction(content_type="application/octet-stream", body=b"..ann@example.org.."),
