@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml requirements.lock
 	$(RUN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
 	touch $@
 
-demo: $(STAMP) ## train and test on bundled series, beside the rows to beat; export, register, promote the winner; score a raw CSV
+demo: $(STAMP) ## train and test on bundled series, beside the rows to beat; export, register, promote the winner; score a raw CSV, serve, ask
 	$(RUN)/lightning-app compare $(CONFIGS)/co2_phase.yaml $(CONFIGS)/co2_ridge.yaml $(CONFIGS)/co2_seasonal.yaml $(CONFIGS)/co2_naive.yaml
 	$(RUN)/lightning-app compare $(CONFIGS)/sp500_patch.yaml $(CONFIGS)/sp500_ridge.yaml $(CONFIGS)/sp500_naive.yaml
 	rm -rf runs/demo
@@ -32,6 +32,7 @@ demo: $(STAMP) ## train and test on bundled series, beside the rows to beat; exp
 	$(RUN)/lightning-app register runs/demo/package --name co2 --registry $(REGISTRY)
 	$(RUN)/lightning-app promote co2@1 --to champion --registry $(REGISTRY)
 	$(RUN)/lightning-app score co2@champion $(CO2) --output runs/demo/predictions.parquet --registry $(REGISTRY)
+	$(RUN)/python examples/serve_and_ask.py co2@champion $(CO2) --registry $(REGISTRY)
 
 test: $(STAMP) ## run the tests but the slow ones
 	$(RUN)/python -m pytest -n 2 --dist worksteal
