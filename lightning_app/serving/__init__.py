@@ -4,14 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lightning_app.serving.client import (
-        Answer,
-        AsyncClient,
-        Client,
-        RequestRefusedError,
-        ServingError,
-        UnavailableError,
-    )
+    from lightning_app.serving.client.answer import Answer
+    from lightning_app.serving.client.client import AsyncClient, Client
+    from lightning_app.serving.client.errors import RequestRefusedError, ServingError, UnavailableError
     from lightning_app.serving.config.serve_config import ServeConfig
 
 __all__ = [
@@ -24,10 +19,19 @@ __all__ = [
     "UnavailableError",
 ]
 
+_MODULES = {
+    "Answer": "client.answer",
+    "AsyncClient": "client.client",
+    "Client": "client.client",
+    "RequestRefusedError": "client.errors",
+    "ServeConfig": "config.serve_config",
+    "ServingError": "client.errors",
+    "UnavailableError": "client.errors",
+}
+
 
 def __getattr__(name: str) -> Any:
     """Public names, imported when they are used: a server needs no client, and a client no server."""
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "config.serve_config" if name == "ServeConfig" else "client"
-    return getattr(import_module(f"{__name__}.{module}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from lightning_app.serving.client.examples import examples
 from lightning_app.serving.inference.loaded_model import LoadedModel
-from lightning_app.serving.pages.model_examples import model_examples
 from lightning_app.serving.pages.sample_request import Sample
 
 _SHELL = """<!doctype html>
@@ -95,7 +95,14 @@ def _model(document: Mapping[str, Any], model: LoadedModel, sample: Sample | Non
     ]
     if sample is not None:
         body = json.dumps(sample.body, ensure_ascii=False)
-        for title, text in model_examples(model, sample, address=address).items():
+        texts = examples(
+            model.package.manifest,
+            address=address,
+            name=model.name,
+            body=sample.body,
+            has_keys="securitySchemes" in document["components"],
+        )
+        for title, text in texts.items():
             is_open = " open" if title == "curl" else ""
             parts.append(
                 f"<details{is_open}><summary>{escape(title)}</summary><pre><code>{escape(text)}</code></pre></details>"
