@@ -155,6 +155,10 @@ def _check(config: ServeConfig) -> None:
     _check_access(config)
     _check_tls(config.tls_cert, config.tls_key)
     _check_files("trusted_keys", config.trusted_keys)
+    if config.otlp_endpoint is not None:
+        from lightning_app.serving.observability.otlp_endpoint import traces_address
+
+        traces_address(config.otlp_endpoint)
     for model in config.models:
         if model.namespace is not None and model.store is None:
             raise UsageError(f"namespace: {model.namespace!r} given without a store, whose project it names")

@@ -16,6 +16,8 @@ from typing import Literal
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.utils import floatToGoString
 
+from lightning_app.serving.observability.gauge_files import forget_gauges
+
 Labels = Mapping[str, str]
 
 
@@ -66,17 +68,6 @@ class MetricFiles:
             if kind not in self._files:
                 self._files[kind] = _ValueFile(self._folder / f"{kind}_{self._worker}.db")
             return self._files[kind].cells(keys)
-
-
-def forget_gauges(folder: Path, worker: str) -> None:
-    """Removes the gauges of a worker that is dead; its counters and histograms stay.
-
-    Args:
-        folder: Folder that all workers share.
-        worker: Name of the worker.
-    """
-    for file in folder.glob(f"gauge_live*_{worker}.db"):
-        file.unlink(missing_ok=True)
 
 
 class Cell:

@@ -21,6 +21,7 @@ from lightning_app.serving.config.control_channel import (
     decode_event,
     encode_line,
 )
+from lightning_app.serving.observability.gauge_files import forget_gauges
 from lightning_app.serving.supervisor.child import command_of, environment
 
 _log = logging.getLogger("lightning_app.serving.supervisor")
@@ -44,6 +45,7 @@ class WorkerProcess:
         self,
         *,
         number: int,
+        metrics: Path,
         models: Sequence[ResolvedModel],
         process: asyncio.subprocess.Process,
         commands: asyncio.WriteTransport,
@@ -52,6 +54,7 @@ class WorkerProcess:
         self.number = number
         self.models = models
         self.problem: Unable | Failed | None = None
+        self._metrics = metrics
         self._process = process
         self._commands = commands
         self._outcomes: dict[_Version, asyncio.Future[str | None]] = {}
@@ -95,7 +98,14 @@ class WorkerProcess:
         commands, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(command_write, "wb", 0))
         events = asyncio.StreamReader(limit=_LINE_BYTES)
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(events), os.fdopen(event_read, "rb", 0))
-        return cls(number=number, models=models, process=process, commands=commands, events=events)
+        return cls(
+            number=number,
+            metrics=folder / "metrics",
+            models=models,
+            process=process,
+            commands=commands,
+            events=events,
+        )
 
     @property
     def pid(self) -> int:
@@ -194,6 +204,7 @@ class WorkerProcess:
 
     async def _wait(self, reading: asyncio.Task[None]) -> int:
         code = await self._process.wait()
+        forget_gauges(self._metrics, str(self.number))
         await asyncio.wait((reading,), timeout=1.0)  # its last words
         reading.cancel()
         self._commands.close()

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("prometheus_client", reason="needs the extra `serve`")
 from prometheus_client.parser import text_string_to_metric_families
 
-from lightning_app.serving.observability.metric_files import forget_gauges
+from lightning_app.serving.observability.gauge_files import forget_gauges
 from lightning_app.serving.observability.metrics import Metrics
 
 # Prints one line when it has counted, then waits to be killed.

@@ -37,6 +37,7 @@ NO_JOURNAL = ("--journal", "none")
         (["PACKAGE", "--tls-cert", "cert.pem"], "tls_key: none given beside tls_cert; TLS needs both"),
         (["PACKAGE", "--tls-cert", "cert.pem", "--tls-key", "key.pem"], "tls_cert: cert.pem cannot be read"),
         (["PACKAGE", "--tls-cert", "wrong.yaml", "--tls-key", "wrong.yaml"], "tls_cert: .* no certificate and its key"),
+        (["PACKAGE", "--otlp-endpoint", "localhost:4318"], "otlp_endpoint: 'localhost:4318' is no address"),
         (["PACKAGE", "--trusted-key", "key.pub"], "trusted_keys: key.pub cannot be read: No such file"),
         (["./missing"], "model: ./missing does not exist"),
         ([".", "--name", "here"], r"model: \. has no manifest.json, so it is no package"),

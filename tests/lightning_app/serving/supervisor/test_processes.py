@@ -44,6 +44,13 @@ def test_a_dead_worker_is_replaced_and_everything_ends_in_order(package: Path) -
         assert set(clients.answers) == {digest}
         assert len(clients.errors) <= 4, clients.errors  # those that the dead one was answering
         assert second in server.workers
+        page = f"{server.address}/metrics"
+        server.wait_for(lambda: "\nlightning_app_workers 2.0\n" in httpx.get(page).text)
+        metrics = httpx.get(page).text
+        assert "\nlightning_app_worker_starts_total 3.0\n" in metrics
+        counted = re.search(r"\nlightning_app_requests_total\{.*code=\"200\".*\} (.*)\n", metrics)
+        assert counted is not None
+        assert len(clients.answers) < float(counted[1]) <= len(clients.answers) + 1 + len(clients.errors)
         (folder,) = Path().glob("lightning-app-serve-*")
         assert folder.stat().st_mode & 0o777 == 0o700
         workers = server.workers
