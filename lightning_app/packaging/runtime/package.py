@@ -10,7 +10,6 @@ from lightning_app.packaging.format.errors import BadRowsError, RequestError
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.runtime.contents import GOLDEN, PackageContents
 from lightning_app.packaging.runtime.frames import as_frame
-from lightning_app.packaging.runtime.generation import generate
 from lightning_app.packaging.runtime.golden import replay as replay_golden
 from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.raw_contract import CONTRACT, bad_rows, load_contract, raw_table
@@ -256,4 +255,6 @@ class Package:
         Raises:
             RequestError: The package is no language model of text, or the prompt is empty.
         """
+        from lightning_app.packaging.runtime.generation import generate  # imports numpy.random
+
         return generate(self.predictor, prompt, num_tokens, temperature=temperature, seed=seed)

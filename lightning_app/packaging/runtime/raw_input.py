@@ -7,7 +7,6 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from features.definitions.source import CsvFormat
 from lightning_app.packaging.format.errors import PackageError, RequestError
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.format.raw_input import RawInputSpec
@@ -16,6 +15,7 @@ from lightning_app.packaging.runtime.values import Array
 if TYPE_CHECKING:
     import polars as pl
 
+    from features.definitions.source import CsvFormat
     from features.store import OnlineStore
 
 KINDS = {
@@ -79,7 +79,7 @@ class FurtherTable:
         columns: Columns that are read.
     """
 
-    csv: CsvFormat | None
+    csv: "CsvFormat | None"
     columns: Sequence[str]
 
 
@@ -94,7 +94,7 @@ class RawInput(ABC):
     """
 
     by_row: bool
-    csv: CsvFormat | None = None
+    csv: "CsvFormat | None" = None
     needs: RawInputSpec | None = None
     further: Mapping[str, FurtherTable] = MappingProxyType({})
     request_tables: ClassVar[tuple[str, ...]] = ()

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-import yaml
 from msgspec import Meta, Struct
 
 from lightning_app.errors import UsageError, nearest
@@ -171,6 +170,8 @@ def read_config(path: str | Path) -> ServeConfig:
     Raises:
         UsageError: The file is missing or invalid; names the key, the value and what is allowed.
     """
+    import yaml  # a worker reads JSON
+
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
