@@ -11,6 +11,8 @@ from features.definitions.columns_read import TIME
 from features.definitions.messages import nearest
 from features.pipeline.asked_rows import with_keys, with_times
 from features.pipeline.pipeline import FeaturePipeline
+from features.pipeline.row_plan import RowPlan
+from features.pipeline.stored_rows import StoredRows
 from features.rows import required_features
 from features.sources import ROW, Notes, event_times
 from features.sources.times import read_times
@@ -53,6 +55,11 @@ class StoredHistory:
             raise ValueError(
                 f"store: given, but view {offline[0]!r} says online: false, so that no store holds it; give the events"
             )
+
+    def few_rows(self) -> StoredRows | None:
+        """What answers a few rows without a table; None if only a table can be answered."""
+        plan = RowPlan.of(self.pipeline)
+        return None if plan is None else StoredRows(self.pipeline, plan, self._store, namespace=self._namespace)
 
     def ask(self, table: pl.DataFrame, *, at: datetime | Sequence[datetime] | None, notes: Notes) -> pl.DataFrame:
         """The rows that are asked about, with their time as column `time`, and their number as `__row`.

@@ -104,9 +104,9 @@ class ViewReader:
         values: list[list[Any]] = []
         reasons: list[Sequence[int]] = []
         unknown = 0
-        for place, payload in enumerate(payloads):
-            moment = moments[place]
-            if moment is None or None in keys[place]:
+        decode, present, is_plain = ROWS.decode, self._present, self._ttl is None and not self._changing
+        for key, moment, payload in zip(keys, moments, payloads, strict=True):
+            if moment is None or None in key:
                 values.append([None] * len(self.features))
                 reasons.append(self._missing)
                 continue
@@ -115,18 +115,26 @@ class ViewReader:
                 values.append(list(mark.unknown_values))
                 reasons.append(mark.unknown_reasons)
                 continue
-            row = ROWS.decode(payload)
+            row = decode(payload)
             if moment < row.since:
-                asked, since = (as_datetime(time, zoned=mark.zoned) for time in (moment, row.since))
-                raise ValueError(
-                    f"at: {asked} is before {since}, when the last event of {texts[place]} became visible; "
-                    f"{self._place} answers from then on, `features build` for any time"
-                )
+                raise self._too_early(moment, row, key, zoned=mark.zoned)
+            if is_plain and (row.next_change is None or moment < row.next_change):
+                row.values.pop()
+                values.append(row.values)
+                reasons.append(row.reasons or present)
+                continue
             own, why = self._row(row, moment, zoned=mark.zoned)
             values.append(own)
             reasons.append(why)
         until = as_datetime(mark.until, zoned=mark.zoned)
         return StoredValues(features=self.features, values=values, reasons=reasons, until=until, at=at, unknown=unknown)
+
+    def _too_early(self, moment: int, row: StoredRow, key: Sequence[Any], *, zoned: bool) -> ValueError:
+        asked, since = (as_datetime(time, zoned=zoned) for time in (moment, row.since))
+        return ValueError(
+            f"at: {asked} is before {since}, when the last event of {key_text(key)} became visible; "
+            f"{self._place} answers from then on, `features build` for any time"
+        )
 
     def _moments(self, at: datetime | Sequence[datetime | None], count: int, mark: ViewMark) -> Sequence[int | None]:
         times = [at] if isinstance(at, datetime) else at

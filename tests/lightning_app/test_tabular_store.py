@@ -130,6 +130,29 @@ def test_rows_without_a_time_are_asked_about_now(package: Package, store: Online
         package.with_store(store).predict(ASKED.with_columns(date=pl.lit("2024-06-01")), at=SOON)
 
 
+@pytest.mark.parametrize("at", [SOON, None])
+def test_a_few_rows_are_answered_as_a_table_of_many(
+    package: Package, store: OnlineStore, at: datetime | None, recwarn: pytest.WarningsRecorder
+) -> None:
+    joined = package.with_store(store)
+    rows = ASKED if at else ASKED.with_columns(date=pl.Series(["2024-05-02", "2024-05-02T06:30", "2024-05-09", None]))
+    rows = rows if at else rows.head(3)
+    expected = joined.predict(pl.concat([rows] * 100), at=at).head(len(rows))
+    recwarn.clear()
+    assert_frame_equal(joined.predict(rows, at=at), expected)
+    assert [str(one.message) for one in recwarn][-1].endswith(
+        "1 rows are of entities that it does not know: as one never seen"
+    )
+    assert joined.read_records(rows.to_dicts(), at=at) is not None
+    columns = rows.to_dict(as_series=False)
+    for name, values in joined.predict(columns, at=at).items():
+        assert values.tolist() == expected[name].to_numpy().tolist(), name
+    with pytest.raises(RequestError, match="before"):
+        joined.predict(rows.head(1).to_dict(as_series=False), at=datetime(2024, 1, 2))
+    with pytest.raises(BadRowsError, match="stock: 'much' is no number"):
+        joined.predict({"shop": ["a"], "price": [1.0], "stock": ["much"], "weather": ["sun"]}, at=SOON)
+
+
 def test_the_package_says_what_a_store_spares_its_users(
     shops: TrainedFamily, package: Package, store: OnlineStore
 ) -> None:

@@ -222,6 +222,8 @@ class Predictor:
         Args:
             batch: What `read_records` returned.
         """
+        for note in batch.notes:
+            warnings.warn(f"{self.manifest.name}: {note}", stacklevel=3)
         return as_columns(self.finish_records(batch, self.run(batch.values, None)[0]))
 
     def finish_records(self, batch: RawBatch, answer: Mapping[str, Values]) -> dict[str, Any]:

@@ -12,21 +12,22 @@ from features.definitions.cells import TableNeededError
 from features.definitions.columns_read import TIME
 from features.definitions.messages import nearest
 from features.pipeline import FeaturePipeline, RowPlan
+from features.pipeline.asked_rows import with_keys
 from features.pipeline.needed import event_columns, key_types
 from features.pipeline.number_cells import number_problems
 from features.pipeline.stored_history import StoredHistory
+from features.pipeline.stored_rows import FewRows
 from features.sources import ROW, Notes
 from features.store import OnlineStore
 from lightning_app.packaging.format.errors import PackageError, RequestError
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.format.raw_input import RawInputSpec
 from lightning_app.packaging.runtime.raw_input import FurtherTable, RawBatch, RawInput
-from lightning_app.packaging.runtime.raw_kinds.features_spec import stored_input_spec
+from lightning_app.packaging.runtime.raw_kinds.features_spec import raw_input_spec, stored_input_spec
+from lightning_app.packaging.runtime.requests.records import MOST_RECORDS
 
 _ROWS = 65536
 """Rows of a batch."""
-_FEW = 64
-"""As many rows are computed in plain Python; a table is faster for more."""
 _PLAIN = {str, int, float, bool, datetime, type(None)}
 
 
@@ -56,13 +57,15 @@ class FeaturesInput(RawInput):
         self.pipeline = pipeline
         self.tables = dict(tables or {})
         self._stored = stored
+        self._stored_rows = None if stored is None else stored.few_rows()
         self._plan: RowPlan | None = None
         definitions, rows = pipeline.definitions, pipeline.rows
         if stored is not None:
-            self.needs = stored_input_spec(pipeline)
+            self.needs = self._spec = stored_input_spec(pipeline)
             self.csv = rows.csv if rows.source(definitions) is None else None  # not that of the events
             self.by_row = False
             return
+        self._spec = raw_input_spec(pipeline)
         self.csv = rows.csv_format(definitions)
         if rows.source(definitions) is None and not self._events:
             self._plan = RowPlan.of(pipeline)
@@ -72,6 +75,12 @@ class FeaturesInput(RawInput):
             for name, columns in self._events.items()
             if name not in self._own
         }
+
+    @property
+    def _timed(self) -> bool:
+        """Whether answers have a time."""
+        asked = self.pipeline.rows
+        return bool(asked.history or asked.entities or asked.time or self._stored is not None)
 
     @property
     def _own(self) -> Collection[str]:
@@ -128,20 +137,16 @@ class FeaturesInput(RawInput):
 
     @override
     def prepare_records(self, records: Sequence[Mapping[str, Any]], at: Any) -> RawBatch | None:
-        plan = self._plan
-        if plan is None or not 0 < len(records) <= _FEW or not _plain_table(records):
+        if not 0 < len(records) <= MOST_RECORDS or not _plain_table(records):
             return None
-        try:
-            times = plan.times(records, _moment(at))
-            values = _with_missing(plan.arrays(records, times, [()] * len(records)))
-        except (TableNeededError, ValueError):
+        notes = Notes()
+        few = self._few_rows(records, at, notes)
+        if few is None:
             return None
-        keys: dict[str, list[Any]] = {}
-        if not self.by_row:
-            keys = {"row": list(range(len(records)))}
-            keys |= {key: [record[key] for record in records] for key in plan.keys if key in records[0]}
-            keys |= {TIME: times} if self.pipeline.rows.time else {}
-        return RawBatch(values=values, keys=keys, num_asked=len(records))
+        keys: dict[str, Sequence[Any]] = {} if self.by_row else {"row": list(range(len(records))), **few.keys}
+        if not self.by_row and self._timed:
+            keys[TIME] = few.times
+        return RawBatch(values=_with_missing(few.arrays), keys=keys, notes=notes.lines(), num_asked=len(records))
 
     @override
     def prepare(self, table: pl.DataFrame, at: Any) -> Iterator[RawBatch]:
@@ -182,24 +187,38 @@ class FeaturesInput(RawInput):
         columns = [pl.Series(name, values) for name, values in answer.items()]
         return pl.DataFrame(columns) if self.by_row else batch.keys.hstack(columns)
 
+    def _few_rows(self, records: Sequence[Mapping[str, Any]], at: Any, notes: Notes) -> FewRows | None:
+        """Features of a few rows, in plain Python; None if the table form has to answer, or to refuse."""
+        plan, stored = self._plan, self._stored_rows
+        try:
+            if stored is not None:
+                return stored.read(records, _moment(at), notes=notes)
+            if plan is None:
+                return None
+            times = plan.times(records, _moment(at))
+            arrays = plan.arrays(records, times, [()] * len(records))
+        except (TableNeededError, ValueError):
+            return None
+        keys = {key: [record[key] for record in records] for key in plan.keys if key in records[0]}
+        return FewRows(arrays, times, keys)
+
     def _few(self, table: pl.DataFrame, at: Any) -> RawBatch | None:
         """A batch of a small table, in plain Python; None if the table form has to answer."""
-        plan = self._plan
-        if plan is None or not 0 < len(table) <= _FEW or any(name not in table.columns for name in plan.columns):
+        if (self._plan is None and self._stored_rows is None) or not 0 < len(table) <= MOST_RECORDS:
             return None
-        records = table.select(plan.columns).to_dicts() if plan.columns else [{}] * len(table)
-        try:
-            times = plan.times(records, _moment(at))
-            values = _with_missing(plan.arrays(records, times, [()] * len(records)))
-        except (TableNeededError, ValueError):
+        read = [column.name for column in self._spec.columns if column.name in table.columns]
+        notes = Notes()
+        few = self._few_rows(table.select(read).to_dicts() if read else [{}] * len(table), at, notes)
+        if few is None:
             return None
         keys = pl.DataFrame({"row": pl.int_range(len(table), eager=True)})
         if not self.by_row:
-            keys = keys.hstack(table.select(plan.keys))
-            if self.pipeline.rows.time:
-                zone = None if times[0].tzinfo is None else "UTC"
-                keys = keys.with_columns(pl.Series(TIME, times, dtype=pl.Datetime("us", zone)))
-        return RawBatch(values=values, keys=keys, num_asked=len(table))
+            named = with_keys(self.pipeline.rows.source(self.pipeline.definitions), table)
+            keys = keys.hstack(named.select(list(few.keys)))
+            if self._timed:
+                zone = None if few.times[0].tzinfo is None else "UTC"
+                keys = keys.with_columns(pl.Series(TIME, few.times, dtype=pl.Datetime("us", zone)))
+        return RawBatch(values=_with_missing(few.arrays), keys=keys, notes=notes.lines(), num_asked=len(table))
 
     def _features(
         self, table: pl.DataFrame, at: datetime | list[datetime] | None, notes: Notes
@@ -222,9 +241,7 @@ class FeaturesInput(RawInput):
         """What tells rows apart: their number, keys, and time."""
         pipeline = self.pipeline
         keys = [key for key in key_types(pipeline.definitions, pipeline.features) if key in rows.columns]
-        asked = pipeline.rows
-        timed = asked.history or asked.entities or asked.time or self._stored is not None
-        names = [*keys, *([TIME] if timed else [])]
+        names = [*keys, *([TIME] if self._timed else [])]
         return rows.select(pl.col(ROW).cast(pl.Int64).alias("row"), *names)
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-_MOST = 64
+MOST_RECORDS = 256
+"""As many rows are computed in plain Python; a table is faster for more."""
 _CELLS = (str, int, float, bool, datetime, type(None))
 
 
@@ -18,7 +19,7 @@ def as_records(request: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     """
     names, columns = list(request), list(request.values())
     if all(type(column) is list for column in columns):
-        if not columns or not 0 < len(columns[0]) <= _MOST or len(set(map(len, columns))) > 1:
+        if not columns or not 0 < len(columns[0]) <= MOST_RECORDS or len(set(map(len, columns))) > 1:
             return None
         return [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
     return [dict(request)] if all(type(column) in _CELLS for column in columns) else None

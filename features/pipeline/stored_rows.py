@@ -1,0 +1,153 @@
+"""StoredRows: a few rows with keys, their history from an online store, by a plan in plain Python."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from features.definitions import Column, Source
+from features.definitions.cells import TableNeededError, cell_reader, read_moment
+from features.definitions.columns_read import TIME
+from features.definitions.value_type import value_type
+from features.pipeline.pipeline import FeaturePipeline
+from features.pipeline.row_plan import RowPlan
+from features.sources import Notes
+from features.store import OnlineStore
+from features.store.online_table import current_time
+from features.store.reader import ViewReader
+
+Row = Mapping[str, Any]
+
+
+class FewRows(NamedTuple):
+    """A few rows as a network takes them.
+
+    Attributes:
+        arrays: Features of the rows, see `Layout.arrays`.
+        times: Times that the rows are asked about.
+        keys: Key columns, as they were given.
+    """
+
+    arrays: dict[str, np.ndarray]
+    times: Sequence[datetime]
+    keys: dict[str, list[Any]]
+
+
+class _View(NamedTuple):
+    """A view: its reader, how its keys are read, and places and types of the features that are needed."""
+
+    reader: ViewReader
+    keys: list[tuple[str, Any]]
+    features: list[tuple[str, int, str]]
+
+
+class StoredRows:
+    """Answers a few rows as `StoredHistory` answers a table; what it cannot answer, or has to refuse, is left to that.
+
+    Args:
+        pipeline: The fitted features.
+        plan: Plan of the pipeline.
+        store: The store, materialized from the same definitions.
+        namespace: Project in the store.
+    """
+
+    def __init__(self, pipeline: FeaturePipeline, plan: RowPlan, store: OnlineStore, *, namespace: str) -> None:
+        definitions = pipeline.definitions
+        self._plan, self._store, self._namespace = plan, store, namespace
+        source = pipeline.rows.source(definitions)
+        self._renamed = {} if source is None else {key: own for key, own in source.keys.items() if key != own}
+        self._time = pipeline.rows.time if source is None or pipeline.rows.time is not None else source.time
+        self._needs_table = pipeline.rows.time is None and source is not None and _is_special(source)
+        views = list(dict.fromkeys(full.partition(".")[0] for full in plan.history))
+        self._views = {}
+        for view in (name for name in definitions.views if name in views):
+            reader = ViewReader(definitions, store, view, namespace=namespace)
+            entity = definitions.views[view].entity
+            keys = definitions.entities[entity].keys if entity else {}
+            self._views[view] = _View(
+                reader,
+                [(key, cell_reader(Column(type=kind))) for key, kind in keys.items()],
+                [
+                    (full, reader.features.index(full.partition(".")[2]), value_type(definitions, full))
+                    for full in plan.history
+                    if full.partition(".")[0] == view
+                ],
+            )
+
+    def read(self, records: Sequence[Row], at: datetime | None, *, notes: Notes) -> FewRows:
+        """Features of rows.
+
+        Args:
+            records: Cells by column; all rows have the same columns.
+            at: Time that is asked about; None for that of each row, or for now if the rows have none.
+            notes: Takes counts of what was left out.
+
+        Raises:
+            TableNeededError: A row has no key or no time, or only the table form reads its cells.
+            ValueError: A view was not materialized, or of other definitions, or a row is asked about a time before the
+                last event of its entity.
+            StoreError: The store cannot be reached.
+        """
+        rows = self._with_keys(records)
+        times = self._times(rows, at, notes)
+        several = any(time is not times[0] for time in times)
+        read: dict[str, list[Any]] = {}
+        for name, view in self._views.items():
+            answer = view.reader.read([_key(view.keys, row) for row in rows], at=times if several else times[0])
+            notes.add(
+                f"store: view {name!r}", "are of entities that it does not know: as one never seen", answer.unknown
+            )
+            for full, place, kind in view.features:
+                read[full] = [_of_type(values[place], kind) for values in answer.values]
+        histories = list(zip(*[read[full] for full in self._plan.history], strict=True))
+        keys = {key: [row[key] for row in rows] for key in self._plan.keys}
+        return FewRows(self._plan.arrays(rows, times, histories), times, keys)
+
+    def _with_keys(self, records: Sequence[Row]) -> Sequence[Row]:
+        """Rows with the keys under the names of the entities."""
+        renamed = {key: own for key, own in self._renamed.items() if own in records[0] and key not in records[0]}
+        if renamed:
+            records = [{**row, **{key: row[own] for key, own in renamed.items()}} for row in records]
+        if any(key not in records[0] for key in self._plan.keys):
+            raise TableNeededError
+        return records
+
+    def _times(self, rows: Sequence[Row], at: datetime | None, notes: Notes) -> Sequence[datetime]:
+        has_times = self._time is not None and self._time in rows[0]
+        if at is not None:
+            if has_times:
+                notes.add("rows", f"have a {self._time!r} that is not read: all are asked about {at}", len(rows))
+            return [at if at.tzinfo is None else at.astimezone(UTC)] * len(rows)
+        if not has_times:
+            now = current_time(self._store, self._namespace, self._views)
+            notes.add("rows", f"have no time: asked about now, {now:%Y-%m-%d %H:%M:%S}", len(rows))
+            return [now] * len(rows)
+        if self._needs_table:
+            raise TableNeededError
+        times = []
+        for row in rows:
+            moment = read_moment(row[self._time or TIME])
+            if moment is None or (moment.tzinfo is not None and len(rows) > 1):
+                raise TableNeededError
+            times.append(moment)
+        return times
+
+
+def _is_special(source: Source) -> bool:
+    """Whether times of a source are more than text in ISO 8601."""
+    return bool(source.time_plus) or source.time_format is not None or source.time_zone is not None
+
+
+def _key(columns: Sequence[tuple[str, Any]], row: Row) -> tuple[Any, ...]:
+    key = tuple([read(row[name]) for name, read in columns])
+    if None in key:
+        raise TableNeededError
+    return key
+
+
+def _of_type(value: Any, kind: str) -> Any:
+    """A value as a column of its type holds it."""
+    if value is None or kind != "float":
+        return value
+    return float(value)
