@@ -1,5 +1,8 @@
 """ServingApp: the ASGI application of a worker; predictions go straight to their route, all else through Starlette."""
 
+import logging
+from contextlib import suppress
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -7,13 +10,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from lightning_app.serving.http.asgi import Receive, Scope, Send
+from lightning_app.serving.http.bodies import JSON
 from lightning_app.serving.http.errors import HttpError
 from lightning_app.serving.http.feedback_route import feedback_routes
+from lightning_app.serving.http.guarded_routes import guard
 from lightning_app.serving.http.information_routes import information_routes
 from lightning_app.serving.http.predict_route import PredictRoute
 from lightning_app.serving.http.request_head import new_request_id
 from lightning_app.serving.http.serving_state import ServingState
+from lightning_app.serving.security.headers import ANSWER_HEADERS
 
+_log = logging.getLogger("lightning_app.serving")
+_OWN = {name.decode(): value.decode() for name, value in ANSWER_HEADERS}
 _PREFIX, _SUFFIX = "/models/", "/predict"
 _CODES = {404: "no_such_route", 405: "method_not_allowed"}
 
@@ -29,8 +37,10 @@ class ServingApp:
     def __init__(self, state: ServingState, routes: list[BaseRoute]) -> None:
         self._predict = PredictRoute(state)
         self._others = Starlette(
-            routes=[*_PREDICT_ROUTES, *information_routes(state), *feedback_routes(state), *routes],
-            exception_handlers={HTTPException: _http_exception, HttpError: _refusal},
+            routes=guard(
+                [*_PREDICT_ROUTES, *information_routes(state), *feedback_routes(state), *routes], state.access
+            ),
+            exception_handlers={HTTPException: _http_exception, HttpError: _refusal, Exception: _unexpected},
         )
         self._in_flight = state.metrics.in_flight
 
@@ -50,7 +60,8 @@ class ServingApp:
                 if path.startswith(_PREFIX) and "/" not in name:
                     await self._predict(scope, receive, send, name)
                     return
-            await self._others(scope, receive, send)
+            with suppress(Exception):  # Starlette raises it again after `_unexpected` has answered
+                await self._others(scope, receive, send)
         finally:
             self._in_flight.add(-1)
 
@@ -73,11 +84,18 @@ def _refusal(request: Request, error: Exception) -> Response:  # noqa: ARG001
     return _response(error, {})
 
 
-def _response(refusal: HttpError, headers: dict[str, str]) -> Response:
+def _unexpected(request: Request, error: Exception) -> Response:
+    """A bare 500: what went wrong is in the log, under the id of the answer."""
     request_id = new_request_id()
+    _log.error("%s failed", request.url.path, exc_info=error, extra={"request_id": request_id})
+    return _response(HttpError(500, "internal", "the server failed on this request"), {}, request_id)
+
+
+def _response(refusal: HttpError, headers: dict[str, str], request_id: str | None = None) -> Response:
+    request_id = request_id or new_request_id()
     return Response(
         refusal.body(request_id),
         refusal.status,
-        {**headers, **refusal.headers, "cache-control": "no-store", "x-request-id": request_id},
-        media_type="application/json",
+        {**headers, **refusal.headers, **_OWN, "x-request-id": request_id},
+        media_type=JSON,
     )

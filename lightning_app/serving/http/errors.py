@@ -1,5 +1,6 @@
 """HTTP errors: status, code and message of every refusal, and their JSON."""
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from lightning_app.packaging.format.errors import BadRowsError, RequestError
 from lightning_app.serving.inference.errors import BusyError, DeadlineError
 from lightning_app.serving.inference.sessions import SessionConflictError, SessionsBusyError, SessionVersionError
+from lightning_app.serving.security.access_error import AccessError
 
 _MOST_ROWS = 100
 """Rows that an error lists."""
@@ -45,7 +47,9 @@ class HttpError(Exception):
     @property
     def headers(self) -> dict[str, str]:
         """Headers of the answer."""
-        return {} if self.retry_after is None else {"retry-after": str(max(1, round(self.retry_after)))}
+        if self.status == 401:
+            return {"www-authenticate": "Bearer"}
+        return {} if self.retry_after is None else {"retry-after": str(max(1, math.ceil(self.retry_after)))}
 
     def body(self, request_id: str | None) -> bytes:
         """The error as JSON.
@@ -70,6 +74,8 @@ def http_error(error: Exception) -> HttpError | None:
     """
     if isinstance(error, HttpError):
         return error
+    if isinstance(error, AccessError):
+        return HttpError(error.status, error.code, error.message, retry_after=error.retry_after)
     if isinstance(error, BadRowsError):
         return HttpError(422, "bad_rows", str(error), field=_field(next(iter(error.rows.values()))), rows=error.rows)
     if isinstance(error, RequestError):

@@ -17,6 +17,7 @@ from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.inference.served_model import Arm, ServedModel
 from lightning_app.serving.journal.errors import JournalError
 from lightning_app.serving.journal.record import Earlier, Prediction
+from lightning_app.serving.security.headers import ANSWER_HEADERS
 
 LARGE_BODY = 2**18
 """Bodies from this size, in bytes, are read in a thread, so that other requests go on."""
@@ -63,6 +64,7 @@ async def exchange(
     model = arm.model
     entity = None if served.config.entity is None else _take_entity(request, served.config.entity, model)
     content = _digest(head, body) if state.journal is not None or served.cache is not None else b""
+    state.access.rows(head.key_entry, request.num_rows)
     answer = await _answer(state, served, arm, head, request, body, content, started, phases)
     if request.turn is not None:
         answer.state_text = request.turn.end(answer.state)
@@ -191,7 +193,7 @@ def _parted(answer_type: str) -> Headers:
 
 def _version_headers(name: str, version: int | None, digest: str, arm: str) -> Headers:
     return [
-        (b"cache-control", b"no-store"),
+        *ANSWER_HEADERS,
         (b"x-model", name.encode()),
         (b"x-model-version", b"" if version is None else b"%d" % version),
         (b"x-model-digest", digest.encode()),

@@ -9,8 +9,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from lightning_app.serving.http.bodies import JSON
+from lightning_app.serving.http.guarded_routes import presented_key
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.observability.metrics import CONTENT_TYPE
+from lightning_app.serving.security.headers import ANSWER_HEADERS
+from lightning_app.serving.security.without_paths import without_paths
+
+_HEADERS = {name.decode(): value.decode() for name, value in ANSWER_HEADERS}
 
 
 def information_routes(state: ServingState) -> list[BaseRoute]:
@@ -23,8 +28,11 @@ def information_routes(state: ServingState) -> list[BaseRoute]:
     async def live(_: Request) -> Response:
         return _json({"status": "live"})
 
-    async def ready(_: Request) -> Response:
-        return _json(readiness(state), 200 if state.is_ready else 503)
+    async def ready(request: Request) -> Response:
+        detail = readiness(state)
+        if not state.access.allows(presented_key(request.scope), "admin"):
+            detail = {"status": detail["status"]}
+        return _json(detail, 200 if state.is_ready else 503)
 
     async def models(_: Request) -> Response:
         return _json({"models": [description(state, name) for name in state.models]})
@@ -66,6 +74,8 @@ def readiness(state: ServingState) -> dict[str, Any]:
     if state.journal is not None:
         health = state.journal.health()
         detail["journal"] = {"state": health.state, "since": health.since, "spilled": health.spilled}
+    if state.access.problem is not None:
+        detail["keys"] = {"problem": without_paths(state.access.problem)}
     if state.registry is not None:
         detail["registry"] = msgspec.to_builtins(state.registry)
     return detail
@@ -102,4 +112,4 @@ def description(state: ServingState, name: str) -> dict[str, Any]:
 
 
 def _json(content: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status, {"cache-control": "no-store"}, media_type=JSON)
+    return Response(msgspec.json.encode(content), status, _HEADERS, media_type=JSON)

@@ -18,6 +18,7 @@ from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.inference.served_model import Arm, ServedModel
 from lightning_app.serving.inference.stream_turn import StreamTurn
 from lightning_app.serving.observability.trace_context import TraceContext
+from lightning_app.serving.security.headers import ANSWER_HEADERS
 
 
 class PredictRoute:
@@ -161,6 +162,8 @@ class PredictRoute:
         try:
             head = self.read_head(scope)
             trace = self._report.trace(head)
+            head.key_entry = self._state.access.check(head.key, "predict", name or self._state.first.name)
+            head.key_id = None if head.key_entry is None else head.key_entry.id
             served = self._model(name)
             body = await receive_body(receive, content_length=head.content_length, max_bytes=self._limits.body_bytes)
             request_id = head.request_id
@@ -198,7 +201,7 @@ class PredictRoute:
             route=self.route,
             trace=trace,
             phases=phases,
-            key_id=None,
+            key_id=None if head is None else head.key_id,
             refusal=refusal,
             error=defect,
         )
@@ -224,7 +227,7 @@ class PredictRoute:
 def _error_headers(refusal: HttpError, request_id: str) -> list[tuple[bytes, bytes]]:
     return [
         (b"content-type", JSON.encode()),
-        (b"cache-control", b"no-store"),
+        *ANSWER_HEADERS,
         (b"x-request-id", request_id.encode()),
         *((name.encode(), value.encode()) for name, value in refusal.headers.items()),
     ]

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from lightning_app.serving.http.bodies import JSON, MEDIA_TYPES
 from lightning_app.serving.http.errors import HttpError
+from lightning_app.serving.security.key_file import KeyEntry
 
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _OPTIONS = ("at", "session", "return_state")
@@ -28,6 +29,7 @@ class RequestHead:
         content_length: Header of that name.
         deadline_ms: Header `X-Deadline-Ms`; None for that of the model.
         key: API key; None without one.
+        key_entry: The key as it is known to the server; None if none is needed.
         key_id: Id of the key; None until it was checked.
         traceparent: Header of that name.
         tracestate: Header of that name.
@@ -44,6 +46,7 @@ class RequestHead:
     content_length: bytes | None = None
     deadline_ms: float | None = None
     key: str | None = None
+    key_entry: KeyEntry | None = None
     key_id: str | None = None
     traceparent: str | None = None
     tracestate: str | None = None

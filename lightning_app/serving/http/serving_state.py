@@ -11,6 +11,7 @@ from lightning_app.serving.inference.served_model import ServedModel
 from lightning_app.serving.inference.sessions import SessionStore
 from lightning_app.serving.journal.writer import JournalWriter
 from lightning_app.serving.observability.metrics import Metrics
+from lightning_app.serving.security.access import Access
 
 if TYPE_CHECKING:
     from lightning_app.serving.observability.span_export import SpanExport
@@ -24,6 +25,7 @@ class ServingState:
         config: Configuration of the server.
         models: Served models by name; `/predict` asks the first.
         metrics: Metrics of the worker.
+        access: Who may do what.
         journal: Where answers are written before they are sent; None without a journal.
         executor: Thread for what would hold up the event loop.
         sessions: State of streams by session.
@@ -35,6 +37,7 @@ class ServingState:
     config: ServeConfig
     models: Mapping[str, ServedModel]
     metrics: Metrics
+    access: Access
     executor: Executor
     sessions: SessionStore
     journal: JournalWriter | None = None

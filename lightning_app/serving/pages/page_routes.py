@@ -23,19 +23,16 @@ from lightning_app.serving.security.headers import ANSWER_HEADERS, PAGE_HEADERS
 STATIC = Path(__file__).parent / "static"
 _MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _HEADERS = {name.decode(): value.decode() for name, value in PAGE_HEADERS}
-Allow = Callable[[Request, str], None]
-"""Raises unless a request may do what needs a scope: `predict` or `admin`."""
 FurtherPaths = Callable[[Sequence[LoadedModel]], Mapping[str, Any]]
 
 
-def page_routes(state: ServingState, *, allow: Allow, further_paths: FurtherPaths) -> list[BaseRoute]:
+def page_routes(state: ServingState, *, further_paths: FurtherPaths) -> list[BaseRoute]:
     """Routes of the pages.
 
-    The pages themselves are open; what they show of the models needs a key where keys are on.
+    The pages themselves are open; what they show of the models needs a key where keys are on, see `guarded_routes`.
 
     Args:
         state: State of the worker.
-        allow: Checks the key of a request.
         further_paths: Paths of other protocols, for the OpenAPI document.
     """
     texts = _Texts(state, further_paths)
@@ -46,16 +43,13 @@ def page_routes(state: ServingState, *, allow: Allow, further_paths: FurtherPath
     async def static(request: Request) -> Response:
         return _file(request.path_params["name"])
 
-    async def data(request: Request) -> Response:
-        allow(request, "admin")
+    async def data(_: Request) -> Response:
         return _json(await asyncio.to_thread(page_data, state))
 
-    async def forms(request: Request) -> Response:
-        allow(request, "predict")
+    async def forms(_: Request) -> Response:
         return _json({"models": await asyncio.to_thread(texts.forms)})
 
-    async def openapi(request: Request) -> Response:
-        allow(request, "predict")
+    async def openapi(_: Request) -> Response:
         return _json(await asyncio.to_thread(texts.openapi))
 
     async def docs(request: Request) -> Response:
@@ -63,7 +57,6 @@ def page_routes(state: ServingState, *, allow: Allow, further_paths: FurtherPath
         return Response(docs_page(content), headers=_HEADERS, media_type="text/html")
 
     async def docs_part(request: Request) -> Response:
-        allow(request, "predict")
         content = await asyncio.to_thread(texts.docs, _address(request))
         return Response(content, headers=_HEADERS, media_type="text/html")
 

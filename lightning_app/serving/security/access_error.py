@@ -1,7 +1,5 @@
 """Access errors: requests that are refused because of who asks, or how often."""
 
-import math
-
 
 class AccessError(Exception):
     """A request without permission; the answer has its status, code and message, and nothing else.
@@ -25,12 +23,3 @@ class AccessError(Exception):
         self.code = code
         self.message = message
         self.retry_after = retry_after
-
-    @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """Headers that belong to the answer."""
-        if self.status == 401:
-            return [(b"www-authenticate", b"Bearer")]
-        if self.retry_after is not None:
-            return [(b"retry-after", str(max(1, math.ceil(self.retry_after))).encode())]
-        return []

@@ -4,6 +4,7 @@ import hmac
 import logging
 import secrets
 import time
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
 
@@ -96,10 +97,26 @@ class Keys:
             raise AccessError(403, "model_not_allowed", f"the API key {known.entry.id} may not ask this model")
         return known.entry
 
-    def reload_if_changed(self) -> bool:
+    def allows(self, presented: str | None, scope: Scope) -> bool:
+        """Whether a key is valid and has a scope.
+
+        Args:
+            presented: Key as sent; None if there was none.
+            scope: The scope.
+        """
+        try:
+            self.check(presented, scope)
+        except AccessError:
+            return False
+        return True
+
+    def reload_if_changed(self, accept: Callable[[Iterable[KeyEntry]], None] | None = None) -> bool:
         """Reads the file again if it is another than before; an invalid one is reported, and the keys stay.
 
         A valid file without keys is taken: then every request is refused.
+
+        Args:
+            accept: Called with the new keys before they are in force; a UsageError of it is as one of the file.
 
         Returns:
             Whether the keys have been replaced.
@@ -110,6 +127,8 @@ class Keys:
         self._version = version
         try:
             entries = read_key_file(self.path)
+            if accept is not None:
+                accept(entries)
         except UsageError as error:
             self.problem = str(error)
             _log.error("%s; the former %d keys stay in force", error, len(self.entries))

@@ -71,7 +71,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 503, "too_many_connections", f"over {self.limits.connections:,} connections are open"
             )
             self._report(refusal)
-            transport.write(refusal.answer())
+            transport.write(refusal.answer(b""))
             transport.close()
             return
         self._start_timer()
@@ -185,7 +185,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._is_refused:
-            self.transport.close()
+            self._close_gently()
 
     @override
     def pause_writing(self) -> None:
@@ -245,8 +245,13 @@ class BoundedProtocol(HttpToolsProtocol):
                 return
             cycle.disconnected = True
             cycle.message_event.set()
+        self.transport.write(refusal.answer(self.url if self.headers is not None else b""))
+        self._close_gently()
+
+    def _close_gently(self) -> None:
+        if self.transport.is_closing():
+            return
         self.flow.resume_reading()
-        self.transport.write(refusal.answer())
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(_LINGER_SECONDS, self.transport.close)
@@ -263,7 +268,8 @@ class BoundedProtocol(HttpToolsProtocol):
         return RefusalError(431, "headers_too_large", message)
 
     def _body_too_large(self) -> RefusalError:
-        return RefusalError(413, "body_too_large", f"the body has over {self.limits.body_bytes:,} bytes")
+        message = f"body: at most {self.limits.body_bytes:,} bytes are allowed"
+        return RefusalError(413, "too_large", message, field="body")
 
 
 _CHECKED = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect"))

@@ -32,7 +32,7 @@ class KeyEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
         scopes: What it allows: `predict`, `feedback`, `admin`.
         rate: Requests per second; None does not limit them.
         burst: Requests that may come at once; None takes one second's worth, at least one.
-        rows_per_day: Predicted rows per day (UTC), a guard against copying the model by asking it; None is no limit.
+        rows_per_day: Rows of predictions per day (UTC), a guard against copying the model by asking; None: no limit.
         models: Models that it may ask, by their name in addresses; None allows all.
         expires: When it ends; None never. A date without a time means midnight UTC.
         created: When it was made.

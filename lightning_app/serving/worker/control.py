@@ -75,6 +75,7 @@ class Control:
                 self._state.metrics.registry_reachable.set(float(command.reachable))
             else:
                 assert isinstance(command, ReadKeys)
+                self._state.access.reload_if_changed()
         _log.warning("the supervisor has gone; draining")
         self._state.is_draining = True
         server.should_exit = True

@@ -8,6 +8,7 @@ from lightning_app.serving.config.control_channel import Failed, ResolvedModel
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.load import load_model
 from lightning_app.serving.observability.metrics import ModelMetrics
+from lightning_app.serving.security.without_paths import without_paths
 
 _log = logging.getLogger("lightning_app.serving")
 
@@ -49,11 +50,12 @@ class Loading:
         try:
             model, plan = load_model(resolved, served.config)
         except Exception as error:
-            served.problem = describe(error)
-            _log.error("%s could not be loaded: %s", resolved.title, served.problem)
+            reason = describe(error)
+            served.problem = without_paths(reason)  # clients are told
+            _log.error("%s could not be loaded: %s", resolved.title, reason)
             if before is not None:
                 state.metrics.reloaded(name=resolved.name, result="failed")
-            return Failed(name=resolved.name, version=resolved.version, digest=resolved.digest, error=served.problem)
+            return Failed(name=resolved.name, version=resolved.version, digest=resolved.digest, error=reason)
         metrics = state.metrics.model(name=resolved.name, version=resolved.version, arm="champion")
         served.swap(model, plan, observe=partial(_observe, metrics))
         state.metrics.served(name=resolved.name, version=resolved.version, digest=resolved.digest)

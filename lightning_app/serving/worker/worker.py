@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lightning_app.serving.config.control_channel import ResolvedModel
 from lightning_app.serving.config.serve_config import ServeConfig
@@ -24,6 +23,10 @@ from lightning_app.serving.journal.writer import JournalWriter
 from lightning_app.serving.observability.logs import configure_logs
 from lightning_app.serving.observability.metrics import Metrics
 from lightning_app.serving.pages.page_routes import page_routes
+from lightning_app.serving.security.access import Access
+from lightning_app.serving.security.bounded_protocol import bounded_protocol
+from lightning_app.serving.security.exposure import tls_context
+from lightning_app.serving.security.refusal_error import RefusalError
 from lightning_app.serving.v2.openapi_paths import v2_paths
 from lightning_app.serving.v2.routes import v2_routes
 from lightning_app.serving.worker.control import Control
@@ -31,7 +34,9 @@ from lightning_app.serving.worker.journal_watch import watch_journal
 from lightning_app.serving.worker.loading import Loading
 
 CONFIG, MODELS, METRICS, SESSIONS = "config.json", "models.json", "metrics", "sessions.db"
+KEY_COUNTERS = "key_counters"
 """Files and folder of the runtime folder."""
+_KEYS_SECONDS = 1.0
 
 
 def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, number: int) -> int:
@@ -58,7 +63,10 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
     sessions = SessionStore(folder / SESSIONS, limits={name: model.config.sessions for name, model in served.items()})
     process = f"worker {number}"
     log = configure_logs(level=config.log_level, process=process, on_dropped=metrics.log_lines_dropped.add)
-    state = ServingState(config=config, models=served, metrics=metrics, executor=executor, sessions=sessions)
+    access = Access.open(config.keys, folder / KEY_COUNTERS, on_refused=metrics.key_refused)
+    state = ServingState(
+        config=config, models=served, metrics=metrics, access=access, executor=executor, sessions=sessions
+    )
     if config.otlp_endpoint is not None:
         from lightning_app.serving.observability.span_export import SpanExport
 
@@ -72,21 +80,24 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
         return 1
     gc.collect()
     gc.freeze()  # models and modules live as long as the worker
-    pages = page_routes(state, allow=_allow_all, further_paths=partial(v2_paths, has_keys=config.keys is not None))
+
+    def refused(refusal: RefusalError) -> None:
+        metrics.refused(refusal.status)
+
+    pages = page_routes(state, further_paths=partial(v2_paths, has_keys=config.keys is not None))
     server = uvicorn.Server(
         uvicorn.Config(
             ServingApp(state, [*v2_routes(state), *pages]),
-            http=with_whole_responses(HttpToolsProtocol),
+            http=with_whole_responses(bounded_protocol(config.limits, on_refusal=refused)),
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,
             backlog=2048,
             timeout_graceful_shutdown=int(config.limits.drain_seconds),
-            ssl_certfile=config.tls_cert,
-            ssl_keyfile=config.tls_key,
+            proxy_headers=False,  # anyone could name another address in them
+            ssl_context_factory=None if config.tls_cert is None else lambda *_: tls_context(config),
         )
     )
 
@@ -107,17 +118,24 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
     return 0
 
 
-def _allow_all(request: object, scope: str) -> None:
-    """Keys are not checked here yet."""
-
-
 async def _serve(server: uvicorn.Server, listening: socket.socket, control: Control, state: ServingState) -> None:
     if state.config.journal.url is not None:
         state.journal = JournalWriter(state.config.journal)
         await state.journal.start()
-    beside = [asyncio.create_task(control.obey(server)), asyncio.create_task(watch_journal(state))]
+    beside = [
+        asyncio.create_task(control.obey(server)),
+        asyncio.create_task(watch_journal(state)),
+        asyncio.create_task(_watch_keys(state.access)),
+    ]
     await server.serve(sockets=[listening])
     for task in beside:
         task.cancel()
     if state.journal is not None:
         await state.journal.close()
+
+
+async def _watch_keys(access: Access) -> None:
+    """Takes over changes of the key file, so that a revoked key is refused within a second."""
+    while not access.is_open:
+        await asyncio.sleep(_KEYS_SECONDS)
+        access.reload_if_changed()

@@ -56,7 +56,6 @@ def test_a_burst_is_answered_and_then_the_rate(tmp_path):
         limits.request(key)
     assert (refused.value.status, refused.value.code) == (429, "rate_exceeded")
     assert 0 < refused.value.retry_after <= 0.02
-    assert refused.value.headers == [(b"retry-after", b"1")]
     time.sleep(0.021)
     limits.request(key)
 

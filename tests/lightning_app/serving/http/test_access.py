@@ -1,0 +1,133 @@
+"""Access to a running worker: keys, scopes, rates and budgets on its routes, and what errors say."""
+
+import json
+import socket
+import time
+
+import pytest
+
+from lightning_app.__main__ import main
+from tests.lightning_app.serving.server import running_worker
+from tests.packages import COLUMNS, small_package
+
+BODY = {"records": [dict.fromkeys(COLUMNS, 0.5)] * 3}
+
+
+@pytest.fixture(scope="module")
+def key_file(tmp_path_factory):
+    return tmp_path_factory.mktemp("keys") / "keys.yaml"
+
+
+@pytest.fixture
+def add(key_file, capsys):
+    """Makes a key and returns the header with it."""
+    return lambda *options: _add(key_file, capsys, *options)
+
+
+def _add(key_file, capsys, *options):
+    assert main(["keys", "add", str(key_file), *options]) == 0
+    return {"Authorization": f"Bearer {capsys.readouterr().out.strip()}"}
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory, key_file):
+    folder = tmp_path_factory.mktemp("served")
+    package = small_package(folder / "package")
+    assert main(["keys", "add", str(key_file), "--id", "first"]) == 0
+    config = {"keys": str(key_file), "limits": {"body_bytes": 100_000, "body_seconds": 1.0}}
+    with running_worker(folder / "run", [("small", package), ("other", package)], config=config) as running:
+        yield running
+
+
+def until(condition):
+    """Waits until a worker has read the key file again."""
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_keys_scopes_and_revocation_without_restart(worker, add, key_file):
+    predict = add("--id", "web", "--models", "small")
+    admin = add("--id", "ops", "--scopes", "admin")
+    until(lambda: worker.client.get("/metrics", headers=admin).status_code == 200)
+    client = worker.client
+
+    answer = client.post("/models/small/predict", json=BODY, headers=predict)
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "server" not in answer.headers
+    bare = predict["Authorization"].removeprefix("Bearer ")
+    assert client.post("/predict", json=BODY, headers={"X-Api-Key": bare}).status_code == 200
+
+    for status, code, path, headers in (
+        (401, "key_missing", "/predict", {}),
+        (401, "key_missing", "/predict", {"Authorization": "Basic abc"}),
+        (401, "key_invalid", "/predict", {"Authorization": "Bearer web.guess"}),
+        (403, "scope_missing", "/predict", admin),
+        (403, "model_not_allowed", "/models/other/predict", predict),
+        (403, "model_not_allowed", "/models/none/predict", predict),
+    ):
+        refused = client.post(path, json=BODY, headers=headers)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (status, code)
+        assert refused.headers.get("www-authenticate") == ("Bearer" if status == 401 else None)
+        assert refused.headers["x-request-id"] == refused.json()["request_id"]
+
+    assert main(["keys", "revoke", str(key_file), "web"]) == 0
+    until(lambda: client.post("/predict", json=BODY, headers=predict).status_code == 401)
+
+
+def test_routes_need_their_scope_and_health_is_open_without_detail(worker, add):
+    predict, admin = add("--id", "reader"), add("--id", "root", "--scopes", "admin,predict")
+    until(lambda: worker.client.get("/models", headers=admin).status_code == 200)
+    client = worker.client
+    for path in ("/metrics", "/models", "/models/small"):
+        assert client.get(path).status_code == 401
+        assert client.get(path, headers=admin).status_code == 200
+    assert client.get("/models", headers=predict).status_code == 200
+    refused = client.get("/metrics", headers=predict)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "scope_missing")
+    assert client.get("/health/live").status_code == 200
+    assert client.get("/health/ready").json() == {"status": "ready"}
+    assert client.get("/health/ready", headers=admin).json()["models"]["small"]["problem"] is None
+    assert client.get("/no/such/route").status_code == 404
+    counted = client.get("/metrics", headers=admin).text
+    assert 'lightning_app_keys_refused_total{reason="missing"} ' in counted
+    assert 'lightning_app_keys_refused_total{reason="scope"} ' in counted
+
+
+def test_rates_and_budgets_answer_429_with_retry_after(worker, add):
+    slow = add("--id", "slow", "--rate", "0.5", "--burst", "2")
+    until(lambda: worker.client.post("/predict", json=BODY, headers=slow).status_code == 200)
+    worker.client.post("/predict", json=BODY, headers=slow)
+    refused = worker.client.post("/predict", json=BODY, headers=slow)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_exceeded")
+    assert 1 <= int(refused.headers["retry-after"]) <= 2
+    little = add("--id", "little", "--rows-per-day", "4")
+    until(lambda: worker.client.post("/predict", json=BODY, headers=little).status_code == 200)
+    refused = worker.client.post("/predict", json=BODY, headers=little)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "budget_exceeded")
+    assert "1 are left and 3 were sent" in refused.json()["error"]["message"]
+
+
+def test_a_bad_key_file_keeps_the_keys_and_is_shown_to_admins_without_its_path(worker, add, key_file):
+    admin = add("--id", "watch", "--scopes", "admin")
+    until(lambda: worker.client.get("/metrics", headers=admin).status_code == 200)
+    good = key_file.read_text()
+    key_file.write_text("keys: nothing")
+    until(lambda: "keys" in worker.client.get("/health/ready", headers=admin).json())
+    problem = worker.client.get("/health/ready", headers=admin).json()["keys"]["problem"]
+    assert "keys.yaml" in problem
+    assert str(key_file.parent) not in problem
+    key_file.write_text(good)
+    until(lambda: "keys" not in worker.client.get("/health/ready", headers=admin).json())
+
+
+def test_the_worker_speaks_the_bounded_protocol(worker):
+    host, port = worker.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as client:
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 100001\r\n\r\n")
+        received = client.recv(10_000)
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert json.loads(received.partition(b"\r\n\r\n")[2])["error"]["code"] == "too_large"
