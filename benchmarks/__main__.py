@@ -24,6 +24,7 @@ from benchmarks import (
     recurrent,
     registry,
     scoring,
+    serving,
     sweeps,
     tabular,
 )
@@ -46,6 +47,7 @@ SECTIONS: dict[str, Callable[[], str]] = (
     | feature_replay.SECTIONS
     | online_store.SECTIONS
     | contracts.SECTIONS
+    | serving.SECTIONS
 )
 
 

@@ -47,4 +47,11 @@ ESTIMATES: dict[str, float] = {
     "online_read": 240,
     "online_store": 120,
     "feature_replay": 240,
+    "serving_speed": 180,
+    "serving_paced": 60,
+    "serving_batching": 240,
+    "serving_forecaster": 240,
+    "serving_memory": 240,
+    "serving_start": 30,
+    "serving_kills": 240,
 }

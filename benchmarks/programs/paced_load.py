@@ -82,16 +82,16 @@ class Load:
 
     async def run(self) -> None:
         start = time.perf_counter()
-        sent = 0
-        while sent < self.count:
-            now = time.perf_counter()
-            while sent < self.count and (due := start + sent / self.rate) <= now:
-                if self.free:
-                    self.free.popleft().ask(due)
-                else:
-                    self.waiting.append(due)
-                sent += 1
-            await asyncio.sleep(max(0.0, due + 1 / self.rate - time.perf_counter()))
+        for number in range(self.count):
+            due = start + number / self.rate
+            while (wait := due - time.perf_counter()) > 0:
+                await asyncio.sleep(wait)
+            if self.free:
+                self.free.popleft().ask(due)
+            else:
+                self.waiting.append(due)
+            if number % 64 == 63:
+                await asyncio.sleep(0)  # answers are read even if the load is behind
         for _ in range(1000):
             if len(self.latencies) == self.count:
                 break

@@ -1,1 +1,16 @@
 """Serving: requests per second, latency, CPU and memory, beside LitServe and plain FastAPI."""
+
+from collections.abc import Callable
+
+from benchmarks.serving.operation import serving_kills, serving_memory, serving_start
+from benchmarks.serving.speed import serving_batching, serving_forecaster, serving_paced, serving_speed
+
+SECTIONS: dict[str, Callable[[], str]] = {
+    "serving_speed": serving_speed,
+    "serving_paced": serving_paced,
+    "serving_batching": serving_batching,
+    "serving_forecaster": serving_forecaster,
+    "serving_memory": serving_memory,
+    "serving_start": serving_start,
+    "serving_kills": serving_kills,
+}
