@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from benchmarks.earlier import EARLIER
 from benchmarks.measure import ROOT
 from benchmarks.production import KILLED
 from benchmarks.results_page import RESULTS, read_page, render_page
+from benchmarks.serving import SECTIONS as SERVING
+from benchmarks.serving.effort import QUICK
+from benchmarks.serving.servers import PEER
 
 
 def test_nothing_stands_on_the_page_around_the_measurements_but_what_the_program_writes() -> None:
@@ -44,3 +48,19 @@ def test_what_a_program_imports_of_this_project_is_there(program: Path) -> None:
 def test_the_tests_that_sections_run_are_there() -> None:
     for _, path, _, _ in KILLED:
         assert (ROOT / "tests" / "lightning_app" / path).is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed; Debian has it as a package")
+@pytest.mark.parametrize("name", [name for name in SERVING if name != "serving_kills"])
+def test_a_section_of_serving_measures(name: str) -> None:
+    if name == "serving_speed" and not (PEER / "bin" / "litserve").exists():
+        pytest.skip(
+            "LitServe needs an environment of its own, which the section makes: python -m benchmarks serving_speed"
+        )
+    body = SERVING[name](QUICK)  # type: ignore[call-arg]
+    lines = [[cell.strip() for cell in line.split("|")] for line in body.splitlines()]
+    for header in (line for line in lines if "errors" in line):
+        place = header.index("errors")
+        assert {line[place] for line in lines if len(line) == len(header)} == {"errors", "---", "0"}
+    assert "| **missed** |" in body or "| reached |" in body
