@@ -17,6 +17,7 @@ class Answer:
         request_id: Id of the request; feedback is given under it.
         notes: What was dropped, filled or not finite.
         state: State of a stream after the request, for the next one; None unless it was asked for.
+        answered_before: Whether the server had answered this request id already, and sends that answer again.
     """
 
     predictions: Any
@@ -27,3 +28,4 @@ class Answer:
     request_id: str
     notes: tuple[str, ...] = ()
     state: Any = None
+    answered_before: bool = False

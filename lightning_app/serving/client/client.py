@@ -116,7 +116,7 @@ class Client:
             reward: How good the answer was.
 
         Returns:
-            Whether it was new to the server.
+            Whether it was new to the server, which it is not if it was sent again because its answer got lost.
 
         Raises:
             ValueError: Neither outcome nor reward is there.

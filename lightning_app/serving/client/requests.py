@@ -46,6 +46,8 @@ def predict(
         content=body.content,
     )
     response = yield from exchange(call, policy)
+    headers = response.headers
+    answered_before = headers.get("X-Answered-Before") == "true"
     if body.media_type == JSON:
         content = msgspec.json.decode(response.content)
         return Answer(
@@ -57,8 +59,8 @@ def predict(
             request_id=content["request_id"],
             notes=tuple(content["notes"]),
             state=content.get("state"),
+            answered_before=answered_before,
         )
-    headers = response.headers
     return Answer(
         predictions=body.decode(response.content),
         model=headers["X-Model"],
@@ -67,6 +69,7 @@ def predict(
         arm=headers["X-Arm"],
         request_id=headers["X-Request-Id"],
         notes=tuple(msgspec.json.decode(headers.get("X-Notes", "[]"))),
+        answered_before=answered_before,
     )
 
 

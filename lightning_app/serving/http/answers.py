@@ -66,7 +66,9 @@ def encode_answer(
 
 
 def notes_header(notes: Sequence[str]) -> bytes:
-    """Header `X-Notes` of an answer whose body is a table: a JSON list, in ASCII.
+    """Header `X-Notes` of an answer whose body is a table: a JSON list, in ASCII without semicolons.
+
+    The journal keeps the header as a parameter of the media type, which a semicolon would end.
 
     Args:
         notes: Notes of the answer.
@@ -74,7 +76,7 @@ def notes_header(notes: Sequence[str]) -> bytes:
     header = json.dumps(list(notes))
     if len(header) > _MOST_NOTES:
         header = json.dumps([f"{len(notes)} notes, too long for a header: ask for JSON"])
-    return header.encode()
+    return header.replace(";", "\\u003b").encode()
 
 
 def _records(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

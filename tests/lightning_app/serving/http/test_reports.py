@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from lightning_app.serving import Client, RequestRefusedError
+from lightning_app.serving.http.answers import notes_header
 from tests.lightning_app.serving.observability.collector import Collector, running_collector
 from tests.lightning_app.serving.server import running_worker
 from tests.packages import COLUMNS, small_package
@@ -65,3 +66,10 @@ def _check_spans(collector: Collector, traceparent: str) -> None:
     assert all(earlier <= later + slack for earlier, later in pairwise(times))
     assert request.start_time_unix_nano <= times[0] + slack
     assert times[-1] <= request.end_time_unix_nano + slack
+
+
+def test_notes_fit_into_a_header_and_into_the_journal() -> None:
+    header = notes_header(["5 rows: dropped; 'é' unknown"]).decode("ascii")
+    assert ";" not in header
+    assert json.loads(header) == ["5 rows: dropped; 'é' unknown"]
+    assert json.loads(notes_header(["x" * 100] * 100)) == ["100 notes, too long for a header: ask for JSON"]
