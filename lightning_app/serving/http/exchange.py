@@ -15,7 +15,7 @@ from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel
 from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.inference.served_model import Arm, ServedModel
-from lightning_app.serving.journal.errors import JournalError
+from lightning_app.serving.journal.errors import JournalError, JournalRecordError
 from lightning_app.serving.journal.record import Earlier, Prediction
 from lightning_app.serving.security.headers import ANSWER_HEADERS
 
@@ -99,6 +99,8 @@ async def exchange(
         raise HttpError(
             503, "journal_down", "the answer could not be journalled and is not given; try again", retry_after=1
         ) from error
+    except JournalRecordError as error:
+        raise HttpError(422, "bad_request", "request: it cannot be journalled, so it is not answered") from error
     phases.append(("journal", started + seconds, time.perf_counter()))
     if head.request_id in earlier and (again := _again(earlier[head.request_id], prediction)) is not None:
         return again

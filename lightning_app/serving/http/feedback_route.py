@@ -14,7 +14,7 @@ from lightning_app.serving.http.bodies import JSON
 from lightning_app.serving.http.errors import HttpError
 from lightning_app.serving.http.json_body import decode_json
 from lightning_app.serving.http.serving_state import ServingState
-from lightning_app.serving.journal.errors import JournalError
+from lightning_app.serving.journal.errors import JournalError, JournalRecordError
 from lightning_app.serving.journal.record import Outcome
 
 _MAX_BYTES = 2**20
@@ -66,6 +66,8 @@ def feedback_routes(state: ServingState) -> list[BaseRoute]:
         except JournalError as error:
             message = "the feedback could not be journalled; try again"
             raise HttpError(503, "journal_down", message, retry_after=1) from error
+        except JournalRecordError as error:
+            raise HttpError(422, "bad_request", "outcome: the journal cannot hold it", field="outcome") from error
         if status == "conflict":
             message = f"request_id: another outcome of row {given.row} is known already, and stays"
             raise HttpError(409, "feedback_conflict", message, field="request_id")

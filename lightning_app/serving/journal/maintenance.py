@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 from lightning_app.serving.config.serve_config import JournalConfig
 from lightning_app.serving.journal.errors import JournalError
@@ -24,6 +25,9 @@ class JournalMaintenance:
     Attributes:
         pruned: Predictions that were deleted.
         last_error: Why the last attempt failed; None if it did not.
+
+    Raises:
+        ValueError: The address is of no journal, or of one of a newer version.
     """
 
     def __init__(
@@ -34,6 +38,8 @@ class JournalMaintenance:
         self._config, self._tidy_seconds, self._prune_seconds = config, tidy_seconds, prune_seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal-maintenance", daemon=True)
+        self._store: JournalStore | None = None
+        self._attempt(self._opened)
 
     def start(self) -> None:
         """Starts the thread."""
@@ -45,19 +51,31 @@ class JournalMaintenance:
         self._thread.join(10.0)
 
     def _run(self) -> None:
-        assert self._config.url is not None
-        store: JournalStore | None = None
         next_prune = 0.0
         while not self._stopping.wait(self._tidy_seconds):
             try:
-                if store is None:
-                    store = open_store(self._config.url)
-                store.tidy()
+                self._attempt(lambda: self._opened().tidy())
                 if self._config.retention_days is not None and time.monotonic() >= next_prune:
-                    self.pruned += store.prune(time.time() - self._config.retention_days * _DAY)[0]
+                    self._attempt(self._prune)
                     next_prune = time.monotonic() + self._prune_seconds
-                self.last_error = None
-            except (JournalError, ValueError) as error:
+            except ValueError as error:  # another file has taken its place
                 self.last_error = str(error)
-        if store is not None:
-            store.close()
+        if self._store is not None:
+            self._store.close()
+
+    def _attempt(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+            self.last_error = None
+        except JournalError as error:
+            self.last_error = str(error)
+
+    def _opened(self) -> JournalStore:
+        if self._store is None:
+            assert self._config.url is not None
+            self._store = open_store(self._config.url)
+        return self._store
+
+    def _prune(self) -> None:
+        assert self._config.retention_days is not None
+        self.pruned += self._opened().prune(time.time() - self._config.retention_days * _DAY)[0]

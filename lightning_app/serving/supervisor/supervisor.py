@@ -12,7 +12,8 @@ import msgspec
 
 from lightning_app.errors import UsageError, describe
 from lightning_app.serving.config.control_channel import ResolvedModel
-from lightning_app.serving.config.serve_config import ServeConfig
+from lightning_app.serving.config.serve_config import JournalConfig, ServeConfig
+from lightning_app.serving.journal.maintenance import JournalMaintenance
 from lightning_app.serving.supervisor.announcement import announce, facts
 from lightning_app.serving.supervisor.fleet import Fleet
 from lightning_app.serving.supervisor.listening import address_of
@@ -46,6 +47,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._is_killed = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._maintenance: JournalMaintenance | None = None
 
     async def run(self, *, check: bool = False) -> int:
         """Serves until a signal ends it.
@@ -81,6 +83,8 @@ class Supervisor:
                 task.cancel()
             await asyncio.gather(starting, stopping, *self._tasks, return_exceptions=True)
             await self._fleet.end()
+            if self._maintenance is not None:
+                await asyncio.to_thread(self._maintenance.stop)
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -111,7 +115,23 @@ class Supervisor:
         print(text, flush=True)  # noqa: T201
 
     async def _start(self) -> None:
+        await self._maintain(self._config.journal)
         await self._fleet.start(self._config, await self._resolved(self._config))
+
+    async def _maintain(self, config: JournalConfig) -> None:
+        """Maintains the journal here, away from the workers; refuses an address that cannot be one."""
+        maintenance = None
+        if config.url is not None:
+            try:
+                maintenance = await asyncio.to_thread(JournalMaintenance, config)
+            except ValueError as error:
+                raise UsageError(str(error)) from error
+            if maintenance.last_error is not None:
+                _log.warning("%s", maintenance.last_error)
+            maintenance.start()
+        if self._maintenance is not None:
+            await asyncio.to_thread(self._maintenance.stop)
+        self._maintenance = maintenance
 
     async def _resolved(self, config: ServeConfig) -> list[ResolvedModel]:
         """Packages of all models; raises if one cannot be found."""
@@ -215,6 +235,8 @@ class Supervisor:
             await self._reload({model.model for model in config.models}, {})
             _log.info("API keys and models were read again")
             return
+        if config.journal != self._config.journal:
+            await self._maintain(config.journal)
         await self._fleet.start(config, await self._resolved(config))
         self._config = config
         self._view = RegistryView()

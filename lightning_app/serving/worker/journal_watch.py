@@ -1,11 +1,15 @@
 """Journal watch: copies the health of the journal to the metrics, once a second."""
 
 import asyncio
+import logging
+
+import msgspec
 
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.journal.health import JournalHealth
 
 _SECONDS = 1.0
+_log = logging.getLogger("lightning_app.serving")
 
 
 async def watch_journal(state: ServingState) -> None:
@@ -15,9 +19,16 @@ async def watch_journal(state: ServingState) -> None:
         state: State of the worker.
     """
     metrics = state.metrics.journal
-    last = JournalHealth()
+    last = JournalHealth(state="up")
     while state.journal is not None:
         health = state.journal.health()
+        if health.state != last.state:
+            if health.state == "down":
+                _log.error("the journal is down: %s", health.last_error)
+            elif health.last_error is not None:
+                _log.warning("the journal is back; it was down: %s", health.last_error)
+        if health.damaged > last.damaged:
+            _log.error("spill files hold damaged records, and are kept as .damaged; %d so far", health.damaged)
         metrics.up.set(float(health.state == "up"))
         metrics.pending.set(max(0, health.spilled - health.replayed))
         for cell, now, before in (
@@ -28,7 +39,5 @@ async def watch_journal(state: ServingState) -> None:
         ):
             if now != before:
                 cell.add(now - before)
-        last = JournalHealth(
-            written=health.written, spilled=health.spilled, commits=health.commits, commit_seconds=health.commit_seconds
-        )
+        last = msgspec.structs.replace(health)
         await asyncio.sleep(_SECONDS)
