@@ -210,6 +210,8 @@ def _kind(schema: Mapping[str, Any]) -> str:
         sizes.append(str(schema["minItems"]) if schema.get("minItems") == schema.get("maxItems", 0) else "n")
         schema = schema.get("items", {})
     kinds = schema.get("type", "any")
+    if kinds == ["number", "boolean"]:
+        kinds = "number"
     words = " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
     return escape(f"{' x '.join(sizes)} list of {words}" if sizes else words)
 

@@ -203,7 +203,7 @@ def _number(dtype: str) -> Schema:
         integers = np.iinfo(dtype)
         return {"type": "integer", "minimum": int(integers.min), "maximum": int(integers.max)}
     most = float(np.finfo(dtype).max)
-    return {"type": "number", "minimum": -most, "maximum": most}
+    return {"type": ["number", "boolean"], "minimum": -most, "maximum": most}  # true and false count as 1 and 0
 
 
 def _nested(value: Schema, sizes: Sequence[int | str]) -> Schema:
