@@ -226,6 +226,9 @@ EVERY_PAGE = {
         before={"lightning-app fit -c configs/forecasting/etth1_ensemble": [LINEAR + "a", LINEAR + "b"]},
     ),
     "docs/graph.md": Page(words={"--splits 10": "--splits 2"}),
+    "docs/journal.md": Page(
+        code="from tests.lightning_app.serving.journal.records import write_example\nwrite_example('journal.db')"
+    ),
     "docs/production.md": Page(
         words={
             "--optimize int8": "--optimize int8 --max-worse inf --allow-slower",

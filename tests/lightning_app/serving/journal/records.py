@@ -3,11 +3,14 @@
 import os
 import time
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from lightning_app.serving.journal.record import Outcome, Prediction
+from lightning_app.serving.journal.spill import SpillFile
+from lightning_app.serving.journal.stores import open_store
 
 _numbers = count()
 
@@ -52,3 +55,14 @@ def empty_database(server: str) -> str:
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     return server.rpartition("/")[0] + f"/{name}"
+
+
+def write_example(file: str) -> None:
+    """A journal with an outcome, and a spill file, in the working folder."""
+    store = open_store(f"sqlite:///{file}")
+    store.write([prediction("a"), prediction("b")])
+    store.feedback([outcome("a", b"true")])
+    store.close()
+    spill = SpillFile(Path("journal-spill"), durable=False)
+    spill.append([prediction("c")])
+    spill.close()
