@@ -134,6 +134,22 @@ class SessionStore:
                 f"session: another request of {session} was answered at the same time; send its requests one by one"
             )
 
+    def numbers(self) -> dict[str, int]:
+        """Sessions that are kept, by name of the model; none as long as this worker has had no session.
+
+        Raises:
+            SessionsBusyError: The file cannot be reached.
+        """
+        if self._connection is None:
+            return {}
+        query = "SELECT count(*) FROM sessions WHERE model = ? AND used >= ?"
+        now = time.time()
+        with self._reached() as connection:
+            return {
+                model: connection.execute(query, (model, now - limits.seconds)).fetchone()[0]
+                for model, limits in self._limits.items()
+            }
+
     def close(self) -> None:
         """Closes the file."""
         if self._connection is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lightning_app.serving.config.serve_config import JournalConfig
@@ -37,18 +37,22 @@ class JournalWriter:
     Args:
         config: Where to, and what happens while that is down.
         in_thread: Whether to leave everything to the thread.
+        on_commit: Called with the seconds of each transaction.
 
     Raises:
         ValueError: The address is of no journal.
     """
 
-    def __init__(self, config: JournalConfig, *, in_thread: bool = False) -> None:
+    def __init__(
+        self, config: JournalConfig, *, in_thread: bool = False, on_commit: Callable[[float], object] | None = None
+    ) -> None:
         assert config.url is not None
         self._url, self._config = config.url, config
         self._spiller = Spiller(Path(config.spill or SPILL_FOLDER), durable=config.synchronous == "full")
         self._health = JournalHealth(since=time.time())
         self._redaction: Redaction | None = None
         self._in_thread = in_thread
+        self._on_commit = on_commit
         self._thread_until = 0.0
         self._store: JournalStore | None = None
         self._waiting: list[_Waiting] = []
@@ -255,6 +259,8 @@ class JournalWriter:
         if seconds is not None:
             self._health.commits += 1
             self._health.commit_seconds += seconds
+            if self._on_commit is not None:
+                self._on_commit(seconds)
 
     def _without_journal(
         self, predictions: list[Prediction], future: "asyncio.Future[dict[str, Earlier]]", error: str

@@ -35,8 +35,7 @@ HELP = {
     "lightning_app_reloads": "Versions that were to be loaded while the server runs, by result.",
     "lightning_app_registry_reachable": "1 if the registry answered when it was last asked.",
     "lightning_app_keys_refused": "Requests refused for their API key, by reason.",
-    "lightning_app_journal_commits": "Commits of the journal.",
-    "lightning_app_journal_commit_seconds": "Time in commits of the journal.",
+    "lightning_app_journal_commit_seconds": "Duration of one commit of the journal.",
     "lightning_app_journal_up": "1 if the last commit of the journal succeeded in every worker.",
     "lightning_app_journal_predictions": "Predictions by where they were written: journal or spill.",
     "lightning_app_journal_pending_predictions": "Predictions that are in spill files and not yet in the journal.",
@@ -122,6 +121,10 @@ class Metrics(Collector):
         """Counts a version that was to be loaded while the server runs."""
         self._files.counter("lightning_app_reloads", {"model": name, "result": result}).add()
 
+    def sessions(self, *, name: str, number: int) -> None:
+        """Says how many streams of a model the server keeps the state of; all workers share them."""
+        self._files.gauge("lightning_app_sessions", {"model": name}, over_workers="max").set(number)
+
     def key_refused(self, reason: Literal["missing", "unknown", "scope", "rate"]) -> None:
         """Counts a request that was refused for its API key."""
         self._files.counter("lightning_app_keys_refused", {"reason": reason}).add()
@@ -155,7 +158,6 @@ class ModelMetrics:
     Attributes:
         queue_seconds: Time that the first request of a batch waited for it.
         queued: Requests of the model that still waited when the last batch was taken; set.
-        sessions: Streams of the model whose state is kept; set.
         cache_hits: Requests that the cache answered.
         cache_misses: Requests that it could not answer.
     """
@@ -172,7 +174,6 @@ class ModelMetrics:
         "cache_misses",
         "queue_seconds",
         "queued",
-        "sessions",
     )
 
     def __init__(self, files: MetricFiles, *, name: str, version: str, arm: str) -> None:
@@ -186,7 +187,6 @@ class ModelMetrics:
         self._inference_seconds = files.histogram("lightning_app_inference_seconds", version_labels, bounds=SECONDS)
         self.queue_seconds = files.histogram("lightning_app_queue_seconds", {"model": name}, bounds=SECONDS)
         self.queued = files.gauge("lightning_app_queued_requests", {"model": name}, over_workers="sum")
-        self.sessions = files.gauge("lightning_app_sessions", {"model": name}, over_workers="max")
         self.cache_hits = files.counter("lightning_app_cache_requests", {"model": name, "result": "hit"})
         self.cache_misses = files.counter("lightning_app_cache_requests", {"model": name, "result": "miss"})
 
@@ -221,8 +221,7 @@ class JournalMetrics:
     """Metrics of the journal in one worker.
 
     Attributes:
-        commits: Commits.
-        commit_seconds: Time in these commits.
+        commit_seconds: Duration of one commit.
         up: 1 if the last commit succeeded.
         written: Predictions written to the journal.
         spilled: Predictions written to spill files.
@@ -230,8 +229,7 @@ class JournalMetrics:
     """
 
     def __init__(self, files: MetricFiles) -> None:
-        self.commits = files.counter("lightning_app_journal_commits", {})
-        self.commit_seconds = files.counter("lightning_app_journal_commit_seconds", {})
+        self.commit_seconds = files.histogram("lightning_app_journal_commit_seconds", {}, bounds=SECONDS)
         self.up = files.gauge("lightning_app_journal_up", {}, over_workers="min")
         self.up.set(1)
         self.written = files.counter("lightning_app_journal_predictions", {"target": "journal"})

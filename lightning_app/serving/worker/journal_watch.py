@@ -31,13 +31,7 @@ async def watch_journal(state: ServingState) -> None:
             _log.error("spill files hold damaged records, and are kept as .damaged; %d so far", health.damaged)
         metrics.up.set(float(health.state == "up"))
         metrics.pending.set(max(0, health.spilled - health.replayed))
-        for cell, now, before in (
-            (metrics.written, health.written, last.written),
-            (metrics.spilled, health.spilled, last.spilled),
-            (metrics.commits, health.commits, last.commits),
-            (metrics.commit_seconds, health.commit_seconds, last.commit_seconds),
-        ):
-            if now != before:
-                cell.add(now - before)
+        metrics.written.add(health.written - last.written)
+        metrics.spilled.add(health.spilled - last.spilled)
         last = msgspec.structs.replace(health)
         await asyncio.sleep(_SECONDS)

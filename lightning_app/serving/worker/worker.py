@@ -32,6 +32,7 @@ from lightning_app.serving.v2.routes import v2_routes
 from lightning_app.serving.worker.control import Control
 from lightning_app.serving.worker.journal_watch import watch_journal
 from lightning_app.serving.worker.loading import Loading
+from lightning_app.serving.worker.session_watch import watch_sessions
 
 CONFIG, MODELS, METRICS, SESSIONS = "config.json", "models.json", "metrics", "sessions.db"
 KEY_COUNTERS = "key_counters"
@@ -120,11 +121,12 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
 
 async def _serve(server: uvicorn.Server, listening: socket.socket, control: Control, state: ServingState) -> None:
     if state.config.journal.url is not None:
-        state.journal = JournalWriter(state.config.journal)
+        state.journal = JournalWriter(state.config.journal, on_commit=state.metrics.journal.commit_seconds.observe)
         await state.journal.start()
     beside = [
         asyncio.create_task(control.obey(server)),
         asyncio.create_task(watch_journal(state)),
+        asyncio.create_task(watch_sessions(state)),
         asyncio.create_task(_watch_keys(state.access)),
     ]
     await server.serve(sockets=[listening])

@@ -1,5 +1,6 @@
 """Answers are journalled before they are sent, once per request id; feedback; cache; entity keys."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,14 @@ def test_an_answer_is_in_the_journal_as_it_was_sent(worker: RunningWorker) -> No
     assert answer.status_code == 200, answer.text
     query = "select answer, entity, model, arm, probability, num_rows from journal where request_id = 'a-1'"
     assert rows_of(worker, query) == [(answer.text, "c1", "m", "champion", 1.0, 1)]
+
+
+def test_commits_are_measured(worker: RunningWorker) -> None:
+    ask(worker, "g-1", ROW)
+    metrics = worker.client.get("/metrics").text
+    (count,) = re.findall(r"lightning_app_journal_commit_seconds_count (.*)", metrics)
+    assert float(count) >= 1
+    assert "lightning_app_journal_up 1.0" in metrics
 
 
 def test_a_retried_request_has_the_answer_of_then_and_is_written_once(worker: RunningWorker) -> None:

@@ -1,5 +1,7 @@
 """Recurrent models over HTTP: chunks with the state of a session, or given back, are answered as the whole."""
 
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,14 @@ def test_chunks_of_a_session_are_answered_as_the_whole(worker: RunningWorker, wh
     assert all("state" not in answer for answer in answers)
     joined = np.concatenate([answer["predictions"]["logits"] for answer in answers], axis=1)
     np.testing.assert_allclose(joined, whole, rtol=1e-5, atol=1e-5)
+
+
+def test_sessions_are_counted(worker: RunningWorker) -> None:
+    ask(worker, chunks(3)[0], "session=counted")
+    end = time.monotonic() + 10
+    while not re.search(r'lightning_app_sessions\{model="lstm"\} [1-9]', worker.client.get("/metrics").text):
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_a_state_that_is_given_back_continues_the_stream(worker: RunningWorker, whole: np.ndarray) -> None:
