@@ -80,7 +80,7 @@ def regularize(
         frame = _without_gaps(frame, name, frequency, missing)
     table = frame.drop("time").to_numpy().astype(np.float64)  # null becomes NaN
     known = np.isfinite(table)
-    length = _observed_length(known[:, :num_channels])
+    length = observed_length(known[:, :num_channels])
     if length == 0:
         raise ValueError(f"{name}: the columns {list(columns[:num_channels])} hold no number at all")
     empty = [column for column, some in zip(columns, known.any(axis=0), strict=True) if not some]
@@ -98,7 +98,7 @@ def regularize(
         inserted=len(frame) - rows_apart,
         filled={column: count for column, count in counts.items() if count},
     )
-    return frame["time"].to_numpy(), _carried_forward(table, known), known[:length], repairs
+    return frame["time"].to_numpy(), carried_forward(table, known), known[:length], repairs
 
 
 def check_frequency(frequency: str | None, *, key: str) -> None:
@@ -236,8 +236,12 @@ def _without_gaps(frame: pl.DataFrame, name: str, frequency: str, missing: Missi
     return even.join(frame, on="time", how="left", maintain_order="left") if len(gaps) else frame
 
 
-def _observed_length(known: np.ndarray) -> int:
-    """Number of rows up to the last one with any target; later rows are the future."""
+def observed_length(known: np.ndarray) -> int:
+    """Number of rows up to the last one with any target; later rows are the future.
+
+    Args:
+        known: Which targets are known, bool (T, C).
+    """
     rows = np.flatnonzero(known.any(axis=1))
     return int(rows[-1]) + 1 if len(rows) else 0
 
@@ -254,8 +258,13 @@ def _check_complete(
     )
 
 
-def _carried_forward(table: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Carries known values forward in each column; before the first known value, that one backward."""
+def carried_forward(table: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Carries known values forward in each column; before the first known value, that one backward.
+
+    Args:
+        table: Values (T, K).
+        known: Which of them are known, bool (T, K).
+    """
     rows = np.arange(len(table))[:, None]
     last = np.maximum.accumulate(np.where(known, rows, -1), axis=0)
     first = np.where(known.any(axis=0), known.argmax(axis=0), 0)

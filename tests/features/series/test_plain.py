@@ -31,7 +31,10 @@ def table_of(step: timedelta) -> pl.DataFrame:
 @pytest.mark.parametrize("frequency", STEPS)
 def test_the_windows_are_those_of_the_general_path(frequency: str) -> None:
     spec, table = spec_of(frequency), table_of(STEPS[frequency])
-    for rows in (table, table.with_columns(pl.col("t").dt.to_string("iso")), table.tail(30)):
+    missing = [pl.int_range(pl.len()).is_in(rows) for rows in ([0, 1, 9], [49])]
+    gone = [pl.when(rows).then(None).otherwise("a").alias("a") for rows in missing]
+    texts = [table.with_columns(pl.col("t").dt.to_string(form)) for form in ("iso", "%Y-%m-%d %H:%M:%S")]
+    for rows in (table, *texts, table.tail(30), *(table.with_columns(column) for column in gone)):
         plain = PlainWindow(spec).read(rows)
         assert plain is not None
         series = read_wide(rows, spec, name="table")
@@ -41,6 +44,7 @@ def test_the_windows_are_those_of_the_general_path(frequency: str) -> None:
             np.testing.assert_array_equal(plain[0][name], values)
             assert plain[0][name].dtype == values.dtype
         np.testing.assert_array_equal(plain[1], horizon_times(series, spec, np.array([len(rows)])))
+        assert plain[2] == series.repairs
 
 
 @pytest.mark.parametrize(
@@ -50,8 +54,12 @@ def test_the_windows_are_those_of_the_general_path(frequency: str) -> None:
         lambda table: table.filter(pl.int_range(pl.len()) != 20),
         lambda table: table.reverse(),
         lambda table: pl.concat([table, table.tail(1)]),
-        lambda table: table.with_columns(a=pl.when(pl.col("b") == 3).then(None).otherwise("a")),
-        lambda table: table.with_columns(a=pl.when(pl.col("b") == 3).then(np.inf).otherwise("a")),
+        lambda table: table.with_columns(a=pl.lit(None, dtype=pl.Float64)),
+        lambda table: table.with_columns(pl.when(pl.col("b") < 49).then(pl.col("a", "b"))),
+        lambda table: table.with_columns(a=pl.when(pl.col("b") > 40).then("a")),
+        lambda table: table.with_columns(
+            t=pl.when(pl.col("b") == 7).then(pl.lit("2024-01-01")).otherwise(pl.col("t").dt.to_string("%F %T"))
+        ),
         lambda table: table.with_columns(a=pl.col("a") * 1e300),
         lambda table: table.with_columns(pl.col("a").cast(pl.String)),
         lambda table: table.with_columns(t=pl.lit("soon")),

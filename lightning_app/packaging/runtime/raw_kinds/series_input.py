@@ -83,9 +83,10 @@ class SeriesInput(RawInput):
         if self._plain.is_possible and isinstance(wanted, str) and wanted == "last":
             plain = self._plain.read(table)
             if plain is not None:
-                values, ahead = plain
+                values, ahead, repairs = plain
                 keys = _Keys(channels=[self.spec.targets], times=[ahead])
-                yield RawBatch(values=values, keys=keys, notes=self._unread(table), num_asked=1)
+                notes = self._unread(table) + (_repair_notes([repairs], self.spec) if repairs else [])
+                yield RawBatch(values=values, keys=keys, notes=notes, num_asked=1)
                 return
         table = with_joined_time(table, column=self.spec.time_column, parts=self.spec.time_parts)
         try:
