@@ -147,8 +147,10 @@ class WorkerGroup:
                 return
             deaths = 1 if was_ready and time.monotonic() - begin > _LONG_SECONDS else deaths + 1
             pause = 0.0 if deaths == 1 else min(_FIRST_PAUSE * 2 ** (deaths - 2), _LONGEST_PAUSE)
-            self._tell(worker, code, pause)
             self._judge_start(worker, code, deaths)
+            if self._started.done() and self._started.exception() is not None:
+                return
+            self._tell(worker, code, pause)
             await asyncio.sleep(pause)
 
     def _tell(self, worker: WorkerProcess, code: int, pause: float) -> None:

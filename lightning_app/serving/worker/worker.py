@@ -12,7 +12,8 @@ import msgspec
 import uvicorn
 import uvloop
 
-from lightning_app.serving.config.control_channel import ResolvedModel
+from lightning_app.errors import describe, exit_code
+from lightning_app.serving.config.control_channel import ResolvedModel, Unable
 from lightning_app.serving.config.serve_config import ServeConfig
 from lightning_app.serving.http.app import ServingApp
 from lightning_app.serving.http.serving_state import ServingState
@@ -110,19 +111,27 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
     signal.signal(signal.SIGINT, stop)
     with socket.socket(fileno=fd) as listening:  # a copy of it would go on listening while the worker drains
         listening.setblocking(False)
-        uvloop.run(_serve(server, listening, control, state))
+        problem = uvloop.run(_serve(server, listening, control, state))
     executor.shutdown(wait=False, cancel_futures=True)
     sessions.close()
     if state.spans is not None:
         state.spans.close()
     log.close()
-    return 0
+    return 0 if problem is None else problem.code
 
 
-async def _serve(server: uvicorn.Server, listening: socket.socket, control: Control, state: ServingState) -> None:
+async def _serve(
+    server: uvicorn.Server, listening: socket.socket, control: Control, state: ServingState
+) -> Unable | None:
+    """Serves; why it cannot, if that is so."""
     if state.config.journal.url is not None:
         state.journal = JournalWriter(state.config.journal, on_commit=state.metrics.journal.commit_seconds.observe)
-        await state.journal.start()
+        try:
+            await state.journal.start()
+        except ValueError as error:
+            problem = Unable(error=describe(error), code=exit_code(error))
+            control.say(problem)
+            return problem
     beside = [
         asyncio.create_task(control.obey(server)),
         asyncio.create_task(watch_journal(state)),
@@ -134,6 +143,7 @@ async def _serve(server: uvicorn.Server, listening: socket.socket, control: Cont
         task.cancel()
     if state.journal is not None:
         await state.journal.close()
+    return None
 
 
 async def _watch_keys(access: Access) -> None:

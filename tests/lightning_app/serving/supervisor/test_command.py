@@ -22,7 +22,7 @@ NO_JOURNAL = ("--journal", "none")
         (["--config", "missing.yaml"], "config: 'missing.yaml' does not exist"),
         (["--config", "wrong.yaml"], r"config: wrong.yaml: .*unknown field `modells`, did you mean 'models'\?"),
         (["PACKAGE", "--prot", "1"], r"serve: unrecognized arguments: --prot 1, did you mean '--port'\?"),
-        (["PACKAGE", "--port", "70000"], "--port: 70000 given; expected `int` <= 65535"),
+        (["PACKAGE", "--workers", "0"], "--workers: 0 given; expected `int` >= 1"),
         (["PACKAGE", "--batching", "on"], "--batching: 'on' given; invalid enum value 'on'"),
         (["PACKAGE", "PACKAGE", "--name", "one"], "--name: 'one' given for 2 models"),
         (["PACKAGE", "PACKAGE"], "name: .*package and .*package would both be served as 'small_mlp'"),
@@ -43,6 +43,7 @@ NO_JOURNAL = ("--journal", "none")
         ([".", "--name", "here"], r"model: \. has no manifest.json, so it is no package"),
         (["phase"], "there is no registry at .*mlflow.db; register a package first"),
         (["phase@newest"], "model: 'phase@newest' given; after @ a version's number is needed, or one of champion"),
+        (["PACKAGE", "--journal", "mysql://me/journal"], "journal: .*mysql"),
         (["damaged"], "model: small_mlp cannot be served: .*model.onnx has .* bytes, the manifest says"),
     ],
 )  # fmt: skip
@@ -58,7 +59,8 @@ def test_what_cannot_be_served_is_said_in_one_line(
     if "damaged" in words:
         with (small_package(Path("damaged")) / "model.onnx").open("ab") as model:
             model.write(b"more")
-    code = main(["serve", *(str(package) if word == "PACKAGE" else word for word in words), *NO_JOURNAL])
+    journal = () if "--journal" in words else NO_JOURNAL
+    code = main(["serve", *(str(package) if word == "PACKAGE" else word for word in words), *journal, "--port", "0"])
     error = capfd.readouterr().err.strip().splitlines()[-1]
     assert re.match(f"error: (RegistryUnreachableError: )?{message}", error), error
     assert code == (1 if "there is no registry" in message else 2)

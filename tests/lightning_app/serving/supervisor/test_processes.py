@@ -7,6 +7,7 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -158,7 +159,7 @@ def test_keys_models_and_settings_are_read_again_without_a_restart(tmp_path: Pat
         assert server.stop() == 0
 
 
-def price_and_digest(answer: dict) -> tuple[float, str]:
+def price_and_digest(answer: dict[str, Any]) -> tuple[float, str]:
     return answer["predictions"][0]["price"], answer["digest"]
 
 
@@ -167,4 +168,5 @@ def assert_same_answers(answers: set[tuple[float, str]], expected: set[tuple[flo
     for (price, digest), (wanted, of) in zip(
         sorted(answers, key=lambda pair: pair[1]), sorted(expected, key=lambda pair: pair[1]), strict=True
     ):
-        assert (digest, price) == (of, pytest.approx(wanted, rel=1e-5))
+        assert digest == of
+        assert price == pytest.approx(wanted, rel=1e-5)
