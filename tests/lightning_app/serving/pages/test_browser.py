@@ -1,13 +1,16 @@
 """The page in a real browser: it shows the models, answers its forms, draws forecasts, and asks no other host."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lightning_app.__main__ import main
 from tests.chromium import chromium, hosts_asked, needs_chromium, problems, show_as
 from tests.lightning_app.serving.model_packages import HORIZON, LOOK_BACK, model_packages
 from tests.lightning_app.serving.server import RunningWorker, running_worker
+from tests.packages import small_package
 
 pytestmark = needs_chromium
 
@@ -166,3 +169,27 @@ def test_the_documentation_has_every_model_and_its_example_works(browser: Any, w
     wait(browser, lambda: "request_id" in answer.text)
     assert problems(browser) == []
     assert hosts_asked(browser) == {worker.address.removeprefix("http://")}
+
+
+def test_a_key_is_asked_for_and_forgotten_with_the_tab(
+    browser: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["keys", "add", str(tmp_path / "keys.yaml"), "--id", "page", "--scopes", "predict,admin"]) == 0
+    key = next(word for word in capsys.readouterr().out.split() if word.startswith("page."))
+    package = small_package(tmp_path / "package")
+    with running_worker(tmp_path / "w", [("prices", package)], config={"keys": str(tmp_path / "keys.yaml")}) as guarded:
+        for page in ("", "docs"):
+            browser.get(f"{guarded.address}/{page}")
+            field = wait(browser, lambda: browser.find_element("id", "key"))
+            wait(browser, field.is_displayed)
+            assert "prices" not in browser.find_element("tag name", "main").text
+            field.send_keys("page.wrong\n")
+            wait(browser, lambda: "not valid" in browser.find_element("id", "problem").text)
+            browser.find_element("id", "key").send_keys(f"{key}\n")
+            wait(browser, lambda: "prices" in browser.find_element("tag name", "main").text)
+            assert browser.execute_script("return [document.cookie, localStorage.length]") == ["", 0]
+            assert browser.execute_script("return sessionStorage.length") == 1
+            browser.execute_script("sessionStorage.clear()")
+        browser.get(f"{guarded.address}/")
+        wait(browser, lambda: browser.find_element("id", "key").is_displayed())
+        assert problems(browser) == []
