@@ -8,6 +8,7 @@ from typing import Any
 from lightning_app.serving.http.answers import encode_answer, notes_header
 from lightning_app.serving.http.asgi import ClientGoneError, Receive, Scope, Send, receive_body, respond
 from lightning_app.serving.http.bodies import JSON, read_body
+from lightning_app.serving.http.compression import decompress
 from lightning_app.serving.http.errors import HttpError, http_error
 from lightning_app.serving.http.exchange import LARGE_BODY, exchange
 from lightning_app.serving.http.request_head import RequestHead, new_request_id, read_head
@@ -166,6 +167,8 @@ class PredictRoute:
             head.key_id = None if head.key_entry is None else head.key_entry.id
             served = self._model(name)
             body = await receive_body(receive, content_length=head.content_length, max_bytes=self._limits.body_bytes)
+            if head.encoding:
+                body = await self._decompressed(body, head.encoding)
             request_id = head.request_id
             arm = served.choose(request_id)
             content = await self._read(body, head)
@@ -217,6 +220,11 @@ class PredictRoute:
             known = ", ".join(self._state.models)
             raise HttpError(404, "no_such_model", f"model: {name[:100]!r} given, served are {known}", field="model")
         return served
+
+    async def _decompressed(self, body: bytes, encoding: str) -> bytes:
+        loop = asyncio.get_running_loop()
+        most = self._limits.body_bytes
+        return await loop.run_in_executor(self._state.executor, lambda: decompress(body, encoding, most=most))
 
     async def _read(self, body: bytes, head: RequestHead) -> Any:
         if len(body) < LARGE_BODY:

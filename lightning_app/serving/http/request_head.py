@@ -27,6 +27,7 @@ class RequestHead:
         media_type: Of the body, without parameters.
         accept: Media type of the answer that the client asked for; None for that of the body.
         content_length: Header of that name.
+        encoding: How the body is compressed; empty if it is not.
         deadline_ms: Header `X-Deadline-Ms`; None for that of the model.
         key: API key; None without one.
         key_entry: The key as it is known to the server; None if none is needed.
@@ -44,6 +45,7 @@ class RequestHead:
     media_type: str = JSON
     accept: str | None = None
     content_length: bytes | None = None
+    encoding: str = ""
     deadline_ms: float | None = None
     key: str | None = None
     key_entry: KeyEntry | None = None
@@ -101,6 +103,8 @@ def fill_head(head: RequestHead, headers: list[tuple[bytes, bytes]], query: byte
             head.deadline_ms = _deadline(value)
         elif name == b"accept":
             head.accept = _accept(value)
+        elif name == b"content-encoding":
+            head.encoding = value.decode("latin-1")
         elif name == b"traceparent":
             head.traceparent = value.decode("latin-1")
         elif name == b"tracestate":

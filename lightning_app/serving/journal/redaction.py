@@ -94,10 +94,12 @@ class Redaction:
         if not isinstance(whole, dict):
             return msgspec.json.encode(self._walk(whole, removed))
         # The names on the first level are those of the protocol, not of columns.
-        kept = {}
+        kept: dict[str, Any] = {}
         for key, value in whole.items():
             if key in ("inputs", "outputs") and isinstance(value, list):
                 kept[key] = self._tensors(value, removed)
+            elif key == "parameters" and isinstance(value, dict):
+                kept[key] = {name: inner for name, inner in value.items() if name != "notes"}
             elif key != "notes":
                 kept[key] = self._walk(value, removed)
         return msgspec.json.encode(kept)

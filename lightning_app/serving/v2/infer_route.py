@@ -17,7 +17,6 @@ from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel
 from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.inference.served_model import Arm
-from lightning_app.serving.v2.compression import TooLargeError, decompress
 from lightning_app.serving.v2.errors import ProtocolError
 from lightning_app.serving.v2.infer_request import HEADER_LENGTH, InferRequest, read_infer_request
 from lightning_app.serving.v2.infer_response import check_outputs, write_infer_response
@@ -34,13 +33,11 @@ class InferHead(RequestHead):
     Attributes:
         version: Version in the address; None for the one that is served.
         header_length: Length of the JSON part; None if it is all of the body.
-        encoding: How the body is compressed.
         infer: The request, once the body has been read.
     """
 
     version: str | None = None
     header_length: str | None = None
-    encoding: str = ""
     infer: InferRequest | None = None
 
 
@@ -64,8 +61,6 @@ class InferRoute(PredictRoute):
         for name, value in scope["headers"]:
             if name == _HEADER_LENGTH:
                 head.header_length = value.decode("latin-1")
-            elif name == b"content-encoding":
-                head.encoding = value.decode("latin-1")
             elif name != b"accept":  # the body says how its answer is written
                 kept.append((name, value))
         fill_head(head, kept, scope["query_string"])
@@ -77,13 +72,13 @@ class InferRoute(PredictRoute):
                 415, "media_type", f"Content-Type: {head.media_type!r} given, allowed: {JSON}, {OCTETS}",
                 field="Content-Type",
             )  # fmt: skip
+        if head.header_length is not None:  # for readers of the journal
+            head.media_type = f"{OCTETS}; {HEADER_LENGTH.lower()}={head.header_length[:20]}"
         return head
 
     def read_content(self, body: bytes, head: RequestHead) -> InferRequest:
         """Reads a body, and its id."""
         head = cast(InferHead, head)
-        if head.encoding:
-            body = decompress(body, head.encoding, most=self._limits.body_bytes)
         head.infer = infer = read_infer_request(body, head.header_length)
         if infer.id:
             request_id = read_request_id(infer.id, "id")
@@ -102,7 +97,7 @@ class InferRoute(PredictRoute):
             raise ProtocolError("parameters", "sequence_id given; send the state of the answer before instead")
         signature = signature_of(model)
         check_outputs(infer, signature.outputs)
-        table, state, num_rows = signature.split(infer.inputs)
+        table, state, num_rows = signature.split(infer.inputs, self._state.models[model.name].config.entity)
         if num_rows > self._limits.rows:
             message = f"request: {num_rows:,} rows given, at most {self._limits.rows:,} are allowed"
             raise HttpError(413, "too_many_rows", message, field="request")
@@ -138,8 +133,6 @@ class InferRoute(PredictRoute):
 
     def refusal(self, error: Exception) -> HttpError | None:
         """What the protocol refuses itself is the client's mistake in writing, 400."""
-        if isinstance(error, TooLargeError):
-            return HttpError(413, "too_large", str(error), field=error.field)
         if isinstance(error, ProtocolError):
             return HttpError(400, "bad_request", str(error), field=error.field)
         return super().refusal(error)

@@ -32,11 +32,12 @@ class Signature:
         }
         self._state = {spec.input: spec.output for spec in manifest.state}
 
-    def split(self, inputs: Mapping[str, Array]) -> tuple[dict[str, Any], StreamState | None, int]:
+    def split(self, inputs: Mapping[str, Array], entity: str | None) -> tuple[dict[str, Any], StreamState | None, int]:
         """Checks tensors, and splits them into a request and a state.
 
         Args:
             inputs: Tensors by name.
+            entity: Tensor with the key of the entity, which is journalled and need not be an input; None without one.
 
         Returns:
             request: Arrays by name, lists of texts where the model takes text.
@@ -50,7 +51,10 @@ class Signature:
         state: StreamState = {}
         num_rows: int | None = None
         for name, array in inputs.items():
-            self._check(name, array)
+            if name == entity and name not in self._inputs:
+                _check_keys(name, array)
+            else:
+                self._check(name, array)
             if num_rows is None:
                 num_rows = len(array)
             elif len(array) != num_rows:
@@ -85,6 +89,11 @@ class Signature:
             raise ProtocolError(name, f"shape {list(array.shape)} given, {shape} needed, -1 is any size")
         if not len(array):
             raise ProtocolError(name, "no rows given, one or more needed")
+
+
+def _check_keys(name: str, array: Array) -> None:
+    if array.ndim != 1 or array.dtype.kind not in "Oiu" or not len(array):
+        raise ProtocolError(name, f"one key per row needed, {BYTES} or whole numbers of shape [-1]")
 
 
 _SIGNATURES: WeakKeyDictionary[LoadedModel, Signature] = WeakKeyDictionary()

@@ -8,6 +8,8 @@ import msgspec
 import pyarrow as pa
 from pyarrow import parquet
 
+from lightning_app.serving.journal.export.binary_tensors import OCTETS, with_data
+
 JSON = "application/json"
 ARROW_STREAM = "application/vnd.apache.arrow.stream"
 ARROW_FILE = "application/vnd.apache.arrow.file"
@@ -44,7 +46,9 @@ def decode_request(body: bytes, media_type: str) -> Decoded:
     Raises:
         UndecodedError: It is of another format.
     """
-    if _kind(media_type) != JSON:
+    if _kind(media_type) == OCTETS:
+        body = _with_data(body, media_type)
+    elif _kind(media_type) != JSON:
         return _decode_table(body, media_type)
     content = _decode_json(body)
     if "tables" in content and isinstance(content["tables"], dict):
@@ -68,7 +72,9 @@ def decode_answer(answer: bytes, media_type: str) -> Decoded:
     Raises:
         UndecodedError: It is of another format.
     """
-    if _kind(media_type) != JSON:
+    if _kind(media_type) == OCTETS:
+        answer = _with_data(answer, media_type)
+    elif _kind(media_type) != JSON:
         return _decode_table(answer, media_type)
     content = _decode_json(answer)
     predictions = content.get("predictions", content)
@@ -93,6 +99,13 @@ def decode_stream(content: bytes) -> Decoded:
 
 def _kind(media_type: str) -> str:
     return media_type.partition(";")[0].strip().lower()
+
+
+def _with_data(content: bytes, media_type: str) -> bytes:
+    try:
+        return with_data(content, media_type)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UndecodedError("no tensors, or left out because its columns could not be dropped or hashed") from error
 
 
 def _decode_json(body: bytes) -> dict[str, Any]:

@@ -164,9 +164,9 @@ def test_tensors_of_the_inference_protocol_are_rows() -> None:
 
 
 def test_what_cannot_be_exported_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    journal([prediction(content_type="application/octet-stream", body=b"\x00\x01"), prediction("good")])
+    journal([prediction(content_type="text/csv", body=b"\x00\x01"), prediction("good")])
     assert exported()["request_id"].to_list() == ["good"]
-    assert "left out: 1 predictions: bodies of application/octet-stream" in capsys.readouterr().err
+    assert "left out: 1 predictions: bodies of text/csv" in capsys.readouterr().err
     assert main(["journal", "export", URL, "--output", "none.parquet", "--model", "other"]) == 2
     assert "holds no such predictions" in capsys.readouterr().err
     assert sorted(path.name for path in Path().glob("*.parquet")) == ["rows.parquet"]

@@ -1,7 +1,5 @@
-import gzip
 import json
 import tracemalloc
-import zlib
 from typing import Any
 
 import numpy as np
@@ -10,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from lightning_app.serving.v2.compression import TooLargeError, decompress
 from lightning_app.serving.v2.datatypes import DTYPES
 from lightning_app.serving.v2.errors import ProtocolError
 from lightning_app.serving.v2.infer_request import InferRequest, read_infer_request
@@ -252,16 +249,3 @@ def test_declared_sizes_allocate_no_more_than_was_sent() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2**20
-
-
-@pytest.mark.parametrize(("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
-def test_a_compressed_body_is_read_up_to_its_bound(encoding: str, compress: Any) -> None:
-    content = b"0" * 1000
-    assert decompress(compress(content), encoding, most=1000) == content
-    with pytest.raises(TooLargeError, match="more than 999 bytes once decompressed"):
-        decompress(compress(content), encoding, most=999)
-    for damaged in (compress(content)[:-4], b"", b"abc", compress(content) + b"x"):
-        with pytest.raises(ProtocolError, match="stream"):
-            decompress(damaged, encoding, most=1000)
-    with pytest.raises(ProtocolError, match="Content-Encoding: 'br' given"):
-        decompress(content, "br", most=1000)
