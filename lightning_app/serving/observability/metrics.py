@@ -4,6 +4,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ from prometheus_client import Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from lightning_app.serving.observability.metric_files import MetricFiles
+from lightning_app.serving.observability.metric_files import Cell, MetricFiles
 from lightning_app.serving.observability.snapshot import Snapshot, TrafficHistory
 from lightning_app.serving.observability.worker_processes import process_metrics
 from lightning_app.version import __version__
@@ -60,9 +61,7 @@ class Metrics(Collector):
 
     Attributes:
         in_flight: Requests that are being answered.
-        registry_reachable: 1 or 0.
         log_lines_dropped: Lines that the log could not write.
-        journal: Metrics of the journal.
     """
 
     def __init__(self, *, folder: str | Path, worker: str) -> None:
@@ -72,16 +71,23 @@ class Metrics(Collector):
         self._history = TrafficHistory()
         self._models: dict[tuple[str, int | None, str], ModelMetrics] = {}
         self.in_flight = files.gauge("lightning_app_in_flight_requests", {}, over_workers="sum")
-        self.registry_reachable = files.gauge("lightning_app_registry_reachable", {}, over_workers="min")
-        self.registry_reachable.set(1)
         self.log_lines_dropped = files.counter("lightning_app_log_lines_dropped", {})
-        self.journal = JournalMetrics(files)
         files.counter("lightning_app_worker_starts", {}).add()
         files.gauge("lightning_app_workers", {}, over_workers="sum").set(1)
         files.gauge("lightning_app_start_time_seconds", {}, over_workers="min").set(time.time())
         files.gauge("lightning_app_worker_process", {"worker": worker}, over_workers="max").set(os.getpid())
         build = {"version": __version__, "python_version": platform.python_version()}
         files.gauge("lightning_app_build_info", build, over_workers="max").set(1)
+
+    @cached_property
+    def registry_reachable(self) -> Cell:
+        """1 or 0; exposed once it is known."""
+        return self._files.gauge("lightning_app_registry_reachable", {}, over_workers="min")
+
+    @cached_property
+    def journal(self) -> "JournalMetrics":
+        """Metrics of the journal; exposed once there is one."""
+        return JournalMetrics(self._files)
 
     def model(self, *, name: str, version: int | None, arm: str) -> "ModelMetrics":
         """Metrics of one version of a model under one arm; the same object for the same names.

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -34,9 +34,9 @@ class SpanExport:
 
     def __init__(self, *, endpoint: str, process: str) -> None:
         self._processor = BatchSpanProcessor(OTLPSpanExporter(traces_address(endpoint)))
-        self._resource = Resource.create(
-            {"service.name": "lightning-app", "service.version": __version__, "service.instance.id": process}
-        )
+        ours = {"service.name": "lightning-app", "service.version": __version__, "service.instance.id": process}
+        # Resource.create would let ours win over $OTEL_SERVICE_NAME and $OTEL_RESOURCE_ATTRIBUTES.
+        self._resource = Resource.create({**ours, **OTELResourceDetector().detect().attributes})
         self._scope = InstrumentationScope("lightning_app.serving", __version__)
 
     def answered(

@@ -18,9 +18,11 @@ async def watch_journal(state: ServingState) -> None:
     Args:
         state: State of the worker.
     """
+    if state.journal is None:
+        return
     metrics = state.metrics.journal
     last = JournalHealth(state="up")
-    while state.journal is not None:
+    while True:
         health = state.journal.health()
         if health.state != last.state:
             if health.state == "down":

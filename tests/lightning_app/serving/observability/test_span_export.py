@@ -12,7 +12,8 @@ from tests.lightning_app.serving.observability.collector import running_collecto
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
-def test_spans_of_a_sampled_request_reach_a_collector() -> None:
+def test_spans_of_a_sampled_request_reach_a_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "prices")
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs the extra `otel`")
     from lightning_app.serving.observability.span_export import SpanExport
 
@@ -34,7 +35,7 @@ def test_spans_of_a_sampled_request_reach_a_collector() -> None:
 
     [resource_spans] = collector.resource_spans()
     resource = {each.key: each.value.string_value for each in resource_spans.resource.attributes}
-    assert (resource["service.name"], resource["service.instance.id"]) == ("lightning-app", "worker 0")
+    assert (resource["service.name"], resource["service.instance.id"]) == ("prices", "worker 0")
     [scope] = resource_spans.scope_spans
     request, queue, inference = scope.spans
     assert (request.name, queue.name, inference.name) == ("POST /models/{name}/predict", "queue", "inference")
