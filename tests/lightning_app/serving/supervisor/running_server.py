@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,6 +122,8 @@ def is_alive(pid: int) -> bool:
 class Clients:
     """Threads that ask a server again and again over connections that stay open.
 
+    A request that gets no answer is sent once more under its id.
+
     Attributes:
         answers: Whatever `keep` returned of each answer.
         errors: Requests without an answer, and answers that are not 200.
@@ -145,12 +148,15 @@ class Clients:
 
     def _run(self) -> None:
         with httpx.Client(timeout=_SECONDS) as client:
+            headers: dict[str, str] | None = None
             while not self._end.is_set():
+                headers = headers or {"X-Request-Id": str(uuid.uuid4())}
                 try:
-                    response = client.post(self._url, json=self._body)
+                    response = client.post(self._url, json=self._body, headers=headers)
                 except httpx.TransportError as error:
                     self.errors.append(repr(error))
                     continue
+                headers = None
                 if response.status_code == 200:
                     self.answers.append(self._keep(response.json()))
                 else:
