@@ -37,7 +37,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "lightning_app.packaging.commands.export_command:run",
         "Make a package of a checkpoint: ONNX, manifest, model card.",
     ),
-    "package": ("lightning_app.packaging.commands.package_command:run", "Show packages, verify them, compare two."),
+    "package": (
+        "lightning_app.packaging.commands.package_command:run",
+        "Show, verify, compare or sign packages.",
+    ),
     "register": (
         "lightning_app.registry.commands.promotion_commands:register",
         "Make a version of a package in the registry.",

@@ -2,10 +2,15 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
+from lightning_app.atomic_write import write_whole
 from lightning_app.errors import UsageError
+from lightning_app.packaging.format.errors import PackageError
+from lightning_app.packaging.format.folder import SIGNATURE, read_signature
+from lightning_app.packaging.format.package_signature import verify_signature
 from lightning_app.registry.promotion.journal import Journal
 from lightning_app.registry.promotion.rollback import sync_rollbacks
 from lightning_app.registry.storage.address import RegistryAddress
@@ -166,6 +171,32 @@ class RegistryAccess:
             path = self.cache.package(digest)
             assert path is not None
         return path
+
+    def verify_signature(self, name: str, number: int, path: Path, keys: Sequence[Path]) -> None:
+        """Verifies the signature of a cached package; one that is not valid is first fetched again.
+
+        Args:
+            name: Name of the model.
+            number: Number of the version.
+            path: Folder of the package in the cache.
+            keys: Trusted public keys.
+
+        Raises:
+            PackageError: No trusted key has signed the package.
+        """
+        try:
+            verify_signature(path, keys)
+        except PackageError:  # it may have been signed since it was cached
+            try:
+                store = self.store()
+                record = next(record for record in store.versions(name) if record.number == number)
+                content = store.files.signature(record)
+            except RegistryUnreachableError:
+                content = None
+            if content is None or content == read_signature(path):
+                raise
+            write_whole(path / SIGNATURE, content.decode("utf-8", "replace"))
+            verify_signature(path, keys)
 
     def fetch_previous(self, name: str, snapshot: Snapshot) -> None:
         """Caches the previous champion, so that a rollback works without the registry; a failure is only logged.

@@ -2,12 +2,14 @@
 
 import logging
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from lightning_app.errors import UsageError
 from lightning_app.packaging.format.errors import PackageError
-from lightning_app.packaging.format.folder import read_folder
+from lightning_app.packaging.format.folder import SIGNATURE, read_folder
 from lightning_app.packaging.format.manifest import MANIFEST, Manifest
+from lightning_app.packaging.format.package_signature import verify_signature
 from lightning_app.packaging.runtime.package import Package
 from lightning_app.registry.access import RegistryAccess, describe_versions
 from lightning_app.registry.promotion.comparison import Candidate
@@ -40,26 +42,38 @@ class Registry:
         self.address = RegistryAddress.find(uri)
         self._access = RegistryAccess(self.address, Cache(self.address, cache))
 
-    def register(self, path: str | Path, name: str | None = None, *, artifacts: str | None = None) -> int:
+    def register(
+        self,
+        path: str | Path,
+        name: str | None = None,
+        *,
+        artifacts: str | None = None,
+        trusted_keys: Sequence[Path] = (),
+    ) -> int:
         """Registers a package as a new version; registering the same package again returns its existing version.
 
-        If files of that version are missing from the registry, they are uploaded again.
+        If files of that version are missing from the registry, they are uploaded again; its signature is replaced by
+        that of the package.
 
         Args:
             path: Folder of the package.
             name: Name of the model; None takes that of the manifest.
             artifacts: Folder or URI where a new registry stores packages; None takes the folder beside a sqlite file,
                 the server's own root, or `$MLFLOW_DEFAULT_ARTIFACT_ROOT`.
+            trusted_keys: Public keys, one of which has to have signed the package; none accepts any package.
 
         Returns:
             Number of the version.
 
         Raises:
-            PackageError: The folder is no package, or fails its golden request.
+            PackageError: The folder is no package, fails its golden request, or is not signed by a trusted key.
             RegistryUnreachableError: The registry does not answer.
             UsageError: The artifact root is not set, or is not accessible from here.
         """
+        signed = verify_signature(path, trusted_keys) if trusted_keys else None
         package = Package.load(path)
+        if signed is not None and signed.digest != package.digest:
+            raise PackageError(f"package: {path} was replaced by another while it was registered")
         name = package.manifest.name if name is None else name
         check_name(name)
         with exclusive(self._access.lock_folder, f"{name}.register", wait=_REGISTER_WAIT):
@@ -69,6 +83,8 @@ class Registry:
             sizes = {file: entry.bytes for file, entry in (package.manifest.files or {}).items()}
             sizes[MANIFEST] = (package.path / MANIFEST).stat().st_size
             if known is not None and not store.files.are_incomplete(known, sizes):
+                if (package.path / SIGNATURE).is_file():
+                    store.files.replace_signature(known, package.path / SIGNATURE)
                 return known.number
             with tempfile.TemporaryDirectory() as scratch:
                 folder = Path(scratch) / "model"
@@ -122,6 +138,21 @@ class Registry:
         if reference.alias == "champion" and "previous" in snapshot.aliases:
             self._access.fetch_previous(name, snapshot)
         return _resolved(name, number, path, snapshot)
+
+    def verify_signature(self, resolved: ResolvedModel, trusted_keys: Sequence[Path]) -> None:
+        """Verifies that a trusted key has signed a version.
+
+        Its signature is fetched again if that in the cache is not valid.
+
+        Args:
+            resolved: The version.
+            trusted_keys: The public keys.
+
+        Raises:
+            PackageError: No trusted key has signed it.
+        """
+        assert resolved.version is not None
+        self._access.verify_signature(resolved.name, resolved.version, resolved.path, trusted_keys)
 
     def resolve_unchanged(self, model: str) -> ResolvedModel | None:
         """Resolves a version without importing MLflow, if the registry says the same as when it was last read.

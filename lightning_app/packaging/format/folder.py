@@ -12,6 +12,8 @@ from lightning_app.packaging.format.manifest import FILES, MANIFEST, TOKENIZER, 
 from lightning_app.packaging.format.node_ids import NODE_IDS
 from lightning_app.packaging.format.strict_json import MAX_BYTES
 
+SIGNATURE = "signature.json"
+"""Signature of a package, see `package_signature`; the only file in its folder that the manifest does not list."""
 MAX_FILE_BYTES = 2**31
 """Limit of the ONNX format; other files of a package are smaller."""
 
@@ -53,7 +55,7 @@ def _read_folder(path: Path, keep: Collection[str]) -> tuple[Manifest, str, dict
         raise PackageError(f"files: {', '.join(sorted(files)) or 'none'} given, {', '.join(sorted(expected))} needed")
     if missing := sorted(expected - names):
         raise PackageError(f"package: {path} lacks {', '.join(missing)}")
-    if extra := sorted(names - expected - {MANIFEST}):
+    if extra := sorted(names - expected - {MANIFEST, SIGNATURE}):
         raise PackageError(f"package: {path} has {', '.join(extra)}, which the manifest does not list")
     if keep and manifest.raw_input is not None:
         keep = {*keep, manifest.raw_input.file}
@@ -63,6 +65,18 @@ def _read_folder(path: Path, keep: Collection[str]) -> tuple[Manifest, str, dict
         hashlib.sha256(raw).hexdigest(),
         {name: content for name, content in contents.items() if name in keep},
     )
+
+
+def read_signature(path: Path) -> bytes | None:
+    """Signature of a package, unverified; None if it is not signed.
+
+    Args:
+        path: Folder of the package.
+
+    Raises:
+        PackageError: The signature is too large, or no file.
+    """
+    return _read(path / SIGNATURE, limit=MAX_BYTES) if SIGNATURE in _names_in(path) else None
 
 
 def check_is_package(path: Path) -> None:
@@ -78,7 +92,7 @@ def check_is_package(path: Path) -> None:
     if MANIFEST not in names:
         raise PackageError(f"it has no {MANIFEST}")
     manifest = Manifest.from_json(_read(path / MANIFEST, limit=MAX_BYTES))
-    if extra := sorted(names - expected_files(manifest) - {MANIFEST}):
+    if extra := sorted(names - expected_files(manifest) - {MANIFEST, SIGNATURE}):
         raise PackageError(f"it holds {extra[0]!r}, which no package has")
 
 

@@ -17,7 +17,7 @@ from lightning_app.errors import UsageError
 from lightning_app.errors.full_disk import names_full_disk
 from lightning_app.packaging.format.errors import PackageError
 from lightning_app.packaging.format.fields import file_name_field, need
-from lightning_app.packaging.format.folder import check_is_package, expected_files
+from lightning_app.packaging.format.folder import SIGNATURE, check_is_package, expected_files
 from lightning_app.packaging.format.manifest import MANIFEST, FileEntry, Manifest
 
 _EXCHANGE = 2  # RENAME_EXCHANGE of linux/fs.h
@@ -47,7 +47,12 @@ def write_package(
     """
     target = Path(path)
     for name in files:
-        need(file_name_field(name, "files") != MANIFEST, "files", "every file but the manifest itself", name)
+        need(
+            file_name_field(name, "files") not in (MANIFEST, SIGNATURE),
+            "files",
+            "every file but the manifest and the signature",
+            name,
+        )
     if set(files) != (expected := expected_files(manifest, files)):
         raise PackageError(f"files: {', '.join(sorted(files))} given, {', '.join(sorted(expected))} needed")
     check_output(target, overwrite)

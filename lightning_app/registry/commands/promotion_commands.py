@@ -1,5 +1,6 @@
 """Promotion commands: `lightning-app register`, `promote` and `rollback`."""
 
+from lightning_app.packaging.format.package_signature import TRUSTED_KEYS, trusted_keys
 from lightning_app.registry.commands.tables import gates_table
 from lightning_app.registry.promotion.gate_file import GateFile
 from lightning_app.registry.registry import Registry
@@ -26,9 +27,17 @@ def register(args: list[str]) -> None:
         metavar="ROOT",
         help="where a new registry stores packages, a folder or a URI; required once for a database server",
     )
+    parser.add_argument(
+        "--trusted-key",
+        action="append",
+        dest="trusted_keys",
+        metavar="PEM",
+        help=f"public key; the package has to be signed by one of them; default: ${TRUSTED_KEYS}",
+    )
     arguments = parser.parse_args(args[1:])
     registry = Registry(arguments.registry)
-    number = registry.register(arguments.package, arguments.name, artifacts=arguments.artifacts)
+    keys = trusted_keys(arguments.trusted_keys)
+    number = registry.register(arguments.package, arguments.name, artifacts=arguments.artifacts, trusted_keys=keys)
     name = arguments.name or registry.resolve(arguments.package).name
     print(f"registered: {name}@{number}")  # noqa: T201
 

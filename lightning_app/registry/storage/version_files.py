@@ -1,6 +1,7 @@
 """Files of versions in MLflow: each version's package is an artifact of a run in one experiment."""
 
 import shutil
+import tempfile
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightning_app.identity import USER_AT_HOST
+from lightning_app.packaging.format.folder import SIGNATURE
 from lightning_app.registry.storage.artifacts import check_root, local_folder, new_root
 from lightning_app.registry.storage.mlflow_client import RegistryClient
 from lightning_app.registry.storage.mlflow_model import PACKAGE_FOLDER
@@ -79,6 +81,32 @@ class VersionFiles:
         """
         with self._client.translated():
             self._client.mlflow.log_artifacts(record.run_id, str(folder), MODEL_FOLDER)
+
+    def signature(self, record: VersionRecord) -> bytes | None:
+        """Signature of a version, unverified; None if it is not signed.
+
+        Args:
+            record: The version.
+        """
+        with self._client.translated():
+            folder = f"{MODEL_FOLDER}/{PACKAGE_FOLDER}"
+            files = self._client.mlflow.list_artifacts(record.run_id, folder)
+            if not any(file.path.rsplit("/", 1)[-1] == SIGNATURE for file in files):
+                return None
+            with tempfile.TemporaryDirectory() as scratch:
+                path = self._client.mlflow.download_artifacts(record.run_id, f"{folder}/{SIGNATURE}", scratch)
+                return Path(path).read_bytes()
+
+    def replace_signature(self, record: VersionRecord, path: Path) -> None:
+        """Uploads the signature of a version if it has another one, or none.
+
+        Args:
+            record: The version.
+            path: File of the signature.
+        """
+        if self.signature(record) != path.read_bytes():
+            with self._client.translated():
+                self._client.mlflow.log_artifact(record.run_id, str(path), f"{MODEL_FOLDER}/{PACKAGE_FOLDER}")
 
     def are_incomplete(self, record: VersionRecord, sizes: Mapping[str, int]) -> bool:
         """Whether files of a version are missing or truncated.

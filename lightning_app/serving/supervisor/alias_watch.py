@@ -58,7 +58,9 @@ class AliasWatch:
 
     async def _read_in_child(self) -> dict[str, int | None]:
         watched = [model for model in self._config.models if model.model in self.aliases]
-        entries, _ = await resolve_models(msgspec.structs.replace(self._config, models=watched), verify=False)
+        entries, _ = await resolve_models(
+            msgspec.structs.replace(self._config, models=watched, trusted_keys=[]), verify=False
+        )
         versions: dict[str, int | None] = {}
         for model, entry in zip(watched, entries, strict=True):
             if isinstance(entry, Unresolved) and entry.unreachable:

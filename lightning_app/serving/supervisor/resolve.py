@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,13 +25,15 @@ class Question(Struct, frozen=True, kw_only=True):
 
     Attributes:
         registry: Address of the registry; None takes `$MLFLOW_TRACKING_URI`.
-        references: `NAME@champion`, `NAME@3` or `NAME`.
+        references: `NAME@champion`, `NAME@3` or `NAME`; with trusted keys also folders.
         verify: References whose packages are also loaded, and their golden requests replayed.
+        trusted_keys: Public keys, one of which has to have signed each package; none accepts any package.
     """
 
     registry: str | None
     references: list[str]
     verify: bool
+    trusted_keys: list[str] = []
 
 
 class Resolution(Struct, frozen=True, kw_only=True):
@@ -86,16 +89,21 @@ def answer(question: Question) -> list[Resolution]:
     for reference in question.references:
         notes.lines = []
         try:
-            found = _resolve(registry, reference, question.verify)
+            found = _resolve(registry, reference, question)
             resolutions.append(msgspec.structs.replace(found, notes=notes.lines))
         except Exception as error:
             resolutions.append(_failure(reference, error, notes.lines))
     return resolutions
 
 
-def _resolve(registry: "Registry", reference: str, verify: bool) -> Resolution:
+def _resolve(registry: "Registry", reference: str, question: Question) -> Resolution:
     from lightning_app.registry import RegistryUnreachableError
 
+    keys = [Path(key) for key in question.trusted_keys]
+    if (Path(reference) / "manifest.json").is_file():  # a folder: it is asked about for its signature alone
+        from lightning_app.packaging.format.package_signature import verify_signature
+
+        return Resolution(reference=reference, digest=verify_signature(reference, keys).digest)
     resolved = None
     with suppress(RegistryUnreachableError):  # then `resolve` goes by what was known
         resolved = registry.resolve_unchanged(reference)
@@ -108,12 +116,13 @@ def _resolve(registry: "Registry", reference: str, verify: bool) -> Resolution:
         digest=resolved.digest or "",
         path=str(resolved.path),
     )
-    if not verify:
-        return found
-    from lightning_app.packaging.runtime.package import Package
-
     try:
-        Package.load(resolved.path)
+        if keys:
+            registry.verify_signature(resolved, keys)
+        if question.verify:
+            from lightning_app.packaging.runtime.package import Package
+
+            Package.load(resolved.path)
     except Exception as error:
         return msgspec.structs.replace(found, error=describe(error), code=exit_code(error))
     return found

@@ -57,15 +57,20 @@ async def resolve_models(config: ServeConfig, *, verify: bool) -> Resolved:
         config: Configuration.
         verify: Load the packages of registered models in the child first, so that a bad one reaches no worker.
     """
-    names = [model.model for model in config.models if not _looks_like_folder(model.model)]
+    names = [model.model for model in config.models if config.trusted_keys or not _looks_like_folder(model.model)]
     answers: dict[str, Resolution] = {}
     if names:
-        answers = await _ask_child(Question(registry=config.registry, references=names, verify=verify))
+        answers = await _ask_child(
+            Question(registry=config.registry, references=names, verify=verify, trusted_keys=config.trusted_keys)
+        )
     entries: list[ResolvedModel | Unresolved] = []
     notes: list[str] = []
     for model in config.models:
         try:
-            entry = _of_registry(model, answers[model.model]) if model.model in answers else _of_folder(model)
+            if _looks_like_folder(model.model):
+                entry = _of_folder(model, answers.get(model.model))
+            else:
+                entry = _of_registry(model, answers[model.model])
         except UsageError as error:
             entry = Unresolved(model=model, version=None, error=str(error), code=2)
         entries.append(entry)
@@ -96,7 +101,8 @@ def _looks_like_folder(model: str) -> bool:
     return is_folder(model) or "/" in model or Path(model).is_dir()
 
 
-def _of_folder(model: ModelConfig) -> ResolvedModel:
+def _of_folder(model: ModelConfig, signed: Resolution | None) -> ResolvedModel | Unresolved:
+    """A folder, and the verification of its signature, None if no key is trusted."""
     folder = Path(model.model).resolve()
     try:
         raw = (folder / _MANIFEST).read_bytes()
@@ -106,11 +112,16 @@ def _of_folder(model: ModelConfig) -> ResolvedModel:
         raise UsageError(f"model: {model.model} {reason}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"model: {model.model}: its {_MANIFEST} is damaged: {error}") from error
+    digest = hashlib.sha256(raw).hexdigest()
+    if signed is not None and signed.error is not None:
+        return Unresolved(model=model, version=None, error=signed.error, code=signed.code)
+    if signed is not None and signed.digest != digest:
+        raise UsageError(f"model: {model.model} was replaced while its signature was verified")
     return ResolvedModel(
         name=_route_name(model, str(name)),
         reference=model.model,
         version=None,
-        digest=hashlib.sha256(raw).hexdigest(),
+        digest=digest,
         path=str(folder),
     )
 
