@@ -66,7 +66,7 @@ def _known_configs() -> list[str]:
     """One wrapped line per folder of shipped configs that `fit` accepts."""
     lines = []
     for folder, names in groupby(shipped_names(), key=lambda name: name.split("/")[0]):
-        if folder in ("gates", "sweeps"):
+        if folder in ("gates", "serving", "sweeps"):
             continue
         known = [name.partition("/")[2] for name in names]
         line = f"{folder}/ {' '.join(known)}"

@@ -1,4 +1,4 @@
-"""Shipped configs: experiments, presets, sweeps and gates that come with the package, found by their short names."""
+"""Shipped configs: experiments, presets, sweeps, gates and servers that come along, found by their short names."""
 
 import difflib
 import re

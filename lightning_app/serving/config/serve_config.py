@@ -178,6 +178,10 @@ def read_config(path: str | Path) -> ServeConfig:
         raise UsageError(f"config: {path} cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise UsageError(f"config: {path} is no YAML: {' '.join(str(error).split())}") from error
+    models = content.get("models") if isinstance(content, dict) else None
+    for model in models if isinstance(models, list) else ():
+        if isinstance(model, dict) and model.get("batching") is False:
+            model["batching"] = "off"  # YAML reads a bare off as false
     try:
         return msgspec.convert(content, ServeConfig)
     except msgspec.ValidationError as error:

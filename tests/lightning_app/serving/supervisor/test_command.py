@@ -8,6 +8,8 @@ import pytest
 
 from lightning_app.__main__ import main
 from lightning_app.serving.command import run
+from lightning_app.serving.config.serve_config import JournalConfig, Limits, ModelConfig, ServeConfig
+from tests.conftest import CONFIGS
 from tests.packages import small_package
 
 NO_JOURNAL = ("--journal", "none")
@@ -88,3 +90,19 @@ def test_without_the_extra_the_command_says_what_to_install(package: Path, monke
     monkeypatch.setattr("lightning_app.serving.command._NEEDED", ("starlette", "not_installed"))
     with pytest.raises(ValueError, match=r"serve: needs not_installed: pip install 'lightning-r2p\[serve\]'"):
         run(["serve", str(package)])
+
+
+def test_the_shipped_example_has_every_key_and_is_served(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (CONFIGS / "serving" / "several_models.yaml").read_text()
+    structs = (ServeConfig, ModelConfig, Limits, JournalConfig)
+    keys = {field for struct in structs for field in struct.__struct_fields__}
+    assert keys <= set(re.findall(r"^[ #-]*(\w+):", text, re.MULTILINE))
+    for name in ("price", "demand"):
+        small_package(Path("packages", name), name=name)
+    assert main(["keys", "add", "keys.yaml", "--id", "shop"]) == 0
+    Path("server.yaml").write_text(text.replace("price@champion", "packages/price"))
+    capsys.readouterr()
+    assert main(["serve", "--config", "server.yaml", "--check", "--journal", "none"]) == 0
+    assert re.match(r"every model was loaded and verified; price \w+ .*, demand \w+ .*", capsys.readouterr().out)
+    assert main(["serve", "--config", "serving/several_models", "--host", "0.0.0.0", "--keys", "none.yaml"]) == 2
+    assert "keys: none.yaml cannot be read" in capsys.readouterr().err
