@@ -1,7 +1,10 @@
 """Export of predictions as a Parquet file, in bounded memory: parts first, then one file with the types of all."""
 
+import gc
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -14,7 +17,7 @@ from lightning_app.serving.journal.export.decode import UndecodedError
 from lightning_app.serving.journal.export.rows import META, META_TYPES, OUTCOME, PREDICTION, REWARD, rows_of
 from lightning_app.serving.journal.stores.protocol import JournalReader, Selection
 
-_PART_BYTES = 2**24
+_PART_BYTES = 2**23
 _OUTCOME_NAMES = {OUTCOME: "outcome", REWARD: "reward"}
 
 
@@ -91,20 +94,22 @@ def _write_parts(
     for predictions in reader.predictions(selection, most_bytes=_PART_BYTES):
         outcomes = reader.outcomes([prediction.request_id for prediction in predictions])
         builder = TableBuilder()
-        for prediction in predictions:
-            try:
-                rows = rows_of(prediction, outcomes.get(prediction.request_id, ()))
-            except UndecodedError as error:
-                left_out[str(error)] += 1
+        with _without_collection():
+            for prediction in predictions:
+                try:
+                    rows = rows_of(prediction, outcomes.get(prediction.request_id, ()))
+                except UndecodedError as error:
+                    left_out[str(error)] += 1
+                    continue
+                builder.add(rows.columns, rows.num_rows)
+                report.num_predictions += 1
+                report.num_listed += rows.is_listed
+                report.num_unmatched += rows.num_unmatched
+            if not builder.num_rows:
                 continue
-            builder.add(rows.columns, rows.num_rows)
-            report.num_predictions += 1
-            report.num_listed += rows.is_listed
-            report.num_unmatched += rows.num_unmatched
-        if not builder.num_rows:
-            continue
-        table = builder.table()
-        mixed |= builder.mixed
+            table = builder.table()
+            mixed |= builder.mixed
+            del builder
         if with_outcomes:
             known = table.filter(_has_outcome(table))
             report.num_without_outcome += table.num_rows - known.num_rows
@@ -157,6 +162,18 @@ def _schema(parts: list[Path], outcome_name: str | None, report: ExportReport) -
             short = META + short
         names.append(short)
     return pa.schema(fields), names
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Disables garbage collection: the many small lists of a part, none in a circle, would be searched again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _mixed_note(name: str) -> str:
