@@ -53,6 +53,7 @@ class JournalWriter:
         self._redaction: Redaction | None = None
         self._in_thread = in_thread
         self._on_commit = on_commit
+        self._is_file = config.url.startswith("sqlite:")
         self._thread_until = 0.0
         self._store: JournalStore | None = None
         self._waiting: list[_Waiting] = []
@@ -81,10 +82,7 @@ class JournalWriter:
         except JournalError as error:
             self._set_down(str(error))
         else:
-            if store.is_file and not self._in_thread:
-                self._store = store
-            else:
-                store.close()
+            store.close()
             self._went_up(salt)
         self._thread.start()
 
@@ -164,6 +162,10 @@ class JournalWriter:
 
     def _open(self) -> JournalStore:
         return open_store(self._url, synchronous=self._config.synchronous)
+
+    def _open_here(self) -> JournalStore:
+        """The journal for the event loop, which waits for nobody."""
+        return open_store(self._url, synchronous=self._config.synchronous, lock_timeout=0.0)
 
     def _post(self, function: object, argument: object) -> None:
         assert self._loop is not None
@@ -294,9 +296,9 @@ class JournalWriter:
 
     def _went_up(self, salt: bytes) -> None:
         assert self._thread is not None
-        if self._store is None and not self._in_thread and self._url.startswith("sqlite:"):
+        if self._store is None and self._is_file and not self._in_thread:
             try:
-                self._store = self._open()
+                self._store = self._open_here()
             except (JournalError, ValueError) as error:
                 self._thread.went_down()
                 self._set_down(str(error))

@@ -166,7 +166,7 @@ def _schema(parts: list[Path], outcome_name: str | None, report: ExportReport) -
 
 @contextmanager
 def _without_collection() -> Iterator[None]:
-    """Disables garbage collection: the many small lists of a part, none in a circle, would be searched again and again."""
+    """Disables garbage collection, which would search the many small lists of a part again and again."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -8,13 +8,16 @@ from lightning_app.serving.journal.stores.protocol import JournalReader, Journal
 _ALLOWED = "sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 
 
-def open_store(url: str, *, synchronous: str = "normal", create: bool = True) -> JournalStore:
+def open_store(
+    url: str, *, synchronous: str = "normal", create: bool = True, lock_timeout: float = 5.0
+) -> JournalStore:
     """Opens a journal for writing.
 
     Args:
         url: `sqlite:///FILE` or `postgresql://...`.
         synchronous: SQLite only: `normal` or `full`.
         create: Whether to make what does not exist.
+        lock_timeout: SQLite only: seconds to wait for another program that holds the file.
 
     Raises:
         ValueError: The address is of no journal, the driver is not installed, or the journal is of a newer version.
@@ -23,7 +26,7 @@ def open_store(url: str, *, synchronous: str = "normal", create: bool = True) ->
     if (path := _sqlite_path(url)) is not None:
         from lightning_app.serving.journal.stores.sqlite_store import SqliteStore
 
-        return SqliteStore(path, synchronous=synchronous, create=create)
+        return SqliteStore(path, synchronous=synchronous, create=create, timeout=lock_timeout)
     _check_postgres(url)
     from lightning_app.serving.journal.stores.postgres_store import PostgresStore
 

@@ -42,8 +42,6 @@ class PostgresStore(JournalStore):
         ValueError: The address is malformed, or the journal is of a newer version.
     """
 
-    is_file = False
-
     def __init__(self, url: str, *, create: bool = True, timeout: float = 5.0) -> None:
         self.url = without_password(url)
         self._address, self._create, self._timeout = url, create, timeout

@@ -56,11 +56,9 @@ class JournalStore(ABC):
 
     Attributes:
         url: Address without its password.
-        is_file: Whether a commit takes microseconds, so that an event loop may wait for it.
     """
 
     url: str
-    is_file: bool
 
     @abstractmethod
     def write(self, predictions: Sequence[Prediction], *, wait: bool = True) -> dict[str, Earlier]:

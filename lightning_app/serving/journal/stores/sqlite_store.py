@@ -51,8 +51,6 @@ class SqliteStore(JournalStore):
         ValueError: It is no journal, or one of a newer version.
     """
 
-    is_file = True
-
     def __init__(self, path: Path, *, synchronous: str = "normal", create: bool = True, timeout: float = 5.0) -> None:
         self.url = f"sqlite:///{path}"
         self._path, self._synchronous, self._create, self._timeout = path, synchronous, create, timeout

@@ -3,12 +3,15 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lightning_app.serving.config.serve_config import JournalConfig
 from lightning_app.serving.journal.errors import JournalBusyError, JournalError, JournalRecordError
+from lightning_app.serving.journal.maintenance import JournalMaintenance
 from lightning_app.serving.journal.stores import open_reader, open_store
 from lightning_app.serving.journal.stores.protocol import Selection
 from tests.lightning_app.serving.journal.records import empty_database, outcome, prediction
@@ -196,3 +199,32 @@ def test_the_wal_stays_small_while_another_process_reads_and_writes(tmp_path: Pa
         tidier.tidy()
     assert (tmp_path / "journal.db-wal").stat().st_size < 40 * 2**20
     assert (tmp_path / "journal.db").stat().st_size > 40 * 2**20
+
+
+def test_maintenance_keeps_the_retention_and_survives_a_journal_that_is_away(tmp_path: Path) -> None:
+    (tmp_path / "db").mkdir()
+    url = f"sqlite:///{tmp_path}/db/journal.db"
+    store = open_store(url)
+    store.write([prediction("old") for _ in range(3)])
+    config = JournalConfig(url=url, retention_days=0.2 / 86_400)
+    maintenance = JournalMaintenance(config, tidy_seconds=0.01, prune_seconds=0.05)
+    maintenance.start()
+    try:
+        wait_for(lambda: maintenance.pruned == 1)
+        (tmp_path / "db").rename(tmp_path / "away")
+        wait_for(lambda: "does not exist" in str(maintenance.last_error))
+        (tmp_path / "away").rename(tmp_path / "db")
+        store.write([prediction("new")])
+        wait_for(lambda: maintenance.pruned == 2)
+        assert maintenance.last_error is None
+    finally:
+        maintenance.stop()
+    with pytest.raises(ValueError, match="names no file"):
+        JournalMaintenance(JournalConfig(url="sqlite://"))
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)

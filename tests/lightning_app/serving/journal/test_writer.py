@@ -2,6 +2,7 @@ import asyncio
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -284,6 +285,28 @@ def test_a_replay_that_is_killed_again_and_again_writes_each_record_once(url: st
         assert code == (-signal.SIGKILL if kill_after else 0)
     assert ids(url) == [f"{number:04}" for number in range(600)]
     assert waiting_files(spill) == []
+
+
+def test_another_program_that_holds_the_file_does_not_hold_the_event_loop(url: str, tmp_path: Path) -> None:
+    async def work(writer: JournalWriter) -> None:
+        await writer.commit([prediction("before")])
+        other = sqlite3.connect(tmp_path / "db" / "journal.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        commit = asyncio.create_task(writer.commit([prediction("waiting")]))
+        longest = 0.0
+        for _ in range(20):
+            begin = time.perf_counter()
+            await asyncio.sleep(0.01)
+            longest = max(longest, time.perf_counter() - begin)
+        assert not commit.done()
+        other.execute("ROLLBACK")
+        other.close()
+        assert await commit == {}
+        assert longest < 1.0
+        assert writer.health().state == "up"
+
+    run(work, JournalConfig(url=url))
+    assert ids(url) == ["before", "waiting"]
 
 
 @needs_postgres
