@@ -1,6 +1,5 @@
 """ServingApp: the ASGI application of a worker; predictions go straight to their route, all else through Starlette."""
 
-import logging
 from contextlib import suppress
 
 from starlette.applications import Starlette
@@ -18,9 +17,9 @@ from lightning_app.serving.http.information_routes import information_routes
 from lightning_app.serving.http.predict_route import PredictRoute
 from lightning_app.serving.http.request_head import new_request_id
 from lightning_app.serving.http.serving_state import ServingState
+from lightning_app.serving.observability.logs import log_refusal
 from lightning_app.serving.security.headers import ANSWER_HEADERS
 
-_log = logging.getLogger("lightning_app.serving")
 _OWN = {name.decode(): value.decode() for name, value in ANSWER_HEADERS}
 _PREFIX, _SUFFIX = "/models/", "/predict"
 _CODES = {404: "no_such_route", 405: "method_not_allowed"}
@@ -73,26 +72,35 @@ async def _other_method(request: Request) -> Response:
 _PREDICT_ROUTES = [Route(path, _other_method, methods=["POST"]) for path in (_SUFFIX, f"{_PREFIX}{{name}}{_SUFFIX}")]
 
 
-def _http_exception(request: Request, error: Exception) -> Response:  # noqa: ARG001
+def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     refusal = HttpError(error.status_code, _CODES.get(error.status_code, "refused"), str(error.detail))
-    return _response(refusal, dict(error.headers or {}))
+    return _response(request, refusal, dict(error.headers or {}))
 
 
-def _refusal(request: Request, error: Exception) -> Response:  # noqa: ARG001
+def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, HttpError)
-    return _response(error, {})
+    return _response(request, error, {})
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
     """A bare 500: what went wrong is in the log, under the id of the answer."""
+    return _response(request, HttpError(500, "internal", "the server failed on this request"), {}, error)
+
+
+def _response(
+    request: Request, refusal: HttpError, headers: dict[str, str], defect: Exception | None = None
+) -> Response:
     request_id = new_request_id()
-    _log.error("%s failed", request.url.path, exc_info=error, extra={"request_id": request_id})
-    return _response(HttpError(500, "internal", "the server failed on this request"), {}, request_id)
-
-
-def _response(refusal: HttpError, headers: dict[str, str], request_id: str | None = None) -> Response:
-    request_id = request_id or new_request_id()
+    log_refusal(
+        status=refusal.status,
+        code=refusal.code,
+        method=request.method,
+        path=request.url.path,
+        request_id=request_id,
+        key_id=request.scope.get("key_id"),
+        error=defect,
+    )
     return Response(
         refusal.body(request_id),
         refusal.status,

@@ -68,6 +68,7 @@ def feedback_routes(state: ServingState) -> list[BaseRoute]:
             raise HttpError(503, "journal_down", message, retry_after=1) from error
         except JournalRecordError as error:
             raise HttpError(422, "bad_request", "outcome: the journal cannot hold it", field="outcome") from error
+        state.metrics.feedback(status)
         if status == "conflict":
             message = f"request_id: another outcome of row {given.row} is known already, and stays"
             raise HttpError(409, "feedback_conflict", message, field="request_id")

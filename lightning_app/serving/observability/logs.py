@@ -14,6 +14,8 @@ from typing import Any, Literal
 import msgspec
 
 REQUESTS = logging.getLogger("lightning_app.serving.requests")
+_MOST_PATH = 200
+"""Characters of a path that are logged."""
 _ENCODER = msgspec.json.Encoder(enc_hook=str)
 
 
@@ -170,6 +172,32 @@ def log_answer(
     if code is not None:
         facts["code"] = code
     message = "answered" if status < 400 else "refused" if status < 500 else "failed"
+    REQUESTS.log(level, message, exc_info=error, extra={"facts": facts})
+
+
+def log_refusal(
+    *, status: int, code: str, method: str, path: str, request_id: str, key_id: str | None, error: BaseException | None
+) -> None:
+    """Logs a refusal or failure of a route that makes no predictions.
+
+    Args:
+        status: HTTP status of the answer.
+        code: Code of the error that was answered.
+        method: HTTP method.
+        path: Path of the request, without its query.
+        request_id: Id of the answer.
+        key_id: Id of the API key.
+        error: What failed; only where the server is to blame.
+    """
+    facts = {
+        "request_id": request_id,
+        "method": method,
+        "path": path[:_MOST_PATH],
+        "status": status,
+        "key_id": key_id,
+        "code": code,
+    }
+    level, message = (logging.ERROR, "failed") if status >= 500 else (logging.WARNING, "refused")
     REQUESTS.log(level, message, exc_info=error, extra={"facts": facts})
 
 

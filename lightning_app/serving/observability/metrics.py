@@ -32,6 +32,7 @@ HELP = {
     "lightning_app_in_flight_requests": "Requests that have arrived and are not answered yet.",
     "lightning_app_sessions": "Streams whose state is kept.",
     "lightning_app_cache_requests": "Requests that looked into the cache, by result.",
+    "lightning_app_feedback": "Outcomes and rewards: stored, same, unknown (no such prediction), conflict or spilled.",
     "lightning_app_model_info": "1 for each version that is served.",
     "lightning_app_reloads": "Versions that were to be loaded while the server runs, by result.",
     "lightning_app_registry_reachable": "1 if the registry answered when it was last asked.",
@@ -130,6 +131,10 @@ class Metrics(Collector):
     def sessions(self, *, name: str, number: int) -> None:
         """Says how many streams of a model the server keeps the state of; all workers share them."""
         self._files.gauge("lightning_app_sessions", {"model": name}, over_workers="max").set(number)
+
+    def feedback(self, status: Literal["stored", "unknown", "same", "conflict", "spilled"]) -> None:
+        """Counts an outcome or reward."""
+        self._files.counter("lightning_app_feedback", {"status": status}).add()
 
     def key_refused(self, reason: Literal["missing", "unknown", "scope", "rate"]) -> None:
         """Counts a request that was refused for its API key."""

@@ -40,6 +40,15 @@ def test_an_answer_is_in_the_journal_as_it_was_sent(worker: RunningWorker) -> No
     assert rows_of(worker, query) == [(answer.text, "c1", "m", "champion", 1.0, 1)]
 
 
+def test_outcomes_are_counted(worker: RunningWorker) -> None:
+    ask(worker, "h-1", ROW)
+    for body in ({"outcome": 1}, {"outcome": 1}, {"outcome": 2}):
+        worker.client.post("/feedback", json={"request_id": "h-1", **body})
+    metrics = worker.client.get("/metrics").text
+    for status in ("stored", "same", "conflict"):
+        assert f'lightning_app_feedback_total{{status="{status}"}}' in metrics
+
+
 def test_commits_are_measured(worker: RunningWorker) -> None:
     ask(worker, "g-1", ROW)
     metrics = worker.client.get("/metrics").text

@@ -31,6 +31,7 @@ def test_requests_are_counted_logged_and_traced(tmp_path: Path, capfd: pytest.Ca
                     with pytest.raises(RequestRefusedError):
                         client.predict(ROWS, **bad)
             exposition = worker.client.get("/metrics")
+            assert worker.client.get("/nowhere?secret=1").status_code == 404
         _check_spans(collector, answer.headers["traceparent"])
     assert answer.headers["tracestate"] == "a=1"
 
@@ -50,7 +51,8 @@ def test_requests_are_counted_logged_and_traced(tmp_path: Path, capfd: pytest.Ca
     answered, refused = ([line for line in lines if line["message"] == message] for message in ("answered", "refused"))
     assert [line["status"] for line in answered] == [200, 200]
     assert (answered[0]["request_id"], answered[0]["trace_id"]) == ("traced", TRACE)
-    assert {line["code"] for line in refused} == {"no_such_model", "bad_request"}
+    assert {line["code"] for line in refused} == {"no_such_model", "bad_request", "no_such_route"}
+    assert (refused[-1]["method"], refused[-1]["path"]) == ("GET", "/nowhere")
     assert not [line for line in lines if "traceback" in line]
 
 
