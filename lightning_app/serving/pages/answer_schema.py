@@ -92,7 +92,7 @@ def _of_column(dtype: Any) -> Schema:
         return {"type": ["integer", "null"]}
     if dtype.is_numeric():
         return {"type": ["number", "null"]}
-    return {"type": ["string", "boolean", "integer", "null"]}
+    return {"type": ["boolean", "null"] if str(dtype) == "Boolean" else ["string", "null"]}
 
 
 def _some(values: Any) -> str:

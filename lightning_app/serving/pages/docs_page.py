@@ -62,7 +62,12 @@ def docs_content(
         address: Address of the server, for the examples.
     """
     described = {f"/models/{model.name}/predict" for model in models}
-    others = [path for path in document["paths"] if path not in described]
+    later = {model.name for model in models[1:]}  # their routes of other protocols are as those of the first
+    others = [
+        path
+        for path in document["paths"]
+        if path not in described and not (path.startswith("/v2/models/") and path.split("/")[3] in later)
+    ]
     index = "".join(f'<li><a href="#model-{escape(model.name)}">{escape(model.name)}</a></li>' for model in models)
     routes = "".join(f'<li><a href="#{_anchor(path)}">{escape(path)}</a></li>' for path in others)
     parts = [_model(document, model, samples.get(model.digest), address) for model in models]
@@ -200,7 +205,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of cells that are HTML already."""
     cells = "".join(f'<th scope="col">{escape(one)}</th>' for one in head)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="tables"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="tables" tabindex="0"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _kind(schema: Mapping[str, Any]) -> str:

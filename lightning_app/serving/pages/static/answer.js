@@ -55,7 +55,7 @@ function answerTable(records, model) {
   const names = Object.keys(records[0]);
   const isNumber = Object.fromEntries(names.map((name) => [name, typeof records[0][name] === "number"]));
   const units = Object.fromEntries(model.form.outputs.map((output) => [output.name, output.unit]));
-  const head = names.map((name) => element("th", { scope: "col", class: isNumber[name] ? "number" : null }, name, units[name] && units[name] !== "as given" ? element("span", { class: "hint" }, ` ${units[name]}`) : null));
+  const head = names.map((name) => element("th", { scope: "col", class: isNumber[name] ? "number" : null }, name, units[name] && units[name] !== "as given" && units[name].length < 30 ? element("span", { class: "hint" }, ` ${units[name]}`) : null));
   const body = records.slice(0, MOST_ROWS).map((record) => element("tr", {}, names.map((name) => element("td", { class: isNumber[name] ? "number" : null }, cell(name, record[name])))));
   const caption = records.length > MOST_ROWS ? `the first ${MOST_ROWS} of ${records.length.toLocaleString("en")} rows` : `${records.length} row${records.length === 1 ? "" : "s"}`;
   return element("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Predictions" }, element("table", {}, element("caption", {}, caption), element("thead", {}, element("tr", {}, head)), element("tbody", {}, body)));
