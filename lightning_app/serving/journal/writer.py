@@ -3,26 +3,20 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from lightning_app.serving.config.serve_config import JournalConfig
 from lightning_app.serving.journal.commit_thread import CommitThread, Job, OutcomeJob, PredictionJob
 from lightning_app.serving.journal.errors import JournalBusyError, JournalDownError, JournalError, JournalRecordError
+from lightning_app.serving.journal.failure_policy import FailurePolicy
 from lightning_app.serving.journal.health import JournalHealth
+from lightning_app.serving.journal.inline_store import InlineStore
 from lightning_app.serving.journal.record import Earlier, Outcome, Prediction
 from lightning_app.serving.journal.redaction import Redaction
 from lightning_app.serving.journal.sampling import is_sampled
-from lightning_app.serving.journal.spill import Replayed
-from lightning_app.serving.journal.spill.spiller import Spiller
 from lightning_app.serving.journal.stores import open_store
 from lightning_app.serving.journal.stores.protocol import FeedbackStatus, JournalStore
 
-SPILL_FOLDER = "journal-spill"
-_SLOW_SECONDS = 0.005
-_IN_THREAD_SECONDS = 1.0
-"""A disk that was slow once is left to the thread for so long."""
-_MOST_HERE = 256
-_MOST_BYTES_HERE = 2**20
+_LARGE_BYTES = 2**18
 
 _Waiting = tuple[list[Prediction], "asyncio.Future[dict[str, Earlier]]"]
 
@@ -48,14 +42,12 @@ class JournalWriter:
     ) -> None:
         assert config.url is not None
         self._url, self._config = config.url, config
-        self._spiller = Spiller(Path(config.spill or SPILL_FOLDER), durable=config.synchronous == "full")
         self._health = JournalHealth(since=time.time())
+        self._policy = FailurePolicy(config, self._health)
+        self._spiller = self._policy.spiller
         self._redaction: Redaction | None = None
-        self._in_thread = in_thread
         self._on_commit = on_commit
-        self._is_file = config.url.startswith("sqlite:")
-        self._thread_until = 0.0
-        self._store: JournalStore | None = None
+        self._inline = None if in_thread or not config.url.startswith("sqlite:") else InlineStore(self._open_here)
         self._waiting: list[_Waiting] = []
         self._futures: dict[Job, asyncio.Future[dict[str, Earlier]] | asyncio.Future[FeedbackStatus]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -73,7 +65,7 @@ class JournalWriter:
             spill_folder=self._spiller.folder,
             done=lambda jobs: self._post(self._deliver, jobs),
             up=lambda salt: self._post(self._went_up, salt),
-            replayed=lambda result: self._post(self._was_replayed, result),
+            replayed=lambda result: self._post(self._policy.was_replayed, result),
             still_down=lambda error: self._post(self._set_down, error),
         )
         try:
@@ -108,11 +100,13 @@ class JournalWriter:
         if not kept:
             return {}
         if self._config.drop or self._config.hash:
-            kept = [self._redacted(prediction) for prediction in kept]
+            kept = [await self._redacted(prediction) for prediction in kept]
         spilled = self._spiller.earlier([prediction.request_id for prediction in kept])
         if spilled:
             self._health.repeated += len(spilled)
             kept = [prediction for prediction in kept if prediction.request_id not in spilled]
+            if not kept:
+                return spilled
         assert self._loop is not None
         future: asyncio.Future[dict[str, Earlier]] = self._loop.create_future()
         if not self._waiting:
@@ -133,7 +127,7 @@ class JournalWriter:
         assert self._loop is not None
         assert self._thread is not None
         if self._health.state == "down":
-            status = self._spill_outcome(outcome)
+            status = self._spilled(outcome)
         else:
             future: asyncio.Future[FeedbackStatus] = self._loop.create_future()
             job = OutcomeJob(outcome)
@@ -156,9 +150,8 @@ class JournalWriter:
         await self._loop.run_in_executor(None, self._thread.join, 10.0)
         await asyncio.sleep(0)  # what the thread has posted
         self._spiller.close()
-        if self._store is not None:
-            self._store.close()
-            self._store = None
+        if self._inline is not None:
+            self._inline.close()
 
     def _open(self) -> JournalStore:
         return open_store(self._url, synchronous=self._config.synchronous)
@@ -172,10 +165,14 @@ class JournalWriter:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(function, argument)  # type: ignore[arg-type]
 
-    def _redacted(self, prediction: Prediction) -> Prediction:
+    async def _redacted(self, prediction: Prediction) -> Prediction:
         if self._redaction is None:
             raise JournalDownError(f"journal: {self._health.last_error}; columns are hashed with its salt")
-        redacted, unreadable = self._redaction.apply(prediction)
+        if len(prediction.body) + len(prediction.answer) < _LARGE_BYTES:
+            redacted, unreadable = self._redaction.apply(prediction)
+        else:
+            loop = asyncio.get_running_loop()
+            redacted, unreadable = await loop.run_in_executor(None, self._redaction.apply, prediction)
         self._health.unreadable_bodies += unreadable
         return redacted
 
@@ -188,23 +185,14 @@ class JournalWriter:
                 self._without_journal(predictions, future, self._health.last_error or "")
             return
         predictions = [prediction for part, _ in waiting for prediction in part]
-        if predictions and self._store is not None and self._may_commit_here(predictions):
-            self._commit_here(self._store, predictions, waiting)
+        if self._inline is not None and self._inline.takes(predictions):
+            self._commit_here(self._inline, predictions, waiting)
         else:
             self._commit_in_thread(waiting)
 
-    def _may_commit_here(self, predictions: list[Prediction]) -> bool:
-        return (
-            len(predictions) <= _MOST_HERE
-            and time.monotonic() >= self._thread_until
-            and sum(len(one.body) + len(one.answer) + len(one.features or b"") for one in predictions)
-            <= _MOST_BYTES_HERE
-        )
-
-    def _commit_here(self, store: JournalStore, predictions: list[Prediction], waiting: list[_Waiting]) -> None:
-        begin = time.perf_counter()
+    def _commit_here(self, store: InlineStore, predictions: list[Prediction], waiting: list[_Waiting]) -> None:
         try:
-            earlier = store.write(predictions, wait=False)
+            earlier, seconds = store.write(predictions)
         except (JournalBusyError, JournalRecordError):
             self._commit_in_thread(waiting)  # which waits, and which tells the record from the others
             return
@@ -215,9 +203,6 @@ class JournalWriter:
             for part, future in waiting:
                 self._without_journal(part, future, str(error))
             return
-        seconds = time.perf_counter() - begin
-        if seconds > _SLOW_SECONDS:
-            self._thread_until = time.monotonic() + _IN_THREAD_SECONDS
         self._count(len(predictions), len(earlier), seconds)
         for _, future in waiting:
             if not future.done():
@@ -245,8 +230,8 @@ class JournalWriter:
             elif isinstance(result, Exception) and not isinstance(result, JournalRecordError):
                 self._set_down(str(result))
                 try:
-                    result = self._spill_outcome(job.outcome)
-                except JournalDownError as error:
+                    result = self._spilled(job.outcome)
+                except (JournalDownError, JournalRecordError) as error:
                     result = error
             if future.done():
                 continue
@@ -269,24 +254,13 @@ class JournalWriter:
     ) -> None:
         if future.done():
             return  # its request was answered with an error long ago
-        if self._config.on_failure == "fail":
-            self._health.refused += len(predictions)
-            future.set_exception(JournalDownError(error))
-            return
         try:
-            earlier = self._spiller.append(predictions)
+            future.set_result(self._policy.predictions(predictions, error))
         except (JournalDownError, JournalRecordError) as failure:
-            self._health.refused += len(predictions)
             future.set_exception(failure)
-        else:
-            self._health.spilled += len(predictions) - len(earlier)
-            future.set_result(earlier)
 
-    def _spill_outcome(self, outcome: Outcome) -> FeedbackStatus:
-        if self._config.on_failure == "fail":
-            raise JournalDownError(self._health.last_error or "journal: not open yet")
-        self._spiller.append([outcome])
-        self._health.spilled += 1
+    def _spilled(self, outcome: Outcome) -> FeedbackStatus:
+        self._policy.outcome(outcome, self._health.last_error or "journal: not open yet")
         return "spilled"
 
     def _set_down(self, error: str) -> None:
@@ -296,9 +270,9 @@ class JournalWriter:
 
     def _went_up(self, salt: bytes) -> None:
         assert self._thread is not None
-        if self._store is None and self._is_file and not self._in_thread:
+        if self._inline is not None:
             try:
-                self._store = self._open_here()
+                self._inline.open()
             except (JournalError, ValueError) as error:
                 self._thread.went_down()
                 self._set_down(str(error))
@@ -308,10 +282,3 @@ class JournalWriter:
         self._health.state, self._health.since = "up", time.time()
         if self._spiller.seal():
             self._thread.look_for_files()
-
-    def _was_replayed(self, result: Replayed) -> None:
-        self._spiller.forget_replayed()
-        self._health.replayed += result.records
-        self._health.torn += result.torn
-        self._health.damaged += result.damaged
-        self._health.conflicts += result.conflicts

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from lightning_app.errors import UsageError
 from lightning_app.serving.journal.commands.options import add_url, opened_for_writing
+from lightning_app.serving.journal.failure_policy import SPILL_FOLDER
 from lightning_app.serving.journal.spill import replay, waiting_files
-from lightning_app.serving.journal.writer import SPILL_FOLDER
 from lightning_app.verb_parser import VerbParser
 
 

@@ -6,8 +6,8 @@ import msgspec
 from rich.table import Table
 
 from lightning_app.serving.journal.commands.options import add_url, opened_for_reading
+from lightning_app.serving.journal.failure_policy import SPILL_FOLDER
 from lightning_app.serving.journal.spill import waiting_files
-from lightning_app.serving.journal.writer import SPILL_FOLDER
 from lightning_app.terminal import print_json, show
 from lightning_app.verb_parser import VerbParser
 
