@@ -12,13 +12,14 @@ from lightning_app.serving.http.compression import decompress
 from lightning_app.serving.http.errors import HttpError, http_error
 from lightning_app.serving.http.exchange import LARGE_BODY, exchange
 from lightning_app.serving.http.request_head import RequestHead, new_request_id, read_head
-from lightning_app.serving.http.request_report import Phase, RequestReport, trace_headers
+from lightning_app.serving.http.request_report import RequestReport, trace_headers
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel
 from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.inference.served_model import Arm, ServedModel
 from lightning_app.serving.inference.stream_turn import StreamTurn
 from lightning_app.serving.observability.trace_context import TraceContext
+from lightning_app.serving.observability.traced_request import Phase
 from lightning_app.serving.security.headers import ANSWER_HEADERS
 
 

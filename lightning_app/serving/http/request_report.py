@@ -8,9 +8,7 @@ from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.served_model import Arm
 from lightning_app.serving.observability.logs import log_answer
 from lightning_app.serving.observability.trace_context import TraceContext, take_trace
-
-Phase = tuple[str, float, float]
-"""Name, start and end of a step, by `time.perf_counter`."""
+from lightning_app.serving.observability.traced_request import Phase, TracedRequest
 
 
 class RequestReport:
@@ -87,13 +85,9 @@ class RequestReport:
         if trace is not None and self._spans is not None:
             facts = {"model": model, "version": version, "arm": name, "request_id": request_id, "rows": num_rows}
             self._spans.answered(
-                trace,
-                route=route,
-                status=status,
-                start=started,
-                end=now,
-                phases=phases,
-                attributes={fact: value for fact, value in facts.items() if value is not None},
+                TracedRequest(
+                    trace=trace, route=route, status=status, start=started, end=now, phases=phases, facts=facts
+                )
             )
 
 

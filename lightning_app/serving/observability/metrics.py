@@ -42,6 +42,7 @@ HELP = {
     "lightning_app_journal_predictions": "Predictions by where they were written: journal or spill.",
     "lightning_app_journal_pending_predictions": "Predictions that are in spill files and not yet in the journal.",
     "lightning_app_log_lines_dropped": "Log lines dropped because standard error did not take them.",
+    "lightning_app_traced_requests_dropped": "Requests whose spans the collector did not take.",
     "lightning_app_workers": "Live worker processes.",
     "lightning_app_worker_starts": "Worker processes that were started.",
     "lightning_app_worker_process": "Process id of a worker.",
@@ -63,6 +64,7 @@ class Metrics(Collector):
     Attributes:
         in_flight: Requests that are being answered.
         log_lines_dropped: Lines that the log could not write.
+        spans_dropped: Requests whose spans were not sent.
     """
 
     def __init__(self, *, folder: str | Path, worker: str) -> None:
@@ -73,6 +75,7 @@ class Metrics(Collector):
         self._models: dict[tuple[str, int | None, str], ModelMetrics] = {}
         self.in_flight = files.gauge("lightning_app_in_flight_requests", {}, over_workers="sum")
         self.log_lines_dropped = files.counter("lightning_app_log_lines_dropped", {})
+        self.spans_dropped = files.counter("lightning_app_traced_requests_dropped", {})
         files.counter("lightning_app_worker_starts", {}).add()
         files.gauge("lightning_app_workers", {}, over_workers="sum").set(1)
         files.gauge("lightning_app_start_time_seconds", {}, over_workers="min").set(time.time())

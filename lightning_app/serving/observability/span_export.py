@@ -2,81 +2,70 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from lightning_app.serving.observability.otlp_endpoint import traces_address
 from lightning_app.serving.observability.trace_context import TraceContext, new_span_id
+from lightning_app.serving.observability.traced_request import Phase, TracedRequest
 from lightning_app.version import __version__
 
-Phase = tuple[str, float, float]
+_MOST_WAITING = 4096
+_BATCH = 256
+_SECONDS = 2.0
 
 
 class SpanExport:
     """Spans of sampled requests on their way to a collector.
 
-    Spans wait in a bounded queue and are sent by a thread of its own: while the collector is down, the oldest are
-    dropped and serving goes on.
+    The event loop only notes what was answered; a thread makes the spans and sends them. The SDK's
+    `BatchSpanProcessor` takes finished spans, and making them costs as much as the rest of a request. While the
+    collector is down, the oldest requests are dropped and serving goes on.
 
     Args:
         endpoint: Address of the collector, see `traces_address`.
         process: Name of this process.
+        on_dropped: Called, by the thread, with a number of requests whose spans were not sent.
 
     Raises:
         UsageError: The address is none.
     """
 
-    def __init__(self, *, endpoint: str, process: str) -> None:
-        self._processor = BatchSpanProcessor(OTLPSpanExporter(traces_address(endpoint)))
+    def __init__(self, *, endpoint: str, process: str, on_dropped: Callable[[int], None] | None = None) -> None:
+        self._exporter = OTLPSpanExporter(traces_address(endpoint))
         ours = {"service.name": "lightning-app", "service.version": __version__, "service.instance.id": process}
         # Resource.create would let ours win over $OTEL_SERVICE_NAME and $OTEL_RESOURCE_ATTRIBUTES.
         self._resource = Resource.create({**ours, **OTELResourceDetector().detect().attributes})
         self._scope = InstrumentationScope("lightning_app.serving", __version__)
+        self._on_dropped = on_dropped
+        self._waiting: deque[TracedRequest] = deque(maxlen=_MOST_WAITING)
+        self._wake = threading.Event()
+        self._num_pushed_out = 0
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._run, name="spans", daemon=True)
+        self._thread.start()
 
-    def answered(
-        self,
-        trace: TraceContext,
-        *,
-        route: str,
-        status: int,
-        start: float,
-        end: float,
-        phases: Sequence[Phase],
-        attributes: Mapping[str, str | int],
-    ) -> None:
+    def answered(self, request: TracedRequest) -> None:
         """Queues the spans of one request, if its trace is sampled.
 
         Args:
-            trace: Trace of the request.
-            route: Method and path of the route, e.g. `POST /models/{name}/predict`.
-            status: HTTP status of the answer.
-            start: When the request arrived, by `time.perf_counter`.
-            end: When it was answered.
-            phases: Name, start and end of what was done in between: queue, inference, journal commit.
-            attributes: Further facts: model, version, arm, request id.
+            request: The request.
         """
-        if not trace.is_sampled:
+        if not request.trace.is_sampled:
             return
-        method, _, path = route.partition(" ")
-        facts = {
-            "http.request.method": method,
-            "http.route": path,
-            "http.response.status_code": status,
-            **{f"lightning_app.{name}": value for name, value in attributes.items()},
-        }
-        request = _context(trace, trace.span_id, is_remote=False)
-        parent = _context(trace, trace.parent_id, is_remote=True) if trace.parent_id else None
-        outcome = Status(StatusCode.ERROR) if status >= 500 else Status()
-        self._queue((route, start, end), request, parent, facts, SpanKind.SERVER, outcome)
-        for phase in phases:
-            context = _context(trace, new_span_id(), is_remote=False)
-            self._queue(phase, context, request, {}, SpanKind.INTERNAL, Status())
+        waiting = self._waiting
+        if len(waiting) == _MOST_WAITING:
+            self._num_pushed_out += 1
+        waiting.append(request)
+        if len(waiting) == _BATCH:
+            self._wake.set()
 
     def close(self, *, seconds: float = 2.0) -> None:
         """Sends what waits; a collector that is down is given up.
@@ -84,12 +73,46 @@ class SpanExport:
         Args:
             seconds: How long it may take.
         """
-        # The processor's own limit is 30 s, and fixed.
-        closing = threading.Thread(target=self._processor.shutdown, name="close spans", daemon=True)
-        closing.start()
-        closing.join(seconds)
+        self._is_closing = True
+        self._wake.set()
+        self._thread.join(seconds)
+        self._exporter.shutdown()
 
-    def _queue(
+    def _run(self) -> None:
+        num_told = 0
+        while not self._is_closing or self._waiting:
+            self._wake.wait(0.0 if self._is_closing else _SECONDS)
+            self._wake.clear()
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+                spans = [span for request in batch for span in self._spans(request)]
+                is_sent = self._exporter.export(spans) is SpanExportResult.SUCCESS
+                num_pushed_out = self._num_pushed_out
+                num_dropped = num_pushed_out - num_told + (0 if is_sent else len(batch))
+                num_told = num_pushed_out
+                if num_dropped and self._on_dropped is not None:
+                    self._on_dropped(num_dropped)
+
+    def _spans(self, traced: TracedRequest) -> list[ReadableSpan]:
+        trace = traced.trace
+        method, _, path = traced.route.partition(" ")
+        facts = {
+            "http.request.method": method,
+            "http.route": path,
+            "http.response.status_code": traced.status,
+            **{f"lightning_app.{name}": value for name, value in traced.facts.items() if value is not None},
+        }
+        request = _context(trace, trace.span_id, is_remote=False)
+        parent = _context(trace, trace.parent_id, is_remote=True) if trace.parent_id else None
+        outcome = Status(StatusCode.ERROR) if traced.status >= 500 else Status()
+        whole = (traced.route, traced.start, traced.end)
+        spans = [self._span(whole, request, parent, facts, SpanKind.SERVER, outcome)]
+        for phase in traced.phases:
+            context = _context(trace, new_span_id(), is_remote=False)
+            spans.append(self._span(phase, context, request, {}, SpanKind.INTERNAL, Status()))
+        return spans
+
+    def _span(
         self,
         phase: Phase,
         context: SpanContext,
@@ -97,23 +120,21 @@ class SpanExport:
         attributes: Mapping[str, str | int],
         kind: SpanKind,
         status: Status,
-    ) -> None:
+    ) -> ReadableSpan:
         # Not by a Tracer: it chooses ids itself, while ours has been sent to the client.
         name, start, end = phase
         offset = time.time_ns() - time.perf_counter_ns()
-        self._processor.on_end(
-            ReadableSpan(
-                name,
-                context=context,
-                parent=parent,
-                resource=self._resource,
-                attributes=attributes,
-                kind=kind,
-                status=status,
-                start_time=offset + int(start * 1e9),
-                end_time=offset + int(end * 1e9),
-                instrumentation_scope=self._scope,
-            )
+        return ReadableSpan(
+            name,
+            context=context,
+            parent=parent,
+            resource=self._resource,
+            attributes=attributes,
+            kind=kind,
+            status=status,
+            start_time=offset + int(start * 1e9),
+            end_time=offset + int(end * 1e9),
+            instrumentation_scope=self._scope,
         )
 
 

@@ -72,7 +72,7 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
     if config.otlp_endpoint is not None:
         from lightning_app.serving.observability.span_export import SpanExport
 
-        state.spans = SpanExport(endpoint=config.otlp_endpoint, process=process)
+        state.spans = SpanExport(endpoint=config.otlp_endpoint, process=process, on_dropped=metrics.spans_dropped.add)
     loading = Loading(state)
     failed = [event for event in map(loading.load, models) if event is not None]
     control = Control(state, loading, read=control_in, write=control_out)

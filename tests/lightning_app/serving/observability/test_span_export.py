@@ -7,6 +7,7 @@ import pytest
 from lightning_app.errors import UsageError
 from lightning_app.serving.observability.otlp_endpoint import traces_address
 from lightning_app.serving.observability.trace_context import take_trace
+from lightning_app.serving.observability.traced_request import TracedRequest
 from tests.lightning_app.serving.observability.collector import running_collector
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -23,13 +24,15 @@ def test_spans_of_a_sampled_request_reach_a_collector(monkeypatch: pytest.Monkey
         now = time.perf_counter()
         for each in (trace, take_trace(f"00-{TRACE}-{SPAN}-00", None, sample=1)):
             export.answered(
-                each,
-                route="POST /models/{name}/predict",
-                status=500,
-                start=now - 0.010,
-                end=now,
-                phases=[("queue", now - 0.009, now - 0.007), ("inference", now - 0.007, now - 0.002)],
-                attributes={"model": "waves", "version": 3},
+                TracedRequest(
+                    trace=each,
+                    route="POST /models/{name}/predict",
+                    status=500,
+                    start=now - 0.010,
+                    end=now,
+                    phases=[("queue", now - 0.009, now - 0.007), ("inference", now - 0.007, now - 0.002)],
+                    facts={"model": "waves", "version": 3, "arm": None},
+                )
             )
         export.close(seconds=30)
 
@@ -54,18 +57,27 @@ def test_spans_of_a_sampled_request_reach_a_collector(monkeypatch: pytest.Monkey
     assert request.start_time_unix_nano < queue.start_time_unix_nano < inference.start_time_unix_nano
 
 
-def test_a_collector_that_is_down_delays_nothing() -> None:
+def test_a_collector_that_is_down_delays_nothing_and_lost_requests_are_counted() -> None:
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs the extra `otel`")
     from lightning_app.serving.observability.span_export import SpanExport
 
-    export = SpanExport(endpoint="http://127.0.0.1:9", process="worker 0")
+    dropped: list[int] = []
+    export = SpanExport(endpoint="http://127.0.0.1:9", process="worker 0", on_dropped=dropped.append)
     trace = take_trace(None, None, sample=1)
     start = time.monotonic()
-    for _ in range(5_000):  # more than the queue holds
+    for _ in range(10_000):  # more than the queue holds
         now = time.perf_counter()
-        export.answered(trace, route="POST /predict", status=200, start=now, end=now, phases=[], attributes={})
-    export.close(seconds=0.5)
-    assert time.monotonic() - start < 10
+        export.answered(
+            TracedRequest(trace=trace, route="POST /predict", status=200, start=now, end=now, phases=[], facts={})
+        )
+    assert time.monotonic() - start < 1.0
+    export.close(seconds=0.2)
+    assert time.monotonic() - start < 5
+    end = time.monotonic() + 30
+    while sum(dropped) < 10_000:  # the closed exporter refuses what is left
+        assert time.monotonic() < end, sum(dropped)
+        time.sleep(0.01)
+    assert sum(dropped) == 10_000
 
 
 @pytest.mark.parametrize("endpoint", ["localhost:4318", "grpc://localhost:4317", "http://", "x"])
