@@ -56,14 +56,14 @@ VERBS: dict[str, tuple[str, str]] = {
     "models": ("lightning_app.registry.commands.models_command:run", "List, show or compare what the registry holds."),
     "score": ("lightning_app.scoring.command:run", "Predict every row of a table; goes on where it was killed."),
     "serve": ("lightning_app.serving.command:run", "Answer requests over HTTP with packages and registered models."),
+    "journal": (
+        "lightning_app.serving.journal.commands.command:run",
+        "What a server answered, and its outcomes: show, export, prune, replay.",
+    ),
     "keys": ("lightning_app.serving.security.keys_command:run", "API keys of a server: add, list, revoke."),
     "features": (
         "lightning_app.features_commands.command:run",
         "One definition of features: list, build, materialize, get.",
-    ),
-    "journal": (
-        "lightning_app.serving.journal.commands.command:run",
-        "What a server answered, and its outcomes: show, export, prune, replay.",
     ),
 }
 _WITHOUT_USER_CODE = (

@@ -206,6 +206,15 @@ RIDES = {
     "rides.csv": re.findall(r"```csv\n(.*?)```", DATA, re.DOTALL)[0],
     "rides.yaml": re.findall(r"```yaml\n(key: .*?)```", DATA, re.DOTALL)[0],
 }
+SERVED_PACKAGE = """
+from pathlib import Path
+from tests.lightning_app.serving.security.test_exposure import certificate
+from tests.packages import small_package
+from tests.signing_keys import signing_keys
+small_package(Path("price"), name="price")
+certificate(Path())
+Path(signing_keys(Path(), "private")[1]).rename("public.pem")
+"""
 EVERY_PAGE = {
     "README.md": Page(),
     "docs/command-line.md": Page(
@@ -243,6 +252,16 @@ EVERY_PAGE = {
         },
     ),
     "docs/recurrent.md": Page(),
+    "docs/serving.md": Page(
+        words={"lightning-app serve price@champion": "lightning-app serve price@champion --check"},
+        before={
+            "lightning-app serve price@champion --host": [
+                "lightning-app register price",
+                "lightning-app promote price@1 --to champion --force first",
+            ]
+        },
+        code=SERVED_PACKAGE,
+    ),
     "docs/tabular.md": Page(
         words={"$LIGHTNING_APP_DATA": os.environ.get("LIGHTNING_APP_DATA", "data")},
         files=dict(TABULAR_FILES),

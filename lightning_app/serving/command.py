@@ -152,8 +152,9 @@ def _check(config: ServeConfig) -> None:
     """Raises for what is found out before anything is started."""
     if missing := [module for module in _NEEDED if find_spec(module) is None]:
         raise UsageError(f"serve: needs {', '.join(missing)}: pip install 'lightning-r2p[serve]'")
-    _check_access(config)
-    _check_tls(config.tls_cert, config.tls_key)
+    from lightning_app.serving.security.exposure import check_exposure
+
+    check_exposure(config)
     _check_files("trusted_keys", config.trusted_keys)
     if config.otlp_endpoint is not None:
         from lightning_app.serving.observability.otlp_endpoint import traces_address
@@ -163,38 +164,6 @@ def _check(config: ServeConfig) -> None:
         if model.namespace is not None and model.store is None:
             raise UsageError(f"namespace: {model.namespace!r} given without a store, whose project it names")
         _check_files(f"tables of {model.model}", model.tables.values())
-
-
-def _check_access(config: ServeConfig) -> None:
-    from lightning_app.serving.supervisor.listening import is_loopback
-
-    if config.keys is not None:
-        from lightning_app.serving.security.key_file import read_key_file
-
-        if not read_key_file(Path(config.keys)):
-            raise UsageError(f"keys: {config.keys} has no key; make one with: lightning-app keys add")
-    elif not is_loopback(config.host) and not config.insecure:
-        raise UsageError(
-            f"host: {config.host} given without keys: everyone who reaches it could ask; give --keys FILE, or "
-            "--insecure if that is meant"
-        )
-
-
-def _check_tls(cert: str | None, key: str | None) -> None:
-    if cert is None and key is None:
-        return
-    if cert is None or key is None:
-        given, missing = ("tls_cert", "tls_key") if key is None else ("tls_key", "tls_cert")
-        raise UsageError(f"{missing}: none given beside {given}; TLS needs both")
-    _check_files("tls_cert", [cert])
-    _check_files("tls_key", [key])
-    import ssl
-
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
-    except (ssl.SSLError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"tls_cert: {cert} and {key} are no certificate and its key: {reason}") from error
 
 
 def _check_files(option: str, paths: Iterable[str]) -> None:

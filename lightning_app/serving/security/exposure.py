@@ -6,36 +6,42 @@ from pathlib import Path
 
 from lightning_app.errors import UsageError
 from lightning_app.serving.config.serve_config import ServeConfig
+from lightning_app.serving.security.api_keys import Keys
 
 
-def check_exposure(config: ServeConfig) -> list[str]:
-    """Checks that a server does not let in everyone by mistake, and that its certificate can be loaded.
+def check_exposure(config: ServeConfig) -> None:
+    """Checks that a server does not let in everyone by mistake, and that its keys and its certificate can be used.
 
     Args:
         config: Configuration of the server.
 
-    Returns:
-        Warnings to log, one line each.
-
     Raises:
-        UsageError: Without keys it would be reachable from other machines, or the certificate is unusable.
+        UsageError: Without keys it would be reachable from other machines, or the key file or certificate is invalid.
     """
-    warnings = []
-    if config.keys is not None and config.insecure:
-        raise UsageError("insecure: given together with keys; leave one of them out")
-    reachable = not is_loopback(config.host)
-    if reachable and config.keys is None:
-        if not config.insecure:
-            raise UsageError(
-                f"host: {config.host} is reachable from other machines and there are no API keys; give --keys FILE "
-                "(lightning-app keys add FILE --id ID), or --insecure to let in everyone"
-            )
-        warnings.append(f"host: everyone who reaches {config.host} may ask, there are no API keys")
-    if reachable and config.keys is not None and config.tls_cert is None:
-        warnings.append(f"tls: keys are sent in clear text to {config.host}, unless a proxy in front of it speaks TLS")
+    if config.keys is not None:
+        if config.insecure:
+            raise UsageError("insecure: given together with keys; leave one of them out")
+        Keys.load(config.keys)
+    elif not is_loopback(config.host) and not config.insecure:
+        raise UsageError(
+            f"host: {config.host} given without keys: everyone who reaches it could ask; give --keys FILE, see "
+            "`lightning-app keys add`, or --insecure if that is meant"
+        )
     if config.tls_cert is not None or config.tls_key is not None:
         tls_context(config)
-    return warnings
+
+
+def exposure_note(config: ServeConfig) -> str | None:
+    """What the user of a server has to know of who can reach it; None if there is nothing to say.
+
+    Args:
+        config: Configuration of the server.
+    """
+    if config.keys is None:
+        return "no API keys: open to everyone" if config.insecure else "no API keys: this machine only"
+    if config.tls_cert is None and not is_loopback(config.host):
+        return "no TLS: API keys are sent in clear text, unless a proxy in front speaks TLS"
+    return None
 
 
 def is_loopback(host: str) -> bool:

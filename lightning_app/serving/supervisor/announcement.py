@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from lightning_app.serving.config.control_channel import ResolvedModel
 from lightning_app.serving.config.serve_config import ServeConfig
+from lightning_app.serving.security.exposure import exposure_note
 
 
 def announce(address: str, config: ServeConfig, models: Sequence[ResolvedModel]) -> str:
@@ -31,8 +32,8 @@ def facts(config: ServeConfig, models: Sequence[ResolvedModel]) -> list[str]:
         f"{num_workers} worker{'s' * (num_workers != 1)}",
         f"journal {_without_password(config.journal.url)}",
     ]
-    if config.keys is None:
-        parts.append("no API keys: open to everyone" if config.insecure else "no API keys: this machine only")
+    if (note := exposure_note(config)) is not None:
+        parts.append(note)
     return parts
 
 

@@ -1,7 +1,6 @@
 """Listening socket, bound before anything is loaded, and inherited by the workers."""
 
 import errno
-import ipaddress
 import socket
 
 from lightning_app.errors import UsageError
@@ -50,18 +49,6 @@ def address_of(listener: socket.socket, *, tls: bool) -> str:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     return f"{'https' if tls else 'http'}://{shown}:{port}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host can only be reached from this machine.
-
-    Args:
-        host: Name or address.
-    """
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _reason(host: str, port: int, error: OSError) -> str:

@@ -6,6 +6,7 @@ import os
 
 import msgspec
 import uvicorn
+from msgspec.structs import replace
 
 from lightning_app.serving.config.control_channel import (
     Event,
@@ -18,6 +19,7 @@ from lightning_app.serving.config.control_channel import (
     encode_line,
 )
 from lightning_app.serving.http.serving_state import ServingState
+from lightning_app.serving.security.without_paths import without_paths
 from lightning_app.serving.worker.loading import Loading
 
 _log = logging.getLogger("lightning_app.serving")
@@ -71,7 +73,8 @@ class Control:
             if isinstance(command, Load):
                 await self._load(command)
             elif isinstance(command, RegistryState):
-                self._state.registry = command
+                refused = [replace(each, error=without_paths(each.error)) for each in command.refused]
+                self._state.registry = replace(command, refused=refused)  # clients are told
                 self._state.metrics.registry_reachable.set(float(command.reachable))
             else:
                 assert isinstance(command, ReadKeys)

@@ -1,12 +1,15 @@
 """Access to a running worker: keys, scopes, rates and budgets on its routes, and what errors say."""
 
 import json
+import re
 import socket
 import time
 
+import polars as pl
 import pytest
 
 from lightning_app.__main__ import main
+from lightning_app.serving.http.guarded_routes import NEEDS
 from tests.lightning_app.serving.server import running_worker
 from tests.packages import COLUMNS, small_package
 
@@ -95,6 +98,57 @@ def test_routes_need_their_scope_and_health_is_open_without_detail(worker, add):
     counted = client.get("/metrics", headers=admin).text
     assert 'lightning_app_keys_refused_total{reason="missing"} ' in counted
     assert 'lightning_app_keys_refused_total{reason="scope"} ' in counted
+
+
+def test_feedback_needs_its_own_scope(worker, add):
+    predict, feedback = add("--id", "asks"), add("--id", "tells", "--scopes", "feedback")
+    body = {"request_id": "a", "outcome": 1.0}
+    until(lambda: worker.client.post("/feedback", json=body, headers=feedback).status_code != 401)
+    assert worker.client.post("/feedback", json=body, headers=feedback).json()["error"]["code"] == "no_journal"
+    assert worker.client.post("/feedback", json=body, headers=predict).status_code == 403
+    assert worker.client.post("/feedback", json=body).status_code == 401
+    assert worker.client.post("/predict", json=BODY, headers=feedback).status_code == 403
+
+
+def test_pages_are_open_and_show_nothing_of_the_models_without_a_key(worker, add):
+    predict = add("--id", "looks")
+    until(lambda: worker.client.get("/openapi.json", headers=predict).status_code == 200)
+    for path in ("/", "/docs"):
+        page = worker.client.get(path)
+        assert page.status_code == 200
+        assert "length" not in page.text  # a column of the model
+        policy = page.headers["content-security-policy"]
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert not re.search(r"<style|<script(?! [^>]*src=)|\son\w+=|\sstyle=", page.text)
+    for path in ("/openapi.json", "/page/forms", "/page/docs", "/page/data", "/v2/models/small"):
+        assert worker.client.get(path).status_code == 401, path
+    assert worker.client.get("/page/data", headers=predict).status_code == 403
+    assert worker.client.post("/v2/models/small/infer", json={}).status_code == 401
+
+
+def test_every_route_has_a_scope_that_was_chosen_for_it(worker, add):
+    admin = add("--id", "all", "--scopes", "admin,predict,feedback")
+    until(lambda: worker.client.get("/openapi.json", headers=admin).status_code == 200)
+    documented = worker.client.get("/openapi.json", headers=admin).json()["paths"]
+    addresses = {re.sub(r"^(/v2)?/models/(small|other)", r"\1/models/{}", address) for address in documented}
+    listed = {re.sub(r"\{(name|model)\}", "{}", address) for address in NEEDS}
+    assert {re.sub(r"\{(name|model)\}", "{}", address) for address in addresses} <= listed
+
+
+def test_answers_are_rounded_to_the_digits_of_the_model(tmp_path, worker, add):
+    predict = add("--id", "exact")
+    until(lambda: worker.client.post("/predict", json=BODY, headers=predict).status_code == 200)
+    exact = worker.client.post("/predict", json=BODY, headers=predict).json()["predictions"]
+    package = small_package(tmp_path / "package")
+    with running_worker(tmp_path / "run", [("small", package)], model_config={"digits": 2}) as rounding:
+        rows = rounding.client.post("/predict", json=BODY).json()["predictions"]
+        table = rounding.client.post(
+            "/predict", json=BODY, headers={"Accept": "application/vnd.apache.arrow.stream"}
+        ).content
+    for (value,), (precise,) in zip((row.values() for row in rows), (row.values() for row in exact), strict=True):
+        assert value == float(f"{precise:.2g}") != precise
+    assert pl.read_ipc_stream(table).to_series().to_list() == [value for row in rows for value in row.values()]
 
 
 def test_rates_and_budgets_answer_429_with_retry_after(worker, add):

@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from lightning_app.errors import UsageError
 from lightning_app.serving.config.serve_config import Limits, ModelConfig, ServeConfig
 from lightning_app.serving.security.bounded_protocol import bounded_protocol
-from lightning_app.serving.security.exposure import check_exposure, tls_context
+from lightning_app.serving.security.exposure import check_exposure, exposure_note, tls_context
 
 MODELS = [ModelConfig(model="co2@champion")]
 
@@ -48,17 +48,19 @@ def certificate(folder, *, password=None):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "::1", "localhost"])
 def test_without_keys_loopback_is_allowed(host):
-    assert check_exposure(ServeConfig(models=MODELS, host=host)) == []
+    config = ServeConfig(models=MODELS, host=host)
+    check_exposure(config)
+    assert exposure_note(config) == "no API keys: this machine only"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", ""])
 def test_without_keys_other_addresses_need_insecure(host):
     with pytest.raises(UsageError, match="--keys FILE.*--insecure"):
         check_exposure(ServeConfig(models=MODELS, host=host))
-    (warning,) = check_exposure(ServeConfig(models=MODELS, host=host, insecure=True))
-    assert "everyone" in warning
-    (warning,) = check_exposure(ServeConfig(models=MODELS, host=host, keys="keys.yaml"))
-    assert "clear text" in warning
+    config = ServeConfig(models=MODELS, host=host, insecure=True)
+    check_exposure(config)
+    assert "everyone" in exposure_note(config)
+    assert "clear text" in exposure_note(ServeConfig(models=MODELS, host=host, keys="keys.yaml"))
 
 
 def test_insecure_does_not_hide_keys():

@@ -35,7 +35,7 @@ NO_JOURNAL = ("--journal", "none")
         (["PACKAGE", "--host", "nowhere.invalid", "--insecure"], "host: 'nowhere.invalid' is not known"),
         (["PACKAGE", "--keys", "missing.yaml"], "keys: missing.yaml cannot be read: No such file"),
         (["PACKAGE", "--keys", "bad_keys.yaml"], r"keys: bad_keys.yaml: .*sha256"),
-        (["PACKAGE", "--keys", "no_keys.yaml"], "keys: no_keys.yaml has no key; make one with: lightning-app keys add"),
+        (["PACKAGE", "--keys", "no_keys.yaml"], "keys: no_keys.yaml holds no key; make one with"),
         (["PACKAGE", "--tls-cert", "cert.pem"], "tls_key: none given beside tls_cert; TLS needs both"),
         (["PACKAGE", "--tls-cert", "cert.pem", "--tls-key", "key.pem"], "tls_cert: cert.pem cannot be read"),
         (["PACKAGE", "--tls-cert", "wrong.yaml", "--tls-key", "wrong.yaml"], "tls_cert: .* no certificate and its key"),
