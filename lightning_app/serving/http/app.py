@@ -1,6 +1,8 @@
 """ServingApp: the ASGI application of a worker; predictions go straight to their route, all else through Starlette."""
 
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,16 +27,32 @@ _PREFIX, _SUFFIX = "/models/", "/predict"
 _CODES = {404: "no_such_route", 405: "method_not_allowed"}
 
 
+class HotRoute(Protocol):
+    """A route of another protocol that is not looked up by Starlette, which costs as much as a small prediction."""
+
+    def takes(self, scope: Scope) -> bool:
+        """Whether a POST request is its own; if so, its path parameters are in the scope.
+
+        Args:
+            scope: Of the ASGI application.
+        """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request that it takes."""
+
+
 class ServingApp:
     """ASGI application.
 
     Args:
         state: State of the worker.
         routes: Further routes, e.g. pages and other protocols.
+        hot: Those of them that are asked first.
     """
 
-    def __init__(self, state: ServingState, routes: list[BaseRoute]) -> None:
+    def __init__(self, state: ServingState, routes: list[BaseRoute], hot: Sequence[HotRoute] = ()) -> None:
         self._predict = PredictRoute(state)
+        self._hot = tuple(hot)
         self._others = Starlette(
             routes=guard(
                 [*_PREDICT_ROUTES, *information_routes(state), *feedback_routes(state), *routes], state.access
@@ -51,14 +69,18 @@ class ServingApp:
         self._in_flight.add(1)
         try:
             path: str = scope["path"]
-            if scope["method"] == "POST" and path.endswith(_SUFFIX):
+            if scope["method"] == "POST":
                 if path == _SUFFIX:
                     await self._predict(scope, receive, send, None)
                     return
                 name = path[len(_PREFIX) : -len(_SUFFIX)]
-                if path.startswith(_PREFIX) and "/" not in name:
+                if path.endswith(_SUFFIX) and path.startswith(_PREFIX) and "/" not in name:
                     await self._predict(scope, receive, send, name)
                     return
+                for route in self._hot:
+                    if route.takes(scope):
+                        await route(scope, receive, send)
+                        return
             with suppress(Exception):  # Starlette raises it again after `_unexpected` has answered
                 await self._others(scope, receive, send)
         finally:

@@ -23,6 +23,7 @@ from lightning_app.serving.v2.infer_response import check_outputs, write_infer_r
 from lightning_app.serving.v2.signature import signature_of
 
 OCTETS = "application/octet-stream"
+_ADDRESS = ["", "v2", "models"]
 _HEADER_LENGTH = HEADER_LENGTH.lower().encode()
 
 
@@ -151,6 +152,19 @@ class InferEndpoint:
 
     def __init__(self, state: ServingState) -> None:
         self._route = InferRoute(state)
+
+    def takes(self, scope: Scope) -> bool:
+        """Whether the address is one of an inference."""
+        address = scope["path"].split("/")
+        if address[:3] != _ADDRESS or address[-1] != "infer":
+            return False
+        if len(address) == 5:
+            scope["path_params"] = {"model": address[3]}
+        elif len(address) == 7 and address[4] == "versions":
+            scope["path_params"] = {"model": address[3], "version": address[5]}
+        else:
+            return False
+        return True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""

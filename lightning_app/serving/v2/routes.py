@@ -15,11 +15,12 @@ from lightning_app.serving.v2.metadata import model_metadata, server_metadata
 _MODEL, _VERSION = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
 
 
-def v2_routes(state: ServingState) -> list[BaseRoute]:
+def v2_routes(state: ServingState, infer: InferEndpoint) -> list[BaseRoute]:
     """Routes below `/v2`.
 
     Args:
         state: State of the worker.
+        infer: Answers inferences.
     """
 
     def loaded(request: Request) -> LoadedModel | None:
@@ -60,7 +61,6 @@ def v2_routes(state: ServingState) -> list[BaseRoute]:
         is_ready = found is not None and not state.is_draining
         return _json({"name": request.path_params["model"], "ready": is_ready}, 200 if is_ready else 503)
 
-    infer = InferEndpoint(state)
     return [
         Route("/v2", server),
         Route("/v2/health/live", live),

@@ -28,6 +28,7 @@ from lightning_app.serving.security.access import Access
 from lightning_app.serving.security.bounded_protocol import bounded_protocol
 from lightning_app.serving.security.exposure import tls_context
 from lightning_app.serving.security.refusal_error import RefusalError
+from lightning_app.serving.v2.infer_route import InferEndpoint
 from lightning_app.serving.v2.openapi_paths import v2_paths
 from lightning_app.serving.v2.routes import v2_routes
 from lightning_app.serving.worker.control import Control
@@ -87,9 +88,10 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
         metrics.refused(refusal.status)
 
     pages = page_routes(state, further_paths=partial(v2_paths, has_keys=config.keys is not None))
+    infer = InferEndpoint(state)
     server = uvicorn.Server(
         uvicorn.Config(
-            ServingApp(state, [*v2_routes(state), *pages]),
+            ServingApp(state, [*v2_routes(state, infer), *pages], hot=[infer]),
             http=with_whole_responses(bounded_protocol(config.limits, on_refusal=refused)),
             ws="none",
             lifespan="off",
