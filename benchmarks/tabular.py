@@ -1,9 +1,10 @@
 """Tabular models from raw tables, beside published anchors under the same protocol."""
 
 import statistics
+import tempfile
 
 from benchmarks.measure import run
-from benchmarks.page import table
+from benchmarks.page import table, verdict
 
 
 def bike_sharing() -> str:
@@ -46,4 +47,24 @@ def cdnow() -> str:
     ) + table("|MAE|RMSE|correlation|total|", *rows)
 
 
-SECTIONS = {"bike_sharing": bike_sharing, "cdnow": cdnow}
+def tabular_rows() -> str:
+    """Requests of raw rows to packages of tabular models, by row and from an online store."""
+    with tempfile.TemporaryDirectory() as place:
+        answer = run("tabular_rows", place).answer
+    aims = {"by_row_1": 0.3, "store_1": 0.5}
+    names = {"by_row": "features by row", "store": "features of history from SQLite"}
+    rows = []
+    for kind, what in names.items():
+        for count in (1, 100, 1000):
+            wall, cpu = answer[f"{kind}_{count}"]
+            aim = aims.get(f"{kind}_{count}")
+            goal = "|" if aim is None else f"{aim}|{verdict(wall <= aim)}"
+            rows.append(f"{what}, {count:,} rows|{wall:.3f}|{cpu:.3f}|{goal}")
+    return (
+        "A perceptron of seven features (columns as given, a vocabulary, a calendar part, a target encoding, two of "
+        f"history), asked with dicts of lists; {answer['shops']:,} entities in the store, others in each request; medians "
+        f"of {answer['calls']} calls of `Package.predict`. Up to 256 rows are computed in plain Python, more as a table.\n\n"
+    ) + table("request|ms, median|ms of CPU|aim|", *rows)
+
+
+SECTIONS = {"bike_sharing": bike_sharing, "cdnow": cdnow, "tabular_rows": tabular_rows}

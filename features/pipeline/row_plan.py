@@ -10,7 +10,7 @@ import numpy as np
 
 from features.batch.training_table import public_names
 from features.definitions import Column, Definitions, FittedFeature, Given, HistoryFeature, LabelColumn
-from features.definitions.cells import TableNeededError, cell_reader, read_moment
+from features.definitions.cells import TableNeededError, cell_reader
 from features.definitions.columns_read import TIME, columns_read
 from features.definitions.source import ColumnType
 from features.definitions.value_type import value_type
@@ -18,6 +18,7 @@ from features.fitted.cells import fitted_cells
 from features.pipeline.asked_rows import NO_TIME
 from features.pipeline.needed import key_types, request_columns
 from features.pipeline.pipeline import FeaturePipeline
+from features.pipeline.row_times import RowTimes
 from features.rows import TIME_COLUMN, input_name, required_features
 from features.rows.cells import CellFunction, row_cells
 
@@ -48,18 +49,19 @@ class RowPlan:
     Attributes:
         history: Full names of the features of history that the others, or the network, read, in the order of `arrays`.
         keys: Key columns of the rows.
-        time: Column of the time of a row; None if the rows have none.
+        times: Reads the times of rows.
         columns: All columns that are read.
     """
 
     history: tuple[str, ...]
     keys: tuple[str, ...]
-    time: str | None
+    times: RowTimes
     columns: tuple[str, ...]
     _inputs: tuple[_Input, ...]
     _steps: tuple[_Step, ...]
     _numbers: tuple[int, ...]
     _categories: tuple[tuple[int, int], ...]
+    _renamed: Mapping[str, str]
 
     @classmethod
     def of(cls, pipeline: FeaturePipeline) -> "RowPlan | None":
@@ -105,20 +107,33 @@ class RowPlan:
             return None
         if any(columns.types[place] != "int" for place, _ in categories):
             return None
-        keys, time = tuple(key_types(definitions, pipeline.features)), pipeline.rows.time
-        read = [*keys, *(column for column, _ in columns.inputs), *([] if time is None else [time])]
+        keys, times = tuple(key_types(definitions, pipeline.features)), RowTimes(pipeline)
+        read = [*keys, *(column for column, _ in columns.inputs), *times.columns]
+        source = pipeline.rows.source(definitions)
         return cls(
             history=history,
             keys=keys,
-            time=time,
+            times=times,
             columns=tuple(dict.fromkeys(read)),
             _inputs=tuple(columns.inputs),
             _steps=tuple(steps),
             _numbers=tuple(numbers),
             _categories=tuple(categories),
+            _renamed={} if source is None else {key: own for key, own in source.keys.items() if key != own},
         )
 
-    def times(self, rows: Sequence[Mapping[str, Any]], at: datetime | None) -> list[datetime]:
+    def with_keys(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """Rows that have key columns by the names of the entities, where their source calls them otherwise.
+
+        Args:
+            rows: Cells by column; all rows have the same columns.
+        """
+        renamed = {key: own for key, own in self._renamed.items() if own in rows[0] and key not in rows[0]}
+        if not renamed:
+            return rows
+        return [{**row, **{key: row[own] for key, own in renamed.items()}} for row in rows]
+
+    def times_asked(self, rows: Sequence[Mapping[str, Any]], at: datetime | None) -> list[datetime]:
         """Times that rows are asked about, without a zone or in UTC.
 
         Args:
@@ -132,15 +147,7 @@ class RowPlan:
             if at.tzinfo is not None:
                 raise TableNeededError
             return [at] * len(rows)
-        if self.time is None:
-            return [NO_TIME] * len(rows)
-        times = []
-        for row in rows:
-            moment = read_moment(row[self.time]) if self.time in row else None
-            if moment is None or (moment.tzinfo is not None and len(rows) > 1):
-                raise TableNeededError
-            times.append(moment)
-        return times
+        return self.times.read(rows) if self.times.columns else [NO_TIME] * len(rows)
 
     def arrays(
         self,

@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from features.definitions import Column, Source
-from features.definitions.cells import TableNeededError, cell_reader, read_moment
-from features.definitions.columns_read import TIME
+from features.definitions import Column
+from features.definitions.cells import TableNeededError, cell_reader
 from features.definitions.value_type import value_type
 from features.pipeline.pipeline import FeaturePipeline
 from features.pipeline.row_plan import RowPlan
@@ -55,10 +54,6 @@ class StoredRows:
     def __init__(self, pipeline: FeaturePipeline, plan: RowPlan, store: OnlineStore, *, namespace: str) -> None:
         definitions = pipeline.definitions
         self._plan, self._store, self._namespace = plan, store, namespace
-        source = pipeline.rows.source(definitions)
-        self._renamed = {} if source is None else {key: own for key, own in source.keys.items() if key != own}
-        self._time = pipeline.rows.time if source is None or pipeline.rows.time is not None else source.time
-        self._needs_table = pipeline.rows.time is None and source is not None and _is_special(source)
         views = list(dict.fromkeys(full.partition(".")[0] for full in plan.history))
         self._views = {}
         for view in (name for name in definitions.views if name in views):
@@ -89,7 +84,9 @@ class StoredRows:
                 last event of its entity.
             StoreError: The store cannot be reached.
         """
-        rows = self._with_keys(records)
+        rows = self._plan.with_keys(records)
+        if any(key not in rows[0] for key in self._plan.keys):
+            raise TableNeededError
         times = self._times(rows, at, notes)
         several = any(time is not times[0] for time in times)
         read: dict[str, list[Any]] = {}
@@ -104,39 +101,18 @@ class StoredRows:
         keys = {key: [row[key] for row in rows] for key in self._plan.keys}
         return FewRows(self._plan.arrays(rows, times, histories), times, keys)
 
-    def _with_keys(self, records: Sequence[Row]) -> Sequence[Row]:
-        """Rows with the keys under the names of the entities."""
-        renamed = {key: own for key, own in self._renamed.items() if own in records[0] and key not in records[0]}
-        if renamed:
-            records = [{**row, **{key: row[own] for key, own in renamed.items()}} for row in records]
-        if any(key not in records[0] for key in self._plan.keys):
-            raise TableNeededError
-        return records
-
     def _times(self, rows: Sequence[Row], at: datetime | None, notes: Notes) -> Sequence[datetime]:
-        has_times = self._time is not None and self._time in rows[0]
+        times = self._plan.times
         if at is not None:
-            if has_times:
-                notes.add("rows", f"have a {self._time!r} that is not read: all are asked about {at}", len(rows))
+            if times.are_given(rows):
+                given = times.columns[0]
+                notes.add("rows", f"have a {given!r} that is not read: all are asked about {at}", len(rows))
             return [at if at.tzinfo is None else at.astimezone(UTC)] * len(rows)
-        if not has_times:
+        if not times.are_given(rows):
             now = current_time(self._store, self._namespace, self._views)
             notes.add("rows", f"have no time: asked about now, {now:%Y-%m-%d %H:%M:%S}", len(rows))
             return [now] * len(rows)
-        if self._needs_table:
-            raise TableNeededError
-        times = []
-        for row in rows:
-            moment = read_moment(row[self._time or TIME])
-            if moment is None or (moment.tzinfo is not None and len(rows) > 1):
-                raise TableNeededError
-            times.append(moment)
-        return times
-
-
-def _is_special(source: Source) -> bool:
-    """Whether times of a source are more than text in ISO 8601."""
-    return bool(source.time_plus) or source.time_format is not None or source.time_zone is not None
+        return times.read(rows)
 
 
 def _key(columns: Sequence[tuple[str, Any]], row: Row) -> tuple[Any, ...]:

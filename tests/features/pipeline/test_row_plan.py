@@ -17,6 +17,7 @@ from features.definitions import (
     Cross,
     Definitions,
     Elapsed,
+    Entity,
     Feature,
     FeatureView,
     Function,
@@ -26,6 +27,7 @@ from features.definitions import (
     LabelColumn,
     QuantileBins,
     Scale,
+    Source,
     TargetEncoding,
     Vocabulary,
 )
@@ -73,9 +75,9 @@ def features(draw: st.DrawFn) -> dict[str, Feature]:
         several = tuple(draw(st.lists(st.sampled_from(numbers), min_size=2, max_size=4)))
         edges = tuple(sorted(draw(st.sets(st.floats(-10, 10), min_size=1, max_size=4))))
         column_of_times = draw(st.sampled_from([None, "d"]))
-        function = draw(st.sampled_from(["log", "log1p", "exp", "sqrt", "abs", "sign", "is_missing"]))
-        encoding = draw(st.sampled_from(["number", "sin", "cos"]))
-        feature: Feature = draw(
+        function: Any = draw(st.sampled_from(["log", "log1p", "exp", "sqrt", "abs", "sign", "is_missing"]))
+        encoding: Any = draw(st.sampled_from(["number", "sin", "cos"]))
+        feature: Any = draw(
             st.sampled_from(
                 [
                     Given(column=number),
@@ -107,7 +109,7 @@ def features(draw: st.DrawFn) -> dict[str, Feature]:
     return drawn if taken else {**drawn, "last": Given(column="x")}
 
 
-def rows_of(draw: st.DrawFn, count: int, *, complete: bool) -> list[dict[str, Any]]:
+def rows_of(draw: Any, count: int, *, complete: bool) -> list[dict[str, Any]]:
     def cell(name: str) -> Any:
         return draw(CELLS[name] if complete else st.one_of(st.none(), CELLS[name]))
 
@@ -163,7 +165,7 @@ def test_random_features_of_random_rows_have_the_bits_of_the_table_form(
     if not same_types:
         rows = rows[:1]
     try:
-        arrays = plan.arrays(rows, plan.times(rows, None), [()] * len(rows))
+        arrays = plan.arrays(rows, plan.times_asked(rows, None), [()] * len(rows))
     except TableNeededError:
         return
     expected = table_form(pipeline, rows)
@@ -186,9 +188,9 @@ def test_odd_cells_are_left_to_the_table_form(column: str, cell: Any) -> None:
     )
     plan = plan_of(view)
     with pytest.raises(TableNeededError):
-        plan.arrays([{column: cell}], plan.times([{}], None), [()])
+        plan.arrays([{column: cell}], plan.times_asked([{}], None), [()])
     with pytest.raises(TableNeededError):
-        plan.arrays([{}], plan.times([{}], None), [()])
+        plan.arrays([{}], plan.times_asked([{}], None), [()])
 
 
 @pytest.mark.parametrize(
@@ -204,10 +206,35 @@ def test_odd_cells_are_left_to_the_table_form(column: str, cell: Any) -> None:
 def test_times_are_those_of_the_table_form(text: str, moment: datetime) -> None:
     view = FeatureView(features={"f": Calendar(part="hour"), "g": Calendar(part="day_of_month")})
     plan = plan_of(view, rows=AskedRows(time="when"))
-    assert plan.times([{"when": text}], None) == [moment]
+    assert plan.times_asked([{"when": text}], None) == [moment]
     pipeline = pipeline_of(view, rows=AskedRows(time="when"))
     arrays = plan.arrays([{}], [moment], [()])
     np.testing.assert_array_equal(arrays["numbers"], table_form(pipeline, [{"when": text}])["numbers"])
+
+
+@pytest.mark.parametrize("hour", [0, 23, -5, 1.0, None, 0.5])
+def test_hours_are_added_to_dates_as_in_the_table_form(hour: float | None) -> None:
+    source = Source(time="date", time_plus={"hour": "1h"}, columns={"hour": Column(type="int")}, keys={"shop": "store"})
+    view = FeatureView(
+        entity="shop",
+        features={"f": Calendar(part="hour"), "g": Calendar(part="year"), "h": Hash(column="shop", buckets=9)},
+    )
+    definitions = Definitions(
+        views={"v": view}, sources={"log": source}, entities={"shop": Entity(keys={"shop": "str"})}
+    )
+    pipeline = FeaturePipeline(definitions=definitions, features=("v.f", "v.g", "v.h"), rows=AskedRows(history="log"))
+    train = pl.DataFrame({"date": ["2023-12-31"], "hour": [1], "store": ["a"]})
+    pipeline = pipeline.fit(pipeline.ask(train, notes=Notes()), {"log": train}, train=np.arange(1), notes=Notes())
+    plan, row = RowPlan.of(pipeline), {"date": "2023-12-31", "hour": hour, "store": "b"}
+    assert plan is not None
+    rows = plan.with_keys([row])
+    if hour is None or hour == 0.5:
+        with pytest.raises(TableNeededError):
+            plan.times_asked(rows, None)
+        return
+    arrays = plan.arrays(rows, plan.times_asked(rows, None), [()])
+    for name, values in table_form(pipeline, [row]).items():
+        np.testing.assert_array_equal(arrays[name], values)
 
 
 def pipeline_of(view: FeatureView, *, rows: AskedRows | None = None) -> FeaturePipeline:

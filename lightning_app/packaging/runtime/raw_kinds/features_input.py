@@ -15,6 +15,7 @@ from features.pipeline import FeaturePipeline, RowPlan
 from features.pipeline.asked_rows import with_keys
 from features.pipeline.needed import event_columns, key_types
 from features.pipeline.number_cells import number_problems
+from features.pipeline.row_times import is_event_log
 from features.pipeline.stored_history import StoredHistory
 from features.pipeline.stored_rows import FewRows
 from features.sources import ROW, Notes
@@ -67,7 +68,8 @@ class FeaturesInput(RawInput):
             return
         self._spec = raw_input_spec(pipeline)
         self.csv = rows.csv_format(definitions)
-        if rows.source(definitions) is None and not self._events:
+        source = rows.source(definitions)
+        if rows.entities is None and not self._events and not (source is not None and is_event_log(source)):
             self._plan = RowPlan.of(pipeline)
         self.by_row = rows.entities is None and not self._events and self.csv is None
         self.further = {
@@ -195,7 +197,8 @@ class FeaturesInput(RawInput):
                 return stored.read(records, _moment(at), notes=notes)
             if plan is None:
                 return None
-            times = plan.times(records, _moment(at))
+            records = plan.with_keys(records)
+            times = plan.times_asked(records, _moment(at))
             arrays = plan.arrays(records, times, [()] * len(records))
         except (TableNeededError, ValueError):
             return None

@@ -64,7 +64,8 @@ def test_sessions_are_counted(worker: RunningWorker) -> None:
 
 
 def test_a_state_that_is_given_back_continues_the_stream(worker: RunningWorker, whole: np.ndarray) -> None:
-    parts, body = [], {}
+    parts: list[Any] = []
+    body: dict[str, Any] = {}
     for chunk in chunks(4):
         answer = ask(worker, chunk, "return_state=true", **body)
         parts.append(answer["predictions"]["logits"])
