@@ -1,7 +1,6 @@
 """Local cache of a registry: packages by digest, and the last known state of each model."""
 
 import json
-import os
 import secrets
 import shutil
 import time
@@ -15,6 +14,7 @@ from lightning_app.atomic_write import write_whole
 from lightning_app.packaging.format.errors import PackageError
 from lightning_app.packaging.format.folder import read_folder
 from lightning_app.registry.storage.address import RegistryAddress
+from lightning_app.registry.storage.cache_place import cache_root, registry_folder, snapshot_file
 
 _STALE_SECONDS = 24 * 3600
 
@@ -56,11 +56,9 @@ class Cache:
     """
 
     def __init__(self, address: RegistryAddress, root: Path | None = None) -> None:
-        configured = os.environ.get("LIGHTNING_APP_CACHE")
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lightning-app"
-        self.root = (root or (Path(configured) if configured else home)).resolve()
+        self.root = cache_root(root)
         self._packages = self.root / "packages"
-        self._registry = self.root / "registries" / address.key
+        self._registry = registry_folder(self.root, address)
         self.locks = self._registry / "locks"
 
     def package(self, digest: str) -> Path | None:
@@ -127,7 +125,7 @@ class Cache:
             name: Name of the model.
         """
         try:
-            content = json.loads((self._registry / f"{name}.json").read_text())
+            content = json.loads(snapshot_file(self._registry, name).read_text())
             digests = {int(number): digest for number, digest in content.pop("digests").items()}
             return Snapshot(digests=digests, **content)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or written by another version
@@ -141,7 +139,7 @@ class Cache:
             snapshot: State of the model.
         """
         self._registry.mkdir(parents=True, exist_ok=True)
-        write_whole(self._registry / f"{name}.json", json.dumps(asdict(snapshot), indent=2, sort_keys=True) + "\n")
+        write_whole(snapshot_file(self._registry, name), json.dumps(asdict(snapshot), indent=2, sort_keys=True) + "\n")
 
     def _discard(self, path: Path) -> None:
         aside = path.with_name(f".{secrets.token_hex(8)}")

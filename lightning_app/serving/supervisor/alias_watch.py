@@ -7,9 +7,11 @@ import msgspec
 
 from lightning_app.registry.storage.address import RegistryAddress
 from lightning_app.registry.storage.alias_reader import Alias, AliasReader
+from lightning_app.registry.storage.cache_place import cache_root, registry_folder, snapshot_file
 from lightning_app.registry.storage.errors import RegistryUnreachableError
 from lightning_app.registry.storage.reference import read_reference
 from lightning_app.serving.config.serve_config import ServeConfig
+from lightning_app.serving.supervisor.file_state import file_state
 from lightning_app.serving.supervisor.resolving import Unresolved, is_folder, resolve_models
 
 _SLOW_SECONDS = 300.0
@@ -35,7 +37,11 @@ class AliasWatch:
             for reference, read in ((reference, read_reference(reference)) for reference in references)
             if read.alias is not None
         }
-        self._reader = AliasReader(RegistryAddress.find(config.registry))
+        address = RegistryAddress.find(config.registry)
+        self._reader = AliasReader(address)
+        folder = registry_folder(cache_root(), address)
+        self._known = {reference: snapshot_file(folder, name) for reference, (name, _) in self.aliases.items()}
+        self._states = self._file_states()
         self.seconds = config.poll_seconds if self._reader.is_cheap else max(config.poll_seconds, _SLOW_SECONDS)
 
     @property
@@ -55,6 +61,17 @@ class AliasWatch:
             return await self._read_in_child()
         versions = await asyncio.to_thread(self._reader.read, list(self.aliases.values()))
         return {reference: versions[alias] for reference, alias in self.aliases.items()}
+
+    def changed_locally(self) -> list[str]:
+        """References whose last known state on this machine has changed since this was last asked.
+
+        A registry that does not answer cannot say where its aliases point, but a rollback on this machine takes effect.
+        """
+        before, self._states = self._states, self._file_states()
+        return [reference for reference, state in self._states.items() if state != before[reference]]
+
+    def _file_states(self) -> dict[str, tuple[int, int] | None]:
+        return {reference: file_state(path) for reference, path in self._known.items()}
 
     async def _read_in_child(self) -> dict[str, int | None]:
         watched = [model for model in self._config.models if model.model in self.aliases]

@@ -4,11 +4,11 @@ import asyncio
 import logging
 import socket
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from lightning_app.serving.config.control_channel import ReadKeys, RegistryState, ResolvedModel
 from lightning_app.serving.config.serve_config import ServeConfig
+from lightning_app.serving.supervisor.file_state import file_state
 from lightning_app.serving.supervisor.runtime_folder import RuntimeFolder
 from lightning_app.serving.supervisor.worker_group import WorkerGroup
 from lightning_app.serving.supervisor.worker_process import WorkerProcess
@@ -173,11 +173,4 @@ def files_read_once(config: ServeConfig) -> dict[str, tuple[int, int] | None]:
     Args:
         config: Configuration.
     """
-    return {path: _state(Path(path)) for path in (config.tls_cert, config.tls_key, *config.trusted_keys) if path}
-
-
-def _state(path: Path) -> tuple[int, int] | None:
-    with suppress(OSError):
-        status = path.stat()
-        return status.st_mtime_ns, status.st_size
-    return None
+    return {path: file_state(Path(path)) for path in (config.tls_cert, config.tls_key, *config.trusted_keys) if path}

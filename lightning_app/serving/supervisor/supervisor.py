@@ -162,7 +162,6 @@ class Supervisor:
             _log.warning("%s", watch.note)
         pause = watch.seconds
         while True:
-            await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # so that many servers do not ask at once
             async with self._lock:
                 if self._config is not config:
                     return
@@ -174,6 +173,7 @@ class Supervisor:
                 self._fleet.tell(self._view.state)
             # Packages that cannot be fetched are asked for less and less often: each attempt imports MLflow.
             pause = watch.seconds if is_up_to_date else min(2 * pause, max(_LONGEST_PAUSE, watch.seconds))
+            await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # so that many servers do not ask at once
 
     async def _follow(self, watch: "AliasWatch") -> bool:
         """Serves what the aliases point to; whether that worked, or will not be tried again."""
@@ -183,8 +183,11 @@ class Supervisor:
             versions = await watch.read()
         except RegistryUnreachableError as error:
             self._view.is_silent(str(error))
+            if changed := watch.changed_locally():
+                await self._reload(changed, {})
             return True
         self._view.answers()
+        watch.changed_locally()  # what the registry says is newer
         moved = self._view.moved(self._fleet.models, versions)
         if not moved:
             return True

@@ -45,6 +45,8 @@ def test_a_version_that_cannot_be_verified_is_refused_once_and_the_one_before_st
 
 def test_without_its_registry_a_server_goes_on_starts_from_the_cache_and_says_so(versions: Versions) -> None:
     registry, aside = Path("mlflow.db"), Path("aside.db")
+    versions.move(2)
+    versions.move(1)
     with running_server("phase", *OPTIONS) as server:
         registry.rename(aside)
         server.wait_for_log("there is no registry at")
@@ -56,10 +58,14 @@ def test_without_its_registry_a_server_goes_on_starts_from_the_cache_and_says_so
         server.wait_for_log("the registry answers again")
         server.wait_for(lambda: server.get("/health/ready")["registry"]["reachable"] is True)
         registry.rename(aside)
+        server.wait_for(lambda: server.get("/health/ready")["registry"]["reachable"] is False)
+        assert main(["rollback", "phase"]) == 0  # on this machine alone
+        server.wait_for_log("is served, it was phase@1")
         assert server.stop() == 0
     with running_server("phase", *OPTIONS) as server:
-        assert f"; phase@1 {versions.digests[1][:12]}; 2 workers" in server.announcement
+        assert f"; phase@2 {versions.digests[2][:12]}; 2 workers" in server.announcement
         assert "going by what was known of phase" in server.errors
+        server.wait_for(lambda: server.get("/health/ready").get("registry", {}).get("reachable") is False)
         assert server.stop(signal.SIGINT) == 0
     shutil.rmtree("cache")
     assert main(["serve", "phase", *OPTIONS, "--port", "0"]) == 1

@@ -9,7 +9,7 @@ import pytest
 from lightning_app.__main__ import main
 from tests.lightning_app.serving.supervisor.conftest import Versions
 from tests.lightning_app.serving.supervisor.running_server import running_server
-from tests.lightning_app.serving.supervisor.test_reload import OPTIONS, wait_for_reloads
+from tests.lightning_app.serving.supervisor.test_under_load import OPTIONS, wait_for_reloads
 from tests.signing_keys import signing_keys
 
 pytest.importorskip("model_signing", reason="needs the extra signing")
