@@ -1,9 +1,11 @@
 """Damaged bodies through the real door: JSON, Arrow and Parquet get a 4xx in JSON, never a 500, and memory stays."""
 
+import gzip
 import io
 import json
 import struct
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ GROWTH = 150 * 2**20
 """Bytes by which the resident memory may grow; a body that declares gigabytes must not allocate them."""
 
 few = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-many = settings(max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
@@ -129,17 +131,11 @@ PLACES = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=6)
 CUTS = st.just(1.0) | st.floats(0, 1)
 
 
-@given(body=BODIES, model=st.sampled_from(MODELS))
-@few
-def test_any_json_is_answered_or_refused(worker: RunningWorker, body: Any, model: str) -> None:
+def ask_json(worker: RunningWorker, body: Any, model: str) -> None:
     check(post(worker, model, json_bytes(body), JSON))
 
 
-@given(body=BODIES, model=st.sampled_from(MODELS), places=PLACES, cut=CUTS)
-@few
-def test_damaged_json_is_refused(
-    worker: RunningWorker, body: Any, model: str, places: list[tuple[float, int]], cut: float
-) -> None:
+def ask_damaged_json(worker: RunningWorker, body: Any, model: str, places: list[tuple[float, int]], cut: float) -> None:
     check(post(worker, model, damaged(json_bytes(body), places, cut), JSON))
 
 
@@ -183,17 +179,11 @@ def test_known_traps_of_json_are_refused(worker: RunningWorker, model: str, body
 # Tables --------------------------------------------------------------------------------------------------------------
 
 
-@given(media_type=st.sampled_from([STREAM, FILE, PARQUET]), places=PLACES, cut=CUTS)
-@few
-def test_a_damaged_table_is_answered_or_refused(
-    worker: RunningWorker, media_type: str, places: list[tuple[float, int]], cut: float
-) -> None:
+def ask_damaged_table(worker: RunningWorker, media_type: str, places: list[tuple[float, int]], cut: float) -> None:
     check(post(worker, "prices", damaged(tables()[media_type], places, cut), media_type))
 
 
-@given(media_type=st.sampled_from([STREAM, FILE, PARQUET]), body=st.binary(max_size=300))
-@few
-def test_bytes_that_are_no_table_are_refused(worker: RunningWorker, media_type: str, body: bytes) -> None:
+def ask_no_table(worker: RunningWorker, media_type: str, body: bytes) -> None:
     answer = post(worker, "prices", body, media_type)
     check(answer)
     assert answer.status_code != 200
@@ -259,14 +249,76 @@ def test_a_small_body_of_many_rows_is_refused_before_it_is_unpacked(worker: Runn
             assert answer.status_code == 413, answer.text
 
 
+# Compressed bodies, feedback, headers and queries --------------------------------------------------------------------
+
+
+def ask_compressed(
+    worker: RunningWorker, body: Any, encoding: str, places: list[tuple[float, int]], cut: float
+) -> None:
+    packed = (gzip.compress if encoding == "gzip" else zlib.compress)(json_bytes(body))
+    headers = {"content-type": JSON, "content-encoding": encoding}
+    check(worker.client.post("/predict", content=damaged(packed, places, cut), headers=headers))
+
+
+@pytest.mark.parametrize("path", ["/predict", "/v2/models/prices/infer"])
+def test_a_small_body_that_unpacks_to_a_large_one_is_refused(worker: RunningWorker, path: str) -> None:
+    packer = zlib.compressobj(wbits=31)
+    packed = b"".join([*(packer.compress(bytes(2**20)) for _ in range(64)), packer.flush()])
+    assert len(packed) < 2**20
+    headers = {"content-type": JSON, "content-encoding": "gzip"}
+    assert worker.client.post(path, content=packed, headers=headers).status_code == 413
+
+
+def give_feedback(worker: RunningWorker, body: Any) -> None:
+    answer = worker.client.post("/feedback", content=json_bytes(body), headers={"content-type": JSON})
+    if answer.status_code != 409:  # without a journal there is nothing to give feedback to
+        check(answer)
+
+
+NAMES_OF_HEADERS = ("X-Request-Id", "X-Deadline-Ms", "Accept", "Content-Type", "Content-Encoding", "traceparent")
+HEADERS = st.dictionaries(st.sampled_from(NAMES_OF_HEADERS), st.binary(max_size=40).map(lambda text: _clean(text)))
+QUERY = st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="#"), max_size=40)
+
+
+def _clean(text: bytes) -> bytes:
+    """Bytes that HTTP allows in a header."""
+    return bytes(byte for byte in text if byte > 31 and byte != 127).strip()
+
+
+def ask_with_headers(worker: RunningWorker, headers: dict[str, bytes], query: str, option: str) -> None:
+    row = json.dumps({"records": [dict.fromkeys(COLUMNS, 0.5)]}).encode()
+    address = httpx.URL(f"{worker.address}/models/prices/predict", query=(option + query).encode())
+    answer = worker.client.post(address, content=row, headers={"content-type": JSON, **headers})
+    if answer.status_code not in (406, 415, 504):
+        check(answer)
+
+
+# All of them ---------------------------------------------------------------------------------------------------------
+
+DRAWN: dict[Callable[..., None], dict[str, Any]] = {
+    ask_json: {"body": BODIES, "model": st.sampled_from(MODELS)},
+    ask_damaged_json: {"body": BODIES, "model": st.sampled_from(MODELS), "places": PLACES, "cut": CUTS},
+    ask_damaged_table: {"media_type": st.sampled_from([STREAM, FILE, PARQUET]), "places": PLACES, "cut": CUTS},
+    ask_no_table: {"media_type": st.sampled_from([STREAM, FILE, PARQUET]), "body": st.binary(max_size=300)},
+    ask_compressed: {"body": BODIES, "encoding": st.sampled_from(["gzip", "deflate"]), "places": PLACES, "cut": CUTS},
+    give_feedback: {
+        "body": VALUES | st.dictionaries(st.sampled_from(["request_id", "row", "outcome", "reward", ""]), VALUES)
+    },
+    ask_with_headers: {
+        "headers": HEADERS,
+        "query": QUERY,
+        "option": st.sampled_from(["", "at=", "session=", "return_state=", "at=1&at="]),
+    },
+}
+
+
+@pytest.mark.parametrize("ask", DRAWN, ids=lambda ask: ask.__name__)
+def test_whatever_is_sent_is_answered_or_refused(worker: RunningWorker, ask: Callable[..., None]) -> None:
+    few(given(**DRAWN[ask])(ask))(worker=worker)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("part", ["json", "damaged json", "tables", "bytes"])
-def test_many_damaged_bodies_are_answered_or_refused(worker: RunningWorker, part: str) -> None:
-    tests = {
-        "json": test_any_json_is_answered_or_refused,
-        "damaged json": test_damaged_json_is_refused,
-        "tables": test_a_damaged_table_is_answered_or_refused,
-        "bytes": test_bytes_that_are_no_table_are_refused,
-    }
-    many(tests[part])(worker)
+@pytest.mark.parametrize("ask", DRAWN, ids=lambda ask: ask.__name__)
+def test_much_of_whatever_is_sent_is_answered_or_refused(worker: RunningWorker, ask: Callable[..., None]) -> None:
+    many(given(**DRAWN[ask])(ask))(worker=worker)
