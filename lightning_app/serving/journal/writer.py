@@ -101,7 +101,9 @@ class JournalWriter:
             return {}
         if self._config.drop or self._config.hash:
             kept = [await self._redacted(prediction) for prediction in kept]
-        spilled = self._spiller.earlier([prediction.request_id for prediction in kept])
+        spilled: dict[str, Earlier] = {}
+        if self._spiller.has_sealed:
+            spilled = self._spiller.earlier([prediction.request_id for prediction in kept])
         if spilled:
             self._health.repeated += len(spilled)
             kept = [prediction for prediction in kept if prediction.request_id not in spilled]

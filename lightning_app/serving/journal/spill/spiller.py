@@ -47,6 +47,11 @@ class Spiller:
         except (UnicodeError, TypeError, OverflowError) as error:
             raise JournalRecordError(f"journal: a record cannot be spilled: {error}") from error
 
+    @property
+    def has_sealed(self) -> bool:
+        """Whether files of this worker are not replayed yet."""
+        return bool(self._sealed)
+
     def earlier(self, request_ids: Sequence[str]) -> dict[str, Earlier]:
         """What files that are not replayed yet hold under ids.
 

@@ -63,16 +63,18 @@ class SqliteStore(JournalStore):
 
     @override
     def write(self, predictions: Sequence[Prediction], *, wait: bool = True) -> dict[str, Earlier]:
+        new_served: dict[_Served, int] = {}
         with self._transaction(wait=wait) as connection:
-            new_served: dict[_Served, int] = {}
             rows = [self._row(connection, prediction, new_served) for prediction in predictions]
-            connection.execute("SAVEPOINT whole")
             earlier: dict[str, Earlier] = {}
             if self._insert(connection, rows) < len(rows):
-                connection.execute("ROLLBACK TO whole")
+                # Rare, and so cheaper than a savepoint, which costs something each time.
+                connection.execute("ROLLBACK")
+                connection.execute("BEGIN IMMEDIATE")
+                new_served = {}
+                rows = [self._row(connection, prediction, new_served) for prediction in predictions]
                 earlier, rows = _split(connection, predictions, rows)
                 self._insert(connection, rows)
-            connection.execute("RELEASE whole")
         self._served.update(new_served)
         return earlier
 
