@@ -22,6 +22,16 @@ class TableBuilder:
         self.num_rows = 0
         self.mixed: set[str] = set()
         self._parts: dict[str, list[tuple[int, Values]]] = {}
+        self._records: list[dict[str, Any]] = []
+
+    def add_record(self, record: dict[str, Any]) -> None:
+        """Appends one row.
+
+        Args:
+            record: Value of each column.
+        """
+        self._records.append(record)
+        self.num_rows += 1
 
     def add(self, columns: Mapping[str, Values], num_rows: int) -> None:
         """Appends rows.
@@ -30,13 +40,27 @@ class TableBuilder:
             columns: Values of each column.
             num_rows: Number of the rows.
         """
+        self._add_records()
         for name, values in columns.items():
             self._parts.setdefault(name, []).append((self.num_rows, values))
         self.num_rows += num_rows
 
     def table(self) -> pa.Table:
         """The rows as a table."""
+        self._add_records()
         return pa.table({name: self._column(name, parts) for name, parts in self._parts.items()})
+
+    def _add_records(self) -> None:
+        if not self._records:
+            return
+        records, self._records = self._records, []
+        begin = self.num_rows - len(records)
+        names: dict[str, None] = {}
+        for record in records:
+            if record.keys() != names.keys():
+                names.update(dict.fromkeys(record))
+        for name in names:
+            self._parts.setdefault(name, []).append((begin, [record.get(name) for record in records]))
 
     def _column(self, name: str, parts: Sequence[tuple[int, Values]]) -> pa.Array:
         arrays: list[pa.Array] = []

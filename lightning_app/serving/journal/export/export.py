@@ -15,6 +15,7 @@ from lightning_app.atomic_write import replacing
 from lightning_app.serving.journal.export.columns import TableBuilder, is_text, united_type, with_type
 from lightning_app.serving.journal.export.decode import UndecodedError
 from lightning_app.serving.journal.export.rows import META, META_TYPES, OUTCOME, PREDICTION, REWARD, rows_of
+from lightning_app.serving.journal.export.single_row import single_row
 from lightning_app.serving.journal.stores.protocol import JournalReader, Selection
 
 _PART_BYTES = 2**23
@@ -96,8 +97,13 @@ def _write_parts(
         builder = TableBuilder()
         with _without_collection():
             for prediction in predictions:
+                of_prediction = outcomes.get(prediction.request_id, ())
+                if (record := single_row(prediction, of_prediction)) is not None:
+                    builder.add_record(record)
+                    report.num_predictions += 1
+                    continue
                 try:
-                    rows = rows_of(prediction, outcomes.get(prediction.request_id, ()))
+                    rows = rows_of(prediction, of_prediction)
                 except UndecodedError as error:
                     left_out[str(error)] += 1
                     continue

@@ -34,7 +34,7 @@ META_TYPES = {
 }
 PREDICTION, INPUT = "prediction.", "input."
 OUTCOME, REWARD = f"{META}outcome", f"{META}reward"
-_OWN_KEYS = ("series", "channel", "time", "origin", "document", "graph_id")
+OWN_KEYS = frozenset(("series", "channel", "time", "origin", "document", "graph_id"))
 """Columns by which answers name rows that the request does not have, e.g. future times of a forecast."""
 
 
@@ -97,7 +97,7 @@ def _by_row(request: Decoded, answer: Decoded) -> bool:
         if name in request.columns:
             if _listed(values) != _listed(request.columns[name]) and _texts(values) != _texts(request.columns[name]):
                 return False
-        elif name in _OWN_KEYS:
+        elif name in OWN_KEYS:
             return False
     return True
 
