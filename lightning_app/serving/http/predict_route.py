@@ -91,7 +91,7 @@ class PredictRoute:
             self._state.sessions,
             request=head.request_id,
             num_rows=request.num_rows,
-            session=head.session,
+            session=_own_session(head),
             state=content[1],
             returns_state=head.wants_state,
         )
@@ -231,6 +231,11 @@ class PredictRoute:
         if len(body) < LARGE_BODY:
             return self.read_content(body, head)
         return await asyncio.get_running_loop().run_in_executor(self._state.executor, self.read_content, body, head)
+
+
+def _own_session(head: RequestHead) -> str | None:
+    """Id of the session among those of its key: another key that uses the same id has another session."""
+    return head.session if head.session is None or head.key_id is None else f"{head.key_id}/{head.session}"
 
 
 def _error_headers(refusal: HttpError, request_id: str) -> list[tuple[bytes, bytes]]:

@@ -10,6 +10,7 @@ import pytest
 
 from lightning_app.__main__ import main
 from lightning_app.serving.http.guarded_routes import NEEDS
+from tests.lightning_app.packaging.runtime.test_streams import stream_package
 from tests.lightning_app.serving.server import running_worker
 from tests.packages import COLUMNS, small_package
 
@@ -38,7 +39,8 @@ def worker(tmp_path_factory, key_file):
     package = small_package(folder / "package")
     assert main(["keys", "add", str(key_file), "--id", "first"]) == 0
     config = {"keys": str(key_file), "limits": {"body_bytes": 100_000, "body_seconds": 1.0}}
-    with running_worker(folder / "run", [("small", package), ("other", package)], config=config) as running:
+    models = [("small", package), ("other", package), ("lstm", stream_package(folder / "lstm"))]
+    with running_worker(folder / "run", models, config=config) as running:
         yield running
 
 
@@ -100,6 +102,16 @@ def test_routes_need_their_scope_and_health_is_open_without_detail(worker, add):
     assert 'lightning_app_keys_refused_total{reason="scope"} ' in counted
 
 
+def test_a_session_belongs_to_its_key(worker, add):
+    one, other = add("--id", "one"), add("--id", "two")
+    body = {"columns": {"text": ["abc"]}}
+    path = "/models/lstm/predict?session=shared"
+    until(lambda: worker.client.post("/predict", json=BODY, headers=other).status_code == 200)
+    first, second = (worker.client.post(path, json=body, headers=one).json()["predictions"] for _ in range(2))
+    assert first != second  # it goes on from the state of the first
+    assert worker.client.post(path, json=body, headers=other).json()["predictions"] == first
+
+
 def test_feedback_needs_its_own_scope(worker, add):
     predict, feedback = add("--id", "asks"), add("--id", "tells", "--scopes", "feedback")
     body = {"request_id": "a", "outcome": 1.0}
@@ -131,7 +143,7 @@ def test_every_route_has_a_scope_that_was_chosen_for_it(worker, add):
     admin = add("--id", "all", "--scopes", "admin,predict,feedback")
     until(lambda: worker.client.get("/openapi.json", headers=admin).status_code == 200)
     documented = worker.client.get("/openapi.json", headers=admin).json()["paths"]
-    addresses = {re.sub(r"^(/v2)?/models/(small|other)", r"\1/models/{}", address) for address in documented}
+    addresses = {re.sub(r"^(/v2)?/models/(small|other|lstm)", r"\1/models/{}", address) for address in documented}
     listed = {re.sub(r"\{(name|model)\}", "{}", address) for address in NEEDS}
     assert {re.sub(r"\{(name|model)\}", "{}", address) for address in addresses} <= listed
 
