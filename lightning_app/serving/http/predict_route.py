@@ -89,7 +89,7 @@ class PredictRoute:
         request.turn = StreamTurn.begin(
             model,
             self._state.sessions,
-            request=head.request_id,
+            request=head.request_id if head.is_own_id else None,
             num_rows=request.num_rows,
             session=_own_session(head),
             state=content[1],

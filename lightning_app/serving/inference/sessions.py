@@ -10,11 +10,13 @@ from pathlib import Path
 from lightning_app.serving.config.serve_config import Sessions
 
 _MOST_UNCHECKED = 64
+_REMEMBERED = 32
+"""Ids of the last requests that a session knows, so that none of them advances it twice."""
 _WAIT_SECONDS = 2.0
 _TABLE = """
 CREATE TABLE IF NOT EXISTS sessions (
   model TEXT NOT NULL, id TEXT NOT NULL, digest TEXT NOT NULL, version INTEGER, number INTEGER NOT NULL,
-  used REAL NOT NULL, request TEXT NOT NULL, before BLOB, after BLOB NOT NULL, PRIMARY KEY (model, id)
+  used REAL NOT NULL, requests TEXT NOT NULL, before BLOB, after BLOB NOT NULL, PRIMARY KEY (model, id)
 );
 CREATE INDEX IF NOT EXISTS sessions_by_use ON sessions (model, used);
 """
@@ -48,8 +50,8 @@ class Session:
 class SessionStore:
     """Sessions of all models of a server.
 
-    The state is written before the answer is sent. A request that is sent again with the same id finds the state that
-    it found at first, so that a client may repeat it.
+    The state is written before the answer is sent. The last request of a session that is sent again with the same id
+    finds the state that it found at first, so that a client may repeat it; one of those before it is refused.
 
     Args:
         path: The file; it is made if it does not exist.
@@ -62,31 +64,35 @@ class SessionStore:
         self._connection: sqlite3.Connection | None = None
         self._new = dict.fromkeys(limits, 0)
 
-    def read(self, model: str, session: str, *, digest: str, request: str) -> Session:
+    def read(self, model: str, session: str, *, digest: str, request: str | None) -> Session:
         """The session as a request finds it; a new one if there is none, or if it was not used for too long.
 
         Args:
             model: Name of the model.
             session: Id of the session.
             digest: Digest of the version that answers.
-            request: Id of the request.
+            request: Id that the client gave the request; None without one.
 
         Raises:
+            SessionConflictError: The request was answered before, and others since.
             SessionVersionError: The session belongs to another version.
             SessionsBusyError: The file cannot be reached.
         """
-        query = "SELECT digest, version, number, used, request, before, after FROM sessions WHERE model = ? AND id = ?"
+        query = "SELECT digest, version, number, used, requests, before, after FROM sessions WHERE model = ? AND id = ?"
         with self._reached() as connection:
             row = connection.execute(query, (model, session)).fetchone()
         if row is None or row[3] < time.time() - self._limits[model].seconds:
             return Session(0, None)
-        owner, version, number, _, last, before, after = row
+        owner, version, number, _, requests, before, after = row
         if owner != digest:
             which = f"version {version}" if version is not None else f"the package {owner[:12]}"
             raise SessionVersionError(
                 f"session: {session} belongs to {which} of {model}, which answers no more; start one with a new id"
             )
-        return Session(number - 1, before) if last == request else Session(number, after)
+        last, *earlier = requests.split("\n")
+        if request is not None and request in earlier:
+            raise SessionConflictError(f"session: {session} has answered request {request} before, and others since")
+        return Session(number - 1, before) if last == (request or " ") else Session(number, after)
 
     def write(
         self,
@@ -97,7 +103,7 @@ class SessionStore:
         *,
         digest: str,
         version: int | None,
-        request: str,
+        request: str | None,
     ) -> None:
         """Writes the state after a request, if no other request of the session was answered since it was read.
 
@@ -108,7 +114,7 @@ class SessionStore:
             state: State after the request.
             digest: Digest of the version that answered.
             version: This version.
-            request: Id of the request.
+            request: Id that the client gave the request; None without one.
 
         Raises:
             SessionConflictError: Another request was answered.
@@ -118,13 +124,16 @@ class SessionStore:
         oldest = now - self._limits[model].seconds
         with self._reached() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            query = "SELECT number, used, request FROM sessions WHERE model = ? AND id = ?"
+            query = "SELECT number, used, requests FROM sessions WHERE model = ? AND id = ?"
             row = connection.execute(query, (model, session)).fetchone()
-            number = 0 if row is None or row[1] < oldest else row[0] - 1 if row[2] == request else row[0]
+            known = [] if row is None or row[1] < oldest else row[2].split("\n")
+            is_repeated = request is not None and known[:1] == [request]
+            number = 0 if not known else row[0] - is_repeated
+            requests = known if is_repeated else [request or "", *known[: _REMEMBERED - 1]]
             if number == found.number:
                 connection.execute(
                     "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (model, session, digest, version, number + 1, now, request, found.state, state),
+                    (model, session, digest, version, number + 1, now, "\n".join(requests), found.state, state),
                 )
                 if row is None:
                     self._forget(connection, model, oldest)

@@ -26,7 +26,7 @@ class StreamTurn:
 
     before: StreamState | None
     _model: LoadedModel
-    _request: str
+    _request: str | None
     _returns: bool
     _session: str | None = None
     _sessions: SessionStore | None = None
@@ -38,7 +38,7 @@ class StreamTurn:
         model: LoadedModel,
         sessions: SessionStore,
         *,
-        request: str,
+        request: str | None,
         num_rows: int,
         session: str | None,
         state: Any,
@@ -49,7 +49,7 @@ class StreamTurn:
         Args:
             model: The version that answers.
             sessions: Sessions of the server.
-            request: Id of the request.
+            request: Id that the client gave the request; None without one.
             num_rows: Rows of the request, one per stream.
             session: Id of the session; None without one.
             state: What the client gave as state; None without any.
@@ -57,6 +57,7 @@ class StreamTurn:
 
         Raises:
             RequestError: The model carries no state, the state does not fit, or a session and a state are given.
+            SessionConflictError: The request was answered before, and others of the session since.
             SessionVersionError: The session belongs to another version.
         """
         if session is None and state is None and not returns_state:

@@ -58,6 +58,18 @@ def test_a_repeated_request_finds_what_it_found_at_first(tmp_path: Path) -> None
     assert advance(store, "s", b"3", request="r3") == b"2"
 
 
+def test_an_earlier_request_does_not_advance_the_session_again(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    for number in range(5):
+        advance(store, "s", b"%d" % number, request=f"r{number}")
+    with pytest.raises(SessionConflictError, match="s has answered request r2 before, and others since"):
+        advance(store, "s", b"again", request="r2")
+    for number in range(100):
+        found = store.read("lstm", "s", digest=ONE, request=None)
+        store.write("lstm", "s", found, b"%d" % number, digest=ONE, version=3, request=None)
+    assert advance(store, "s", b"last", request="r6") == b"99"
+
+
 def test_many_threads_lose_no_step(tmp_path: Path) -> None:
     def work(name: str) -> None:
         store = store_of(tmp_path)
