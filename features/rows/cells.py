@@ -7,9 +7,11 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from operator import add, mul, sub
 from typing import Any
+
+import polars as pl
 
 from features.definitions import Arithmetic, Bucket, Calendar, Cross, Elapsed, Function, Given, Hash, RowFeature
 from features.definitions.cells import TableNeededError
@@ -106,11 +108,13 @@ def _is_missing(value: Any) -> bool:
 
 
 def _calendar(feature: Calendar, types: Sequence[ColumnType]) -> tuple[CellFunction, ColumnType] | None:
-    if types[0] != "datetime" or feature.time_zone is not None:
-        return None  # zones are those of the time zone data that polars has
+    if types[0] != "datetime":
+        return None
+    part = _PARTS.get(feature.part, datetime.isoweekday)
+    if feature.time_zone is not None:
+        part = partial(_local_part, part=part, zone=feature.time_zone)
     if feature.part == "is_weekend":
-        return _is_weekend, "bool"
-    part = _PARTS[feature.part]
+        return partial(_is_weekend, weekday=part), "bool"
     if feature.encoding == "number":
         return partial(_of_time, part=part), "int"
     low, size = CIRCLE[feature.part]
@@ -118,8 +122,21 @@ def _calendar(feature: Calendar, types: Sequence[ColumnType]) -> tuple[CellFunct
     return partial(_on_circle, part=part, low=low, step=2 * math.pi / size, function=function), "float"
 
 
-def _is_weekend(time: datetime | None) -> bool | None:
-    return None if time is None else time.isoweekday() > 5
+def _is_weekend(time: datetime | None, *, weekday: Callable[[datetime], int]) -> bool | None:
+    return None if time is None else weekday(time) > 5
+
+
+def _local_part(time: datetime, *, part: Callable[[datetime], int], zone: str) -> int:
+    if time.tzinfo is None:
+        raise TableNeededError  # nobody knows what it is in the zone
+    return part(_in_zone(time, zone))
+
+
+@lru_cache(4096)
+def _in_zone(time: datetime, zone: str) -> datetime:
+    """Local time, by the time zone data of polars, which may be of another year than Python's."""
+    local: datetime = pl.Series([time]).dt.convert_time_zone(zone).dt.replace_time_zone(None)[0]
+    return local
 
 
 def _of_time(time: datetime | None, *, part: Callable[[datetime], int]) -> int | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
-import yaml
 from msgspec import Meta, Struct
 
 from lightning_app.atomic_write import replacing, sync_folder
@@ -62,6 +61,8 @@ def read_key_file(path: Path) -> list[KeyEntry]:
     Raises:
         UsageError: It is missing, invalid, readable by everyone or writable by others; names the key and the field.
     """
+    import yaml  # a server without keys needs none
+
     try:
         with path.open("rb") as file:
             _check_mode(path, os.fstat(file.fileno()))
@@ -124,6 +125,8 @@ def write_key_file(path: Path, entries: list[KeyEntry]) -> None:
 
 
 def _yaml(content: Any) -> str:
+    import yaml
+
     text: str = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=200)
     return text
 

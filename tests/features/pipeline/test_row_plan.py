@@ -212,6 +212,24 @@ def test_times_are_those_of_the_table_form(text: str, moment: datetime) -> None:
     np.testing.assert_array_equal(arrays["numbers"], table_form(pipeline, [{"when": text}])["numbers"])
 
 
+@given(
+    seconds=st.integers(-(10**9), 4 * 10**9),
+    zone=st.sampled_from(["Europe/Berlin", "Asia/Kolkata", "America/St_Johns", "Australia/Lord_Howe", "UTC"]),
+)
+@settings(max_examples=25, deadline=None)
+def test_parts_of_times_in_a_zone_are_those_of_the_table_form(seconds: int, zone: str) -> None:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    parts: tuple[Any, ...] = (*PARTS, "year", "is_weekend")
+    view = FeatureView(features={part: Calendar(part=part, time_zone=zone) for part in parts})
+    pipeline = pipeline_of(view, rows=AskedRows(time="when"), when=START.replace(tzinfo=UTC))
+    plan, row = RowPlan.of(pipeline), {"when": moment.isoformat()}
+    assert plan is not None
+    arrays = plan.arrays([row], plan.times_asked([row], None), [()])
+    np.testing.assert_array_equal(arrays["numbers"], table_form(pipeline, [row])["numbers"])
+    with pytest.raises(TableNeededError):
+        plan.arrays([row], [START], [()])
+
+
 @pytest.mark.parametrize("hour", [0, 23, -5, 1.0, None, 0.5])
 def test_hours_are_added_to_dates_as_in_the_table_form(hour: float | None) -> None:
     source = Source(time="date", time_plus={"hour": "1h"}, columns={"hour": Column(type="int")}, keys={"shop": "store"})
@@ -237,12 +255,12 @@ def test_hours_are_added_to_dates_as_in_the_table_form(hour: float | None) -> No
         np.testing.assert_array_equal(arrays[name], values)
 
 
-def pipeline_of(view: FeatureView, *, rows: AskedRows | None = None) -> FeaturePipeline:
+def pipeline_of(view: FeatureView, *, rows: AskedRows | None = None, when: datetime = START) -> FeaturePipeline:
     rows = rows or AskedRows()
     pipeline = FeaturePipeline(
         definitions=Definitions(views={"v": view}), features=tuple(f"v.{name}" for name in view.features), rows=rows
     )
-    cells = {"x": 1.0, "n": 1, "s": "a", "b": True, "d": START, "when": START}
+    cells = {"x": 1.0, "n": 1, "s": "a", "b": True, "d": START, "when": when}
     columns = {name: [cells[name]] for name in (*view.request, *([rows.time] if rows.time else []))}
     asked = pipeline.ask(pl.DataFrame(columns), notes=Notes())
     return pipeline.fit(asked, {}, train=np.arange(1), notes=Notes())
