@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -63,7 +64,7 @@ class Client:
         *,
         tables: Mapping[str, Any] | None = None,
         model: str | None = None,
-        at: str | Sequence[str] | None = None,
+        at: str | Sequence[str | datetime] | None = None,
         session: str | None = None,
         state: Any = None,
         return_state: bool = False,
@@ -215,7 +216,7 @@ class AsyncClient:
         *,
         tables: Mapping[str, Any] | None = None,
         model: str | None = None,
-        at: str | Sequence[str] | None = None,
+        at: str | Sequence[str | datetime] | None = None,
         session: str | None = None,
         state: Any = None,
         return_state: bool = False,

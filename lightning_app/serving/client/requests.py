@@ -1,6 +1,7 @@
 """Requests of the client: what is sent for each call, and what is made of the response."""
 
 from collections.abc import Generator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -22,7 +23,7 @@ def predict(
     *,
     tables: Mapping[str, Any] | None,
     model: str | None,
-    at: str | Sequence[str] | None,
+    at: str | Sequence[str | datetime] | None,
     session: str | None,
     state: Any,
     return_state: bool,
@@ -32,7 +33,9 @@ def predict(
     body = encode(data, tables=tables, state=state)
     params: dict[str, str] = {}
     if at is not None:
-        params["at"] = at if isinstance(at, str) else ",".join(at)
+        params["at"] = (
+            at if isinstance(at, str) else ",".join(time if isinstance(time, str) else time.isoformat() for time in at)
+        )
     if session is not None:
         params["session"] = session
     if return_state:

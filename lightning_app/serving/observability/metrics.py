@@ -43,7 +43,7 @@ HELP = {
     "lightning_app_journal_pending_predictions": "Predictions that are in spill files and not yet in the journal.",
     "lightning_app_log_lines_dropped": "Log lines dropped because standard error did not take them.",
     "lightning_app_traced_requests_dropped": "Requests whose spans the collector did not take.",
-    "lightning_app_workers": "Live worker processes.",
+    "lightning_app_workers": "Workers that answer requests.",
     "lightning_app_worker_starts": "Worker processes that were started.",
     "lightning_app_worker_process": "Process id of a worker.",
     "lightning_app_start_time_seconds": "When the oldest live worker started, Unix seconds.",
@@ -77,7 +77,6 @@ class Metrics(Collector):
         self.log_lines_dropped = files.counter("lightning_app_log_lines_dropped", {})
         self.spans_dropped = files.counter("lightning_app_traced_requests_dropped", {})
         files.counter("lightning_app_worker_starts", {}).add()
-        files.gauge("lightning_app_workers", {}, over_workers="sum").set(1)
         files.gauge("lightning_app_start_time_seconds", {}, over_workers="min").set(time.time())
         files.gauge("lightning_app_worker_process", {"worker": worker}, over_workers="max").set(os.getpid())
         build = {"version": __version__, "python_version": platform.python_version()}
@@ -92,6 +91,10 @@ class Metrics(Collector):
     def journal(self) -> "JournalMetrics":
         """Metrics of the journal; exposed once there is one."""
         return JournalMetrics(self._files)
+
+    def ready(self) -> None:
+        """Says that the worker answers requests."""
+        self._files.gauge("lightning_app_workers", {}, over_workers="sum").set(1)
 
     def model(self, *, name: str, version: int | None, arm: str) -> "ModelMetrics":
         """Metrics of one version of a model under one arm; the same object for the same names.

@@ -65,7 +65,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     Attributes:
         time: When it was taken, Unix seconds.
         started: When the oldest live worker started, Unix seconds.
-        workers: Live workers.
+        workers: Workers that answer requests.
         worker_starts: Workers that were started since the server was.
         in_flight: Requests that are being answered.
         queued: Requests that wait for their batch, by model.

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import random
 import signal
 import socket
@@ -99,11 +100,13 @@ class Supervisor:
 
     async def _drain(self) -> int:
         """Ends the workers in order; the exit code."""
+        _log.info("draining")
         in_time = await self._fleet.stop()
         if self._is_killed:
             _log.warning("ended at once by a second signal; requests that were being answered failed")
         elif not in_time:
             _log.error("workers were killed: they still answered after %g s", self._config.limits.drain_seconds)
+        _log.info("ended")
         return 0 if in_time and not self._is_killed else 1
 
     def _announce(self, check: bool) -> None:
@@ -112,6 +115,8 @@ class Supervisor:
         else:
             address = address_of(self._listener, tls=self._config.tls_cert is not None)
             text = announce(address, self._config, self._fleet.models)
+            told = {"address": address, "workers": self._config.num_workers, "pid": os.getpid()}
+            _log.info("ready", extra={"facts": told})
         print(text, flush=True)  # noqa: T201
 
     async def _start(self) -> None:

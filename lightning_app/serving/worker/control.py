@@ -63,6 +63,7 @@ class Control:
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(self._read, "rb", 0))
         while not server.started:
             await asyncio.sleep(0.001)
+        self._state.metrics.ready()
         self.say(Ready())
         while line := await reader.readline():
             try:

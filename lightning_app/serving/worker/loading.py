@@ -1,6 +1,7 @@
 """Loading of versions while a worker serves; the one before stays until the new one is verified."""
 
 import logging
+import time
 from functools import partial
 
 from lightning_app.errors import describe
@@ -44,6 +45,7 @@ class Loading:
         Returns:
             Why it could not be loaded; None if it was.
         """
+        started = time.monotonic()
         state = self._state
         served = state.models[resolved.name]
         before = served.arm.model if served.is_loaded else None
@@ -63,6 +65,15 @@ class Loading:
             if before.digest != model.digest or before.version != model.version:
                 state.metrics.served(name=resolved.name, version=before.version, digest=before.digest, is_served=False)
             state.metrics.reloaded(name=resolved.name, result="loaded")
+        facts = {
+            "model": resolved.name,
+            "version": resolved.version,
+            "digest": resolved.digest,
+            "seconds": round(time.monotonic() - started, 3),
+            "max_rows": plan.max_rows,
+            "window_ms": plan.window_ms,
+        }
+        _log.info("loaded", extra={"facts": facts})
         return None
 
 

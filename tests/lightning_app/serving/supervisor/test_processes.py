@@ -1,5 +1,6 @@
 """The processes of a server: how it starts, survives the death of a worker, and ends."""
 
+import json
 import os
 import re
 import signal
@@ -58,6 +59,11 @@ def test_a_dead_worker_is_replaced_and_everything_ends_in_order(package: Path) -
         assert server.stop() == 0
         assert not any(map(is_alive, workers))
         assert not folder.exists()
+        lines = [json.loads(line) for line in server.errors.splitlines()]
+        said = [(line["process"], line["message"]) for line in lines]
+        assert said[-2:] == [("supervisor", "draining"), ("supervisor", "ended")]
+        assert said.count(("supervisor", "ready")) == 1
+        assert sum(message == "loaded" for _, message in said) == 3
 
 
 def test_answers_that_are_being_made_are_finished_and_no_new_ones_begun(package: Path) -> None:
