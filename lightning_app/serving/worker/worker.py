@@ -32,6 +32,7 @@ from lightning_app.serving.v2.infer_route import InferEndpoint
 from lightning_app.serving.v2.openapi_paths import v2_paths
 from lightning_app.serving.v2.routes import v2_routes
 from lightning_app.serving.worker.control import Control
+from lightning_app.serving.worker.draining_server import DrainingServer
 from lightning_app.serving.worker.journal_watch import watch_journal
 from lightning_app.serving.worker.loading import Loading
 from lightning_app.serving.worker.session_watch import watch_sessions
@@ -89,7 +90,7 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
 
     pages = page_routes(state, further_paths=partial(v2_paths, has_keys=config.keys is not None))
     infer = InferEndpoint(state)
-    server = uvicorn.Server(
+    server = DrainingServer(
         uvicorn.Config(
             ServingApp(state, [*v2_routes(state, infer), *pages], hot=[infer]),
             http=with_whole_responses(bounded_protocol(config.limits, on_refusal=refused)),
@@ -102,7 +103,8 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
             timeout_graceful_shutdown=int(config.limits.drain_seconds),
             proxy_headers=False,  # anyone could name another address in them
             ssl_context_factory=None if config.tls_cert is None else lambda *_: tls_context(config),
-        )
+        ),
+        state,
     )
 
     def stop(*_: object) -> None:

@@ -156,10 +156,14 @@ def test_keys_models_and_settings_are_read_again_without_a_restart(tmp_path: Pat
         server.wait_for_log("unknown field `modells`, did you mean 'models'?")
         models = [{"model": str(packages[0]), "name": "one"}, {"model": str(packages[1]), "name": "two"}]
         file.write_text(yaml.safe_dump({**config, "models": models, "host": "::1"}))
-        server.process.send_signal(signal.SIGHUP)
-        server.wait_for_log("host and port need a restart")
-        server.wait_for_log("the configuration was replaced")
-        server.wait_for(lambda: not is_alive(worker))
+        with Clients(f"{server.address}/predict", RECORDS, keep=price_and_digest, num_clients=2) as clients:
+            server.wait_for(lambda: bool(clients.answers))
+            server.process.send_signal(signal.SIGHUP)
+            server.wait_for_log("host and port need a restart")
+            server.wait_for_log("the configuration was replaced")
+            server.wait_for(lambda: not is_alive(worker))
+        assert clients.errors == []
+        assert len({digest for _, digest in clients.answers}) == 2  # the model before, and the first one now
         assert [model["name"] for model in server.get("/models")["models"]] == ["one", "two"]
         assert server.predict(ROW, "/models/two/predict")["digest"] == Package.load(packages[1]).digest
         assert server.stop() == 0
