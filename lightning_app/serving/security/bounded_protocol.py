@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import httptools
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from lightning_app.serving.config.serve_config import Limits
 from lightning_app.serving.security.refusal_error import RefusalError
@@ -56,6 +56,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _pending = False  # a request has begun and is not complete
     _in_headers = True  # its headers are not complete
     _is_refused = False  # what the client goes on to send is thrown away
+    _earlier: tuple[RequestResponseCycle, ...] = ()  # answers under way while a later request is read
     _fed = 0  # bytes since the last complete request
     _num_body = 0
     _content_length: bytes | None = None
@@ -80,6 +81,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         self._stop_write_timer()
+        for cycle in self._earlier:  # uvicorn stops the last request alone
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
 
     @override
@@ -163,6 +167,8 @@ class BoundedProtocol(HttpToolsProtocol):
             raise RefusalError(
                 400, "upgrade", "a body with the header Upgrade; send HTTP/1.1 without an upgrade to h2c"
             )
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._earlier = (*(cycle for cycle in self._earlier if not cycle.response_complete), self.cycle)
         super().on_headers_complete()
         self._in_headers = False
 
@@ -183,8 +189,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @override
     def on_response_complete(self) -> None:
+        is_last = not self.pipeline
         super().on_response_complete()
-        if self._is_refused:
+        if self._is_refused and is_last:
             self._close_gently()
 
     @override

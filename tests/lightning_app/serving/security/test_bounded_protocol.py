@@ -2,14 +2,19 @@
 
 import asyncio
 import json
+import logging
 import socket
+import struct
 import threading
 import time
+from contextlib import suppress
+from random import Random
 
 import pytest
 import uvicorn
 
 from lightning_app.serving.config.serve_config import Limits
+from lightning_app.serving.http.whole_response import with_whole_responses
 from lightning_app.serving.security.bounded_protocol import bounded_protocol
 
 LIMITS = Limits(body_bytes=100_000, header_bytes=4096, body_seconds=0.6, connections=20)
@@ -33,16 +38,20 @@ async def echo(scope, receive, send):
 
 @pytest.fixture(scope="module")
 def server():
-    """A server in a thread; yields its address and the refusals."""
-    refusals = []
+    """A server in a thread; yields its address and the refusals. No client makes it log an error."""
+    refusals, errors = [], []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = errors.append
+    logging.getLogger("uvicorn.error").addHandler(handler)
     protocol = bounded_protocol(LIMITS, on_refusal=lambda refusal: refusals.append(refusal.status))
+    protocol = with_whole_responses(protocol)  # as in a worker
     config = uvicorn.Config(
         echo,
         port=0,
         http=protocol,
         ws="none",
         lifespan="off",
-        log_level="critical",
+        log_config=None,
         server_header=False,
         timeout_keep_alive=1,
     )
@@ -53,6 +62,8 @@ def server():
     yield listening.getsockname(), refusals
     running.should_exit = True
     thread.join(10)
+    logging.getLogger("uvicorn.error").removeHandler(handler)
+    assert not [error.getMessage() for error in errors]
 
 
 def exchange(server, *parts, pause=0.0, until=b""):
@@ -207,6 +218,43 @@ def test_an_upgrade_is_ignored_and_nothing_after_it_is_read(server):
     head = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     received = exchange(server, head + OK, OK)
     assert received.count(b"HTTP/1.1 200 OK") == 1
+
+
+def test_an_upgrade_after_slow_requests_is_answered_in_its_turn(server):
+    slow = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
+    upgrade = b"GET /slow HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    assert exchange(server, slow + slow + upgrade).count(b"HTTP/1.1 200 OK") == 3
+
+
+def test_a_client_that_leaves_while_several_requests_are_answered_is_no_error(server):
+    slow = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
+    for _ in range(3):
+        with socket.create_connection(server[0], timeout=5) as client:
+            client.sendall(slow + slow + slow)
+            time.sleep(0.1)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # resets the connection
+    time.sleep(0.5)  # the fixture looks at the log
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_requests_are_answered_or_closed_and_never_hang(server, seed):
+    requests = [
+        OK,
+        post(b"hello worlds", b"Content-Length: 12", b"Expect: 100-continue"),
+        post(b"5\r\nhello\r\n0\r\nTrailer: x\r\n\r\n", CHUNKED),
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nPRI * HTTP/2.0\r\n\r\n",
+    ]
+    pieces = [b"\r\n", b"\n", b"\x00", b"Content-Length: 5\r\n", b":", b"\xff", b"A" * 5000, b"%00", b"[", b"CONNECT "]
+    random = Random(seed)
+    for _ in range(10):
+        data = bytearray(random.choice(requests) + random.choice(requests))
+        for _ in range(random.randint(1, 4)):
+            place = random.randrange(len(data))
+            data[place : place + random.choice([0, 1, 6])] = random.choice(pieces)
+        received = b""
+        with suppress(ConnectionResetError):
+            received = exchange(server, bytes(data))
+        assert b" 500 " not in received
 
 
 def test_connections_are_bounded(server):
