@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_app.serving.client.answer import Answer
-    from lightning_app.serving.client.client import AsyncClient, Client
+    from lightning_app.serving.client.async_client import AsyncClient
+    from lightning_app.serving.client.client import Client
     from lightning_app.serving.client.errors import RequestRefusedError, ServingError, UnavailableError
     from lightning_app.serving.config.serve_config import ServeConfig
 
@@ -21,7 +22,7 @@ __all__ = [
 
 _MODULES = {
     "Answer": "client.answer",
-    "AsyncClient": "client.client",
+    "AsyncClient": "client.async_client",
     "Client": "client.client",
     "RequestRefusedError": "client.errors",
     "ServeConfig": "config.serve_config",

@@ -4,7 +4,7 @@ import secrets
 import ssl
 import time
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from random import Random
 from typing import TypeAlias
@@ -42,6 +42,16 @@ class RetryPolicy:
                 raise ValueError(f"{name}: {getattr(self, name)} given, seconds above 0 needed")
         if self.retries < 0:
             raise ValueError(f"retries: {self.retries} given, at least 0 needed")
+
+    def within(self, deadline: float | None) -> "RetryPolicy":
+        """The same for one request with another deadline.
+
+        Args:
+            deadline: Seconds; None keeps that of the policy.
+        """
+        if deadline is None:
+            return self
+        return replace(self, deadline=deadline, timeout=min(self.timeout, deadline))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_app.serving.observability.metrics import HELP
+from lightning_app.serving.observability.metric_names import HELP
 from tests.conftest import CONFIGS
 from tests.lightning_app.serving.server import running_worker
 from tests.packages import small_package
