@@ -20,6 +20,7 @@ class JournalHealth(msgspec.Struct, kw_only=True):
         commit_seconds: Time in these transactions.
         refused: Predictions that could not be written; their requests were answered with an error.
         spilled: Records that were written to spill files.
+        pending: Records in this worker's spill files that are not replayed yet.
         replayed: Records of spill files that were written to the journal.
         torn: Spill files whose last record was cut off; its request was never answered.
         damaged: Records of spill files that cannot be read or written; their files are kept.
@@ -39,6 +40,7 @@ class JournalHealth(msgspec.Struct, kw_only=True):
     commit_seconds: float = 0.0
     refused: int = 0
     spilled: int = 0
+    pending: int = 0
     replayed: int = 0
     torn: int = 0
     damaged: int = 0

@@ -141,6 +141,7 @@ class JournalWriter:
 
     def health(self) -> JournalHealth:
         """State and counts, for readiness and metrics."""
+        self._health.pending = self._spiller.num_waiting()
         return self._health
 
     async def close(self) -> None:

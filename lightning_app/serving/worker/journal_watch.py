@@ -5,6 +5,8 @@ import logging
 
 import msgspec
 
+from lightning_app.errors import nearest
+from lightning_app.packaging.runtime.row_ids import PASSED
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.journal.health import JournalHealth
 
@@ -20,6 +22,8 @@ async def watch_journal(state: ServingState) -> None:
     """
     if state.journal is None:
         return
+    for line in unknown_columns(state):
+        _log.warning("%s", line)
     metrics = state.metrics.journal
     last = JournalHealth(state="up")
     while True:
@@ -32,8 +36,26 @@ async def watch_journal(state: ServingState) -> None:
         if health.damaged > last.damaged:
             _log.error("spill files hold damaged records, and are kept as .damaged; %d so far", health.damaged)
         metrics.up.set(float(health.state == "up"))
-        metrics.pending.set(max(0, health.spilled - health.replayed))
+        metrics.pending.set(health.pending)
         metrics.written.add(health.written - last.written)
         metrics.spilled.add(health.spilled - last.spilled)
         last = msgspec.structs.replace(health)
         await asyncio.sleep(_SECONDS)
+
+
+def unknown_columns(state: ServingState) -> list[str]:
+    """A line for each column that is to be dropped or hashed, and that no model reads: it may be a typing error.
+
+    Args:
+        state: State of the worker.
+    """
+    known: set[str] = {*PASSED}
+    for model in state.models.values():
+        known |= {*model.arm.model.column_names, *(() if model.config.entity is None else (model.config.entity,))}
+        known |= {output.name for output in model.arm.model.package.manifest.outputs}
+    return [
+        f"journal.{key}: {name!r} is no column that a served model reads{nearest(name, sorted(known))}"
+        for key in ("drop", "hash")
+        for name in getattr(state.config.journal, key)
+        if name not in known
+    ]

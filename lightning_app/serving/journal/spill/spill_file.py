@@ -21,6 +21,7 @@ class SpillFile:
 
     Attributes:
         path: The file; its name orders files by their age.
+        num_records: Records in it.
     """
 
     def __init__(self, folder: Path, *, durable: bool) -> None:
@@ -32,6 +33,7 @@ class SpillFile:
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         os.write(self._descriptor, MAGIC)
         unnamed.rename(self.path)
+        self.num_records = 0
         self._durable, self._size = durable, len(MAGIC)
         self._places: dict[str, tuple[int, int]] = {}
 
@@ -68,6 +70,7 @@ class SpillFile:
         if parts:
             self._write(b"".join(parts))
             self._places |= places
+            self.num_records += len(parts)
         return earlier
 
     def earlier(self, request_id: str) -> Earlier | None:

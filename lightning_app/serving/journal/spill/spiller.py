@@ -74,6 +74,11 @@ class Spiller:
         self._current = None
         return True
 
+    def num_waiting(self) -> int:
+        """Number of records that are not replayed yet."""
+        self.forget_replayed()  # another worker may have done it
+        return sum(file.num_records for file in (*self._sealed, *([self._current] if self._current else [])))
+
     def forget_replayed(self) -> None:
         """Forgets files that are gone."""
         for file in [file for file in self._sealed if not file.path.exists()]:

@@ -13,6 +13,8 @@ FORMAT = 1
 APPLICATION_ID = 0x4C41504A
 """`LAPJ`: tells a journal from another SQLite file."""
 JSON = "application/json"
+_OPEN_SECONDS = 5.0
+"""Who closes the file last holds it for a moment, in which it cannot be opened."""
 NUMBERS_PER_MICROSECOND = 1024
 """`number` of a row is the time of its commit in microseconds times this: the table is in the order of time, and needs
 no index on it, which would cost a third of all writing."""
@@ -65,7 +67,7 @@ def connect(path: Path, *, timeout: float, synchronous: str = "normal", create: 
         if not path.exists():
             # What was asked is nobody else's business; the WAL takes the same permissions.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, timeout=_OPEN_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             if _format(connection) == 0:
                 _make_tables(path, connection)
@@ -73,6 +75,7 @@ def connect(path: Path, *, timeout: float, synchronous: str = "normal", create: 
             connection.execute(f"PRAGMA synchronous={synchronous}")
             connection.execute("PRAGMA wal_autocheckpoint=0")  # Maintenance does that
             connection.execute("PRAGMA cache_size=-8192")
+            connection.execute(f"PRAGMA busy_timeout={round(timeout * 1000)}")
         except BaseException:
             connection.close()
             raise

@@ -80,9 +80,11 @@ def test_a_server_whose_journal_is_away_answers_503_or_spills(package: Path) -> 
         shutil.move("away", "journal")
         server.wait_for(lambda: httpx.post(f"{server.address}/predict", json=RECORDS).status_code == 200)
     Path("serve.yaml").write_text(
-        f"models: [{{model: {package}}}]\nworkers: 1\njournal: {{url: '{URL}', on_failure: spill, drop: [width]}}\n"
+        f"models: [{{model: {package}}}]\nworkers: 1\n"
+        f"journal: {{url: '{URL}', on_failure: spill, drop: [width], hash: [lenght]}}\n"
     )
     with running_server("--config", "serve.yaml") as server:
+        server.wait_for_log("journal.hash: 'lenght' is no column that a served model reads, did you mean 'length'?")
         shutil.move("journal", "away")
         answers = [server.predict(ROW)["request_id"] for _ in range(5)]
         shutil.move("away", "journal")

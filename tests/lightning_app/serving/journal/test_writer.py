@@ -130,12 +130,13 @@ def test_what_is_spilled_is_replayed_once_and_in_order(url: str, tmp_path: Path,
         # A retry during the failure is answered with what was answered.
         assert (await writer.commit([prediction("spilled-007", answer=b"second")]))["spilled-007"].answer == b"first"
         assert await writer.feedback(outcome("before")) == "spilled"
-        assert writer.health().spilled == 201
+        assert (writer.health().spilled, writer.health().pending) == (201, 201)
         (tmp_path / "away").rename(tmp_path / "db")
         await until(lambda: writer.health().state == "up")
         retried = await writer.commit([prediction("spilled-009", answer=b"third"), prediction("after")])
         assert retried["spilled-009"].answer == b"first"
         await until(lambda: writer.health().replayed == 201)
+        assert writer.health().pending == 0
         assert waiting_files(tmp_path / "spill") == []
 
     config = JournalConfig(url=url, on_failure="spill", spill=str(tmp_path / "spill"))
@@ -213,6 +214,7 @@ def test_a_killed_server_loses_nothing_that_it_answered(url: str, rounds: int) -
     held = ids(url)
     assert len(held) == len(set(held))
     assert len(answered) >= 400 * rounds
+    assert [line for line in answered if line.startswith("refused")] == []
     assert {line.split()[1] for line in answered} <= set(held)
 
 
