@@ -15,6 +15,8 @@ import msgspec
 from lightning_app.serving.client.errors import RequestRefusedError, UnavailableError
 
 _AGAIN = frozenset({429, 502, 503, 504})
+_MOST_MS = 86_400_000
+"""Longest deadline that a server takes."""
 _RANDOM = Random()
 
 
@@ -119,7 +121,7 @@ def exchange(call: Call, policy: RetryPolicy) -> Steps:
     while True:
         attempt += 1
         timeout = min(policy.timeout, end - time.monotonic())
-        deadline = f"{max(timeout * 1000, 1):.0f}"
+        deadline = f"{min(max(timeout * 1000, 1), _MOST_MS):.0f}"
         outcome = yield Send(
             call, {**call.headers, "X-Request-Id": call.request_id, "X-Deadline-Ms": deadline}, timeout
         )
