@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -71,7 +71,7 @@ class CommitThread:
     ) -> None:
         self._open_store, self._folder = open_store, spill_folder
         self._done, self._up, self._replayed, self._still_down = done, up, replayed, still_down
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Sequence[Job]] = SimpleQueue()
         self._store: JournalStore | None = None
         self._pause = 0.0
         self._next_try = 0.0
@@ -84,24 +84,24 @@ class CommitThread:
         """Starts the thread."""
         self._thread.start()
 
-    def submit(self, job: Job) -> None:
-        """Gives the thread a job."""
-        self._jobs.put(job)
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Gives the thread jobs; all at once, since each time wakes it."""
+        self._jobs.put(jobs)
 
     def went_down(self) -> None:
         """Says that the journal could not be written elsewhere."""
         self._is_up = False
-        self._jobs.put(None)
+        self._jobs.put(())
 
     def look_for_files(self) -> None:
         """Says that there are spill files to replay."""
         self._next_look = 0.0
-        self._jobs.put(None)
+        self._jobs.put(())
 
     def stop(self) -> None:
         """Lets the thread end after the jobs that it has."""
         self._stopping = True
-        self._jobs.put(None)
+        self._jobs.put(())
 
     def join(self, timeout: float) -> None:
         """Waits for the end of the thread."""
@@ -129,8 +129,7 @@ class CommitThread:
         try:
             first = self._jobs.get(timeout=timeout) if timeout else self._jobs.get_nowait()
             while True:
-                if first is not None:
-                    jobs.append(first)
+                jobs += first
                 if len(jobs) >= _MOST_PREDICTIONS:
                     break
                 first = self._jobs.get_nowait()

@@ -134,7 +134,7 @@ class JournalWriter:
             future: asyncio.Future[FeedbackStatus] = self._loop.create_future()
             job = OutcomeJob(outcome)
             self._futures[job] = future
-            self._thread.submit(job)
+            self._thread.submit((job,))
             status = await future
         self._health.outcomes += status != "conflict"
         return status
@@ -213,10 +213,9 @@ class JournalWriter:
 
     def _commit_in_thread(self, waiting: list[_Waiting]) -> None:
         assert self._thread is not None
-        for predictions, future in waiting:
-            job = PredictionJob(predictions)
-            self._futures[job] = future
-            self._thread.submit(job)
+        jobs = [PredictionJob(predictions) for predictions, _ in waiting]
+        self._futures.update(zip(jobs, (future for _, future in waiting), strict=True))
+        self._thread.submit(jobs)
 
     def _deliver(self, jobs: list[Job]) -> None:
         for job in jobs:
