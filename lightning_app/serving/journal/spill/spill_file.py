@@ -10,6 +10,8 @@ from lightning_app.serving.journal.record import Earlier, Outcome, Prediction, e
 from lightning_app.serving.journal.spill.records import MAGIC, packed, unpacked
 
 SUFFIX = ".spill"
+_MOST_PLACES = 100_000
+"""Ids that a retry can be answered by; memory must not grow with the time that the journal is down."""
 
 
 class SpillFile:
@@ -38,7 +40,7 @@ class SpillFile:
         self._places: dict[str, tuple[int, int]] = {}
 
     def append(self, records: Sequence[Prediction | Outcome]) -> dict[str, Earlier]:
-        """Appends records; predictions whose id is in the file already are left out.
+        """Appends records; predictions whose id is among the newest of the file are left out.
 
         Args:
             records: The records.
@@ -70,6 +72,8 @@ class SpillFile:
         if parts:
             self._write(b"".join(parts))
             self._places |= places
+            while len(self._places) > _MOST_PLACES:
+                del self._places[next(iter(self._places))]
             self.num_records += len(parts)
         return earlier
 

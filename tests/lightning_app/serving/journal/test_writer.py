@@ -257,6 +257,28 @@ def test_a_full_disk_refuses_and_answers_again_when_there_is_room(url: str, tmp_
     assert answered <= set(ids(url))
 
 
+def test_a_full_disk_under_the_spill_file_refuses_too(url: str, tmp_path: Path) -> None:
+    (tmp_path / "db" / "journal.db").mkdir()
+    spill = str(tmp_path / "spill")
+    process = child(url, spill, name="full", limit=200_000)
+    assert process.stdout is not None
+    lines = [process.stdout.readline()]
+    while not lines[-1].startswith("refused"):
+        lines.append(process.stdout.readline())
+    lines += killed_after(process, 20)
+    answered = {line.split()[1] for line in lines if line.startswith("answered")}
+    assert len(answered) > 50
+    (tmp_path / "db" / "journal.db").rmdir()
+
+    async def work(writer: JournalWriter) -> None:
+        await until(lambda: waiting_files(tmp_path / "spill") == [])
+        await until(lambda: writer.health().replayed >= len(answered))
+        assert (writer.health().torn, writer.health().damaged) == (0, 0)
+
+    run(work, JournalConfig(url=url, on_failure="spill", spill=spill))
+    assert answered <= set(ids(url))
+
+
 REPLAY = """
 import os, signal, sys
 from pathlib import Path
