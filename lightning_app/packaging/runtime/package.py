@@ -118,7 +118,8 @@ class Package:
             BadRowsError: Some rows cannot be answered, or break a rule of the contract.
             RequestError: The request does not fit the package, or breaks a rule of the contract on whole tables.
         """
-        if isinstance(request, Mapping) and (records := as_records(request)) is not None:
+        raw = self.predictor.raw_input
+        if raw is not None and isinstance(request, Mapping) and (records := as_records(request)) is not None:
             batch = self.read_records(records, at=at)
             if batch is not None:
                 return self.predictor.answer_records(batch)
