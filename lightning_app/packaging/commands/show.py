@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.table import Column, Table
 
+from lightning_app.packaging.format.folder import SIGNATURE
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.format.raw_input import RawInputSpec, needed_rows
 from lightning_app.packaging.format.signature import TensorSpec
@@ -23,6 +24,8 @@ def show_package(package: Package) -> None:
     size = sum(entry.bytes for entry in (manifest.files or {}).values())
     console.print(f"{manifest.name}: {manifest.task.replace('_', ' ')} ({manifest.family}), layout {manifest.layout}")
     console.print(f"digest {package.digest}, {size / 2**20:.2f} MiB in {len(manifest.files or {}) + 1} files")
+    if (package.path / SIGNATURE).is_file():
+        console.print("signed; package verify --trusted-key PEM checks by whom")
     rows = Table("", Column("", overflow="fold"), box=None, show_header=False)
     for key, value in _facts(manifest):
         rows.add_row(key, value)

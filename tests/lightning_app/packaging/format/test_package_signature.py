@@ -48,6 +48,8 @@ def test_a_package_is_signed_and_verified_and_stays_the_same_package(tmp_path, k
     assert capsys.readouterr().out == f"signed: {folder}, digest {digest}\n"
     assert Package.load(folder).digest == digest
     assert sorted(path.name for path in tmp_path.iterdir()) == ["package"]  # nothing is left beside it
+    assert main(["package", "show", str(folder)]) == 0
+    assert "\nsigned; " in capsys.readouterr().out
     words = ["package", "verify", str(folder), "--trusted-key", other_keys[1], "--trusted-key", keys[1]]
     assert main(words) == 0
     assert f"signed by {keys[1]}" in capsys.readouterr().out
