@@ -1,14 +1,16 @@
-import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from lightning_app.__main__ import main
 from lightning_app.errors import UsageError
 from lightning_app.serving.observability.otlp_endpoint import traces_address
 from lightning_app.serving.observability.trace_context import take_trace
 from lightning_app.serving.observability.traced_request import TracedRequest
 from tests.lightning_app.serving.observability.collector import running_collector
+from tests.packages import small_package
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -92,11 +94,14 @@ def test_the_path_is_appended_once() -> None:
     assert traces_address("https://collector/v1/traces") == "https://collector/v1/traces"
 
 
-def test_without_opentelemetry_the_extra_is_named() -> None:
-    program = (
-        "import sys; sys.modules['opentelemetry'] = None\n"
-        "from lightning_app.serving.observability.otlp_endpoint import traces_address\n"
-        "traces_address('http://localhost:4318')"
-    )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert "UsageError: otlp_endpoint: traces need an extra: pip install 'lightning-r2p[otel]'" in result.stderr
+def test_without_opentelemetry_the_server_names_the_extra_and_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = small_package(tmp_path / "package")
+    for name in [name for name in sys.modules if name.startswith("opentelemetry.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    words = ["serve", str(package), "--otlp-endpoint", "http://localhost:4318", "--journal", "none"]
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "otlp_endpoint: traces need an extra: pip install 'lightning-r2p[otel]'" in line
