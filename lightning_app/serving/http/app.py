@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -110,6 +111,11 @@ def _unexpected(request: Request, error: Exception) -> Response:
     return _response(request, HttpError(500, "internal", "the server failed on this request"), {}, error)
 
 
+def _v2_body(refusal: HttpError) -> bytes:
+    """The error as the Open Inference Protocol writes it, also where its routes were not reached."""
+    return msgspec.json.encode({"error": refusal.message})
+
+
 def _response(
     request: Request, refusal: HttpError, headers: dict[str, str], defect: Exception | None = None
 ) -> Response:
@@ -124,7 +130,7 @@ def _response(
         error=defect,
     )
     return Response(
-        refusal.body(request_id),
+        _v2_body(refusal) if request.url.path.startswith("/v2/") else refusal.body(request_id),
         refusal.status,
         {**headers, **refusal.headers, **_OWN, "x-request-id": request_id},
         media_type=JSON,

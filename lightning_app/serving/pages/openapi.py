@@ -63,7 +63,7 @@ def openapi_document(
             "version": __version__,
             "description": "Predictions over HTTP; the schemas come from the signatures of the models.",
         },
-        "paths": {**paths, **_common_paths(has_keys), **further_paths},
+        "paths": {**paths, **_common_paths([model.name for model in models], has_keys), **further_paths},
         "components": {"schemas": schemas},
         "tags": [{"name": "predict"}, {"name": "feedback"}, {"name": "operation"}],
     }
@@ -166,7 +166,7 @@ def _answer_headers() -> dict[str, Any]:
     }
 
 
-def _common_paths(has_keys: bool) -> dict[str, Any]:
+def _common_paths(names: Sequence[str], has_keys: bool) -> dict[str, Any]:
     def get(summary: str, schema: Schema, *, more: Sequence[int] = (), media: str = "application/json") -> Any:
         ok = {"description": summary, "content": {media: {"schema": schema}}}
         return {
@@ -200,11 +200,14 @@ def _common_paths(has_keys: bool) -> dict[str, Any]:
         "description": "Not ready, and why.",
         "content": {"application/json": {"schema": READY_ANSWER}},
     }
+    model = get("One model: version, digest, signature", {"type": "object"}, more=(401, 403, 404, 429))
+    model["get"]["parameters"] = [{"name": "name", "in": "path", "required": True, "schema": {"enum": list(names)}}]
     for path in (live, ready):
         path["get"]["security"] = []
     return {
         "/feedback": {"post": feedback},
         "/models": get("Models, versions and digests", MODELS_ANSWER, more=(401, 403, 429)),
+        "/models/{name}": model,
         "/health/live": live,
         "/health/ready": ready,
         "/metrics": get("Prometheus metrics", {"type": "string"}, more=(401, 403, 429), media="text/plain"),

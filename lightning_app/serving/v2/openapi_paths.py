@@ -40,6 +40,8 @@ def v2_paths(models: Sequence[LoadedModel], *, has_keys: bool) -> dict[str, Any]
         "/v2/health/live": {"get": _get("The server answers", _flag("live"), (), has_keys)},
         "/v2/health/ready": {"get": _get("All models are loaded", _flag("ready"), (), has_keys, _flag("ready"))},
     }
+    for path in paths.values():
+        path["get"]["security"] = []
     for model in models:
         place = f"/v2/models/{model.name}"
         paths[place] = {"get": _get(f"Tensors of {model.name}", _metadata("inputs", "outputs"), (404, 503), has_keys)}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lightning_app.__main__ import main
 from tests.lightning_app.serving.model_packages import model_packages
 from tests.lightning_app.serving.server import RunningWorker, running_worker
 
@@ -20,7 +21,7 @@ not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", 504]
 positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 409, 422, 504]
 [[operations]]
 include-path-regex = "^/v2/"
-checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 422]
+checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 422]
 """
 HOOKS = '''
 import schemathesis
@@ -44,6 +45,19 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorker]:
 
 def test_requests_of_every_kind_are_answered_as_documented(worker: RunningWorker, tmp_path: Path) -> None:
     fuzz(worker, tmp_path, "--max-examples", "4", "--phases", "examples,fuzzing")
+
+
+@pytest.mark.slow
+def test_a_server_with_keys_answers_as_documented(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["keys", "add", str(tmp_path / "keys.yaml"), "--id", "all", "--scopes", "predict,feedback,admin"]) == 0
+    key = next(word for word in capsys.readouterr().out.split() if word.startswith("all."))
+    packages = model_packages(tmp_path_factory.mktemp("packages"))
+    config = {"keys": str(tmp_path / "keys.yaml")}
+    with running_worker(tmp_path / "worker", list(packages.items()), config=config) as guarded:
+        options = ["--header", f"Authorization: Bearer {key}", "--max-examples", "4", "--phases", "examples,coverage"]
+        fuzz(guarded, tmp_path, *options)
 
 
 @pytest.mark.slow

@@ -92,3 +92,16 @@ def test_whole_and_broken_numbers_in_one_column_are_numbers(worker: RunningWorke
     records[0]["load"] = 50
     answer = worker.client.post("/models/load/predict", json={"records": records})
     assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("host", ["[", "a b", "<script>", "x" * 300, "[::1]:80", "example.org"])
+def test_any_host_is_written_as_text_or_not_at_all(worker: RunningWorker, host: str) -> None:
+    page = worker.client.get("/docs", headers={"host": host})
+    assert page.status_code == 200
+    assert (f"http://{host}/models" in page.text) == (host in ("[::1]:80", "example.org"))
+    assert "<script>" not in page.text
+
+
+def test_files_outside_of_the_page_are_not_given(worker: RunningWorker) -> None:
+    for name in ("..%2fpage_routes.py", "%2e%2e/page_routes.py", ".hidden", "page_routes.py", "none.js"):
+        assert worker.client.get(f"/page/{name}").status_code == 404
