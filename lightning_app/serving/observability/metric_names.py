@@ -18,6 +18,7 @@ HELP = {
     "lightning_app_model_info": "1 for each version that is served.",
     "lightning_app_reloads": "Versions that were to be loaded while the server runs, by result.",
     "lightning_app_registry_reachable": "1 if the registry answered when it was last asked.",
+    "lightning_app_version_refused": "1 while the alias of a model points to a version that could not be loaded.",
     "lightning_app_keys_refused": "Requests refused for their API key, by reason.",
     "lightning_app_journal_commit_seconds": "Duration of one commit of the journal.",
     "lightning_app_journal_up": "1 if the last commit of the journal succeeded in every worker.",

@@ -104,6 +104,10 @@ class Metrics(Collector):
         """Counts a version that was to be loaded while the server runs."""
         self._files.counter("lightning_app_reloads", {"model": name, "result": result}).add()
 
+    def version_refused(self, *, name: str, is_refused: bool) -> None:
+        """Says whether the alias of a model points to a version that is not served."""
+        self._files.gauge("lightning_app_version_refused", {"model": name}, over_workers="max").set(float(is_refused))
+
     def sessions(self, *, name: str, number: int) -> None:
         """Says how many streams of a model the server keeps the state of; all workers share them."""
         self._files.gauge("lightning_app_sessions", {"model": name}, over_workers="max").set(number)

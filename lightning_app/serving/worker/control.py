@@ -9,6 +9,7 @@ import uvicorn
 from msgspec.structs import replace
 
 from lightning_app.serving.config.control_channel import (
+    Command,
     Event,
     Load,
     Loaded,
@@ -71,18 +72,27 @@ class Control:
             except msgspec.DecodeError as error:
                 _log.error("a command of the supervisor could not be read: %s", error)
                 continue
-            if isinstance(command, Load):
-                await self._load(command)
-            elif isinstance(command, RegistryState):
-                refused = [replace(each, error=without_paths(each.error)) for each in command.refused]
-                self._state.registry = replace(command, refused=refused)  # clients are told
-                self._state.metrics.registry_reachable.set(float(command.reachable))
-            else:
-                assert isinstance(command, ReadKeys)
-                self._state.access.reload_if_changed()
+            try:
+                await self._follow(command)
+            except Exception:  # the next command may work
+                _log.exception("a command of the supervisor could not be followed")
         _log.warning("the supervisor has gone; draining")
         self._state.is_draining = True
         server.should_exit = True
+
+    async def _follow(self, command: Command) -> None:
+        if isinstance(command, Load):
+            await self._load(command)
+        elif isinstance(command, RegistryState):
+            refused = [replace(each, error=without_paths(each.error)) for each in command.refused]
+            self._state.registry = replace(command, refused=refused)  # clients are told
+            self._state.metrics.registry_reachable.set(float(command.reachable))
+            names = {each.name for each in refused}
+            for name in self._state.models:
+                self._state.metrics.version_refused(name=name, is_refused=name in names)
+        else:
+            assert isinstance(command, ReadKeys)
+            self._state.access.reload_if_changed()
 
     async def _load(self, command: Load) -> None:
         """Loads the versions that are new, one after the other, beside the event loop."""

@@ -35,11 +35,14 @@ def test_a_version_that_cannot_be_verified_is_refused_once_and_the_one_before_st
         assert ready["models"]["phase"]["version"] == 1
         (refused,) = ready["registry"]["refused"]
         assert (refused["name"], refused["version"]) == ("phase", 3)
+        line = 'lightning_app_version_refused{model="phase"} '
+        assert f"{line}1.0" in httpx.get(f"{server.address}/metrics").text
         time.sleep(1.0)
         assert server.errors.count("is refused") == 1
         store.set_aliases("phase", {"champion": 2})
         server.wait_for_log("is served, it was phase@1")
         server.wait_for(lambda: server.get("/health/ready")["registry"]["refused"] == [])
+        server.wait_for(lambda: f"{line}0.0" in httpx.get(f"{server.address}/metrics").text)
         assert server.stop() == 0
 
 
