@@ -73,7 +73,7 @@ def rules(draw: st.DrawFn) -> list[Rule]:
     cells=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=3),
     names=st.sampled_from([("a", "b"), ("a", "b"), ("b", "a"), ("a", "c")]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_rows_that_keep_a_contract_keep_it_as_a_table(
     rules: list[Rule], types: tuple[Any, Any], required: bool, extra: Any, cells: list[Any], names: tuple[str, str]
 ) -> None:

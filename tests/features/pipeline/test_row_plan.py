@@ -154,7 +154,7 @@ def table_form(pipeline: FeaturePipeline, rows: list[dict[str, Any]]) -> dict[st
 
 
 @given(pipeline=fitted_pipelines(), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_random_features_of_random_rows_have_the_bits_of_the_table_form(
     pipeline: FeaturePipeline, data: st.DataObject
 ) -> None:
