@@ -26,7 +26,7 @@ class Prediction(msgspec.Struct, kw_only=True, gc=False):
         answer_type: Media type of the answer.
         answer: Body of the answer as it was sent.
         features: Inputs of the model as an Arrow stream, where they were read from a store; None elsewhere.
-        body_digest: First 16 bytes of the body's sha256, before columns were dropped.
+        body_digest: First 16 bytes of a sha256 of the request; of its redacted form where columns are left out.
         key_id: Id of the API key; None without keys.
         degraded: Why the answer is not that of the model that was asked; None if it is.
         is_redacted: Whether the answer lacks what must not be written; set by the journal.

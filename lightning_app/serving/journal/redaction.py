@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -54,9 +55,18 @@ class Redaction:
             answer=answer,
             features=features,
             entity=entity,
+            body_digest=self._digest(prediction, body),
             is_redacted=answer != prediction.answer,
         )
         return redacted, (not body_read) + (not answer_read)
+
+    def _digest(self, prediction: Prediction, body: bytes) -> bytes:
+        """Digest of what is written: that of the whole body could be used to test guesses of what was dropped."""
+        if body == prediction.body:
+            return prediction.body_digest
+        if not body:
+            return hmac.digest(self._salt, prediction.body_digest, "sha256")[:16]
+        return sha256(b"\n".join((body, prediction.content_type.encode(), prediction.query.encode()))).digest()[:16]
 
     def hash_of(self, value: Any) -> str | None:
         """The hash of a value, 32 hexadecimal digits; None stays None.
@@ -91,8 +101,10 @@ class Redaction:
 
     def _json(self, content: bytes, removed: "_Removed") -> bytes:
         whole = msgspec.json.decode(content)
+        num_removed = removed.count
         if not isinstance(whole, dict):
-            return msgspec.json.encode(self._walk(whole, removed))
+            kept_whole = self._walk(whole, removed)
+            return content if removed.count == num_removed else msgspec.json.encode(kept_whole)
         # The names on the first level are those of the protocol, not of columns.
         kept: dict[str, Any] = {}
         for key, value in whole.items():
@@ -100,9 +112,13 @@ class Redaction:
                 kept[key] = self._tensors(value, removed)
             elif key == "parameters" and isinstance(value, dict):
                 kept[key] = {name: inner for name, inner in value.items() if name != "notes"}
-            elif key != "notes":
+                removed.count += "notes" in value
+            elif key == "notes":
+                kept[key] = []
+                removed.count += bool(value)
+            else:
                 kept[key] = self._walk(value, removed)
-        return msgspec.json.encode(kept)
+        return content if removed.count == num_removed else msgspec.json.encode(kept)
 
     def _tensors(self, tensors: list[Any], removed: "_Removed") -> list[Any]:
         """Tensors of the inference protocol: objects with `name` and `data`."""
@@ -147,10 +163,12 @@ class _Removed:
     """Values that were taken out, as texts: the key of the entity may be one of them."""
 
     def __init__(self) -> None:
+        self.count = 0
         self.dropped: set[str] = set()
         self.hashed: set[str] = set()
 
     def add(self, value: Any, *, hashed: bool) -> None:
+        self.count += 1
         if isinstance(value, list):
             for inner in value:
                 self.add(inner, hashed=hashed)

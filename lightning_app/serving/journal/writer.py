@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from lightning_app.serving.config.serve_config import JournalConfig
 from lightning_app.serving.journal.commit_thread import CommitThread, Job, OutcomeJob, PredictionJob
 from lightning_app.serving.journal.errors import JournalBusyError, JournalDownError, JournalError, JournalRecordError
@@ -99,8 +101,17 @@ class JournalWriter:
             self._health.not_sampled += len(predictions) - len(kept)
         if not kept:
             return {}
-        if self._config.drop or self._config.hash:
-            kept = [await self._redacted(prediction) for prediction in kept]
+        if not (self._config.drop or self._config.hash):
+            return await self._commit(kept)
+        redacted = [await self._redacted(prediction) for prediction in kept]
+        earlier = await self._commit(redacted)
+        for prediction, written in zip(kept, redacted, strict=True):
+            held = earlier.get(prediction.request_id)
+            if held is not None and held.body_digest == written.body_digest:
+                earlier[prediction.request_id] = replace(held, body_digest=prediction.body_digest)
+        return earlier
+
+    async def _commit(self, kept: list[Prediction]) -> dict[str, Earlier]:
         spilled: dict[str, Earlier] = {}
         if self._spiller.has_sealed:
             spilled = self._spiller.earlier([prediction.request_id for prediction in kept])

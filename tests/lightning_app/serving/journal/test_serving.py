@@ -53,7 +53,7 @@ def test_answers_and_feedback_become_a_training_set(package: Path) -> None:
     assert rows.select(list(ROW)).row(0, named=True) == ROW
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [1, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_servers_killed_under_load_lose_no_answer(package: Path, rounds: int) -> None:
     answered: list[str] = []
     for number in range(rounds):

@@ -101,6 +101,20 @@ def test_sampling_keeps_the_share_and_is_the_same_for_a_retry(url: str) -> None:
     assert ids(url) == sampled
 
 
+def test_a_retry_is_recognized_though_columns_are_dropped(url: str) -> None:
+    async def work(writer: JournalWriter) -> None:
+        first = prediction("a", body=b'{"records":[{"age":41,"city":"Bern"}]}', body_digest=b"first")
+        assert await writer.commit([first]) == {}
+        (again,) = (await writer.commit([first])).values()
+        assert (again.body_digest, again.answer, again.is_redacted) == (b"first", first.answer, False)
+        other = prediction("a", body=b'{"records":[{"age":42,"city":"Bern"}]}', body_digest=b"other")
+        (conflict,) = (await writer.commit([other])).values()
+        assert conflict.body_digest not in (b"first", b"other")
+
+    run(work, JournalConfig(url=url, drop=["city"]))
+    assert next(open_reader(url).predictions(Selection()))[0].body == b'{"records":[{"age":41}]}'
+
+
 def test_a_journal_that_is_down_fails_and_is_noticed_when_it_is_back(url: str, tmp_path: Path) -> None:
     async def work(writer: JournalWriter) -> None:
         await writer.commit([prediction("before")])
@@ -204,7 +218,7 @@ def killed_after(process: "subprocess.Popen[str]", lines: int) -> list[str]:
     return [line.strip() for line in printed if line.endswith("\n")]
 
 
-@pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_a_killed_server_loses_nothing_that_it_answered(url: str, rounds: int) -> None:
     answered: list[str] = []
     for number in range(rounds):
