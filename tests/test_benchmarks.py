@@ -15,6 +15,7 @@ from benchmarks.production import KILLED
 from benchmarks.results_page import RESULTS, read_page, render_page
 from benchmarks.serving import SECTIONS as SERVING
 from benchmarks.serving.effort import QUICK
+from benchmarks.serving.operation import TESTS as UNDER_LOAD
 from benchmarks.serving.servers import PEER
 
 
@@ -48,6 +49,9 @@ def test_what_a_program_imports_of_this_project_is_there(program: Path) -> None:
 def test_the_tests_that_sections_run_are_there() -> None:
     for _, path, _, _ in KILLED:
         assert (ROOT / "tests" / "lightning_app" / path).is_file()
+    under_load = (ROOT / UNDER_LOAD).read_text()
+    for name in ("kills_under_load", "reloads_under_load", "LIGHTNING_APP_KILLS", "LIGHTNING_APP_RELOADS"):
+        assert name in under_load
 
 
 @pytest.mark.slow

@@ -30,6 +30,8 @@ _PREFIX = 4
 def datatype_of(dtype: "np.dtype[Any] | str") -> str:
     """Name of a dtype in the protocol; text and objects are `BYTES`."""
     dtype = np.dtype(dtype)
+    if dtype in _NAMES:
+        return _NAMES[dtype]
     return BYTES if dtype.kind in "USO" else _NAMES[dtype.newbyteorder("<")]
 
 
