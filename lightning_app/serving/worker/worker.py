@@ -35,6 +35,7 @@ from lightning_app.serving.worker.control import Control
 from lightning_app.serving.worker.draining_server import DrainingServer
 from lightning_app.serving.worker.journal_watch import watch_journal
 from lightning_app.serving.worker.loading import Loading
+from lightning_app.serving.worker.open_files import allow_connections
 from lightning_app.serving.worker.session_watch import watch_sessions
 
 CONFIG, MODELS, METRICS, SESSIONS = "config.json", "models.json", "metrics", "sessions.db"
@@ -67,6 +68,7 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
     sessions = SessionStore(folder / SESSIONS, limits={name: model.config.sessions for name, model in served.items()})
     process = f"worker {number}"
     log = configure_logs(level=config.log_level, process=process, on_dropped=metrics.log_lines_dropped.add)
+    allow_connections(config.limits.connections)
     access = Access.open(config.keys, folder / KEY_COUNTERS, on_refused=metrics.key_refused)
     state = ServingState(
         config=config, models=served, metrics=metrics, access=access, executor=executor, sessions=sessions
