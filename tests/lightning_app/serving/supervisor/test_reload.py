@@ -25,22 +25,22 @@ def test_a_version_that_cannot_be_verified_is_refused_once_and_the_one_before_st
         path for path in Path("mlartifacts").rglob("model.onnx") if digest_of(path) not in versions.digests.values()
     )
     third.write_bytes(b"no model")
-    with running_server("phase@champion", *OPTIONS) as server:
+    assert main(["promote", "phase@2", "--to", "shadow"]) == 0
+    with running_server("phase@shadow", *OPTIONS) as server:
         store = MlflowStore(RegistryAddress.find())
-        store.set_aliases("phase", {"champion": 3})
-        server.wait_for_log(f"phase@3 is refused, phase@1 {versions.digests[1][:12]} is served on: package: ")
+        store.set_aliases("phase", {"shadow": 3})
+        server.wait_for_log(f"phase@3 is refused, phase@2 {versions.digests[2][:12]} is served on: package: ")
         server.wait_for(lambda: server.get("/health/ready").get("registry", {}).get("refused"))
         ready = server.get("/health/ready")
         assert ready["status"] == "ready"
-        assert ready["models"]["phase"]["version"] == 1
+        assert ready["models"]["phase"]["version"] == 2
         (refused,) = ready["registry"]["refused"]
         assert (refused["name"], refused["version"]) == ("phase", 3)
         line = 'lightning_app_version_refused{model="phase"} '
         assert f"{line}1.0" in httpx.get(f"{server.address}/metrics").text
         time.sleep(1.0)
         assert server.errors.count("is refused") == 1
-        store.set_aliases("phase", {"champion": 2})
-        server.wait_for_log("is served, it was phase@1")
+        store.set_aliases("phase", {"shadow": 2})
         server.wait_for(lambda: server.get("/health/ready")["registry"]["refused"] == [])
         server.wait_for(lambda: f"{line}0.0" in httpx.get(f"{server.address}/metrics").text)
         assert server.stop() == 0
