@@ -7,7 +7,7 @@ import random
 import signal
 import socket
 from collections.abc import Callable, Collection, Coroutine, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -78,11 +78,10 @@ class Supervisor:
                 if not check:
                     self._begin(self._watch(self._config))
                     await stopping
+            await _cancelled(starting, *self._tasks)  # no version is loaded into workers that drain
             return await self._drain()
         finally:
-            for task in (starting, stopping, *self._tasks):
-                task.cancel()
-            await asyncio.gather(starting, stopping, *self._tasks, return_exceptions=True)
+            await _cancelled(starting, stopping, *self._tasks)
             await self._fleet.end()
             if self._maintenance is not None:
                 await asyncio.to_thread(self._maintenance.stop)
@@ -120,8 +119,9 @@ class Supervisor:
         print(text, flush=True)  # noqa: T201
 
     async def _start(self) -> None:
-        await self._maintain(self._config.journal)
-        await self._fleet.start(self._config, await self._resolved(self._config))
+        async with self._lock:  # SIGHUP waits
+            await self._maintain(self._config.journal)
+            await self._fleet.start(self._config, await self._resolved(self._config))
 
     async def _maintain(self, config: JournalConfig) -> None:
         """Maintains the journal here, away from the workers; refuses an address that cannot be one."""
@@ -250,3 +250,9 @@ class Supervisor:
         self._view = RegistryView()
         self._begin(self._watch(config))
         _log.info("the configuration was replaced; %s", "; ".join(facts(config, self._fleet.models)))
+
+
+async def _cancelled(*tasks: asyncio.Task[None] | asyncio.Task[Literal[True]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -5,6 +5,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 import yaml
 
 from lightning_app.packaging import Package
+from tests.conftest import CONFIGS
 from tests.lightning_app.serving.supervisor.running_server import RECORDS, ROW, Clients, is_alive, running_server
 from tests.packages import small_package
 
@@ -122,6 +125,20 @@ def test_workers_end_when_their_supervisor_was_killed_and_the_next_server_remove
     with running_server(package, "--journal", "none", "--workers", 1, TMPDIR=here) as server:
         assert not left.exists()
         assert server.stop() == 0
+
+
+def test_a_server_that_is_ended_while_it_starts_leaves_nothing(package: Path) -> None:
+    command = [sys.executable, "-m", "lightning_app", "serve", str(package), "--port", "0", "--journal", "none"]
+    environment = {**os.environ, "PYTHONPATH": str(CONFIGS.parent), "TMPDIR": str(Path.cwd())}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
+        while not list(Path().glob("lightning-app-serve-*/models.json")):
+            time.sleep(0.01)
+        server.send_signal(signal.SIGHUP)
+        server.send_signal(signal.SIGTERM)
+        output, _ = server.communicate()
+    assert server.returncode == 0
+    assert b"Traceback" not in output
+    assert not list(Path().glob("lightning-app-serve-*"))
 
 
 def test_keys_models_and_settings_are_read_again_without_a_restart(tmp_path: Path) -> None:
