@@ -14,6 +14,7 @@ from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Pr
 
 if TYPE_CHECKING:
     import polars as pl
+    from polars.datatypes import DataTypeClass
 
 _MOST_NOTES = 4096
 """Length of the header, in characters."""
@@ -90,9 +91,7 @@ def _columns(predictions: Predictions) -> tuple[dict[str, Sequence[Any]], list[s
     """Columns of plain values, and those with numbers that JSON cannot hold."""
     if not isinstance(predictions, Mapping):
         columns: dict[str, Sequence[Any]] = {**predictions.to_dict(as_series=False)}
-        floats = [name for name, dtype in predictions.schema.items() if dtype.is_float()]
-        wrong = [name for name in floats if not predictions[name].is_finite().all()]
-        return columns, wrong
+        return columns, [series.name for series in predictions if not _is_finite(series)]
     plain: dict[str, Sequence[Any]] = {}
     wrong = []
     for name, value in predictions.items():
@@ -107,6 +106,13 @@ def _columns(predictions: Predictions) -> tuple[dict[str, Sequence[Any]], list[s
             ):
                 wrong.append(name)
     return plain, wrong
+
+
+def _is_finite(series: "pl.Series") -> bool:
+    """Whether a column has no NaN and no infinite number, in its lists either."""
+    while series.dtype.is_nested() and hasattr(series.dtype, "inner"):
+        series = series.explode()
+    return not series.dtype.is_float() or series.is_finite().all()
 
 
 def _table(predictions: Predictions, media_type: str) -> bytes:
@@ -131,8 +137,22 @@ def rounded(predictions: Predictions, digits: int) -> Predictions:
     """
     if isinstance(predictions, Mapping):
         return {name: _round(value, digits) for name, value in predictions.items()}
-    floats = [name for name, dtype in predictions.schema.items() if dtype.is_float()]
-    return predictions.with_columns(predictions[name].round_sig_figs(digits) for name in floats)
+    import polars as pl
+
+    return predictions.select(_rounded(pl.col(name), dtype, digits) for name, dtype in predictions.schema.items())
+
+
+def _rounded(values: "pl.Expr", dtype: "pl.DataType | DataTypeClass", digits: int) -> "pl.Expr":
+    """Numbers of a column, and of its lists, in 64 bits: 0.12 in 32 bits is 0.11999999731779099 in JSON."""
+    import polars as pl
+
+    if dtype.is_float():
+        return values.cast(pl.Float64).round_sig_figs(digits)
+    if isinstance(dtype, pl.List):
+        return values.list.eval(_rounded(pl.element(), dtype.inner, digits))
+    if isinstance(dtype, pl.Array):
+        return values.arr.eval(_rounded(pl.element(), dtype.inner, digits))
+    return values
 
 
 def _round(value: Any, digits: int) -> Any:
@@ -141,7 +161,8 @@ def _round(value: Any, digits: int) -> Any:
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         return value
     wide = value.astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         exponent = np.floor(np.log10(np.abs(wide)))
-    scale = 10.0 ** (digits - 1 - np.where(np.isfinite(exponent), exponent, 0))
-    return np.where(np.isfinite(wide), np.round(wide * scale) / scale, wide)
+        scale = 10.0 ** (digits - 1 - np.where(np.isfinite(exponent), exponent, 0))
+        round_ = np.round(wide * scale) / scale
+    return np.where(np.isfinite(round_), round_, wide)  # a scale beyond 64 bits leaves a number as it is

@@ -1,11 +1,13 @@
 """Answers are journalled before they are sent, once per request id; feedback; cache; entity keys."""
 
+import io
 import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from tests.lightning_app.serving.server import RunningWorker, running_worker
@@ -68,6 +70,16 @@ def test_a_retried_request_has_the_answer_of_then_and_is_written_once(worker: Ru
 
 def test_numbers_have_the_configured_digits(worker: RunningWorker) -> None:
     numbers = ask(worker, "c-1", ROW).json()["predictions"][0]["probabilities"]
+    assert numbers == [float(f"{number:.3g}") for number in numbers]
+
+
+def test_numbers_of_a_table_have_the_configured_digits_in_lists_too(worker: RunningWorker) -> None:
+    table = io.BytesIO()
+    pl.DataFrame([{"customer": "c1", **ROW}]).write_ipc_stream(table)
+    headers = {"content-type": "application/vnd.apache.arrow.stream", "accept": "application/json"}
+    answer = worker.client.post("/predict", content=table.getvalue(), headers=headers)
+    (row,) = answer.json()["predictions"]
+    numbers = [row["probability"], *row["probabilities"]]
     assert numbers == [float(f"{number:.3g}") for number in numbers]
 
 
