@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from lightning_app.serving.http.bodies import JSON
+from lightning_app.serving.http.errors import HttpError
 from lightning_app.serving.http.guarded_routes import presented_key
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.observability.metrics import CONTENT_TYPE
@@ -40,7 +41,8 @@ def information_routes(state: ServingState) -> list[BaseRoute]:
     async def model(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in state.models:
-            return _json({"error": {"code": "no_such_model", "message": f"model: {name[:100]!r} is not served"}}, 404)
+            message = f"model: {name[:100]!r} given, served are {', '.join(state.models)}"
+            raise HttpError(404, "no_such_model", message, field="model")
         return _json(description(state, name))
 
     async def metrics(_: Request) -> Response:
