@@ -75,7 +75,7 @@ def readiness(state: ServingState) -> dict[str, Any]:
     }
     if state.journal is not None:
         health = state.journal.health()
-        detail["journal"] = {"state": health.state, "since": health.since, "spilled": health.spilled}
+        detail["journal"] = {"state": health.state, "since": health.since, "pending": health.pending}
     if state.access.problem is not None:
         detail["keys"] = {"problem": without_paths(state.access.problem)}
     if state.registry is not None:

@@ -175,7 +175,7 @@ def test_what_cannot_be_exported_is_counted(capsys: pytest.CaptureFixture[str]) 
 def test_an_export_of_many_parts_selects_by_version_and_time() -> None:
     journal(
         [
-            prediction(f"{hour}", time=NOON + 3600 * hour, body=b'{"records":[{"x":1}]}' + b" " * 2**23)
+            prediction(f"{hour}", time=NOON + 3600 * hour, body=b'{"records":[{"x":1}]}' + b" " * 2**22)
             for hour in range(6)
         ]
     )
