@@ -21,7 +21,7 @@ from lightning_app.serving.pages.request_schema import Schema, request_schema
 from lightning_app.serving.pages.sample_request import Sample
 from lightning_app.version import __version__
 
-_PREDICT_ERRORS = (400, 401, 403, 408, 409, 411, 413, 415, 422, 429, 503, 504)
+_PREDICT_ERRORS = (400, 401, 403, 406, 408, 409, 411, 413, 415, 422, 429, 503, 504)
 
 
 def openapi_document(

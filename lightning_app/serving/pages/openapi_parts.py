@@ -8,6 +8,7 @@ STATUS = {
     403: "The API key has not the scope of this route.",
     404: "There is no such model.",
     405: "The route takes another method.",
+    406: "The answer cannot be written as `Accept` asks.",
     408: "The body did not arrive in time.",
     409: "The request id was used with another body, or the session is in use or of another version.",
     411: "The length of the body is not stated.",
