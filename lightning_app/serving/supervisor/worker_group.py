@@ -103,6 +103,7 @@ class WorkerGroup:
         self._is_stopping = True
         for keeper in self._keepers:
             keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
         workers = list(self._workers.values())
         for worker in workers:
             worker.terminate()

@@ -95,9 +95,14 @@ class WorkerProcess:
         finally:
             os.close(command_read)
             os.close(event_write)
-        commands, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(command_write, "wb", 0))
-        events = asyncio.StreamReader(limit=_LINE_BYTES)
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(events), os.fdopen(event_read, "rb", 0))
+        try:
+            commands, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(command_write, "wb", 0))
+            events = asyncio.StreamReader(limit=_LINE_BYTES)
+            await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(events), os.fdopen(event_read, "rb", 0))
+        except BaseException:  # the server was stopped meanwhile; nobody else knows this process
+            process.kill()
+            await process.wait()
+            raise
         return cls(
             number=number,
             metrics=folder / "metrics",

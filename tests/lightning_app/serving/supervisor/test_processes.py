@@ -42,6 +42,7 @@ def test_a_dead_worker_is_replaced_and_everything_ends_in_order(package: Path) -
         assert [name for name in HEAVY if f"/{name}/" in loaded] == []
         first, second = server.workers
         with Clients(f"{server.address}/predict", RECORDS, keep=lambda answer: answer["digest"]) as clients:
+            server.wait_for(lambda: bool(clients.answers))
             os.kill(first, signal.SIGKILL)
             server.wait_for(lambda: len(server.workers) == 2 and first not in server.workers)
             server.wait_for_log("was killed by SIGKILL; restarted at once")
@@ -137,7 +138,7 @@ def test_a_server_that_is_ended_while_it_starts_leaves_nothing(package: Path) ->
         server.send_signal(signal.SIGTERM)
         output, _ = server.communicate()
     assert server.returncode == 0
-    assert b"Traceback" not in output
+    assert b"Traceback" not in output, output.decode()
     assert not list(Path().glob("lightning-app-serve-*"))
 
 
