@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from lightning_app.serving.http.asgi import Receive, Scope, Send
+from lightning_app.serving.http.asgi import ClientGoneError, Receive, Scope, Send
 from lightning_app.serving.http.bodies import JSON
 from lightning_app.serving.http.errors import HttpError
 from lightning_app.serving.http.feedback_route import feedback_routes
@@ -58,7 +58,12 @@ class ServingApp:
             routes=guard(
                 [*_PREDICT_ROUTES, *information_routes(state), *feedback_routes(state), *routes], state.access
             ),
-            exception_handlers={HTTPException: _http_exception, HttpError: _refusal, Exception: _unexpected},
+            exception_handlers={
+                HTTPException: _http_exception,
+                HttpError: _refusal,
+                ClientGoneError: _gone,
+                Exception: _unexpected,
+            },
         )
         self._in_flight = state.metrics.in_flight
 
@@ -104,6 +109,10 @@ def _http_exception(request: Request, error: Exception) -> Response:
 def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, HttpError)
     return _response(request, error, {})
+
+
+def _gone(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    return Response(status_code=400)  # to nobody: the client has closed the connection
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

@@ -18,6 +18,8 @@ from lightning_app.serving.journal.errors import JournalError, JournalRecordErro
 from lightning_app.serving.journal.record import Outcome
 
 _MAX_BYTES = 2**20
+_MAX_DEPTH = 8
+"""Lists within lists of an outcome: more than any answer has."""
 
 
 class Feedback(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -92,6 +94,9 @@ def read_feedback(body: bytes) -> Feedback:
         if name not in Feedback.__struct_fields__:
             allowed = ", ".join(Feedback.__struct_fields__)
             raise HttpError(422, "bad_request", f"{name[:100]}: no such field, allowed: {allowed}", field=name[:100])
+    if not _is_value(content.get("outcome"), _MAX_DEPTH):
+        message = f"outcome: a value, or a list of values with at most {_MAX_DEPTH} levels, needed"
+        raise HttpError(422, "bad_request", message, field="outcome")
     try:
         given = msgspec.convert(content, Feedback)
     except msgspec.ValidationError as error:
@@ -100,14 +105,12 @@ def read_feedback(body: bytes) -> Feedback:
         raise HttpError(422, "bad_request", f"{field or 'body'}: {message}", field=field or "body") from error
     if (given.outcome is msgspec.UNSET or given.outcome is None) and given.reward is None:
         raise HttpError(422, "bad_request", "outcome: neither outcome nor reward given", field="outcome")
-    if not _is_value(given.outcome):
-        raise HttpError(422, "bad_request", "outcome: a value, or a list of values, needed", field="outcome")
     if given.outcome is None:
         given.outcome = msgspec.UNSET
     return given
 
 
-def _is_value(outcome: Any) -> bool:
+def _is_value(outcome: Any, depth: int) -> bool:
     if isinstance(outcome, list):
-        return all(_is_value(one) for one in outcome)
-    return outcome is msgspec.UNSET or isinstance(outcome, str | float | int | bool | None)
+        return depth > 0 and all(_is_value(one, depth - 1) for one in outcome)
+    return isinstance(outcome, str | float | int | bool | None)

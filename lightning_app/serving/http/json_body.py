@@ -26,6 +26,7 @@ def decode_json(body: bytes) -> dict[str, Any]:
     """
     try:
         content = _decode(body)
+        num_keys = _num_keys(content) if type(content) is dict else 0
     except RecursionError as error:
         raise HttpError(400, "bad_json", "body: nested too deeply", field="body") from error
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:  # a ValidationError is a DecodeError
@@ -34,7 +35,7 @@ def decode_json(body: bytes) -> dict[str, Any]:
         raise HttpError(400, "bad_json", f"body: an object with {', '.join(FORMS)} needed", field="body")
     # msgspec keeps the last of two equal keys. Each key that is followed by its colon at once is counted here; a colon
     # elsewhere, or a space before one, only leads to the slow way.
-    if body.count(b'":') != _num_keys(content) or _SPACED_COLON.search(body):
+    if body.count(b'":') != num_keys or _SPACED_COLON.search(body):
         _refuse_duplicates(body)
     return content
 

@@ -82,7 +82,6 @@ class PredictRoute:
         """
         request: ModelRequest = content[0]
         request.at = head.at
-        request.wants_state = head.wants_state
         if head.wants_state and (head.accept or head.media_type) != JSON:
             message = f"return_state: given, but only answers in {JSON} contain it; use session=ID"
             raise HttpError(422, "bad_request", message, field="return_state")

@@ -11,6 +11,9 @@ from lightning_app.serving.inference.calibration import BatchPlan
 from lightning_app.serving.inference.errors import BusyError, DeadlineError
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Prepared
 
+_TURN_SECONDS = 0.01
+"""How long calls may hold the event loop in one go; then answers are sent and other requests read."""
+
 Observe = Callable[[int, float, float, int], None]
 """Told about each call: its rows, seconds that its first request waited, seconds it took, requests that still wait."""
 
@@ -109,7 +112,11 @@ class Batcher:
     def _flush(self) -> None:
         self._flush_at = None
         loop = asyncio.get_running_loop()
+        end = time.perf_counter() + _TURN_SECONDS
         while self._waiting:
+            if time.perf_counter() > end:
+                self._flush_at = loop.call_soon(self._flush)
+                return
             batch = self._take()
             if not batch:
                 continue

@@ -116,7 +116,7 @@ class LoadedModel:
 
     def _prepare_raw(self, request: ModelRequest) -> Prepared:
         raw_input = self._predictor.raw_input
-        if request.state is not None or request.wants_state:
+        if request.turn is not None or request.state is not None:
             raise RequestError("state: given with raw rows, which are answered from all of their history")
         if isinstance(request.table, Mapping) and (records := as_records(request.table)) is not None:
             few = self.package.read_records(records, at=request.at)
@@ -142,7 +142,12 @@ class LoadedModel:
             return Prepared(batch.values, len(next(iter(batch.values.values()))), finish)
 
         def alone() -> Answer:
-            return Answer(_concatenated([self._predictor.answer_raw(batch) for batch in batches]), notes)
+            answer = _concatenated([self._predictor.answer_raw(batch) for batch in batches])
+            if raw_input.needs is None:
+                return Answer(answer, notes)
+            parts = [batch.values for batch in batches]
+            features = {name: _stacked([part[name] for part in parts]) for name in parts[0]}
+            return Answer(answer, notes, features=features)
 
         return Prepared(None, request.num_rows, _no_finish, alone=alone)
 

@@ -25,7 +25,6 @@ class ModelRequest:
         orient: How a JSON answer is written: as the request was.
         at: Which answers to raw rows are asked for; None for the default of the package.
         state: State of streams after the request before; None starts anew.
-        wants_state: Whether the answer shall contain the state after it.
         turn: Where the state comes from and goes to; None for a request without one.
     """
 
@@ -35,5 +34,4 @@ class ModelRequest:
     orient: Literal["records", "columns"] = "records"
     at: str | list[str] | None = None
     state: "StreamState | None" = None
-    wants_state: bool = False
     turn: "StreamTurn | None" = None

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 from msgspec.structs import replace
 
@@ -71,12 +72,10 @@ class JournalWriter:
             still_down=lambda error: self._post(self._set_down, error),
         )
         try:
-            store = await loop.run_in_executor(None, self._open)
-            salt = await loop.run_in_executor(None, store.salt)
+            salt = await loop.run_in_executor(None, self._read_salt)
         except JournalError as error:
             self._set_down(str(error))
         else:
-            store.close()
             self._went_up(salt)
         self._thread.start()
 
@@ -169,6 +168,10 @@ class JournalWriter:
 
     def _open(self) -> JournalStore:
         return open_store(self._url, synchronous=self._config.synchronous)
+
+    def _read_salt(self) -> bytes:
+        with closing(self._open()) as store:
+            return store.salt()
 
     def _open_here(self) -> JournalStore:
         """The journal for the event loop, which waits for nobody."""

@@ -15,6 +15,7 @@ from lightning_app.errors import UsageError, describe
 from lightning_app.serving.config.control_channel import ResolvedModel
 from lightning_app.serving.config.serve_config import JournalConfig, ServeConfig
 from lightning_app.serving.journal.maintenance import JournalMaintenance
+from lightning_app.serving.security.exposure import check_exposure
 from lightning_app.serving.supervisor.announcement import announce, facts
 from lightning_app.serving.supervisor.fleet import Fleet
 from lightning_app.serving.supervisor.listening import address_of
@@ -89,7 +90,12 @@ class Supervisor:
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._has_ended)
+
+    def _has_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a task of the supervisor failed", exc_info=error)
 
     def _on_stop(self) -> None:
         if self._stop.is_set():
@@ -237,15 +243,22 @@ class Supervisor:
         if fixed != {name: getattr(config, name) for name in fixed}:
             _log.warning("host and port need a restart; %(host)s:%(port)d is kept", fixed)
             config = msgspec.structs.replace(config, **fixed)
+            check_exposure(config)  # it was checked with another host
         if not self._fleet.is_stale(config):
             for model in self._fleet.models:
                 self._view.forgive(model.name)
             await self._reload({model.model for model in config.models}, {})
             _log.info("API keys and models were read again")
             return
-        if config.journal != self._config.journal:
+        models, before = await self._resolved(config), self._config.journal
+        if config.journal != before:
             await self._maintain(config.journal)
-        await self._fleet.start(config, await self._resolved(config))
+        try:
+            await self._fleet.start(config, models)
+        except BaseException:
+            if config.journal != before:
+                await self._maintain(before)
+            raise
         self._config = config
         self._view = RegistryView()
         self._begin(self._watch(config))

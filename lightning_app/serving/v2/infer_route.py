@@ -102,7 +102,7 @@ class InferRoute(PredictRoute):
         if num_rows > self._limits.rows:
             message = f"request: {num_rows:,} rows given, at most {self._limits.rows:,} are allowed"
             raise HttpError(413, "too_many_rows", message, field="request")
-        return ModelRequest(table, num_rows, state=state, wants_state=state is not None)
+        return ModelRequest(table, num_rows, state=state)
 
     def encode(
         self,

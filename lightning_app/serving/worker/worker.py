@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,7 @@ from lightning_app.serving.worker.loading import Loading
 from lightning_app.serving.worker.open_files import allow_connections
 from lightning_app.serving.worker.session_watch import watch_sessions
 
+_log = logging.getLogger("lightning_app.serving")
 CONFIG, MODELS, METRICS, SESSIONS = "config.json", "models.json", "metrics", "sessions.db"
 KEY_COUNTERS = "key_counters"
 """Files and folder of the runtime folder."""
@@ -144,12 +146,20 @@ async def _serve(
         asyncio.create_task(watch_sessions(state)),
         asyncio.create_task(_watch_keys(state.access)),
     ]
+    for task in beside:
+        task.add_done_callback(_log_failure)
     await server.serve(sockets=[listening])
     for task in beside:
         task.cancel()
     if state.journal is not None:
         await state.journal.close()
     return None
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    """Says what ended a task; nobody waits for it."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("a task of the worker failed", exc_info=error)
 
 
 async def _watch_keys(access: Access) -> None:

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import DuplicateTable
 
 from lightning_app.serving.journal.errors import JournalError, JournalRecordError, without_password
 
@@ -91,7 +92,8 @@ def _exists(connection: psycopg.Connection) -> bool:
 
 
 def _make_tables(connection: psycopg.Connection) -> None:
-    with connection.transaction():
+    # What another process has made while this one waited for the lock, the cache of its session may not show yet.
+    with suppress(DuplicateTable), connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         if _exists(connection):
             return

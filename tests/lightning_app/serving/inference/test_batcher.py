@@ -1,6 +1,7 @@
 """Batches: whatever shares a call is answered as by itself."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -76,6 +77,36 @@ def test_requests_that_wait_together_share_a_call(model: LoadedModel) -> None:
     assert ask(model, requests, BatchPlan(64))[1] == [10]
     assert ask(model, requests, BatchPlan(4))[1] == [4, 4, 2]
     assert ask(model, requests, BatchPlan(1))[1] == [1] * 10
+
+
+def test_long_queues_of_short_calls_leave_the_event_loop_to_others(
+    model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = model._predictor.run
+
+    def slow(values: Any, state: Any) -> Any:
+        time.sleep(0.002)
+        return run(values, state)
+
+    monkeypatch.setattr(model._predictor, "run", slow)
+    answered: list[int] = []
+    seen: list[int] = []
+
+    async def ask_all() -> None:
+        batcher = Batcher(model, plan=BatchPlan(1), queue=100, executor=executor)
+
+        async def one() -> None:
+            await batcher.answer(prepared(model, np.ones((1, 4))), seconds=10)
+            answered.append(1)
+
+        tasks = [asyncio.create_task(one()) for _ in range(50)]
+        while len(answered) < len(tasks):
+            seen.append(len(answered))
+            await asyncio.sleep(0)
+
+    with ThreadPoolExecutor(1) as executor:
+        asyncio.run(ask_all())
+    assert len(set(seen)) >= 3  # answers came in several turns
 
 
 def test_a_request_that_the_model_fails_on_does_not_hurt_others(

@@ -21,8 +21,8 @@ from lightning_app.serving.security.rate_limits import RateLimits
 entry = KeyEntry(id="a", sha256="0" * 64, scopes=["predict"], rate=200.0, burst=50, rows_per_day=3000)
 limits = RateLimits(path=Path(sys.argv[1]))
 limits.take([entry])
-until, answered, rows = float(sys.argv[2]), 0, 0
-while time.monotonic() < until:
+answered, rows, begin = 0, 0, time.monotonic()
+for _ in range(int(sys.argv[2])):
     try:
         limits.request(entry)
         answered += 1
@@ -33,7 +33,7 @@ while time.monotonic() < until:
         rows += 7
     except AccessError:
         pass
-print(answered, rows)
+print(answered, rows, begin, time.monotonic())
 """
 
 
@@ -61,15 +61,14 @@ def test_a_burst_is_answered_and_then_the_rate(tmp_path):
 
 
 def test_workers_share_one_rate_and_one_budget(tmp_path):
-    seconds, start = 1.0, time.monotonic() + 1.0
-    words = [sys.executable, "-c", _WORKER, str(tmp_path / "counters"), str(start + seconds)]
+    words = [sys.executable, "-c", _WORKER, str(tmp_path / "counters"), "2000"]
     workers = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    counts = [tuple(map(int, worker.communicate()[0].split())) for worker in workers]
-    elapsed = time.monotonic() - start + 1.0
-    answered = sum(requests for requests, _ in counts)
-    # Never more than the burst and the rate since the first request; close to it, as no update is lost.
-    assert 0.9 * (50 + 200 * seconds) < answered <= 50 + 200 * elapsed + 1
-    assert sum(rows for _, rows in counts) == 3000 // 7 * 7
+    lines = [worker.communicate()[0].split() for worker in workers]
+    seconds = max(float(end) for *_, end in lines) - min(float(begin) for _, _, begin, _ in lines)
+    answered = sum(int(requests) for requests, *_ in lines)
+    # Any speed of the machine: at least the burst, and never more than the burst and the rate in this time.
+    assert 50 <= answered <= 50 + 200 * seconds + 1
+    assert sum(int(rows) for _, rows, *_ in lines) == 3000 // 7 * 7  # no update was lost
 
 
 def test_rows_are_counted_per_day_and_refused_requests_take_none(tmp_path):

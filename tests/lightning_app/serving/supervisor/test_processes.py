@@ -18,6 +18,8 @@ import pytest
 import yaml
 
 from lightning_app.packaging import Package
+from lightning_app.serving.security.api_keys import new_key
+from lightning_app.serving.security.key_file import KeyEntry, write_key_file
 from tests.conftest import CONFIGS
 from tests.lightning_app.serving.supervisor.running_server import RECORDS, ROW, Clients, is_alive, running_server
 from tests.packages import small_package
@@ -140,6 +142,20 @@ def test_a_server_that_is_ended_while_it_starts_leaves_nothing(package: Path) ->
     assert server.returncode == 0
     assert b"Traceback" not in output, output.decode()
     assert not list(Path().glob("lightning-app-serve-*"))
+
+
+def test_a_reload_does_not_open_a_server_without_keys_on_the_address_that_it_keeps(package: Path) -> None:
+    file = Path("server.yaml")
+    config = {"models": [{"model": str(package)}], "workers": 1, "journal": {"url": None}, "host": "0.0.0.0"}
+    _, digest = new_key("me")
+    write_key_file(Path("keys.yaml"), [KeyEntry(id="me", sha256=digest, scopes=["predict"])])
+    file.write_text(yaml.safe_dump({**config, "keys": "keys.yaml"}))
+    with running_server("--config", file) as server:
+        file.write_text(yaml.safe_dump({**config, "host": "127.0.0.1"}))
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for_log("the configuration before is kept: host: 0.0.0.0 given without keys")
+        answer = httpx.post(server.address.replace("0.0.0.0", "127.0.0.1") + "/predict", json=RECORDS)
+    assert answer.status_code == 401
 
 
 def test_keys_models_and_settings_are_read_again_without_a_restart(tmp_path: Path) -> None:

@@ -1,0 +1,28 @@
+"""JSON as deep as the decoder allows is answered or refused, never a failure of the server."""
+
+import pytest
+
+from lightning_app.serving.http.bodies import read_body
+from lightning_app.serving.http.errors import HttpError
+from lightning_app.serving.http.feedback_route import read_feedback
+
+
+@pytest.mark.parametrize("opening", [b'{"a":', b"["])
+def test_nesting_up_to_the_limit_of_the_decoder_is_refused(opening: bytes) -> None:
+    closing = b"}" if opening[:1] == b"{" else b"]"
+    for depth in range(900, 1001):
+        value = opening * depth + b"1" + closing * depth
+        with pytest.raises(HttpError) as refused:
+            read_body(b'{"records": [' + value + b"]}", "application/json", max_rows=10)
+        assert refused.value.status in (400, 422)
+
+
+def test_outcomes_are_values_or_lists_of_a_few_levels() -> None:
+    for depth, is_allowed in ((0, True), (8, True), (9, False), (400, False), (980, False)):
+        body = b'{"request_id": "a", "outcome": ' + b"[" * depth + b"1" + b"]" * depth + b"}"
+        if is_allowed:
+            assert read_feedback(body).request_id == "a"
+            continue
+        with pytest.raises(HttpError) as refused:
+            read_feedback(body)
+        assert (refused.value.status, refused.value.field) in ((422, "outcome"), (400, "body"))
