@@ -54,11 +54,6 @@ class Batcher:
         self._is_busy = False
         self._flush_at: asyncio.Handle | None = None
 
-    @property
-    def num_open(self) -> int:
-        """Requests that wait, or are being answered."""
-        return len(self._open)
-
     async def answer(self, prepared: Prepared, *, seconds: float) -> Answer:
         """Answers a request.
 
