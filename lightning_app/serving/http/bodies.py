@@ -63,19 +63,21 @@ def _read_json(body: bytes) -> tuple[ModelRequest, Any]:
         raise HttpError(422, "bad_request", message, field=unknown or "body")
     value = content[form]
     if form != "tables":
-        table, num_rows = columns_of(form, value, where=form)
-        return ModelRequest(table, num_rows, orient="columns" if form == "columns" else "records"), state
+        table, num_rows, notes = columns_of(form, value, where=form)
+        return ModelRequest(table, num_rows, orient="columns" if form == "columns" else "records", notes=notes), state
     if type(value) is not dict or not value:
         raise HttpError(422, "bad_request", "tables: an object with a table for each name needed", field="tables")
     tables: dict[str, Mapping[str, Any]] = {}
     total = 0
+    all_notes: list[str] = []
     for name, inner in value.items():
         where = f"tables.{name}"
         if type(inner) is not dict or len(inner) != 1 or (inner_form := next(iter(inner))) not in FORMS[:2]:
             raise HttpError(422, "bad_request", f"{where}: exactly one of records, columns needed", field=where)
-        tables[name], num_rows = columns_of(inner_form, inner[inner_form], where=f"{where}.{inner_form}")
+        tables[name], num_rows, notes = columns_of(inner_form, inner[inner_form], where=f"{where}.{inner_form}")
         total += num_rows
-    return ModelRequest(None, total, tables=tables), state
+        all_notes += notes
+    return ModelRequest(None, total, tables=tables, notes=all_notes), state
 
 
 def _read_table(body: bytes, media_type: str, max_rows: int) -> "pl.DataFrame":

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,6 +12,7 @@ from lightning_app.serving.inference.model_request import Columns
 
 FORMS = ("records", "columns", "tables")
 _SPACED_COLON = re.compile(rb'"[ \t\r\n]+:')
+_SHOWN = 20
 _decode = msgspec.json.Decoder().decode
 
 
@@ -40,33 +41,48 @@ def decode_json(body: bytes) -> dict[str, Any]:
     return content
 
 
-def columns_of(form: str, content: Any, *, where: str) -> tuple[Columns, int]:
-    """Columns of a table in JSON, and its number of rows.
+def columns_of(form: str, content: Any, *, where: str) -> tuple[Columns, int, list[str]]:
+    """Columns of a table in JSON.
 
     Args:
         form: `records` or `columns`.
         content: The table.
         where: Place in the body, for messages.
 
+    Returns:
+        columns: The columns; null where a record does not have the key of another.
+        num_rows: Number of rows.
+        notes: Which keys some records do not have.
+
     Raises:
         HttpError: It is no table.
     """
     if form == "columns":
-        return _columns(content, where)
+        return *_columns(content, where), []
     if type(content) is not list:
         raise HttpError(422, "bad_request", f"{where}: a list of objects needed", field=where)
     names: dict[str, None] = {}
+    is_even = True
     for row, record in enumerate(content):
         if type(record) is not dict:
             raise HttpError(422, "bad_request", f"{where}[{row}]: an object needed", field=f"{where}[{row}]")
         if record.keys() != names.keys():
+            is_even = not row
             names.update(dict.fromkeys(record))
     if not names:
         raise HttpError(422, "bad_request", f"{where}: no rows with columns", field=where)
     columns = {name: [record.get(name) for record in content] for name in names}
     for name, values in columns.items():
         _check_cells(values, f"{where}: {name}", name)
-    return columns, len(content)
+    return columns, len(content), [] if is_even else [_gaps(content, names, where)]
+
+
+def _gaps(records: Sequence[dict[str, Any]], names: Iterable[str], where: str) -> str:
+    """The note on keys that some records do not have."""
+    counts = {name: sum(name not in record for record in records) for name in names}
+    some = [f"{name} in {count:,}" for name, count in counts.items() if count]
+    shown = ", ".join(some[:_SHOWN]) + " ..." * (len(some) > _SHOWN)
+    return f"{where}: keys that are not in all of {len(records):,} rows are missing values there: {shown}"
 
 
 def _columns(content: Any, where: str) -> tuple[Columns, int]:

@@ -16,6 +16,7 @@ from lightning_app.packaging.runtime.requests.request_tables import table_of, ta
 from lightning_app.packaging.runtime.rows import StreamState
 from lightning_app.packaging.runtime.values import Values
 from lightning_app.serving.inference.model_request import ModelRequest
+from lightning_app.serving.inference.unread_columns import UnreadColumns
 
 if TYPE_CHECKING:
     import polars as pl
@@ -89,6 +90,7 @@ class LoadedModel:
         self.digest = package.digest
         self.column_names = _column_names(package.manifest)
         self._predictor = package.predictor
+        self._unread = UnreadColumns(package.manifest, self._predictor.raw_input)
 
     def prepare(self, request: ModelRequest) -> Prepared:
         """Checks a request, and converts it to inputs of the ONNX graph.
@@ -107,7 +109,7 @@ class LoadedModel:
             raise RequestError("at: given with a request that holds no raw rows")
         checked = self._predictor.read(table)
         note = None if self._predictor.tokenizer is None else self.package.unknown_note(table)
-        notes = () if note is None else (note,)
+        notes = request.notes if note is None else (*request.notes, note)
 
         def finish(outputs: Mapping[str, Values], state: StreamState) -> Answer:
             return Answer(self._predictor.finish(outputs, checked.ids, is_frame=checked.is_frame), notes, state)
@@ -121,9 +123,11 @@ class LoadedModel:
         if isinstance(request.table, Mapping) and (records := as_records(request.table)) is not None:
             few = self.package.read_records(records, at=request.at)
             if few is not None:
-                return self._of_records(few)
+                return self._of_records(few, [*request.notes, *self._unread.notes(request)])
         table = _as_table(request)
-        notes = self.package.check_contract(table) if not isinstance(table, Mapping) else []
+        notes = [*request.notes, *self._unread.notes(request)]
+        if not isinstance(table, Mapping):
+            notes += self.package.check_contract(table)
         batches = list(self._predictor.prepare_raw(table, at=request.at))
         rejected = {row: reason for batch in batches for row, reason in batch.rejected.items()}
         if rejected:
@@ -151,13 +155,13 @@ class LoadedModel:
 
         return Prepared(None, request.num_rows, _no_finish, alone=alone)
 
-    def _of_records(self, batch: RawBatch) -> Prepared:
+    def _of_records(self, batch: RawBatch, notes: list[str]) -> Prepared:
         """A few raw rows, prepared without a table."""
         predictor, raw_input = self._predictor, self._predictor.raw_input
         features = batch.values if raw_input is not None and raw_input.needs is not None else None
 
         def finish(outputs: Mapping[str, Values], _: StreamState) -> Answer:
-            return Answer(predictor.finish_records(batch, outputs), batch.notes, features=features)
+            return Answer(predictor.finish_records(batch, outputs), [*notes, *batch.notes], features=features)
 
         return Prepared(batch.values, len(next(iter(batch.values.values()))), finish)
 

@@ -25,6 +25,7 @@ class ModelRequest:
         orient: How a JSON answer is written: as the request was.
         at: Which answers to raw rows are asked for; None for the default of the package.
         state: State of streams after the request before; None starts anew.
+        notes: What was filled while the body was read.
         turn: Where the state comes from and goes to; None for a request without one.
     """
 
@@ -34,4 +35,5 @@ class ModelRequest:
     orient: Literal["records", "columns"] = "records"
     at: str | list[str] | None = None
     state: "StreamState | None" = None
+    notes: Sequence[str] = ()
     turn: "StreamTurn | None" = None

@@ -118,12 +118,13 @@ def _graph_tables(spec: "GraphSpec", reference: "pl.DataFrame") -> dict[str, Any
 
 
 def _row(package: Package, reference: "pl.DataFrame") -> dict[str, Any]:
-    """One row of values that training has seen."""
+    """One row of values that training has seen; without the time where an online store answers as of now."""
     assert package.manifest.raw_input is not None
     known = known_values(package)
     return {
         column.name: known[column.name].example if column.name in known else _any_value(column, reference)
         for column in package.manifest.raw_input.columns
+        if column.required or column.role != "time"
     }
 
 

@@ -9,6 +9,8 @@ from lightning_app.packaging.runtime.frames import as_frame
 if TYPE_CHECKING:
     import polars as pl
 
+_KINDS = {str: "text", bool: "truth value", int: "number", float: "number"}
+
 
 def table_of(columns: Mapping[str, Any]) -> "pl.DataFrame":
     """Converts columns to a table.
@@ -40,7 +42,20 @@ def _column(name: str, values: Any) -> "pl.Series":
     try:
         return pl.Series(name, values)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
-        raise RequestError(f"{name}: {_reason(error)}") from error
+        raise RequestError(f"{name}: {_mixed(values) or _reason(error)}") from error
+
+
+def _mixed(values: Any) -> str | None:
+    """What is wrong with a column of texts, numbers and truth values; None if it is anything else."""
+    cells = [(row, value) for row, value in enumerate(values) if type(value) in _KINDS]
+    other = next((cell for cell in cells if _KINDS[type(cell[1])] != _KINDS[type(cells[0][1])]), None)
+    if other is None:
+        return None
+    (first, one), (row, two) = cells[0], other
+    return (
+        f"row {first} holds the {_KINDS[type(one)]} {repr(one)[:50]}, row {row} the {_KINDS[type(two)]} "
+        f"{repr(two)[:50]}; write all values of a column as one type"
+    )
 
 
 def _reason(error: Exception) -> str:

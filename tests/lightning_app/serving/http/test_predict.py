@@ -8,7 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from features.pipeline import AskedRows
 from lightning_app.packaging import Package
+from tests.lightning_app.packaging.runtime.test_feature_records import ROW, summing
+from tests.lightning_app.serving.model_packages import LOOK_BACK, series_package
 from tests.lightning_app.serving.server import RunningWorker, running_worker
 from tests.packages import COLUMNS, LABELS, small_package
 
@@ -21,6 +24,8 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "mlp": small_package(folder / "mlp"),
         "classes": small_package(folder / "classes", labels=LABELS, name="classes"),
+        "load": series_package(folder / "load"),
+        "day": summing(folder / "day", rows=AskedRows(time="when")).path,
     }
 
 
@@ -100,3 +105,28 @@ def test_what_is_not_served_is_refused(worker: RunningWorker) -> None:
     assert worker.client.get("/predict").status_code in (404, 405)
     refused = worker.client.post("/predict", content=b"a,b", headers={"content-type": "text/csv"})
     assert (refused.status_code, refused.json()["error"]["field"]) == (415, "Content-Type")
+
+
+def test_keys_that_some_records_do_not_have_are_noted(worker: RunningWorker) -> None:
+    rows: list[dict[str, object]] = [
+        {"time": f"2024-01-{1 + hour // 24:02}T{hour % 24:02}:00", "load": 50.0 + hour} for hour in range(LOOK_BACK)
+    ]
+    del rows[3]["load"]
+    noted = worker.client.post("/models/load/predict", json={"records": rows}).json()["notes"]
+    assert noted[0] == "records: keys that are not in all of 48 rows are missing values there: load in 1"
+
+
+@pytest.mark.parametrize("num_rows", [1, 300])
+def test_columns_that_features_do_not_read_are_noted(worker: RunningWorker, num_rows: int) -> None:
+    rows = [{**ROW, "prices": 2.5}] * num_rows
+    answer = worker.client.post("/models/day/predict", json={"records": rows})
+    assert answer.json()["notes"] == ["columns not read: prices"]
+    assert worker.client.post("/models/day/predict", json={"records": [ROW] * num_rows}).json()["notes"] == []
+
+
+def test_a_column_of_texts_and_numbers_is_refused_with_both_rows(worker: RunningWorker) -> None:
+    columns = {"time": ["2024-01-01"] * 3, "load": [None, 1.5, "much"]}
+    refused = worker.client.post("/models/load/predict", json={"columns": columns})
+    assert refused.status_code == 422
+    message = "load: row 1 holds the number 1.5, row 2 the text 'much'; write all values of a column as one type"
+    assert refused.json()["error"]["message"] == message
