@@ -58,6 +58,12 @@ def information_routes(state: ServingState) -> list[BaseRoute]:
     ]
 
 
+def _status(state: ServingState) -> str:
+    if state.is_ready:
+        return "ready"
+    return "draining" if state.is_draining else "journal down" if state.lacks_journal else "loading"
+
+
 def readiness(state: ServingState) -> dict[str, Any]:
     """Whether the worker is ready, and what is not as it should be.
 
@@ -65,7 +71,7 @@ def readiness(state: ServingState) -> dict[str, Any]:
         state: State of the worker.
     """
     detail: dict[str, Any] = {
-        "status": "ready" if state.is_ready else "draining" if state.is_draining else "loading",
+        "status": _status(state),
         "models": {
             name: {"version": served.arm.model.version, "digest": served.arm.model.digest, "problem": served.problem}
             if served.is_loaded

@@ -52,5 +52,16 @@ class ServingState:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every model can answer, and the worker goes on."""
-        return not self.is_draining and all(model.is_loaded for model in self.models.values())
+        """Whether every model can answer, what it answers can be journalled, and the worker goes on."""
+        return (
+            not self.is_draining and not self.lacks_journal and all(model.is_loaded for model in self.models.values())
+        )
+
+    @property
+    def lacks_journal(self) -> bool:
+        """Whether nothing can be answered because the journal is down."""
+        return (
+            self.journal is not None
+            and self.config.journal.on_failure == "fail"
+            and self.journal.health().state == "down"
+        )

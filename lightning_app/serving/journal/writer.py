@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 
 from msgspec.structs import replace
@@ -49,6 +49,8 @@ class JournalWriter:
         self._policy = FailurePolicy(config, self._health)
         self._spiller = self._policy.spiller
         self._redaction: Redaction | None = None
+        self._salt: bytes | None = None
+        self._tensors: frozenset[str] = frozenset()
         self._on_commit = on_commit
         self._inline = None if in_thread or not config.url.startswith("sqlite:") else InlineStore(self._open_here)
         self._waiting: list[_Waiting] = []
@@ -78,6 +80,19 @@ class JournalWriter:
         else:
             self._went_up(salt)
         self._thread.start()
+
+    def drop_tensors(self, names: Collection[str]) -> None:
+        """Leaves out whole tensors, because a column that is to be dropped or hashed is among their columns.
+
+        Args:
+            names: Inputs of models; those of earlier calls stay left out.
+        """
+        self._tensors |= frozenset(names)
+        if self._salt is not None:
+            self._redaction = self._new_redaction(self._salt)
+
+    def _new_redaction(self, salt: bytes) -> Redaction:
+        return Redaction(dropped={*self._config.drop, *self._tensors}, hashed=self._config.hash, salt=salt)
 
     async def commit(self, predictions: Sequence[Prediction]) -> dict[str, Earlier]:
         """Writes predictions; when it returns, they survive the death of the server.
@@ -294,7 +309,8 @@ class JournalWriter:
                 self._set_down(str(error))
                 return
         if self._config.drop or self._config.hash:
-            self._redaction = Redaction(dropped=self._config.drop, hashed=self._config.hash, salt=salt)
+            self._salt = salt
+            self._redaction = self._new_redaction(salt)
         self._health.state, self._health.since = "up", time.time()
         if self._spiller.seal():
             self._thread.look_for_files()

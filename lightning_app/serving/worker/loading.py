@@ -6,8 +6,10 @@ from functools import partial
 
 from lightning_app.errors import describe
 from lightning_app.serving.config.control_channel import Failed, ResolvedModel
+from lightning_app.serving.config.serve_config import JournalConfig
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.load import load_model
+from lightning_app.serving.inference.loaded_model import LoadedModel
 from lightning_app.serving.observability.metrics import ModelMetrics
 from lightning_app.serving.security.without_paths import without_paths
 
@@ -58,6 +60,8 @@ class Loading:
             if before is not None:
                 state.metrics.reloaded(name=resolved.name, result="failed")
             return Failed(name=resolved.name, version=resolved.version, digest=resolved.digest, error=reason)
+        if state.journal is not None:
+            state.journal.drop_tensors(redacted_tensors(model, state.config.journal))
         metrics = state.metrics.model(name=resolved.name, version=resolved.version, arm="champion")
         served.swap(model, plan, observe=partial(_observe, metrics))
         state.metrics.served(name=resolved.name, version=resolved.version, digest=resolved.digest)
@@ -81,3 +85,14 @@ def _observe(metrics: ModelMetrics, rows: int, waited: float, seconds: float, wa
     metrics.queued.set(waiting)
     metrics.queue_seconds.observe(waited)
     metrics.batch(rows=rows, seconds=seconds)
+
+
+def redacted_tensors(model: LoadedModel, journal: JournalConfig) -> list[str]:
+    """Inputs among whose columns are some that the journal drops or hashes.
+
+    Args:
+        model: A version.
+        journal: Configuration of the journal.
+    """
+    redacted = {*journal.drop, *journal.hash}
+    return [spec.name for spec in model.package.manifest.inputs if redacted & set(spec.columns or ())]

@@ -35,7 +35,7 @@ from lightning_app.serving.v2.routes import v2_routes
 from lightning_app.serving.worker.control import Control
 from lightning_app.serving.worker.draining_server import DrainingServer
 from lightning_app.serving.worker.journal_watch import watch_journal
-from lightning_app.serving.worker.loading import Loading
+from lightning_app.serving.worker.loading import Loading, redacted_tensors
 from lightning_app.serving.worker.open_files import allow_connections
 from lightning_app.serving.worker.session_watch import watch_sessions
 
@@ -134,6 +134,8 @@ async def _serve(
     """Serves; why it cannot, if that is so."""
     if state.config.journal.url is not None:
         state.journal = JournalWriter(state.config.journal, on_commit=state.metrics.journal.commit_seconds.observe)
+        for served in state.models.values():
+            state.journal.drop_tensors(redacted_tensors(served.arm.model, state.config.journal))
         try:
             await state.journal.start()
         except ValueError as error:

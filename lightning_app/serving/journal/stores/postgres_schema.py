@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.errors import DuplicateTable
 
 from lightning_app.serving.journal.errors import JournalError, JournalRecordError, without_password
 
@@ -92,14 +91,18 @@ def _exists(connection: psycopg.Connection) -> bool:
 
 
 def _make_tables(connection: psycopg.Connection) -> None:
-    # What another process has made while this one waited for the lock, the cache of its session may not show yet.
-    with suppress(DuplicateTable), connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    # The lock is of the session: a transaction that waited for it would not see the tables made in the meantime,
+    # because names that were not found are looked up anew only when a transaction begins.
+    connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+    try:
         if _exists(connection):
             return
-        connection.execute(_TABLES)
-        insert = "INSERT INTO lightning_app_journal VALUES ('salt', %s), ('format', %s)"
-        connection.execute(insert, (os.urandom(32), FORMAT.to_bytes(2, "big")))
+        with connection.transaction():
+            connection.execute(_TABLES)
+            insert = "INSERT INTO lightning_app_journal VALUES ('salt', %s), ('format', %s)"
+            connection.execute(insert, (os.urandom(32), FORMAT.to_bytes(2, "big")))
+    finally:
+        connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 
 
 @contextmanager

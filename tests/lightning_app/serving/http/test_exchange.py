@@ -137,4 +137,16 @@ def test_a_journal_that_is_down_answers_503(tmp_path: Path) -> None:
         answer = running.client.post("/predict", json={"records": [ROW]})
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "journal_down")
         assert answer.headers["retry-after"] == "1"
-        assert running.client.get("/health/ready").json()["journal"]["state"] == "down"
+        ready = running.client.get("/health/ready")
+        assert (ready.status_code, ready.json()["status"]) == (503, "journal down")
+
+
+def test_a_tensor_is_left_out_of_the_journal_for_one_column_that_is_to_be_dropped(tmp_path: Path) -> None:
+    journal = {"url": f"sqlite:///{tmp_path}/journal.db", "drop": ["weight"]}
+    with running_worker(tmp_path / "w", [("m", small_package(tmp_path / "p"))], config={"journal": journal}) as running:
+        for content in ({"columns": {"features": [[1, 2, 3, 4.75]]}}, {"records": [{**ROW, "weight": 4.75}]}):
+            assert running.client.post("/predict", json=content).status_code == 200
+    written = sqlite3.connect(tmp_path / "journal.db").execute("select body from journal").fetchall()
+    assert len(written) == 2
+    assert "4.75" not in str(written)
+    assert "0.5" in str(written)
