@@ -45,8 +45,8 @@ class Redaction:
         if features is not None:
             features, _ = self._content(features, _ARROW[0], values)
         entity = prediction.entity
-        if entity is not None and entity in values.dropped:
-            entity = None
+        if entity is not None and (entity in values.dropped or not body_read):
+            entity = None  # of a body that cannot be read nobody knows from which column it is
         elif entity is not None and entity in values.hashed:
             entity = self.hash_of(entity)
         redacted = msgspec.structs.replace(
@@ -95,7 +95,8 @@ class Redaction:
                     hash_of=self.hash_of,
                     removed=removed.add,
                 ), True
-        except (ValueError, OSError):  # pyarrow's errors are both
+        # All of pyarrow's, and too deep a nesting: what cannot be read is left out, the answer is given.
+        except (ValueError, OSError, KeyError, TypeError, NotImplementedError, RecursionError):
             return b"", False
         return b"", not content
 

@@ -3,6 +3,7 @@
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
+from threading import Lock
 
 from msgspec import Struct
 from prometheus_client import Metric
@@ -92,6 +93,7 @@ class TrafficHistory:
 
     def __init__(self) -> None:
         self._readings: deque[tuple[float, dict[Arm, _Reading]]] = deque()
+        self._changing = Lock()
 
     def snapshot(self, metrics: Iterable[Metric]) -> Snapshot:
         """State of the server.
@@ -113,10 +115,11 @@ class TrafficHistory:
             elif sample.name.endswith("_sum"):
                 reading.seconds += sample.value
 
-        while len(self._readings) > 1 and self._readings[1][0] <= now - RECENT_SECONDS:
-            self._readings.popleft()
-        before = self._readings[0] if self._readings else None
-        self._readings.append((now, readings))
+        with self._changing:  # pages are made in threads
+            while len(self._readings) > 1 and self._readings[1][0] <= now - RECENT_SECONDS:
+                self._readings.popleft()
+            before = self._readings[0] if self._readings else None
+            self._readings.append((now, readings))
 
         def only(name: str, default: float) -> float:
             return next((sample.value for sample in values.get(name, [])), default)

@@ -1,9 +1,10 @@
 """OpenTelemetry export: spans of answered requests, sent in batches to a collector (extra `otel`)."""
 
+import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
@@ -17,6 +18,7 @@ from lightning_app.serving.observability.trace_context import TraceContext, new_
 from lightning_app.serving.observability.traced_request import Phase, TracedRequest
 from lightning_app.version import __version__
 
+_log = logging.getLogger("lightning_app.serving")
 _MOST_WAITING = 4096
 _BATCH = 256
 _SECONDS = 2.0
@@ -85,13 +87,20 @@ class SpanExport:
             self._wake.clear()
             while self._waiting:
                 batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
-                spans = [span for request in batch for span in self._spans(request)]
-                is_sent = self._exporter.export(spans) is SpanExportResult.SUCCESS
+                is_sent = self._is_sent(batch)
                 num_pushed_out = self._num_pushed_out
                 num_dropped = num_pushed_out - num_told + (0 if is_sent else len(batch))
                 num_told = num_pushed_out
                 if num_dropped and self._on_dropped is not None:
                     self._on_dropped(num_dropped)
+
+    def _is_sent(self, batch: Sequence[TracedRequest]) -> bool:
+        try:
+            spans = [span for request in batch for span in self._spans(request)]
+            return self._exporter.export(spans) is SpanExportResult.SUCCESS
+        except Exception:  # the thread goes on: the next batch may be taken
+            _log.exception("spans of %d requests could not be exported", len(batch))
+            return False
 
     def _spans(self, traced: TracedRequest) -> list[ReadableSpan]:
         trace = traced.trace

@@ -30,9 +30,7 @@ class RuntimeFolder:
 
     def __init__(self) -> None:
         _remove_leftovers(Path(tempfile.gettempdir()))
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self.lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        self.path, self.lock = _locked_folder()
         self.metrics.mkdir(mode=0o700)
 
     @property
@@ -60,6 +58,17 @@ class RuntimeFolder:
         """Removes the folder."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self.lock)
+
+
+def _locked_folder() -> tuple[Path, int]:
+    """A new folder and its lock."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / "lock").exists():
+            return folder, lock
+        os.close(lock)  # a server that starts at the same time took it for a leftover
 
 
 def _remove_leftovers(parent: Path) -> None:

@@ -227,6 +227,14 @@ def test_dropped_and_hashed_columns_appear_nowhere(tmp_path: Path) -> None:
     assert redaction.hash_of(5) == redaction.hash_of(5.0) == redaction.hash_of("5")
 
 
+def test_of_a_body_that_cannot_be_read_nothing_is_kept() -> None:
+    redaction = Redaction(dropped=["name"], hashed=[], salt=b"salt")
+    deep = b'{"records": [{"ignored": ' + b"[" * 900 + b'"Ann"' + b"]" * 900 + b', "name": "Ann"}]}'
+    for content_type, body in (("application/octet-stream", b"Ann"), ("application/json", deep), (ARROW, b"Ann")):
+        one, num_unreadable = redaction.apply(prediction(content_type=content_type, body=body, entity="Ann"))
+        assert (one.body, one.entity, num_unreadable) == (b"", None, 1)
+
+
 def test_show_prune_and_replay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     journal([prediction(time=NOON), prediction(time=NOON, version=4)], [outcome("unknown")])
     spill = SpillFile(tmp_path / "journal-spill", durable=False)
