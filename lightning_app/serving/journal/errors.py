@@ -14,6 +14,10 @@ class JournalBusyError(JournalError):
     """Another process is writing, and the caller does not wait."""
 
 
+class JournalAccessError(JournalError):
+    """The file of a journal is no database, or may not be written by this user."""
+
+
 class JournalRecordError(ValueError):
     """A record that the journal can never hold, e.g. a text with a NUL character in PostgreSQL."""
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from lightning_app.serving.config.serve_config import JournalConfig
-from lightning_app.serving.journal.errors import JournalError
+from lightning_app.serving.journal.errors import JournalAccessError, JournalError
 from lightning_app.serving.journal.stores import open_store
 from lightning_app.serving.journal.stores.protocol import JournalStore
 
@@ -27,7 +27,8 @@ class JournalMaintenance:
         last_error: Why the last attempt failed; None if it did not.
 
     Raises:
-        ValueError: The address is of no journal, or of one of a newer version.
+        ValueError: The address is of no journal, of one of a newer version, or of a file that cannot be written while
+            the policy is to answer nothing then.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class JournalMaintenance:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal-maintenance", daemon=True)
         self._store: JournalStore | None = None
-        self._attempt(self._opened)
+        self._attempt(self._open_first)
 
     def start(self) -> None:
         """Starts the thread."""
@@ -69,6 +70,14 @@ class JournalMaintenance:
             self.last_error = None
         except JournalError as error:
             self.last_error = str(error)
+
+    def _open_first(self) -> None:
+        try:
+            self._opened()
+        except JournalAccessError as error:
+            if self._config.on_failure == "fail":
+                raise ValueError(f"{error}; give --journal a file that can be written, or none") from error
+            raise
 
     def _opened(self) -> JournalStore:
         if self._store is None:

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import socket
+import sys
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import TYPE_CHECKING, Literal
 
@@ -122,7 +123,13 @@ class Supervisor:
             text = announce(address, self._config, self._fleet.models)
             told = {"address": address, "workers": self._config.num_workers, "pid": os.getpid()}
             _log.info("ready", extra={"facts": told})
-        print(text, flush=True)  # noqa: T201
+        try:
+            print(text, flush=True)  # noqa: T201
+        except BrokenPipeError:
+            if check:
+                raise
+            # Nobody reads the line, which the log has too: no reason to stop serving.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     async def _start(self) -> None:
         async with self._lock:  # SIGHUP waits

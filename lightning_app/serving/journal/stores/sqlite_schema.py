@@ -6,7 +6,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from lightning_app.serving.journal.errors import JournalBusyError, JournalError, JournalRecordError
+from lightning_app.serving.journal.errors import (
+    JournalAccessError,
+    JournalBusyError,
+    JournalError,
+    JournalRecordError,
+)
 from lightning_app.serving.journal.stores.file_lock import FileLock
 
 FORMAT = 1
@@ -119,7 +124,12 @@ def named_errors(path: Path) -> Iterator[None]:
     except (sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError, OverflowError, UnicodeError) as error:
         raise JournalRecordError(f"journal: {path} cannot hold this: {error}") from error
     except sqlite3.Error as error:
-        kind = JournalBusyError if "locked" in str(error) else JournalError
+        if "locked" in str(error):
+            raise JournalBusyError(f"journal: {path}: {error}") from error
+        is_other = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB
+        kind = JournalAccessError if is_other else JournalError
         raise kind(f"journal: {path}: {error}") from error
+    except PermissionError as error:
+        raise JournalAccessError(f"journal: {path}: {error.strerror}") from error
     except OSError as error:
         raise JournalError(f"journal: {path}: {error.strerror or error}") from error

@@ -97,11 +97,16 @@ def test_a_server_whose_journal_is_away_answers_503_or_spills(package: Path) -> 
 
 @pytest.mark.parametrize(
     ("url", "message"),
-    [("sqlite:///no/such/journal.db", "does not exist"), ("mysql://host/db", "no address of a journal")],
+    [
+        ("sqlite:///no/such/journal.db", "does not exist"),
+        ("mysql://host/db", "no address of a journal"),
+        ("sqlite:///text.db", "file is not a database; give --journal a file that can be written, or none"),
+    ],
 )
 def test_a_bad_journal_is_refused_at_the_start(
     package: Path, url: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Path("text.db").write_text("no database, and longer than the head that an empty one would lack\n" * 9)
     assert main(["serve", str(package), "--journal", url, "--port", "0"]) == 2
     said = capsys.readouterr().err
     assert message in said

@@ -214,3 +214,23 @@ def assert_same_answers(answers: set[tuple[float, str]], expected: set[tuple[flo
     ):
         assert digest == of
         assert price == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_server_whose_output_nobody_reads_serves_on(package: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = ("serve", str(package), "--journal", "none", "--workers", "1", "--port", "0")
+    with subprocess.Popen(
+        [sys.executable, "-m", "lightning_app", *words],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(CONFIGS.parent)},
+    ) as process:
+        os.close(writer)
+        assert process.stderr is not None
+        ready = next(line for line in map(json.loads, process.stderr) if line["message"] == "ready")
+        time.sleep(0.3)
+        assert httpx.get(f"{ready['address']}/health/ready").status_code == 200
+        process.terminate()
+        assert process.wait(30) == 0
