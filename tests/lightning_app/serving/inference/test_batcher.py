@@ -20,6 +20,7 @@ from lightning_app.serving.inference.calibration import BatchPlan, plan_batches
 from lightning_app.serving.inference.errors import BusyError, DeadlineError
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Prepared
 from lightning_app.serving.inference.model_request import ModelRequest
+from tests.lightning_app.packaging.runtime.test_streams import stream_package
 from tests.packages import LABELS, small_package
 
 
@@ -77,6 +78,19 @@ def test_requests_that_wait_together_share_a_call(model: LoadedModel) -> None:
     assert ask(model, requests, BatchPlan(64))[1] == [10]
     assert ask(model, requests, BatchPlan(4))[1] == [4, 4, 2]
     assert ask(model, requests, BatchPlan(1))[1] == [1] * 10
+
+
+def test_texts_of_any_length_share_a_batch_and_are_answered_as_alone(tmp_path: Path) -> None:
+    letters = LoadedModel(Package.load(stream_package(tmp_path / "letters")), name="letters", version=None)
+    texts = ["ache", "a", "each a cache", "he", "he"]
+    requests = [letters.prepare(ModelRequest({"text": [text]}, 1)) for text in texts]
+    answers, sizes = ask(letters, requests, BatchPlan(64))
+    assert sizes == [len(texts)]
+    for text, answer in zip(texts, answers, strict=True):
+        assert isinstance(answer, Answer)
+        for name, values in letters.package.predict({"text": [text]}).items():
+            found: Any = answer.predictions[name]
+            np.testing.assert_allclose(found[0], values[0], rtol=1e-5, atol=1e-6)
 
 
 def test_long_queues_of_short_calls_leave_the_event_loop_to_others(

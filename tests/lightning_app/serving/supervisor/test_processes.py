@@ -43,6 +43,8 @@ def test_a_dead_worker_is_replaced_and_everything_ends_in_order(package: Path) -
         loaded = Path(f"/proc/{server.process.pid}/maps").read_text()
         assert [name for name in HEAVY if f"/{name}/" in loaded] == []
         first, second = server.workers
+        loaded = Path(f"/proc/{second}/maps").read_text()
+        assert [name for name in ("torch", "pandas", "sqlalchemy") if f"/{name}/" in loaded] == []
         with Clients(f"{server.address}/predict", RECORDS, keep=lambda answer: answer["digest"]) as clients:
             server.wait_for(lambda: bool(clients.answers))
             os.kill(first, signal.SIGKILL)
