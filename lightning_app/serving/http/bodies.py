@@ -64,6 +64,7 @@ def _read_json(body: bytes) -> tuple[ModelRequest, Any]:
     value = content[form]
     if form != "tables":
         table, num_rows, notes = columns_of(form, value, where=form)
+        _refuse_empty(num_rows, form)
         return ModelRequest(table, num_rows, orient="columns" if form == "columns" else "records", notes=notes), state
     if type(value) is not dict or not value:
         raise HttpError(422, "bad_request", "tables: an object with a table for each name needed", field="tables")
@@ -77,7 +78,13 @@ def _read_json(body: bytes) -> tuple[ModelRequest, Any]:
         tables[name], num_rows, notes = columns_of(inner_form, inner[inner_form], where=f"{where}.{inner_form}")
         total += num_rows
         all_notes += notes
+    _refuse_empty(total, form)  # one of the tables may be: graphs without edges
     return ModelRequest(None, total, tables=tables, notes=all_notes), state
+
+
+def _refuse_empty(num_rows: int, form: str) -> None:
+    if not num_rows:
+        raise HttpError(422, "bad_request", f"{form}: no rows", field=form)
 
 
 def _read_table(body: bytes, media_type: str, max_rows: int) -> "pl.DataFrame":

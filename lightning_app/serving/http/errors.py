@@ -1,6 +1,9 @@
 """HTTP errors: status, code and message of every refusal, and their JSON."""
 
+import logging
 import math
+import re
+import sys
 from collections.abc import Mapping
 
 import msgspec
@@ -10,6 +13,8 @@ from lightning_app.serving.inference.errors import BusyError, DeadlineError
 from lightning_app.serving.inference.sessions import SessionConflictError, SessionsBusyError, SessionVersionError
 from lightning_app.serving.security.access_error import AccessError
 
+_log = logging.getLogger("lightning_app.serving")
+_STORE = re.compile(r"(?:sqlite|rediss?|postgres(?:ql)?)://[^\s,]+")
 _MOST_ROWS = 100
 """Rows that an error lists."""
 
@@ -79,7 +84,8 @@ def http_error(error: Exception) -> HttpError | None:
     if isinstance(error, BadRowsError):
         return HttpError(422, "bad_rows", str(error), field=_field(next(iter(error.rows.values()))), rows=error.rows)
     if isinstance(error, RequestError):
-        return HttpError(422, "bad_request", str(error), field=_field(str(error)))
+        message = _STORE.sub("the online store", str(error))
+        return HttpError(422, "bad_request", message, field=_field(message))
     if isinstance(error, BusyError):
         return HttpError(503, "busy", "as many requests wait for the model as may wait; try again", retry_after=1)
     if isinstance(error, DeadlineError):
@@ -90,7 +96,17 @@ def http_error(error: Exception) -> HttpError | None:
         return HttpError(409, "session_of_another_version", str(error), field="session")
     if isinstance(error, SessionsBusyError):
         return HttpError(503, "sessions_busy", str(error), field="session", retry_after=1)
+    if _is_store_error(error):
+        _log.error("the online store cannot be read", exc_info=error)
+        return HttpError(
+            503, "store_down", "the online store cannot be read, so the rows are not answered", retry_after=1
+        )
     return None
+
+
+def _is_store_error(error: Exception) -> bool:
+    store = sys.modules.get("features.store.errors")  # where no store is served, nothing of it is imported
+    return store is not None and isinstance(error, store.StoreError)
 
 
 def _field(message: str) -> str:

@@ -50,7 +50,7 @@ def columns_of(form: str, content: Any, *, where: str) -> tuple[Columns, int, li
         where: Place in the body, for messages.
 
     Returns:
-        columns: The columns; null where a record does not have the key of another.
+        columns: The columns, maybe without rows; null where a record does not have the key of another.
         num_rows: Number of rows.
         notes: Which keys some records do not have.
 
@@ -99,8 +99,6 @@ def _columns(content: Any, where: str) -> tuple[Columns, int]:
         num_rows = len(values)
         _check_cells(values, f"{where}: {name}", name)
     assert num_rows is not None
-    if not num_rows:
-        raise HttpError(422, "bad_request", f"{where}: no rows", field=where)
     return content, num_rows
 
 

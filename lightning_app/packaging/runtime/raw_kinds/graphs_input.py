@@ -102,6 +102,8 @@ class GraphsInput(RawInput):
         if ids.null_count():
             raise ValueError(f"{NODES}: {column!r} is empty in {ids.null_count():,} rows; name the graph of every node")
         nodes = nodes.with_columns(ids)
+        if edges.is_empty():  # columns of empty lists have no type
+            edges = edges.with_columns(pl.col(column, self.spec.source, self.spec.target).cast(ids.dtype))
         edges = edges.with_columns(id_column(edges[column], file=EDGES).cast(ids.dtype))
         graphs = ids.unique(maintain_order=True)
         rejected: dict[int, str] = {}

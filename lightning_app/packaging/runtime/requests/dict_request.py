@@ -79,7 +79,8 @@ def _array(name: str, value: Any, spec: TensorSpec) -> Array:
     except (TypeError, OverflowError) as error:
         raise RequestError(f"{name}: numbers needed: {error}") from error
     if array.dtype.kind not in "fiub":
-        raise RequestError(f"{name}: values of {array.dtype} given, numbers needed")
+        kind = "text" if array.dtype.kind == "U" else f"values of {array.dtype}"
+        raise RequestError(f"{name}: {kind} given, numbers needed")
     return array
 
 
