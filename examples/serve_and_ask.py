@@ -35,7 +35,8 @@ def main() -> None:
         print(line, end="")
         with Client(line.split()[2].rstrip(";")) as client:
             answer = client.predict(pl.read_csv(arguments.table, try_parse_dates=True).tail(arguments.rows))
-        print(f"{answer.model}@{answer.version} to {arguments.rows} raw rows, request {answer.request_id}:")
+        version = answer.version or answer.digest[:12]  # the package of a folder has no version
+        print(f"{answer.model}@{version} to {arguments.rows} raw rows, request {answer.request_id}:")
         for note in answer.notes:
             print(note)
         print(answer.predictions.head(3))

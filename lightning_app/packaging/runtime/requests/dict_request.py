@@ -40,7 +40,8 @@ def read_request(request: Mapping[str, Any], inputs: Sequence[TensorSpec], bad: 
         else:
             raise RequestError(f"{spec.name}: not given, the request has {', '.join(map(str, request)) or 'nothing'}")
     if unknown := [name for name in request if name not in used]:
-        raise RequestError(f"{unknown[0]}: no such input, allowed: {', '.join(spec.name for spec in inputs)}")
+        allowed = ", ".join(spec.name for spec in inputs) or "nothing beside what was read"
+        raise RequestError(f"{unknown[0]}: no such input, allowed: {allowed}")
     return values
 
 
