@@ -28,6 +28,7 @@ def study_of(tmp_path: Path) -> optuna.Study:
     return optuna.load_study(study_name=None, storage=storage)  # there is no other
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_to_its_number_of_trials_and_its_best_can_be_fitted_again(
     sweep_args: Callable[..., list[str]], tmp_path: Path
 ) -> None:

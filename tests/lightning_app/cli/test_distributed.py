@@ -38,6 +38,7 @@ def lightning_app(*args: str, interrupt: list[Any] | None = None) -> None:
     assert (answer.returncode == 0) == (interrupt is None), answer.stdout + answer.stderr
 
 
+@pytest.mark.slow
 def test_two_ranks_equal_one(fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     assert run_jobs([{"args": fit_args(*OPTIONS, "--run.root", str(one))}]) == [0]

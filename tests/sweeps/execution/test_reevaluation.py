@@ -44,6 +44,7 @@ def study_in(folder: Path) -> optuna.Study:
     return optuna.load_study(study_name=None, storage=open_storage(None, folder))  # there is no other
 
 
+@pytest.mark.slow
 def test_the_best_is_chosen_by_seeds_that_no_trial_has_seen_and_everything_says_so(
     sweep_args: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

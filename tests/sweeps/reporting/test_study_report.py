@@ -59,6 +59,7 @@ def test_every_picture_is_drawn_and_in_the_report(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob(".*.*"))
 
 
+@pytest.mark.slow
 def test_several_metrics_have_a_pareto_front_of_which_each_trial_can_be_fitted_again(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "sweeps" / "planted"
     study = finished_study(40, metrics=2)

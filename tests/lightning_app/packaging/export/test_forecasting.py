@@ -119,6 +119,7 @@ class OtherwiseInExport(nn.Module):
         return last + 0.01 if torch.compiler.is_exporting() else last
 
 
+@pytest.mark.slow
 def test_a_package_that_answers_otherwise_is_refused_with_where_and_nothing_is_written(
     fit_args: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
