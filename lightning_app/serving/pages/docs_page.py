@@ -58,7 +58,7 @@ def docs_content(
     Args:
         document: OpenAPI document.
         models: Models that are served.
-        samples: Sample request by digest.
+        samples: Sample request by name.
         address: Address of the server, for the examples.
     """
     described = {f"/models/{model.name}/predict" for model in models}
@@ -70,7 +70,7 @@ def docs_content(
     ]
     index = "".join(f'<li><a href="#model-{escape(model.name)}">{escape(model.name)}</a></li>' for model in models)
     routes = "".join(f'<li><a href="#{_anchor(path)}">{escape(path)}</a></li>' for path in others)
-    parts = [_model(document, model, samples.get(model.digest), address) for model in models]
+    parts = [_model(document, model, samples.get(model.name), address) for model in models]
     parts += [_route(path, document["paths"][path]) for path in others]
     return (
         '<div class="docs"><aside aria-label="Contents">'

@@ -36,7 +36,7 @@ def openapi_document(
 
     Args:
         models: Versions that are served, in the order of the configuration.
-        samples: Sample request by digest.
+        samples: Sample request by name.
         has_keys: Whether requests need an API key.
         most_rows: Most rows of a request.
         further_paths: Paths of other protocols.
@@ -44,14 +44,14 @@ def openapi_document(
     schemas: dict[str, Schema] = {"Error": ERROR_SCHEMA}
     paths: dict[str, Any] = {}
     for model in models:
-        name, sample = model.name, samples.get(model.digest)
+        name, sample = model.name, samples.get(model.name)
         schemas[f"{name}.request"] = request_schema(model.package, most_rows=most_rows)
         schemas[f"{name}.answer"] = answer_schema(model.package, None if sample is None else sample.predictions)
         paths[f"/models/{name}/predict"] = {"post": _predict(model, sample, has_keys=has_keys)}
     if models:
         paths["/predict"] = {
             "post": {
-                **_predict(models[0], samples.get(models[0].digest), has_keys=has_keys),
+                **_predict(models[0], samples.get(models[0].name), has_keys=has_keys),
                 "operationId": "predict",
                 "summary": f"Predict with {models[0].name}",
             }

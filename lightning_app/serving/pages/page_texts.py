@@ -24,7 +24,7 @@ class PageTexts:
     ) -> None:
         self._state = state
         self._further_paths = further_paths
-        self._samples: dict[str, Sample | None] = {}
+        self._samples: dict[tuple[str, str], Sample | None] = {}
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
@@ -55,7 +55,7 @@ class PageTexts:
                 "name": model.name,
                 "digest": model.digest,
                 "needs": _needs(model),
-                "form": form_of(model.package, samples[model.digest]),
+                "form": form_of(model.package, samples[model.name]),
             }
             for model in models
         ]
@@ -70,14 +70,13 @@ class PageTexts:
         )
 
     def _sampled(self) -> tuple[list[LoadedModel], dict[str, Sample | None]]:
-        """The models that are loaded, and the sample of each by digest."""
+        """The models that are loaded, and the sample of each by name, as a package may be served twice."""
         models = [served.arm.model for served in self._state.models.values() if served.is_loaded]
-        samples = {
-            model.digest: self._samples[model.digest] if model.digest in self._samples else sample_request(model)
-            for model in models
-        }
-        self._samples = samples  # samples of versions that were replaced are forgotten
-        return models, samples
+        known, self._samples = self._samples, {}  # samples of versions that were replaced are forgotten
+        for model in models:
+            key = model.name, model.digest
+            self._samples[key] = known[key] if key in known else sample_request(model)
+        return models, {name: sample for (name, _), sample in self._samples.items()}
 
 
 def _needs(model: LoadedModel) -> str:
