@@ -49,6 +49,7 @@ class Supervisor:
         self._lock = asyncio.Lock()
         self._stop = asyncio.Event()
         self._is_killed = False
+        self._rereads = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._maintenance: JournalMaintenance | None = None
 
@@ -237,7 +238,11 @@ class Supervisor:
 
     async def _reread(self) -> None:
         """Follows SIGHUP: API keys, models, then everything else but the address, without an interruption."""
+        if self._rereads:
+            return  # one that waits will read what this one would
+        self._rereads = True
         async with self._lock:
+            self._rereads = False
             self._fleet.read_keys()
             try:
                 await self._apply(self._read_config())

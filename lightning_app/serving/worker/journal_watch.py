@@ -15,7 +15,7 @@ _log = logging.getLogger("lightning_app.serving")
 
 
 async def watch_journal(state: ServingState) -> None:
-    """Runs until it is cancelled; ends at once without a journal.
+    """Runs until it is cancelled, and counts once more then; ends at once without a journal.
 
     Args:
         state: State of the worker.
@@ -26,6 +26,7 @@ async def watch_journal(state: ServingState) -> None:
         _log.warning("%s", line)
     metrics = state.metrics.journal
     last = JournalHealth(state="up")
+    is_last = False
     while True:
         health = state.journal.health()
         if health.state != last.state:
@@ -39,8 +40,13 @@ async def watch_journal(state: ServingState) -> None:
         metrics.pending.set(health.pending)
         metrics.written.add(health.written - last.written)
         metrics.spilled.add(health.spilled - last.spilled)
+        if is_last:
+            return
         last = msgspec.structs.replace(health)
-        await asyncio.sleep(_SECONDS)
+        try:
+            await asyncio.sleep(_SECONDS)
+        except asyncio.CancelledError:
+            is_last = True  # what was answered since then is counted too
 
 
 def unknown_columns(state: ServingState) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from lightning_app.__main__ import main
 from lightning_app.serving.journal.stores import open_reader
 from lightning_app.serving.journal.stores.protocol import Selection
-from tests.lightning_app.serving.supervisor.running_server import RECORDS, ROW, Clients, running_server
+from tests.lightning_app.serving.supervisor.running_server import RECORDS, ROW, Clients, is_alive, running_server
 from tests.packages import small_package
 
 URL = "sqlite:///journal/journal.db"
@@ -111,3 +111,27 @@ def test_a_bad_journal_is_refused_at_the_start(
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1
+
+
+def test_a_worker_that_is_replaced_leaves_no_prediction_uncounted(package: Path) -> None:
+    config = f"workers: 1\njournal: {{url: '{URL}'}}\nmodels: [{{model: {package}"
+    Path("serve.yaml").write_text(f"{config}}}]\n")
+    with running_server("--config", "serve.yaml") as server:
+        (worker,) = server.workers
+        Path("serve.yaml").write_text(f"{config}, digits: 3}}]\n")
+        server.process.send_signal(signal.SIGHUP)
+        for _ in range(200):
+            if len(server.workers) == 2:  # the first one is about to drain
+                break
+            server.predict(ROW)
+        server.wait_for(lambda: server.predict(ROW) is not None and server.workers != [worker])
+        for _ in range(4):  # those that wait are one
+            server.process.send_signal(signal.SIGHUP)
+            server.predict(ROW)
+        server.wait_for_log("API keys and models were read again")
+        server.wait_for(lambda: not is_alive(worker))
+        answered = len(journalled())
+        line = f'\nlightning_app_journal_predictions_total{{target="journal"}} {answered}.0\n'
+        server.wait_for(lambda: line in httpx.get(f"{server.address}/metrics").text, 5.0)
+        assert server.errors.count("API keys and models were read again") <= 2
+        assert server.stop() == 0
