@@ -12,7 +12,7 @@ from lightning_app.errors import UsageError, nearest
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0, le=1)]
-RouteName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}$")]
+RouteName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}$(?!\n)")]
 
 
 class Batching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -32,7 +32,7 @@ class Feedback(Struct, forbid_unknown_fields=True, kw_only=True):
         reward: How good the answer was.
     """
 
-    request_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")]
+    request_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,128}$(?!\n)")]
     row: Annotated[int, Meta(ge=0, lt=2**31)] = 0
     outcome: Any = msgspec.UNSET
     reward: float | None = None

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from lightning_app.packaging.format.signature import MAX_RANK
 from lightning_app.serving.http.errors import HttpError
 from lightning_app.serving.inference.model_request import Columns
 
@@ -103,13 +104,34 @@ def _columns(content: Any, where: str) -> tuple[Columns, int]:
 
 
 def _check_cells(values: Sequence[Any], where: str, name: str) -> None:
-    """Refuses objects, which no model takes, and whole numbers beyond 64 bits."""
+    """Refuses objects, which no model takes, whole numbers beyond 64 bits, and lists deeper than any tensor."""
+    lists = []
     for value in values:
         kind = type(value)
         if kind is dict:
             raise HttpError(422, "bad_request", f"{where}: an object given, a value or a list needed", field=name)
         if kind is int and not -(2**63) <= value < 2**64:
             raise HttpError(422, "bad_request", f"{where}: a whole number beyond 64 bits given", field=name)
+        if kind is list:
+            lists.append(value)
+    if lists:
+        _check_lists(lists, where, name)
+
+
+def _check_lists(lists: list[Any], where: str, name: str) -> None:
+    """Refuses objects in lists, and more than MAX_RANK levels: the time that a table takes grows with their cube."""
+    for _ in range(MAX_RANK):
+        inner: list[Any] = []
+        for values in lists:
+            kinds = set(map(type, values))
+            if dict in kinds:
+                raise HttpError(422, "bad_request", f"{where}: an object given, a value or a list needed", field=name)
+            if list in kinds:
+                inner += [value for value in values if type(value) is list]
+        if not inner:
+            return
+        lists = inner
+    raise HttpError(422, "bad_request", f"{where}: lists of more than {MAX_RANK} levels given", field=name)
 
 
 def _num_keys(content: dict[str, Any]) -> int:
