@@ -12,6 +12,8 @@ from lightning_app.serving.http.errors import HttpError
 from lightning_app.serving.inference.model_request import Columns
 
 FORMS = ("records", "columns", "tables")
+_MOST_GAPS, _CELLS_PER_CELL = 2**18, 16
+"""Cells that a table may have more than its records: with a key of its own in each row, a small body would be huge."""
 _SPACED_COLON = re.compile(rb'"[ \t\r\n]+:')
 _SHOWN = 20
 _decode = msgspec.json.Decoder().decode
@@ -72,6 +74,10 @@ def columns_of(form: str, content: Any, *, where: str) -> tuple[Columns, int, li
             names.update(dict.fromkeys(record))
     if not names:
         raise HttpError(422, "bad_request", f"{where}: no rows with columns", field=where)
+    num_cells = len(names) * len(content)
+    if not is_even and num_cells > _MOST_GAPS + _CELLS_PER_CELL * sum(map(len, content)):
+        message = f"{where}: {len(names):,} keys in {len(content):,} rows, of which most rows lack most"
+        raise HttpError(422, "bad_request", message, field=where)
     columns = {name: [record.get(name) for record in content] for name in names}
     for name, values in columns.items():
         _check_cells(values, f"{where}: {name}", name)

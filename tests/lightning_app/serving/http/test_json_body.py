@@ -29,6 +29,13 @@ def test_cells_are_lists_of_as_many_levels_as_tensors_have(body: str) -> None:
         assert (error.value.status, error.value.field) == (422, "x")
 
 
+def test_records_that_share_no_keys_do_not_become_a_huge_table() -> None:
+    records = b",".join(b'{"c%d": 1}' % number for number in range(10_000))
+    with pytest.raises(HttpError, match="10,000 keys in 10,000 rows") as refused:
+        read_body(b'{"records": [%s]}' % records, "application/json", max_rows=10_000)
+    assert refused.value.status == 422
+
+
 def test_a_request_id_ends_with_its_line() -> None:
     with pytest.raises(HttpError, match="request_id"):
         read_feedback(b'{"request_id": "a\\n", "outcome": 1}')
