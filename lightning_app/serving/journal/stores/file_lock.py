@@ -1,14 +1,18 @@
-"""FileLock: a lock between processes that wakes the next one at once, and that the kernel releases for the dead."""
+"""FileLock: a lock between processes that is waited for a bounded time, and that the kernel releases for the dead."""
 
 import fcntl
 import os
+import time
 from pathlib import Path
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.00005, 0.001
 
 
 class FileLock:
     """An exclusive lock on a file of its own.
 
-    SQLite's own waiting sleeps up to 100 ms between attempts; this one is woken.
+    SQLite's own waiting sleeps up to 100 ms between attempts, this one up to 1 ms. A blocking `flock` would be woken,
+    but would wait for ever for a process that is stopped.
 
     Args:
         path: The file; it is made if it does not exist, and stays.
@@ -17,20 +21,26 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
-    def acquire(self, *, wait: bool = True) -> bool:
+    def acquire(self, *, seconds: float) -> bool:
         """Takes the lock.
 
         Args:
-            wait: Whether to wait for it.
+            seconds: How long to wait for it; 0 tries once.
 
         Returns:
             Whether it was taken.
         """
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+        end, pause = time.monotonic() + seconds, _FIRST_PAUSE
+        while True:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    return False
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                return True
 
     def release(self) -> None:
         """Gives the lock back."""

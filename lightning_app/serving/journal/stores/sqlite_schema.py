@@ -94,7 +94,8 @@ def _format(connection: sqlite3.Connection) -> int:
 
 def _make_tables(path: Path, connection: sqlite3.Connection) -> None:
     with closing(FileLock(lock_path(path))) as lock:
-        lock.acquire()
+        if not lock.acquire(seconds=_OPEN_SECONDS):
+            raise JournalBusyError(f"journal: {path}: another process has held its lock for {_OPEN_SECONDS:g} s")
         if _format(connection) or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             return
         connection.execute("PRAGMA journal_mode=WAL")

@@ -136,7 +136,8 @@ class SqliteStore(JournalStore):
             _, num_frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             if num_frames * _PAGE_BYTES > _WAL_BYTES:
                 assert self._lock is not None
-                self._lock.acquire()
+                if not self._lock.acquire(seconds=self._timeout):
+                    return
                 try:
                     connection.execute("PRAGMA busy_timeout=0")  # a reader is not waited for: the next time will do
                     connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
@@ -176,8 +177,9 @@ class SqliteStore(JournalStore):
             connection = self._open()
             lock = self._lock
             assert lock is not None
-            if not lock.acquire(wait=wait):
-                raise JournalBusyError(f"journal: {self._path}: another process is writing")
+            if not lock.acquire(seconds=self._timeout if wait else 0.0):
+                what = f"has held its lock for {self._timeout:g} s" if wait else "is writing"
+                raise JournalBusyError(f"journal: {self._path}: another process {what}")
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection

@@ -1,3 +1,4 @@
+import fcntl
 import shutil
 import sqlite3
 import subprocess
@@ -228,3 +229,14 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_a_process_that_holds_the_lock_and_does_not_go_on_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/journal.db"
+    store = open_store(url, lock_timeout=0.2)
+    assert store.write([prediction("a")]) == {}
+    with (tmp_path / "journal.db-lock").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as a worker that was stopped
+        with pytest.raises(JournalBusyError, match=r"another process has held its lock for 0\.2 s"):
+            store.write([prediction("b")])
+    assert store.write([prediction("b")]) == {}
