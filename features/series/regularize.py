@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from features.series.calendar import even_times
+from features.series.calendar import even_times, fixed_step
 from features.series.repairs import Repairs
 from features.table_reader import as_numbers, row_name
 
@@ -18,6 +18,8 @@ MissingPolicy = Literal["error", "fill", "mask"]
 carries the last value forward (before the first value, that one backward). `mask` does the same and excludes the filled
 values from the loss and all metrics.
 """
+_MOST_ROWS, _MOST_ROWS_PER_ROW = 1_000_000, 100
+"""Rows that gaps may be filled up to: the larger of a number, and a multiple of the rows that there are."""
 
 
 def regularize(
@@ -223,6 +225,15 @@ def _in_order(frame: pl.DataFrame, name: str, missing: MissingPolicy) -> pl.Data
 def _without_gaps(frame: pl.DataFrame, name: str, frequency: str, missing: MissingPolicy) -> pl.DataFrame:
     check_frequency(frequency, key=f"{name}: frequency")
     first, last = frame["time"][0], frame["time"][-1]
+    step = fixed_step(frequency)
+    if step is not None:
+        times = frame["time"].to_numpy()
+        num_rows = int((times[-1] - times[0]) / step) + 1
+        if num_rows > max(_MOST_ROWS, _MOST_ROWS_PER_ROW * len(frame)):  # a wrong year would fill the memory
+            raise ValueError(
+                f"{name}: {len(frame):,} rows from {first} to {last} would become {num_rows:,} rows, {frequency} "
+                "apart; are these timestamps right?"
+            )
     even = even_times(frame["time"], first=first, last=last, frequency=frequency).to_frame()
     off_grid = frame.join(even, on="time", how="anti")
     if len(off_grid):

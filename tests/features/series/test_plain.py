@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from features.series.plain import PlainWindow
+from features.series.regularize import regularize
 from features.series.spec import SeriesSpec
 from features.series.tables import read_long, read_wide
 from features.series.windows import horizon_times, windows_at
@@ -91,3 +92,13 @@ def test_a_complete_series_of_a_long_table_is_that_of_the_general_path(frequency
     for name in ("times", "values", "observed", "past_covariates", "future_covariates", "static_covariates"):
         np.testing.assert_array_equal(getattr(fast.series, name), getattr(general.series, name))
         assert getattr(fast.series, name).dtype == getattr(general.series, name).dtype
+
+
+def test_a_wrong_year_is_refused_before_its_gap_is_filled() -> None:
+    times = [datetime(2024, 1, 1) + timedelta(hours=hour) for hour in range(60)] + [datetime(9999, 1, 1)]
+    table = pl.DataFrame({"time": times, "load": 1.0})
+    with pytest.raises(ValueError, match="61 rows from 2024-01-01 .* would become 69,907,417 rows, 1h apart"):
+        regularize(
+            table, name="load", time_column="time", time_format=None, frequency="1h", columns=["load"],
+            num_channels=1, missing="fill",
+        )  # fmt: skip
