@@ -11,7 +11,7 @@ import numpy as np
 from lightning_app.serving.http.errors import HttpError
 from lightning_app.serving.http.request_head import RequestHead
 from lightning_app.serving.http.serving_state import ServingState
-from lightning_app.serving.inference.loaded_model import Answer, LoadedModel
+from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Predictions
 from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.inference.served_model import Arm, ServedModel
 from lightning_app.serving.journal.errors import JournalError, JournalRecordError
@@ -21,6 +21,8 @@ from lightning_app.serving.security.headers import ANSWER_HEADERS
 
 LARGE_BODY = 2**18
 """Bodies from this size, in bytes, are read in a thread, so that other requests go on."""
+_LARGE_ANSWER = 2**20
+"""Answers from this size, in bytes, are written in a thread too."""
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 Encode: TypeAlias = Callable[[Answer], tuple[bytes, Headers]]
 """Body and headers of an answer; the headers begin with `Content-Type`."""
@@ -68,7 +70,10 @@ async def exchange(
     answer = await _answer(state, served, arm, head, request, body, content, started, phases)
     if request.turn is not None:
         answer.state_text = request.turn.end(answer.state)
-    answer_body, headers = encode(answer)
+    if _num_bytes(answer.predictions) < _LARGE_ANSWER:
+        answer_body, headers = encode(answer)
+    else:
+        answer_body, headers = await asyncio.get_running_loop().run_in_executor(state.executor, encode, answer)
     if state.journal is None:
         return answer_body, headers + _version_headers(model.name, model.version, model.digest, arm.name)
     seconds = time.perf_counter() - started
@@ -138,6 +143,15 @@ async def _answer(
     if served.cache is not None and request.turn is None:
         served.cache.put(key, answer)
     return answer
+
+
+def _num_bytes(predictions: Predictions) -> float:
+    if not isinstance(predictions, Mapping):
+        return predictions.estimated_size()
+    return sum(
+        value.nbytes if isinstance(value, np.ndarray) else sum(getattr(row, "nbytes", 0) for row in value)
+        for value in predictions.values()
+    )
 
 
 def _digest(head: RequestHead, body: bytes) -> bytes:

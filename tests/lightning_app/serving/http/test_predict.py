@@ -130,3 +130,14 @@ def test_a_column_of_texts_and_numbers_is_refused_with_both_rows(worker: Running
     assert refused.status_code == 422
     message = "load: row 1 holds the number 1.5, row 2 the text 'much'; write all values of a column as one type"
     assert refused.json()["error"]["message"] == message
+
+
+def test_a_large_request_and_its_large_answer_are_those_of_the_package(tmp_path: Path) -> None:
+    folder = small_package(tmp_path / "wide", labels=[f"class {number}" for number in range(60)])
+    rows = np.random.default_rng(0).standard_normal((10_000, len(COLUMNS))).round(3)
+    columns = {name: rows[:, place].tolist() for place, name in enumerate(COLUMNS)}
+    with running_worker(tmp_path / "w", [("wide", folder)]) as running:
+        answer = running.client.post("/predict", json={"columns": columns}).json()["predictions"]
+    expected = Package.load(folder).predict(columns)
+    assert answer["label"] == expected["label"].tolist()
+    np.testing.assert_allclose(answer["probabilities"], expected["probabilities"], rtol=1e-6)
