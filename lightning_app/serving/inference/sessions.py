@@ -3,11 +3,12 @@
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_app.serving.config.serve_config import Sessions
+from lightning_app.serving.journal.stores.file_lock import FileLock
 
 _MOST_UNCHECKED = 64
 _REMEMBERED = 32
@@ -192,7 +193,9 @@ class SessionStore:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=OFF")  # sessions end with the server
-    connection.executescript(_TABLE)
+    with closing(FileLock(path.with_name(f"{path.name}-lock"))) as lock:
+        lock.acquire(seconds=_WAIT_SECONDS)  # SQLite itself does not wait while another process changes the mode
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=OFF")  # sessions end with the server
+        connection.executescript(_TABLE)
     return connection

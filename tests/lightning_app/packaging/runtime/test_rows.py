@@ -156,7 +156,7 @@ def test_an_empty_window_is_refused(windows: Predictor, past: list[Any]) -> None
         ({"features": [[1, 2, 3]]}, "features: 3 given, 4 needed"),
         ({"features": [1, 2, 3, 4]}, "features: a number given, 4 needed"),
         ({"features": 1}, "features: a single number given, one per row needed"),
-        ({"features": [["a", "b", "c", "d"]]}, "features: values of <U1 given, numbers needed"),
+        ({"features": [["a", "b", "c", "d"]]}, "features: text given, numbers needed"),
         ({"features": [{"a": 1}]}, "features: numbers needed"),
         ({"features": np.array([[1, 2, 3, object()]])}, "features: numbers needed"),
         ({"features": [[1, 2, 3, 1j]]}, "features: values of complex128 given, numbers needed"),
