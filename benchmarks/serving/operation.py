@@ -85,7 +85,7 @@ def serving_kills(effort: Effort = FULL) -> str:
         ("reload", effort.reloads, "reloads under load: errors, and answers that name the wrong version"),
     ):
         environment = {**os.environ, "LIGHTNING_APP_KILLS": str(count), "LIGHTNING_APP_RELOADS": str(count)}
-        command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-k", name, TESTS]
+        command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--timeout", "1800", "-k", name, TESTS]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         said = done.stdout.strip().splitlines()[-1].split(" in ")[0].strip("= ")
         is_reached = done.returncode == 0 and bool(re.search(r"\b[1-9]\d* passed", said))
