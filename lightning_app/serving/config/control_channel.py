@@ -3,6 +3,8 @@
 A worker that reads the end of its channel drains and exits: its supervisor is dead.
 """
 
+from typing import Any
+
 import msgspec
 from msgspec import Struct
 
@@ -16,6 +18,8 @@ class ResolvedModel(Struct, frozen=True, kw_only=True):
         version: Number of the version; None for a folder.
         digest: sha256 of the manifest.
         path: Folder of the package, absolute.
+        arm: Arm that it answers as: that of the served model itself, of an experiment, `challenger`, `shadow`, or
+            `fallback-1` and so on.
     """
 
     name: str
@@ -23,6 +27,7 @@ class ResolvedModel(Struct, frozen=True, kw_only=True):
     version: int | None
     digest: str
     path: str
+    arm: str = "champion"
 
     @property
     def title(self) -> str:
@@ -75,6 +80,66 @@ class RegistryState(Struct, frozen=True, kw_only=True, tag_field="command", tag=
     refused: list[RefusedVersion] = []
 
 
+class Interval(Struct, frozen=True, array_like=True):
+    """Points of keys that an arm answers.
+
+    Attributes:
+        arm: Name of the arm.
+        start: First point.
+        end: End, not included.
+    """
+
+    arm: str
+    start: float
+    end: float
+
+
+class LinearState(Struct, frozen=True, kw_only=True):
+    """Posterior of a linear bandit, as draws.
+
+    Attributes:
+        columns: Columns of the request.
+        means: Mean of each column.
+        scales: Standard deviation of each column.
+        floor: Least share of each arm.
+        draws: By arm: draws of the weights, each with the intercept first.
+    """
+
+    columns: list[str]
+    means: list[float]
+    scales: list[float]
+    floor: float
+    draws: dict[str, list[list[float]]]
+
+
+class ModelRouting(Struct, frozen=True, kw_only=True):
+    """Who answers the requests for a model.
+
+    Attributes:
+        name: Name of the model in addresses.
+        experiment: Id of the experiment or canary.
+        layout: Arms by the point of a key; covers [0, 1).
+        linear: Posterior of a linear bandit; then the layout is not used.
+        facts: What the page shows.
+    """
+
+    name: str
+    experiment: str
+    layout: list[Interval]
+    linear: LinearState | None = None
+    facts: dict[str, Any] = {}
+
+
+class Routing(Struct, frozen=True, kw_only=True, tag_field="command", tag="routing"):
+    """Who answers the requests for models that have an experiment or a canary.
+
+    Attributes:
+        models: The models.
+    """
+
+    models: list[ModelRouting]
+
+
 class Ready(Struct, frozen=True, kw_only=True, tag_field="event", tag="ready"):
     """All models are loaded, and requests are answered."""
 
@@ -121,7 +186,7 @@ class Unable(Struct, frozen=True, kw_only=True, tag_field="event", tag="unable")
     code: int
 
 
-Command = Load | ReadKeys | RegistryState
+Command = Load | ReadKeys | RegistryState | Routing
 Event = Ready | Loaded | Failed | Unable
 
 

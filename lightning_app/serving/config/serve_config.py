@@ -8,6 +8,19 @@ import msgspec
 from msgspec import Meta, Struct
 
 from lightning_app.errors import UsageError, nearest
+from lightning_app.serving.config.experiment_config import (
+    ArmConfig,
+    CanaryConfig,
+    ExperimentConfig,
+    Linear,
+    Margins,
+    RewardConfig,
+    ShadowConfig,
+    Split,
+    Thompson,
+    canary_problem,
+    experiment_problem,
+)
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -55,6 +68,9 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         cache: Answers that are kept for the same content; 0 keeps none.
         digits: Significant digits of numbers in answers; None keeps all.
         sessions: State of streams.
+        experiment: Several arms that share the requests.
+        shadow: A model that answers for the journal alone.
+        canary: How a challenger takes the place of the champion.
     """
 
     model: str
@@ -69,6 +85,15 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     cache: Annotated[int, Meta(ge=0)] = 0
     digits: Annotated[int, Meta(ge=1, le=17)] | None = None
     sessions: Sessions = Sessions()
+    experiment: ExperimentConfig | None = None
+    shadow: ShadowConfig | None = None
+    canary: CanaryConfig | None = None
+
+    @property
+    def key(self) -> str:
+        """What an arm is chosen for."""
+        split = self.experiment or self.canary
+        return "request" if split is None else split.key
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -183,15 +208,60 @@ def read_config(path: str | Path) -> ServeConfig:
         if isinstance(model, dict) and model.get("batching") is False:
             model["batching"] = "off"  # YAML reads a bare off as false
     try:
-        return msgspec.convert(content, ServeConfig)
+        config = msgspec.convert(content, ServeConfig)
     except msgspec.ValidationError as error:
         raise UsageError(f"config: {path}: {_readable(str(error))}") from error
+    check_experiments(config)
+    return config
+
+
+def check_experiments(config: ServeConfig) -> None:
+    """Raises unless the experiments and canaries of a configuration can be.
+
+    Args:
+        config: The configuration.
+
+    Raises:
+        UsageError: One cannot; names the model, the key and what is allowed.
+    """
+    names: set[str] = set()
+    for model in config.models:
+        if (problem := _model_problem(model, config)) is not None:
+            raise UsageError(f"config: {model.model}: {problem}")
+        if model.experiment is not None:
+            if model.experiment.name in names:
+                raise UsageError(f"config: {model.model}: experiment.name: {model.experiment.name} is that of another")
+            names.add(model.experiment.name)
+
+
+def _model_problem(model: ModelConfig, config: ServeConfig) -> str | None:
+    experiment, canary = model.experiment, model.canary
+    if experiment is not None and canary is not None:
+        return "experiment and canary: both choose who answers; leave one of them out"
+    if model.key == "entity" and model.entity is None:
+        return "key: entity given, but no entity; set the column that holds it"
+    if experiment is not None and (problem := experiment_problem(experiment)) is not None:
+        return problem
+    if canary is not None and (problem := canary_problem(canary)) is not None:
+        return problem
+    if canary is not None and "@" not in model.model:
+        return f"canary: {model.model} given, needed is an alias that promotion moves, e.g. {model.model}@champion"
+    is_learning = experiment is not None and not isinstance(experiment.policy, Split)
+    if config.journal.url is None and (is_learning or canary is not None):
+        what = "canary" if canary is not None else "experiment.policy"
+        return f"{what}: needs a journal, which is where it learns from"
+    if config.journal.sample < 1 and (is_learning or canary is not None):
+        return "journal.sample: less than 1 given, but a bandit or a canary counts every answer"
+    return None
 
 
 def _readable(message: str) -> str:
     """A message of msgspec, with the nearest field where one is unknown."""
     if "unknown field `" in message:
         given = message.partition("unknown field `")[2].partition("`")[0]
-        structs = (ServeConfig, ModelConfig, Limits, JournalConfig, Batching, Sessions)
+        structs = (
+            ServeConfig, ModelConfig, Limits, JournalConfig, Batching, Sessions, ExperimentConfig, ArmConfig, Split,
+            Thompson, Linear, RewardConfig, ShadowConfig, CanaryConfig, Margins,
+        )  # fmt: skip
         return message + nearest(given, [field for struct in structs for field in struct.__struct_fields__])
     return message
