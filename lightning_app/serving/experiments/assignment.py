@@ -70,7 +70,8 @@ def moved(layout: Sequence[Interval], shares: Mapping[str, float]) -> list[Inter
             start, end = free.pop()
             taken = min(size, end - start)
             after.append((arm, start, start + taken))
-            free.append((start + taken, end))
+            if start + taken < end:
+                free.append((start + taken, end))
             size -= taken
     return _intervals(sorted(after, key=lambda piece: piece[1]))
 
