@@ -49,6 +49,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "lightning_app.registry.commands.promotion_commands:promote",
         "Make a version champion, if its gates let it.",
     ),
+    "withdraw": (
+        "lightning_app.registry.commands.promotion_commands:withdraw",
+        "Take the alias challenger or shadow from a version.",
+    ),
     "rollback": (
         "lightning_app.registry.commands.promotion_commands:rollback",
         "Make the champion before the present one champion again.",
@@ -70,6 +74,7 @@ _WITHOUT_USER_CODE = (
     "package",
     "register",
     "promote",
+    "withdraw",
     "rollback",
     "models",
     "score",

@@ -1,4 +1,4 @@
-"""Registry: register, resolve, promote and roll back versions of models."""
+"""Registry: register, resolve, promote, withdraw and roll back versions of models."""
 
 import logging
 import tempfile
@@ -14,9 +14,11 @@ from lightning_app.packaging.runtime.package import Package
 from lightning_app.registry.access import RegistryAccess, describe_versions
 from lightning_app.registry.promotion.comparison import Candidate
 from lightning_app.registry.promotion.gate_file import GateFile
+from lightning_app.registry.promotion.gates import Verdict, check_gates
 from lightning_app.registry.promotion.journal import Journal, JournalState
 from lightning_app.registry.promotion.promote import Promotion, promote_version
 from lightning_app.registry.promotion.rollback import Rollback, roll_back, roll_back_locally
+from lightning_app.registry.promotion.withdraw import Withdrawal, withdraw_version
 from lightning_app.registry.registered import ResolvedModel, Version
 from lightning_app.registry.storage.address import RegistryAddress
 from lightning_app.registry.storage.cache import Cache, Snapshot
@@ -211,7 +213,15 @@ class Registry:
         check_name(name)
         return Journal(self._access.store(), name).repair()
 
-    def promote(self, model: str, *, to: str, gates: GateFile | None = None, force: str | None = None) -> Promotion:
+    def promote(
+        self,
+        model: str,
+        *,
+        to: str,
+        gates: GateFile | None = None,
+        force: str | None = None,
+        reason: str | None = None,
+    ) -> Promotion:
         """Gives a version the alias champion, challenger or shadow if it passes the gates.
 
         Args:
@@ -219,6 +229,7 @@ class Registry:
             to: The alias.
             gates: Bounds of the gates; None takes `configs/gates/default.yaml`.
             force: Reason for overruling the gates; it is recorded.
+            reason: Why the version is promoted; it is recorded, and overrules nothing.
 
         Returns:
             The outcome; nothing has changed if it was refused.
@@ -242,10 +253,60 @@ class Registry:
                 to=to,
                 gates=GateFile.read() if gates is None else gates,
                 force=force,
+                reason=reason,
             )
             if promotion.promoted:
                 self._access.refresh(name)
         return promotion
+
+    def check(self, model: str, *, to: str, gates: GateFile | None = None) -> list[Verdict]:
+        """Verdicts of the gates that a promotion would pass; changes nothing.
+
+        Args:
+            model: `NAME@3`, or `NAME@challenger`.
+            to: The alias.
+            gates: As in `promote`.
+
+        Raises:
+            UsageError: There is no such version.
+            RegistryUnreachableError: The registry does not answer.
+        """
+        version, champion = self.candidate(model), None
+        name = read_reference(model).name
+        number = self._access.refresh(name).aliases.get("champion")
+        if number is not None:
+            champion = self.candidate(f"{name}@{number}")
+        return check_gates(GateFile.read() if gates is None else gates, version, champion, alias=to)
+
+    def withdraw(self, model: str, *, alias: str, reason: str | None = None) -> Withdrawal:
+        """Takes the alias challenger or shadow from a version; checks no gates and downloads nothing.
+
+        Args:
+            model: `NAME@3`, or `NAME@challenger`.
+            alias: The alias.
+            reason: Why it is withdrawn; it is recorded.
+
+        Returns:
+            The outcome; nothing has changed if no version had the alias.
+
+        Raises:
+            UsageError: There is no such version, it has not the alias but another version has, or the alias is that of
+                the champion.
+            PromotionConflictError: Another process is changing the same model.
+            RegistryUnreachableError: The registry does not answer.
+        """
+        reference = read_reference(model)
+        if "@" not in model:
+            raise UsageError(f"model: {model!r} given; say which version, e.g. {model}@1")
+        name = reference.name
+        with exclusive(self._access.lock_folder, name, wait=0.0):
+            snapshot = self._access.refresh(name)
+            withdrawal = withdraw_version(
+                Journal(self._access.store(), name), snapshot, reference=reference, alias=alias, reason=reason
+            )
+            if withdrawal.withdrawn:
+                self._access.refresh(name)
+        return withdrawal
 
     def rollback(self, name: str, *, reason: str | None = None) -> Rollback:
         """Makes the previous champion champion again; checks no gates and downloads nothing.

@@ -97,7 +97,7 @@ def _show(registry: Registry, model: str) -> View:
     for entry in entries.values():
         refused = [gate["gate"] for gate in entry.gates if not gate["passed"]]
         gates = "" if not entry.gates else "passed" if not refused else f"overruled: {', '.join(refused)}"
-        change = f"{entry.action}: {entry.alias} {entry.before or 'none'} -> {entry.after}"
+        change = f"{entry.action}: {entry.alias} {entry.before or 'none'} -> {entry.after or 'none'}"
         history.add_row(_minute(datetime.fromisoformat(entry.when)), entry.who, change, gates, entry.reason or "")
     data = {
         "model": model,

@@ -1,10 +1,10 @@
-"""Promotion commands: `lightning-app register`, `promote` and `rollback`."""
+"""Promotion commands: `lightning-app register`, `promote`, `withdraw` and `rollback`."""
 
 from lightning_app.packaging.format.package_signature import TRUSTED_KEYS, trusted_keys
 from lightning_app.registry.commands.tables import gates_table
 from lightning_app.registry.promotion.gate_file import GateFile
 from lightning_app.registry.registry import Registry
-from lightning_app.registry.storage.reference import PROMOTABLE
+from lightning_app.registry.storage.reference import PROMOTABLE, WITHDRAWABLE
 from lightning_app.terminal import show
 from lightning_app.verb_parser import VerbParser
 
@@ -56,10 +56,13 @@ def promote(args: list[str]) -> None:
     parser.add_argument("--to", required=True, choices=PROMOTABLE, help="alias that it gets")
     parser.add_argument("--gates", default=None, help="YAML of bounds; default: gates/default")
     parser.add_argument("--force", default=None, metavar="REASON", help="overrule the gates; the reason is recorded")
+    parser.add_argument("--reason", default=None, help="recorded; overrules nothing")
     parser.add_argument("--registry", default=None, help=REGISTRY_HELP)
     arguments = parser.parse_args(args[1:])
     gates = None if arguments.gates is None else GateFile.read(arguments.gates)
-    done = Registry(arguments.registry).promote(arguments.model, to=arguments.to, gates=gates, force=arguments.force)
+    done = Registry(arguments.registry).promote(
+        arguments.model, to=arguments.to, gates=gates, force=arguments.force, reason=arguments.reason
+    )
     if done.verdicts:
         show(gates_table(done.verdicts))
     done.check()
@@ -70,6 +73,26 @@ def promote(args: list[str]) -> None:
     instead = "" if done.before is None else f" instead of {done.name}@{done.before}"
     lost = f", {' and '.join(done.lost)} no more" if done.lost else ""
     print(f"promoted: {title} is {done.alias}{lost}{instead}{', gates overruled' if done.forced else ''}")  # noqa: T201
+
+
+def withdraw(args: list[str]) -> None:
+    """Runs `withdraw`; see `--help`.
+
+    Args:
+        args: Command line, verb first.
+    """
+    description = "Takes the alias challenger or shadow from a version; the version itself stays."
+    parser = VerbParser("withdraw", description=description, epilog="")
+    parser.add_argument("model", help="NAME@VERSION, or NAME@challenger")
+    parser.add_argument("--alias", default="challenger", choices=WITHDRAWABLE, help="alias that it loses")
+    parser.add_argument("--reason", default=None, help="recorded")
+    parser.add_argument("--registry", default=None, help=REGISTRY_HELP)
+    arguments = parser.parse_args(args[1:])
+    done = Registry(arguments.registry).withdraw(arguments.model, alias=arguments.alias, reason=arguments.reason)
+    if done.withdrawn:
+        print(f"withdrawn: {done.name}@{done.version} is no longer {done.alias}")  # noqa: T201
+    else:
+        print(f"no version of {done.name} is {done.alias}: nothing changed")  # noqa: T201
 
 
 def rollback(args: list[str]) -> None:

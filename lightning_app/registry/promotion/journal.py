@@ -29,13 +29,13 @@ class Entry:
     """One change of aliases.
 
     Attributes:
-        action: `promote` or `rollback`.
+        action: `promote`, `rollback` or `withdraw`.
         alias: Alias that the change is about.
         before: Version that had the alias, None if none had.
-        after: Version that gets the alias.
+        after: Version that gets the alias, None if it is withdrawn.
         changes: All aliases that change: to a version, or None if the alias is removed.
         follows: Number of the entry that this one follows, 0 for the first.
-        reason: Why gates were overruled, or why the version was rolled back; None if no reason was recorded.
+        reason: Why the change was made, or why gates were overruled; None if no reason was recorded.
         gates: Name, bound, value and verdict of each gate.
         who: `user@host` of the writer.
         when: ISO 8601, UTC.
@@ -45,7 +45,7 @@ class Entry:
     action: str
     alias: str
     before: int | None
-    after: int
+    after: int | None
     changes: Mapping[str, int | None]
     follows: int
     reason: str | None = None
@@ -90,7 +90,7 @@ class JournalState:
             # Someone may have set the alias in MLflow directly; that version was a champion too.
             if entry.before is not None and entry.action == "promote" and stack[-1:] != [entry.before]:
                 stack.append(entry.before)
-            if stack[-1:] != [entry.after]:
+            if entry.after is not None and stack[-1:] != [entry.after]:
                 stack.append(entry.after)
         if champion is not None and stack[-1:] != [champion]:
             stack.append(champion)
@@ -146,12 +146,14 @@ class Journal:
         Raises:
             PromotionConflictError: Another entry was written in the meantime; this one is ignored.
         """
+        version = entry.before if entry.after is None else entry.after
+        assert version is not None
         tags = {"action": entry.action, "alias": entry.alias, "from": str(entry.before), "to": str(entry.after)}
         self.store.journal.append(
             self.name,
             text=json.dumps(asdict(entry)),
             tags={**tags, "who": entry.who},
-            version=entry.after,
+            version=version,
             is_first=entry.follows == 0,
         )
         state = self.repair()
@@ -163,8 +165,10 @@ class Journal:
             if written.token == entry.token:
                 return number
         winner = next(other for other in state.entries.values() if other.follows == entry.follows)
+        change = "withdrew" if winner.after is None else f"changed {winner.alias} to"
+        version = winner.before if winner.after is None else winner.after
         raise PromotionConflictError(
-            f"{self.name}: {winner.who} changed {winner.alias} to version {winner.after} at {winner.when}, while this "
+            f"{self.name}: {winner.who} {change} version {version} at {winner.when}, while this "
             "change was being prepared; look at it and try again"
         )
 

@@ -60,6 +60,7 @@ def promote_version(
     to: str,
     gates: GateFile,
     force: str | None,
+    reason: str | None = None,
 ) -> Promotion:
     """Checks the gates, and writes the change to the journal if they pass.
 
@@ -71,15 +72,19 @@ def promote_version(
         to: Alias that it is to get.
         gates: Bounds of the gates.
         force: Reason for overruling the gates, None to respect them.
+        reason: Why the version is promoted, None to record no reason; overrules nothing.
 
     Raises:
-        UsageError: There is no such version or alias, the version is the champion, or `force` is blank.
+        UsageError: There is no such version or alias, the version is the champion, `force` is blank, or `reason` is
+            given too.
         PromotionConflictError: Another change was written in the meantime.
     """
     if to not in PROMOTABLE:
         raise UsageError(f"to: {to!r} given, allowed: {', '.join(PROMOTABLE)}")
     if force is not None and not force.strip():
         raise UsageError("force: a reason is needed; it is recorded")
+    if force is not None and reason is not None:
+        raise UsageError("reason: given together with force, which is the reason that is recorded; leave one out")
     name = reference.name
     aliases = snapshot.aliases
     version = aliases.get(reference.alias) if reference.alias is not None else reference.version
@@ -111,7 +116,7 @@ def promote_version(
             after=version,
             changes=changes,
             follows=snapshot.last,
-            reason=None if force is None else force.strip(),
+            reason=reason if force is None else force.strip(),
             gates=[asdict(verdict) for verdict in verdicts],
         )
     )

@@ -77,6 +77,7 @@ class JournalEntries:
 
 def _description(name: str) -> str:
     return (
-        f"The journal of {name}, kept by lightning-app; no model. Each of its versions is an entry: who promoted or "
-        f"rolled back which version of {name}, when, and what the gates said. See `lightning-app models show {name}`."
+        f"The journal of {name}, kept by lightning-app; no model. Each of its versions is an entry: who promoted, "
+        f"withdrew or rolled back which version of {name}, when, and what the gates said. See `lightning-app models "
+        f"show {name}`."
     )

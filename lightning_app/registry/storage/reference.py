@@ -8,6 +8,8 @@ from lightning_app.errors import UsageError
 ALIASES = ("champion", "challenger", "shadow", "previous")
 PROMOTABLE = ALIASES[:3]
 """Aliases that a promotion can set; `previous` is set automatically."""
+WITHDRAWABLE = PROMOTABLE[1:]
+"""Aliases that a withdrawal can remove."""
 JOURNAL_SUFFIX = ".promotions"
 """Suffix of the registered model that holds a model's journal, see `promotion.journal`."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
