@@ -3,7 +3,7 @@
 from itertools import pairwise
 from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -149,9 +149,9 @@ class CanaryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     alias: Literal["challenger"] = "challenger"
     key: Key = "request"
-    steps: Annotated[list[Annotated[float, Meta(gt=0, le=1)]], Meta(min_length=1, max_length=20)] = [
-        0.01, 0.05, 0.25, 0.5, 1.0,
-    ]  # fmt: skip
+    steps: Annotated[list[Annotated[float, Meta(gt=0, le=1)]], Meta(min_length=1, max_length=20)] = field(
+        default_factory=lambda: [0.01, 0.05, 0.25, 0.5, 1.0]
+    )
     min_requests: Count = 200
     min_seconds: Annotated[float, Meta(ge=0)] = 300.0
     max_seconds: Positive = 7 * 86_400.0
