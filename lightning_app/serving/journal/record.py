@@ -30,6 +30,7 @@ class Prediction(msgspec.Struct, kw_only=True, gc=False):
         key_id: Id of the API key; None without keys.
         degraded: Why the answer is not that of the model that was asked; None if it is.
         is_redacted: Whether the answer lacks what must not be written; set by the journal.
+        experiment: Id of the experiment by which the arm was chosen; None without one.
     """
 
     request_id: str
@@ -52,6 +53,7 @@ class Prediction(msgspec.Struct, kw_only=True, gc=False):
     key_id: str | None
     degraded: str | None
     is_redacted: bool = False
+    experiment: str | None = None
 
 
 class Earlier(msgspec.Struct, frozen=True, kw_only=True, gc=False):

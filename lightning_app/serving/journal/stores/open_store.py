@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lightning_app.serving.journal.errors import without_password
+from lightning_app.serving.journal.stores.database import JournalDatabase
 from lightning_app.serving.journal.stores.protocol import JournalReader, JournalStore
 
 _ALLOWED = "sqlite:///FILE or postgresql://USER@HOST/DATABASE"
@@ -51,6 +52,27 @@ def open_reader(url: str) -> JournalReader:
     from lightning_app.serving.journal.stores.postgres_reader import PostgresReader
 
     return PostgresReader(url)
+
+
+def open_database(url: str, *, create: bool = True) -> JournalDatabase:
+    """Opens the database of a journal, for statements of one's own.
+
+    Args:
+        url: As in `open_store`.
+        create: Whether to make what does not exist.
+
+    Raises:
+        ValueError: As in `open_store`.
+        JournalError: The journal cannot be reached.
+    """
+    if (path := _sqlite_path(url)) is not None:
+        from lightning_app.serving.journal.stores.sqlite_database import SqliteDatabase
+
+        return SqliteDatabase(path, create=create)
+    _check_postgres(url)
+    from lightning_app.serving.journal.stores.postgres_database import PostgresDatabase
+
+    return PostgresDatabase(url, create=create)
 
 
 def _sqlite_path(url: str) -> Path | None:

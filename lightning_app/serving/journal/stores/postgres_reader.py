@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from lightning_app.serving.journal.errors import without_password
 from lightning_app.serving.journal.record import Outcome, Prediction, outcome_of
-from lightning_app.serving.journal.stores.postgres_schema import COLUMNS, connect, named_errors
+from lightning_app.serving.journal.stores.postgres_schema import COLUMNS, connect, format_of, named_errors
 from lightning_app.serving.journal.stores.protocol import DayCount, JournalReader, Selection
 
 _DAYS = (
@@ -31,8 +31,10 @@ class PostgresReader(JournalReader):
 
     def __init__(self, url: str) -> None:
         self.url = without_password(url)
-        self._connection = connect(url, timeout=10.0, create=False)
+        self._connection = connect(url, timeout=10.0, create=False, upgrade=False)
         with named_errors(self.url):
+            # A journal of format 1 is read as it is: who reads may have no right to write.
+            self._columns = COLUMNS if format_of(self._connection) >= 2 else COLUMNS[:-1]
             self._connection.execute("SET statement_timeout = 0")
 
     @override
@@ -40,7 +42,7 @@ class PostgresReader(JournalReader):
         conditions = {"model": "model = %s", "version": "version = %s", "since": "time >= %s", "until": "time < %s"}
         given = {key: value for key, value in msgspec.structs.asdict(selection).items() if value is not None}
         where = " AND ".join(["true", *(conditions[key] for key in given)])
-        query = f"SELECT {', '.join(COLUMNS)} FROM lightning_app_predictions WHERE {where} ORDER BY number"
+        query = f"SELECT {', '.join(self._columns)} FROM lightning_app_predictions WHERE {where} ORDER BY number"
         part: list[Prediction] = []
         size, num_rows = 0, _FEWEST_ROWS
         with (
@@ -51,7 +53,7 @@ class PostgresReader(JournalReader):
             cursor.execute(query, list(given.values()))
             while rows := cursor.fetchmany(num_rows):
                 for row in rows:
-                    part.append(Prediction(**dict(zip(COLUMNS, row, strict=True))))
+                    part.append(Prediction(**dict(zip(self._columns, row, strict=True))))
                     size += len(part[-1].body) + len(part[-1].answer) + 512
                 mean = size // len(part)
                 num_rows = min(max(most_bytes // (4 * mean), _FEWEST_ROWS), _MOST_ROWS)

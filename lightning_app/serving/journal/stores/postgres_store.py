@@ -2,8 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import msgspec
 import psycopg
@@ -12,7 +11,8 @@ from typing_extensions import override
 
 from lightning_app.serving.journal.errors import without_password
 from lightning_app.serving.journal.record import Earlier, Outcome, Prediction, earlier_of, same_outcome
-from lightning_app.serving.journal.stores.postgres_schema import COLUMNS, TYPES, connect, named_errors
+from lightning_app.serving.journal.stores.postgres_connection import PostgresConnection
+from lightning_app.serving.journal.stores.postgres_schema import COLUMNS, TYPES
 from lightning_app.serving.journal.stores.protocol import FeedbackStatus, JournalStore
 
 _COPY = f"COPY lightning_app_predictions ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
@@ -25,8 +25,6 @@ _EARLIER = (
     "FROM lightning_app_predictions WHERE request_id = ANY(%s)"
 )
 _PRUNED_AT_ONCE = 2000
-
-_T = TypeVar("_T")
 
 
 class PostgresStore(JournalStore):
@@ -44,16 +42,15 @@ class PostgresStore(JournalStore):
 
     def __init__(self, url: str, *, create: bool = True, timeout: float = 5.0) -> None:
         self.url = without_password(url)
-        self._address, self._create, self._timeout = url, create, timeout
-        self._connection: psycopg.Connection | None = None
-        self._open()
+        self._connection = PostgresConnection(url, create=create, timeout=timeout)
+        self._connection.open()
 
     @override
     def write(self, predictions: Sequence[Prediction], *, wait: bool = True) -> dict[str, Earlier]:
         first: dict[str, Prediction] = {}
         for prediction in predictions:
             first.setdefault(prediction.request_id, prediction)
-        earlier = self._again_if_cut(lambda connection: _write(connection, list(first.values())))
+        earlier = self._connection.again_if_cut(lambda connection: _write(connection, list(first.values())))
         if len(first) < len(predictions):
             seen: set[str] = set()
             for prediction in predictions:
@@ -68,12 +65,12 @@ class PostgresStore(JournalStore):
             with connection.transaction():
                 return [_feedback(connection, outcome) for outcome in outcomes]
 
-        return self._again_if_cut(work)
+        return self._connection.again_if_cut(work)
 
     @override
     def salt(self) -> bytes:
         query = "SELECT value FROM lightning_app_journal WHERE key = 'salt'"
-        row = self._again_if_cut(lambda connection: connection.execute(query).fetchone())
+        row = self._connection.again_if_cut(lambda connection: connection.execute(query).fetchone())
         assert row is not None
         return bytes(row[0])
 
@@ -83,7 +80,7 @@ class PostgresStore(JournalStore):
             "INSERT INTO lightning_app_journal VALUES ('probed', %s) ON CONFLICT (key) DO UPDATE SET value = "
             "EXCLUDED.value"
         )
-        self._again_if_cut(lambda connection: connection.execute(query, (os.urandom(8),)))
+        self._connection.again_if_cut(lambda connection: connection.execute(query, (os.urandom(8),)))
 
     @override
     def prune(self, before: float) -> tuple[int, int]:
@@ -95,7 +92,7 @@ class PostgresStore(JournalStore):
             )
             deleted = part = 0
             while not deleted or part == _PRUNED_AT_ONCE:
-                part = self._again_if_cut(
+                part = self._connection.again_if_cut(
                     lambda connection: connection.execute(query, (_PRUNED_AT_ONCE, before)).rowcount  # noqa: B023
                 )
                 deleted += part
@@ -111,24 +108,7 @@ class PostgresStore(JournalStore):
 
     @override
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _open(self) -> psycopg.Connection:
-        if self._connection is None or self._connection.closed:
-            self._connection = connect(self._address, timeout=self._timeout, create=self._create)
-        return self._connection
-
-    def _again_if_cut(self, work: Callable[[psycopg.Connection], _T]) -> _T:
-        """Does something; once more if the connection turns out to be cut, e.g. by a restart of the server."""
-        with named_errors(self.url):
-            try:
-                return work(self._open())
-            except psycopg.OperationalError:
-                if self._connection is None or not self._connection.closed:
-                    raise
-                return work(self._open())
+        self._connection.close()
 
 
 def _write(connection: psycopg.Connection, predictions: list[Prediction]) -> dict[str, Earlier]:

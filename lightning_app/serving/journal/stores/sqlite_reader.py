@@ -8,12 +8,19 @@ from typing_extensions import override
 
 from lightning_app.serving.journal.record import Outcome, Prediction, outcome_of
 from lightning_app.serving.journal.stores.protocol import DayCount, JournalReader, Selection
-from lightning_app.serving.journal.stores.sqlite_schema import JSON, NUMBERS_PER_MICROSECOND, connect, named_errors
+from lightning_app.serving.journal.stores.sqlite_schema import (
+    JSON,
+    NUMBERS_PER_MICROSECOND,
+    connect,
+    format_of,
+    named_errors,
+)
 
 _SELECT = (
     "SELECT p.number, p.request_id, p.time, s.model, s.version, s.digest, s.arm, p.probability, p.entity, p.num_rows, "
     "p.latency_ms, p.content_type, p.body, p.query, p.answer_type, p.answer, p.features, p.body_digest, s.key_id, "
-    "p.degraded, p.is_redacted FROM predictions AS p JOIN served AS s ON s.number = p.served"
+    "p.degraded, p.is_redacted, {experiment} AS experiment "
+    "FROM predictions AS p JOIN served AS s ON s.number = p.served"
 )
 _DAYS = (
     "SELECT model, version, digest, day, count(*), sum(num_rows), sum(outcomes) FROM (SELECT s.model, s.version, "
@@ -40,7 +47,9 @@ class SqliteReader(JournalReader):
     def __init__(self, path: Path) -> None:
         self.url = f"sqlite:///{path}"
         self._path = path
-        self._connection = connect(path, timeout=5.0, create=False)
+        self._connection = connect(path, timeout=5.0, create=False, upgrade=False)
+        # A journal of format 1 is read as it is: who reads may have no right to write.
+        self._experiment = "s.experiment" if format_of(self._connection) >= 2 else "NULL"
         self._connection.execute("PRAGMA query_only=1")
 
     @override
@@ -56,7 +65,7 @@ class SqliteReader(JournalReader):
             conditions.append("p.time >= :since")
         if selection.until is not None:
             conditions.append("p.time < :until")
-        query = f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY p.number"
+        query = f"{_SELECT.format(experiment=self._experiment)} WHERE {' AND '.join(conditions)} ORDER BY p.number"
         while True:
             part, size = [], 0
             with named_errors(self._path):

@@ -3,24 +3,16 @@
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from typing_extensions import override
 
-from lightning_app.serving.journal.errors import JournalBusyError
 from lightning_app.serving.journal.record import Earlier, Outcome, Prediction, earlier_of, same_outcome
-from lightning_app.serving.journal.stores.file_lock import FileLock
 from lightning_app.serving.journal.stores.protocol import FeedbackStatus, JournalStore
-from lightning_app.serving.journal.stores.sqlite_schema import (
-    JSON,
-    NUMBERS_PER_MICROSECOND,
-    connect,
-    lock_path,
-    named_errors,
-)
+from lightning_app.serving.journal.stores.sqlite_connection import SqliteConnection
+from lightning_app.serving.journal.stores.sqlite_schema import JSON, NUMBERS_PER_MICROSECOND, named_errors
 
 _COLUMNS = 17
 _SIZES = (64, 32, 16, 8, 4, 2, 1)
@@ -30,11 +22,8 @@ _EARLIER = (
     "FROM predictions AS p JOIN served AS s ON s.number = p.served WHERE p.request_id IN "
 )
 _PRUNED_AT_ONCE = 500
-_PAGE_BYTES = 4096
-_WAL_BYTES = 16 * 2**20
-"""Size from which writing pauses for a moment so that the WAL starts again from its beginning."""
 
-_Served = tuple[str, int | None, str, str, str | None]
+_Served = tuple[str, int | None, str, str, str | None, str | None]
 
 
 class SqliteStore(JournalStore):
@@ -53,18 +42,18 @@ class SqliteStore(JournalStore):
 
     def __init__(self, path: Path, *, synchronous: str = "normal", create: bool = True, timeout: float = 5.0) -> None:
         self.url = f"sqlite:///{path}"
-        self._path, self._synchronous, self._create, self._timeout = path, synchronous, create, timeout
-        self._connection: sqlite3.Connection | None = None
-        self._lock: FileLock | None = None
-        self._inode = (0, 0)
+        self._path = path
         self._served: dict[_Served, int] = {}
+        self._connection = SqliteConnection(
+            path, synchronous=synchronous, create=create, timeout=timeout, on_open=self._served.clear
+        )
         with named_errors(path):
-            self._open()
+            self._connection.open()
 
     @override
     def write(self, predictions: Sequence[Prediction], *, wait: bool = True) -> dict[str, Earlier]:
         new_served: dict[_Served, int] = {}
-        with self._transaction(wait=wait) as connection:
+        with self._connection.transaction(wait=wait) as connection:
             rows = [self._row(connection, prediction, new_served) for prediction in predictions]
             earlier: dict[str, Earlier] = {}
             if self._insert(connection, rows) < len(rows):
@@ -81,7 +70,7 @@ class SqliteStore(JournalStore):
     @override
     def feedback(self, outcomes: Sequence[Outcome]) -> list[FeedbackStatus]:
         statuses: list[FeedbackStatus] = []
-        with self._transaction(wait=True) as connection:
+        with self._connection.transaction(wait=True) as connection:
             for outcome in outcomes:
                 number, id_and_row = self._number(connection, "outcomes"), (outcome.request_id, outcome.row)
                 text = None if outcome.outcome is None else bytes(outcome.outcome).decode()
@@ -102,12 +91,12 @@ class SqliteStore(JournalStore):
     @override
     def salt(self) -> bytes:
         with named_errors(self._path):
-            salt: bytes = self._open().execute("SELECT value FROM meta WHERE key = 'salt'").fetchone()[0]
+            salt: bytes = self._connection.open().execute("SELECT value FROM meta WHERE key = 'salt'").fetchone()[0]
         return salt
 
     @override
     def probe(self) -> None:
-        with self._transaction(wait=True) as connection:
+        with self._connection.transaction(wait=True) as connection:
             connection.execute("INSERT OR REPLACE INTO meta VALUES ('probed', ?)", (os.urandom(8),))
 
     @override
@@ -119,7 +108,7 @@ class SqliteStore(JournalStore):
             select = f"SELECT number FROM {table} WHERE number < ? ORDER BY number LIMIT {_PRUNED_AT_ONCE}"
             deleted = part = 0
             while not deleted or part == _PRUNED_AT_ONCE:
-                with self._transaction(wait=True) as connection:
+                with self._connection.transaction(wait=True) as connection:
                     part = connection.execute(f"DELETE FROM {table} WHERE number IN ({select})", (bound,)).rowcount
                 deleted += part
                 if not part:
@@ -130,66 +119,11 @@ class SqliteStore(JournalStore):
 
     @override
     def tidy(self) -> None:
-        """Moves what is in the WAL into the database, so that the WAL stays small."""
-        with named_errors(self._path):
-            connection = self._open()
-            _, num_frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if num_frames * _PAGE_BYTES > _WAL_BYTES:
-                assert self._lock is not None
-                if not self._lock.acquire(seconds=self._timeout):
-                    return
-                try:
-                    connection.execute("PRAGMA busy_timeout=0")  # a reader is not waited for: the next time will do
-                    connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-                finally:
-                    connection.execute(f"PRAGMA busy_timeout={round(self._timeout * 1000)}")
-                    self._lock.release()
+        self._connection.tidy()
 
     @override
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is not None:
-            try:
-                found = self._path.stat()
-                if (found.st_dev, found.st_ino) == self._inode:
-                    return self._connection
-            except FileNotFoundError:
-                pass
-            self.close()  # somebody has moved the file away: what is written there would be lost
-        connection = connect(self._path, timeout=self._timeout, synchronous=self._synchronous, create=self._create)
-        self._lock = FileLock(lock_path(self._path))
-        self._connection = connection
-        found = self._path.stat()
-        self._inode = (found.st_dev, found.st_ino)
-        self._served = {}
-        return self._connection
-
-    @contextmanager
-    def _transaction(self, *, wait: bool) -> Iterator[sqlite3.Connection]:
-        with named_errors(self._path):
-            connection = self._open()
-            lock = self._lock
-            assert lock is not None
-            if not lock.acquire(seconds=self._timeout if wait else 0.0):
-                what = f"has held its lock for {self._timeout:g} s" if wait else "is writing"
-                raise JournalBusyError(f"journal: {self._path}: another process {what}")
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            finally:
-                lock.release()
+        self._connection.close()
 
     @staticmethod
     def _number(connection: sqlite3.Connection, table: str) -> int:
@@ -202,6 +136,7 @@ class SqliteStore(JournalStore):
     ) -> tuple[object, ...]:
         served: _Served = (
             prediction.model, prediction.version, prediction.digest, prediction.arm, prediction.key_id,
+            prediction.experiment,
         )  # fmt: skip
         number = self._served.get(served) or new_served.get(served)
         if number is None:
@@ -237,11 +172,14 @@ def _insert_statement(size: int) -> str:
 
 
 def _served_number(connection: sqlite3.Connection, served: _Served) -> int:
-    query = "SELECT number FROM served WHERE model = ? AND version IS ? AND digest = ? AND arm = ? AND key_id IS ?"
+    query = (
+        "SELECT number FROM served WHERE model = ? AND version IS ? AND digest = ? AND arm = ? AND key_id IS ? "
+        "AND experiment IS ?"
+    )
     held = connection.execute(query, served).fetchone()
     if held:
         return int(held[0])
-    insert = "INSERT INTO served (model, version, digest, arm, key_id) VALUES (?, ?, ?, ?, ?)"
+    insert = "INSERT INTO served (model, version, digest, arm, key_id, experiment) VALUES (?, ?, ?, ?, ?, ?)"
     number = connection.execute(insert, served).lastrowid
     assert number is not None
     return number

@@ -15,15 +15,7 @@ from lightning_app.serving.journal.errors import JournalBusyError, JournalError,
 from lightning_app.serving.journal.maintenance import JournalMaintenance
 from lightning_app.serving.journal.stores import open_reader, open_store
 from lightning_app.serving.journal.stores.protocol import Selection
-from tests.lightning_app.serving.journal.records import empty_database, outcome, prediction
-from tests.postgres import needs_postgres
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=needs_postgres)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/journal.db"
-    return empty_database(request.getfixturevalue("server"))
+from tests.lightning_app.serving.journal.records import outcome, prediction
 
 
 def test_what_is_written_is_read_back_unchanged(url: str) -> None:
@@ -32,7 +24,7 @@ def test_what_is_written_is_read_back_unchanged(url: str) -> None:
         prediction(
             version=None, entity=None, key_id=None, content_type="application/vnd.apache.parquet", body=b"\x00\xff",
             query="at=last", answer_type="application/vnd.apache.arrow.stream", answer=b"\x00", features=b"\x01\x02",
-            degraded="fallback", probability=0.25, num_rows=7,
+            degraded="fallback", probability=0.25, num_rows=7, experiment="prices",
         ),
     ]  # fmt: skip
     store = open_store(url)
@@ -144,7 +136,7 @@ def test_four_processes_make_one_journal_and_write_it_together(url: str) -> None
 def test_who_does_not_wait_is_told_that_another_process_writes(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/journal.db"
     first, second = open_store(url), open_store(url)
-    with first._transaction(wait=True), pytest.raises(JournalBusyError):  # type: ignore[attr-defined]
+    with first._connection.transaction(), pytest.raises(JournalBusyError):  # type: ignore[attr-defined]
         second.write([prediction()], wait=False)
     assert second.write([prediction()], wait=False) == {}
 

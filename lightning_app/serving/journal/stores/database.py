@@ -1,0 +1,97 @@
+"""JournalDatabase: SQL on the database of a journal, the same statements for SQLite and PostgreSQL."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+
+class JournalDatabase(ABC):
+    """A connection of its own, for one thread; it is opened again when it was cut or the file was moved away.
+
+    `open_database` opens one.
+
+    Statements have `?` for each value, and no `?` or texts elsewhere. Both databases know `RETURNING`, `ON CONFLICT`,
+    and the types text, int8 and float8. Names of tables come from `table`.
+
+    Attributes:
+        url: Address without its password.
+        answered: Predictions for a `FROM` clause, in parentheses where needed: `number`, the fields of `Prediction`
+            but for bodies under their own names.
+    """
+
+    url: str
+    answered: str
+
+    @abstractmethod
+    def table(self, name: str) -> str:
+        """Name of a table in this database.
+
+        Args:
+            name: Its name in SQLite, e.g. `experiments`.
+        """
+
+    @abstractmethod
+    def transaction(self) -> AbstractContextManager[None]:
+        """What is executed within it is committed at its end, or rolled back by an exception.
+
+        Raises:
+            JournalRecordError: The journal can hold this at no time.
+            JournalError: The journal cannot be written, or cannot be reached; nothing was written, but for a
+                connection that was cut during the commit itself.
+        """
+
+    @abstractmethod
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Executes a statement; outside of a transaction it has to read only.
+
+        Args:
+            statement: The statement.
+            values: A value for each `?`.
+
+        Returns:
+            Rows; none if the statement gives none.
+
+        Raises:
+            JournalRecordError: The journal can hold a value at no time.
+            JournalError: The journal cannot be reached, or the statement fails.
+        """
+
+    @abstractmethod
+    def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Executes a statement for each row, within a transaction.
+
+        Args:
+            statement: The statement; it gives no rows.
+            rows: Values for each execution.
+
+        Raises:
+            JournalRecordError: The journal can hold a value at no time.
+            JournalError: The journal cannot be reached, or the statement fails.
+        """
+
+    @abstractmethod
+    def now(self) -> float:
+        """Time by the clock of the database, in Unix seconds: one clock for all who share it.
+
+        Raises:
+            JournalError: The journal cannot be reached.
+        """
+
+    @abstractmethod
+    def settled(self, name: str) -> int:
+        """Number of a row up to which a table is complete: no row with a smaller number appears later.
+
+        Numbers of PostgreSQL are given before the commit: a larger one may be seen before a smaller one. Rows become
+        settled while this is called now and then.
+
+        Args:
+            name: Name of the table in SQLite; its rows have a `number`.
+
+        Raises:
+            JournalError: The journal cannot be reached.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Closes the connection; the next call opens it again."""

@@ -1,0 +1,83 @@
+"""SqliteDatabase: SQL on the file of a journal."""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import override
+
+from lightning_app.serving.journal.stores.database import JournalDatabase
+from lightning_app.serving.journal.stores.sqlite_connection import SqliteConnection
+from lightning_app.serving.journal.stores.sqlite_schema import named_errors
+
+
+class SqliteDatabase(JournalDatabase):
+    """The database of a journal in a file.
+
+    Args:
+        path: The file.
+        create: Whether to make it if it does not exist.
+
+    Raises:
+        JournalError: The file cannot be opened.
+        ValueError: It is no journal, or one of a newer version.
+    """
+
+    answered = (
+        "(SELECT p.number, p.request_id, p.time, s.model, s.version, s.digest, s.experiment, s.arm, p.probability, "
+        "p.entity, p.num_rows, p.latency_ms, p.content_type, p.query, p.answer_type, s.key_id, p.degraded, "
+        "p.body, p.answer, p.features FROM predictions AS p JOIN served AS s ON s.number = p.served)"
+    )
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        self.url = f"sqlite:///{path}"
+        self._connection = SqliteConnection(path, create=create)
+        self._writing: sqlite3.Connection | None = None
+        with named_errors(path):
+            self._connection.open()
+
+    @override
+    def table(self, name: str) -> str:
+        return name
+
+    @override
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        assert self._writing is None, "transactions are not nested"
+        with self._connection.transaction() as self._writing:
+            try:
+                yield
+            finally:
+                self._writing = None
+
+    @override
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with named_errors(self._connection.path):
+            if self._writing is not None:
+                return self._writing.execute(statement, values).fetchall()
+            cursor = self._connection.open().execute(statement, values)
+            assert cursor.rowcount < 0, "outside of a transaction a statement only reads"
+            return cursor.fetchall()
+
+    @override
+    def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        assert self._writing is not None, "many rows are written within a transaction"
+        with named_errors(self._connection.path):
+            self._writing.executemany(statement, rows)
+
+    @override
+    def now(self) -> float:
+        return time.time()  # all who share a file are on one machine
+
+    @override
+    def settled(self, name: str) -> int:
+        # Numbers are given under the lock of those who write, which is held until the commit.
+        ((newest,),) = self.execute(f"SELECT max(number) FROM {name}")
+        return newest or 0
+
+    @override
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,3 @@
+"""Tables of streams; `{prefix}`, `{number}` and `{blob}` are those of the dialect."""
+
+STREAM_TABLES = ""
