@@ -26,6 +26,10 @@ class RunError(RequestError):
     """The model fails at run time on a request that its signature allows."""
 
 
+class StoppedError(Exception):
+    """A call of the model was stopped because it ran for too long; says nothing of the request."""
+
+
 class BadRowsError(RequestError):
     """Some rows of a request cannot be answered; without them the request is valid.
 

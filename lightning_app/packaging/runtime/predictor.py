@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightning_app.packaging.format.errors import BadRowsError, PackageError, RequestError, RunError
+from lightning_app.packaging.format.errors import BadRowsError, PackageError, RequestError, RunError, StoppedError
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.format.node_ids import NodeIds
 from lightning_app.packaging.format.signature import TensorSpec
@@ -26,6 +26,7 @@ from lightning_app.packaging.runtime.requests.request_tables import table_of, ta
 from lightning_app.packaging.runtime.row_ids import as_array, bounded, node_inputs, passed_arrays, passed_columns
 from lightning_app.packaging.runtime.rows import RowLayout, StreamState
 from lightning_app.packaging.runtime.session import open_session
+from lightning_app.packaging.runtime.stopping import current_stop
 from lightning_app.packaging.runtime.tokenizer import TEXT, TOKENS, Tokenizer
 from lightning_app.packaging.runtime.values import Array, Values, check_values
 
@@ -393,9 +394,13 @@ class Predictor:
         return column if is_frame else as_array(column)
 
     def _run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        stop = current_stop()
         try:
-            outputs = self.session.run(self._returned, {name: feed[name] for name in self._taken})
+            options = None if stop is None else stop.options
+            outputs = self.session.run(self._returned, {name: feed[name] for name in self._taken}, options)
         except Exception as error:  # ONNX Runtime has no common exception class
+            if stop is not None and stop.is_set:
+                raise StoppedError("a call of the model was stopped because it ran for too long") from error
             raise RunError(f"the model fails on it: {str(error).strip()[:500]}") from error
         answer = dict(zip(self._returned, outputs, strict=True))
         for name, shape in self._shapes.items():

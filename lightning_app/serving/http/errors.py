@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from lightning_app.packaging.format.errors import BadRowsError, RequestError
-from lightning_app.serving.inference.errors import BusyError, DeadlineError
+from lightning_app.serving.inference.errors import BusyError, DeadlineError, HangError
 from lightning_app.serving.inference.sessions import SessionConflictError, SessionsBusyError, SessionVersionError
 from lightning_app.serving.security.access_error import AccessError
 
@@ -90,6 +90,8 @@ def http_error(error: Exception) -> HttpError | None:
         return HttpError(503, "busy", "as many requests wait for the model as may wait; try again", retry_after=1)
     if isinstance(error, DeadlineError):
         return HttpError(504, "deadline", "the deadline passed before the answer was there")
+    if isinstance(error, HangError):
+        return HttpError(503, "model_hangs", "the model did not end a call, which was given up", retry_after=1)
     if isinstance(error, SessionConflictError):
         return HttpError(409, "session_conflict", str(error), field="session")
     if isinstance(error, SessionVersionError):

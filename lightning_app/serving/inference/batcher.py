@@ -3,12 +3,16 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Executor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from weakref import finalize
 
+from lightning_app.packaging.format.errors import StoppedError
+from lightning_app.packaging.runtime.stopping import Stop, call_under
 from lightning_app.serving.inference.calibration import BatchPlan
-from lightning_app.serving.inference.errors import BusyError, DeadlineError
+from lightning_app.serving.inference.call_thread import MOST_STUCK, Call, CallThread
+from lightning_app.serving.inference.errors import BusyError, DeadlineError, HangError
+from lightning_app.serving.inference.hangs import HangLimit
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Prepared
 
 _TURN_SECONDS = 0.01
@@ -16,6 +20,8 @@ _TURN_SECONDS = 0.01
 
 Observe = Callable[[int, float, float, int], None]
 """Told about each call: its rows, seconds that its first request waited, seconds it took, requests that still wait."""
+AnswerAll = Callable[[Sequence[Prepared]], list[Answer | Exception]]
+"""Answers requests in as few calls of the graph as possible."""
 
 
 @dataclass(slots=True, eq=False)
@@ -30,29 +36,52 @@ class Batcher:
     """A bounded queue before one loaded model.
 
     Requests that arrive in one turn of the event loop, or while the model is busy, share a call; with a window the
-    first of them waits for more. Short calls run on the event loop; long ones in a thread, so that the server goes on.
+    first of them waits for more. Short calls run on the event loop; long ones in a thread of this model's own, so that
+    the server and its other models go on. A call that hangs is given up, where there is a limit: its requests fail, and
+    from then on all calls run in the thread, which is replaced when one hangs again.
 
     Args:
         model: The model.
         plan: Size and window of batches.
         queue: Most requests that wait.
-        executor: Thread for long calls.
         observe: Told about each call.
+        limit: When a call hangs; None waits for every call.
+        answer: Calls the model; None takes its own `answer`.
     """
 
     def __init__(
-        self, model: LoadedModel, *, plan: BatchPlan, queue: int, executor: Executor, observe: Observe | None = None
+        self,
+        model: LoadedModel,
+        *,
+        plan: BatchPlan,
+        queue: int,
+        observe: Observe | None = None,
+        limit: HangLimit | None = None,
+        answer: AnswerAll | None = None,
     ) -> None:
         self.model = model
         self.plan = plan
         self._queue = queue
-        self._executor = executor
         self._observe = observe
+        self._limit = limit
+        self._answer_all = model.answer if answer is None else answer
+        self._in_thread = plan.in_thread
+        self._thread = CallThread(f"calls of {model.name}")
+        finalize(self, self._thread.close)
         self._waiting: deque[_Waiting] = deque()
         self._open: set[_Waiting] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._is_busy = False
         self._flush_at: asyncio.Handle | None = None
+
+    @property
+    def num_stuck(self) -> int:
+        """Number of calls that were given up and have not ended yet."""
+        return self._thread.num_stuck
+
+    def distrust(self) -> None:
+        """Runs all further calls in the thread: one on the event loop has hung, here or in another worker."""
+        self._in_thread = True
 
     async def answer(self, prepared: Prepared, *, seconds: float) -> Answer:
         """Answers a request.
@@ -64,8 +93,11 @@ class Batcher:
         Raises:
             BusyError: The queue is full.
             DeadlineError: The deadline passed.
+            HangError: The call of the model was given up, or too many hang.
             RequestError: The model fails on the request.
         """
+        if self._in_thread and self._thread.num_stuck >= MOST_STUCK:
+            raise HangError
         if len(self._open) >= self._queue:
             raise BusyError
         loop = asyncio.get_running_loop()
@@ -115,12 +147,10 @@ class Batcher:
             batch = self._take()
             if not batch:
                 continue
-            if self.plan.in_thread:
-                self._is_busy = True
-                task = loop.run_in_executor(self._executor, self._run, batch)
-                task.add_done_callback(lambda done, batch=batch: self._done(batch, done))  # type: ignore[misc]
+            if self._in_thread:
+                self._call_in_thread(batch)
                 return
-            _deliver(batch, self._run(batch))
+            _deliver(batch, self._run_here(batch))
 
     def _take(self) -> list[_Waiting]:
         """The next batch: at least one request, and no more rows than one call should have."""
@@ -137,30 +167,89 @@ class Batcher:
                 batch.append(one)
         return batch
 
+    def _run_here(self, batch: list[_Waiting]) -> list[Answer | Exception]:
+        """Calls the model on the event loop."""
+        limit = self._limit
+        if limit is None:
+            return self._run(batch)
+        stop = Stop()
+        seconds = limit.of(_num_rows(batch))
+        limit.watch.begin(seconds, stop, lambda: self._hangs_here(seconds))
+        try:
+            return call_under(stop, self._run, batch)
+        finally:
+            limit.watch.end()
+
+    def _hangs_here(self, seconds: float) -> None:
+        assert self._limit is not None
+        self._in_thread = True
+        self._limit.on_hang(seconds)
+
+    def _call_in_thread(self, batch: list[_Waiting]) -> None:
+        self._is_busy = True
+        limit = self._limit
+        if limit is None:
+            self._thread.call(self._run, batch, lambda answers: self._done(batch, answers))
+            return
+        stop = Stop()
+        seconds = limit.of(_num_rows(batch))
+
+        def done(answers: "list[Answer | Exception] | BaseException") -> None:
+            timer.cancel()
+            self._done(batch, answers)
+
+        call = self._thread.call(lambda one: call_under(stop, self._run, one), batch, done)
+        timer = asyncio.get_running_loop().call_later(seconds, self._hangs, call, batch, stop, seconds)
+
+    def _hangs(
+        self,
+        call: "Call[list[_Waiting], list[Answer | Exception]]",
+        batch: list[_Waiting],
+        stop: Stop,
+        seconds: float,
+    ) -> None:
+        assert self._limit is not None
+        self._limit.on_hang(seconds)
+        stop.set()
+        self._thread.leave(call)
+        self._done(batch, HangError())
+
     def _run(self, batch: list[_Waiting]) -> list[Answer | Exception]:
         started = time.perf_counter()
-        answers = self.model.answer([one.prepared for one in batch])
+        answers = self._answer_all([one.prepared for one in batch])
         ended = time.perf_counter()
         for answer in answers:
             if isinstance(answer, Answer):
                 answer.started, answer.ended = started, ended
         if self._observe is not None:
-            rows = sum(one.prepared.num_rows for one in batch)
-            self._observe(rows, started - batch[0].since, ended - started, len(self._waiting))
+            self._observe(_num_rows(batch), started - batch[0].since, ended - started, len(self._waiting))
         return answers
 
-    def _done(self, batch: list[_Waiting], done: "asyncio.Future[list[Answer | Exception]]") -> None:
+    def _done(self, batch: list[_Waiting], answers: "list[Answer | Exception] | BaseException") -> None:
         self._is_busy = False
-        error = done.exception()
-        _deliver(batch, [error] * len(batch) if isinstance(error, Exception) else done.result())
+        _deliver(batch, answers if isinstance(answers, list) else [_as_exception(answers)] * len(batch))
+        if self._in_thread and self._thread.num_stuck >= MOST_STUCK:
+            waiting, self._waiting = list(self._waiting), deque()
+            _deliver(waiting, [HangError()] * len(waiting))
+            return
         self._schedule(asyncio.get_running_loop())
+
+
+def _num_rows(batch: list[_Waiting]) -> int:
+    return sum(one.prepared.num_rows for one in batch)
+
+
+def _as_exception(error: BaseException) -> Exception:
+    return error if isinstance(error, Exception) else RuntimeError(repr(error))
 
 
 def _deliver(batch: list[_Waiting], answers: list[Answer | Exception]) -> None:
     for one, answer in zip(batch, answers, strict=True):
         if one.answer.done():
             continue
-        if isinstance(answer, Exception):
+        if isinstance(answer, StoppedError):
+            one.answer.set_exception(HangError())
+        elif isinstance(answer, Exception):
             one.answer.set_exception(answer)
         else:
             one.answer.set_result(answer)

@@ -7,3 +7,7 @@ class BusyError(Exception):
 
 class DeadlineError(Exception):
     """The deadline of a request passed before its answer was there."""
+
+
+class HangError(Exception):
+    """A call of the model did not end, and was given up."""

@@ -74,7 +74,7 @@ class ServedModel:
             plan: How its requests are batched.
             observe: Told about each call.
         """
-        batcher = Batcher(model, plan=plan, queue=self.config.queue, executor=self._executor, observe=observe)
+        batcher = Batcher(model, plan=plan, queue=self.config.queue, observe=observe)
         self._arm = Arm(CHAMPION, 1.0, model, batcher)
         self.problem = None
 

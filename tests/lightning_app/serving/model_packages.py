@@ -2,9 +2,10 @@
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from onnx import helper
+from onnx import TensorProto, helper
 
 from features.series.spec import SeriesSpec
 from lightning_app.packaging import TensorSpec
@@ -79,3 +80,37 @@ def series_package(folder: Path) -> Path:
         raw_input=spec.to_json(),
         reference={"origin": [datetime(2024, 6, 28, 23)], "past": window},
     )
+
+
+def looping_package(folder: Path, **changes: Any) -> Path:
+    """Answers the sum of two numbers; a number above 1,000 keeps it in a loop that never ends.
+
+    Args:
+        folder: Where.
+        changes: Fields of the manifest that are to be other than they would be.
+    """
+    inputs = TensorSpec("features", "float32", ("batch", 2), columns=("a", "b"))
+    output = TensorSpec("price", "float32", ("batch",))
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["goes_on"], ["still"]), helper.make_node("Add", ["row", "zero"], ["next"])],
+        "turn",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("row", TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("still", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, None),
+        ],
+    )
+    nodes = [
+        helper.make_node("ReduceMax", ["features"], ["largest"], keepdims=0),
+        helper.make_node("Greater", ["largest", "bound"], ["loops"]),
+        helper.make_node("Loop", ["", "loops", "features"], ["same"], body=body),
+        helper.make_node("ReduceSum", ["same", "axis"], ["price"], keepdims=0),
+    ]
+    constants = {"bound": np.float32(1000), "zero": np.float32(0), "axis": np.array([1])}
+    manifest = manifest_of(inputs=[inputs], outputs=[output], name="sum", task="regression", **changes)
+    request = {"features": np.array([[1, 2], [3, 4]], dtype=np.float32)}
+    return package_of(folder, manifest, onnx_model(nodes, [inputs], [output], constants), request)

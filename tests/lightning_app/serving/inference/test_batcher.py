@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +39,11 @@ def ask(
     sizes: list[int] = []
 
     async def run() -> list[Answer | BaseException]:
-        batcher = Batcher(model, plan=plan, queue=queue, executor=executor, observe=lambda rows, *_: sizes.append(rows))
+        batcher = Batcher(model, plan=plan, queue=queue, observe=lambda rows, *_: sizes.append(rows))
         tasks = [batcher.answer(request, seconds=seconds) for request in requests]
         return await asyncio.gather(*tasks, return_exceptions=True)
 
-    with ThreadPoolExecutor(1) as executor:
-        return asyncio.run(run()), sizes
+    return asyncio.run(run()), sizes
 
 
 @settings(max_examples=25, deadline=None)
@@ -107,7 +105,7 @@ def test_long_queues_of_short_calls_leave_the_event_loop_to_others(
     seen: list[int] = []
 
     async def ask_all() -> None:
-        batcher = Batcher(model, plan=BatchPlan(1), queue=100, executor=executor)
+        batcher = Batcher(model, plan=BatchPlan(1), queue=100)
 
         async def one() -> None:
             await batcher.answer(prepared(model, np.ones((1, 4))), seconds=10)
@@ -118,8 +116,7 @@ def test_long_queues_of_short_calls_leave_the_event_loop_to_others(
             seen.append(len(answered))
             await asyncio.sleep(0)
 
-    with ThreadPoolExecutor(1) as executor:
-        asyncio.run(ask_all())
+    asyncio.run(ask_all())
     assert len(set(seen)) >= 3  # answers came in several turns
 
 
@@ -182,16 +179,12 @@ def test_versions_never_share_a_batch(tmp_path: Path, model: LoadedModel) -> Non
     )
 
     async def run() -> list[str]:
-        with ThreadPoolExecutor(1) as executor:
-            batchers = [Batcher(one, plan=BatchPlan(64), queue=9, executor=executor) for one in (model, other)]
-            rows = np.ones((1, 4))
-            answers = await asyncio.gather(
-                *(
-                    batchers[number % 2].answer(prepared(batchers[number % 2].model, rows), seconds=9)
-                    for number in range(8)
-                )
-            )
-            return [str(answer.predictions["probabilities"]) for answer in answers]
+        batchers = [Batcher(one, plan=BatchPlan(64), queue=9) for one in (model, other)]
+        rows = np.ones((1, 4))
+        answers = await asyncio.gather(
+            *(batchers[number % 2].answer(prepared(batchers[number % 2].model, rows), seconds=9) for number in range(8))
+        )
+        return [str(answer.predictions["probabilities"]) for answer in answers]
 
     found = asyncio.run(run())
     assert set(found[0::2]).isdisjoint(found[1::2])
