@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any
 
 from lightning_app.serving.http.answers import encode_answer, notes_header
-from lightning_app.serving.http.asgi import ClientGoneError, Receive, Scope, Send, receive_body, respond
+from lightning_app.serving.http.asgi import ClientGoneError, Receive, Scope, Send, respond
 from lightning_app.serving.http.bodies import JSON, read_body
-from lightning_app.serving.http.compression import decompress
 from lightning_app.serving.http.errors import HttpError, http_error
 from lightning_app.serving.http.exchange import LARGE_BODY, exchange
+from lightning_app.serving.http.incoming import HttpRequest, Incoming, Reply
 from lightning_app.serving.http.request_head import RequestHead, new_request_id, read_head
 from lightning_app.serving.http.request_report import RequestReport, trace_headers
 from lightning_app.serving.http.serving_state import ServingState
@@ -143,13 +143,27 @@ class PredictRoute:
         return refusal.body(request_id)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, name: str | None) -> None:
-        """Answers one request.
+        """Answers one request over HTTP.
 
         Args:
             scope: Of the ASGI application.
             receive: Of the ASGI application.
             send: Of the ASGI application.
             name: Name of the model; None asks the first.
+        """
+        reply = await self.answer(HttpRequest(self.route, self._state, scope, receive, self.read_head), name)
+        if reply is not None:
+            await respond(send, reply.status, reply.headers, reply.body)
+
+    async def answer(self, incoming: Incoming, name: str | None) -> Reply | None:
+        """Answers one request of any transport, and reports it.
+
+        Args:
+            incoming: The request.
+            name: Name of the model; None asks the first.
+
+        Returns:
+            The answer or refusal; None if the client has gone.
         """
         started = time.perf_counter()
         head: RequestHead | None = None
@@ -161,14 +175,12 @@ class PredictRoute:
         arm: Arm | None = None
         rows = 0
         try:
-            head = self.read_head(scope)
+            head = incoming.head()
             trace = self._report.trace(head)
             head.key_entry = self._state.access.check(head.key, "predict", name or self._state.first.name)
             head.key_id = None if head.key_entry is None else head.key_entry.id
             served = self._model(name)
-            body = await receive_body(receive, content_length=head.content_length, max_bytes=self._limits.body_bytes)
-            if head.encoding:
-                body = await self._decompressed(body, head.encoding)
+            body = await incoming.body(head)
             request_id = head.request_id
             arm = served.choose(request_id)
             content = await self._read(body, head)
@@ -183,7 +195,7 @@ class PredictRoute:
             headers.append((b"x-request-id", head.request_id.encode()))
             status, rows = 200, request.num_rows
         except ClientGoneError:
-            return
+            return None
         except Exception as error:
             refusal = self.refusal(error)
             request_id = new_request_id() if head is None else head.request_id
@@ -201,7 +213,7 @@ class PredictRoute:
             arm,
             num_rows=rows,
             started=started,
-            route=self.route,
+            route=incoming.route,
             trace=trace,
             phases=phases,
             key_id=None if head is None else head.key_id,
@@ -210,7 +222,7 @@ class PredictRoute:
         )
         if trace is not None:
             headers += trace_headers(trace)
-        await respond(send, status, headers, answer)
+        return Reply(status, headers, answer, refusal)
 
     def _model(self, name: str | None) -> ServedModel:
         if name is None:
@@ -220,11 +232,6 @@ class PredictRoute:
             known = ", ".join(self._state.models)
             raise HttpError(404, "no_such_model", f"model: {name[:100]!r} given, served are {known}", field="model")
         return served
-
-    async def _decompressed(self, body: bytes, encoding: str) -> bytes:
-        loop = asyncio.get_running_loop()
-        most = self._limits.body_bytes
-        return await loop.run_in_executor(self._state.executor, lambda: decompress(body, encoding, most=most))
 
     async def _read(self, body: bytes, head: RequestHead) -> Any:
         if len(body) < LARGE_BODY:
