@@ -1,0 +1,1 @@
+"""Canary: a challenger takes over step by step, or is taken back."""
