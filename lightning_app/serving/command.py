@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from lightning_app.errors import UsageError
+from lightning_app.serving.config.resilience_config import read_chaos
 from lightning_app.serving.config.serve_config import JournalConfig, ModelConfig, ServeConfig, read_config
 from lightning_app.verb_parser import VerbParser
 
@@ -91,6 +92,7 @@ def _parser() -> VerbParser:
         "--trusted-key", action="append", dest="trusted_keys", metavar="FILE", help="packages have to be signed by it"
     )
     server.add_argument("--log-level", help="info, or debug, which logs every request")
+    server.add_argument("--chaos", metavar="FILE", help="faults that are injected on purpose; on loopback only")
     server.add_argument("--otlp-endpoint", metavar="URL", help="where OpenTelemetry traces go")
     model = parser.add_argument_group("models", "For all MODELs; in a config file, each has its own.")
     model.add_argument("--name", help="name in addresses, of a single MODEL")
@@ -127,6 +129,8 @@ def _config(arguments: argparse.Namespace) -> ServeConfig:
                 f"--name: {of_model['name']!r} given for {len(arguments.models)} models; use a config file"
             )
         config = ServeConfig(models=[ModelConfig(model=model) for model in arguments.models])
+    if arguments.chaos is not None:
+        config = msgspec.structs.replace(config, chaos=read_chaos(arguments.chaos))
     models = [_replaced(ModelConfig, model, of_model) for model in config.models]
     if arguments.journal is not None:
         url = None if arguments.journal == "none" else arguments.journal

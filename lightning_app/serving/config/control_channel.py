@@ -140,6 +140,10 @@ class Routing(Struct, frozen=True, kw_only=True, tag_field="command", tag="routi
     models: list[ModelRouting]
 
 
+class Alive(Struct, frozen=True, kw_only=True, tag_field="event", tag="alive"):
+    """Sign of life: the event loop of the worker runs. Said every second."""
+
+
 class Ready(Struct, frozen=True, kw_only=True, tag_field="event", tag="ready"):
     """All models are loaded, and requests are answered."""
 
@@ -187,7 +191,7 @@ class Unable(Struct, frozen=True, kw_only=True, tag_field="event", tag="unable")
 
 
 Command = Load | ReadKeys | RegistryState | Routing
-Event = Ready | Loaded | Failed | Unable
+Event = Ready | Loaded | Failed | Unable | Alive
 
 
 def encode_line(message: Command | Event) -> bytes:

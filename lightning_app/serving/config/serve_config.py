@@ -21,6 +21,12 @@ from lightning_app.serving.config.experiment_config import (
     canary_problem,
     experiment_problem,
 )
+from lightning_app.serving.config.resilience_config import (
+    BreakerConfig,
+    ChaosConfig,
+    FallbackConfig,
+    Fault,
+)
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -71,6 +77,13 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         experiment: Several arms that share the requests.
         shadow: A model that answers for the journal alone.
         canary: How a challenger takes the place of the champion.
+        breaker: When the model is not asked any more because it fails; None asks it always, unless it has a fallback.
+        fallback: What answers if the model does not, in this order.
+        fallback_on_busy: Whether the fallback also answers what the queue of the model has no place for.
+        fallback_ms: How much of the deadline is kept for the fallback; None takes what it was measured to need, at
+            least a tenth of the deadline.
+        store_down: What happens while the online store cannot be read: `refuse` answers 503, `defaults` takes the
+            default of each feature, `fallback` asks the fallback.
     """
 
     model: str
@@ -88,6 +101,11 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     experiment: ExperimentConfig | None = None
     shadow: ShadowConfig | None = None
     canary: CanaryConfig | None = None
+    breaker: BreakerConfig | None = None
+    fallback: list[FallbackConfig] = []
+    fallback_on_busy: bool = False
+    fallback_ms: Positive | None = None
+    store_down: Literal["refuse", "defaults", "fallback"] = "refuse"
 
     @property
     def key(self) -> str:
@@ -106,6 +124,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         header_bytes: Size of all headers.
         connections: Connections of a worker.
         drain_seconds: How long requests that are being answered may take once the server stops.
+        unresponsive_seconds: A worker that gives no sign of life for so long is killed, and another takes its place.
     """
 
     body_bytes: Count = 16 * 2**20
@@ -114,6 +133,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     header_bytes: Count = 16 * 2**10
     connections: Count = 1024
     drain_seconds: Positive = 30.0
+    unresponsive_seconds: Annotated[float, Meta(ge=2)] = 10.0
 
 
 class JournalConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -161,6 +181,7 @@ class ServeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         log_level: `info` logs errors and changes, `debug` every request too.
         otlp_endpoint: Where OpenTelemetry traces go; None traces nothing.
         otlp_sample: Share of the traces that start here which are exported; clients decide about theirs.
+        chaos: Faults that are injected on purpose; on loopback only.
     """
 
     models: Annotated[list[ModelConfig], Meta(min_length=1)]
@@ -179,6 +200,7 @@ class ServeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     log_level: Literal["info", "debug"] = "info"
     otlp_endpoint: str | None = None
     otlp_sample: Share = 1.0
+    chaos: ChaosConfig | None = None
 
     @property
     def num_workers(self) -> int:
@@ -236,6 +258,8 @@ def check_experiments(config: ServeConfig) -> None:
 
 def _model_problem(model: ModelConfig, config: ServeConfig) -> str | None:
     experiment, canary = model.experiment, model.canary
+    if (problem := resilience_problem(model)) is not None:
+        return problem
     if experiment is not None and canary is not None:
         return "experiment and canary: both choose who answers; leave one of them out"
     if model.key == "entity" and model.entity is None:
@@ -261,7 +285,8 @@ def _readable(message: str) -> str:
         given = message.partition("unknown field `")[2].partition("`")[0]
         structs = (
             ServeConfig, ModelConfig, Limits, JournalConfig, Batching, Sessions, ExperimentConfig, ArmConfig, Split,
-            Thompson, Linear, RewardConfig, ShadowConfig, CanaryConfig, Margins,
+            Thompson, Linear, RewardConfig, ShadowConfig, CanaryConfig, Margins, BreakerConfig,
+            FallbackConfig, ChaosConfig, Fault,
         )  # fmt: skip
         return message + nearest(given, [field for struct in structs for field in struct.__struct_fields__])
     return message

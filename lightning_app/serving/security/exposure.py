@@ -5,6 +5,7 @@ import ssl
 from pathlib import Path
 
 from lightning_app.errors import UsageError
+from lightning_app.serving.config.resilience_config import chaos_problem
 from lightning_app.serving.config.serve_config import ServeConfig
 from lightning_app.serving.security.api_keys import Keys
 
@@ -16,8 +17,16 @@ def check_exposure(config: ServeConfig) -> None:
         config: Configuration of the server.
 
     Raises:
-        UsageError: Without keys it would be reachable from other machines, or the key file or certificate is invalid.
+        UsageError: Without keys it would be reachable from other machines, or the key file or certificate is invalid,
+            or faults are injected where others could meet them.
     """
+    if config.chaos is not None:
+        if not is_loopback(config.host):
+            raise UsageError(
+                f"chaos: given with the host {config.host}; faults are injected on 127.0.0.1 only, where no user is"
+            )
+        if (problem := chaos_problem(config.chaos)) is not None:
+            raise UsageError(problem)
     if config.keys is not None:
         if config.insecure:
             raise UsageError("insecure: given together with keys; leave one of them out")

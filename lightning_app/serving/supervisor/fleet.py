@@ -157,6 +157,7 @@ class Fleet:
             models=self.models,
             listener=self._listener.fileno(),
             lock=self._folder.lock,
+            unresponsive_seconds=self.config.limits.unresponsive_seconds,
         )
 
     async def _catch_up(self, worker: WorkerProcess) -> None:

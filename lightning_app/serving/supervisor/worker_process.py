@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from lightning_app.serving.config.control_channel import (
+    Alive,
     Command,
     Failed,
     Load,
@@ -27,6 +29,7 @@ from lightning_app.serving.supervisor.child import command_of, environment
 _log = logging.getLogger("lightning_app.serving.supervisor")
 _LINE_BYTES = 2**20
 _LOAD_SECONDS = 600.0
+_LOOK_SECONDS = 1.0
 
 _Version = tuple[str, int | None, str]
 """Name, number and digest."""
@@ -50,6 +53,7 @@ class WorkerProcess:
         process: asyncio.subprocess.Process,
         commands: asyncio.WriteTransport,
         events: asyncio.StreamReader,
+        unresponsive_seconds: float,
     ) -> None:
         self.number = number
         self.models = models
@@ -57,14 +61,24 @@ class WorkerProcess:
         self._metrics = metrics
         self._process = process
         self._commands = commands
+        self._unresponsive_seconds = unresponsive_seconds
+        self._heard = time.monotonic()
         self._outcomes: dict[_Version, asyncio.Future[str | None]] = {}
         self._ready = asyncio.Event()
         reading = asyncio.create_task(self._read(events))
         self._exit = asyncio.create_task(self._wait(reading))
+        self._watching = asyncio.create_task(self._watch())
 
     @classmethod
     async def start(
-        cls, *, number: int, folder: Path, models: Sequence[ResolvedModel], listener: int, lock: int
+        cls,
+        *,
+        number: int,
+        folder: Path,
+        models: Sequence[ResolvedModel],
+        listener: int,
+        lock: int,
+        unresponsive_seconds: float,
     ) -> "WorkerProcess":
         """Starts a worker.
 
@@ -74,6 +88,7 @@ class WorkerProcess:
             models: Content of its `models.json`.
             listener: Socket that is listened on.
             lock: File descriptor that the worker has to keep open.
+            unresponsive_seconds: It is killed if it gives no sign of life for so long.
         """
         loop = asyncio.get_running_loop()
         command_read, command_write = os.pipe()
@@ -110,6 +125,7 @@ class WorkerProcess:
             process=process,
             commands=commands,
             events=events,
+            unresponsive_seconds=unresponsive_seconds,
         )
 
     @property
@@ -193,6 +209,9 @@ class WorkerProcess:
             except msgspec.DecodeError as error:
                 _log.error("an event of worker %d could not be read: %s", self.number, error)
                 continue
+            self._heard = time.monotonic()
+            if isinstance(event, Alive):
+                continue
             if isinstance(event, Ready):
                 self._ready.set()
             elif isinstance(event, Unable):
@@ -202,6 +221,22 @@ class WorkerProcess:
             else:
                 self._settle(event)
 
+    async def _watch(self) -> None:
+        """Kills it if it gives no sign of life once it is ready: its event loop hangs, and answers nobody."""
+        await self._ready.wait()
+        looked = time.monotonic()
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            before, looked = looked, time.monotonic()
+            if looked - before > 2 * _LOOK_SECONDS:  # this process, or the machine, was stopped meanwhile
+                self._heard = looked
+            if looked - self._heard > self._unresponsive_seconds:
+                _log.error(
+                    "worker %d gave no sign of life for %.1f s, and is replaced", self.number, looked - self._heard
+                )
+                self.kill()
+                return
+
     def _settle(self, event: Loaded | Failed) -> None:
         outcome = self._outcomes.pop((event.name, event.version, event.digest), None)
         if outcome is not None and not outcome.done():
@@ -209,6 +244,7 @@ class WorkerProcess:
 
     async def _wait(self, reading: asyncio.Task[None]) -> int:
         code = await self._process.wait()
+        self._watching.cancel()
         forget_gauges(self._metrics, str(self.number))
         await asyncio.wait((reading,), timeout=1.0)  # its last words
         reading.cancel()

@@ -9,6 +9,7 @@ import uvicorn
 from msgspec.structs import replace
 
 from lightning_app.serving.config.control_channel import (
+    Alive,
     Command,
     Event,
     Load,
@@ -24,6 +25,7 @@ from lightning_app.serving.security.without_paths import without_paths
 from lightning_app.serving.worker.loading import Loading
 
 _log = logging.getLogger("lightning_app.serving")
+_ALIVE_SECONDS = 1.0
 
 
 class Control:
@@ -52,6 +54,12 @@ class Control:
             os.write(self._write, encode_line(event))
         except OSError:  # the supervisor is dead; the end of the other pipe says so too
             _log.warning("the supervisor does not listen any more")
+
+    async def beat(self) -> None:
+        """Gives a sign of life every second, also while a version is loaded, until it is cancelled."""
+        while True:
+            self.say(Alive())
+            await asyncio.sleep(_ALIVE_SECONDS)
 
     async def obey(self, server: uvicorn.Server) -> None:
         """Obeys commands until the channel ends, then drains.

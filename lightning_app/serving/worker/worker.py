@@ -112,9 +112,10 @@ async def _serve(
         problem = Unable(error=describe(error), code=exit_code(error))
         control.say(problem)
         return problem
-    obeying = asyncio.create_task(control.obey(server))
-    obeying.add_done_callback(log_failure)
-    beside = [obeying, *watch_state(state)]
+    controlled = [asyncio.create_task(control.obey(server)), asyncio.create_task(control.beat())]
+    for task in controlled:
+        task.add_done_callback(log_failure)
+    beside = [*controlled, *watch_state(state)]
     await server.serve(sockets=[listening])
     for task in beside:
         task.cancel()

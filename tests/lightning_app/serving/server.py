@@ -16,7 +16,7 @@ import httpx
 import msgspec
 
 from lightning_app.packaging.format.folder import read_folder
-from lightning_app.serving.config.control_channel import Command, Event, ResolvedModel, decode_event, encode_line
+from lightning_app.serving.config.control_channel import Alive, Command, Event, ResolvedModel, decode_event, encode_line
 from lightning_app.serving.config.serve_config import ServeConfig
 
 
@@ -43,10 +43,12 @@ class RunningWorker:
         os.write(self.control, encode_line(command))
 
     def event(self) -> Event:
-        """The next event."""
-        line = self.events.readline()
-        assert line, f"the worker ended with {self.process.wait()}"
-        return decode_event(line)
+        """The next event that is no mere sign of life."""
+        while True:
+            line = self.events.readline()
+            assert line, f"the worker ended with {self.process.wait()}"
+            if not isinstance(event := decode_event(line), Alive):
+                return event
 
 
 def resolved(package: Path, name: str, version: int | None = None) -> ResolvedModel:

@@ -74,6 +74,25 @@ def test_a_dead_worker_is_replaced_and_everything_ends_in_order(package: Path) -
         assert sum(message == "loaded" for _, message in said) == 3
 
 
+def test_a_worker_whose_event_loop_hangs_is_replaced_while_the_others_answer(package: Path) -> None:
+    content = {
+        "models": [{"model": str(package)}],
+        "workers": 2,
+        "journal": {"url": None},
+        "limits": {"unresponsive_seconds": 2},
+    }
+    Path("serve.yaml").write_text(yaml.safe_dump(content))
+    with running_server("--config", "serve.yaml") as server:
+        server.wait_for(lambda: len(server.workers) == 2)
+        first, second = server.workers
+        os.kill(first, signal.SIGSTOP)  # as if its event loop were held up: it neither answers nor ends
+        with Clients(f"{server.address}/predict", RECORDS, keep=lambda answer: answer["digest"]) as clients:
+            server.wait_for(lambda: len(server.workers) == 2 and first not in server.workers)
+        assert "worker 0 gave no sign of life for" in server.errors
+        assert second in server.workers
+        assert clients.answers  # of the other one
+
+
 def test_answers_that_are_being_made_are_finished_and_no_new_ones_begun(package: Path) -> None:
     with running_server(package, "--journal", "none", "--workers", 1) as server, ThreadPoolExecutor(1) as pool:
         port = httpx.URL(server.address).port
