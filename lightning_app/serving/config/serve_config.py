@@ -26,6 +26,7 @@ from lightning_app.serving.config.resilience_config import (
     ChaosConfig,
     FallbackConfig,
     Fault,
+    resilience_problem,
 )
 
 Positive = Annotated[float, Meta(gt=0)]
