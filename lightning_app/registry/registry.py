@@ -22,7 +22,7 @@ from lightning_app.registry.promotion.withdraw import Withdrawal, withdraw_versi
 from lightning_app.registry.registered import ResolvedModel, Version
 from lightning_app.registry.storage.address import RegistryAddress
 from lightning_app.registry.storage.cache import Cache, Snapshot
-from lightning_app.registry.storage.errors import RegistryUnreachableError
+from lightning_app.registry.storage.errors import RegistryUnreachableError, UnknownAliasError
 from lightning_app.registry.storage.lock import exclusive
 from lightning_app.registry.storage.mlflow_model import PACKAGE_FOLDER, write_mlflow_model
 from lightning_app.registry.storage.reference import check_name, read_reference
@@ -135,7 +135,8 @@ class Registry:
         if number is None:
             known = ", ".join(f"{alias} {number}" for alias, number in sorted(snapshot.aliases.items()))
             versions = describe_versions(name, snapshot)
-            raise UsageError(f"model: {reference} given, {versions}; aliases: {known or 'none'}")
+            kind = UsageError if reference.alias is None else UnknownAliasError
+            raise kind(f"model: {reference} given, {versions}; aliases: {known or 'none'}")
         path = self._access.fetch(name, number, snapshot)
         if reference.alias == "champion" and "previous" in snapshot.aliases:
             self._access.fetch_previous(name, snapshot)

@@ -1,5 +1,11 @@
 """Registry errors."""
 
+from lightning_app.errors import UsageError
+
+
+class UnknownAliasError(UsageError):
+    """No version of the model has the alias."""
+
 
 class RegistryUnreachableError(ConnectionError):
     """The registry does not answer, or its database does not exist."""

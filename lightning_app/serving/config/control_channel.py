@@ -3,10 +3,12 @@
 A worker that reads the end of its channel drains and exits: its supervisor is dead.
 """
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct
+
+Slot: TypeAlias = tuple[str, str]
 
 
 class ResolvedModel(Struct, frozen=True, kw_only=True):
@@ -30,6 +32,11 @@ class ResolvedModel(Struct, frozen=True, kw_only=True):
     arm: str = "champion"
 
     @property
+    def slot(self) -> Slot:
+        """Name and arm: its place, which another version may take."""
+        return self.name, self.arm
+
+    @property
     def title(self) -> str:
         """Name and version with the start of the digest, for people."""
         version = "" if self.version is None else f"@{self.version}"
@@ -44,19 +51,21 @@ class RefusedVersion(Struct, frozen=True, kw_only=True):
         version: Number of the version; None for a folder, or if it is not known.
         error: Why it was refused.
         since: When; ISO 8601, UTC.
+        arm: Arm that it was to answer as.
     """
 
     name: str
     version: int | None
     error: str
     since: str
+    arm: str = "champion"
 
 
 class Load(Struct, frozen=True, kw_only=True, tag_field="command", tag="load"):
-    """Serve these models: load those that are new, each takes the place of the one of its name.
+    """Serve these models: load those that are new, each takes the place of the one of its name and arm.
 
     Attributes:
-        models: All models, those that are loaded already included.
+        models: All models, those that are loaded already included; arms that are missing answer no more.
     """
 
     models: list[ResolvedModel]
@@ -153,11 +162,13 @@ class Loaded(Struct, frozen=True, kw_only=True, tag_field="event", tag="loaded")
 
     Attributes:
         name: Name in addresses.
+        arm: Arm that it answers as.
         version: Number of the version.
         digest: sha256 of the manifest.
     """
 
     name: str
+    arm: str
     version: int | None
     digest: str
 
@@ -167,12 +178,14 @@ class Failed(Struct, frozen=True, kw_only=True, tag_field="event", tag="failed")
 
     Attributes:
         name: Name in addresses.
+        arm: Arm that it was to answer as.
         version: Number of the version.
         digest: sha256 of the manifest.
         error: Why, in one line.
     """
 
     name: str
+    arm: str
     version: int | None
     digest: str
     error: str

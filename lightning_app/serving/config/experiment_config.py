@@ -177,8 +177,9 @@ def experiment_problem(experiment: ExperimentConfig) -> str | None:
     if abs(total - 1) > _TOLERANCE:
         return f"experiment.arms: the shares sum to {total:.10g}, not to 1"
     own = [arm.name for arm in experiment.arms if arm.model is None]
-    if len(own) > 1:
-        return f"experiment.arms: {' and '.join(own)} lack a model; only one arm can be the served model itself"
+    if len(own) != 1:
+        which = " and ".join(own) or "none"
+        return f"experiment.arms: {which} without a model; one arm has to be the served model itself"
     floor = 0.0 if isinstance(experiment.policy, Split) else experiment.policy.floor
     if floor * len(names) > 1:
         return f"experiment.policy.floor: {floor:g} for each of {len(names)} arms is more than all requests"

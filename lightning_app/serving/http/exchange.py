@@ -13,10 +13,10 @@ from lightning_app.serving.http.request_head import RequestHead
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Predictions
 from lightning_app.serving.inference.model_request import ModelRequest
-from lightning_app.serving.inference.served_model import Arm, ServedModel
 from lightning_app.serving.journal.errors import JournalError, JournalRecordError
 from lightning_app.serving.journal.record import Earlier, Prediction
 from lightning_app.serving.observability.traced_request import Phase
+from lightning_app.serving.routing.served_model import Arm, ServedModel
 from lightning_app.serving.security.headers import ANSWER_HEADERS
 
 LARGE_BODY = 2**18

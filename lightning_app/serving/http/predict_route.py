@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,10 +17,10 @@ from lightning_app.serving.http.request_report import RequestReport, trace_heade
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel
 from lightning_app.serving.inference.model_request import ModelRequest
-from lightning_app.serving.inference.served_model import Arm, ServedModel
 from lightning_app.serving.inference.stream_turn import StreamTurn
 from lightning_app.serving.observability.trace_context import TraceContext
 from lightning_app.serving.observability.traced_request import Phase
+from lightning_app.serving.routing.served_model import Arm, ServedModel
 from lightning_app.serving.security.headers import ANSWER_HEADERS
 
 
@@ -68,6 +69,19 @@ class PredictRoute:
             HttpError: The body is malformed, or too large.
         """
         return read_body(body, head.media_type, max_rows=self._limits.rows)
+
+    def columns(self, content: Any, names: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """Columns of a request, for the choice of the arm; those that are missing are left out.
+
+        Args:
+            content: Result of `read_content`.
+            names: Names of the columns.
+        """
+        table = content[0].table
+        if table is None:
+            return {}
+        held = table if isinstance(table, Mapping) else table.columns
+        return {name: table[name] for name in names if name in held}
 
     def model_request(self, content: Any, head: RequestHead, model: LoadedModel) -> ModelRequest:
         """The request for the model that was chosen.
@@ -181,18 +195,16 @@ class PredictRoute:
             head.key_id = None if head.key_entry is None else head.key_entry.id
             served = self._model(name)
             body = await incoming.body(head)
-            request_id = head.request_id
-            arm = served.choose(request_id)
+            arm = served.arm  # until its own is chosen
             content = await self._read(body, head)
-            if head.request_id != request_id:
-                request_id = head.request_id
-                arm = served.choose(request_id)
+            arm = served.choose(head.request_id, _own_session(head), partial(self.columns, content))
             request = self.model_request(content, head, arm.model)
             encode = partial(self.encode, request=request, head=head, arm=arm, digits=served.config.digits)
             answer, headers = await exchange(
                 self._state, served, arm, head, request, body, started=started, phases=phases, encode=encode
             )
-            headers.append((b"x-request-id", head.request_id.encode()))
+            request_id = head.request_id
+            headers.append((b"x-request-id", request_id.encode()))
             status, rows = 200, request.num_rows
         except ClientGoneError:
             return None

@@ -5,10 +5,10 @@ import time
 from lightning_app.serving.http.errors import HttpError
 from lightning_app.serving.http.request_head import RequestHead
 from lightning_app.serving.http.serving_state import ServingState
-from lightning_app.serving.inference.served_model import Arm
 from lightning_app.serving.observability.logs import log_answer
 from lightning_app.serving.observability.trace_context import TraceContext, take_trace
 from lightning_app.serving.observability.traced_request import Phase, TracedRequest
+from lightning_app.serving.routing.served_model import Arm
 
 
 class RequestReport:

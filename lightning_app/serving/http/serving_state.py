@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from lightning_app.serving.config.control_channel import RegistryState
 from lightning_app.serving.config.serve_config import ServeConfig
-from lightning_app.serving.inference.served_model import ServedModel
 from lightning_app.serving.inference.sessions import SessionStore
 from lightning_app.serving.journal.writer import JournalWriter
 from lightning_app.serving.observability.metrics import Metrics
+from lightning_app.serving.routing.served_model import ServedModel
 from lightning_app.serving.security.access import Access
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lightning_app.serving.http.serving_state import ServingState
-from lightning_app.serving.inference.served_model import ServedModel
 from lightning_app.serving.observability.snapshot import ModelTraffic, Snapshot
+from lightning_app.serving.routing.served_model import ServedModel
 from lightning_app.version import __version__
 
 

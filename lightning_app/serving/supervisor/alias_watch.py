@@ -10,6 +10,7 @@ from lightning_app.registry.storage.alias_reader import Alias, AliasReader
 from lightning_app.registry.storage.cache_place import cache_root, registry_folder, snapshot_file
 from lightning_app.registry.storage.errors import RegistryUnreachableError
 from lightning_app.registry.storage.reference import read_reference
+from lightning_app.serving.config.arm_references import arm_references
 from lightning_app.serving.config.serve_config import ServeConfig
 from lightning_app.serving.supervisor.file_state import file_state
 from lightning_app.serving.supervisor.resolving import Unresolved, is_folder, resolve_models
@@ -31,7 +32,8 @@ class AliasWatch:
 
     def __init__(self, config: ServeConfig) -> None:
         self._config = config
-        references = [model.model for model in config.models if not is_folder(model.model)]
+        named = dict.fromkeys(arm.model for model in config.models for arm in arm_references(model))
+        references = [reference for reference in named if not is_folder(reference)]
         self.aliases: Mapping[str, Alias] = {
             reference: (read.name, read.alias)
             for reference, read in ((reference, read_reference(reference)) for reference in references)
@@ -74,13 +76,12 @@ class AliasWatch:
         return {reference: file_state(path) for reference, path in self._known.items()}
 
     async def _read_in_child(self) -> dict[str, int | None]:
-        watched = [model for model in self._config.models if model.model in self.aliases]
-        entries, _ = await resolve_models(
-            msgspec.structs.replace(self._config, models=watched, trusted_keys=[]), verify=False
-        )
-        versions: dict[str, int | None] = {}
-        for model, entry in zip(watched, entries, strict=True):
+        groups, _ = await resolve_models(msgspec.structs.replace(self._config, trusted_keys=[]), verify=False)
+        versions: dict[str, int | None] = dict.fromkeys(self.aliases)
+        for entry in (entry for group in groups for entry in group):
             if isinstance(entry, Unresolved) and entry.unreachable:
                 raise RegistryUnreachableError(entry.error)
-            versions[model.model] = entry.version
+            reference = entry.arm.model if isinstance(entry, Unresolved) else entry.reference
+            if reference in versions:
+                versions[reference] = entry.version
         return versions

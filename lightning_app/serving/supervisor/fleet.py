@@ -6,7 +6,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from lightning_app.serving.config.control_channel import ReadKeys, RegistryState, ResolvedModel
+from lightning_app.serving.config.control_channel import ReadKeys, RegistryState, ResolvedModel, Slot
 from lightning_app.serving.config.serve_config import ServeConfig
 from lightning_app.serving.supervisor.file_state import file_state
 from lightning_app.serving.supervisor.runtime_folder import RuntimeFolder
@@ -80,21 +80,21 @@ class Fleet:
         """
         return config != self.config or files_read_once(config) != self._files
 
-    async def load(self, models: list[ResolvedModel]) -> dict[str, str]:
+    async def load(self, models: list[ResolvedModel]) -> dict[Slot, str]:
         """Makes all workers serve other versions; one that any worker cannot load is served by none.
 
         Args:
             models: All models, of the same names as before.
 
         Returns:
-            Errors by name of the model.
+            Errors by name and arm of the model.
         """
         assert self._group is not None
-        changed = [new for new, old in zip(models, self.models, strict=True) if new != old]
+        changed = [model for model in models if model not in self.models]
         errors = await self._group.load(models, changed)
-        kept = {model.name: model for model in self.models if model.name in errors}
-        if kept:
-            models = [kept.get(model.name, model) for model in models]
+        if errors:
+            kept = {model.slot: model for model in self.models if model.slot in errors}
+            models = [kept.get(model.slot, model) for model in models if model.slot in kept or model.slot not in errors]
             await self._group.load(models, list(kept.values()))
         self.models = models
         self._write()
@@ -164,8 +164,8 @@ class Fleet:
         """Tells a worker what has happened while it started."""
         if self._state is not None:
             worker.send(self._state)
-        if changed := [model for model in self.models if model not in worker.models]:
-            await worker.load(self.models, changed)
+        if list(worker.models) != self.models:
+            await worker.load(self.models, [model for model in self.models if model not in worker.models])
 
 
 def files_read_once(config: ServeConfig) -> dict[str, tuple[int, int] | None]:

@@ -48,6 +48,7 @@ class Resolution(Struct, frozen=True, kw_only=True):
         error: Why it failed, in one line; None if it did not.
         code: Exit code of the failure: 2 if the user can correct it.
         unreachable: Whether the registry did not answer.
+        absent: Whether no version has the alias.
         notes: What was logged on the way.
     """
 
@@ -59,6 +60,7 @@ class Resolution(Struct, frozen=True, kw_only=True):
     error: str | None = None
     code: int = 0
     unreachable: bool = False
+    absent: bool = False
     notes: list[str] = []
 
 
@@ -130,6 +132,7 @@ def _resolve(registry: "Registry", reference: str, question: Question) -> Resolu
 
 def _failure(reference: str, error: Exception, notes: list[str]) -> Resolution:
     from lightning_app.registry import RegistryUnreachableError
+    from lightning_app.registry.storage.errors import UnknownAliasError
 
     unreachable = isinstance(error, RegistryUnreachableError)
     return Resolution(
@@ -137,6 +140,7 @@ def _failure(reference: str, error: Exception, notes: list[str]) -> Resolution:
         error=str(error) if unreachable else describe(error),
         code=exit_code(error),
         unreachable=unreachable,
+        absent=isinstance(error, UnknownAliasError),
         notes=notes,
     )
 

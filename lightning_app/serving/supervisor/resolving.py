@@ -11,8 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from lightning_app.errors import UsageError
+from lightning_app.serving.config.arm_references import ArmReference, arm_references
 from lightning_app.serving.config.control_channel import ResolvedModel
-from lightning_app.serving.config.serve_config import ModelConfig, RouteName, ServeConfig
+from lightning_app.serving.config.serve_config import RouteName, ServeConfig
 from lightning_app.serving.supervisor.child import command_of, environment
 from lightning_app.serving.supervisor.resolve import Question, Resolution
 
@@ -20,25 +21,26 @@ _MANIFEST = "manifest.json"
 
 
 class Unresolved(Struct, frozen=True, kw_only=True):
-    """A model that could not be resolved.
+    """A package that could not be resolved.
 
     Attributes:
-        model: Its configuration.
+        arm: Arm that it was to answer as.
         version: Number of the version, where it is known.
         error: Why, in one line.
         code: 2 if the user can correct it, else 1.
         unreachable: Whether the registry did not answer.
     """
 
-    model: ModelConfig
+    arm: ArmReference
     version: int | None
     error: str
     code: int
     unreachable: bool = False
 
 
-Resolved = tuple[list[ResolvedModel | Unresolved], list[str]]
-"""One entry per configured model, in their order, and what is to be said of them."""
+Entry = ResolvedModel | Unresolved
+Resolved = tuple[list[list[Entry]], list[str]]
+"""For each configured model, in their order, its packages, its own first; and what is to be said of them."""
 
 
 def is_folder(model: str) -> bool:
@@ -51,39 +53,41 @@ def is_folder(model: str) -> bool:
 
 
 async def resolve_models(config: ServeConfig, *, verify: bool) -> Resolved:
-    """Finds the packages of all models.
+    """Finds the packages of all models; optional ones whose alias does not exist are left out.
 
     Args:
         config: Configuration.
         verify: Load the packages of registered models in the child first, so that a bad one reaches no worker.
     """
-    names = [model.model for model in config.models if config.trusted_keys or not _looks_like_folder(model.model)]
+    references = dict.fromkeys(arm.model for model in config.models for arm in arm_references(model))
+    names = [reference for reference in references if config.trusted_keys or not _looks_like_folder(reference)]
     answers: dict[str, Resolution] = {}
     if names:
         answers = await _ask_child(
             Question(registry=config.registry, references=names, verify=verify, trusted_keys=config.trusted_keys)
         )
-    entries: list[ResolvedModel | Unresolved] = []
-    notes: list[str] = []
+    groups: list[list[Entry]] = []
     for model in config.models:
-        try:
-            if _looks_like_folder(model.model):
-                entry = _of_folder(model, answers.get(model.model))
-            else:
-                entry = _of_registry(model, answers[model.model])
-        except UsageError as error:
-            entry = Unresolved(model=model, version=None, error=str(error), code=2)
-        entries.append(entry)
-        if model.model in answers:
-            notes += [note for note in answers[model.model].notes if note not in notes]
-    return entries, notes
+        group: list[Entry] = []
+        name = model.name
+        for arm in arm_references(model):
+            answer = answers.get(arm.model)
+            if arm.is_optional and answer is not None and answer.absent:
+                continue
+            entry = _entry(arm, answer, name)
+            if isinstance(entry, ResolvedModel):
+                name = name or entry.name  # all arms answer under the name of the first
+            group.append(entry)
+        groups.append(group)
+    notes = dict.fromkeys(note for answer in answers.values() for note in answer.notes)
+    return groups, list(notes)
 
 
 def check_names(models: Sequence[ResolvedModel]) -> None:
     """Raises unless each model has a name of its own.
 
     Args:
-        models: All models.
+        models: The own package of each model.
 
     Raises:
         UsageError: Two have the same name.
@@ -101,56 +105,63 @@ def _looks_like_folder(model: str) -> bool:
     return is_folder(model) or "/" in model or Path(model).is_dir()
 
 
-def _of_folder(model: ModelConfig, signed: Resolution | None) -> ResolvedModel | Unresolved:
+def _entry(arm: ArmReference, answer: Resolution | None, name: str | None) -> Entry:
+    try:
+        if _looks_like_folder(arm.model):
+            return _of_folder(arm, answer, name)
+        assert answer is not None, "every name was asked for"
+        return _of_registry(arm, answer, name)
+    except UsageError as error:
+        return Unresolved(arm=arm, version=None, error=str(error), code=2)
+
+
+def _of_folder(arm: ArmReference, signed: Resolution | None, name: str | None) -> Entry:
     """A folder, and the verification of its signature, None if no key is trusted."""
-    folder = Path(model.model).resolve()
+    folder = Path(arm.model).resolve()
     try:
         raw = (folder / _MANIFEST).read_bytes()
-        name = json.loads(raw)["name"]
+        own = json.loads(raw)["name"]
     except OSError as error:
         reason = "does not exist" if not folder.exists() else f"has no {_MANIFEST}, so it is no package"
-        raise UsageError(f"model: {model.model} {reason}") from error
+        raise UsageError(f"model: {arm.model} {reason}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"model: {model.model}: its {_MANIFEST} is damaged: {error}") from error
+        raise UsageError(f"model: {arm.model}: its {_MANIFEST} is damaged: {error}") from error
     digest = hashlib.sha256(raw).hexdigest()
     if signed is not None and signed.error is not None:
-        return Unresolved(model=model, version=None, error=signed.error, code=signed.code)
+        return Unresolved(arm=arm, version=None, error=signed.error, code=signed.code)
     if signed is not None and signed.digest != digest:
-        raise UsageError(f"model: {model.model} was replaced while its signature was verified")
+        raise UsageError(f"model: {arm.model} was replaced while its signature was verified")
     return ResolvedModel(
-        name=_route_name(model, str(name)),
-        reference=model.model,
+        name=_route_name(arm, name or str(own)),
+        reference=arm.model,
         version=None,
         digest=digest,
         path=str(folder),
+        arm=arm.arm,
     )
 
 
-def _of_registry(model: ModelConfig, found: Resolution) -> ResolvedModel | Unresolved:
+def _of_registry(arm: ArmReference, found: Resolution, name: str | None) -> Entry:
     if found.error is not None:
         return Unresolved(
-            model=model,
-            version=found.version,
-            error=found.error,
-            code=found.code,
-            unreachable=found.unreachable,
+            arm=arm, version=found.version, error=found.error, code=found.code, unreachable=found.unreachable
         )
     return ResolvedModel(
-        name=_route_name(model, found.name),
-        reference=model.model,
+        name=_route_name(arm, name or found.name),
+        reference=arm.model,
         version=found.version,
         digest=found.digest,
         path=found.path,
+        arm=arm.arm,
     )
 
 
-def _route_name(model: ModelConfig, own: str) -> str:
-    name = model.name or own
+def _route_name(arm: ArmReference, name: str) -> str:
     try:
         return msgspec.convert(name, RouteName)
     except msgspec.ValidationError as error:
         raise UsageError(
-            f"name: {model.model} is called {name!r}, which no address can hold; set --name: up to 200 letters, "
+            f"name: {arm.model} is called {name!r}, which no address can hold; set --name: up to 200 letters, "
             "digits, '_', '-' and '.'"
         ) from error
 

@@ -7,7 +7,7 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -22,6 +22,7 @@ from lightning_app.serving.supervisor.fleet import Fleet
 from lightning_app.serving.supervisor.listening import address_of
 from lightning_app.serving.supervisor.registry_view import RegistryView
 from lightning_app.serving.supervisor.resolving import check_names, resolve_models
+from lightning_app.serving.supervisor.served_arms import ServedArms, served_arms
 
 if TYPE_CHECKING:
     from lightning_app.serving.supervisor.alias_watch import AliasWatch
@@ -154,11 +155,11 @@ class Supervisor:
 
     async def _resolved(self, config: ServeConfig) -> list[ResolvedModel]:
         """Packages of all models; raises if one cannot be found."""
-        entries, notes = await resolve_models(config, verify=False)
+        groups, notes = await resolve_models(config, verify=False)
         for note in notes:
             _log.warning("%s", note)
         models = []
-        for entry in entries:
+        for entry in (entry for group in groups for entry in group):
             if isinstance(entry, ResolvedModel):
                 models.append(entry)
             elif entry.unreachable:
@@ -167,7 +168,7 @@ class Supervisor:
                 raise RegistryUnreachableError(entry.error)
             else:
                 raise UsageError(entry.error) if entry.code == 2 else RuntimeError(entry.error)
-        check_names(models)
+        check_names([group[0] for group in groups if isinstance(group[0], ResolvedModel)])
         return models
 
     async def _watch(self, config: ServeConfig) -> None:
@@ -207,34 +208,54 @@ class Supervisor:
             return True
         self._view.answers()
         watch.changed_locally()  # what the registry says is newer
-        moved = self._view.moved(self._fleet.models, versions)
+        moved = self._view.moved(self._served, versions)
         if not moved:
             return True
         await self._reload(moved, versions)
-        return not self._view.moved(self._fleet.models, versions)
+        return not self._view.moved(self._served, versions)
+
+    @property
+    def _served(self) -> list[ServedArms]:
+        return served_arms(self._config.models, self._fleet.models)
 
     async def _reload(self, references: Collection[str], versions: Mapping[str, int | None]) -> None:
         """Resolves models again, and serves what is new; what cannot be served leaves the version before."""
-        served = self._fleet.models
-        models = [model for model in self._config.models if model.model in references]
-        entries, notes = await resolve_models(msgspec.structs.replace(self._config, models=models), verify=True)
+        before, arms = list(self._fleet.models), self._served
+        touched = [any(arm.model in references for arm in model.references) for model in arms]
+        models = [model.config for model, is_touched in zip(arms, touched, strict=True) if is_touched]
+        groups, notes = await resolve_models(msgspec.structs.replace(self._config, models=models), verify=True)
         for note in notes:
             _log.warning("%s", note)
-        found = iter(entries)
-        outcomes = [next(found) if model.reference in references else model for model in served]
-        wanted = self._view.wanted(served, outcomes, versions)
-        if [model.name for model in wanted] != [model.name for model in served]:
-            check_names(wanted)
+        found = iter(groups)
+        wanted: list[ResolvedModel] = []
+        own: list[ResolvedModel] = []
+        for model, is_touched in zip(arms, touched, strict=True):
+            group = self._view.wanted(model, next(found), versions) if is_touched else list(model.held.values())
+            wanted += group
+            own.append(group[0])
+        if [model.name for model in own] != [model.name for model in arms]:
+            check_names(own)
             await self._fleet.start(self._config, wanted)
-        elif wanted != served:
+        elif wanted != before:
             errors = await self._fleet.load(wanted)
-            for old, new in zip(served, wanted, strict=True):
-                if old.name in errors:
-                    self._view.refuse(old, new.version, errors[old.name])
-        for old, new in zip(served, self._fleet.models, strict=True):
-            if old != new:
-                self._view.forgive(new.name)
-                _log.info("%s is served, it was %s", new.title, old.title)
+            held, asked = ({served.slot: served for served in models} for models in (before, wanted))
+            for slot, error in errors.items():
+                self._view.refuse(slot, held.get(slot), asked[slot].version, error)
+        self._say_changes(before)
+
+    def _say_changes(self, before: Sequence[ResolvedModel]) -> None:
+        """Logs what is served now and was not before, and the reverse."""
+        held = {model.slot: model for model in before}
+        for model in self._fleet.models:
+            old = held.pop(model.slot, None)
+            if old is None:
+                _log.info("%s is served as %s", model.title, model.arm)
+            elif old != model:
+                _log.info("%s is served, it was %s", model.title, old.title)
+            if old != model:
+                self._view.forgive(model.slot)
+        for old in held.values():
+            _log.info("%s is served as %s no longer", old.title, old.arm)
 
     async def _reread(self) -> None:
         """Follows SIGHUP: API keys, models, then everything else but the address, without an interruption."""
@@ -257,9 +278,8 @@ class Supervisor:
             config = msgspec.structs.replace(config, **fixed)
             check_exposure(config)  # it was checked with another host
         if not self._fleet.is_stale(config):
-            for model in self._fleet.models:
-                self._view.forgive(model.name)
-            await self._reload({model.model for model in config.models}, {})
+            self._view.forgive_all()
+            await self._reload({arm.model for model in self._served for arm in model.references}, {})
             _log.info("API keys and models were read again")
             return
         models, before = await self._resolved(config), self._config.journal

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from lightning_app.errors import UsageError
-from lightning_app.serving.config.control_channel import Command, Failed, ResolvedModel
+from lightning_app.serving.config.control_channel import Command, Failed, ResolvedModel, Slot
 from lightning_app.serving.supervisor.worker_process import WorkerProcess, describe_end
 
 _log = logging.getLogger("lightning_app.serving.supervisor")
@@ -76,7 +76,7 @@ class WorkerGroup:
         for worker in self.workers:
             worker.send(command)
 
-    async def load(self, models: Sequence[ResolvedModel], changed: Sequence[ResolvedModel]) -> dict[str, str]:
+    async def load(self, models: Sequence[ResolvedModel], changed: Sequence[ResolvedModel]) -> dict[Slot, str]:
         """Makes all workers serve these models.
 
         Args:
@@ -84,9 +84,9 @@ class WorkerGroup:
             changed: Those that are not served yet.
 
         Returns:
-            Errors by name of the model, of any worker.
+            Errors by name and arm of the model, of any worker.
         """
-        errors: dict[str, str] = {}
+        errors: dict[Slot, str] = {}
         for found in await asyncio.gather(*(worker.load(models, changed) for worker in self.workers)):
             errors |= found
         return errors

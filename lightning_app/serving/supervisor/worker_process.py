@@ -19,6 +19,7 @@ from lightning_app.serving.config.control_channel import (
     Loaded,
     Ready,
     ResolvedModel,
+    Slot,
     Unable,
     decode_event,
     encode_line,
@@ -31,7 +32,7 @@ _LINE_BYTES = 2**20
 _LOAD_SECONDS = 600.0
 _LOOK_SECONDS = 1.0
 
-_Version = tuple[str, int | None, str]
+_Version = tuple[str, str, int | None, str]
 """Name, number and digest."""
 
 
@@ -166,7 +167,7 @@ class WorkerProcess:
         if not self._exit.done() and not self._commands.is_closing():
             self._commands.write(encode_line(command))
 
-    async def load(self, models: Sequence[ResolvedModel], changed: Sequence[ResolvedModel]) -> dict[str, str]:
+    async def load(self, models: Sequence[ResolvedModel], changed: Sequence[ResolvedModel]) -> dict[Slot, str]:
         """Makes it serve these models.
 
         Args:
@@ -174,11 +175,11 @@ class WorkerProcess:
             changed: Those that it does not serve yet.
 
         Returns:
-            Errors by name of the model; a worker that ends meanwhile has none.
+            Errors by name and arm of the model; a worker that ends meanwhile has none.
         """
         loop = asyncio.get_running_loop()
-        outcomes = {model.name: loop.create_future() for model in changed}
-        self._outcomes = {(model.name, model.version, model.digest): outcomes[model.name] for model in changed}
+        outcomes = {model.slot: loop.create_future() for model in changed}
+        self._outcomes = {(*model.slot, model.version, model.digest): outcomes[model.slot] for model in changed}
         self.models = models
         if self._exit.done():
             return {}
@@ -186,8 +187,8 @@ class WorkerProcess:
         if outcomes:
             await asyncio.wait(outcomes.values(), timeout=_LOAD_SECONDS)  # its end settles them too
         late = f"worker {self.number} has not loaded it within {_LOAD_SECONDS:g} s"
-        errors = {name: outcome.result() if outcome.done() else late for name, outcome in outcomes.items()}
-        return {name: error for name, error in errors.items() if error is not None}
+        errors = {slot: outcome.result() if outcome.done() else late for slot, outcome in outcomes.items()}
+        return {slot: error for slot, error in errors.items() if error is not None}
 
     def terminate(self) -> None:
         """Makes it answer what it is answering, and end."""
@@ -238,7 +239,7 @@ class WorkerProcess:
                 return
 
     def _settle(self, event: Loaded | Failed) -> None:
-        outcome = self._outcomes.pop((event.name, event.version, event.digest), None)
+        outcome = self._outcomes.pop((event.name, event.arm, event.version, event.digest), None)
         if outcome is not None and not outcome.done():
             outcome.set_result(event.error if isinstance(event, Failed) else None)
 

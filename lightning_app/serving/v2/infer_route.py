@@ -1,7 +1,7 @@
 """Infer route: requests of the Open Inference Protocol over the path of all predictions."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from lightning_app.serving.http.request_head import RequestHead, fill_head, read
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel
 from lightning_app.serving.inference.model_request import ModelRequest
-from lightning_app.serving.inference.served_model import Arm
+from lightning_app.serving.routing.served_model import Arm
 from lightning_app.serving.v2.errors import ProtocolError
 from lightning_app.serving.v2.infer_request import HEADER_LENGTH, InferRequest, read_infer_request
 from lightning_app.serving.v2.infer_response import check_outputs, write_infer_response
@@ -89,6 +89,12 @@ class InferRoute(PredictRoute):
         if infer.timeout_us is not None:
             head.deadline_ms = min(infer.timeout_us / 1000, head.deadline_ms or math.inf)
         return infer
+
+    def columns(self, content: Any, names: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """Tensors with one value per row."""
+        inputs = cast(InferRequest, content).inputs
+        held = {name: inputs[name].reshape(len(inputs[name]), -1) for name in names if name in inputs}
+        return {name: _texts(values[:, 0].tolist()) for name, values in held.items() if values.shape[1] == 1}
 
     def model_request(self, content: Any, head: RequestHead, model: LoadedModel) -> ModelRequest:
         """Checks the tensors of a request."""
@@ -169,6 +175,10 @@ class InferEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         await self._route(scope, receive, send, scope["path_params"]["model"])
+
+
+def _texts(values: list[Any]) -> list[Any]:
+    return [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
 
 
 def check_version(version: str | None, model: LoadedModel) -> None:

@@ -11,11 +11,11 @@ from lightning_app.serving.config.control_channel import ResolvedModel
 from lightning_app.serving.config.serve_config import ServeConfig
 from lightning_app.serving.http.app import ServingApp
 from lightning_app.serving.http.serving_state import ServingState
-from lightning_app.serving.inference.served_model import ServedModel
 from lightning_app.serving.inference.sessions import SessionStore
 from lightning_app.serving.journal.writer import JournalWriter
 from lightning_app.serving.observability.metrics import Metrics
 from lightning_app.serving.pages.page_routes import page_routes
+from lightning_app.serving.routing.served_model import ServedModel
 from lightning_app.serving.security.access import Access
 from lightning_app.serving.v2.infer_route import InferEndpoint
 from lightning_app.serving.v2.openapi_paths import v2_paths
@@ -43,10 +43,8 @@ def open_state(
         process: Name of the process in traces.
     """
     executor = ThreadPoolExecutor(1, thread_name_prefix="inference")
-    served = {
-        resolved.name: ServedModel(model, name=resolved.name, executor=executor)
-        for resolved, model in zip(models, config.models, strict=True)
-    }
+    names = dict.fromkeys(resolved.name for resolved in models)
+    served = {name: ServedModel(model, name=name) for name, model in zip(names, config.models, strict=True)}
     sessions = SessionStore(folder / SESSIONS, limits={name: model.config.sessions for name, model in served.items()})
     access = Access.open(config.keys, folder / KEY_COUNTERS, on_refused=metrics.key_refused)
     state = ServingState(
@@ -82,8 +80,8 @@ async def start_journal(state: ServingState) -> None:
     if state.config.journal.url is None:
         return
     state.journal = JournalWriter(state.config.journal, on_commit=state.metrics.journal.commit_seconds.observe)
-    for served in state.models.values():
-        state.journal.drop_tensors(redacted_tensors(served.arm.model, state.config.journal))
+    for arm in (arm for served in state.models.values() for arm in served.arms.values()):
+        state.journal.drop_tensors(redacted_tensors(arm.model, state.config.journal))
     await state.journal.start()
 
 

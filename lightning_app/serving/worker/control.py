@@ -17,6 +17,7 @@ from lightning_app.serving.config.control_channel import (
     ReadKeys,
     Ready,
     RegistryState,
+    Routing,
     decode_command,
     encode_line,
 )
@@ -98,6 +99,8 @@ class Control:
             names = {each.name for each in refused}
             for name in self._state.models:
                 self._state.metrics.version_refused(name=name, is_refused=name in names)
+        elif isinstance(command, Routing):
+            self._route(command)
         else:
             assert isinstance(command, ReadKeys)
             self._state.access.reload_if_changed()
@@ -111,4 +114,12 @@ class Control:
                 if failed is not None:
                     self.say(failed)
                     continue
-            self.say(Loaded(name=resolved.name, version=resolved.version, digest=resolved.digest))
+            self.say(Loaded(name=resolved.name, arm=resolved.arm, version=resolved.version, digest=resolved.digest))
+        self._loading.keep(command.models)
+
+    def _route(self, command: Routing) -> None:
+        """Takes over who answers which share."""
+        for routing in command.models:
+            served = self._state.models.get(routing.name)
+            if served is not None:
+                served.route(routing)

@@ -11,8 +11,9 @@ import uvicorn
 import uvloop
 
 from lightning_app.errors import describe, exit_code
-from lightning_app.serving.config.control_channel import ResolvedModel, Unable
-from lightning_app.serving.config.serve_config import ServeConfig
+from lightning_app.serving.config.arm_references import arm_references
+from lightning_app.serving.config.control_channel import Failed, ResolvedModel, Unable
+from lightning_app.serving.config.serve_config import ModelConfig, ServeConfig
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.http.whole_response import with_whole_responses
 from lightning_app.serving.observability.logs import configure_logs
@@ -59,7 +60,8 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
     allow_connections(config.limits.connections)
     state = open_state(folder=folder, config=config, models=models, metrics=metrics, process=process)
     loading = Loading(state)
-    failed = [event for event in map(loading.load, models) if event is not None]
+    events = [event for event in map(loading.load, models) if event is not None]
+    failed = [event for event in events if not _is_optional(event, state.models[event.name].config)]
     control = Control(state, loading, read=control_in, write=control_out)
     if failed:
         for event in failed:
@@ -122,3 +124,8 @@ async def _serve(
     if state.journal is not None:
         await state.journal.close()
     return None
+
+
+def _is_optional(event: Failed, config: ModelConfig) -> bool:
+    """Whether a server starts although an arm could not be loaded; its share is answered by the model itself."""
+    return any(arm.is_optional for arm in arm_references(config) if arm.arm == event.arm)

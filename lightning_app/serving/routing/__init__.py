@@ -1,0 +1,1 @@
+"""Routing: which arm answers a request, and what is done beside the answer."""
