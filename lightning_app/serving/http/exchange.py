@@ -97,6 +97,7 @@ async def exchange(
         body_digest=content,
         key_id=head.key_id,
         degraded=None,
+        experiment=arm.experiment,
     )
     try:
         earlier = await state.journal.commit((prediction,))

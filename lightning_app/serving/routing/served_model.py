@@ -171,7 +171,7 @@ class ServedModel:
         return str(first) if is_one else None
 
     def _by_columns(self, routing: ModelRouting, columns: Mapping[str, Sequence[Any]], at: float) -> Arm:
-        from lightning_app.serving.experiments.policies.linear import arm_probabilities
+        from lightning_app.serving.experiments.policies.linear import arm_probabilities  # type: ignore[import-untyped]
 
         assert routing.linear is not None
         if any(len(values) != 1 for values in columns.values()):
