@@ -48,4 +48,18 @@ def arm_references(config: ModelConfig) -> list[ArmReference]:
         references.append(ArmReference(arm=CHALLENGER, model=f"{name}@{config.canary.alias}", is_optional=True))
     if config.shadow is not None:
         references.append(ArmReference(arm=SHADOW, model=config.shadow.model, is_optional="@" in config.shadow.model))
+    references += [
+        ArmReference(arm=fallback_arm(number), model=fallback.model, is_optional="@" in fallback.model)
+        for number, fallback in enumerate(config.fallback, start=1)
+        if fallback.model is not None
+    ]
     return references
+
+
+def fallback_arm(number: int) -> str:
+    """Arm of a fallback.
+
+    Args:
+        number: Its place in the chain, from 1.
+    """
+    return f"fallback-{number}"

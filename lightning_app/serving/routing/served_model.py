@@ -5,16 +5,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightning_app.serving.config.arm_references import own_arm
-from lightning_app.serving.config.control_channel import ModelRouting
+from lightning_app.serving.config.control_channel import LinearState, ModelRouting
 from lightning_app.serving.config.serve_config import ModelConfig
 from lightning_app.serving.experiments.assignment import layout_of, point
 from lightning_app.serving.inference.batcher import Batcher, Observe
 from lightning_app.serving.inference.cache import AnswerCache
 from lightning_app.serving.inference.calibration import BatchPlan
 from lightning_app.serving.inference.loaded_model import LoadedModel
+
+if TYPE_CHECKING:
+    from lightning_app.serving.experiments.policies.linear_choice import LinearChoice
 
 Columns = Callable[[Sequence[str]], Mapping[str, Sequence[Any]]]
 """Reads columns of a request by name; those that are missing are left out."""
@@ -71,6 +74,7 @@ class ServedModel:
             shares = {arm.name: arm.share for arm in config.experiment.arms}
             self.routing = ModelRouting(name=name, experiment=config.experiment.name, layout=layout_of(shares))
         self._points: tuple[list[float], list[Arm]] = ([], [])
+        self._linear: LinearChoice | None = None
         self._lock = Lock()  # versions are loaded beside the event loop
 
     @property
@@ -131,6 +135,7 @@ class ServedModel:
             routing: The shares; None lets the model itself answer everything.
         """
         with self._lock:
+            self._linear = None if routing is None or routing.linear is None else _linear_choice(routing.linear)
             self.routing = routing
             self._replace(self.arms)
 
@@ -171,14 +176,13 @@ class ServedModel:
         return str(first) if is_one else None
 
     def _by_columns(self, routing: ModelRouting, columns: Mapping[str, Sequence[Any]], at: float) -> Arm:
-        from lightning_app.serving.experiments.policies.linear import arm_probabilities  # type: ignore[import-untyped]
-
-        assert routing.linear is not None
+        linear = self._linear
+        assert linear is not None
         if any(len(values) != 1 for values in columns.values()):
             return self.arm
         row = {name: values[0] for name, values in columns.items()}
         shares: dict[str, float] = {}
-        for name, probability in zip(routing.linear.draws, arm_probabilities(routing.linear, row), strict=True):
+        for name, probability in zip(linear.arms, linear.probabilities(row).tolist(), strict=True):
             loaded = name if name in self.arms else self.own
             shares[loaded] = shares.get(loaded, 0.0) + probability
         names = list(shares)
@@ -206,3 +210,9 @@ class ServedModel:
             for name, share in shares.items()
         }
         self._points = ([interval.end for interval in routing.layout[:-1]], [chosen[name] for name in names])
+
+
+def _linear_choice(state: LinearState) -> "LinearChoice":
+    from lightning_app.serving.experiments.policies.linear_choice import LinearChoice
+
+    return LinearChoice(state)
