@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-TRAINING = {"torch", "lightning", "pytorch-lightning", "torchmetrics", "jsonargparse", "wandb", "matplotlib", "rich"}
+TRAINING = {"torch", "lightning", "pytorch-lightning", "torchmetrics", "jsonargparse", "wandb", "matplotlib"}
 """Core dependencies that no process of a server imports; tests/deploy/test_image_requirements.py proves it."""
 FILES = {
     "serve.txt": ("serve",),

@@ -1,0 +1,1 @@
+"""Ray Serve: the application of a worker as a deployment; see `deployment`."""
