@@ -16,8 +16,7 @@ class JournalDatabase(ABC):
 
     Attributes:
         url: Address without its password.
-        answered: Predictions for a `FROM` clause, in parentheses where needed: `number`, the fields of `Prediction`
-            but for bodies under their own names.
+        answered: Predictions for a `FROM` clause: `number` and the fields of `Prediction`.
     """
 
     url: str
@@ -87,6 +86,18 @@ class JournalDatabase(ABC):
 
         Args:
             name: Name of the table in SQLite; its rows have a `number`.
+
+        Raises:
+            JournalError: The journal cannot be reached.
+        """
+
+    @abstractmethod
+    def first_number(self, name: str, *, since: float) -> int:
+        """Number that no row of predictions or outcomes that was written since a time is below.
+
+        Args:
+            name: `predictions` or `outcomes`.
+            since: Unix seconds.
 
         Raises:
             JournalError: The journal cannot be reached.

@@ -11,7 +11,12 @@ from typing_extensions import override
 
 from lightning_app.serving.journal.stores.database import JournalDatabase
 from lightning_app.serving.journal.stores.sqlite_connection import SqliteConnection
-from lightning_app.serving.journal.stores.sqlite_schema import named_errors
+from lightning_app.serving.journal.stores.sqlite_schema import (
+    CLOCK_SECONDS,
+    JSON,
+    NUMBERS_PER_MICROSECOND,
+    named_errors,
+)
 
 
 class SqliteDatabase(JournalDatabase):
@@ -28,8 +33,10 @@ class SqliteDatabase(JournalDatabase):
 
     answered = (
         "(SELECT p.number, p.request_id, p.time, s.model, s.version, s.digest, s.experiment, s.arm, p.probability, "
-        "p.entity, p.num_rows, p.latency_ms, p.content_type, p.query, p.answer_type, s.key_id, p.degraded, "
-        "p.body, p.answer, p.features FROM predictions AS p JOIN served AS s ON s.number = p.served)"
+        f"p.entity, p.num_rows, p.latency_ms, coalesce(p.content_type, '{JSON}') AS content_type, p.body, "
+        f"coalesce(p.query, '') AS query, coalesce(p.answer_type, '{JSON}') AS answer_type, p.answer, p.features, "
+        "p.body_digest, s.key_id, p.degraded, p.is_redacted FROM predictions AS p JOIN served AS s "
+        "ON s.number = p.served)"
     )
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
@@ -77,6 +84,10 @@ class SqliteDatabase(JournalDatabase):
         # Numbers are given under the lock of those who write, which is held until the commit.
         ((newest,),) = self.execute(f"SELECT max(number) FROM {name}")
         return newest or 0
+
+    @override
+    def first_number(self, name: str, *, since: float) -> int:
+        return int((since - CLOCK_SECONDS) * 1e6) * NUMBERS_PER_MICROSECOND
 
     @override
     def close(self) -> None:

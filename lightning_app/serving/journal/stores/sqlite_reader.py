@@ -9,6 +9,7 @@ from typing_extensions import override
 from lightning_app.serving.journal.record import Outcome, Prediction, outcome_of
 from lightning_app.serving.journal.stores.protocol import DayCount, JournalReader, Selection
 from lightning_app.serving.journal.stores.sqlite_schema import (
+    CLOCK_SECONDS,
     JSON,
     NUMBERS_PER_MICROSECOND,
     connect,
@@ -28,8 +29,6 @@ _DAYS = (
     "o.request_id = p.request_id) AS outcomes FROM predictions AS p JOIN served AS s ON s.number = p.served) "
     "GROUP BY model, version, digest, day ORDER BY model, version, digest, day"
 )
-_CLOCK_SECONDS = 3600.0
-"""By how much a clock may have been set back between the arrival of a request and its commit."""
 _IDS_AT_ONCE = 512
 
 
@@ -61,7 +60,7 @@ class SqliteReader(JournalReader):
         if selection.version is not None:
             conditions.append("s.version = :version")
         if selection.since is not None:
-            values["number"] = int((selection.since - _CLOCK_SECONDS) * 1e6) * NUMBERS_PER_MICROSECOND
+            values["number"] = int((selection.since - CLOCK_SECONDS) * 1e6) * NUMBERS_PER_MICROSECOND
             conditions.append("p.time >= :since")
         if selection.until is not None:
             conditions.append("p.time < :until")

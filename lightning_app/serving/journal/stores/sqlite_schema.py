@@ -24,6 +24,8 @@ _OPEN_SECONDS = 5.0
 NUMBERS_PER_MICROSECOND = 1024
 """`number` of a row is the time of its commit in microseconds times this: the table is in the order of time, and needs
 no index on it, which would cost a third of all writing."""
+CLOCK_SECONDS = 3600.0
+"""By how much a clock may have been set back between the arrival of a request and its commit."""
 
 # What many rows share is written once, in `served`. NULL stands for JSON as content type, for an empty
 # query, and for what is not redacted.

@@ -256,8 +256,8 @@ def test_show_prune_and_replay(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 @needs_postgres
-def test_the_command_reads_postgres(server: str, capsys: pytest.CaptureFixture[str]) -> None:
-    url = empty_database(server)
+def test_the_command_reads_postgres(postgres_server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    url = empty_database(postgres_server)
     assert main(["journal", "show", url]) == 2
     assert "holds no journal" in capsys.readouterr().err
     journal([answered({"records": [{"age": 41}]}, {"predictions": [{"y": 1}]}, "a")], [outcome("a")], url=url)

@@ -348,14 +348,14 @@ def test_another_program_that_holds_the_file_does_not_hold_the_event_loop(url: s
 
 
 @needs_postgres
-def test_postgres_may_cut_connections_and_go_away(server: str, tmp_path: Path) -> None:
+def test_postgres_may_cut_connections_and_go_away(postgres_server: str, tmp_path: Path) -> None:
     import psycopg
 
-    url = empty_database(server)
+    url = empty_database(postgres_server)
     name = url.rpartition("/")[2]
 
     async def work(writer: JournalWriter) -> None:
-        with psycopg.connect(server, autocommit=True) as admin:
+        with psycopg.connect(postgres_server, autocommit=True) as admin:
 
             def cut() -> None:
                 admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))

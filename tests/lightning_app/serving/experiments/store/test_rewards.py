@@ -1,0 +1,167 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightning_app.serving.config.experiment_config import RewardConfig
+from lightning_app.serving.experiments.store import (
+    ExperimentStore,
+    RewardReader,
+    RewardTotals,
+    entity_totals,
+    reward_totals,
+)
+from lightning_app.serving.journal.record import Outcome, Prediction
+from lightning_app.serving.journal.stores import open_database, open_store
+from tests.lightning_app.serving.journal.records import outcome, prediction
+
+
+def chosen(request_id: str, **fields: Any) -> Prediction:
+    return prediction(request_id, **{"experiment": "prices", "probability": 0.5} | fields)
+
+
+def reward(request_id: str, value: float, *, row: int = 0, late: float = 0.0) -> Outcome:
+    return Outcome(request_id=request_id, row=row, time=time.time() + late, outcome=None, reward=value, key_id=None)
+
+
+def ids(reader: RewardReader) -> list[str]:
+    return [rewarded.request_id for rewarded in reader.new()]
+
+
+def test_each_reward_is_read_once_and_by_who_goes_on(journal_url: str) -> None:
+    store, database = open_store(journal_url), open_database(journal_url)
+    store.write([chosen("before"), chosen("a", arm="b", degraded="breaker", entity="e1"), chosen("two", num_rows=2)])
+    store.write([prediction("elsewhere", experiment="other"), prediction("none")])
+    reader = RewardReader(database, "prices", with_body=True)
+    assert ids(reader) == []
+    store.feedback([reward("a", 0.5), reward("elsewhere", 1), reward("none", 1), outcome("two", b"1", row=1)])
+    (rewarded,) = reader.new()
+    assert (rewarded.request_id, rewarded.arm, rewarded.probability, rewarded.reward) == ("a", "b", 0.5, 0.5)
+    assert (rewarded.entity, rewarded.degraded, rewarded.row) == ("e1", "breaker", 0)
+    assert (rewarded.body, rewarded.content_type) == (b'{"records":[{"age":41,"city":"Bern"}]}', "application/json")
+    assert rewarded.outcome_time >= rewarded.time
+    assert ids(reader) == []
+    position = reader.position
+    store.feedback([reward("two", 1), reward("before", 0)])
+    assert ids(reader) == ["two", "before"]
+    assert ids(RewardReader(database, "prices", position=position)) == ["two", "before"]
+    assert ids(RewardReader(database, "prices")) == ["a", "two", "before"]
+
+
+def test_a_reward_that_comes_before_its_prediction_is_read_when_that_is_there(journal_url: str) -> None:
+    store, database = open_store(journal_url), open_database(journal_url)
+    reader = RewardReader(database, "prices")
+    assert store.feedback([reward("spilled", 1), reward("spilled", 0, row=1)]) == ["unknown", "unknown"]
+    assert ids(reader) == []
+    store.write([chosen("now")])
+    store.feedback([reward("now", 1)])
+    assert ids(reader) == ["now"]
+    store.write([chosen("spilled", num_rows=2), chosen("unrewarded")])
+    assert ids(reader) == ["spilled", "spilled"]
+    assert ids(reader) == []
+    store.feedback([reward("unrewarded", 1)])
+    assert ids(reader) == ["unrewarded"]
+
+
+def test_rewards_that_are_late_or_out_of_range_are_left_out_and_counted(journal_url: str) -> None:
+    store, database = open_store(journal_url), open_database(journal_url)
+    store.write([chosen("good"), chosen("late"), chosen("high"), chosen("half")])
+    store.feedback([reward("good", 1), reward("late", 1, late=100), reward("high", 7), reward("half", 0.5)])
+    binary = RewardConfig(within_seconds=50)
+    continuous = RewardConfig(kind="continuous", low=0, high=2, within_seconds=50)
+    for limits, counted, out_of_range in ((binary, ["good"], 2), (continuous, ["good", "half"], 1)):
+        reader = RewardReader(database, "prices", limits=limits)
+        assert ids(reader) == counted
+        assert (reader.num_expired, reader.num_out_of_range) == (1, out_of_range)
+        totals = reward_totals(database, "prices", limits=limits)["champion", 0.5]
+        assert (totals.requests, totals.rewards) == (4, len(counted))
+
+
+def test_totals_by_arm_and_by_entity(journal_url: str) -> None:
+    store, database = open_store(journal_url), open_database(journal_url)
+    ExperimentStore(database).create("prices", model="churn", kind="split", spec={}, state={})
+    store.write([chosen(f"a{i}", arm="a", entity=f"e{i % 2}") for i in range(4)])
+    store.write([chosen("b", arm="b", probability=0.25, num_rows=2, entity=None), prediction("not of it")])
+    store.feedback([reward("a0", 1), reward("a1", 2), reward("a2", 3), reward("b", 2), reward("b", 4, row=1)])
+    assert reward_totals(database, "prices") == {
+        ("a", 0.5): RewardTotals(requests=4, rewards=3, total=6.0, total_squares=14.0),
+        ("b", 0.25): RewardTotals(requests=1, rewards=2, total=6.0, total_squares=20.0),
+    }
+    clusters = entity_totals(database, "prices")
+    assert [(one.entity, one.arm, one.requests) for one in clusters] == [("e0", "a", 2), ("e1", "a", 2)]
+    assert [(one.rewards, one.total) for one in clusters] == [(2, 4.0), (1, 2.0)]
+    assert reward_totals(database, "prices", until=time.time() - 60) == {}
+    assert reward_totals(database, "none") == {}
+
+
+WRITE = """
+import sys
+from lightning_app.serving.journal.stores import open_store
+from tests.lightning_app.serving.experiments.store.test_rewards import chosen, reward
+store = open_store(sys.argv[1])
+for batch in range(25):
+    ids = [f"{sys.argv[2]}-{batch}-{i}" for i in range(8)]
+    # Every other time the reward comes first.
+    first, second = store.write, store.feedback
+    for kind in (0, 1) if batch % 2 else (1, 0):
+        if kind:
+            store.write([chosen(one) for one in ids])
+        else:
+            store.feedback([reward(one, 1) for one in ids])
+"""
+
+
+def test_rewards_that_several_processes_write_are_read_once_each_while_they_do(journal_url: str) -> None:
+    open_store(journal_url).close()
+    command = [sys.executable, "-c", WRITE, journal_url]
+    processes = [subprocess.Popen([*command, f"p{number}"], cwd=Path(__file__).parents[5]) for number in range(3)]
+    reader = RewardReader(open_database(journal_url), "prices")
+    reader._part_size = 7
+    read: list[str] = []
+    while any(process.poll() is None for process in processes):
+        read += ids(reader)
+        time.sleep(0.002)
+    assert [process.wait() for process in processes] == [0] * 3
+    read += ids(reader) + ids(reader)
+    assert len(read) == len(set(read)) == 3 * 25 * 8
+
+
+def test_what_was_before_the_experiment_is_not_read(journal_url: str) -> None:
+    store, database = open_store(journal_url), open_database(journal_url)
+    store.write([chosen(f"old{i}", time=time.time() - 10_000) for i in range(50)])
+    store.feedback([reward(f"old{i}", 1) for i in range(50)])
+    age = "number = number - 36000000 * 1000 * 1024"
+    if journal_url.startswith("postgresql"):
+        age = "written = written - interval '10 hours'"
+    with database.transaction():
+        for table in ("predictions", "outcomes"):
+            database.execute(f"UPDATE {database.table(table)} SET {age}")
+    ExperimentStore(database).create("prices", model="churn", kind="split", spec={}, state={})
+    store.write([chosen("new")])
+    store.feedback([reward("new", 1)])
+    assert ids(RewardReader(database, "prices")) == ["new"]
+    assert reward_totals(database, "prices")["champion", 0.5].requests == 1
+
+
+def test_sqlite_looks_rewards_up_and_searches_no_table(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path}/journal.db")
+    reader = RewardReader(database, "prices")
+    for first, other in (("p", "o"), ("o", "p")):
+        query = reader._query(f"{first}.number > ? AND {first}.number <= ? AND {other}.number <= ?", f"{first}.number")
+        plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {query}", ("prices", 0, 1, 1))]
+        assert plan[0] == f"SEARCH {first} USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
+        assert len(plan) == 3
+        assert all(line.startswith("SEARCH") for line in plan)
+
+
+@pytest.mark.parametrize("kind", ["binary", "continuous"])
+def test_rewards_without_end_are_no_rewards(kind: Any, journal_url: str) -> None:
+    store, database = open_store(journal_url), open_database(journal_url)
+    store.write([chosen("a")])
+    store.feedback([reward("a", float("inf"))])
+    reader = RewardReader(database, "prices", limits=RewardConfig(kind=kind))
+    assert ids(reader) == []
+    assert reader.num_out_of_range == 1
