@@ -11,6 +11,7 @@ Count = Annotated[int, Meta(ge=1)]
 ArmName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$(?!\n)")]
 Key: TypeAlias = Literal["request", "entity", "session"]
 _TOLERANCE = 1e-9
+_MOST_WEIGHTS = 500_000
 
 
 class ArmConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,11 +37,14 @@ class Thompson(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
 
     Attributes:
         floor: Least share of each arm.
+        sharpness: How often each reward is counted: 1 is Thompson sampling as published, which tries inferior arms for
+            longer than pays off within some ten thousand answers.
         half_life_seconds: After this time a reward counts half; None forgets nothing.
         missing_is_zero: Whether an answer without a reward after `within_seconds` counts as a reward of `low`.
     """
 
-    floor: Annotated[float, Meta(ge=0, le=0.5)] = 0.05
+    floor: Annotated[float, Meta(ge=0, le=0.5)] = 0.01
+    sharpness: Annotated[float, Meta(ge=0.1, le=10)] = 2.0
     half_life_seconds: Positive | None = None
     missing_is_zero: bool = False
 
@@ -57,7 +61,7 @@ class Linear(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
     """
 
     columns: Annotated[list[str], Meta(min_length=1, max_length=64)]
-    floor: Annotated[float, Meta(ge=0, le=0.5)] = 0.05
+    floor: Annotated[float, Meta(ge=0, le=0.5)] = 0.01
     half_life_seconds: Positive | None = None
     missing_is_zero: bool = False
     draws: Annotated[int, Meta(ge=16, le=4096)] = 256
@@ -183,6 +187,8 @@ def experiment_problem(experiment: ExperimentConfig) -> str | None:
     floor = 0.0 if isinstance(experiment.policy, Split) else experiment.policy.floor
     if floor * len(names) > 1:
         return f"experiment.policy.floor: {floor:g} for each of {len(names)} arms is more than all requests"
+    if isinstance(experiment.policy, Linear) and (problem := _linear_problem(experiment.policy, len(names))):
+        return problem
     return _reward_problem(experiment.reward, "experiment.reward")
 
 
@@ -199,6 +205,18 @@ def canary_problem(canary: CanaryConfig) -> str | None:
     if canary.min_seconds * len(steps) > canary.max_seconds:
         return f"canary.max_seconds: {canary.max_seconds:g} given, the steps take {canary.min_seconds:g} s each"
     return None if canary.reward is None else _reward_problem(canary.reward, "canary.reward")
+
+
+def _linear_problem(policy: Linear, num_arms: int) -> str | None:
+    twice = [column for column in policy.columns if policy.columns.count(column) > 1]
+    if twice:
+        return f"experiment.policy.columns: {twice[0]} given twice"
+    if (size := num_arms * policy.draws * (1 + len(policy.columns))) > _MOST_WEIGHTS:
+        return (
+            f"experiment.policy.draws: {policy.draws} for each of {num_arms} arms and {len(policy.columns)} columns are "
+            f"{size:,} numbers, at most {_MOST_WEIGHTS:,} are sent to workers; take fewer"
+        )
+    return None
 
 
 def _reward_problem(reward: RewardConfig, where: str) -> str | None:

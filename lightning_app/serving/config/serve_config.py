@@ -277,6 +277,12 @@ def _model_problem(model: ModelConfig, config: ServeConfig) -> str | None:
         return f"{what}: needs a journal, which is where it learns from"
     if config.journal.sample < 1 and (is_learning or canary is not None):
         return "journal.sample: less than 1 given, but a bandit or a canary counts every answer"
+    if experiment is not None and isinstance(experiment.policy, Linear):
+        unread = [name for name in experiment.policy.columns if name in (*config.journal.drop, *config.journal.hash)]
+        if unread:
+            return (
+                f"experiment.policy.columns: {unread[0]} is dropped or hashed in the journal, where it is learned from"
+            )
     return None
 
 

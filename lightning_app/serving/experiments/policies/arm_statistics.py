@@ -36,8 +36,8 @@ class ArmStatistics(Struct, frozen=True, kw_only=True):
             squares=self.squares + weight * reward * reward,
         )
 
-    def faded(self, factor: float) -> "ArmStatistics":
-        """The statistics when all rewards count less.
+    def weighted(self, factor: float) -> "ArmStatistics":
+        """The statistics when all rewards count more or less than they do.
 
         Args:
             factor: What they count now, of what they counted before.
