@@ -213,7 +213,7 @@ def _linear_problem(policy: Linear, num_arms: int) -> str | None:
         return f"experiment.policy.columns: {twice[0]} given twice"
     if (size := num_arms * policy.draws * (1 + len(policy.columns))) > _MOST_WEIGHTS:
         return (
-            f"experiment.policy.draws: {policy.draws} for each of {num_arms} arms and {len(policy.columns)} columns are "
+            f"experiment.policy.draws: {policy.draws} for each of {num_arms} arms and {len(policy.columns)} columns: "
             f"{size:,} numbers, at most {_MOST_WEIGHTS:,} are sent to workers; take fewer"
         )
     return None

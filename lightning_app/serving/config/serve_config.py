@@ -280,9 +280,7 @@ def _model_problem(model: ModelConfig, config: ServeConfig) -> str | None:
     if experiment is not None and isinstance(experiment.policy, Linear):
         unread = [name for name in experiment.policy.columns if name in (*config.journal.drop, *config.journal.hash)]
         if unread:
-            return (
-                f"experiment.policy.columns: {unread[0]} is dropped or hashed in the journal, where it is learned from"
-            )
+            return f"experiment.policy.columns: {unread[0]} is not in the journal (drop, hash): nothing can be learned"
     return None
 
 
