@@ -6,7 +6,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from lightning_app.serving.config.control_channel import ReadKeys, RegistryState, ResolvedModel, Slot
+from lightning_app.serving.config.control_channel import ReadKeys, RegistryState, ResolvedModel, Routing, Slot
 from lightning_app.serving.config.serve_config import ServeConfig
 from lightning_app.serving.supervisor.file_state import file_state
 from lightning_app.serving.supervisor.runtime_folder import RuntimeFolder
@@ -38,6 +38,7 @@ class Fleet:
         self._group: WorkerGroup | None = None
         self._draining: dict[WorkerGroup, asyncio.Task[bool]] = {}
         self._state: RegistryState | None = None
+        self._routing: Routing | None = None
         self._files: Mapping[str, object] = {}
 
     async def start(self, config: ServeConfig, models: list[ResolvedModel]) -> None:
@@ -53,6 +54,7 @@ class Fleet:
         """
         before = None if self._group is None else (self._group, self.config, self.models, self._files)
         self.config, self.models, self._files = config, models, files_read_once(config)
+        self._routing = None
         self._write()
         used = {number for group in (self._group, *self._draining) if group is not None for number in group.numbers}
         free = [number for number in range(len(used) + config.num_workers) if number not in used]
@@ -118,6 +120,21 @@ class Fleet:
             if self._group is not None:
                 self._group.broadcast(state)
 
+    def route(self, routing: Routing) -> None:
+        """Tells all workers, and those that start later, who answers which share.
+
+        Args:
+            routing: The shares.
+        """
+        self._routing = routing
+        if self._group is not None:
+            self._group.broadcast(routing)
+
+    @property
+    def folder(self) -> Path:
+        """Runtime folder."""
+        return self._folder.path
+
     def kill(self) -> None:
         """Ends all workers at once."""
         for group in (self._group, *self._draining):
@@ -164,6 +181,8 @@ class Fleet:
         """Tells a worker what has happened while it started."""
         if self._state is not None:
             worker.send(self._state)
+        if self._routing is not None:
+            worker.send(self._routing)
         if list(worker.models) != self.models:
             await worker.load(self.models, [model for model in self.models if model not in worker.models])
 

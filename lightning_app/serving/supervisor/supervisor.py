@@ -18,6 +18,7 @@ from lightning_app.serving.config.serve_config import JournalConfig, ServeConfig
 from lightning_app.serving.journal.maintenance import JournalMaintenance
 from lightning_app.serving.security.exposure import check_exposure
 from lightning_app.serving.supervisor.announcement import announce, facts
+from lightning_app.serving.supervisor.experiment_process import ExperimentProcess, has_experiments
 from lightning_app.serving.supervisor.fleet import Fleet
 from lightning_app.serving.supervisor.listening import address_of
 from lightning_app.serving.supervisor.registry_view import RegistryView
@@ -53,6 +54,7 @@ class Supervisor:
         self._rereads = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._maintenance: JournalMaintenance | None = None
+        self._experiments: ExperimentProcess | None = None
 
     async def run(self, *, check: bool = False) -> int:
         """Serves until a signal ends it.
@@ -81,11 +83,14 @@ class Supervisor:
                 self._announce(check)
                 if not check:
                     self._begin(self._watch(self._config))
+                    await self._experiment(self._config)
                     await stopping
             await _cancelled(starting, *self._tasks)  # no version is loaded into workers that drain
+            await self._end_experiments()
             return await self._drain()
         finally:
             await _cancelled(starting, stopping, *self._tasks)
+            await self._end_experiments()
             await self._fleet.end()
             if self._maintenance is not None:
                 await asyncio.to_thread(self._maintenance.stop)
@@ -152,6 +157,18 @@ class Supervisor:
         if self._maintenance is not None:
             await asyncio.to_thread(self._maintenance.stop)
         self._maintenance = maintenance
+
+    async def _experiment(self, config: ServeConfig) -> None:
+        """Runs the experiments of a configuration in a process of their own."""
+        await self._end_experiments()
+        if has_experiments(config):
+            self._experiments = ExperimentProcess(self._fleet.folder, self._fleet.route)
+            self._experiments.start()
+
+    async def _end_experiments(self) -> None:
+        if self._experiments is not None:
+            await self._experiments.stop()
+            self._experiments = None
 
     async def _resolved(self, config: ServeConfig) -> list[ResolvedModel]:
         """Packages of all models; raises if one cannot be found."""
@@ -292,6 +309,7 @@ class Supervisor:
                 await self._maintain(before)
             raise
         self._config = config
+        await self._experiment(config)
         self._view = RegistryView()
         self._begin(self._watch(config))
         _log.info("the configuration was replaced; %s", "; ".join(facts(config, self._fleet.models)))

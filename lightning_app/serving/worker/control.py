@@ -121,5 +121,5 @@ class Control:
         """Takes over who answers which share."""
         for routing in command.models:
             served = self._state.models.get(routing.name)
-            if served is not None:
+            if served is not None and (served.config.experiment or served.config.canary) is not None:
                 served.route(routing)
