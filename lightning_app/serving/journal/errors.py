@@ -22,6 +22,10 @@ class JournalRecordError(ValueError):
     """A record that the journal can never hold, e.g. a text with a NUL character in PostgreSQL."""
 
 
+class JournalIdError(Exception):
+    """The journal holds a prediction of this id already."""
+
+
 class JournalDownError(JournalError):
     """The journal is down, and so is its spill file if there is one: what was to be written is not."""
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from lightning_app.serving.journal.record import Earlier, Prediction
+
 
 class JournalDatabase(ABC):
     """A connection of its own, for one thread; it is opened again when it was cut or the file was moved away.
@@ -17,10 +19,13 @@ class JournalDatabase(ABC):
     Attributes:
         url: Address without its password.
         answered: Predictions for a `FROM` clause: `number` and the fields of `Prediction`.
+        skip_locked: End of a `SELECT` of rows that are about to be claimed: those that others are claiming are left
+            out.
     """
 
     url: str
     answered: str
+    skip_locked: str
 
     @abstractmethod
     def table(self, name: str) -> str:
@@ -67,6 +72,30 @@ class JournalDatabase(ABC):
         Raises:
             JournalRecordError: The journal can hold a value at no time.
             JournalError: The journal cannot be reached, or the statement fails.
+        """
+
+    @abstractmethod
+    def insert(self, predictions: Sequence[Prediction]) -> None:
+        """Writes predictions, within a transaction in which something else may be written beside them.
+
+        Args:
+            predictions: The predictions.
+
+        Raises:
+            JournalIdError: The journal holds one of their ids already, and the transaction has to end.
+            JournalRecordError: The journal can hold one of them at no time.
+            JournalError: The journal cannot be reached.
+        """
+
+    @abstractmethod
+    def earlier(self, request_ids: Sequence[str]) -> dict[str, Earlier]:
+        """What the journal holds under ids; those that it does not know are missing.
+
+        Args:
+            request_ids: The ids.
+
+        Raises:
+            JournalError: The journal cannot be reached.
         """
 
     @abstractmethod

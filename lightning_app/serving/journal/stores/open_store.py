@@ -54,12 +54,13 @@ def open_reader(url: str) -> JournalReader:
     return PostgresReader(url)
 
 
-def open_database(url: str, *, create: bool = True) -> JournalDatabase:
+def open_database(url: str, *, create: bool = True, synchronous: str = "normal") -> JournalDatabase:
     """Opens the database of a journal, for statements of one's own.
 
     Args:
         url: As in `open_store`.
         create: Whether to make what does not exist.
+        synchronous: SQLite only: `normal` or `full`.
 
     Raises:
         ValueError: As in `open_store`.
@@ -68,7 +69,7 @@ def open_database(url: str, *, create: bool = True) -> JournalDatabase:
     if (path := _sqlite_path(url)) is not None:
         from lightning_app.serving.journal.stores.sqlite_database import SqliteDatabase
 
-        return SqliteDatabase(path, create=create)
+        return SqliteDatabase(path, create=create, synchronous=synchronous)
     _check_postgres(url)
     from lightning_app.serving.journal.stores.postgres_database import PostgresDatabase
 

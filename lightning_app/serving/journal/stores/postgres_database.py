@@ -6,12 +6,16 @@ from functools import cache
 from typing import Any
 
 import psycopg
+from psycopg.errors import UniqueViolation
 from psycopg.pq import TransactionStatus
 from typing_extensions import override
 
+from lightning_app.serving.journal.errors import JournalIdError
+from lightning_app.serving.journal.record import Earlier, Prediction
 from lightning_app.serving.journal.stores.added_tables import POSTGRES
 from lightning_app.serving.journal.stores.database import JournalDatabase
 from lightning_app.serving.journal.stores.postgres_connection import PostgresConnection
+from lightning_app.serving.journal.stores.postgres_predictions import copy_predictions, read_earlier
 from lightning_app.serving.journal.stores.postgres_schema import named_errors
 
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
@@ -35,6 +39,8 @@ class PostgresDatabase(JournalDatabase):
         JournalError: The server cannot be reached.
         ValueError: The address is malformed, or the journal is of a newer version.
     """
+
+    skip_locked = " FOR UPDATE SKIP LOCKED"
 
     def __init__(self, url: str, *, create: bool = True) -> None:
         self._connection = PostgresConnection(url, create=create)
@@ -84,6 +90,22 @@ class PostgresDatabase(JournalDatabase):
         assert self._writing is not None, "many rows are written within a transaction"
         with named_errors(self.url), self._writing.cursor() as cursor:
             cursor.executemany(_with_percents(statement), rows)  # type: ignore[arg-type]
+
+    @override
+    def insert(self, predictions: Sequence[Prediction]) -> None:
+        assert self._writing is not None, "predictions are written within a transaction"
+        with named_errors(self.url):
+            try:
+                copy_predictions(self._writing, predictions)
+            except UniqueViolation as error:
+                raise JournalIdError(f"journal: {self.url} holds an id already") from error
+
+    @override
+    def earlier(self, request_ids: Sequence[str]) -> dict[str, Earlier]:
+        if self._writing is None:
+            return self._connection.again_if_cut(lambda connection: read_earlier(connection, request_ids))
+        with named_errors(self.url):
+            return read_earlier(self._writing, request_ids)
 
     @override
     def now(self) -> float:

@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Sequence
 
-import msgspec
 import psycopg
 from psycopg.errors import UniqueViolation
 from typing_extensions import override
@@ -12,18 +11,9 @@ from typing_extensions import override
 from lightning_app.serving.journal.errors import without_password
 from lightning_app.serving.journal.record import Earlier, Outcome, Prediction, earlier_of, same_outcome
 from lightning_app.serving.journal.stores.postgres_connection import PostgresConnection
-from lightning_app.serving.journal.stores.postgres_schema import COLUMNS, TYPES
+from lightning_app.serving.journal.stores.postgres_predictions import copy_predictions, insert_new, read_earlier
 from lightning_app.serving.journal.stores.protocol import FeedbackStatus, JournalStore
 
-_COPY = f"COPY lightning_app_predictions ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
-_INSERT = (
-    f"INSERT INTO lightning_app_predictions ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))}) "
-    "ON CONFLICT (request_id) DO NOTHING"
-)
-_EARLIER = (
-    "SELECT request_id, body_digest, model, version, digest, arm, answer_type, answer, is_redacted "
-    "FROM lightning_app_predictions WHERE request_id = ANY(%s)"
-)
 _PRUNED_AT_ONCE = 2000
 
 
@@ -112,31 +102,17 @@ class PostgresStore(JournalStore):
 
 
 def _write(connection: psycopg.Connection, predictions: list[Prediction]) -> dict[str, Earlier]:
-    rows = [msgspec.structs.astuple(prediction) for prediction in predictions]
     try:
-        with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-            copy.set_types(TYPES)
-            for row in rows:
-                copy.write_row(row)
+        copy_predictions(connection, predictions)
     except UniqueViolation:
         pass
     else:
         return {}
-    ids = [prediction.request_id for prediction in predictions]
-    with connection.transaction(), connection.cursor(binary=True) as cursor:
+    with connection.transaction():
         # Who inserts the same id at this moment is waited for, and its row is seen after that.
-        inserted = set()
-        for row in rows:
-            if cursor.execute(_INSERT, row).rowcount:
-                inserted.add(row[0])
-        held = cursor.execute(_EARLIER, ([one for one in ids if one not in inserted],)).fetchall()
-    return {
-        row[0]: Earlier(
-            body_digest=row[1], model=row[2], version=row[3], digest=row[4], arm=row[5], answer_type=row[6],
-            answer=row[7], is_redacted=row[8],
-        )
-        for row in held
-    }  # fmt: skip
+        inserted = insert_new(connection, predictions)
+        ids = [prediction.request_id for prediction in predictions]
+        return read_earlier(connection, [one for one in ids if one not in inserted])
 
 
 def _feedback(connection: psycopg.Connection, outcome: Outcome) -> FeedbackStatus:

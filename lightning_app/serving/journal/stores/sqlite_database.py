@@ -9,8 +9,11 @@ from typing import Any
 
 from typing_extensions import override
 
+from lightning_app.serving.journal.errors import JournalIdError
+from lightning_app.serving.journal.record import Earlier, Prediction
 from lightning_app.serving.journal.stores.database import JournalDatabase
 from lightning_app.serving.journal.stores.sqlite_connection import SqliteConnection
+from lightning_app.serving.journal.stores.sqlite_predictions import Served, insert_rows, read_earlier, rows_of
 from lightning_app.serving.journal.stores.sqlite_schema import (
     CLOCK_SECONDS,
     JSON,
@@ -25,6 +28,7 @@ class SqliteDatabase(JournalDatabase):
     Args:
         path: The file.
         create: Whether to make it if it does not exist.
+        synchronous: `normal` or `full`.
 
     Raises:
         JournalError: The file cannot be opened.
@@ -39,9 +43,11 @@ class SqliteDatabase(JournalDatabase):
         "ON s.number = p.served)"
     )
 
-    def __init__(self, path: Path, *, create: bool = True) -> None:
+    skip_locked = ""
+
+    def __init__(self, path: Path, *, create: bool = True, synchronous: str = "normal") -> None:
         self.url = f"sqlite:///{path}"
-        self._connection = SqliteConnection(path, create=create)
+        self._connection = SqliteConnection(path, create=create, synchronous=synchronous)
         self._writing: sqlite3.Connection | None = None
         with named_errors(path):
             self._connection.open()
@@ -74,6 +80,20 @@ class SqliteDatabase(JournalDatabase):
         assert self._writing is not None, "many rows are written within a transaction"
         with named_errors(self._connection.path):
             self._writing.executemany(statement, rows)
+
+    @override
+    def insert(self, predictions: Sequence[Prediction]) -> None:
+        assert self._writing is not None, "predictions are written within a transaction"
+        with named_errors(self._connection.path):
+            new: dict[Served, int] = {}
+            rows = rows_of(self._writing, predictions, {}, new)
+            if insert_rows(self._writing, rows) < len(rows):
+                raise JournalIdError(f"journal: {self._connection.path} holds an id already")
+
+    @override
+    def earlier(self, request_ids: Sequence[str]) -> dict[str, Earlier]:
+        with named_errors(self._connection.path):
+            return read_earlier(self._writing or self._connection.open(), request_ids)
 
     @override
     def now(self) -> float:

@@ -1,29 +1,25 @@
 """SqliteStore: a journal in one file that several worker processes write (WAL)."""
 
 import os
-import sqlite3
 import time
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 from typing_extensions import override
 
-from lightning_app.serving.journal.record import Earlier, Outcome, Prediction, earlier_of, same_outcome
+from lightning_app.serving.journal.record import Earlier, Outcome, Prediction, same_outcome
 from lightning_app.serving.journal.stores.protocol import FeedbackStatus, JournalStore
 from lightning_app.serving.journal.stores.sqlite_connection import SqliteConnection
-from lightning_app.serving.journal.stores.sqlite_schema import JSON, NUMBERS_PER_MICROSECOND, named_errors
-
-_COLUMNS = 17
-_SIZES = (64, 32, 16, 8, 4, 2, 1)
-"""Rows of one statement. A statement per row would give the GIL away, and wait for it, once per row."""
-_EARLIER = (
-    "SELECT p.request_id, p.body_digest, s.model, s.version, s.digest, s.arm, p.answer_type, p.answer, p.is_redacted "
-    "FROM predictions AS p JOIN served AS s ON s.number = p.served WHERE p.request_id IN "
+from lightning_app.serving.journal.stores.sqlite_predictions import (
+    Served,
+    insert_rows,
+    next_number,
+    rows_of,
+    without_earlier,
 )
-_PRUNED_AT_ONCE = 500
+from lightning_app.serving.journal.stores.sqlite_schema import NUMBERS_PER_MICROSECOND, named_errors
 
-_Served = tuple[str, int | None, str, str, str | None, str | None]
+_PRUNED_AT_ONCE = 500
 
 
 class SqliteStore(JournalStore):
@@ -43,7 +39,7 @@ class SqliteStore(JournalStore):
     def __init__(self, path: Path, *, synchronous: str = "normal", create: bool = True, timeout: float = 5.0) -> None:
         self.url = f"sqlite:///{path}"
         self._path = path
-        self._served: dict[_Served, int] = {}
+        self._served: dict[Served, int] = {}
         self._connection = SqliteConnection(
             path, synchronous=synchronous, create=create, timeout=timeout, on_open=self._served.clear
         )
@@ -52,18 +48,18 @@ class SqliteStore(JournalStore):
 
     @override
     def write(self, predictions: Sequence[Prediction], *, wait: bool = True) -> dict[str, Earlier]:
-        new_served: dict[_Served, int] = {}
+        new_served: dict[Served, int] = {}
         with self._connection.transaction(wait=wait) as connection:
-            rows = [self._row(connection, prediction, new_served) for prediction in predictions]
+            rows = rows_of(connection, predictions, self._served, new_served)
             earlier: dict[str, Earlier] = {}
-            if self._insert(connection, rows) < len(rows):
+            if insert_rows(connection, rows) < len(rows):
                 # Rare, and so cheaper than a savepoint, which costs something each time.
                 connection.execute("ROLLBACK")
                 connection.execute("BEGIN IMMEDIATE")
                 new_served = {}
-                rows = [self._row(connection, prediction, new_served) for prediction in predictions]
-                earlier, rows = _split(connection, predictions, rows)
-                self._insert(connection, rows)
+                rows = rows_of(connection, predictions, self._served, new_served)
+                earlier, rows = without_earlier(connection, predictions, rows)
+                insert_rows(connection, rows)
         self._served.update(new_served)
         return earlier
 
@@ -72,7 +68,7 @@ class SqliteStore(JournalStore):
         statuses: list[FeedbackStatus] = []
         with self._connection.transaction(wait=True) as connection:
             for outcome in outcomes:
-                number, id_and_row = self._number(connection, "outcomes"), (outcome.request_id, outcome.row)
+                number, id_and_row = next_number(connection, "outcomes"), (outcome.request_id, outcome.row)
                 text = None if outcome.outcome is None else bytes(outcome.outcome).decode()
                 inserted = connection.execute(
                     "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (request_id, row) DO NOTHING",
@@ -124,88 +120,3 @@ class SqliteStore(JournalStore):
     @override
     def close(self) -> None:
         self._connection.close()
-
-    @staticmethod
-    def _number(connection: sqlite3.Connection, table: str) -> int:
-        """Number of the next row of a table, larger than all before, also after the clock was set back."""
-        newest: int = connection.execute(f"SELECT max(number) FROM {table}").fetchone()[0] or 0
-        return max(time.time_ns() // 1000 * NUMBERS_PER_MICROSECOND, newest + 1)
-
-    def _row(
-        self, connection: sqlite3.Connection, prediction: Prediction, new_served: dict[_Served, int]
-    ) -> tuple[object, ...]:
-        served: _Served = (
-            prediction.model, prediction.version, prediction.digest, prediction.arm, prediction.key_id,
-            prediction.experiment,
-        )  # fmt: skip
-        number = self._served.get(served) or new_served.get(served)
-        if number is None:
-            number = new_served[served] = _served_number(connection, served)
-        content_type, answer_type = prediction.content_type, prediction.answer_type
-        return (
-            prediction.request_id, prediction.time, number, prediction.probability, prediction.entity,
-            prediction.num_rows, prediction.latency_ms, None if content_type == JSON else content_type,
-            prediction.query or None, None if answer_type == JSON else answer_type, prediction.body_digest,
-            prediction.degraded, prediction.body, prediction.answer, prediction.features,
-            prediction.is_redacted or None,
-        )  # fmt: skip
-
-    def _insert(self, connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> int:
-        """Inserts rows; returns how many were new."""
-        begin, inserted = 0, 0
-        first = self._number(connection, "predictions")
-        while begin < len(rows):
-            size = next(size for size in _SIZES if size <= len(rows) - begin)
-            values: list[object] = []
-            for place in range(begin, begin + size):
-                values.append(first + place)
-                values.extend(rows[place])
-            inserted += connection.execute(_insert_statement(size), values).rowcount
-            begin += size
-        return inserted
-
-
-@cache
-def _insert_statement(size: int) -> str:
-    row = f"({', '.join('?' * _COLUMNS)})"
-    return f"INSERT INTO predictions VALUES {', '.join([row] * size)} ON CONFLICT (request_id) DO NOTHING"
-
-
-def _served_number(connection: sqlite3.Connection, served: _Served) -> int:
-    query = (
-        "SELECT number FROM served WHERE model = ? AND version IS ? AND digest = ? AND arm = ? AND key_id IS ? "
-        "AND experiment IS ?"
-    )
-    held = connection.execute(query, served).fetchone()
-    if held:
-        return int(held[0])
-    insert = "INSERT INTO served (model, version, digest, arm, key_id, experiment) VALUES (?, ?, ?, ?, ?, ?)"
-    number = connection.execute(insert, served).lastrowid
-    assert number is not None
-    return number
-
-
-def _split(
-    connection: sqlite3.Connection, predictions: Sequence[Prediction], rows: Sequence[tuple[object, ...]]
-) -> tuple[dict[str, Earlier], list[tuple[object, ...]]]:
-    """What is there already, and the rows that are not."""
-    earlier: dict[str, Earlier] = {}
-    ids = [prediction.request_id for prediction in predictions]
-    for begin in range(0, len(ids), 512):
-        part = ids[begin : begin + 512]
-        for held in connection.execute(f"{_EARLIER} ({', '.join('?' * len(part))})", part):
-            earlier[held[0]] = Earlier(
-                body_digest=held[1], model=held[2], version=held[3], digest=held[4], arm=held[5],
-                answer_type=held[6] or JSON, answer=held[7], is_redacted=bool(held[8]),
-            )  # fmt: skip
-    new: dict[str, tuple[object, ...]] = {}
-    for prediction, row in zip(predictions, rows, strict=True):
-        if prediction.request_id in earlier:
-            continue
-        if prediction.request_id in new:
-            earlier[prediction.request_id] = earlier_of(
-                next(first for first in predictions if first.request_id == prediction.request_id)
-            )
-            continue
-        new[prediction.request_id] = row
-    return earlier, list(new.values())

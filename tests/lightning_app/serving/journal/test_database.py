@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from lightning_app.serving.journal.errors import JournalError, JournalRecordError
+from lightning_app.serving.journal.errors import JournalError, JournalIdError, JournalRecordError
 from lightning_app.serving.journal.stores import open_database, open_reader, open_store
 from lightning_app.serving.journal.stores.protocol import Selection
 from tests.lightning_app.serving.journal.format_1 import make_journal_of_format_1
 from tests.lightning_app.serving.journal.records import outcome, prediction
 
-ADDED = ("shadows", "arm_counts", "experiments", "experiment_events", "leases")
+ADDED = ("shadows", "arm_counts", "experiments", "experiment_events", "leases", "stream_offsets", "outbox")
 
 
 def held(url: str) -> dict[str, str | None]:
@@ -128,3 +128,20 @@ def test_a_table_is_settled_up_to_what_no_writer_can_precede(url: str) -> None:
         store.feedback([outcome("overtakes")])
         assert [database.settled("outcomes") for _ in range(3)] == [first] * 3
     assert database.execute(count, (database.settled("outcomes"),)) == [(4,)]
+
+
+def test_predictions_and_statements_are_one_transaction(url: str) -> None:
+    database = open_database(url)
+    insert = f"INSERT INTO {database.table('leases')} VALUES (?, 'b', 1, 2.0)"
+    with database.transaction():
+        database.insert([prediction("a"), prediction("b", experiment="e")])
+        database.execute(insert, ("first",))
+    with pytest.raises(JournalIdError), database.transaction():
+        database.execute(insert, ("second",))
+        database.insert([prediction("c"), prediction("b")])
+    assert held(url) == {"a": None, "b": "e"}
+    assert database.execute(f"SELECT name FROM {database.table('leases')}") == [("first",)]
+    assert set(database.earlier(["b", "c", "a"])) == {"a", "b"}
+    with database.transaction():
+        database.insert([prediction("c")])
+    assert set(held(url)) == {"a", "b", "c"}
