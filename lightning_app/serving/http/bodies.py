@@ -36,7 +36,7 @@ def read_body(body: bytes, media_type: str, *, max_rows: int) -> tuple[ModelRequ
         HttpError: The body is malformed, or has too many rows.
     """
     if media_type == JSON:
-        request, state = _read_json(body)
+        request, state = json_request(decode_json(body))
     elif media_type in MEDIA_TYPES:
         table = _read_table(body, media_type, max_rows)
         request, state = ModelRequest(table, len(table)), None
@@ -53,8 +53,19 @@ def read_body(body: bytes, media_type: str, *, max_rows: int) -> tuple[ModelRequ
     return request, state
 
 
-def _read_json(body: bytes) -> tuple[ModelRequest, Any]:
-    content = decode_json(body)
+def json_request(content: dict[str, Any]) -> tuple[ModelRequest, Any]:
+    """A request from its decoded JSON.
+
+    Args:
+        content: Result of `decode_json`; the key `state` is taken out.
+
+    Returns:
+        request: The request.
+        state: Content of the key `state`, not read yet; None without one.
+
+    Raises:
+        HttpError: It is no request.
+    """
     state = content.pop("state", None)
     if len(content) != 1 or (form := next(iter(content))) not in FORMS:
         unknown = next((name for name in content if name not in FORMS), None)

@@ -3,15 +3,15 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from hashlib import sha256
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from lightning_app.serving.http.errors import HttpError
+from lightning_app.serving.http.prediction_record import arrow_features, content_digest, take_entity
 from lightning_app.serving.http.request_head import RequestHead
 from lightning_app.serving.http.serving_state import ServingState
-from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Predictions
+from lightning_app.serving.inference.loaded_model import Answer, Predictions
 from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.journal.errors import JournalError, JournalRecordError
 from lightning_app.serving.journal.record import Earlier, Prediction
@@ -64,8 +64,12 @@ async def exchange(
         RequestError: The request does not fit the package.
     """
     model = arm.model
-    entity = None if served.config.entity is None else _take_entity(request, served.config.entity, model)
-    content = _digest(head, body) if state.journal is not None or served.cache is not None else b""
+    entity = None if served.config.entity is None else take_entity(request, served.config.entity, model)
+    content = (
+        content_digest(body, head.media_type, head.accept, head.query)
+        if state.journal is not None or served.cache is not None
+        else b""
+    )
     state.access.rows(head.key_entry, request.num_rows)
     answer = await _answer(state, served, arm, head, request, body, content, started, phases)
     if request.turn is not None:
@@ -93,7 +97,7 @@ async def exchange(
         query=head.query,
         answer_type=_joined(headers),
         answer=answer_body,
-        features=None if answer.features is None else _arrow(answer.features),
+        features=None if answer.features is None else arrow_features(answer.features),
         body_digest=content,
         key_id=head.key_id,
         degraded=None,
@@ -155,28 +159,6 @@ def _num_bytes(predictions: Predictions) -> float:
     )
 
 
-def _digest(head: RequestHead, body: bytes) -> bytes:
-    """What makes two requests the same: media types, query and body."""
-    digest = sha256(body)
-    digest.update(f"\n{head.media_type}\n{head.accept}\n{head.query}".encode())
-    return digest.digest()[:16]
-
-
-def _take_entity(request: ModelRequest, column: str, model: LoadedModel) -> str | None:
-    """Key of the entity, removed from the request if the package does not read it; None if rows have several."""
-    table = request.table
-    names = () if table is None else table if isinstance(table, Mapping) else table.columns
-    if table is None or column not in names:
-        raise HttpError(422, "bad_request", f"{column}: not given, the key of the entity is needed", field=column)
-    keys = {str(key) for key in table[column]}
-    if column not in model.column_names:
-        if isinstance(table, Mapping):
-            request.table = {name: values for name, values in table.items() if name != column}
-        else:
-            request.table = table.drop(column)
-    return keys.pop() if len(keys) == 1 else None
-
-
 def _again(earlier: Earlier, prediction: Prediction) -> tuple[bytes, Headers] | None:
     """The answer that was given to the same request before, whichever version answers now.
 
@@ -216,14 +198,3 @@ def _version_headers(name: str, version: int | None, digest: str, arm: str) -> H
         (b"x-model-digest", digest.encode()),
         (b"x-arm", arm.encode()),
     ]
-
-
-def _arrow(features: Mapping[str, Any]) -> bytes:
-    """Inputs of the model as an Arrow stream, a column for each input."""
-    import io
-
-    from lightning_app.packaging.runtime.frames import write_frame
-
-    file = io.BytesIO()
-    write_frame({name: np.asarray(value) for name, value in features.items()}).write_ipc_stream(file)
-    return file.getvalue()
