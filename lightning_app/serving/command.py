@@ -15,10 +15,11 @@ from lightning_app.serving.config.serve_config import JournalConfig, ModelConfig
 from lightning_app.verb_parser import VerbParser
 
 _NEEDED = ("starlette", "uvicorn", "uvloop", "httptools", "prometheus_client", "onnxruntime", "pyarrow")
+_NEEDED_BY_GRPC = ("grpc", "google.protobuf")
 _OF_MODEL = ("name", "store", "namespace", "entity", "batching", "deadline_ms", "cache", "digits")
 _OF_SERVER = (
-    "host", "port", "workers", "registry", "poll_seconds", "keys", "tls_cert", "tls_key", "trusted_keys", "log_level",
-    "otlp_endpoint",
+    "host", "port", "grpc_port", "workers", "registry", "poll_seconds", "keys", "tls_cert", "tls_key", "trusted_keys",
+    "log_level", "otlp_endpoint",
 )  # fmt: skip
 
 
@@ -38,13 +39,14 @@ def run(args: list[str]) -> None:
     import asyncio
 
     from lightning_app.serving.observability.logs import configure_logs
-    from lightning_app.serving.supervisor.listening import listen
+    from lightning_app.serving.supervisor.listening import listen_on
     from lightning_app.serving.supervisor.supervisor import Supervisor
 
     check: bool = arguments.check
     if check:
-        config = msgspec.structs.replace(config, workers=1, port=0)
-    listener = listen(config.host, config.port)
+        grpc_port = None if config.grpc_port is None else 0
+        config = msgspec.structs.replace(config, workers=1, port=0, grpc_port=grpc_port)
+    listeners = listen_on(config)
 
     def read_again() -> ServeConfig:
         again = _config(arguments)
@@ -52,14 +54,14 @@ def run(args: list[str]) -> None:
         return again
 
     async def serve() -> int:
-        supervisor = Supervisor(config=config, read_config=read_again, listener=listener)
+        supervisor = Supervisor(config=config, read_config=read_again, listeners=listeners)
         return await supervisor.run(check=check)
 
     logs = configure_logs(level=config.log_level, process="supervisor")
     try:
         code = asyncio.run(serve())
     finally:
-        listener.close()
+        listeners.close()
         logs.close()
         logging.getLogger().removeHandler(logs)
         logging.captureWarnings(False)
@@ -80,6 +82,7 @@ def _parser() -> VerbParser:
     server = parser.add_argument_group("server")
     server.add_argument("--host", help="address that is listened on; default: 127.0.0.1")
     server.add_argument("--port", type=int, help="port; default: 8000; 0 takes a free one")
+    server.add_argument("--grpc-port", type=int, help="port of gRPC, see the extra serve-grpc; default: none")
     server.add_argument("--workers", type=int, help="worker processes; default: one per core")
     server.add_argument("--registry", metavar="URL", help="where names are registered; default: $MLFLOW_TRACKING_URI")
     server.add_argument("--poll-seconds", type=float, metavar="S", help="how often aliases are asked; default: 10")
@@ -156,6 +159,8 @@ def _check(config: ServeConfig) -> None:
     """Raises for what is found out before anything is started."""
     if missing := [module for module in _NEEDED if find_spec(module) is None]:
         raise UsageError(f"serve: needs {', '.join(missing)}: pip install 'lightning-r2p[serve]'")
+    if config.grpc_port is not None and (missing := [each for each in _NEEDED_BY_GRPC if not _is_installed(each)]):
+        raise UsageError(f"grpc_port: needs {', '.join(missing)}: pip install 'lightning-r2p[serve-grpc]'")
     from lightning_app.serving.security.exposure import check_exposure
 
     check_exposure(config)
@@ -168,6 +173,13 @@ def _check(config: ServeConfig) -> None:
         if model.namespace is not None and model.store is None:
             raise UsageError(f"namespace: {model.namespace!r} given without a store, whose project it names")
         _check_files(f"tables of {model.model}", model.tables.values())
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # nor is its package
+        return False
 
 
 def _check_files(option: str, paths: Iterable[str]) -> None:

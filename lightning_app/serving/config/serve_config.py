@@ -169,6 +169,7 @@ class ServeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         models: Served models; `/predict` asks the first.
         host: Address that is listened on.
         port: Port; 0 takes a free one.
+        grpc_port: Port of the Open Inference Protocol over gRPC; 0 takes a free one, None serves none.
         workers: Worker processes; None takes one per core.
         registry: Where names are registered; None takes `$MLFLOW_TRACKING_URI`.
         poll_seconds: How often the registry is asked whether an alias has moved.
@@ -188,6 +189,7 @@ class ServeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     models: Annotated[list[ModelConfig], Meta(min_length=1)]
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    grpc_port: Annotated[int, Meta(ge=0, le=65535)] | None = None
     workers: Count | None = None
     registry: str | None = None
     poll_seconds: Positive = 10.0

@@ -1,7 +1,7 @@
 """Message pool: protobuf messages from tables of their fields, in a descriptor pool of their own.
 
-Messages that `protoc` generates are registered in one pool per process, and the second definition of the same protocol in
-it raises, whoever imports it (github.com/kserve/kserve/issues/3099). A pool of one's own cannot clash.
+Messages that `protoc` generates are registered in one pool per process, and the second definition of the same protocol
+in it raises, whoever imports it (github.com/kserve/kserve/issues/3099). A pool of one's own cannot clash.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,17 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # 
 Message: TypeAlias = Any
 """A message, or the class of one; protobuf makes them when they are asked for."""
 
-_TYPES = {"double": 1, "float": 2, "int64": 3, "uint64": 4, "int32": 5, "bool": 8, "string": 9, "bytes": 12, "uint32": 13}
+_TYPES = {
+    "double": 1,
+    "float": 2,
+    "int64": 3,
+    "uint64": 4,
+    "int32": 5,
+    "bool": 8,
+    "string": 9,
+    "bytes": 12,
+    "uint32": 13,
+}
 _MESSAGE = 11
 _OPTIONAL, _REPEATED = 1, 3
 

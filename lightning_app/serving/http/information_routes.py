@@ -79,6 +79,8 @@ def readiness(state: ServingState) -> dict[str, Any]:
             for name, served in state.models.items()
         },
     }
+    if state.grpc_address is not None:
+        detail["grpc"] = {"address": state.grpc_address}
     if state.journal is not None:
         health = state.journal.health()
         detail["journal"] = {"state": health.state, "since": health.since, "pending": health.pending}

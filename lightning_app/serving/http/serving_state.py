@@ -31,6 +31,7 @@ class ServingState:
         sessions: State of streams by session.
         spans: Export of traces; None without.
         registry: What is known of the registry; None if no model is from one.
+        grpc_address: Where gRPC is answered; None without.
         is_draining: Whether the worker is about to stop.
     """
 
@@ -43,6 +44,7 @@ class ServingState:
     journal: JournalWriter | None = None
     spans: "SpanExport | None" = None
     registry: RegistryState | None = None
+    grpc_address: str | None = None
     is_draining: bool = False
 
     @property

@@ -8,15 +8,19 @@ from lightning_app.serving.config.serve_config import ServeConfig
 from lightning_app.serving.security.exposure import exposure_note
 
 
-def announce(address: str, config: ServeConfig, models: Sequence[ResolvedModel]) -> str:
+def announce(
+    address: str, config: ServeConfig, models: Sequence[ResolvedModel], *, grpc_address: str | None = None
+) -> str:
     """One line on where what is served, and what its user has to know.
 
     Args:
         address: URL of the server.
         config: Configuration.
         models: Served models.
+        grpc_address: Host and port of gRPC; None without.
     """
-    return "; ".join((f"serving on {address}", *facts(config, models)))
+    grpc = [] if grpc_address is None else [f"gRPC on {grpc_address}"]
+    return "; ".join((f"serving on {address}", *grpc, *facts(config, models)))
 
 
 def facts(config: ServeConfig, models: Sequence[ResolvedModel]) -> list[str]:

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 
 from lightning_app.serving.config.control_channel import ReadKeys, RegistryState, ResolvedModel, Routing, Slot
 from lightning_app.serving.config.serve_config import ServeConfig
 from lightning_app.serving.supervisor.file_state import file_state
+from lightning_app.serving.supervisor.listening import Listeners
 from lightning_app.serving.supervisor.runtime_folder import RuntimeFolder
 from lightning_app.serving.supervisor.worker_group import WorkerGroup
 from lightning_app.serving.supervisor.worker_process import WorkerProcess
@@ -22,7 +22,7 @@ class Fleet:
     """Workers of one configuration, and those of the one before while they drain.
 
     Args:
-        listener: Bound socket that the workers inherit.
+        listeners: Bound sockets that the workers inherit.
 
     Attributes:
         config: Configuration of the workers.
@@ -32,8 +32,8 @@ class Fleet:
     config: ServeConfig
     models: list[ResolvedModel]
 
-    def __init__(self, listener: socket.socket) -> None:
-        self._listener = listener
+    def __init__(self, listeners: Listeners) -> None:
+        self._listeners = listeners
         self._folder = RuntimeFolder()
         self._group: WorkerGroup | None = None
         self._draining: dict[WorkerGroup, asyncio.Task[bool]] = {}
@@ -147,7 +147,7 @@ class Fleet:
         Returns:
             Whether all ended in time.
         """
-        self._listener.close()
+        self._listeners.close()
         if self._group is not None:
             self._drain(self._group, self.config.limits.drain_seconds)
             self._group = None
@@ -172,7 +172,7 @@ class Fleet:
             number=number,
             folder=self._folder.path,
             models=self.models,
-            listener=self._listener.fileno(),
+            listeners=self._listeners,
             lock=self._folder.lock,
             unresponsive_seconds=self.config.limits.unresponsive_seconds,
         )

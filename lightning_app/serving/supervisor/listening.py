@@ -1,20 +1,65 @@
-"""Listening socket, bound before anything is loaded, and inherited by the workers."""
+"""Listening sockets, bound before anything is loaded, and inherited by the workers."""
 
 import errno
 import socket
+from dataclasses import dataclass
 
 from lightning_app.errors import UsageError
+from lightning_app.serving.config.serve_config import ServeConfig
+from lightning_app.serving.config.socket_address import host_and_port
 
 _BACKLOG = 2048
 """Connections that wait while workers start or are busy."""
 
 
-def listen(host: str, port: int) -> socket.socket:
+@dataclass(frozen=True, kw_only=True)
+class Listeners:
+    """Sockets of a server.
+
+    Attributes:
+        http: Of HTTP.
+        grpc: Of gRPC; None without.
+    """
+
+    http: socket.socket
+    grpc: socket.socket | None
+
+    @property
+    def all(self) -> list[socket.socket]:
+        """Those that there are."""
+        return [self.http] if self.grpc is None else [self.http, self.grpc]
+
+    def close(self) -> None:
+        """Closes them."""
+        for listener in self.all:
+            listener.close()
+
+
+def listen_on(config: ServeConfig) -> Listeners:
+    """Binds the addresses of a server.
+
+    Args:
+        config: Configuration.
+
+    Raises:
+        UsageError: A port is in use or reserved, or the host is none of this machine.
+    """
+    http = listen(config.host, config.port)
+    try:
+        grpc = None if config.grpc_port is None else listen(config.host, config.grpc_port, option="grpc-port")
+    except UsageError:
+        http.close()
+        raise
+    return Listeners(http=http, grpc=grpc)
+
+
+def listen(host: str, port: int, *, option: str = "port") -> socket.socket:
     """Binds an address.
 
     Args:
         host: Name or address of this machine.
         port: Port; 0 takes a free one.
+        option: Where the port was given.
 
     Raises:
         UsageError: The port is in use or reserved, or the host is none of this machine.
@@ -34,7 +79,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise UsageError(_reason(host, port, error)) from error
+        raise UsageError(_reason(host, port, option, error)) from error
     listener.setblocking(False)
     return listener
 
@@ -46,16 +91,15 @@ def address_of(listener: socket.socket, *, tls: bool) -> str:
         listener: The socket.
         tls: Whether it speaks TLS.
     """
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    return f"{'https' if tls else 'http'}://{shown}:{port}"
+    return f"{'https' if tls else 'http'}://{host_and_port(listener)}"
 
 
-def _reason(host: str, port: int, error: OSError) -> str:
+def _reason(host: str, port: int, option: str, error: OSError) -> str:
+    name = option.replace("-", "_")
     if error.errno == errno.EADDRINUSE:
-        return f"port: {port} of {host} is in use; give another one with --port (0 takes a free one)"
+        return f"{name}: {port} of {host} is in use; give another one with --{option} (0 takes a free one)"
     if error.errno == errno.EACCES:
-        return f"port: {port} may only be used by root; give one from 1024 on"
+        return f"{name}: {port} may only be used by root; give one from 1024 on"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"host: {host} is no address of this machine"
     return f"host: {host}:{port} cannot be listened on: {error.strerror}"

@@ -5,7 +5,6 @@ import logging
 import os
 import random
 import signal
-import socket
 import sys
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
@@ -15,12 +14,13 @@ import msgspec
 from lightning_app.errors import UsageError, describe
 from lightning_app.serving.config.control_channel import ResolvedModel
 from lightning_app.serving.config.serve_config import JournalConfig, ServeConfig
+from lightning_app.serving.config.socket_address import host_and_port
 from lightning_app.serving.journal.maintenance import JournalMaintenance
 from lightning_app.serving.security.exposure import check_exposure
 from lightning_app.serving.supervisor.announcement import announce, facts
 from lightning_app.serving.supervisor.experiment_process import ExperimentProcess, has_experiments
 from lightning_app.serving.supervisor.fleet import Fleet
-from lightning_app.serving.supervisor.listening import address_of
+from lightning_app.serving.supervisor.listening import Listeners, address_of
 from lightning_app.serving.supervisor.registry_view import RegistryView
 from lightning_app.serving.supervisor.resolving import check_names, resolve_models
 from lightning_app.serving.supervisor.served_arms import ServedArms, served_arms
@@ -39,14 +39,14 @@ class Supervisor:
     Args:
         config: Configuration.
         read_config: Reads the configuration again, as it is when SIGHUP arrives.
-        listener: Bound socket.
+        listeners: Bound sockets.
     """
 
-    def __init__(self, *, config: ServeConfig, read_config: Callable[[], ServeConfig], listener: socket.socket) -> None:
+    def __init__(self, *, config: ServeConfig, read_config: Callable[[], ServeConfig], listeners: Listeners) -> None:
         self._config = config
         self._read_config = read_config
-        self._listener = listener
-        self._fleet = Fleet(listener)
+        self._listeners = listeners
+        self._fleet = Fleet(listeners)
         self._view = RegistryView()
         self._lock = asyncio.Lock()
         self._stop = asyncio.Event()
@@ -126,9 +126,10 @@ class Supervisor:
         if check:
             text = "; ".join(("every model was loaded and verified", *facts(self._config, self._fleet.models)))
         else:
-            address = address_of(self._listener, tls=self._config.tls_cert is not None)
-            text = announce(address, self._config, self._fleet.models)
-            told = {"address": address, "workers": self._config.num_workers, "pid": os.getpid()}
+            address = address_of(self._listeners.http, tls=self._config.tls_cert is not None)
+            grpc = None if self._listeners.grpc is None else host_and_port(self._listeners.grpc)
+            text = announce(address, self._config, self._fleet.models, grpc_address=grpc)
+            told = {"address": address, "grpc_address": grpc, "workers": self._config.num_workers, "pid": os.getpid()}
             _log.info("ready", extra={"facts": told})
         try:
             print(text, flush=True)  # noqa: T201
@@ -289,9 +290,9 @@ class Supervisor:
             self._fleet.tell(self._view.state)
 
     async def _apply(self, config: ServeConfig) -> None:
-        fixed = {name: getattr(self._config, name) for name in ("host", "port")}
+        fixed = {name: getattr(self._config, name) for name in ("host", "port", "grpc_port")}
         if fixed != {name: getattr(config, name) for name in fixed}:
-            _log.warning("host and port need a restart; %(host)s:%(port)d is kept", fixed)
+            _log.warning("host and port need a restart; %(host)s:%(port)d is kept, gRPC %(grpc_port)s", fixed)
             config = msgspec.structs.replace(config, **fixed)
             check_exposure(config)  # it was checked with another host
         if not self._fleet.is_stale(config):

@@ -26,6 +26,7 @@ from lightning_app.serving.config.control_channel import (
 )
 from lightning_app.serving.observability.gauge_files import forget_gauges
 from lightning_app.serving.supervisor.child import command_of, environment
+from lightning_app.serving.supervisor.listening import Listeners
 
 _log = logging.getLogger("lightning_app.serving.supervisor")
 _LINE_BYTES = 2**20
@@ -77,7 +78,7 @@ class WorkerProcess:
         number: int,
         folder: Path,
         models: Sequence[ResolvedModel],
-        listener: int,
+        listeners: Listeners,
         lock: int,
         unresponsive_seconds: float,
     ) -> "WorkerProcess":
@@ -87,7 +88,7 @@ class WorkerProcess:
             number: Number of the worker, unique among those that are alive.
             folder: Runtime folder.
             models: Content of its `models.json`.
-            listener: Socket that is listened on.
+            listeners: Sockets that are listened on.
             lock: File descriptor that the worker has to keep open.
             unresponsive_seconds: It is killed if it gives no sign of life for so long.
         """
@@ -97,10 +98,11 @@ class WorkerProcess:
         try:
             process = await asyncio.create_subprocess_exec(
                 *command_of("lightning_app.serving.worker"),
-                *("--folder", str(folder), "--fd", str(listener), "--number", str(number)),
+                *("--folder", str(folder), "--fd", str(listeners.http.fileno()), "--number", str(number)),
+                *(() if listeners.grpc is None else ("--grpc-fd", str(listeners.grpc.fileno()))),
                 *("--control-in", str(command_read), "--control-out", str(event_write)),
                 stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(listener, lock, command_read, event_write),
+                pass_fds=(*(listener.fileno() for listener in listeners.all), lock, command_read, event_write),
                 env=environment({"PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics")}),
                 start_new_session=True,  # Ctrl-C is for the supervisor, which ends workers in order
             )

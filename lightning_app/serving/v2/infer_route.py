@@ -74,7 +74,7 @@ class InferRoute(PredictRoute):
                 field="Content-Type",
             )  # fmt: skip
         if head.header_length is not None:  # for readers of the journal
-            head.media_type = f"{OCTETS}; {HEADER_LENGTH.lower()}={head.header_length[:20]}"
+            head.media_type = binary_media_type(head.header_length)
         return head
 
     def read_content(self, body: bytes, head: RequestHead) -> InferRequest:
@@ -179,6 +179,15 @@ class InferEndpoint:
 
 def _texts(values: list[Any]) -> list[Any]:
     return [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
+
+
+def binary_media_type(header_length: str) -> str:
+    """Media type of a body with binary data, as the journal knows it.
+
+    Args:
+        header_length: Length of its JSON part.
+    """
+    return f"{OCTETS}; {HEADER_LENGTH.lower()}={header_length[:20]}"
 
 
 def check_version(version: str | None, model: LoadedModel) -> None:

@@ -24,16 +24,7 @@ def v2_routes(state: ServingState, infer: InferEndpoint) -> list[BaseRoute]:
     """
 
     def loaded(request: Request) -> LoadedModel | None:
-        """The model of an address; None while it is loaded."""
-        name = request.path_params["model"]
-        if name not in state.models:
-            message = f"model: {name[:100]!r} given, served are {', '.join(state.models)}"
-            raise HttpError(404, "no_such_model", message, field="model")
-        served = state.models[name]
-        if not served.is_loaded:
-            return None
-        check_version(request.path_params.get("version"), served.arm.model)
-        return served.arm.model
+        return served_model(state, request.path_params["model"], request.path_params.get("version"))
 
     async def server(_: Request) -> Response:
         return _json(server_metadata())
@@ -69,6 +60,27 @@ def v2_routes(state: ServingState, infer: InferEndpoint) -> list[BaseRoute]:
         *(Route(f"{address}/ready", model_ready) for address in (_MODEL, _VERSION)),
         *(Route(f"{address}/infer", infer, methods=["POST"]) for address in (_MODEL, _VERSION)),
     ]
+
+
+def served_model(state: ServingState, name: str, version: str | None) -> LoadedModel | None:
+    """A model by its address; None while it is loaded.
+
+    Args:
+        state: State of the worker.
+        name: Name of the model.
+        version: Version that is asked for; None for the one that is served.
+
+    Raises:
+        HttpError: There is no such model or version.
+    """
+    if name not in state.models:
+        message = f"model: {name[:100]!r} given, served are {', '.join(state.models)}"
+        raise HttpError(404, "no_such_model", message, field="model")
+    served = state.models[name]
+    if not served.is_loaded:
+        return None
+    check_version(version, served.arm.model)
+    return served.arm.model
 
 
 def _json(content: object, status: int = 200) -> Response:

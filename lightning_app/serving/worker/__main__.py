@@ -12,6 +12,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="lightning_app.serving.worker", description=__doc__, allow_abbrev=False)
     parser.add_argument("--folder", type=Path, required=True, help="runtime folder of the server")
     parser.add_argument("--fd", type=int, required=True, help="socket that is listened on")
+    parser.add_argument("--grpc-fd", type=int, help="socket of gRPC; none without")
     parser.add_argument("--control-in", type=int, required=True, help="pipe of commands")
     parser.add_argument("--control-out", type=int, required=True, help="pipe of events")
     parser.add_argument("--number", type=int, default=0, help="number of the worker, from 0")
@@ -20,6 +21,7 @@ def main() -> None:
         run_worker(
             folder=arguments.folder,
             fd=arguments.fd,
+            grpc_fd=arguments.grpc_fd,
             control_in=arguments.control_in,
             control_out=arguments.control_out,
             number=arguments.number,

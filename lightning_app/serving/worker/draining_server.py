@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from collections.abc import Callable, Coroutine
 
 import uvicorn
 from typing_extensions import override
@@ -22,7 +23,12 @@ class DrainingServer(uvicorn.Server):
     Args:
         config: Configuration of uvicorn.
         state: State of the worker.
+
+    Attributes:
+        beside: Stops what else answers requests, at the same time.
     """
+
+    beside: Callable[[], Coroutine[None, None, None]] | None = None
 
     def __init__(self, config: uvicorn.Config, state: ServingState) -> None:
         super().__init__(config)
@@ -32,6 +38,7 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops accepting connections, answers what comes on the open ones for a moment, then what is under way."""
         self._state.is_draining = True
+        beside = None if self.beside is None else asyncio.create_task(self.beside())
         for server in self.servers:
             server.close()
         for one in sockets or []:
@@ -42,3 +49,5 @@ class DrainingServer(uvicorn.Server):
         while self.server_state.connections and time.monotonic() < end and not self.force_exit:
             await asyncio.sleep(0.02)
         await super().shutdown(sockets)
+        if beside is not None:
+            await beside

@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import os
 import signal
 import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -39,12 +41,13 @@ CONFIG, MODELS = "config.json", "models.json"
 """Files of the runtime folder."""
 
 
-def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, number: int) -> int:
+def run_worker(*, folder: Path, fd: int, grpc_fd: int | None, control_in: int, control_out: int, number: int) -> int:
     """Serves until the supervisor or a signal ends it.
 
     Args:
         folder: Runtime folder of the server.
         fd: Socket that is listened on.
+        grpc_fd: That of gRPC; None without.
         control_in: Pipe of commands.
         control_out: Pipe of events.
         number: Number of the worker, from 0.
@@ -57,7 +60,8 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
     metrics = Metrics(folder=folder / METRICS, worker=str(number))
     process = f"worker {number}"
     log = configure_logs(level=config.log_level, process=process, on_dropped=metrics.log_lines_dropped.add)
-    allow_connections(config.limits.connections)
+    # A connection of gRPC has three files: its own, and both sides of the relay.
+    allow_connections(config.limits.connections * (1 if grpc_fd is None else 4))
     state = open_state(folder=folder, config=config, models=models, metrics=metrics, process=process)
     loading = Loading(state)
     events = [event for event in map(loading.load, models) if event is not None]
@@ -90,6 +94,15 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
         state,
     )
 
+    async def start_grpc() -> None:
+        if grpc_fd is not None:
+            os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its lines are no JSON, and errors reach the calls
+            from lightning_app.serving.grpc.server import GrpcServer
+
+            grpc = GrpcServer(state, socket.socket(fileno=grpc_fd), folder)
+            await grpc.start()
+            server.beside = grpc.stop
+
     def stop(*_: object) -> None:
         server.should_exit = True
 
@@ -98,14 +111,19 @@ def run_worker(*, folder: Path, fd: int, control_in: int, control_out: int, numb
     signal.signal(signal.SIGINT, stop)
     with socket.socket(fileno=fd) as listening:  # a copy of it would go on listening while the worker drains
         listening.setblocking(False)
-        problem = uvloop.run(_serve(server, listening, control, state))
+        problem = uvloop.run(_serve(server, listening, control, state, start_grpc=start_grpc))
     close_state(state)
     log.close()
     return 0 if problem is None else problem.code
 
 
 async def _serve(
-    server: uvicorn.Server, listening: socket.socket, control: Control, state: ServingState
+    server: uvicorn.Server,
+    listening: socket.socket,
+    control: Control,
+    state: ServingState,
+    *,
+    start_grpc: Callable[[], Awaitable[None]],
 ) -> Unable | None:
     """Serves; why it cannot, if that is so."""
     try:
@@ -114,6 +132,7 @@ async def _serve(
         problem = Unable(error=describe(error), code=exit_code(error))
         control.say(problem)
         return problem
+    await start_grpc()
     controlled = [asyncio.create_task(control.obey(server)), asyncio.create_task(control.beat())]
     for task in controlled:
         task.add_done_callback(log_failure)
