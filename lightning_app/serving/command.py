@@ -11,6 +11,7 @@ import msgspec
 
 from lightning_app.errors import UsageError
 from lightning_app.serving.config.resilience_config import read_chaos
+from lightning_app.serving.config.journal_password import with_password
 from lightning_app.serving.config.serve_config import JournalConfig, ModelConfig, ServeConfig, read_config
 from lightning_app.verb_parser import VerbParser
 
@@ -138,7 +139,8 @@ def _config(arguments: argparse.Namespace) -> ServeConfig:
     if arguments.journal is not None:
         url = None if arguments.journal == "none" else arguments.journal
         of_server["journal"] = _replaced(JournalConfig, config.journal, {"url": url})
-    return _replaced(ServeConfig, config, {**of_server, "models": models})
+    config = _replaced(ServeConfig, config, {**of_server, "models": models})
+    return msgspec.structs.replace(config, journal=with_password(config.journal))
 
 
 def _replaced(struct: type[Any], config: Any, changes: dict[str, Any]) -> Any:

@@ -142,6 +142,7 @@ class JournalConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Attributes:
         url: `sqlite:///FILE` or `postgresql://...`; None writes no journal.
+        password_file: File with the password of the PostgreSQL that `url` names.
         on_failure: What happens while the journal cannot be written: `fail` answers 503, `spill` writes to files that
             are replayed later.
         spill: Folder of these files; None takes `journal-spill` in the working folder.
@@ -153,6 +154,7 @@ class JournalConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """
 
     url: str | None = "sqlite:///journal.db"
+    password_file: str | None = None
     on_failure: Literal["fail", "spill"] = "fail"
     spill: str | None = None
     synchronous: Literal["normal", "full"] = "normal"

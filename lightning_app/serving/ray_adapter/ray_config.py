@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import msgspec
+
 from lightning_app.errors import UsageError
+from lightning_app.serving.config.journal_password import with_password
 from lightning_app.serving.config.serve_config import Limits, ServeConfig, read_config
 
 _OF_SERVER = {
@@ -54,7 +57,7 @@ def read_ray_config(path: str | Path) -> ServeConfig:
                     "start; split the traffic with a server of its own"
                 )
     _check_paths(config)
-    return config
+    return msgspec.structs.replace(config, journal=with_password(config.journal))
 
 
 def _check_paths(config: ServeConfig) -> None:
@@ -67,6 +70,8 @@ def _check_paths(config: ServeConfig) -> None:
         paths.append(("keys", config.keys))
     if journal.url is not None and journal.url.startswith("sqlite:"):
         paths.append(("journal.url", journal.url.removeprefix("sqlite:///")))
+    if journal.password_file is not None:
+        paths.append(("journal.password_file", journal.password_file))
     if journal.on_failure == "spill":
         paths.append(("journal.spill", journal.spill or "journal-spill"))
     for key, path in paths:
