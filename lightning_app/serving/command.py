@@ -10,8 +10,8 @@ from typing import Any, get_type_hints
 import msgspec
 
 from lightning_app.errors import UsageError
-from lightning_app.serving.config.resilience_config import read_chaos
 from lightning_app.serving.config.journal_password import with_password
+from lightning_app.serving.config.resilience_config import read_chaos
 from lightning_app.serving.config.serve_config import JournalConfig, ModelConfig, ServeConfig, read_config
 from lightning_app.verb_parser import VerbParser
 
