@@ -9,9 +9,11 @@ import msgspec
 from lightning_app.registry.storage.errors import RegistryUnreachableError
 from lightning_app.serving.config.control_channel import ResolvedModel
 from lightning_app.serving.http.serving_state import ServingState
+from lightning_app.serving.security.without_paths import without_paths
 from lightning_app.serving.supervisor.alias_watch import AliasWatch
 from lightning_app.serving.supervisor.registry_view import RegistryView
 from lightning_app.serving.supervisor.resolving import resolve_models
+from lightning_app.serving.supervisor.served_arms import ServedArms, served_arms
 from lightning_app.serving.worker.loading import Loading
 
 _log = logging.getLogger("lightning_app.serving.ray")
@@ -22,7 +24,7 @@ class AliasFollower:
 
     Args:
         state: State of the replica.
-        models: What it serves, in the order of the configuration.
+        models: What it serves: the arms of each model, in the order of the configuration.
     """
 
     def __init__(self, state: ServingState, models: list[ResolvedModel]) -> None:
@@ -53,35 +55,47 @@ class AliasFollower:
             self._view.is_silent(str(error))
             return
         self._view.answers()
-        moved = self._view.moved(self._models, versions)
+        config = self._state.config
+        served = served_arms(config.models, self._models)
+        moved = self._view.moved(served, versions)
         if not moved:
             return
-        config = self._state.config
-        asked = [model for model in config.models if model.model in moved]
-        entries, notes = await resolve_models(msgspec.structs.replace(config, models=asked), verify=True)
+        touched = [model for model in served if any(arm.model in moved for arm in model.references)]
+        asked = msgspec.structs.replace(config, models=[model.config for model in touched])
+        groups, notes = await resolve_models(asked, verify=True)
         for note in notes:
             _log.warning("%s", note)
-        found = iter(entries)
-        outcomes = [next(found) if model.reference in moved else model for model in self._models]
-        for place, new in enumerate(self._view.wanted(self._models, outcomes, versions)):
-            if new != self._models[place]:
-                await self._load(place, new)
+        found = {model.name: entries for model, entries in zip(touched, groups, strict=True)}
+        models: list[ResolvedModel] = []
+        for model in served:
+            wanted = list(model.held.values())
+            if model.name in found:
+                wanted = self._view.wanted(model, found[model.name], versions)
+            models += [each for new in wanted if (each := await self._loaded(model, new)) is not None]
+        self._models = models
+        self._loading.keep(models)
 
-    async def _load(self, place: int, new: ResolvedModel) -> None:
-        old = self._models[place]
-        if new.name != old.name:
-            self._view.refuse(old, new.version, f"it is called {new.name}; names change when replicas are replaced")
-            return
+    async def _loaded(self, model: ServedArms, new: ResolvedModel) -> ResolvedModel | None:
+        """What an arm serves once a version was to be loaded: it, else the one before, None without either."""
+        old = model.held.get(new.arm)
+        if new == old:
+            return old
+        if new.name != model.name:
+            error = f"it is called {new.name}, and a replica keeps the names that it started with"
+            self._view.refuse((model.name, new.arm), old, new.version, error)
+            return old
         if (failed := await asyncio.to_thread(self._loading.load, new)) is not None:
-            self._view.refuse(old, new.version, failed.error)
-            return
-        self._models[place] = new
-        self._view.forgive(new.name)
-        _log.info("%s is served, it was %s", new.title, old.title)
+            self._view.refuse(new.slot, old, new.version, failed.error)
+            return old
+        self._view.forgive(new.slot)
+        _log.info("%s is served as %s", new.title, new.arm)
+        return new
 
     def _tell(self) -> None:
-        self._state.registry = self._view.state
-        self._state.metrics.registry_reachable.set(float(self._view.state.reachable))
-        refused = {each.name for each in self._view.state.refused}
+        state = self._view.state
+        refused = [msgspec.structs.replace(each, error=without_paths(each.error)) for each in state.refused]
+        self._state.registry = msgspec.structs.replace(state, refused=refused)  # clients are told
+        self._state.metrics.registry_reachable.set(float(state.reachable))
+        names = {each.name for each in refused}
         for name in self._state.models:
-            self._state.metrics.version_refused(name=name, is_refused=name in refused)
+            self._state.metrics.version_refused(name=name, is_refused=name in names)

@@ -49,6 +49,8 @@ def read_ray_config(path: str | Path) -> ServeConfig:
         )
     if config.keys is not None and config.insecure:
         raise UsageError("insecure: given together with keys; leave one of them out")
+    if config.chaos is not None:
+        raise UsageError("chaos: faults are injected on loopback only, and Ray's proxy may listen anywhere")
     for model in config.models:
         for key in ("experiment", "canary"):
             if getattr(model, key) is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from lightning_app.serving.config.arm_references import arm_references
 from lightning_app.serving.config.control_channel import ResolvedModel
 from lightning_app.serving.config.serve_config import ServeConfig
 from lightning_app.serving.http.app import ServingApp
@@ -70,7 +71,7 @@ class Replica:
         try:
             metrics = Metrics(folder=folder.path / METRICS, worker=str(folder.number))
             state = open_state(folder=folder.path, config=config, models=models, metrics=metrics, process=process)
-            await asyncio.to_thread(_load, state, models)
+            models = await asyncio.to_thread(_load, state, models)
             maintenance = None
             if config.journal.url is not None:
                 maintenance = await asyncio.to_thread(JournalMaintenance, config.journal)
@@ -100,20 +101,27 @@ class Replica:
 
 
 async def _resolved(config: ServeConfig) -> list[ResolvedModel]:
-    entries, notes = await resolve_models(config, verify=False)
+    groups, notes = await resolve_models(config, verify=False)
     for note in notes:
         _log.warning("%s", note)
     models = []
-    for entry in entries:
+    for entry in (entry for group in groups for entry in group):
         if not isinstance(entry, ResolvedModel):
             raise ValueError(entry.error)
         models.append(entry)
-    check_names(models)
+    check_names([group[0] for group in groups if isinstance(group[0], ResolvedModel)])
     return models
 
 
-def _load(state: ServingState, models: list[ResolvedModel]) -> None:
+def _load(state: ServingState, models: list[ResolvedModel]) -> list[ResolvedModel]:
+    """Loads all models; those that were loaded, which are all but arms that a server goes on without."""
     loading = Loading(state)
+    loaded = []
     for model in models:
-        if (failed := loading.load(model)) is not None:
+        if (failed := loading.load(model)) is None:
+            loaded.append(model)
+        elif not any(
+            arm.is_optional for arm in arm_references(state.models[model.name].config) if arm.arm == model.arm
+        ):
             raise ValueError(f"{model.title} could not be loaded: {failed.error}")
+    return loaded
