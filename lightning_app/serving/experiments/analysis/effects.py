@@ -6,7 +6,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from lightning_app.serving.experiments.analysis.distributions import normal_quantile, student_quantile, student_tail
+from lightning_app.serving.experiments.analysis.distributions import student_quantile, student_tail
 from lightning_app.serving.experiments.analysis.moments import Moments
 
 Array = NDArray[np.float64]
@@ -82,7 +82,7 @@ def effect_curve(
     """
     num_arms = moments.num_arms
     weights, rewards, before = (moments.total(place) for place in range(3))
-    known = (moments.keys[:, [arm, control]] >= FEWEST_KEYS).all(axis=1)
+    known = np.asarray((moments.keys[:, [arm, control]] >= FEWEST_KEYS).all(axis=1))
     safe = np.where(weights > 0, weights, 1.0)
     means, means_before = rewards / safe, before / safe
     reward_part = _gradients(num_arms, means, safe, place=1)
@@ -122,8 +122,8 @@ def effect_curve(
 def last_effects(
     moments: Moments,
     arms: list[str],
-    control: int,
     *,
+    offset: float,
     alpha: float,
     tightest_at: float = TIGHTEST_AT,
     adjusted: bool = False,
@@ -132,8 +132,8 @@ def last_effects(
 
     Args:
         moments: Sums over keys.
-        arms: Names of the arms.
-        control: Index of the control.
+        arms: Names of the arms, control first.
+        offset: What was subtracted from all rewards.
         alpha: One minus the coverage; of the confidence sequences for all arms together.
         tightest_at: As of `effect_curve`.
         adjusted: As of `effect_curve`.
@@ -142,7 +142,7 @@ def last_effects(
         effects: At the last look.
         curves: By name of the arm, at all looks.
     """
-    others = [index for index in range(len(arms)) if index != control]
+    control, others = 0, range(1, len(arms))
     curves = {
         arms[index]: effect_curve(
             moments, index, control, alpha=alpha / max(len(others), 1), tightest_at=tightest_at, adjusted=adjusted
@@ -156,7 +156,7 @@ def last_effects(
         curve = curves[arms[index]]
         estimate, error, radius = (float(v[-1]) for v in (curve.estimate, curve.standard_error, curve.radius))
         half = student_quantile(1 - alpha / 2, float(curve.degrees[-1])) * error
-        base = float(moments.total(1)[-1, control] / moments.total(0)[-1, control])
+        base = offset + float(moments.total(1)[-1, control] / moments.total(0)[-1, control])
         reduction = None
         if adjusted:
             plain = effect_curve(moments, index, control, alpha=alpha)
@@ -241,12 +241,3 @@ def _even_keys(moments: Moments, pair: tuple[int, int], weights: Array, variance
     spread = squares / safe - (sums / safe) ** 2
     weight = weights[:, list(pair)].mean(axis=1)
     return np.asarray(np.where(spread > 0, variance * weight**2 / (4 * np.where(spread > 0, spread, 1.0)), 1.0))
-
-
-def equal_error(alpha: float) -> float:
-    """Quantile of a two-sided interval with normal errors.
-
-    Args:
-        alpha: One minus the coverage.
-    """
-    return normal_quantile(1 - alpha / 2)

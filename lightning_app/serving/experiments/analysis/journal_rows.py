@@ -22,7 +22,6 @@ class RowQuery(Struct, frozen=True, kw_only=True):
         since: First time of arrival, Unix seconds.
         by_entity: Whether the requests of an entity belong together.
         within_seconds: Rewards that came later are not read; infinity reads all.
-        missing_reward: Reward of a request without one; None leaves it out.
         with_bodies: Whether bodies are read.
     """
 
@@ -30,7 +29,6 @@ class RowQuery(Struct, frozen=True, kw_only=True):
     since: float
     by_entity: bool
     within_seconds: float = float("inf")
-    missing_reward: float | None = None
     with_bodies: bool = False
 
 
@@ -116,14 +114,13 @@ def _rows(part: list[tuple[Any, ...]], query: RowQuery, next_key: int) -> Rows:
         keys = next_key - 1 + np.cumsum(is_first)
     else:
         keys = next_key + np.arange(len(part))
-    missing = np.nan if query.missing_reward is None else query.missing_reward
     return Rows(
         times=np.array(times, np.float64),
         arms=np.array(arms, object),
         probabilities=np.array(probabilities, np.float64),
         keys=keys,
         entities=list(entities),
-        rewards=np.array([missing if reward is None else reward for reward in rewards], np.float64),
+        rewards=np.array([np.nan if reward is None else reward for reward in rewards], np.float64),
         num_rows=np.array(num_rows, np.int64),
         latencies=np.array(latencies, np.float64),
         degraded=np.array([reason is not None for reason in degraded]),
@@ -161,7 +158,7 @@ def arm_predictions(database: JournalDatabase, experiment: str, *, since: float)
         experiment: Its id.
         since: First time of arrival, Unix seconds.
     """
-    rows = database.execute(
+    parts = database.stream(
         "SELECT arm, count(*), min(time), max(time), sum(num_rows), sum(CASE WHEN num_rows > 1 THEN 1 ELSE 0 END), "
         f"count(entity) FROM {database.answered} AS p WHERE experiment = ? AND time >= ? GROUP BY arm ORDER BY arm",
         (experiment, since),
@@ -171,7 +168,8 @@ def arm_predictions(database: JournalDatabase, experiment: str, *, since: float)
             arm=arm, requests=requests, first=first, last=last, rows=int(num_rows), several_rows=int(several),
             with_entity=with_entity,
         )
-        for arm, requests, first, last, num_rows, several, with_entity in rows
+        for part in parts
+        for arm, requests, first, last, num_rows, several, with_entity in part
     ]  # fmt: skip
 
 
@@ -185,10 +183,12 @@ def num_late(database: JournalDatabase, query: RowQuery) -> int:
     if np.isinf(query.within_seconds):
         return 0
     outcomes = database.table("outcomes")
-    ((count,),) = database.execute(
-        f"SELECT count(*) FROM (SELECT p.request_id FROM {outcomes} AS o JOIN {database.answered} AS p "
-        "ON p.request_id = o.request_id WHERE p.experiment = ? AND p.time >= ? AND o.reward IS NOT NULL "
-        "GROUP BY p.request_id, p.time HAVING min(o.time) > p.time + ?) AS late",
-        (query.experiment, query.since, query.within_seconds),
+    ((count,),) = next(
+        database.stream(
+            f"SELECT count(*) FROM (SELECT p.request_id FROM {outcomes} AS o JOIN {database.answered} AS p "
+            "ON p.request_id = o.request_id WHERE p.experiment = ? AND p.time >= ? AND o.reward IS NOT NULL "
+            "GROUP BY p.request_id, p.time HAVING min(o.time) > p.time + ?) AS late",
+            (query.experiment, query.since, query.within_seconds),
+        )
     )
     return int(count)

@@ -76,7 +76,7 @@ class Moments:
         size = num_looks * num_arms
 
         def summed(values: Array) -> Array:
-            return np.bincount(cells, values, size).reshape(num_looks, num_arms)
+            return np.asarray(np.bincount(cells, values, size), np.float64).reshape(num_looks, num_arms)
 
         ones = np.ones(len(cells))
         self.requests += summed(ones)

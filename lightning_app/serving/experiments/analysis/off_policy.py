@@ -4,6 +4,7 @@ Inverse propensity scores (IPS), the self-normalised ones (SNIPS), and doubly ro
 reward for each arm, fitted on the other half of the keys (cross-fitting).
 """
 
+import math
 from collections.abc import Callable, Iterable
 from zlib import crc32
 
@@ -108,14 +109,14 @@ def off_policy(
     models = _OutcomeModels(num_arms=len(arms), num_features=policy.num_features)
     for part in read():
         shares, features = policy.shares(len(part.arms), part.bodies)
-        models.add(part, features, np.isfinite(shares).all(axis=1))
+        models.add(part, features, _all_known(shares))
     coefficients = models.fitted()
     sums, products = np.zeros(_NUM_TOTALS), np.zeros((_NUM_TOTALS, _NUM_TOTALS))
     squares, largest, num_keys, num_clipped, left_out = 0.0, 0.0, 0, 0, 0
     chosen, wanted = np.zeros(len(arms)), np.zeros(len(arms))
     for part in read():
         shares, features = policy.shares(len(part.arms), part.bodies)
-        known = np.isfinite(shares).all(axis=1)
+        known = _all_known(shares)
         left_out += int((~known).sum())
         if not known.any():
             continue
@@ -154,7 +155,9 @@ def off_policy(
         effective_size=float(sums[_WEIGHT] ** 2 / squares) if squares else 0.0, largest_weight=largest, clip=clip,
         num_clipped=num_clipped,
         unsupported={
-            arm: float(share / count) for arm, share, seen in zip(arms, wanted, chosen, strict=True) if share and not seen
+            arm: float(share / count)
+            for arm, share, seen in zip(arms, wanted, chosen, strict=True)
+            if share and not seen
         },
     )  # fmt: skip
 
@@ -182,13 +185,17 @@ def _value(sums: Array, products: Array, place: int, divisor: int, quantile: flo
     base[_REWARD] += 1 / sums[_ONE]
     base[_ONE] -= logged / sums[_ONE]
     difference = gradient - base
-    error, gain_error = (float(np.sqrt(max(0.0, g @ products @ g))) for g in (gradient, difference))
+    error, gain_error = (math.sqrt(max(0.0, float(g @ products @ g))) for g in (gradient, difference))
     gain = float(estimate - logged)
     return Value(
         estimate=float(estimate), standard_error=error,
         interval=(float(estimate) - quantile * error, float(estimate) + quantile * error), gain=gain,
         gain_interval=(gain - quantile * gain_error, gain + quantile * gain_error),
     )  # fmt: skip
+
+
+def _all_known(shares: Array) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(shares).all(axis=1))
 
 
 class _OutcomeModels:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from lightning_app.serving.experiments.analysis.distributions import normal_quantile
 from lightning_app.serving.experiments.analysis.effects import sequence_radius
@@ -104,7 +105,7 @@ def stopping_times(alpha: float, power: float, *, drift: float, seed: int = 0) -
         drift: True difference, in units of the one that the single look finds with this power.
         seed: Seed of the simulation.
     """
-    grid = np.arange(1, _STEPS + 1) * (_LONGEST / _STEPS)
+    grid: NDArray[np.float64] = np.arange(1.0, _STEPS + 1) * (_LONGEST / _STEPS)
     signal = drift * (normal_quantile(1 - alpha / 2) + normal_quantile(power))
     noise = np.random.default_rng(seed).standard_normal((_RUNS, _STEPS)) * math.sqrt(_LONGEST / _STEPS)
     paths = np.cumsum(noise, axis=1) + signal * grid

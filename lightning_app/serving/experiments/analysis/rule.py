@@ -1,8 +1,9 @@
-"""Rule: an expression such as `large if amount > 10 and city == 'Bern' else small` that names an arm for each request."""
+"""Rule: an expression such as `large if amount > 10 else small` that names an arm for each request."""
 
 import ast
 import operator
 from collections.abc import Callable, Collection, Mapping
+from itertools import pairwise
 from typing import Any
 
 from lightning_app.errors import nearest
@@ -19,7 +20,7 @@ _ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 _DEEPEST = 64
 _ALLOWED = (
-    "ARM if CONDITION else ARM; conditions have columns, numbers, texts, lists, + - * / %, comparisons, in, and, or, not"
+    "ARM if CONDITION else ARM; conditions of columns, numbers, texts, lists, + - * / %, comparisons, in, and, or, not"
 )
 
 
@@ -74,15 +75,10 @@ class Rule:
             test = self._value(node.test, depth + 1)
             first, second = self._arm(node.body, depth + 1), self._arm(node.orelse, depth + 1)
             return lambda row: first(row) if test(row) else second(row)
-        name = ast.unparse(node)
-        if isinstance(node, ast.Constant):
-            name = str(node.value)
-        else:
-            name = name.replace(" ", "")  # an arm such as v2-large is parsed as a difference
+        # An arm such as v2-large is parsed as a difference.
+        name = str(node.value) if isinstance(node, ast.Constant) else ast.unparse(node).replace(" ", "")
         if name not in self._arms:
-            raise ValueError(
-                f"policy: {name!r} is no arm{nearest(name, self._arms)}, allowed: {', '.join(self._arms)}"
-            )
+            raise ValueError(f"policy: {name!r} is no arm{nearest(name, self._arms)}, allowed: {', '.join(self._arms)}")
         return lambda _: name
 
     def _value(self, node: ast.expr, depth: int) -> Evaluator:
@@ -103,20 +99,20 @@ class Rule:
                 number = self._value(inner, depth + 1)
                 return lambda row: -number(row)
             case ast.BoolOp(op=op, values=parts):
-                tests = [self._value(part, depth + 1) for part in parts]
+                conditions = [self._value(part, depth + 1) for part in parts]
                 combine = all if isinstance(op, ast.And) else any
-                return lambda row: combine(test(row) for test in tests)
+                return lambda row: combine(condition(row) for condition in conditions)
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
                 calculate = _ARITHMETIC[type(op)]
                 first, second = self._value(left, depth + 1), self._value(right, depth + 1)
                 return lambda row: calculate(first(row), second(row))
-            case ast.Compare(left=left, ops=ops, comparators=comparators) if all(type(op) in _COMPARISONS for op in ops):
-                sides = [self._value(part, depth + 1) for part in (left, *comparators)]
-                compare = [_COMPARISONS[type(op)] for op in ops]
+            case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _COMPARISONS for op in ops):
+                sides = [self._value(part, depth + 1) for part in (left, *others)]
+                tests = [_COMPARISONS[type(op)] for op in ops]
 
                 def compared(row: Row) -> bool:
-                    found = [side(row) for side in sides]
-                    return all(test(*pair) for test, pair in zip(compare, zip(found, found[1:], strict=False), strict=True))
+                    pairs = pairwise([side(row) for side in sides])
+                    return all(test(*pair) for test, pair in zip(tests, pairs, strict=True))
 
                 return compared
         raise ValueError(f"policy: {ast.unparse(node)!r} in {self._text!r} is not allowed; allowed: {_ALLOWED}")

@@ -1,5 +1,7 @@
 """Settings: how an experiment is analysed, from what was recorded of it and from the command line."""
 
+import math
+
 from msgspec import Struct
 
 from lightning_app.serving.experiments.analysis.effects import TIGHTEST_AT
@@ -15,6 +17,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         arms: Names of the arms, control first.
         key: What arms were chosen for: `request`, `entity` or `session`.
         begun: First time of arrival, Unix seconds.
+        until: Last time of arrival.
         now: Time of the analysis, Unix seconds.
         within_seconds: A request is judged when it is older; later rewards do not count. Infinity waits for none.
         missing_reward: Reward of judged requests without one; None leaves them out.
@@ -30,6 +33,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     arms: list[str]
     key: str
     begun: float
+    until: float
     now: float
     within_seconds: float
     missing_reward: float | None
@@ -42,3 +46,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     def is_clustered(self) -> bool:
         """Whether several requests may have the same key."""
         return self.key != "request"
+
+    @property
+    def judged_until(self) -> float:
+        """Requests up to this time of arrival are judged, Unix seconds."""
+        return self.now - self.within_seconds if math.isfinite(self.within_seconds) else math.inf

@@ -1,7 +1,7 @@
 """JournalDatabase: SQL on the database of a journal, the same statements for SQLite and PostgreSQL."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -58,6 +58,24 @@ class JournalDatabase(ABC):
 
         Raises:
             JournalRecordError: The journal can hold a value at no time.
+            JournalError: The journal cannot be reached, or the statement fails.
+        """
+
+    @abstractmethod
+    def stream(
+        self, statement: str, values: Sequence[Any] = (), *, at_once: int = 10_000
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """Executes a statement that only reads, and gives its rows part by part, however many and however long.
+
+        Args:
+            statement: The statement.
+            values: A value for each `?`.
+            at_once: Most rows of a part.
+
+        Yields:
+            Parts, none of them empty.
+
+        Raises:
             JournalError: The journal cannot be reached, or the statement fails.
         """
 

@@ -86,6 +86,19 @@ class PostgresDatabase(JournalDatabase):
             return work(self._writing)
 
     @override
+    def stream(
+        self, statement: str, values: Sequence[Any] = (), *, at_once: int = 10_000
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        connection = self._connection.again_if_cut(lambda connection: connection.execute("SELECT 1").connection)
+        with named_errors(self.url), connection.transaction():
+            connection.execute("SET LOCAL statement_timeout = 0")
+            with connection.cursor("stream") as cursor:
+                cursor.itersize = at_once
+                cursor.execute(_with_percents(statement), values)  # type: ignore[arg-type]
+                while rows := cursor.fetchmany(at_once):
+                    yield rows
+
+    @override
     def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         assert self._writing is not None, "many rows are written within a transaction"
         with named_errors(self.url), self._writing.cursor() as cursor:

@@ -76,6 +76,19 @@ class SqliteDatabase(JournalDatabase):
             return cursor.fetchall()
 
     @override
+    def stream(
+        self, statement: str, values: Sequence[Any] = (), *, at_once: int = 10_000
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        with named_errors(self._connection.path):
+            cursor = self._connection.open().execute(statement, values)
+            assert cursor.rowcount < 0, "a stream only reads"
+            try:
+                while rows := cursor.fetchmany(at_once):
+                    yield rows
+            finally:
+                cursor.close()
+
+    @override
     def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         assert self._writing is not None, "many rows are written within a transaction"
         with named_errors(self._connection.path):
