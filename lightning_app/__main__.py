@@ -64,6 +64,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "lightning_app.serving.journal.commands.command:run",
         "What a server answered, and its outcomes: show, export, prune, replay.",
     ),
+    "experiment": (
+        "lightning_app.serving.experiments.commands.command:run",
+        "Compare models that answer together: list, show, analyse, stop, plan.",
+    ),
     "keys": ("lightning_app.serving.security.keys_command:run", "API keys of a server: add, list, revoke."),
     "features": (
         "lightning_app.features_commands.command:run",
@@ -82,6 +86,7 @@ _WITHOUT_USER_CODE = (
     "keys",
     "features",
     "journal",
+    "experiment",
 )
 """Verbs of packages: nothing of the working folder is imported for them."""
 

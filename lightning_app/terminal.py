@@ -74,14 +74,19 @@ def print_json(value: Any) -> None:
     Args:
         value: Mappings, lists, strings and numbers; anything else is converted to a string.
     """
-    print(json.dumps(_finite(value), indent=2, default=str))  # noqa: T201
+    print(json.dumps(finite(value), indent=2, default=str))  # noqa: T201
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Data as JSON can hold it: numbers that are not finite become None, keys become texts.
+
+    Args:
+        value: Mappings, lists and plain values.
+    """
     if isinstance(value, Mapping):
-        return {str(key): _finite(inner) for key, inner in value.items()}
+        return {str(key): finite(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
+        return [finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

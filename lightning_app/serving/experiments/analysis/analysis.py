@@ -60,7 +60,7 @@ def analyse(
         notes=notes_of(settings, sums, arms, effects, pre_period),
         series=Series(
             ends=sums.ends, requests=sums.requests, rewarded=np.diff(sums.moments.requests, axis=0, prepend=0.0),
-            rewards=sums.moments.rewards, squares=sums.moments.squares, curves=curves,
+            rewards=sums.moments.rewards, squares=sums.moments.squares, offset=offset, curves=curves,
         ),
     )  # fmt: skip
 

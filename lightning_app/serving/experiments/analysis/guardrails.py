@@ -7,6 +7,9 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from lightning_app.serving.experiments.analysis.distributions import normal_cdf
+from lightning_app.serving.experiments.store import ArmCounts
+from lightning_app.serving.journal.arm_count import LATENCY_BOUNDS_MS, NUM_LATENCY_BINS
+from lightning_app.serving.journal.stores.database import JournalDatabase
 
 Array = NDArray[np.float64]
 BOUNDS_MS = np.geomspace(0.01, 1e6, 1858)
@@ -76,3 +79,32 @@ def rates_p_value(first: tuple[int, int], second: tuple[int, int]) -> float:
     pooled = (events + other_events) / (trials + other_trials)
     error = math.sqrt(pooled * (1 - pooled) * (1 / trials + 1 / other_trials))
     return 2 * normal_cdf(-abs(events / trials - other_events / other_trials) / error) if error else 1.0
+
+
+def counted_guardrails(database: JournalDatabase, experiment: str, arms: list[str]) -> list[Guardrail]:
+    """Guardrails from what workers counted of all requests, failed and unsampled ones included; empty without counts.
+
+    Args:
+        database: Database of the journal.
+        experiment: Id of the experiment.
+        arms: Names of the arms, control first.
+    """
+    requests, failures, degraded = (dict.fromkeys(arms, 0) for _ in range(3))
+    latencies = {arm: np.zeros(NUM_LATENCY_BINS) for arm in arms}
+    for (arm, _), counts in ArmCounts(database).totals(experiment).items():
+        if arm in requests:
+            requests[arm] += counts.requests
+            failures[arm] += counts.failures
+            degraded[arm] += counts.degraded
+            latencies[arm] += counts.latencies
+    if not any(requests.values()):
+        return []
+    control = (failures[arms[0]], requests[arms[0]])
+    return [
+        Guardrail(
+            arm=arm, requests=requests[arm], failures=failures[arm], degraded=degraded[arm],
+            latencies_ms=latency_quantiles(latencies[arm], np.array(LATENCY_BOUNDS_MS)),
+            failures_p_value=None if arm == arms[0] else rates_p_value((failures[arm], requests[arm]), control),
+        )
+        for arm in arms
+    ]  # fmt: skip

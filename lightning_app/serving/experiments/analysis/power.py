@@ -83,7 +83,7 @@ def plan(
     twice = float(stopping_times(each_alpha, power, drift=2.0).mean()) * needed
     days = None
     if requests_per_day:
-        names = {"fixed": needed, "sequential": sequential, "expected": expected}
+        names = {"fixed": needed, "sequential": sequential, "expected": expected, "expected_if_twice": twice}
         days = {name: value / requests_per_day for name, value in names.items()}
     return Plan(
         baseline=baseline, deviation=deviation, effect=effect, alpha=alpha, power=power, shares=shares,

@@ -1,5 +1,8 @@
 """Results of an analysis: what the report, the pictures and the JSON are made of."""
 
+from typing import Any
+
+import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
@@ -9,6 +12,7 @@ from lightning_app.serving.experiments.analysis.guardrails import Guardrail
 from lightning_app.serving.experiments.analysis.off_policy import OffPolicy
 from lightning_app.serving.experiments.analysis.sample_ratio import SampleRatio
 from lightning_app.serving.experiments.analysis.settings import Settings
+from lightning_app.terminal import finite
 
 Array = NDArray[np.float64]
 
@@ -66,8 +70,9 @@ class Series(Struct, frozen=True, kw_only=True):
         ends: Time of each look, Unix seconds, (L,).
         requests: Requests by look and arm, not cumulative, (L, A).
         rewarded: Rewarded ones, not cumulative, (L, A).
-        rewards: Sums of rewards, (L, A).
-        squares: Sums of squares of rewards, (L, A).
+        rewards: Sums of rewards less `offset`, (L, A).
+        squares: Sums of squares of rewards less `offset`, (L, A).
+        offset: What was subtracted from each reward.
         curves: Effect by arm.
     """
 
@@ -76,6 +81,7 @@ class Series(Struct, frozen=True, kw_only=True):
     rewarded: Array
     rewards: Array
     squares: Array
+    offset: float
     curves: dict[str, Curve]
 
 
@@ -105,3 +111,16 @@ class Analysis(Struct, frozen=True, kw_only=True):
     off_policy: list[OffPolicy]
     notes: list[str]
     series: Series
+
+
+def as_data(result: Any) -> Any:
+    """A result as JSON can hold it.
+
+    Args:
+        result: Any of the structs of this package.
+    """
+    return finite(msgspec.to_builtins(result, enc_hook=_plain))
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist()  # arrays and numbers of NumPy

@@ -1,0 +1,1 @@
+"""Verb `experiment`: commands over the experiments of a journal; each sub-command is a module of its own."""
