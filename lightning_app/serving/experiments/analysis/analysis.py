@@ -5,15 +5,15 @@ from functools import partial
 
 import numpy as np
 
-from lightning_app.serving.experiments.analysis.effects import last_effects
 from lightning_app.serving.experiments.analysis.journal_rows import RowQuery, journal_rows, num_late
 from lightning_app.serving.experiments.analysis.notes import notes_of
-from lightning_app.serving.experiments.analysis.off_policy import Choices, fold_of, off_policy
+from lightning_app.serving.experiments.analysis.off_policy.estimates import Choices, fold_of, off_policy
+from lightning_app.serving.experiments.analysis.off_policy.target_policy import TargetPolicy
 from lightning_app.serving.experiments.analysis.pre_period import PrePeriod
 from lightning_app.serving.experiments.analysis.results import Analysis, Cuped, Series
 from lightning_app.serving.experiments.analysis.settings import Settings
+from lightning_app.serving.experiments.analysis.statistics.effects import last_effects
 from lightning_app.serving.experiments.analysis.sums import Sums, judged_rewards
-from lightning_app.serving.experiments.analysis.target_policy import TargetPolicy
 from lightning_app.serving.journal.stores.database import JournalDatabase
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from lightning_app.serving.experiments.analysis.distributions import normal_cdf
+from lightning_app.serving.experiments.analysis.statistics.distributions import normal_cdf
 from lightning_app.serving.experiments.store import ArmCounts
 from lightning_app.serving.journal.arm_count import LATENCY_BOUNDS_MS, NUM_LATENCY_BINS
 from lightning_app.serving.journal.stores.database import JournalDatabase

@@ -1,10 +1,10 @@
 """Notes: what an analysis leaves out, and what a reader has to keep in mind."""
 
-from lightning_app.serving.experiments.analysis.effects import FEWEST_KEYS, Effect
 from lightning_app.serving.experiments.analysis.guardrails import rates_p_value
 from lightning_app.serving.experiments.analysis.pre_period import PrePeriod
 from lightning_app.serving.experiments.analysis.results import ArmRewards
 from lightning_app.serving.experiments.analysis.settings import Settings
+from lightning_app.serving.experiments.analysis.statistics.effects import FEWEST_KEYS, Effect
 from lightning_app.serving.experiments.analysis.sums import Sums
 
 _UNEVEN = 0.01

@@ -45,7 +45,9 @@ def past_rewards(database: JournalDatabase, model: str, *, since: float) -> Past
     )
     values = (model, since)
     ((requests, rewarded, first, last, mean),) = next(
-        database.stream(f"SELECT count(*), count(reward), min(time), max(time), avg(reward) FROM ({rewards}) AS r", values)
+        database.stream(
+            f"SELECT count(*), count(reward), min(time), max(time), avg(reward) FROM ({rewards}) AS r", values
+        )
     )
     if not requests:
         raise ValueError(f"model: the journal has no request of {model!r} since then; --days looks further back")

@@ -7,11 +7,11 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from lightning_app.serving.experiments.analysis.effects import Curve, Effect
 from lightning_app.serving.experiments.analysis.guardrails import Guardrail
-from lightning_app.serving.experiments.analysis.off_policy import OffPolicy
-from lightning_app.serving.experiments.analysis.sample_ratio import SampleRatio
+from lightning_app.serving.experiments.analysis.off_policy.estimates import OffPolicy
 from lightning_app.serving.experiments.analysis.settings import Settings
+from lightning_app.serving.experiments.analysis.statistics.effects import Curve, Effect
+from lightning_app.serving.experiments.analysis.statistics.sample_ratio import SampleRatio
 from lightning_app.terminal import finite
 
 Array = NDArray[np.float64]

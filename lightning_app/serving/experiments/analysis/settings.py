@@ -4,7 +4,7 @@ import math
 
 from msgspec import Struct
 
-from lightning_app.serving.experiments.analysis.effects import TIGHTEST_AT
+from lightning_app.serving.experiments.analysis.statistics.effects import TIGHTEST_AT
 
 
 class Settings(Struct, frozen=True, kw_only=True):

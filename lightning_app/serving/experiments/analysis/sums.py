@@ -5,11 +5,11 @@ from numpy.typing import NDArray
 
 from lightning_app.serving.experiments.analysis.guardrails import BOUNDS_MS, Guardrail, classed, latency_quantiles
 from lightning_app.serving.experiments.analysis.journal_rows import Rows
-from lightning_app.serving.experiments.analysis.moments import Moments, Observations
 from lightning_app.serving.experiments.analysis.pre_period import PrePeriod, values_before
 from lightning_app.serving.experiments.analysis.results import ArmRewards
-from lightning_app.serving.experiments.analysis.sample_ratio import SampleRatioBuilder
 from lightning_app.serving.experiments.analysis.settings import Settings
+from lightning_app.serving.experiments.analysis.statistics.moments import Moments, Observations
+from lightning_app.serving.experiments.analysis.statistics.sample_ratio import SampleRatioBuilder
 
 Array = NDArray[np.float64]
 

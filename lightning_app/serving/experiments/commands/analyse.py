@@ -12,32 +12,32 @@ from lightning_app.errors import UsageError, nearest
 from lightning_app.serving.config.experiment_config import RewardConfig
 from lightning_app.serving.experiments.analysis.analysis import analyse
 from lightning_app.serving.experiments.analysis.catalogue import KnownExperiment, catalogue, find
-from lightning_app.serving.experiments.analysis.effects import TIGHTEST_AT
 from lightning_app.serving.experiments.analysis.guardrails import counted_guardrails
-from lightning_app.serving.experiments.analysis.pictures import (
+from lightning_app.serving.experiments.analysis.off_policy.target_policy import target_policy
+from lightning_app.serving.experiments.analysis.pre_period import (
+    PrePeriod,
+    pre_period_of_file,
+    pre_period_of_journal,
+)
+from lightning_app.serving.experiments.analysis.reporting.pictures import (
     draw_differences,
     draw_effects,
     draw_events,
     draw_rewards,
     draw_shares,
 )
-from lightning_app.serving.experiments.analysis.pre_period import (
-    PrePeriod,
-    pre_period_of_file,
-    pre_period_of_journal,
-)
-from lightning_app.serving.experiments.analysis.report import new_folder, write_report
-from lightning_app.serving.experiments.analysis.results import Analysis, as_data
-from lightning_app.serving.experiments.analysis.sections import (
+from lightning_app.serving.experiments.analysis.reporting.report import new_folder, write_report
+from lightning_app.serving.experiments.analysis.reporting.sections import (
     Section,
     analysis_sections,
     guardrail_section,
     shadow_sections,
     time_text,
 )
+from lightning_app.serving.experiments.analysis.results import Analysis, as_data
 from lightning_app.serving.experiments.analysis.settings import Settings
 from lightning_app.serving.experiments.analysis.shadow import PREFIX, compare_shadow, find_shadow, shadow_models
-from lightning_app.serving.experiments.analysis.target_policy import target_policy
+from lightning_app.serving.experiments.analysis.statistics.effects import TIGHTEST_AT
 from lightning_app.serving.experiments.commands.options import add_journal, fraction, opened, positive, print_sections
 from lightning_app.serving.experiments.store import ExperimentStore
 from lightning_app.serving.journal.stores.database import JournalDatabase
@@ -62,19 +62,27 @@ def run(args: list[str]) -> None:
 
 
 def _parser(verb: str) -> VerbParser:
-    policies = "policy: ARM, arm=0.3,other=0.7, \"large if amount > 10 else small\", or a linear bandit's state in a .json"
+    policies = (
+        'policy: ARM, arm=0.3,other=0.7, "large if amount > 10 else small", or a linear bandit\'s state in a .json'
+    )
     parser = VerbParser(verb, description=__doc__, epilog=f"Times are UTC. {policies}.")
     parser.add_argument("experiment", metavar="ID", help="as `experiment list` shows it; also shadow:MODEL")
     add_journal(parser)
-    parser.add_argument("--output", type=Path, default=None, metavar="FOLDER", help="new folder: report.md and pictures")
-    parser.add_argument("--policy", action="append", default=[], help="estimate the reward of another policy; see below")
+    parser.add_argument(
+        "--output", type=Path, default=None, metavar="FOLDER", help="new folder: report.md and pictures"
+    )
+    parser.add_argument(
+        "--policy", action="append", default=[], help="estimate the reward of another policy; see below"
+    )
     parser.add_argument("--clip", type=positive, default=None, metavar="W", help="largest weight of these estimates")
     parser.add_argument("--pre-period", default=None, metavar="SOURCE", help="CUPED: journal, none, .parquet or .csv")
     parser.add_argument("--pre-period-columns", default=None, metavar="KEY,VALUE", help="default: the first two")
     parser.add_argument("--control", default=None, metavar="ARM", help="arm to compare with; default: the first")
     parser.add_argument("--key", choices=("request", "entity", "session"), default=None, help="default: as recorded")
     parser.add_argument("--within-seconds", type=float, default=None, help="wait so long for rewards; 0: not at all")
-    parser.add_argument("--missing-reward", type=float, default=None, metavar="R", help="reward of requests without one")
+    parser.add_argument(
+        "--missing-reward", type=float, default=None, metavar="R", help="reward of requests without one"
+    )
     parser.add_argument("--alpha", type=fraction, default=0.05, help="one minus the coverage; default: 0.05")
     parser.add_argument("--tightest-at", type=positive, default=TIGHTEST_AT, metavar="N",
                         help="keys at which the confidence sequence is tightest; default: 10000")  # fmt: skip
@@ -131,7 +139,9 @@ def _analyse_shadow(database: JournalDatabase, arguments: argparse.Namespace) ->
     data = as_data(comparison)
     del data["differences"]
     if arguments.output is not None:
-        drawn = ["differences"] if draw_differences(comparison.differences, arguments.output / "differences.png") else []
+        drawn = (
+            ["differences"] if draw_differences(comparison.differences, arguments.output / "differences.png") else []
+        )
         title = f"Shadow {shadow.id.removeprefix(PREFIX)}"
         report = write_report(
             arguments.output, title=title, facts=facts, sections=sections, numbers=data, pictures=drawn
@@ -180,7 +190,9 @@ def _pre_period(database: JournalDatabase, settings: Settings, arguments: argpar
     if source == "none" or (source is None and not settings.is_clustered):
         return None
     if not settings.is_clustered:
-        raise UsageError(f"pre-period: {source!r} given, but each request of {settings.experiment} has a key of its own")
+        raise UsageError(
+            f"pre-period: {source!r} given, but each request of {settings.experiment} has a key of its own"
+        )
     if source in (None, "journal"):
         found = pre_period_of_journal(database, model=settings.model, before=settings.begun)
         if source is None and not found.values:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from lightning_app.errors import UsageError
 from lightning_app.serving.config.serve_config import JournalConfig
-from lightning_app.serving.experiments.analysis.sections import Section
+from lightning_app.serving.experiments.analysis.reporting.sections import Section
 from lightning_app.serving.journal.stores import open_database
 from lightning_app.serving.journal.stores.database import JournalDatabase
 from lightning_app.terminal import plain, show

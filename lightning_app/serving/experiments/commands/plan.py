@@ -6,9 +6,9 @@ import time
 
 from lightning_app.errors import UsageError
 from lightning_app.serving.experiments.analysis.past_rewards import past_rewards
-from lightning_app.serving.experiments.analysis.power import Plan, plan
+from lightning_app.serving.experiments.analysis.reporting.sections import Section, number
 from lightning_app.serving.experiments.analysis.results import as_data
-from lightning_app.serving.experiments.analysis.sections import Section, number
+from lightning_app.serving.experiments.analysis.statistics.power import Plan, plan
 from lightning_app.serving.experiments.commands.options import fraction, opened, positive, print_sections
 from lightning_app.terminal import plain, print_json
 from lightning_app.verb_parser import VerbParser
@@ -48,7 +48,7 @@ def run(args: list[str]) -> None:
 def _parser(verb: str) -> VerbParser:
     parser = VerbParser(
         verb, description=__doc__,
-        epilog="Give --rate, or --mean and --sd, or --journal and --model. With several arms, alpha is shared (Bonferroni).",
+        epilog="Give --rate, or --mean and --sd, or --journal and --model. Several arms share alpha (Bonferroni).",
     )  # fmt: skip
     parser.add_argument("--rate", type=fraction, default=None, help="mean of rewards that are 0 or 1")
     parser.add_argument("--mean", type=float, default=None, help="mean of other rewards")
@@ -95,7 +95,9 @@ def _baseline(arguments: argparse.Namespace) -> tuple[float, float, float | None
         past = past_rewards(database, arguments.model, since=time.time() - 86_400 * arguments.days)
     if not past.deviation:
         what = f"{past.rewarded:,} of {past.requests:,} requests have a reward"
-        raise UsageError(f"model: {arguments.model}: {what} in the last {arguments.days:g} days, and none vary: give --sd")
+        raise UsageError(
+            f"model: {arguments.model}: {what} in the last {arguments.days:g} days, and none vary: give --sd"
+        )
     source = f"{past.rewarded:,} rewards of {past.requests:,} requests of {arguments.model}, {past.days:.1f} days"
     per_day = arguments.requests_per_day or past.requests / past.days * past.rewarded / past.requests
     return past.mean, past.deviation, per_day, source

@@ -5,14 +5,14 @@ from typing import Any
 
 from lightning_app.serving.experiments.analysis.catalogue import KnownExperiment, catalogue, find
 from lightning_app.serving.experiments.analysis.guardrails import counted_guardrails
-from lightning_app.serving.experiments.analysis.results import as_data
-from lightning_app.serving.experiments.analysis.sections import (
+from lightning_app.serving.experiments.analysis.reporting.sections import (
     Section,
     guardrail_section,
     number,
     shadow_sections,
     time_text,
 )
+from lightning_app.serving.experiments.analysis.results import as_data
 from lightning_app.serving.experiments.analysis.shadow import PREFIX, compare_shadow, find_shadow, shadow_models
 from lightning_app.serving.experiments.commands.options import add_journal, opened, print_sections
 from lightning_app.serving.experiments.store import Event, ExperimentStore
@@ -42,7 +42,8 @@ def run(args: list[str]) -> None:
             data = as_data(comparison)
             del data["differences"]
             sections = shadow_sections(comparison)
-            head = f"{comparison.shadow.id}: since {time_text(comparison.shadow.first)}, last {time_text(comparison.shadow.last)}"
+            shadow = comparison.shadow
+            head = f"{shadow.id}: {time_text(shadow.first)} to {time_text(shadow.last)}"
         else:
             one = find(catalogue(database), arguments.experiment)
             data, sections = _shown(database, one)
@@ -61,12 +62,12 @@ def _shown(database: JournalDatabase, one: KnownExperiment) -> tuple[dict[str, A
     total = max(one.requests, 1)
     rows = [
         [
-            name, number(shares.get(name)), f"{arm.requests:,}", f"{arm.requests / total:.1%}", time_text(arm.first),
-            time_text(arm.last),
+            name, number(shares.get(name)), f"{arm.requests:,}", f"{arm.requests / total:.1%}", time_text(arm.first)[:16],
+            time_text(arm.last)[:16],
         ]
         for name, arm in one.arms.items()
     ]  # fmt: skip
-    header = ["arm", "configured", "answered", "share", "first (UTC)", "last (UTC)"]
+    header = ["arm", "planned", "answered", "share", "first (UTC)", "last (UTC)"]
     sections = [Section(title="Arms", header=header, rows=rows)]
     if guardrails:
         sections.append(guardrail_section(guardrails))

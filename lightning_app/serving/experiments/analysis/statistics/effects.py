@@ -6,8 +6,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from lightning_app.serving.experiments.analysis.distributions import student_quantile, student_tail
-from lightning_app.serving.experiments.analysis.moments import Moments
+from lightning_app.serving.experiments.analysis.statistics.distributions import student_quantile, student_tail
+from lightning_app.serving.experiments.analysis.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 FEWEST_KEYS = 50

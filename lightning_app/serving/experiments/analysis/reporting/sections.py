@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from lightning_app.serving.experiments.analysis.effects import Effect
 from lightning_app.serving.experiments.analysis.guardrails import Guardrail
-from lightning_app.serving.experiments.analysis.off_policy import OffPolicy, Value
+from lightning_app.serving.experiments.analysis.off_policy.estimates import OffPolicy, Value
 from lightning_app.serving.experiments.analysis.results import Analysis
-from lightning_app.serving.experiments.analysis.sample_ratio import SampleRatio
 from lightning_app.serving.experiments.analysis.shadow import ShadowComparison
+from lightning_app.serving.experiments.analysis.statistics.effects import Effect
+from lightning_app.serving.experiments.analysis.statistics.sample_ratio import SampleRatio
 
 _MISMATCH = 0.01
 
@@ -40,7 +40,7 @@ def analysis_sections(analysis: Analysis) -> list[Section]:
         analysis: The analysis.
     """
     settings = analysis.settings
-    header = ["arm", "requests", "degraded", "waiting", "no reward", "counted", "mean", "deviation"]
+    header = ["arm", "requests", "degraded", "waiting", "no reward", "counted", "mean", "sd"]
     rows = [
         [
             arm.arm, f"{arm.requests:,}", f"{arm.degraded:,}", f"{arm.waiting:,}", f"{arm.unrewarded:,}",
@@ -56,7 +56,7 @@ def analysis_sections(analysis: Analysis) -> list[Section]:
         lines = [f"{cuped.matched:,} of {cuped.keys:,} keys with a reward have a value in: {cuped.source}"]
         if cuped.left_out:
             lines.append(f"{cuped.left_out:,} rows of the file have no number and are left out")
-        header = ["arm", "difference", "sequence", "interval", "variance"]
+        header = ["arm", "effect", "sequence", "one look", "variance"]
         rows = [
             [effect.arm, signed(effect.estimate), span(effect.sequence), span(effect.interval),
              f"{-100 * (effect.variance_reduction or 0):+.1f} %"]
@@ -91,7 +91,9 @@ def guardrail_section(guardrails: Sequence[Guardrail]) -> Section:
         rows.append([
             guardrail.arm, f"{guardrail.requests:,}", *latencies, failed, rate(guardrail.degraded, guardrail.requests),
         ])  # fmt: skip
-    source = "all requests, as workers counted them" if counted else "journalled answers; failed requests are not counted"
+    source = (
+        "all requests, as workers counted them" if counted else "journalled answers; failed requests are not counted"
+    )
     return Section(title="Guardrails", header=header, rows=rows, lines=[f"From {source}."])
 
 
@@ -110,7 +112,9 @@ def shadow_sections(comparison: ShadowComparison) -> list[Section]:
     if comparison.unmatched:
         lines.append(f"{comparison.unmatched:,} requests have no journalled answer (not sampled, or pruned)")
     if comparison.unreadable:
-        lines.append(f"{comparison.unreadable:,} requests have answers with other rows or columns, or of unknown formats")
+        lines.append(
+            f"{comparison.unreadable:,} requests have answers with other rows or columns, or of unknown formats"
+        )
     rows = [
         [
             name, f"{column.rows:,}", f"{column.agreement:.2%}", signed(column.mean_difference),
@@ -198,11 +202,11 @@ def _effects(effects: Sequence[Effect], control: str, alpha: float) -> Section:
         ]
         for effect in effects
     ]  # fmt: skip
-    header = ["arm", "difference", "relative", "sequence", "p", "one look", "p (Holm)" if len(effects) > 1 else "p"]
+    header = ["arm", "effect", "rel.", "sequence", "p", "one look", "p (Holm)" if len(effects) > 1 else "p"]
     lines = [_verdict(effect, control) for effect in effects]
     lines.append(
-        f"Difference of mean rewards from {control}. The confidence sequence ({level}) and its p-value hold at whatever "
-        "time one looks; the interval of one look holds if this is the only look."
+        f"Difference of mean rewards from {control}. The confidence sequence ({level}) and its p-value hold at any "
+        "number of looks; the interval of one look holds if this is the only look."
     )
     return Section(title="Effect", header=header, rows=rows, lines=lines, picture="effects")
 
@@ -225,7 +229,8 @@ def _sample_ratio(ratio: SampleRatio, key: str) -> Section:
     ]
     if ratio.p_value < _MISMATCH:
         lines.insert(
-            0, "SAMPLE-RATIO MISMATCH: arms were not chosen with the journalled probabilities; do not trust the effects."
+            0,
+            "SAMPLE-RATIO MISMATCH: arms were not chosen with the journalled probabilities; do not trust the effects.",
         )
     return Section(title="Assignment", header=["arm", names.get(key, "keys"), "expected"], rows=rows, lines=lines)
 
@@ -236,8 +241,10 @@ def _off_policy(estimate: OffPolicy) -> Section:
                 span(value.gain_interval)]  # fmt: skip
 
     rows = [
-        row("IPS", estimate.ips), row("self-normalised IPS", estimate.snips), row("doubly robust", estimate.doubly_robust),
-    ]  # fmt: skip
+        row("IPS", estimate.ips),
+        row("self-normalised IPS", estimate.snips),
+        row("doubly robust", estimate.doubly_robust),
+    ]
     lines = [
         f"What was run has a mean reward of {number(estimate.logged)}. The {estimate.requests:,} requests are worth "
         f"{estimate.effective_size:,.0f} of the policy's own; largest weight {number(estimate.largest_weight)}."
@@ -247,8 +254,12 @@ def _off_policy(estimate: OffPolicy) -> Section:
     else:
         lines.append(f"{estimate.num_clipped:,} weights above {estimate.clip:g} were clipped.")
     if estimate.left_out:
-        lines.append(f"{estimate.left_out:,} requests lack columns of the policy, or numbers in them, and are left out.")
+        lines.append(
+            f"{estimate.left_out:,} requests lack columns of the policy, or numbers in them, and are left out."
+        )
     for arm, share in estimate.unsupported.items():
-        lines.append(f"WARNING: the policy chooses {arm} for {share:.1%} of the requests, the journal never: not estimable.")
+        lines.append(
+            f"WARNING: the policy chooses {arm} for {share:.1%} of the requests, the journal never: not estimable."
+        )
     header = ["estimate", "mean reward", "interval", "gain", "interval of the gain"]
     return Section(title=f"Policy: {estimate.policy}", header=header, rows=rows, lines=lines)

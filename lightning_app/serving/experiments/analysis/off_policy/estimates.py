@@ -12,8 +12,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from lightning_app.serving.experiments.analysis.distributions import normal_quantile
-from lightning_app.serving.experiments.analysis.target_policy import TargetPolicy
+from lightning_app.serving.experiments.analysis.off_policy.target_policy import TargetPolicy
+from lightning_app.serving.experiments.analysis.statistics.distributions import normal_quantile
 
 Array = NDArray[np.float64]
 _RIDGE = 1e-6

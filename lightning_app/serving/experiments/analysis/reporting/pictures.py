@@ -1,7 +1,7 @@
 """Pictures of an experiment, as PNG files: effects, shares and rewards over time, and the steps of a canary."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ def draw_effects(analysis: Analysis, path: Path) -> bool:
     if not curves:
         return False
     figure = _figure(7.2, 2.6 * len(curves) + 0.4)
-    times = _times(analysis.series.ends)
+    times = _days(analysis.series.ends)
     for axis, (arm, curve) in zip(figure.subplots(len(curves), 1, squeeze=False)[:, 0], curves.items(), strict=True):
         color = _color(analysis, arm)
         low, high = curve.estimate - curve.radius, curve.estimate + curve.radius
@@ -73,7 +73,7 @@ def draw_shares(analysis: Analysis, path: Path) -> bool:
     figure = _figure(7.2, 2.6)
     axis = figure.subplots()
     colors = [_color(analysis, arm) for arm in analysis.settings.arms]
-    axis.stackplot(_times(ends[kept]), shares.T, labels=analysis.settings.arms, colors=colors, alpha=0.75)
+    axis.stackplot(_days(ends[kept]), shares.T, labels=analysis.settings.arms, colors=colors, alpha=0.75)
     axis.set_ylim(0, 1)
     axis.set_ylabel("share of requests")
     axis.legend(frameon=False, fontsize=8, ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
@@ -99,13 +99,13 @@ def draw_rewards(analysis: Analysis, path: Path) -> bool:
         return False
     figure = _figure(7.2, 2.8)
     axis = figure.subplots()
-    times = _times(ends)
+    times = _days(ends)
     for place, arm in enumerate(analysis.settings.arms):
         known = counts[:, place] > 1
         count = counts[known, place]
         mean = sums[known, place] / count
         error = 1.96 * np.sqrt(np.maximum(squares[known, place] / count - mean**2, 0) / count)
-        axis.errorbar([time for time, keep in zip(times, known, strict=True) if keep], mean + series.offset, yerr=error,
+        axis.errorbar(times[known], mean + series.offset, yerr=error,
                       color=_color(analysis, arm), linewidth=1.2, elinewidth=0.8, marker=".", label=arm)  # fmt: skip
     axis.set_ylabel("mean reward")
     axis.legend(frameon=False, fontsize=8, ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
@@ -132,14 +132,14 @@ def draw_events(analysis: Analysis, events: Sequence[Event], path: Path) -> bool
     times = [float(event.time or 0) for event in steps]
     last = max(float(analysis.series.ends[-1]), *(float(event.time or 0) for event in events))
     shares = [100 * float(event.facts["share"]) for event in steps]
-    axis.step(_times([*times, last]), [*shares, shares[-1]], where="post", color="tab:blue", label="share asked for")
+    axis.step(_days([*times, last]), [*shares, shares[-1]], where="post", color="tab:blue", label="share asked for")
     total = analysis.series.requests.sum(axis=1)
     kept = total > 0
     had = 100 * analysis.series.requests[kept, 1] / total[kept]
-    axis.plot(_times(analysis.series.ends[kept]), had, ".", color="0.4", markersize=3, label="share of requests")
+    axis.plot(_days(analysis.series.ends[kept]), had, ".", color="0.4", markersize=3, label="share of requests")
     for event in events:
         if event.kind in ("promoted", "rolled_back", "expired", "stopped") and event.time is not None:
-            axis.axvline(_times([event.time])[0], color="tab:green" if event.kind == "promoted" else "tab:red",
+            axis.axvline(event.time / 86_400, color="tab:green" if event.kind == "promoted" else "tab:red",
                          linewidth=1.2, label=event.kind.replace("_", " "))  # fmt: skip
     axis.set_ylim(-3, 105)
     axis.set_ylabel("challenger, %")
@@ -162,7 +162,9 @@ def draw_differences(differences: dict[str, Any], path: Path) -> bool:
     if not drawn:
         return False
     figure = _figure(3.4 * min(len(drawn), 3) + 0.6, 2.6)
-    for axis, (name, values) in zip(figure.subplots(1, min(len(drawn), 3), squeeze=False)[0], drawn.items(), strict=False):
+    for axis, (name, values) in zip(
+        figure.subplots(1, min(len(drawn), 3), squeeze=False)[0], drawn.items(), strict=False
+    ):
         low, high = np.quantile(values, [0.005, 0.995])
         inside = values[(values >= low) & (values <= high)]
         axis.hist(inside, bins=40, color="tab:blue", alpha=0.8)
@@ -198,8 +200,9 @@ def _save(figure: "Figure", path: Path) -> bool:
     return True
 
 
-def _times(seconds: Any) -> list[datetime]:
-    return [datetime.fromtimestamp(float(second), UTC) for second in seconds]
+def _days(seconds: Any) -> np.ndarray:
+    """Times as Matplotlib counts them: days since 1970."""
+    return np.asarray(seconds, np.float64) / 86_400
 
 
 def _binned(ends: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

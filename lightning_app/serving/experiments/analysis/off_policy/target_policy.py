@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from lightning_app.errors import nearest
 from lightning_app.serving.config.control_channel import LinearState
-from lightning_app.serving.experiments.analysis.first_row import first_row
-from lightning_app.serving.experiments.analysis.rule import MissingColumnError, Rule
+from lightning_app.serving.experiments.analysis.off_policy.first_row import first_row
+from lightning_app.serving.experiments.analysis.off_policy.rule import MissingColumnError, Rule
 
 Array = NDArray[np.float64]
 _TOLERANCE = 1e-6

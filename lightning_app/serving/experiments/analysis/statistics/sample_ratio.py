@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from lightning_app.serving.experiments.analysis.distributions import chi_square_tail, normal_cdf
+from lightning_app.serving.experiments.analysis.statistics.distributions import chi_square_tail, normal_cdf
 
 _BETS = np.geomspace(1e-4, 0.9, 32)
 Array = NDArray[np.float64]

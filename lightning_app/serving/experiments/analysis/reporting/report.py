@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-
 from lightning_app.atomic_write import write_whole
-from lightning_app.serving.experiments.analysis.sections import Section
+from lightning_app.serving.experiments.analysis.reporting.sections import Section
 from lightning_app.terminal import plain
 
 
@@ -27,7 +26,13 @@ def new_folder(path: Path) -> Path:
 
 
 def write_report(
-    folder: Path, *, title: str, facts: Sequence[str], sections: Sequence[Section], numbers: Any, pictures: Sequence[str]
+    folder: Path,
+    *,
+    title: str,
+    facts: Sequence[str],
+    sections: Sequence[Section],
+    numbers: Any,
+    pictures: Sequence[str],
 ) -> Path:
     """Writes report.md and report.json.
 

@@ -6,8 +6,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from lightning_app.serving.experiments.analysis.distributions import normal_quantile
-from lightning_app.serving.experiments.analysis.effects import sequence_radius
+from lightning_app.serving.experiments.analysis.statistics.distributions import normal_quantile
+from lightning_app.serving.experiments.analysis.statistics.effects import sequence_radius
 
 _STEPS = 400
 _LONGEST = 8.0

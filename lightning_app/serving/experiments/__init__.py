@@ -1,0 +1,1 @@
+"""Experiments: who answers which request, what that taught, and what is decided from it."""

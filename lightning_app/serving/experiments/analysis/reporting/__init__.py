@@ -1,0 +1,1 @@
+"""Reporting of an analysis: sections, report.md and pictures."""

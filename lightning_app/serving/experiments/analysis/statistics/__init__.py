@@ -1,0 +1,1 @@
+"""Statistics of experiments: distributions, effects, tests and plans, of numbers alone."""
