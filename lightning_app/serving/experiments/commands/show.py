@@ -62,8 +62,8 @@ def _shown(database: JournalDatabase, one: KnownExperiment) -> tuple[dict[str, A
     total = max(one.requests, 1)
     rows = [
         [
-            name, number(shares.get(name)), f"{arm.requests:,}", f"{arm.requests / total:.1%}", time_text(arm.first)[:16],
-            time_text(arm.last)[:16],
+            name, number(shares.get(name)), f"{arm.requests:,}", f"{arm.requests / total:.1%}",
+            time_text(arm.first)[:16], time_text(arm.last)[:16],
         ]
         for name, arm in one.arms.items()
     ]  # fmt: skip
