@@ -1,0 +1,7 @@
+"""Experiments in production: what they decide from simulated traffic."""
+
+from collections.abc import Callable
+
+from benchmarks.experiments import canary
+
+SECTIONS: dict[str, Callable[[], str]] = canary.SECTIONS

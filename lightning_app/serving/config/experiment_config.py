@@ -202,6 +202,8 @@ def canary_problem(canary: CanaryConfig) -> str | None:
     if any(later <= earlier for earlier, later in pairwise(steps)) or steps[-1] != 1:
         given = ", ".join(f"{step:g}" for step in steps)
         return f"canary.steps: {given} given; each has to be larger than the one before, and the last 1"
+    if len(steps) == 1:
+        return "canary.steps: 1 alone given; the challenger is compared with the champion in the steps before"
     if canary.min_seconds * len(steps) > canary.max_seconds:
         return f"canary.max_seconds: {canary.max_seconds:g} given, the steps take {canary.min_seconds:g} s each"
     return None if canary.reward is None else _reward_problem(canary.reward, "canary.reward")
