@@ -27,6 +27,8 @@ class JournalHealth(msgspec.Struct, kw_only=True):
         conflicts: Replayed records that the journal holds with another content.
         unreadable_bodies: Bodies or answers that are not kept, because columns are to be dropped or hashed and their
             format is unknown.
+        shadows: Answers of shadows that were written.
+        lost_shadows: Answers of shadows that were not: too many waited, or the journal can hold them at no time.
     """
 
     state: Literal["up", "down"] = "down"
@@ -46,3 +48,5 @@ class JournalHealth(msgspec.Struct, kw_only=True):
     damaged: int = 0
     conflicts: int = 0
     unreadable_bodies: int = 0
+    shadows: int = 0
+    lost_shadows: int = 0

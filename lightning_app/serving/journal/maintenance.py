@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from lightning_app.serving.config.serve_config import JournalConfig
 from lightning_app.serving.journal.errors import JournalAccessError, JournalError
-from lightning_app.serving.journal.stores import open_store
+from lightning_app.serving.journal.stores import open_database, open_store
+from lightning_app.serving.journal.stores.database import JournalDatabase
 from lightning_app.serving.journal.stores.protocol import JournalStore
+from lightning_app.serving.journal.stores.side_tables import merge_counts, prune_side_tables
 
 _TIDY_SECONDS = 1.0
 _PRUNE_SECONDS = 60.0
@@ -20,7 +22,7 @@ class JournalMaintenance:
     Args:
         config: The journal.
         tidy_seconds: How often the WAL is moved into the database.
-        prune_seconds: How often old predictions are deleted.
+        prune_seconds: How often old predictions are deleted, and counts of arms merged.
 
     Attributes:
         pruned: Predictions that were deleted.
@@ -40,6 +42,7 @@ class JournalMaintenance:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal-maintenance", daemon=True)
         self._store: JournalStore | None = None
+        self._database: JournalDatabase | None = None
         self._attempt(self._open_first)
 
     def start(self) -> None:
@@ -56,13 +59,16 @@ class JournalMaintenance:
         while not self._stopping.wait(self._tidy_seconds):
             try:
                 self._attempt(lambda: self._opened().tidy())
-                if self._config.retention_days is not None and time.monotonic() >= next_prune:
-                    self._attempt(self._prune)
+                if time.monotonic() >= next_prune:
+                    self._attempt(self._merge)
+                    if self._config.retention_days is not None:
+                        self._attempt(self._prune)
                     next_prune = time.monotonic() + self._prune_seconds
             except ValueError as error:  # another file has taken its place
                 self.last_error = str(error)
-        if self._store is not None:
-            self._store.close()
+        for opened in (self._store, self._database):
+            if opened is not None:
+                opened.close()
 
     def _attempt(self, work: Callable[[], object]) -> None:
         try:
@@ -85,6 +91,17 @@ class JournalMaintenance:
             self._store = open_store(self._config.url)
         return self._store
 
+    def _opened_database(self) -> JournalDatabase:
+        if self._database is None:
+            assert self._config.url is not None
+            self._database = open_database(self._config.url)
+        return self._database
+
+    def _merge(self) -> None:
+        merge_counts(self._opened_database(), now=time.time())
+
     def _prune(self) -> None:
         assert self._config.retention_days is not None
-        self.pruned += self._opened().prune(time.time() - self._config.retention_days * _DAY)[0]
+        before = time.time() - self._config.retention_days * _DAY
+        self.pruned += self._opened().prune(before)[0]
+        prune_side_tables(self._opened_database(), before)

@@ -80,6 +80,32 @@ class Earlier(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_redacted: bool = False
 
 
+class Shadow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a shadow would have answered to a request that another model answered.
+
+    Attributes:
+        request_id: Id of the request.
+        time: When the shadow was asked, Unix seconds.
+        model: Name of the model in addresses.
+        version: Version of the shadow in the registry; None for the folder of a package.
+        digest: sha256 of the shadow's manifest.
+        latency_ms: Until its answer was finished, in milliseconds.
+        answer_type: Media type of the answer.
+        answer: Body of the answer, as that of the request was written; None if it failed.
+        error: Why it failed.
+    """
+
+    request_id: str
+    time: float
+    model: str
+    version: int | None
+    digest: str
+    latency_ms: float
+    answer_type: str
+    answer: bytes | None
+    error: str | None
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What came of a prediction.
 
@@ -137,3 +163,12 @@ def outcome_of(row: Sequence[Any]) -> Outcome:
     request_id, index, time, outcome, reward, key_id = row
     raw = None if outcome is None else msgspec.Raw(outcome.encode())
     return Outcome(request_id=request_id, row=index, time=time, outcome=raw, reward=reward, key_id=key_id)
+
+
+def shadow_of(row: Sequence[Any]) -> Shadow:
+    """The answer of a shadow from its columns in a database.
+
+    Args:
+        row: Values in the order of the fields.
+    """
+    return Shadow(**dict(zip(Shadow.__struct_fields__, row, strict=True)))

@@ -60,6 +60,19 @@ class Redaction:
         )
         return redacted, (not body_read) + (not answer_read)
 
+    def answer(self, content: bytes, media_type: str) -> tuple[bytes, bool]:
+        """Redacts an answer that stands alone.
+
+        Args:
+            content: The answer.
+            media_type: Its media type.
+
+        Returns:
+            redacted: What may be written.
+            is_read: Whether its format is known; it is left out as a whole otherwise.
+        """
+        return self._content(content, media_type, _Removed())
+
     def _digest(self, prediction: Prediction, body: bytes) -> bytes:
         """Digest of what is written: that of the whole body could be used to test guesses of what was dropped."""
         if body == prediction.body:

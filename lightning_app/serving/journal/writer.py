@@ -8,18 +8,21 @@ from contextlib import closing
 from msgspec.structs import replace
 
 from lightning_app.serving.config.serve_config import JournalConfig
+from lightning_app.serving.journal.arm_count import ArmCount
 from lightning_app.serving.journal.commit_thread import CommitThread, Job, OutcomeJob, PredictionJob
 from lightning_app.serving.journal.errors import JournalBusyError, JournalDownError, JournalError, JournalRecordError
 from lightning_app.serving.journal.failure_policy import FailurePolicy
 from lightning_app.serving.journal.health import JournalHealth
 from lightning_app.serving.journal.inline_store import InlineStore
-from lightning_app.serving.journal.record import Earlier, Outcome, Prediction
+from lightning_app.serving.journal.record import Earlier, Outcome, Prediction, Shadow
 from lightning_app.serving.journal.redaction import Redaction
 from lightning_app.serving.journal.sampling import is_sampled
-from lightning_app.serving.journal.stores import open_store
+from lightning_app.serving.journal.side_writer import SideWriter
+from lightning_app.serving.journal.stores import open_database, open_store
 from lightning_app.serving.journal.stores.protocol import FeedbackStatus, JournalStore
 
 _LARGE_BYTES = 2**18
+_LEFT_OUT = "the reason is left out: it may quote columns that are dropped or hashed"
 
 _Waiting = tuple[list[Prediction], "asyncio.Future[dict[str, Earlier]]"]
 
@@ -53,6 +56,7 @@ class JournalWriter:
         self._tensors: frozenset[str] = frozenset()
         self._on_commit = on_commit
         self._inline = None if in_thread or not config.url.startswith("sqlite:") else InlineStore(self._open_here)
+        self._side = SideWriter(open_database=lambda: open_database(self._url), redacted=self._redacted_shadow)
         self._waiting: list[_Waiting] = []
         self._futures: dict[Job, asyncio.Future[dict[str, Earlier]] | asyncio.Future[FeedbackStatus]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -164,9 +168,27 @@ class JournalWriter:
         self._health.outcomes += status != "conflict"
         return status
 
+    def shadow(self, shadow: Shadow) -> None:
+        """Writes the answer of a shadow some time later, or counts it as lost; nobody waits for it.
+
+        Args:
+            shadow: The answer, as that of the request was sent; columns are dropped and hashed as there.
+        """
+        if is_sampled(shadow.request_id, self._config.sample):
+            self._side.shadow(shadow)
+
+    def counts(self, rows: Sequence[ArmCount]) -> None:
+        """Writes counts of arms some time later; while the journal is down they are summed up.
+
+        Args:
+            rows: Counts since the last ones.
+        """
+        self._side.counts(rows)
+
     def health(self) -> JournalHealth:
         """State and counts, for readiness and metrics."""
         self._health.pending = self._spiller.num_waiting()
+        self._health.shadows, self._health.lost_shadows = self._side.shadows, self._side.lost_shadows
         return self._health
 
     async def close(self) -> None:
@@ -175,6 +197,7 @@ class JournalWriter:
             return
         self._flush()
         self._thread.stop()
+        await self._loop.run_in_executor(None, self._side.close)
         await self._loop.run_in_executor(None, self._thread.join, 10.0)
         await asyncio.sleep(0)  # what the thread has posted
         self._spiller.close()
@@ -207,6 +230,17 @@ class JournalWriter:
             redacted, unreadable = await loop.run_in_executor(None, self._redaction.apply, prediction)
         self._health.unreadable_bodies += unreadable
         return redacted
+
+    def _redacted_shadow(self, shadow: Shadow) -> Shadow:
+        """What may be written of a shadow; called by the thread that writes it."""
+        if not (self._config.drop or self._config.hash):
+            return shadow
+        redaction = self._redaction
+        if redaction is None:
+            raise JournalDownError("journal: not open yet; columns are hashed with its salt")
+        error = None if shadow.error is None else _LEFT_OUT
+        answer = None if shadow.answer is None else redaction.answer(shadow.answer, shadow.answer_type)[0]
+        return replace(shadow, answer=answer, error=error)
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -24,6 +24,7 @@ HELP = {
     "lightning_app_journal_up": "1 if the last commit of the journal succeeded in every worker.",
     "lightning_app_journal_predictions": "Predictions by where they were written: journal or spill.",
     "lightning_app_journal_pending_predictions": "Predictions that are in spill files and not yet in the journal.",
+    "lightning_app_journal_shadows": "Answers of shadows: written, or lost because too many waited.",
     "lightning_app_log_lines_dropped": "Log lines dropped because standard error did not take them.",
     "lightning_app_traced_requests_dropped": "Requests whose spans the collector did not take.",
     "lightning_app_workers": "Workers that answer requests.",

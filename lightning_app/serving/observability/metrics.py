@@ -217,6 +217,8 @@ class JournalMetrics:
         written: Predictions written to the journal.
         spilled: Predictions written to spill files.
         pending: Predictions in this worker's spill files that are not yet in the journal.
+        shadows: Answers of shadows that were written.
+        lost_shadows: Answers of shadows that were not.
     """
 
     def __init__(self, files: MetricFiles) -> None:
@@ -226,6 +228,8 @@ class JournalMetrics:
         self.written = files.counter("lightning_app_journal_predictions", {"target": "journal"})
         self.spilled = files.counter("lightning_app_journal_predictions", {"target": "spill"})
         self.pending = files.gauge("lightning_app_journal_pending_predictions", {}, over_workers="sum")
+        self.shadows = files.counter("lightning_app_journal_shadows", {"result": "written"})
+        self.lost_shadows = files.counter("lightning_app_journal_shadows", {"result": "lost"})
 
 
 def _text(version: int | None) -> str:

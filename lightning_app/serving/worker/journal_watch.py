@@ -40,6 +40,8 @@ async def watch_journal(state: ServingState) -> None:
         metrics.pending.set(health.pending)
         metrics.written.add(health.written - last.written)
         metrics.spilled.add(health.spilled - last.spilled)
+        metrics.shadows.add(health.shadows - last.shadows)
+        metrics.lost_shadows.add(health.lost_shadows - last.lost_shadows)
         if is_last:
             return
         last = msgspec.structs.replace(health)

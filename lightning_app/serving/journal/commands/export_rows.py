@@ -26,6 +26,7 @@ def run(args: list[str]) -> None:
     parser.add_argument("--since", default=None, metavar="TIME", help="first time of arrival")
     parser.add_argument("--until", default=None, metavar="TIME", help="first time that is not exported any more")
     parser.add_argument("--with-outcomes", action="store_true", help="leave out rows without outcome and reward")
+    parser.add_argument("--with-shadows", action="store_true", help="answers of shadows too; leave out other requests")
     parser.add_argument("--outcome-as", default=None, metavar="NAME", help="column of the outcomes; default: outcome")
     arguments = parser.parse_args(args[1:])
     if arguments.output.suffix != ".parquet":
@@ -47,6 +48,7 @@ def run(args: list[str]) -> None:
             arguments.output,
             selection,
             with_outcomes=arguments.with_outcomes,
+            with_shadows=arguments.with_shadows,
             outcome_name=arguments.outcome_as,
         )
     finally:
@@ -54,6 +56,8 @@ def run(args: list[str]) -> None:
     console = plain_console(stderr=True)
     for reason, count in report.left_out.items():
         console.print(f"left out: {count:,} predictions: {reason}")
+    if report.num_without_shadow:
+        console.print(f"left out: {report.num_without_shadow:,} requests that no shadow was asked")
     if report.num_without_outcome:
         console.print(f"left out: {report.num_without_outcome:,} rows without an outcome")
     if report.num_unmatched:

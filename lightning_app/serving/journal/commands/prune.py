@@ -4,6 +4,8 @@ import time
 
 from lightning_app.errors import UsageError
 from lightning_app.serving.journal.commands.options import add_url, opened_for_writing, seconds_of
+from lightning_app.serving.journal.stores import open_database
+from lightning_app.serving.journal.stores.side_tables import prune_side_tables
 from lightning_app.verb_parser import VerbParser
 
 _DAY = 86_400.0
@@ -37,4 +39,10 @@ def run(args: list[str]) -> None:
         store.tidy()
     finally:
         store.close()
-    print(f"deleted: {predictions:,} predictions and {outcomes:,} outcomes of {store.url}")  # noqa: T201
+    database = open_database(arguments.url)
+    try:
+        shadows = prune_side_tables(database, before)
+    finally:
+        database.close()
+    and_shadows = f", and {shadows:,} answers of shadows" if shadows else ""
+    print(f"deleted: {predictions:,} predictions and {outcomes:,} outcomes of {store.url}{and_shadows}")  # noqa: T201

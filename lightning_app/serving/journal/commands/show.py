@@ -8,6 +8,7 @@ from rich.table import Table
 from lightning_app.serving.journal.commands.options import add_url, opened_for_reading
 from lightning_app.serving.journal.failure_policy import SPILL_FOLDER
 from lightning_app.serving.journal.spill import waiting_files
+from lightning_app.serving.journal.stores.protocol import DayCount
 from lightning_app.terminal import print_json, show
 from lightning_app.verb_parser import VerbParser
 
@@ -38,12 +39,7 @@ def run(args: list[str]) -> None:
         spill = {"spill_files": len(files), "spill_bytes": waiting}
         print_json({"url": reader.url, "days": [msgspec.to_builtins(day) for day in days], **facts, **spill})
         return
-    table = Table("model", "version", "digest", "day", "predictions", "rows", "outcomes")
-    for day in days:
-        version = "" if day.version is None else str(day.version)
-        numbers = (f"{count:,}" for count in (day.predictions, day.rows, day.outcomes))
-        table.add_row(day.model, version, day.digest[:_DIGEST], day.day, *numbers)
-    show(table)
+    show(_table(days))
     total = sum(day.predictions for day in days)
     print(f"journal: {reader.url} ({total:,} predictions, {num_bytes / 2**20:,.1f} MiB)")  # noqa: T201
     if num_unknown:
@@ -53,3 +49,24 @@ def run(args: list[str]) -> None:
             f"spilled: {len(files)} files in {arguments.spill} wait ({waiting / 2**20:,.1f} MiB); a server replays "
             "them, or `lightning-app journal replay`"
         )
+
+
+def _table(days: list[DayCount]) -> Table:
+    """Counts; columns of experiments, degraded answers and shadows only where there are any."""
+    some = {
+        "experiment": any(day.experiment is not None for day in days),
+        "degraded": any(day.degraded for day in days),
+        "shadows": any(day.shadows for day in days),
+    }
+    first, last = ["model", "version", "digest", "arm", "experiment", "day"], ["degraded", "shadows"]
+    names = [name for name in (*first, "predictions", "rows", "outcomes", *last) if some.get(name, True)]
+    table = Table(*names)
+    for day in days:
+        texts = {
+            **msgspec.to_builtins(day),
+            "version": "" if day.version is None else str(day.version),
+            "digest": day.digest[:_DIGEST],
+            "experiment": day.experiment or "",
+        }
+        table.add_row(*(f"{texts[name]:,}" if isinstance(texts[name], int) else texts[name] for name in names))
+    return table

@@ -14,7 +14,16 @@ from pyarrow import parquet
 from lightning_app.atomic_write import replacing
 from lightning_app.serving.journal.export.columns import TableBuilder, is_text, united_type, with_type
 from lightning_app.serving.journal.export.decode import UndecodedError
-from lightning_app.serving.journal.export.rows import META, META_TYPES, OUTCOME, PREDICTION, REWARD, rows_of
+from lightning_app.serving.journal.export.rows import (
+    META,
+    META_TYPES,
+    OUTCOME,
+    PREDICTION,
+    REWARD,
+    SHADOW,
+    SHADOW_TYPES,
+    rows_of,
+)
 from lightning_app.serving.journal.export.single_row import single_row
 from lightning_app.serving.journal.stores.protocol import JournalReader, Selection
 
@@ -29,6 +38,7 @@ class ExportReport(msgspec.Struct, kw_only=True):
         num_rows: Rows of the file.
         num_predictions: Requests that they come from.
         num_listed: Requests whose rows do not correspond to those of the answer: one row each, with lists.
+        num_without_shadow: Requests that were left out because no shadow was asked.
         num_without_outcome: Rows that were left out because they have no outcome yet.
         num_unmatched: Outcomes of rows that the answer does not have.
         left_out: Requests that were left out, by reason.
@@ -38,6 +48,7 @@ class ExportReport(msgspec.Struct, kw_only=True):
     num_rows: int = 0
     num_predictions: int = 0
     num_listed: int = 0
+    num_without_shadow: int = 0
     num_without_outcome: int = 0
     num_unmatched: int = 0
     left_out: dict[str, int]
@@ -50,6 +61,7 @@ def export(
     selection: Selection,
     *,
     with_outcomes: bool = False,
+    with_shadows: bool = False,
     outcome_name: str | None = None,
 ) -> ExportReport:
     """Writes a training set: one row per answered row, with what was asked, answered and learned later.
@@ -59,6 +71,7 @@ def export(
         output: Parquet file to write.
         selection: Which predictions.
         with_outcomes: Whether to leave out rows without an outcome or a reward.
+        with_shadows: Whether to write what shadows answered, and to leave out requests that they were not asked.
         outcome_name: Name of the column of outcomes; None takes `outcome`.
 
     Raises:
@@ -67,7 +80,7 @@ def export(
     """
     report = ExportReport(left_out={}, notes=[])
     with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=f".{output.name}.") as folder:
-        parts = _write_parts(reader, Path(folder), selection, with_outcomes, report)
+        parts = _write_parts(reader, Path(folder), selection, with_outcomes, with_shadows, report)
         if not parts:
             raise ValueError(f"journal: {reader.url} holds no such predictions{_why(report)}")
         schema, names = _schema(parts, outcome_name, report)
@@ -87,23 +100,33 @@ def export(
 
 
 def _write_parts(
-    reader: JournalReader, folder: Path, selection: Selection, with_outcomes: bool, report: ExportReport
+    reader: JournalReader,
+    folder: Path,
+    selection: Selection,
+    with_outcomes: bool,
+    with_shadows: bool,
+    report: ExportReport,
 ) -> list[Path]:
     parts: list[Path] = []
     left_out: Counter[str] = Counter()
     mixed: set[str] = set()
     for predictions in reader.predictions(selection, most_bytes=_PART_BYTES):
-        outcomes = reader.outcomes([prediction.request_id for prediction in predictions])
+        ids = [prediction.request_id for prediction in predictions]
+        outcomes, shadows = reader.outcomes(ids), reader.shadows(ids) if with_shadows else {}
         builder = TableBuilder()
         with _without_collection():
             for prediction in predictions:
                 of_prediction = outcomes.get(prediction.request_id, ())
-                if (record := single_row(prediction, of_prediction)) is not None:
+                shadow = shadows.get(prediction.request_id)
+                if with_shadows and shadow is None:
+                    report.num_without_shadow += 1
+                    continue
+                if shadow is None and (record := single_row(prediction, of_prediction)) is not None:
                     builder.add_record(record)
                     report.num_predictions += 1
                     continue
                 try:
-                    rows = rows_of(prediction, of_prediction)
+                    rows = rows_of(prediction, of_prediction, shadow)
                 except UndecodedError as error:
                     left_out[str(error)] += 1
                     continue
@@ -146,14 +169,16 @@ def _schema(parts: list[Path], outcome_name: str | None, report: ExportReport) -
         with pa.memory_map(str(path)) as source:
             for field in pa.ipc.open_file(source).schema:
                 types.setdefault(field.name, []).append(field.type)
-    meta = [META + name for name in META_TYPES]
+    known = {META + name: kind for name, kind in (META_TYPES | SHADOW_TYPES).items()}
+    meta = [name for name in known if name in types]
     last = [OUTCOME, REWARD]
     others = [name for name in types if name not in (*meta, *last)]
-    of_request = [name for name in others if not name.startswith(PREDICTION)]
-    order = [*meta, *of_request, *(name for name in others if name.startswith(PREDICTION)), *last]
+    of_request = [name for name in others if not name.startswith((PREDICTION, SHADOW))]
+    of_answers = [name for prefix in (PREDICTION, SHADOW) for name in others if name.startswith(prefix)]
+    order = [*meta, *of_request, *of_answers, *last]
     fields = []
     for name in order:
-        kind = META_TYPES.get(name.removeprefix(META)) if name in meta else united_type(types[name])
+        kind = known[name] if name in known else united_type(types[name])
         if name not in meta and pa.types.is_string(kind) and any(not is_text(part) for part in types[name]):
             report.notes += [note for note in [_mixed_note(name)] if note not in report.notes]
         fields.append(pa.field(name, kind))
@@ -188,6 +213,8 @@ def _mixed_note(name: str) -> str:
 
 def _why(report: ExportReport) -> str:
     reasons = [f"{count:,} left out: {reason}" for reason, count in report.left_out.items()]
+    if report.num_without_shadow:
+        reasons.append(f"no shadow was asked {report.num_without_shadow:,} of the requests")
     if report.num_without_outcome:
         reasons.append(f"{report.num_without_outcome:,} rows have no outcome yet")
     return f" ({'; '.join(reasons)})" if reasons else ""

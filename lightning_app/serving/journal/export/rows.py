@@ -11,12 +11,13 @@ from lightning_app.serving.journal.export.columns import array_of, as_lists
 from lightning_app.serving.journal.export.decode import (
     Decoded,
     Table,
+    UndecodedError,
     Values,
     decode_answer,
     decode_request,
     decode_stream,
 )
-from lightning_app.serving.journal.record import Outcome, Prediction
+from lightning_app.serving.journal.record import Outcome, Prediction, Shadow
 
 META = "journal."
 """Prefix of what the journal knows of a row, while the columns of all requests are not known yet."""
@@ -31,8 +32,19 @@ META_TYPES = {
     "probability": pa.float64(),
     "entity": pa.string(),
     "latency_ms": pa.float64(),
+    "experiment": pa.string(),
+    "degraded": pa.string(),
 }
-PREDICTION, INPUT = "prediction.", "input."
+OF_PREDICTION = tuple(name for name in META_TYPES if name not in ("request_id", "row", "time"))
+"""Columns that are fields of `Prediction`."""
+SHADOW_TYPES = {
+    "shadow_version": pa.int64(),
+    "shadow_digest": pa.string(),
+    "shadow_latency_ms": pa.float64(),
+    "shadow_error": pa.string(),
+}
+"""What the journal knows of the shadow's answer; the answer itself has columns of its own."""
+PREDICTION, INPUT, SHADOW = "prediction.", "input.", "shadow."
 OUTCOME, REWARD = f"{META}outcome", f"{META}reward"
 OWN_KEYS = frozenset(("series", "channel", "time", "origin", "document", "graph_id"))
 """Columns by which answers name rows that the request does not have, e.g. future times of a forecast."""
@@ -54,12 +66,13 @@ class Rows(msgspec.Struct):
     num_unmatched: int
 
 
-def rows_of(prediction: Prediction, outcomes: Sequence[Outcome]) -> Rows:
+def rows_of(prediction: Prediction, outcomes: Sequence[Outcome], shadow: Shadow | None = None) -> Rows:
     """Rows of a prediction.
 
     Args:
         prediction: The prediction.
         outcomes: Its outcomes.
+        shadow: What a shadow answered.
 
     Raises:
         UndecodedError: Its request or its answer cannot be taken apart into columns.
@@ -67,26 +80,40 @@ def rows_of(prediction: Prediction, outcomes: Sequence[Outcome]) -> Rows:
     request = decode_request(prediction.body, prediction.content_type)
     answer = decode_answer(prediction.answer, prediction.answer_type)
     inputs = Decoded({}, answer.num_rows) if prediction.features is None else decode_stream(prediction.features)
+    of_shadow = _shadow_answer(shadow, answer.num_rows)
     is_listed = not _by_row(request, answer)
     columns: Table = {}
-    for prefix, part in (("", request), (PREDICTION, answer), (INPUT, inputs)):
+    for prefix, part in (("", request), (PREDICTION, answer), (INPUT, inputs), (SHADOW, of_shadow)):
         for name, values in part.columns.items():
             is_whole = is_listed or part.num_rows != answer.num_rows
             columns[prefix + name] = _in_one(values) if is_whole else values
     num_rows = 1 if is_listed else answer.num_rows
-    if not is_listed and inputs.num_rows != answer.num_rows:
-        for name in inputs.columns:  # prepared otherwise than row by row: all of them beside each row
-            columns[INPUT + name] = pa.concat_arrays([columns[INPUT + name]] * num_rows)
+    for prefix, part in ((INPUT, inputs), (SHADOW, of_shadow)):
+        if not is_listed and part.num_rows != answer.num_rows:
+            for name in part.columns:  # prepared otherwise than row by row: all of them beside each row
+                columns[prefix + name] = pa.concat_arrays([columns[prefix + name]] * num_rows)
     outcome, reward, num_unmatched = _outcomes(outcomes, answer.num_rows, is_listed=is_listed)
     meta: Table = {
         "request_id": [prediction.request_id] * num_rows,
         "row": list(range(num_rows)),
         "time": [datetime.fromtimestamp(prediction.time, UTC)] * num_rows,
     }
-    for name in ("model", "version", "digest", "arm", "probability", "entity", "latency_ms"):
+    for name in OF_PREDICTION:
         meta[name] = [getattr(prediction, name)] * num_rows
-    whole = {META + name: meta[name] for name in META_TYPES} | columns | {OUTCOME: outcome, REWARD: reward}
+    if shadow is not None:
+        meta |= {name: [getattr(shadow, name.removeprefix("shadow_"))] * num_rows for name in SHADOW_TYPES}
+    whole = {META + name: values for name, values in meta.items()} | columns | {OUTCOME: outcome, REWARD: reward}
     return Rows(whole, num_rows, is_listed, num_unmatched)
+
+
+def _shadow_answer(shadow: Shadow | None, num_rows: int) -> Decoded:
+    """Columns of a shadow's answer; none if it failed, or is no table."""
+    if shadow is None or shadow.answer is None:
+        return Decoded({}, num_rows)
+    try:
+        return decode_answer(shadow.answer, shadow.answer_type)
+    except UndecodedError:
+        return Decoded({}, num_rows)
 
 
 def _by_row(request: Decoded, answer: Decoded) -> bool:

@@ -6,15 +6,22 @@ import msgspec
 from typing_extensions import override
 
 from lightning_app.serving.journal.errors import without_password
-from lightning_app.serving.journal.record import Outcome, Prediction, outcome_of
+from lightning_app.serving.journal.record import Outcome, Prediction, Shadow, outcome_of, shadow_of
 from lightning_app.serving.journal.stores.postgres_schema import COLUMNS, connect, format_of, named_errors
 from lightning_app.serving.journal.stores.protocol import DayCount, JournalReader, Selection
 
 _DAYS = (
-    "SELECT model, version, digest, to_char(to_timestamp(time) AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day, count(*), "
-    "sum(num_rows)::int8, sum((SELECT count(*) FROM lightning_app_outcomes AS o WHERE o.request_id = p.request_id))"
-    "::int8 FROM lightning_app_predictions AS p GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+    "SELECT model, version, digest, arm, {experiment} AS experiment, "
+    "to_char(to_timestamp(time) AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day, count(*), sum(num_rows)::int8, "
+    "sum((SELECT count(*) FROM lightning_app_outcomes AS o WHERE o.request_id = p.request_id))::int8, "
+    "count(degraded), count(*) FILTER (WHERE {shadow}) "
+    "FROM lightning_app_predictions AS p GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 6, 4, 5"
 )
+_FORMAT_1 = {"experiment": "NULL::text", "shadow": "false"}
+_FORMAT_2 = {
+    "experiment": "experiment",
+    "shadow": "EXISTS (SELECT 1 FROM lightning_app_shadows AS h WHERE h.request_id = p.request_id)",
+}
 _FEWEST_ROWS, _MOST_ROWS = 16, 1024
 
 
@@ -34,8 +41,9 @@ class PostgresReader(JournalReader):
         self._connection = connect(url, timeout=10.0, create=False, upgrade=False)
         with named_errors(self.url):
             # A journal of format 1 is read as it is: who reads may have no right to write.
-            self._columns = COLUMNS if format_of(self._connection) >= 2 else COLUMNS[:-1]
+            self._has_shadows = format_of(self._connection) > 1
             self._connection.execute("SET statement_timeout = 0")
+        self._columns = COLUMNS if self._has_shadows else COLUMNS[:-1]
 
     @override
     def predictions(self, selection: Selection, *, most_bytes: int = 2**24) -> Iterator[list[Prediction]]:
@@ -76,9 +84,22 @@ class PostgresReader(JournalReader):
         return found
 
     @override
-    def day_counts(self) -> list[DayCount]:
+    def shadows(self, request_ids: Sequence[str]) -> dict[str, Shadow]:
+        if not self._has_shadows:
+            return {}
+        query = (
+            f"SELECT {', '.join(Shadow.__struct_fields__)} FROM lightning_app_shadows WHERE request_id = ANY(%s) "
+            "ORDER BY number"
+        )
         with named_errors(self.url):
-            rows = self._connection.execute(_DAYS).fetchall()
+            shadows = (shadow_of(row) for row in self._connection.execute(query, (list(request_ids),)))  # type: ignore[arg-type]
+            return {shadow.request_id: shadow for shadow in shadows}
+
+    @override
+    def day_counts(self) -> list[DayCount]:
+        query = _DAYS.format(**_FORMAT_2 if self._has_shadows else _FORMAT_1)
+        with named_errors(self.url):
+            rows = self._connection.execute(query).fetchall()  # type: ignore[arg-type]
         return [DayCount(**dict(zip(DayCount.__struct_fields__, row, strict=True))) for row in rows]
 
     @override
@@ -91,7 +112,8 @@ class PostgresReader(JournalReader):
 
     @override
     def num_bytes(self) -> int:
-        tables = ("lightning_app_predictions", "lightning_app_outcomes")
+        tables = ["lightning_app_predictions", "lightning_app_outcomes"]
+        tables += ["lightning_app_shadows", "lightning_app_arm_counts"] if self._has_shadows else []
         return sum(self._number(f"SELECT pg_total_relation_size('{table}')") for table in tables)
 
     @override

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from lightning_app.serving.journal.record import Earlier, Outcome, Prediction
+from lightning_app.serving.journal.record import Earlier, Outcome, Prediction, Shadow
 
 FeedbackStatus = Literal["stored", "unknown", "same", "conflict", "spilled"]
 """`stored`; `unknown`: stored, but no prediction has this id (yet, or it was not sampled); `same`: it was there
@@ -30,25 +30,33 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DayCount(msgspec.Struct, frozen=True, kw_only=True):
-    """Predictions of a model version on one day (UTC).
+    """Predictions of a model version under one arm on one day (UTC).
 
     Attributes:
         model: Name of the model.
         version: Version in the registry; None for the folder of a package.
         digest: Digest of the package.
+        arm: Arm that was chosen.
+        experiment: Experiment by which it was chosen; None without one.
         day: `YYYY-MM-DD`.
         predictions: Number of requests.
         rows: Rows of these requests.
         outcomes: Outcomes of these rows.
+        degraded: Requests whose answer is not that of the arm.
+        shadows: Requests that a shadow was asked too.
     """
 
     model: str
     version: int | None
     digest: str
+    arm: str
+    experiment: str | None
     day: str
     predictions: int
     rows: int
     outcomes: int
+    degraded: int
+    shadows: int
 
 
 class JournalStore(ABC):
@@ -169,8 +177,19 @@ class JournalReader(ABC):
         """
 
     @abstractmethod
+    def shadows(self, request_ids: Sequence[str]) -> dict[str, Shadow]:
+        """Answers of shadows to requests.
+
+        Args:
+            request_ids: Ids.
+
+        Returns:
+            The last answer by id; ids without any are missing.
+        """
+
+    @abstractmethod
     def day_counts(self) -> list[DayCount]:
-        """Predictions per model, version and day."""
+        """Predictions per model, version, arm, experiment and day."""
 
     @abstractmethod
     def num_unknown_outcomes(self) -> int:

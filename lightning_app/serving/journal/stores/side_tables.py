@@ -1,13 +1,17 @@
 """Side tables of the journal: counts of arms, which are merged as they age, and answers of shadows."""
 
+import time
 from collections.abc import Sequence
 
 import msgspec
 
 from lightning_app.serving.journal.arm_count import ArmCount, summed_latencies
+from lightning_app.serving.journal.record import Shadow
 from lightning_app.serving.journal.stores.database import JournalDatabase
 
 _COUNT_COLUMNS = "time, experiment, worker, arm, version, probability, requests, failures, degraded, latencies"
+_SHADOW_COLUMNS = ", ".join(Shadow.__struct_fields__)
+_PRUNED_AT_ONCE = 500
 _HOUR = 3600.0
 _MERGED_AT_ONCE = 2000
 
@@ -24,6 +28,57 @@ def add_counts(database: JournalDatabase, rows: Sequence[ArmCount]) -> None:
     """
     with database.transaction():
         _insert_counts(database, rows)
+
+
+def add_shadows(database: JournalDatabase, shadows: Sequence[Shadow]) -> None:
+    """Writes answers of shadows.
+
+    Args:
+        database: Database of the journal.
+        shadows: The answers.
+
+    Raises:
+        JournalRecordError: The journal can hold one of them at no time; none was written.
+        JournalError: The journal cannot be written.
+    """
+    marks = ", ".join("?" * len(Shadow.__struct_fields__))
+    statement = f"INSERT INTO {database.table('shadows')} ({_SHADOW_COLUMNS}) VALUES ({marks})"
+    with database.transaction():
+        database.execute_many(statement, [msgspec.structs.astuple(shadow) for shadow in shadows])
+
+
+def prune_side_tables(database: JournalDatabase, before: float) -> int:
+    """Deletes answers of shadows, and counts of experiments that have ended, in small transactions.
+
+    Args:
+        database: Database of the journal.
+        before: What is older, Unix seconds.
+
+    Returns:
+        Number of deleted answers.
+
+    Raises:
+        JournalError: The journal cannot be written.
+    """
+    shadows = _prune(database, "shadows", "time < ?", before)
+    running = f"SELECT id FROM {database.table('experiments')} WHERE status = 'running'"
+    _prune(database, "arm_counts", f"time < ? AND experiment NOT IN ({running})", before)
+    return shadows
+
+
+def _prune(database: JournalDatabase, name: str, condition: str, before: float) -> int:
+    table, deleted = database.table(name), 0
+    while True:
+        with database.transaction():
+            part = database.execute(
+                f"DELETE FROM {table} WHERE number IN (SELECT number FROM {table} WHERE {condition} "
+                f"ORDER BY number LIMIT {_PRUNED_AT_ONCE}) RETURNING number",
+                (before,),
+            )
+        deleted += len(part)
+        if len(part) < _PRUNED_AT_ONCE:
+            return deleted
+        time.sleep(0.001)  # for those who answer
 
 
 def merge_counts(database: JournalDatabase, *, now: float) -> int:

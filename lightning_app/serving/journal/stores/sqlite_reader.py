@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 from typing_extensions import override
 
-from lightning_app.serving.journal.record import Outcome, Prediction, outcome_of
+from lightning_app.serving.journal.record import Outcome, Prediction, Shadow, outcome_of, shadow_of
 from lightning_app.serving.journal.stores.protocol import DayCount, JournalReader, Selection
 from lightning_app.serving.journal.stores.sqlite_schema import (
     CLOCK_SECONDS,
@@ -24,11 +24,18 @@ _SELECT = (
     "FROM predictions AS p JOIN served AS s ON s.number = p.served"
 )
 _DAYS = (
-    "SELECT model, version, digest, day, count(*), sum(num_rows), sum(outcomes) FROM (SELECT s.model, s.version, "
-    "s.digest, date(p.time, 'unixepoch') AS day, p.num_rows, (SELECT count(*) FROM outcomes AS o WHERE "
-    "o.request_id = p.request_id) AS outcomes FROM predictions AS p JOIN served AS s ON s.number = p.served) "
-    "GROUP BY model, version, digest, day ORDER BY model, version, digest, day"
+    "SELECT model, version, digest, arm, experiment, day, count(*), sum(num_rows), sum(outcomes), sum(degraded), "
+    "sum(shadow) FROM (SELECT s.model, s.version, s.digest, s.arm, {experiment} AS experiment, "
+    "date(p.time, 'unixepoch') AS day, p.num_rows, p.degraded IS NOT NULL AS degraded, {shadow} AS shadow, "
+    "(SELECT count(*) FROM outcomes AS o WHERE o.request_id = p.request_id) AS outcomes "
+    "FROM predictions AS p JOIN served AS s ON s.number = p.served) "
+    "GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 6, 4, 5"
 )
+_FORMAT_1 = {"experiment": "NULL", "shadow": "0"}
+_FORMAT_2 = {
+    "experiment": "s.experiment",
+    "shadow": "EXISTS (SELECT 1 FROM shadows AS h WHERE h.request_id = p.request_id)",
+}
 _IDS_AT_ONCE = 512
 
 
@@ -48,7 +55,8 @@ class SqliteReader(JournalReader):
         self._path = path
         self._connection = connect(path, timeout=5.0, create=False, upgrade=False)
         # A journal of format 1 is read as it is: who reads may have no right to write.
-        self._experiment = "s.experiment" if format_of(self._connection) >= 2 else "NULL"
+        self._has_shadows = format_of(self._connection) > 1
+        self._columns = _FORMAT_2 if self._has_shadows else _FORMAT_1
         self._connection.execute("PRAGMA query_only=1")
 
     @override
@@ -64,7 +72,7 @@ class SqliteReader(JournalReader):
             conditions.append("p.time >= :since")
         if selection.until is not None:
             conditions.append("p.time < :until")
-        query = f"{_SELECT.format(experiment=self._experiment)} WHERE {' AND '.join(conditions)} ORDER BY p.number"
+        query = f"{_SELECT.format(**self._columns)} WHERE {' AND '.join(conditions)} ORDER BY p.number"
         while True:
             part, size = [], 0
             with named_errors(self._path):
@@ -83,21 +91,30 @@ class SqliteReader(JournalReader):
     @override
     def outcomes(self, request_ids: Sequence[str]) -> dict[str, list[Outcome]]:
         found: dict[str, list[Outcome]] = {}
+        columns = "request_id, row, time, outcome, reward, key_id"
+        for row in self._of_requests(f"SELECT {columns} FROM outcomes", "request_id, row", request_ids):
+            found.setdefault(str(row[0]), []).append(outcome_of(row))
+        return found
+
+    @override
+    def shadows(self, request_ids: Sequence[str]) -> dict[str, Shadow]:
+        if not self._has_shadows:
+            return {}
+        query = f"SELECT {', '.join(Shadow.__struct_fields__)} FROM shadows"
+        shadows = (shadow_of(row) for row in self._of_requests(query, "number", request_ids))
+        return {shadow.request_id: shadow for shadow in shadows}
+
+    def _of_requests(self, query: str, order: str, request_ids: Sequence[str]) -> Iterator[tuple[object, ...]]:
         for begin in range(0, len(request_ids), _IDS_AT_ONCE):
             ids = request_ids[begin : begin + _IDS_AT_ONCE]
-            query = (
-                "SELECT request_id, row, time, outcome, reward, key_id FROM outcomes "
-                f"WHERE request_id IN ({', '.join('?' * len(ids))}) ORDER BY request_id, row"
-            )
+            whole = f"{query} WHERE request_id IN ({', '.join('?' * len(ids))}) ORDER BY {order}"
             with named_errors(self._path):
-                for row in self._connection.execute(query, ids):
-                    found.setdefault(row[0], []).append(outcome_of(row))
-        return found
+                yield from self._connection.execute(whole, ids).fetchall()
 
     @override
     def day_counts(self) -> list[DayCount]:
         with named_errors(self._path):
-            rows = self._connection.execute(_DAYS).fetchall()
+            rows = self._connection.execute(_DAYS.format(**self._columns)).fetchall()
         return [DayCount(**dict(zip(DayCount.__struct_fields__, row, strict=True))) for row in rows]
 
     @override

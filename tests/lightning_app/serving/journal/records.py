@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from lightning_app.serving.journal.record import Outcome, Prediction
+from lightning_app.serving.journal.record import Outcome, Prediction, Shadow
 from lightning_app.serving.journal.spill import SpillFile
 from lightning_app.serving.journal.stores import open_store
 
@@ -45,6 +45,20 @@ def prediction(request_id: str | None = None, **fields: Any) -> Prediction:
 def outcome(request_id: str, value: bytes | None = b"1", *, row: int = 0, reward: float | None = None) -> Outcome:
     raw = None if value is None else msgspec.Raw(value)
     return Outcome(request_id=request_id, row=row, time=time.time(), outcome=raw, reward=reward, key_id=None)
+
+
+def shadow(request_id: str, answer: bytes | None = b'{"predictions":[{"y":2}]}', **fields: Any) -> Shadow:
+    """The answer of a shadow."""
+    defaults: dict[str, Any] = {
+        "time": time.time(),
+        "model": "churn",
+        "version": 4,
+        "digest": "b" * 64,
+        "latency_ms": 2.5,
+        "answer_type": "application/json",
+        "error": None,
+    }
+    return Shadow(request_id=request_id, answer=answer, **defaults | fields)
 
 
 def empty_database(server: str) -> str:

@@ -68,7 +68,7 @@ def test_requests_of_several_rows_become_rows_with_their_outcomes(capsys: pytest
     rows = exported()
     assert rows.columns == [
         "request_id", "row", "time", "model", "version", "digest", "arm", "probability", "entity", "latency_ms",
-        "age", "city", "vip", "prediction.label", "prediction.p", "outcome", "reward",
+        "experiment", "degraded", "age", "city", "vip", "prediction.label", "prediction.p", "outcome", "reward",
     ]  # fmt: skip
     assert rows.select("request_id", "row", "age", "city", "vip", "prediction.p", "outcome", "reward").rows() == [
         ("a", 0, 41.0, "Bern", None, 0.9, None, None),
