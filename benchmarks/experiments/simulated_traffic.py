@@ -5,13 +5,16 @@ Both arms live in the same world: load and rewards drift over the day. The chall
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from lightning_app.serving.config.experiment_config import CanaryConfig
 from lightning_app.serving.experiments.canary.decide import Look, decide, share_of
 from lightning_app.serving.experiments.canary.evidence import CHALLENGER, CHAMPION, ArmTotals, Evidence
+from lightning_app.serving.experiments.canary.facts import event_of
 from lightning_app.serving.experiments.canary.state import CanaryState
 from lightning_app.serving.experiments.sequential.mean_difference import Moments
 
@@ -72,14 +75,14 @@ class Outcome:
         seconds: How long it took.
         challenger_requests: Requests that the challenger saw.
         requests: Requests of both.
-        looks: What was seen on the way: time, share of the challenger, look; the last of each minute.
+        events: What a server would have recorded: time, kind, facts.
     """
 
     look: Look
     seconds: float
     challenger_requests: int
     requests: int
-    looks: list[tuple[float, float, Look]] = field(default_factory=list)
+    events: list[tuple[float, str, dict[str, Any]]] = field(default_factory=list)
 
 
 @dataclass
@@ -114,7 +117,7 @@ def simulate(
     totals: dict[tuple[str, float], _Totals] = {}
     rewards: dict[tuple[str, float], list[float]] = {}
     late: list[tuple[float, tuple[str, float], list[float]]] = []
-    looks: list[tuple[float, float, Look]] = []
+    events: list[tuple[float, str, dict[str, Any]]] = []
     now = 0.0
     while True:
         share = share_of(config, state)
@@ -146,11 +149,12 @@ def simulate(
             rewards={key: Moments(*moments) for key, moments in rewards.items()},
         )
         look = decide(config, state, evidence, now=now)
-        state = look.state
-        if not looks or now - looks[-1][0] >= 60 or state.verdict is not None or state.step != looks[-1][2].state.step:
-            looks.append((now, share, look))
+        before, state = state, look.state
+        if (event := event_of(config, before, look, evidence, now=now)) is not None:
+            state = replace(state, looked=now)
+            events.append((now, *event))
         if state.verdict is not None:
-            return Outcome(look, now, evidence.challenger_requests(), evidence.all_requests(), looks)
+            return Outcome(look, now, evidence.challenger_requests(), evidence.all_requests(), events)
 
 
 def _moments(rng: np.random.Generator, count: int, mean: float, world: World) -> list[float]:

@@ -143,7 +143,8 @@ class Routing(Struct, frozen=True, kw_only=True, tag_field="command", tag="routi
     """Who answers the requests for models that have an experiment or a canary.
 
     Attributes:
-        models: The models.
+        models: The models; one that has a canary in its configuration and is missing here has none at present: the
+            champion answers everything.
     """
 
     models: list[ModelRouting]

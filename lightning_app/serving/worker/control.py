@@ -119,7 +119,9 @@ class Control:
 
     def _route(self, command: Routing) -> None:
         """Takes over who answers which share."""
-        for routing in command.models:
-            served = self._state.models.get(routing.name)
-            if served is not None and (served.config.experiment or served.config.canary) is not None:
-                served.route(routing)
+        routings = {routing.name: routing for routing in command.models}
+        for name, served in self._state.models.items():
+            if served.config.canary is not None:
+                served.route(routings.get(name))  # without a canary the champion answers everything
+            elif served.config.experiment is not None and name in routings:
+                served.route(routings[name])

@@ -3,9 +3,15 @@
 import math
 from typing import Any
 
+import msgspec
+
 from lightning_app.serving.config.experiment_config import CanaryConfig
 from lightning_app.serving.experiments.canary.decide import Look, share_of
 from lightning_app.serving.experiments.canary.evidence import Evidence
+from lightning_app.serving.experiments.canary.state import CanaryState
+
+_LOOK_SHARE = 0.02
+"""Looks are recorded in steps of this share of the time since the start, so that there are a few hundred at most."""
 
 
 def facts_of(config: CanaryConfig, look: Look, evidence: Evidence) -> dict[str, Any]:
@@ -39,6 +45,28 @@ def facts_of(config: CanaryConfig, look: Look, evidence: Evidence) -> dict[str, 
             "rewards": list(reward.rewards),
         }
     return facts
+
+
+def event_of(
+    config: CanaryConfig, before: CanaryState, look: Look, evidence: Evidence, *, now: float
+) -> tuple[str, dict[str, Any]] | None:
+    """Kind and facts of the event that records a look; None if it is not worth one.
+
+    Args:
+        config: Of the canary.
+        before: State before the look.
+        look: The look.
+        evidence: What it was based on.
+        now: Time in seconds since 1970.
+    """
+    verdict = look.state.verdict
+    if verdict is not None:
+        return "verdict", {**facts_of(config, look, evidence), **msgspec.to_builtins(verdict)}
+    if look.state.step != before.step:
+        return "step", facts_of(config, look, evidence)
+    if now - before.looked >= max(1.0, _LOOK_SHARE * (now - before.started)):
+        return "look", facts_of(config, look, evidence)
+    return None
 
 
 def _finite(value: float) -> float | None:

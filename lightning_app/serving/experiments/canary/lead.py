@@ -15,7 +15,7 @@ from lightning_app.serving.experiments.canary.counted_evidence import CountedEvi
 from lightning_app.serving.experiments.canary.decide import decide, share_of
 from lightning_app.serving.experiments.canary.door import Door
 from lightning_app.serving.experiments.canary.evidence import CHALLENGER, CHAMPION
-from lightning_app.serving.experiments.canary.facts import facts_of
+from lightning_app.serving.experiments.canary.facts import event_of
 from lightning_app.serving.experiments.canary.registry_door import Order
 from lightning_app.serving.experiments.canary.state import CanaryState, Verdict
 from lightning_app.serving.experiments.store import CanaryRunningError, Event, Experiment, Lease, Status
@@ -24,8 +24,6 @@ from lightning_app.serving.journal.stores.database import JournalDatabase
 _log = logging.getLogger("lightning_app.serving")
 _GONE_SECONDS = 30.0
 """How long a challenger may be missing: this server may be behind."""
-_LOOK_SHARE = 0.02
-"""Looks are recorded in steps of this share of the time since the start, so that there are a few hundred at most."""
 
 
 class CanaryLead:
@@ -138,25 +136,22 @@ class CanaryLead:
         counted = self._evidence[1]
         workers, evidence = len(counted.workers), counted.read()
         look = decide(self._config, state, evidence, now=now)
-        facts = facts_of(self._config, look, evidence)
-        events, after = [], look.state
+        events, after, recorded = [], look.state, event_of(self._config, state, look, evidence, now=now)
         if workers and len(counted.workers) > workers:
             # A worker that was killed has not written its last counts: up to a second of both arms is missing.
-            events.append(
-                Event(kind="worker", facts={"workers": len(counted.workers), "left_out": counted.num_left_out})
-            )
+            facts = {"workers": len(counted.workers), "left_out": counted.num_left_out}
+            events.append(Event(kind="worker", facts=facts))
+        if recorded is not None:
+            events.append(Event(kind=recorded[0], facts=recorded[1]))
         if after.verdict is not None:
-            events.append(Event(kind="verdict", facts={**facts, **msgspec.to_builtins(after.verdict)}))
             _log.info("%s: %s: %s", row.id, after.verdict.action, after.verdict.reason)
         elif after.step != state.step:
-            events.append(Event(kind="step", facts=facts))
             _log.info("%s: %g %% of the requests", row.id, 100 * share_of(self._config, after))
-        elif now - state.looked >= max(1.0, _LOOK_SHARE * (now - state.started)):
-            events.append(Event(kind="look", facts=facts))
         if not events and after == state:
             return row, state
-        after = replace(after, looked=now)
-        if not self._write(row, after, events, facts=facts):
+        if recorded is not None:
+            after = replace(after, looked=now)
+        if not self._write(row, after, events, facts=recorded and recorded[1]):
             return row, state  # a person, or another server, has written meanwhile; the next look sees it
         return self._rows.store.get(row.id) or row, after
 

@@ -1,7 +1,7 @@
 """Decisions of a canary, from counts alone."""
 
-import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,6 +12,7 @@ from benchmarks.experiments.simulated_traffic import BOUNDS_MS, Challenger, Worl
 from lightning_app.serving.config.experiment_config import CanaryConfig, Margins, RewardConfig
 from lightning_app.serving.experiments.canary.decide import Look, decide, share_of
 from lightning_app.serving.experiments.canary.evidence import ArmTotals, Evidence
+from lightning_app.serving.experiments.canary.picture import canary_picture
 from lightning_app.serving.experiments.canary.state import CanaryState, Request
 from lightning_app.serving.experiments.sequential.mean_difference import Moments
 
@@ -196,4 +197,20 @@ def test_simulated_canaries_end_as_they_should(challenger: Challenger, status: s
         outcome = simulate(config, World(), challenger, seed=seed, tick_seconds=20)
         assert outcome.look.state.verdict is not None
         assert outcome.look.state.verdict.status == status
-        assert all(math.isfinite(finding.log_e) for _, _, look in outcome.looks for finding in look.findings)
+        kinds = [kind for _, kind, _ in outcome.events]
+        assert kinds[-1] == "verdict"
+        assert len(kinds) < 400
+
+
+def test_a_canary_is_drawn_from_its_events(tmp_path: Path) -> None:
+    outcome = simulate(
+        CanaryConfig(reward=RewardConfig(kind="continuous", high=20)), World(), Challenger(reward=0.8), seed=0,
+        tick_seconds=20,
+    )  # fmt: skip
+    events = msgspec.json.decode(msgspec.json.encode(outcome.events))
+    figure = canary_picture(events, title="a bad challenger")
+    figure.savefig(tmp_path / "canary.png")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["rolled back"]
+    assert len(figure.axes) == 3
+    with pytest.raises(ValueError, match="no look"):
+        canary_picture(events[:0], title="nothing")
