@@ -61,6 +61,8 @@ def encode_answer(
         "predictions": columns if orient == "columns" else _records(columns),
         "notes": notes,
     }
+    if answer.degraded is not None:
+        content["degraded"] = answer.degraded
     if state is not None:
         content["state"] = state
     return _encode(content)

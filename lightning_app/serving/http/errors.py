@@ -3,14 +3,14 @@
 import logging
 import math
 import re
-import sys
 from collections.abc import Mapping
 
 import msgspec
 
 from lightning_app.packaging.format.errors import BadRowsError, RequestError
-from lightning_app.serving.inference.errors import BusyError, DeadlineError, HangError
+from lightning_app.serving.inference.errors import BreakerOpenError, BusyError, DeadlineError, HangError
 from lightning_app.serving.inference.sessions import SessionConflictError, SessionsBusyError, SessionVersionError
+from lightning_app.serving.routing.fallback import is_store_error
 from lightning_app.serving.security.access_error import AccessError
 
 _log = logging.getLogger("lightning_app.serving")
@@ -90,6 +90,8 @@ def http_error(error: Exception) -> HttpError | None:
         return HttpError(503, "busy", "as many requests wait for the model as may wait; try again", retry_after=1)
     if isinstance(error, DeadlineError):
         return HttpError(504, "deadline", "the deadline passed before the answer was there")
+    if isinstance(error, BreakerOpenError):
+        return HttpError(503, "breaker_open", f"{error}; try again", retry_after=error.retry_after)
     if isinstance(error, HangError):
         return HttpError(503, "model_hangs", "the model did not end a call, which was given up", retry_after=1)
     if isinstance(error, SessionConflictError):
@@ -98,17 +100,12 @@ def http_error(error: Exception) -> HttpError | None:
         return HttpError(409, "session_of_another_version", str(error), field="session")
     if isinstance(error, SessionsBusyError):
         return HttpError(503, "sessions_busy", str(error), field="session", retry_after=1)
-    if _is_store_error(error):
+    if is_store_error(error):
         _log.error("the online store cannot be read", exc_info=error)
         return HttpError(
             503, "store_down", "the online store cannot be read, so the rows are not answered", retry_after=1
         )
     return None
-
-
-def _is_store_error(error: Exception) -> bool:
-    store = sys.modules.get("features.store.errors")  # where no store is served, nothing of it is imported
-    return store is not None and isinstance(error, store.StoreError)
 
 
 def _field(message: str) -> str:

@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -11,11 +13,13 @@ from lightning_app.serving.http.errors import HttpError
 from lightning_app.serving.http.prediction_record import arrow_features, content_digest, take_entity
 from lightning_app.serving.http.request_head import RequestHead
 from lightning_app.serving.http.serving_state import ServingState
-from lightning_app.serving.inference.loaded_model import Answer, Predictions
+from lightning_app.serving.inference.cache import CacheKey
+from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Predictions
 from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.journal.errors import JournalError, JournalRecordError
-from lightning_app.serving.journal.record import Earlier, Prediction
+from lightning_app.serving.journal.record import Prediction
 from lightning_app.serving.observability.traced_request import Phase
+from lightning_app.serving.routing.fallback import Again, answer_with_fallback
 from lightning_app.serving.routing.served_model import Arm, ServedModel
 from lightning_app.serving.security.headers import ANSWER_HEADERS
 
@@ -24,8 +28,22 @@ LARGE_BODY = 2**18
 _LARGE_ANSWER = 2**20
 """Answers from this size, in bytes, are written in a thread too."""
 Headers: TypeAlias = list[tuple[bytes, bytes]]
-Encode: TypeAlias = Callable[[Answer], tuple[bytes, Headers]]
-"""Body and headers of an answer; the headers begin with `Content-Type`."""
+Encode: TypeAlias = Callable[[Answer, ModelRequest, Arm], tuple[bytes, Headers]]
+"""Body and headers of an answer; the headers begin with `Content-Type`. The model of the arm is that which answered."""
+
+
+class Exchanged(NamedTuple):
+    """What is sent.
+
+    Attributes:
+        body: Body of the answer; that of then, if this request id was answered before.
+        headers: Its headers, with those of the version that answered.
+        degraded: Why it is not the answer of the arm that was chosen, in a word; None if it is.
+    """
+
+    body: bytes
+    headers: Headers
+    degraded: str | None
 
 
 async def exchange(
@@ -39,8 +57,10 @@ async def exchange(
     started: float,
     phases: list[Phase],
     encode: Encode,
-) -> tuple[bytes, Headers]:
-    """Asks the arm, and journals its answer.
+    again: Again,
+    may_fall_back: bool,
+) -> Exchanged:
+    """Asks the arm, or what answers in its place, and journals the answer.
 
     Args:
         state: State of the worker.
@@ -52,34 +72,58 @@ async def exchange(
         started: When the request arrived, by `time.perf_counter`.
         phases: Parts of the request for its trace; those of the exchange are added.
         encode: Writes the answer.
-
-    Returns:
-        body: Body of the answer; that of then, if this request id was answered before.
-        headers: Its headers, with those of the version that answered.
+        again: Reads the request for another model.
+        may_fall_back: Whether another model may answer.
 
     Raises:
         HttpError: The request id was used for another request, or the journal is down.
+        BreakerOpenError: The arm has failed too often.
         BusyError: Too many requests wait.
         DeadlineError: The deadline passed.
         RequestError: The request does not fit the package.
     """
-    model = arm.model
-    entity = None if served.config.entity is None else take_entity(request, served.config.entity, model)
+    entity = None
+    if served.config.entity is not None:
+        request = replace(request)  # another model may read the entity
+        entity = take_entity(request, served.config.entity, arm.model)
+        again = partial(_again_without_entity, again, served.config.entity)
     content = (
         content_digest(body, head.media_type, head.accept, head.query)
         if state.journal is not None or served.cache is not None
         else b""
     )
     state.access.rows(head.key_entry, request.num_rows)
-    answer = await _answer(state, served, arm, head, request, body, content, started, phases)
+    answer, model = None, arm.model
+    ask = partial(_ask, state, len(body) >= LARGE_BODY, phases)
+    key = (model.digest, content)
+    takes_cached = served.cache is not None and request.turn is None
+    if takes_cached:
+        answer = _cached(state, served, arm, key)
+    if answer is None:
+        until = started + (head.deadline_ms or served.config.deadline_ms) / 1000
+        if arm.breaker is None:
+            answer = await ask(arm, request, until - time.perf_counter())
+        else:
+            answer, request, model = await answer_with_fallback(
+                served, arm, request, ask, again, until=until, may_fall_back=may_fall_back
+            )
+        if takes_cached and answer.degraded is None:
+            assert served.cache is not None
+            served.cache.put(key, answer)
     if request.turn is not None:
         answer.state_text = request.turn.end(answer.state)
+    answering = arm
+    if answer.degraded is not None:
+        answering = replace(arm, model=model)
+        state.metrics.degraded(name=model.name, arm=arm.name, reason=answer.degraded)
     if _num_bytes(answer.predictions) < _LARGE_ANSWER:
-        answer_body, headers = encode(answer)
+        answer_body, headers = encode(answer, request, answering)
     else:
-        answer_body, headers = await asyncio.get_running_loop().run_in_executor(state.executor, encode, answer)
+        loop = asyncio.get_running_loop()
+        answer_body, headers = await loop.run_in_executor(state.executor, encode, answer, request, answering)
+    sent = Exchanged(answer_body, headers + _version_headers(answering, answer.degraded), answer.degraded)
     if state.journal is None:
-        return answer_body, headers + _version_headers(model.name, model.version, model.digest, arm.name)
+        return sent
     seconds = time.perf_counter() - started
     prediction = Prediction(
         request_id=head.request_id,
@@ -100,7 +144,7 @@ async def exchange(
         features=None if answer.features is None else arrow_features(answer.features),
         body_digest=content,
         key_id=head.key_id,
-        degraded=None,
+        degraded=answer.degraded,
         experiment=arm.experiment,
     )
     try:
@@ -112,41 +156,31 @@ async def exchange(
     except JournalRecordError as error:
         raise HttpError(422, "bad_request", "request: it cannot be journalled, so it is not answered") from error
     phases.append(("journal", started + seconds, time.perf_counter()))
-    if head.request_id in earlier and (again := _again(earlier[head.request_id], prediction)) is not None:
-        return again
-    return answer_body, headers + _version_headers(model.name, model.version, model.digest, arm.name)
+    if head.request_id in earlier and (held := _again(earlier[head.request_id], prediction)) is not None:
+        return held
+    return sent
 
 
-async def _answer(
-    state: ServingState,
-    served: ServedModel,
-    arm: Arm,
-    head: RequestHead,
-    request: ModelRequest,
-    body: bytes,
-    content: bytes,
-    started: float,
-    phases: list[Phase],
+def _cached(state: ServingState, served: ServedModel, arm: Arm, key: CacheKey) -> Answer | None:
+    assert served.cache is not None
+    cached = served.cache.get(key)
+    metrics = state.metrics.model(name=arm.model.name, version=arm.model.version, arm=arm.name)
+    (metrics.cache_misses if cached is None else metrics.cache_hits).add()
+    return cached
+
+
+async def _ask(
+    state: ServingState, is_large: bool, phases: list[Phase], arm: Arm, request: ModelRequest, seconds: float
 ) -> Answer:
-    """The answer of the cache, else of the arm."""
-    key = (arm.model.digest, content)
-    if served.cache is not None and request.turn is None:
-        cached = served.cache.get(key)
-        metrics = state.metrics.model(name=arm.model.name, version=arm.model.version, arm=arm.name)
-        (metrics.cache_misses if cached is None else metrics.cache_hits).add()
-        if cached is not None:
-            return cached
-    if len(body) < LARGE_BODY:
-        prepared = arm.model.prepare(request)
+    """The answer of an arm."""
+    began = time.perf_counter()
+    if is_large:
+        prepared = await asyncio.get_running_loop().run_in_executor(state.executor, arm.model.prepare, request)
     else:
-        loop = asyncio.get_running_loop()
-        prepared = await loop.run_in_executor(state.executor, arm.model.prepare, request)
+        prepared = arm.model.prepare(request)
     waiting = time.perf_counter()
-    seconds = (head.deadline_ms or served.config.deadline_ms) / 1000 - (waiting - started)
-    answer = await arm.batcher.answer(prepared, seconds=seconds)
+    answer = await arm.batcher.answer(prepared, seconds=seconds - (waiting - began))
     phases += ("queue", waiting, answer.started), ("inference", answer.started, answer.ended)
-    if served.cache is not None and request.turn is None:
-        served.cache.put(key, answer)
     return answer
 
 
@@ -159,7 +193,13 @@ def _num_bytes(predictions: Predictions) -> float:
     )
 
 
-def _again(earlier: Earlier, prediction: Prediction) -> tuple[bytes, Headers] | None:
+def _again_without_entity(again: Again, column: str, model: LoadedModel) -> ModelRequest:
+    request = replace(again(model))
+    take_entity(request, column, model)
+    return request
+
+
+def _again(earlier: Earlier, prediction: Prediction) -> Exchanged | None:
     """The answer that was given to the same request before, whichever version answers now.
 
     None if that answer was not kept whole and the same version has just given it again.
@@ -175,7 +215,8 @@ def _again(earlier: Earlier, prediction: Prediction) -> tuple[bytes, Headers] | 
         message = "X-Request-Id: answered by another version before, whose answer is not kept; take a new one"
         raise HttpError(409, "request_id_used", message, field="X-Request-Id")
     headers = [*_parted(earlier.answer_type), (b"x-answered-before", b"true")]
-    return earlier.answer, headers + _version_headers(earlier.model, earlier.version, earlier.digest, earlier.arm)
+    headers += _headers(earlier.model, earlier.version, earlier.digest, earlier.arm)
+    return Exchanged(earlier.answer, headers, None)
 
 
 def _joined(headers: Headers) -> str:
@@ -190,7 +231,14 @@ def _parted(answer_type: str) -> Headers:
     return [(b"content-type", media_type.encode()), *((name.encode(), value.encode()) for name, _, value in pairs)]
 
 
-def _version_headers(name: str, version: int | None, digest: str, arm: str) -> Headers:
+def _version_headers(arm: Arm, degraded: str | None) -> Headers:
+    headers = _headers(arm.model.name, arm.model.version, arm.model.digest, arm.name)
+    if degraded is not None:
+        headers.append((b"x-degraded", degraded.encode()))
+    return headers
+
+
+def _headers(name: str, version: int | None, digest: str, arm: str) -> Headers:
     return [
         *ANSWER_HEADERS,
         (b"x-model", name.encode()),

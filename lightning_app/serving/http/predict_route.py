@@ -84,7 +84,7 @@ class PredictRoute:
         return {name: table[name] for name in names if name in held}
 
     def model_request(self, content: Any, head: RequestHead, model: LoadedModel) -> ModelRequest:
-        """The request for the model that was chosen.
+        """The request for the model that was chosen, or that answers in its place.
 
         Args:
             content: Result of `read_content`.
@@ -111,17 +111,26 @@ class PredictRoute:
         request.state = None if request.turn is None else request.turn.before
         return request
 
+    def may_fall_back(self, request: ModelRequest, model: LoadedModel) -> bool:  # noqa: ARG002
+        """Whether another model may answer: not a part of a stream, whose state is that of this version.
+
+        Args:
+            request: The request.
+            model: The version that was chosen.
+        """
+        return request.turn is None
+
     def encode(
-        self, answer: Answer, request: ModelRequest, head: RequestHead, arm: Arm, digits: int | None
+        self, head: RequestHead, digits: int | None, answer: Answer, request: ModelRequest, arm: Arm
     ) -> tuple[bytes, list[tuple[bytes, bytes]]]:
         """Body and headers of an answer; its headers begin with `Content-Type`.
 
         Args:
+            head: Headers and query.
+            digits: Significant digits of numbers; None keeps all.
             answer: The answer.
             request: The request.
-            head: Headers and query.
-            arm: The arm that answered.
-            digits: Significant digits of numbers; None keeps all.
+            arm: The arm that was chosen; its model is the one that answered.
         """
         media_type = head.accept or head.media_type
         content = encode_answer(
@@ -199,9 +208,18 @@ class PredictRoute:
             content = await self._read(body, head)
             arm = served.choose(head.request_id, _own_session(head), partial(self.columns, content))
             request = self.model_request(content, head, arm.model)
-            encode = partial(self.encode, request=request, head=head, arm=arm, digits=served.config.digits)
-            answer, headers = await exchange(
-                self._state, served, arm, head, request, body, started=started, phases=phases, encode=encode
+            answer, headers, _ = await exchange(
+                self._state,
+                served,
+                arm,
+                head,
+                request,
+                body,
+                started=started,
+                phases=phases,
+                encode=partial(self.encode, head, served.config.digits),
+                again=partial(self.model_request, content, head),
+                may_fall_back=self.may_fall_back(request, arm.model),
             )
             request_id = head.request_id
             headers.append((b"x-request-id", request_id.encode()))

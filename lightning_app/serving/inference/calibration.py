@@ -44,6 +44,18 @@ class BatchPlan:
     in_thread: bool = False
     curve: Mapping[int, float] | None = None
 
+    def seconds_of(self, num_rows: int) -> float:
+        """Seconds that a call takes, from those that were measured; 0 if none were.
+
+        Args:
+            num_rows: Rows of the call.
+        """
+        if not self.curve:
+            return 0.0
+        largest = max(self.curve)
+        fitting = [size for size in self.curve if size >= num_rows]
+        return self.curve[min(fitting)] if fitting else self.curve[largest] * num_rows / largest
+
 
 def plan_batches(
     call: Callable[[Mapping[str, Values]], object],

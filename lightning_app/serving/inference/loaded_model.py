@@ -37,6 +37,7 @@ class Answer:
         state_text: `state` as the client gives it back; None where it is not returned.
         started: When the call of the model began, by `time.perf_counter`.
         ended: When it ended.
+        degraded: Why it is not the answer of the model that was asked, in a word; None if it is.
     """
 
     predictions: Predictions
@@ -46,6 +47,7 @@ class Answer:
     state_text: str | None = None
     started: float = 0.0
     ended: float = 0.0
+    degraded: str | None = None
 
 
 @dataclass(slots=True)

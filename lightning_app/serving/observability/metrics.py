@@ -112,6 +112,19 @@ class Metrics(Collector):
         """Says how many streams of a model the server keeps the state of; all workers share them."""
         self._files.gauge("lightning_app_sessions", {"model": name}, over_workers="max").set(number)
 
+    def breaker(self, *, name: str, version: int | None, arm: str, state: int) -> None:
+        """Says whether an arm is asked: 0 closed, 1 half-open, 2 open; the worst worker counts."""
+        labels = {"model": name, "version": _text(version), "arm": arm}
+        self._files.gauge("lightning_app_breaker_state", labels, over_workers="max").set(state)
+
+    def degraded(self, *, name: str, arm: str, reason: str) -> None:
+        """Counts an answer that is not that of the arm that was chosen."""
+        self._files.counter("lightning_app_degraded", {"model": name, "arm": arm, "reason": reason}).add()
+
+    def hang(self, *, name: str, version: int | None) -> None:
+        """Counts a call that did not end and was given up."""
+        self._files.counter("lightning_app_hanging_calls", {"model": name, "version": _text(version)}).add()
+
     def feedback(self, status: Literal["stored", "unknown", "same", "conflict", "spilled"]) -> None:
         """Counts an outcome or reward."""
         self._files.counter("lightning_app_feedback", {"status": status}).add()

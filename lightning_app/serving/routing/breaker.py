@@ -71,6 +71,11 @@ class Breaker:
         self._running: deque[Attempt] = deque()
         self._forget()
 
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the arm is tried again."""
+        return max(0.0, self._opens_until - self._clock())
+
     def begin(self) -> Attempt | None:
         """Asks whether a request may go to the arm.
 

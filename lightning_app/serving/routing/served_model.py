@@ -2,22 +2,26 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from lightning_app.serving.config.arm_references import own_arm
+from lightning_app.serving.config.arm_references import fallback_arm, own_arm
 from lightning_app.serving.config.control_channel import LinearState, ModelRouting
 from lightning_app.serving.config.serve_config import ModelConfig
 from lightning_app.serving.experiments.assignment import layout_of, point
-from lightning_app.serving.inference.batcher import Batcher, Observe
+from lightning_app.serving.inference.batcher import AnswerAll, Batcher, Observe
 from lightning_app.serving.inference.cache import AnswerCache
 from lightning_app.serving.inference.calibration import BatchPlan
+from lightning_app.serving.inference.hangs import HangLimit
 from lightning_app.serving.inference.loaded_model import LoadedModel
+from lightning_app.serving.routing.breaker import Breaker
+from lightning_app.serving.routing.reserve import Reserve
 
 if TYPE_CHECKING:
     from lightning_app.serving.experiments.policies.linear_choice import LinearChoice
+    from lightning_app.serving.routing.constant import ConstantAnswer
 
 Columns = Callable[[Sequence[str]], Mapping[str, Sequence[Any]]]
 """Reads columns of a request by name; those that are missing are left out."""
@@ -33,6 +37,7 @@ class Arm:
         model: The loaded version.
         batcher: Its queue.
         experiment: Id of the experiment that chose it; None outside of one.
+        breaker: Says whether it may be asked; None asks it always. Arms of the same version have the same.
     """
 
     name: str
@@ -40,6 +45,7 @@ class Arm:
     model: LoadedModel
     batcher: Batcher
     experiment: str | None = None
+    breaker: Breaker | None = None
 
 
 class ServedModel:
@@ -60,6 +66,8 @@ class ServedModel:
         cache: Answers that are kept; None without a cache.
         problem: Why the newest version could not be loaded; None if it could.
         routing: Who answers which share; None if one arm answers everything.
+        constant: The last fallback; None if the chain has none.
+        reserve: How much of the deadline is kept for fallbacks.
     """
 
     def __init__(self, config: ModelConfig, *, name: str) -> None:
@@ -69,6 +77,8 @@ class ServedModel:
         self.arms: Mapping[str, Arm] = {}
         self.problem: str | None = None
         self.cache = AnswerCache(most=config.cache) if config.cache else None
+        self.constant: ConstantAnswer | None = None
+        self.reserve = Reserve(None if config.fallback_ms is None else config.fallback_ms / 1000)
         self.routing: ModelRouting | None = None
         if config.experiment is not None:
             shares = {arm.name: arm.share for arm in config.experiment.arms}
@@ -88,7 +98,18 @@ class ServedModel:
         """Whether there is a version to answer."""
         return self.own in self.arms
 
-    def serve(self, arm: str, model: LoadedModel, plan: BatchPlan, *, observe: Observe | None = None) -> None:
+    def serve(
+        self,
+        arm: str,
+        model: LoadedModel,
+        plan: BatchPlan,
+        *,
+        observe: Observe | None = None,
+        breaker: Breaker | None = None,
+        limit: HangLimit | None = None,
+        answer: AnswerAll | None = None,
+        is_suspect: bool = False,
+    ) -> None:
         """Serves another version as an arm from the next request on.
 
         Args:
@@ -96,10 +117,16 @@ class ServedModel:
             model: The version.
             plan: How its requests are batched.
             observe: Told about each call.
+            breaker: Says whether it may be asked; None asks it always.
+            limit: When a call hangs; None waits for every call.
+            answer: Calls the model; None takes its own `answer`.
+            is_suspect: Whether a call has hung in another worker.
         """
-        batcher = Batcher(model, plan=plan, queue=self.config.queue, observe=observe)
+        batcher = Batcher(model, plan=plan, queue=self.config.queue, observe=observe, limit=limit, answer=answer)
+        if is_suspect:
+            batcher.distrust()
         with self._lock:
-            self._replace({**self.arms, arm: Arm(arm, 1.0, model, batcher)})
+            self._replace({**self.arms, arm: Arm(arm, 1.0, model, batcher, breaker=breaker)})
         self.problem = None
 
     def share(self, arm: str, loaded: Arm) -> None:
@@ -110,8 +137,18 @@ class ServedModel:
             loaded: The one arm.
         """
         with self._lock:
-            self._replace({**self.arms, arm: Arm(arm, 1.0, loaded.model, loaded.batcher)})
+            self._replace({**self.arms, arm: replace(loaded, name=arm, probability=1.0, experiment=None)})
         self.problem = None
+
+    def fallbacks(self, arm: Arm) -> list[Arm]:
+        """Loaded models of the fallback chain in their order, without those of the version that they stand in for.
+
+        Args:
+            arm: The arm that was chosen.
+        """
+        names = (fallback_arm(number) for number in range(1, len(self.config.fallback) + 1))
+        loaded = [self.arms[name] for name in names if name in self.arms]
+        return [one for one in loaded if one.model.digest != arm.model.digest]
 
     def keep(self, arms: set[str]) -> list[Arm]:
         """Serves these arms alone.
@@ -189,7 +226,7 @@ class ServedModel:
         ends = list(accumulate(shares.values()))
         name = names[min(bisect_right(ends, at), len(names) - 1)]
         arm = self.arms[name]
-        return Arm(name, shares[name], arm.model, arm.batcher, routing.experiment)
+        return replace(arm, probability=shares[name], experiment=routing.experiment)
 
     def _replace(self, arms: Mapping[str, Arm]) -> None:
         """Takes over other arms, and who answers which points then.
@@ -206,7 +243,7 @@ class ServedModel:
         for name, interval in zip(names, routing.layout, strict=True):
             shares[name] = shares.get(name, 0.0) + (interval.end - interval.start)
         chosen = {
-            name: Arm(name, min(share, 1.0), arms[name].model, arms[name].batcher, routing.experiment)
+            name: replace(arms[name], probability=min(share, 1.0), experiment=routing.experiment)
             for name, share in shares.items()
         }
         self._points = ([interval.end for interval in routing.layout[:-1]], [chosen[name] for name in names])

@@ -23,6 +23,7 @@ def write_infer_response(
     request_id: str,
     labels: Sequence[str] | None = None,
     notes: Sequence[str] = (),
+    degraded: str | None = None,
 ) -> tuple[bytes, int | None]:
     """Body of an answer.
 
@@ -34,6 +35,7 @@ def write_infer_response(
         request_id: Id of the request.
         labels: Names of the classes, for `classification`.
         notes: What was filled, dropped or replaced; the parameter `notes` of the answer.
+        degraded: Why another model answered, the parameter `degraded`; None if none did.
 
     Returns:
         body: JSON, and binary data after it.
@@ -67,8 +69,13 @@ def write_infer_response(
         answer["model_version"] = str(version)
     if not_finite:
         notes = [*notes, f"{', '.join(not_finite)}: some numbers are not finite, answered as null"]
+    parameters = {}
     if notes:
-        answer["parameters"] = {"notes": "; ".join(notes)}
+        parameters["notes"] = "; ".join(notes)
+    if degraded is not None:
+        parameters["degraded"] = degraded
+    if parameters:
+        answer["parameters"] = parameters
     content = _ENCODER.encode(answer | {"id": request_id, "outputs": headers})
     return (b"".join((content, *parts)), len(content)) if parts else (content, None)
 

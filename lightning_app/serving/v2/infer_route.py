@@ -110,13 +110,17 @@ class InferRoute(PredictRoute):
             raise HttpError(413, "too_many_rows", message, field="request")
         return ModelRequest(table, num_rows, state=state)
 
+    def may_fall_back(self, request: ModelRequest, model: LoadedModel) -> bool:  # noqa: ARG002
+        """Not for models with state, of which every answer holds some that goes back to the same version."""
+        return not model.package.manifest.state
+
     def encode(
         self,
+        head: RequestHead,
+        digits: int | None,
         answer: Answer,
         request: ModelRequest,  # noqa: ARG002
-        head: RequestHead,
         arm: Arm,
-        digits: int | None,
     ) -> tuple[bytes, list[tuple[bytes, bytes]]]:
         """Writes the tensors of an answer."""
         infer = cast(InferHead, head).infer
@@ -133,6 +137,7 @@ class InferRoute(PredictRoute):
             request_id=head.request_id,
             labels=manifest.labels,
             notes=answer.notes,
+            degraded=answer.degraded,
         )
         if length is None:
             return content, [(b"content-type", JSON.encode())]
