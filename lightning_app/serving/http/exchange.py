@@ -17,7 +17,7 @@ from lightning_app.serving.inference.cache import CacheKey
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Predictions
 from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.journal.errors import JournalError, JournalRecordError
-from lightning_app.serving.journal.record import Prediction
+from lightning_app.serving.journal.record import Earlier, Prediction
 from lightning_app.serving.observability.traced_request import Phase
 from lightning_app.serving.routing.fallback import Again, answer_with_fallback
 from lightning_app.serving.routing.served_model import Arm, ServedModel

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lightning_app.serving.config.control_channel import RegistryState
 from lightning_app.serving.config.serve_config import ServeConfig
+from lightning_app.serving.inference.hang_record import HangRecord
 from lightning_app.serving.inference.sessions import SessionStore
 from lightning_app.serving.journal.writer import JournalWriter
 from lightning_app.serving.observability.metrics import Metrics
@@ -29,6 +30,7 @@ class ServingState:
         journal: Where answers are written before they are sent; None without a journal.
         executor: Thread for what would hold up the event loop.
         sessions: State of streams by session.
+        hangs: Versions of which a call has hung, in any worker.
         spans: Export of traces; None without.
         registry: What is known of the registry; None if no model is from one.
         grpc_address: Where gRPC is answered; None without.
@@ -41,6 +43,7 @@ class ServingState:
     access: Access
     executor: Executor
     sessions: SessionStore
+    hangs: HangRecord
     journal: JournalWriter | None = None
     spans: "SpanExport | None" = None
     registry: RegistryState | None = None

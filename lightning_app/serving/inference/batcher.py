@@ -174,16 +174,14 @@ class Batcher:
             return self._run(batch)
         stop = Stop()
         seconds = limit.of(_num_rows(batch))
-        limit.watch.begin(seconds, stop, lambda: self._hangs_here(seconds))
+        limit.watch.begin(seconds, stop, limit.note)
         try:
             return call_under(stop, self._run, batch)
         finally:
             limit.watch.end()
-
-    def _hangs_here(self, seconds: float) -> None:
-        assert self._limit is not None
-        self._in_thread = True
-        self._limit.on_hang(seconds)
+            if stop.is_set:
+                self._in_thread = True
+                limit.on_hang(seconds)
 
     def _call_in_thread(self, batch: list[_Waiting]) -> None:
         self._is_busy = True
@@ -209,8 +207,9 @@ class Batcher:
         seconds: float,
     ) -> None:
         assert self._limit is not None
-        self._limit.on_hang(seconds)
         stop.set()
+        self._limit.note()
+        self._limit.on_hang(seconds)
         self._thread.leave(call)
         self._done(batch, HangError())
 

@@ -27,12 +27,14 @@ class HangLimit:
         seconds: Seconds that any call may take.
         per_row: Further bound for calls with many rows; the larger one holds.
         watch: Watches calls on the event loop.
-        on_hang: Called once per hang, in any thread, with the seconds after which the call was stopped.
+        note: Called when a call hangs, before it is stopped: on the event loop, or in the thread that watches it.
+        on_hang: Called on the event loop once a call has been given up, with the seconds that it had.
     """
 
     seconds: float
     per_row: float
     watch: "LoopWatch"
+    note: Callable[[], None]
     on_hang: Callable[[float], None]
 
     def of(self, num_rows: int) -> float:

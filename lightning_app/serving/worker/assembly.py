@@ -11,6 +11,7 @@ from lightning_app.serving.config.control_channel import ResolvedModel
 from lightning_app.serving.config.serve_config import ServeConfig
 from lightning_app.serving.http.app import ServingApp
 from lightning_app.serving.http.serving_state import ServingState
+from lightning_app.serving.inference.hang_record import HangRecord
 from lightning_app.serving.inference.sessions import SessionStore
 from lightning_app.serving.journal.writer import JournalWriter
 from lightning_app.serving.observability.metrics import Metrics
@@ -25,7 +26,7 @@ from lightning_app.serving.worker.loading import redacted_tensors
 from lightning_app.serving.worker.session_watch import watch_sessions
 
 _log = logging.getLogger("lightning_app.serving")
-METRICS, SESSIONS, KEY_COUNTERS = "metrics", "sessions.db", "key_counters"
+METRICS, SESSIONS, KEY_COUNTERS, HANGS = "metrics", "sessions.db", "key_counters", "hangs"
 """Files and folders of the runtime folder."""
 _KEYS_SECONDS = 1.0
 
@@ -48,7 +49,13 @@ def open_state(
     sessions = SessionStore(folder / SESSIONS, limits={name: model.config.sessions for name, model in served.items()})
     access = Access.open(config.keys, folder / KEY_COUNTERS, on_refused=metrics.key_refused)
     state = ServingState(
-        config=config, models=served, metrics=metrics, access=access, executor=executor, sessions=sessions
+        config=config,
+        models=served,
+        metrics=metrics,
+        access=access,
+        executor=executor,
+        sessions=sessions,
+        hangs=HangRecord(folder / HANGS),
     )
     if config.otlp_endpoint is not None:
         from lightning_app.serving.observability.span_export import SpanExport

@@ -15,6 +15,7 @@ from lightning_app.serving.inference.loaded_model import LoadedModel
 from lightning_app.serving.observability.metrics import ModelMetrics
 from lightning_app.serving.routing.served_model import Arm
 from lightning_app.serving.security.without_paths import without_paths
+from lightning_app.serving.worker.staying_up import breaker_of, constant_of, limit_of
 
 _log = logging.getLogger("lightning_app.serving")
 
@@ -60,6 +61,7 @@ class Loading:
             return None
         try:
             model, plan = load_model(resolved, served.config)
+            constant = constant_of(served, resolved, model)
         except Exception as error:
             reason = describe(error)
             served.problem = without_paths(reason)  # clients are told
@@ -72,7 +74,17 @@ class Loading:
         if state.journal is not None:
             state.journal.drop_tensors(redacted_tensors(model, state.config.journal))
         metrics = state.metrics.model(name=resolved.name, version=resolved.version, arm=resolved.arm)
-        served.serve(resolved.arm, model, plan, observe=partial(_observe, metrics))
+        served.serve(
+            resolved.arm,
+            model,
+            plan,
+            observe=partial(_observe, metrics),
+            breaker=breaker_of(state, served.config, resolved),
+            limit=limit_of(state, served.config, resolved, plan),
+            is_suspect=state.hangs.is_suspect(resolved.digest),
+        )
+        if constant is not None:
+            served.constant = constant
         state.metrics.served(name=resolved.name, version=resolved.version, digest=resolved.digest)
         self._forget(held)
         if before is not None:
