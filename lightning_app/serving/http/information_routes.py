@@ -9,10 +9,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from lightning_app.serving.http.bodies import JSON
+from lightning_app.serving.http.breaker_detail import breaker_detail
 from lightning_app.serving.http.errors import HttpError
 from lightning_app.serving.http.guarded_routes import presented_key
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.observability.metrics import CONTENT_TYPE
+from lightning_app.serving.routing.served_model import ServedModel
 from lightning_app.serving.security.headers import ANSWER_HEADERS
 from lightning_app.serving.security.without_paths import without_paths
 
@@ -72,12 +74,7 @@ def readiness(state: ServingState) -> dict[str, Any]:
     """
     detail: dict[str, Any] = {
         "status": _status(state),
-        "models": {
-            name: {"version": served.arm.model.version, "digest": served.arm.model.digest, "problem": served.problem}
-            if served.is_loaded
-            else {"problem": served.problem or "not loaded yet"}
-            for name, served in state.models.items()
-        },
+        "models": {name: _model_state(served) for name, served in state.models.items()},
     }
     if state.grpc_address is not None:
         detail["grpc"] = {"address": state.grpc_address}
@@ -88,6 +85,16 @@ def readiness(state: ServingState) -> dict[str, Any]:
         detail["keys"] = {"problem": without_paths(state.access.problem)}
     if state.registry is not None:
         detail["registry"] = msgspec.to_builtins(state.registry)
+    return detail
+
+
+def _model_state(served: ServedModel) -> dict[str, Any]:
+    if not served.is_loaded:
+        return {"problem": served.problem or "not loaded yet"}
+    model = served.arm.model
+    detail: dict[str, Any] = {"version": model.version, "digest": model.digest, "problem": served.problem}
+    if breakers := breaker_detail(served):
+        detail["breakers"] = breakers
     return detail
 
 

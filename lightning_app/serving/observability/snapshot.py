@@ -70,6 +70,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         worker_starts: Workers that were started since the server was.
         in_flight: Requests that are being answered.
         queued: Requests that wait for their batch, by model.
+        breakers: State of the breakers by model and arm: 0 closed, 1 half-open, 2 open.
         registry_reachable: Whether the registry answered.
         journal_up: Whether the last commit succeeded in every worker.
         journal_pending: Predictions in spill files.
@@ -82,6 +83,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     worker_starts: int
     in_flight: int
     queued: dict[str, int]
+    breakers: dict[tuple[str, str], int]
     registry_reachable: bool
     journal_up: bool
     journal_pending: int
@@ -134,6 +136,10 @@ class TrafficHistory:
             queued={
                 sample.labels["model"]: int(sample.value) for sample in values.get("lightning_app_queued_requests", [])
             },
+            breakers={
+                (sample.labels["model"], sample.labels["arm"]): int(sample.value)
+                for sample in sorted(values.get("lightning_app_breaker_state", []), key=lambda sample: sample.value)
+            },  # the worst version of an arm
             registry_reachable=bool(only("lightning_app_registry_reachable", 1)),
             journal_up=bool(only("lightning_app_journal_up", 1)),
             journal_pending=int(only("lightning_app_journal_pending_predictions", 0)),

@@ -3,10 +3,14 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from lightning_app.serving.http.breaker_detail import breaker_detail
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.observability.snapshot import ModelTraffic, Snapshot
+from lightning_app.serving.routing.breaker import STATES
 from lightning_app.serving.routing.served_model import ServedModel
 from lightning_app.version import __version__
+
+OPEN = STATES.index("open")
 
 
 def page_data(state: ServingState) -> dict[str, Any]:
@@ -59,6 +63,10 @@ def _latest(traffic: list[ModelTraffic]) -> Any:
 def _problems(state: ServingState, snapshot: Snapshot, models: list[dict[str, Any]]) -> list[str]:
     problems = [] if state.is_ready else ["not ready"]
     problems += [f"{model['name']}: a version was not loaded" for model in models if model["problem"]]
+    for (name, arm), breaker in snapshot.breakers.items():
+        if breaker and name in state.models:
+            said = breaker_detail(state.models[name]).get(arm, {}).get("reason") or "another worker says why in its log"
+            problems.append(f"{name}: {arm} is {'not asked' if breaker == OPEN else 'tried again'}: {said}")
     if state.config.journal.url is not None and not snapshot.journal_up:
         problems.append("the journal cannot be written")
     if state.registry is not None and not state.registry.reachable:

@@ -114,6 +114,8 @@ class Loading:
         versions = {(arm.model.version, arm.model.digest) for arm in served.arms.values()}
         if (model.version, model.digest) not in versions:
             self._state.metrics.served(name=model.name, version=model.version, digest=model.digest, is_served=False)
+            if gone.breaker is not None:
+                self._state.metrics.breaker(name=model.name, version=model.version, arm=gone.name, state=0)
 
 
 def _is_of(arm: Arm, resolved: ResolvedModel) -> bool:

@@ -75,8 +75,10 @@ def running_worker(
     """
     folder.mkdir(parents=True, exist_ok=True)
     listed = [one if isinstance(one, ResolvedModel) else resolved(one[1], one[0]) for one in models]
+    own = {one.name: one for one in reversed(listed)}  # further ones of a name are its further arms
+    own = {one.name: own[one.name] for one in listed}
     content = {
-        "models": [{"model": one.path, "name": one.name, **(model_config or {})} for one in listed],
+        "models": [{"model": one.path, "name": one.name, **(model_config or {})} for one in own.values()],
         "journal": {"url": None},
         **(config or {}),
     }
