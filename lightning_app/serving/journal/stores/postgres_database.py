@@ -147,8 +147,8 @@ class PostgresDatabase(JournalDatabase):
         ((low, high),) = self.execute(f"SELECT coalesce(min(number), 0), coalesce(max(number), 0) + 1 FROM {table}")
         while low < high:
             middle = (low + high) // 2
-            ((written,),) = self.execute(query, (middle,))
-            if written < since - _OVERLAP_SECONDS:
+            rows = self.execute(query, (middle,))  # none while the table is empty
+            if rows and rows[0][0] < since - _OVERLAP_SECONDS:
                 low = middle + 1
             else:
                 high = middle
