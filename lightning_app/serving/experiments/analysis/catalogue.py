@@ -119,8 +119,8 @@ def recorded_arms(record: Experiment) -> list[str]:
     """
     if record.kind == "canary":
         return [CHAMPION, CHALLENGER]
-    arms: list[dict[str, Any]] = record.spec.get("arms", [])
-    return [arm["name"] for arm in arms]
+    arms: dict[str, Any] = record.spec.get("arms", {})
+    return list(arms)
 
 
 def _in_order(arms: dict[str, ArmTraffic], first: list[str]) -> dict[str, ArmTraffic]:

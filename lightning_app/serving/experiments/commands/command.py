@@ -7,6 +7,7 @@ SUBCOMMANDS: SubCommands = {
     "list": (f"{_HERE}.list_command:run", "Running and ended experiments, and shadows."),
     "show": (f"{_HERE}.show:run", "Arms, shares, state and events of one of them."),
     "analyse": (f"{_HERE}.analyse:run", "Effects, assignment, guardrails; report.md with pictures."),
+    "stop": (f"{_HERE}.stop:run", "End one of them; promote or roll back a canary."),
     "plan": (f"{_HERE}.plan:run", "Requests and days that an experiment needs."),
 }
 

@@ -93,8 +93,9 @@ def _shown(database: JournalDatabase, one: KnownExperiment) -> tuple[dict[str, A
 
 
 def _configured(one: KnownExperiment) -> dict[str, float]:
-    arms = one.record.spec.get("arms", []) if one.record else []
-    return {arm["name"]: float(arm["share"]) for arm in arms if isinstance(arm, dict) and "share" in arm}
+    settings = one.record.state.get("settings", {}) if one.record else {}
+    shares: dict[str, float] = settings.get("shares", {})
+    return shares
 
 
 def _events(events: list[Event]) -> Section:
