@@ -20,9 +20,9 @@ from lightning_app.serving.experiments.analysis.pre_period import (
     pre_period_of_journal,
 )
 from lightning_app.serving.experiments.analysis.reporting.pictures import (
+    draw_canary,
     draw_differences,
     draw_effects,
-    draw_events,
     draw_rewards,
     draw_shares,
 )
@@ -114,7 +114,7 @@ def _analyse(database: JournalDatabase, arguments: argparse.Namespace) -> Any:
     events = list(ExperimentStore(database).events(one.id))
     folder = arguments.output
     drawn = _drawn(analysis, folder)
-    if one.kind == "canary" and draw_events(analysis, events, folder / "canary.png"):
+    if one.kind == "canary" and draw_canary(events, folder / "canary.png", title=one.id):
         drawn.append("canary")
         sections.insert(1, Section(title="Steps", picture="canary"))
     if "shares" in drawn:

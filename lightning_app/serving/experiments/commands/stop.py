@@ -70,8 +70,8 @@ def _end(database: JournalDatabase, record: Experiment, arguments: argparse.Name
     """Ends a split or a bandit: servers see it within seconds."""
     if arguments.promote or arguments.rollback:
         raise UsageError(
-            f"experiment: {record.id} is a {record.kind}, only a canary is promoted or rolled back; --arm says which arm "
-            "answers from now on"
+            f"experiment: {record.id} is a {record.kind}, only a canary is promoted or rolled back; --arm says which "
+            "arm answers from now on"
         )
     arms = list(record.spec["arms"])
     if arguments.arm is not None and arguments.arm not in arms:

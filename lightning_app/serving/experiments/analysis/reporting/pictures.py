@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lightning_app.serving.experiments.analysis.results import Analysis
+from lightning_app.serving.experiments.canary.picture import canary_picture
 from lightning_app.serving.experiments.store import Event
 
 if TYPE_CHECKING:
@@ -113,38 +114,22 @@ def draw_rewards(analysis: Analysis, path: Path) -> bool:
     return _save(figure, path)
 
 
-def draw_events(analysis: Analysis, events: Sequence[Event], path: Path) -> bool:
-    """Draws the steps of a canary: share of the challenger that was asked for and that it had, and what happened.
+def draw_canary(events: Sequence[Event], path: Path, *, title: str) -> bool:
+    """Draws a canary: its share, the evidence against it, and its rewards.
 
     Args:
-        analysis: The analysis.
-        events: What happened; an event with a fact `share` begins a step.
+        events: What happened.
         path: PNG file to write.
+        title: Above the picture.
 
     Returns:
         Whether there was anything to draw.
     """
-    steps = [event for event in events if event.time is not None and isinstance(event.facts.get("share"), int | float)]
-    if not steps:
+    recorded = [(event.time, event.kind, event.facts) for event in events if event.time is not None]
+    try:
+        figure = canary_picture(recorded, title=title)
+    except ValueError:  # no look yet
         return False
-    figure = _figure(7.2, 2.8)
-    axis = figure.subplots()
-    times = [float(event.time or 0) for event in steps]
-    last = max(float(analysis.series.ends[-1]), *(float(event.time or 0) for event in events))
-    shares = [100 * float(event.facts["share"]) for event in steps]
-    axis.step(_days([*times, last]), [*shares, shares[-1]], where="post", color="tab:blue", label="share asked for")
-    total = analysis.series.requests.sum(axis=1)
-    kept = total > 0
-    had = 100 * analysis.series.requests[kept, 1] / total[kept]
-    axis.plot(_days(analysis.series.ends[kept]), had, ".", color="0.4", markersize=3, label="share of requests")
-    for event in events:
-        if event.kind in ("promoted", "rolled_back", "expired", "stopped") and event.time is not None:
-            axis.axvline(event.time / 86_400, color="tab:green" if event.kind == "promoted" else "tab:red",
-                         linewidth=1.2, label=event.kind.replace("_", " "))  # fmt: skip
-    axis.set_ylim(-3, 105)
-    axis.set_ylabel("challenger, %")
-    axis.legend(frameon=False, fontsize=8, ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
-    _finish(axis)
     return _save(figure, path)
 
 
