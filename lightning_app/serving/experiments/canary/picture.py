@@ -12,8 +12,8 @@ Recorded = tuple[float, str, Mapping[str, Any]]
 """Time in seconds since 1970, kind, and facts of an event."""
 _ENDS = {"promote": "#2a7f3f", "roll_back": "#b3261e", "keep": "#7a6a00"}
 _WORDS = {"promote": "promoted", "roll_back": "rolled back", "keep": "expired"}
-_MOST = 8.0
-"""Decimal places of e-values that are drawn."""
+_MOST = 4.0
+"""Powers of ten of e-values that are drawn."""
 
 
 def canary_picture(events: Sequence[Recorded], *, title: str) -> "Figure":
@@ -76,18 +76,17 @@ def _draw_share(axes: "Axes", times: Sequence[float], looks: Sequence[tuple[floa
 
 
 def _draw_e_values(axes: "Axes", times: Sequence[float], looks: Sequence[tuple[float, Mapping[str, Any]]]) -> None:
-    names = list(dict.fromkeys(name for _, facts in looks for name in facts["findings"]))
-    needed = 0.0
-    for name in names:
-        values = [_decades(facts["findings"].get(name, {}).get("log_e")) for _, facts in looks]
-        needed = max(needed, *(_decades(facts["findings"].get(name, {}).get("needed"), 0.0) for _, facts in looks))
-        axes.plot(times, values, label=f"{name} is worse", linewidth=1.2)
-    kept = [_decades((facts.get("reward") or {}).get("kept_log_e")) for _, facts in looks]
+    for name in dict.fromkeys(name for _, facts in looks for name in facts["findings"]):
+        found = [facts["findings"].get(name, {}) for _, facts in looks]
+        values = [_decades(each.get("log_e"), each.get("needed")) for each in found]
+        axes.plot(times, values, label=f"worse: {name}", linewidth=1.2)
+    rewards = [facts.get("reward") or {} for _, facts in looks]
+    kept = [_decades(each.get("kept_log_e"), each.get("needed")) for each in rewards]
     if not all(math.isnan(value) for value in kept):
-        axes.plot(times, kept, label="reward is kept", linewidth=1.2, linestyle="--", color="#2a7f3f")
-    axes.axhline(needed, color="black", linewidth=0.8, linestyle=":")
-    axes.annotate("decides", (0, needed), xycoords=("axes fraction", "data"), xytext=(3, 2), textcoords="offset points")
-    axes.set_ylabel("log10 of the e-value")
+        axes.plot(times, kept, label="reward is kept", linewidth=1.2, linestyle="--", color="black")
+    axes.axhline(0, color="black", linewidth=0.8, linestyle=":")
+    axes.set_ylabel("log10 of e-value\n/ the needed one")
+    axes.set_title("evidence; at the dotted line it is enough", fontsize=9, loc="left")
     axes.legend(fontsize=8, loc="lower left", ncols=2)
 
 
@@ -113,5 +112,7 @@ def _draw_reward(axes: "Axes", times: Sequence[float], looks: Sequence[tuple[flo
     axes.set_title("confidence sequence; dotted: the tolerated loss", fontsize=9, loc="left")
 
 
-def _decades(log_e: float | None, missing: float = math.nan) -> float:
-    return missing if log_e is None else max(-_MOST, min(_MOST, log_e / math.log(10)))
+def _decades(log_e: float | None, needed: float | None) -> float:
+    if log_e is None or needed is None:
+        return math.nan
+    return max(-_MOST, min(_MOST, (log_e - needed) / math.log(10)))
