@@ -35,7 +35,7 @@ class Driver(Protocol):
             now: Unix seconds.
 
         Returns:
-            Who answers which share from now on; None leaves it as it is.
+            Who answers which share from now on; None lets the model itself answer everything.
 
         Raises:
             JournalError: The journal cannot be reached; shares stay as they are.

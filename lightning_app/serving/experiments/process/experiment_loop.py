@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from lightning_app.errors import describe
 from lightning_app.serving.config.control_channel import ModelRouting, ResolvedModel, Routing
 from lightning_app.serving.config.experiment_config import Linear, Policy, Split
 from lightning_app.serving.config.serve_config import ServeConfig
+from lightning_app.serving.experiments.canary.driver import CanaryDriver
 from lightning_app.serving.experiments.process.configured_since import configured_since
 from lightning_app.serving.experiments.process.driver import Driver, Server
 from lightning_app.serving.experiments.process.experiment_driver import ExperimentDriver
@@ -47,7 +48,8 @@ class ExperimentLoop:
         self._drivers: dict[str, Driver] = {}
         self._problems: dict[str, str] = {}
         self._routing: dict[str, ModelRouting] = {}
-        self._said: tuple[float, list[ModelRouting]] = (0.0, [])
+        self._answered: set[str] = set()
+        self._said: tuple[float, list[ModelRouting] | None] = (0.0, None)
 
     def tick(self, now: float) -> None:
         """Asks every driver once.
@@ -59,13 +61,13 @@ class ExperimentLoop:
             return
         for name, driver in self._drivers.items():
             self._attempt(name, partial(self._ask, name, driver, now))
+        if self._answered < set(self._drivers):
+            return  # what the process before this one said holds until all is known again
         models = list(self._routing.values())
         at, said = self._said
         if models == said:
             return
-        if [_without_facts(each) for each in models] != [_without_facts(each) for each in said] or (
-            now - at >= _FACTS_SECONDS
-        ):
+        if said is None or _shares(models) != _shares(said) or now - at >= _FACTS_SECONDS:
             self._said = now, models
             self._say(Routing(models=models))
 
@@ -81,7 +83,10 @@ class ExperimentLoop:
 
     def _ask(self, name: str, driver: Driver, now: float) -> None:
         routing = driver.tick(now)
-        if routing is not None:
+        self._answered.add(name)
+        if routing is None:
+            self._routing.pop(name, None)
+        else:
             self._routing[name] = routing
 
     def _attempt(self, name: str, work: Callable[[], object]) -> bool:
@@ -118,6 +123,7 @@ class ExperimentLoop:
         self._server = Server(config=config, models=models, database=database, holder=self._holder)
         self._drivers = self._driven(self._server, now)
         self._routing = {name: each for name, each in self._routing.items() if name in self._drivers}
+        self._answered &= set(self._drivers)
         self._content = content
 
     def _driven(self, server: Server, now: float) -> dict[str, Driver]:
@@ -128,6 +134,16 @@ class ExperimentLoop:
                 kind = _kind(config.policy)
                 since = configured_since(self._folder, config, now)
                 drivers[name] = kind(server=server, name=name, config=config, since=since)
+            elif model.canary is not None:
+                drivers[name] = CanaryDriver(
+                    name=name,
+                    config=model.canary,
+                    registry=server.config.registry,
+                    poll_seconds=server.config.poll_seconds,
+                    database=server.database,
+                    holder=server.holder,
+                    models=lambda: server.models,
+                )
         return drivers
 
 
@@ -137,5 +153,6 @@ def _kind(policy: Policy) -> type[ExperimentDriver]:
     return LinearDriver if isinstance(policy, Linear) else ThompsonDriver
 
 
-def _without_facts(routing: ModelRouting) -> ModelRouting:
-    return replace(routing, facts={})
+def _shares(models: Sequence[ModelRouting]) -> list[ModelRouting]:
+    """Routings without what is for people alone."""
+    return [replace(model, facts={}) for model in models]
