@@ -10,6 +10,11 @@ from lightning_app.serving.observability.trace_context import TraceContext, take
 from lightning_app.serving.observability.traced_request import Phase, TracedRequest
 from lightning_app.serving.routing.served_model import Arm
 
+_OF_CLIENTS = (400, 401, 403, 404, 405, 409, 411, 413, 415, 429)
+"""Refusals that say nothing of the arm. 422 may: a version that reads other columns refuses what the others answer."""
+_OF_SERVER = ("journal_down", "sessions_busy", "store_down")
+"""Refusals that are no failure of the arm."""
+
 
 class RequestReport:
     """Reports answered predictions.
@@ -20,6 +25,7 @@ class RequestReport:
 
     def __init__(self, state: ServingState) -> None:
         self._metrics = state.metrics
+        self._arms = state.arm_counter
         self._spans = state.spans
         self._sample = state.config.otlp_sample if state.spans is not None else 0.0
 
@@ -69,6 +75,9 @@ class RequestReport:
             self._metrics.refused(status)
         else:
             self._metrics.model(name=model, version=version, arm=name).observe(status, now - started, num_rows)
+        if arm is not None and arm.experiment is not None and status not in _OF_CLIENTS:
+            failed = refusal is not None and refusal.code not in _OF_SERVER
+            self._arms.count(arm, seconds=now - started, failed=failed, degraded=False)
         log_answer(
             status=status,
             request_id=request_id,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lightning_app.serving.config.control_channel import RegistryState
@@ -11,6 +11,7 @@ from lightning_app.serving.inference.hang_record import HangRecord
 from lightning_app.serving.inference.sessions import SessionStore
 from lightning_app.serving.journal.writer import JournalWriter
 from lightning_app.serving.observability.metrics import Metrics
+from lightning_app.serving.routing.arm_counter import ArmCounter
 from lightning_app.serving.routing.served_model import ServedModel
 from lightning_app.serving.security.access import Access
 
@@ -34,6 +35,7 @@ class ServingState:
         spans: Export of traces; None without.
         registry: What is known of the registry; None if no model is from one.
         grpc_address: Where gRPC is answered; None without.
+        arm_counter: Counts of the arms of experiments.
         is_draining: Whether the worker is about to stop.
     """
 
@@ -48,6 +50,7 @@ class ServingState:
     spans: "SpanExport | None" = None
     registry: RegistryState | None = None
     grpc_address: str | None = None
+    arm_counter: ArmCounter = field(default_factory=ArmCounter)
     is_draining: bool = False
 
     @property
