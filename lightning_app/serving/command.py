@@ -12,7 +12,13 @@ import msgspec
 from lightning_app.errors import UsageError
 from lightning_app.serving.config.journal_password import with_password
 from lightning_app.serving.config.resilience_config import read_chaos
-from lightning_app.serving.config.serve_config import JournalConfig, ModelConfig, ServeConfig, read_config
+from lightning_app.serving.config.serve_config import (
+    JournalConfig,
+    ModelConfig,
+    ServeConfig,
+    check_experiments,
+    read_config,
+)
 from lightning_app.verb_parser import VerbParser
 
 _NEEDED = ("starlette", "uvicorn", "uvloop", "httptools", "prometheus_client", "onnxruntime", "pyarrow")
@@ -166,6 +172,7 @@ def _check(config: ServeConfig) -> None:
     from lightning_app.serving.security.exposure import check_exposure
 
     check_exposure(config)
+    check_experiments(config)
     _check_files("trusted_keys", config.trusted_keys)
     if config.otlp_endpoint is not None:
         from lightning_app.serving.observability.otlp_endpoint import traces_address

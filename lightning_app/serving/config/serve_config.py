@@ -235,11 +235,9 @@ def read_config(path: str | Path) -> ServeConfig:
         if isinstance(model, dict) and model.get("batching") is False:
             model["batching"] = "off"  # YAML reads a bare off as false
     try:
-        config = msgspec.convert(content, ServeConfig)
+        return msgspec.convert(content, ServeConfig)
     except msgspec.ValidationError as error:
         raise UsageError(f"config: {path}: {_readable(str(error))}") from error
-    check_experiments(config)
-    return config
 
 
 def check_experiments(config: ServeConfig) -> None:
