@@ -14,7 +14,7 @@ from lightning_app.serving.http.bodies import JSON
 from lightning_app.serving.http.errors import HttpError
 from lightning_app.serving.http.json_body import decode_json
 from lightning_app.serving.http.serving_state import ServingState
-from lightning_app.serving.journal.errors import JournalError, JournalRecordError
+from lightning_app.serving.journal.errors import JournalError, JournalRecordError, RefusedOutcomeError
 from lightning_app.serving.journal.record import Outcome
 
 _MAX_BYTES = 2**20
@@ -68,13 +68,19 @@ def feedback_routes(state: ServingState) -> list[BaseRoute]:
         except JournalError as error:
             message = "the feedback could not be journalled; try again"
             raise HttpError(503, "journal_down", message, retry_after=1) from error
+        except RefusedOutcomeError as refusal:
+            state.metrics.feedback(refusal.status)
+            raise HttpError(422, "bad_request", str(refusal), field=refusal.field) from refusal
         except JournalRecordError as error:
             raise HttpError(422, "bad_request", "outcome: the journal cannot hold it", field="outcome") from error
         state.metrics.feedback(status)
         if status == "conflict":
             message = f"request_id: another outcome of row {given.row} is known already, and stays"
             raise HttpError(409, "feedback_conflict", message, field="request_id")
-        content = {"stored": status != "same", "prediction_known": status in ("stored", "same"), "status": status}
+        known = status in ("stored", "same", "expired")
+        content: dict[str, bool | str] = {"stored": status != "same", "prediction_known": known, "status": status}
+        if status == "expired":
+            content["note"] = "reward: it came too late, and is kept, but not counted"
         return Response(msgspec.json.encode(content), headers={"cache-control": "no-store"}, media_type=JSON)
 
     return [Route("/feedback", feedback, methods=["POST"])]

@@ -8,6 +8,7 @@ from queue import Empty, SimpleQueue
 
 from lightning_app.serving.journal.errors import JournalError, JournalRecordError
 from lightning_app.serving.journal.record import Earlier, Outcome, Prediction
+from lightning_app.serving.journal.reward_limits import RewardLimits
 from lightning_app.serving.journal.spill import Replayed, replay
 from lightning_app.serving.journal.stores.protocol import FeedbackStatus, JournalStore
 
@@ -53,6 +54,7 @@ class CommitThread:
     Args:
         open_store: Opens the journal.
         spill_folder: Folder of files to replay.
+        limits: Rewards that are allowed, by model.
         done: Called with finished jobs, in the thread.
         up: Called with the salt when the journal can be written, in the thread.
         replayed: Called with the counts of a replay, in the thread.
@@ -64,12 +66,13 @@ class CommitThread:
         *,
         open_store: Callable[[], JournalStore],
         spill_folder: Path,
+        limits: RewardLimits,
         done: Callable[[list[Job]], None],
         up: Callable[[bytes], None],
         replayed: Callable[[Replayed], None],
         still_down: Callable[[str], None],
     ) -> None:
-        self._open_store, self._folder = open_store, spill_folder
+        self._open_store, self._folder, self._limits = open_store, spill_folder, limits
         self._done, self._up, self._replayed, self._still_down = done, up, replayed, still_down
         self._jobs: SimpleQueue[Sequence[Job]] = SimpleQueue()
         self._store: JournalStore | None = None
@@ -171,7 +174,7 @@ class CommitThread:
         if not jobs:
             return
         try:
-            statuses = self._opened().feedback([job.outcome for job in jobs])
+            statuses = self._opened().feedback([job.outcome for job in jobs], limits=self._limits)
         except JournalRecordError as error:
             if len(jobs) == 1:
                 jobs[0].result = error
@@ -212,7 +215,7 @@ class CommitThread:
         if not self._folder.is_dir():
             return
         try:
-            result = replay(self._folder, self._opened(), between=lambda: self._serve(0.0))
+            result = replay(self._folder, self._opened(), limits=self._limits, between=lambda: self._serve(0.0))
         except (JournalError, ValueError) as error:
             self._is_up = False
             self._still_down(str(error))

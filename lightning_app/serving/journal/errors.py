@@ -1,6 +1,7 @@
 """Errors of the journal, and addresses without passwords for messages."""
 
 import re
+from typing import Literal
 
 _PASSWORD = re.compile(r"(?<=://)([^/@]*):([^/]*)@")
 _IN_QUERY = re.compile(r"(?i)([?&]password=)[^&]*")
@@ -24,6 +25,21 @@ class JournalRecordError(ValueError):
 
 class JournalIdError(Exception):
     """The journal holds a prediction of this id already."""
+
+
+class RefusedOutcomeError(JournalRecordError):
+    """An outcome that is not stored, because its prediction says that it cannot be right.
+
+    Args:
+        message: What was given, and what is allowed.
+        field: Field of the feedback.
+        status: Why it is refused.
+    """
+
+    def __init__(self, message: str, *, field: str, status: Literal["out_of_range", "no_such_row"]) -> None:
+        super().__init__(message)
+        self.field = field
+        self.status: Literal["out_of_range", "no_such_row"] = status
 
 
 class JournalDownError(JournalError):

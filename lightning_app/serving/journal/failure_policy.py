@@ -80,3 +80,4 @@ class FailurePolicy:
         self._health.torn += result.torn
         self._health.damaged += result.damaged
         self._health.conflicts += result.conflicts
+        self._health.refused_outcomes += result.refused

@@ -25,6 +25,7 @@ class JournalHealth(msgspec.Struct, kw_only=True):
         torn: Spill files whose last record was cut off; its request was never answered.
         damaged: Records of spill files that cannot be read or written; their files are kept.
         conflicts: Replayed records that the journal holds with another content.
+        refused_outcomes: Outcomes of spill files that are refused when their predictions are known.
         unreadable_bodies: Bodies or answers that are not kept, because columns are to be dropped or hashed and their
             format is unknown.
         shadows: Answers of shadows that were written.
@@ -47,6 +48,7 @@ class JournalHealth(msgspec.Struct, kw_only=True):
     torn: int = 0
     damaged: int = 0
     conflicts: int = 0
+    refused_outcomes: int = 0
     unreadable_bodies: int = 0
     shadows: int = 0
     lost_shadows: int = 0

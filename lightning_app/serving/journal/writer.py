@@ -16,10 +16,11 @@ from lightning_app.serving.journal.health import JournalHealth
 from lightning_app.serving.journal.inline_store import InlineStore
 from lightning_app.serving.journal.record import Earlier, Outcome, Prediction, Shadow
 from lightning_app.serving.journal.redaction import Redaction
+from lightning_app.serving.journal.reward_limits import RewardLimits
 from lightning_app.serving.journal.sampling import is_sampled
 from lightning_app.serving.journal.side_writer import SideWriter
 from lightning_app.serving.journal.stores import open_database, open_store
-from lightning_app.serving.journal.stores.protocol import FeedbackStatus, JournalStore
+from lightning_app.serving.journal.stores.protocol import NO_LIMITS, FeedbackStatus, JournalStore
 
 _LARGE_BYTES = 2**18
 _LEFT_OUT = "the reason is left out: it may quote columns that are dropped or hashed"
@@ -36,6 +37,7 @@ class JournalWriter:
 
     Args:
         config: Where to, and what happens while that is down.
+        limits: Rewards that are allowed, by model.
         in_thread: Whether to leave everything to the thread.
         on_commit: Called with the seconds of each transaction.
 
@@ -44,10 +46,15 @@ class JournalWriter:
     """
 
     def __init__(
-        self, config: JournalConfig, *, in_thread: bool = False, on_commit: Callable[[float], object] | None = None
+        self,
+        config: JournalConfig,
+        *,
+        limits: RewardLimits = NO_LIMITS,
+        in_thread: bool = False,
+        on_commit: Callable[[float], object] | None = None,
     ) -> None:
         assert config.url is not None
-        self._url, self._config = config.url, config
+        self._url, self._config, self._limits = config.url, config, limits
         self._health = JournalHealth(since=time.time())
         self._policy = FailurePolicy(config, self._health)
         self._spiller = self._policy.spiller
@@ -72,6 +79,7 @@ class JournalWriter:
         self._thread = CommitThread(
             open_store=self._open,
             spill_folder=self._spiller.folder,
+            limits=self._limits,
             done=lambda jobs: self._post(self._deliver, jobs),
             up=lambda salt: self._post(self._went_up, salt),
             replayed=lambda result: self._post(self._policy.was_replayed, result),
@@ -153,6 +161,7 @@ class JournalWriter:
 
         Raises:
             JournalDownError: It is not written: the journal is down.
+            RefusedOutcomeError: It is not written: its prediction says that it cannot be right.
             JournalRecordError: It is not written: the journal can hold it at no time.
         """
         assert self._loop is not None

@@ -14,7 +14,7 @@ HELP = {
     "lightning_app_in_flight_requests": "Requests that have arrived and are not answered yet.",
     "lightning_app_sessions": "Streams whose state is kept.",
     "lightning_app_cache_requests": "Requests that looked into the cache, by result.",
-    "lightning_app_feedback": "Outcomes and rewards: stored, same, unknown (no such prediction), conflict or spilled.",
+    "lightning_app_feedback": "Outcomes and rewards by what was done with them, e.g. stored, expired or conflict.",
     "lightning_app_model_info": "1 for each version that is served.",
     "lightning_app_reloads": "Versions that were to be loaded while the server runs, by result.",
     "lightning_app_registry_reachable": "1 if the registry answered when it was last asked.",

@@ -125,7 +125,10 @@ class Metrics(Collector):
         """Counts a call that did not end and was given up."""
         self._files.counter("lightning_app_hanging_calls", {"model": name, "version": _text(version)}).add()
 
-    def feedback(self, status: Literal["stored", "unknown", "same", "conflict", "spilled"]) -> None:
+    def feedback(
+        self,
+        status: Literal["stored", "unknown", "same", "conflict", "spilled", "expired", "out_of_range", "no_such_row"],
+    ) -> None:
         """Counts an outcome or reward."""
         self._files.counter("lightning_app_feedback", {"status": status}).add()
 

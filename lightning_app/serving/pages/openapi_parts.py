@@ -74,7 +74,11 @@ FEEDBACK_ANSWER: dict[str, Any] = {
     "properties": {
         "stored": {"type": "boolean", "description": "False if the same feedback was stored before."},
         "prediction_known": {"type": "boolean", "description": "False if the prediction is not in the journal yet."},
-        "status": {"type": "string"},
+        "status": {
+            "enum": ["stored", "expired", "same", "unknown", "spilled"],
+            "description": "expired: stored, but the reward came too late to be counted.",
+        },
+        "note": {"type": "string"},
     },
 }
 

@@ -13,6 +13,7 @@ from lightning_app.serving.http.app import ServingApp
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.hang_record import HangRecord
 from lightning_app.serving.inference.sessions import SessionStore
+from lightning_app.serving.journal.reward_limits import limits_of
 from lightning_app.serving.journal.writer import JournalWriter
 from lightning_app.serving.observability.metrics import Metrics
 from lightning_app.serving.pages.page_routes import page_routes
@@ -86,7 +87,9 @@ async def start_journal(state: ServingState) -> None:
     """
     if state.config.journal.url is None:
         return
-    state.journal = JournalWriter(state.config.journal, on_commit=state.metrics.journal.commit_seconds.observe)
+    limits = {name: limits for name, served in state.models.items() if (limits := limits_of(served.config)) is not None}
+    on_commit = state.metrics.journal.commit_seconds.observe
+    state.journal = JournalWriter(state.config.journal, limits=limits, on_commit=on_commit)
     for arm in (arm for served in state.models.values() for arm in served.arms.values()):
         state.journal.drop_tensors(redacted_tensors(arm.model, state.config.journal))
     await state.journal.start()

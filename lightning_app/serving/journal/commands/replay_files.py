@@ -34,6 +34,7 @@ def run(args: list[str]) -> None:
     )
     for count, what in (
         (result.conflicts, "records differ from what the journal holds under their id; that in the journal stays"),
+        (result.refused, "rewards are of rows that their requests do not have; they are written nowhere"),
         (result.torn, "files end within a record, whose request was never answered"),
         (result.damaged, "records are damaged; their files are kept as .damaged"),
         (len(waiting_files(arguments.spill)), "files are being written or replayed by a server"),

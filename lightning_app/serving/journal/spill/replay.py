@@ -7,11 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from lightning_app.serving.journal.errors import JournalRecordError
+from lightning_app.serving.journal.errors import JournalRecordError, RefusedOutcomeError
 from lightning_app.serving.journal.record import Outcome, Prediction
+from lightning_app.serving.journal.reward_limits import RewardLimits
 from lightning_app.serving.journal.spill.records import MAGIC, unpacked
 from lightning_app.serving.journal.spill.spill_file import SUFFIX
-from lightning_app.serving.journal.stores.protocol import JournalStore
+from lightning_app.serving.journal.stores.protocol import NO_LIMITS, JournalStore
 
 _RECORDS_AT_ONCE = 64
 _READ_BYTES = 2**20
@@ -25,6 +26,7 @@ class Replayed(msgspec.Struct, kw_only=True):
         records: Records that were written to the journal.
         earlier: Records that the journal held already.
         conflicts: Records that the journal holds with another content; that in the journal stays.
+        refused: Rewards out of range, or of rows that their requests do not have; they are written nowhere.
         torn: Files whose last record was cut off: its request was never answered.
         damaged: Records with a wrong checksum, or that the journal cannot hold; their files are kept as `.damaged`.
     """
@@ -33,6 +35,7 @@ class Replayed(msgspec.Struct, kw_only=True):
     records: int = 0
     earlier: int = 0
     conflicts: int = 0
+    refused: int = 0
     torn: int = 0
     damaged: int = 0
 
@@ -51,7 +54,13 @@ def waiting_files(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SUFFIX}"))
 
 
-def replay(folder: Path, store: JournalStore, *, between: Callable[[], None] = lambda: None) -> Replayed:
+def replay(
+    folder: Path,
+    store: JournalStore,
+    *,
+    limits: RewardLimits = NO_LIMITS,
+    between: Callable[[], None] = lambda: None,
+) -> Replayed:
     """Writes the files of dead or finished processes to the journal and removes them.
 
     A file is locked meanwhile; files that another process writes or replays are left to it. The journal ignores ids
@@ -60,6 +69,7 @@ def replay(folder: Path, store: JournalStore, *, between: Callable[[], None] = l
     Args:
         folder: Folder of spill files.
         store: The journal.
+        limits: Rewards that are allowed, by model.
         between: Called between two transactions.
 
     Raises:
@@ -77,22 +87,24 @@ def replay(folder: Path, store: JournalStore, *, between: Callable[[], None] = l
             except BlockingIOError:
                 continue
             if os.fstat(descriptor).st_nlink:
-                total.add(_replay_file(path, descriptor, store, between))
+                total.add(_replay_file(path, descriptor, store, limits, between))
         finally:
             os.close(descriptor)
     return total
 
 
-def _replay_file(path: Path, descriptor: int, store: JournalStore, between: Callable[[], None]) -> Replayed:
+def _replay_file(
+    path: Path, descriptor: int, store: JournalStore, limits: RewardLimits, between: Callable[[], None]
+) -> Replayed:
     result = Replayed(files=1)
     waiting: list[Prediction | Outcome] = []
     for record in _records(descriptor, result):
         if waiting and (len(waiting) == _RECORDS_AT_ONCE or type(record) is not type(waiting[0])):
-            _write(waiting, store, result)
+            _write(waiting, store, limits, result)
             waiting = []
             between()
         waiting.append(record)
-    _write(waiting, store, result)
+    _write(waiting, store, limits, result)
     if result.damaged:
         path.rename(path.with_suffix(".damaged"))
     else:
@@ -123,21 +135,23 @@ def _records(descriptor: int, result: Replayed) -> Iterator[Prediction | Outcome
     result.torn += begin < len(data)
 
 
-def _write(records: list[Prediction | Outcome], store: JournalStore, result: Replayed) -> None:
+def _write(records: list[Prediction | Outcome], store: JournalStore, limits: RewardLimits, result: Replayed) -> None:
     """Writes records of one kind; one by one if the journal can hold one of them at no time."""
     if not records:
         return
     try:
-        _write_together(records, store, result)
+        _write_together(records, store, limits, result)
     except JournalRecordError:
         if len(records) == 1:
             result.damaged += 1
             return
         for record in records:
-            _write([record], store, result)
+            _write([record], store, limits, result)
 
 
-def _write_together(records: list[Prediction | Outcome], store: JournalStore, result: Replayed) -> None:
+def _write_together(
+    records: list[Prediction | Outcome], store: JournalStore, limits: RewardLimits, result: Replayed
+) -> None:
     predictions = [record for record in records if isinstance(record, Prediction)]
     earlier = store.write(predictions) if predictions else {}
     for prediction in predictions:
@@ -149,7 +163,8 @@ def _write_together(records: list[Prediction | Outcome], store: JournalStore, re
         else:
             result.conflicts += 1
     outcomes = [record for record in records if isinstance(record, Outcome)]
-    for status in store.feedback(outcomes) if outcomes else []:
-        result.records += status in ("stored", "unknown")
+    for status in store.feedback(outcomes, limits=limits) if outcomes else []:
+        result.records += status in ("stored", "unknown", "expired")
+        result.refused += isinstance(status, RefusedOutcomeError)
         result.earlier += status == "same"
         result.conflicts += status == "conflict"

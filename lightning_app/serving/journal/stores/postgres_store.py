@@ -8,11 +8,12 @@ import psycopg
 from psycopg.errors import UniqueViolation
 from typing_extensions import override
 
-from lightning_app.serving.journal.errors import without_password
+from lightning_app.serving.journal.errors import RefusedOutcomeError, without_password
 from lightning_app.serving.journal.record import Earlier, Outcome, Prediction, earlier_of, same_outcome
+from lightning_app.serving.journal.reward_limits import Answered, RewardLimits, check_reward
 from lightning_app.serving.journal.stores.postgres_connection import PostgresConnection
 from lightning_app.serving.journal.stores.postgres_predictions import copy_predictions, insert_new, read_earlier
-from lightning_app.serving.journal.stores.protocol import FeedbackStatus, JournalStore
+from lightning_app.serving.journal.stores.protocol import NO_LIMITS, FeedbackStatus, JournalStore
 
 _PRUNED_AT_ONCE = 2000
 
@@ -50,10 +51,12 @@ class PostgresStore(JournalStore):
         return earlier
 
     @override
-    def feedback(self, outcomes: Sequence[Outcome]) -> list[FeedbackStatus]:
-        def work(connection: psycopg.Connection) -> list[FeedbackStatus]:
+    def feedback(
+        self, outcomes: Sequence[Outcome], *, limits: RewardLimits = NO_LIMITS
+    ) -> list[FeedbackStatus | RefusedOutcomeError]:
+        def work(connection: psycopg.Connection) -> list[FeedbackStatus | RefusedOutcomeError]:
             with connection.transaction():
-                return [_feedback(connection, outcome) for outcome in outcomes]
+                return [_feedback(connection, outcome, limits) for outcome in outcomes]
 
         return self._connection.again_if_cut(work)
 
@@ -115,7 +118,17 @@ def _write(connection: psycopg.Connection, predictions: list[Prediction]) -> dic
         return read_earlier(connection, [one for one in ids if one not in inserted])
 
 
-def _feedback(connection: psycopg.Connection, outcome: Outcome) -> FeedbackStatus:
+def _feedback(
+    connection: psycopg.Connection, outcome: Outcome, limits: RewardLimits
+) -> FeedbackStatus | RefusedOutcomeError:
+    query = "SELECT time, num_rows, model FROM lightning_app_predictions WHERE request_id = %s"
+    row = connection.execute(query, (outcome.request_id,)).fetchone()
+    status: FeedbackStatus = "unknown"
+    if row is not None:
+        try:
+            status = "expired" if check_reward(outcome, Answered(*row), limits) else "stored"
+        except RefusedOutcomeError as refusal:
+            return refusal
     text = None if outcome.outcome is None else bytes(outcome.outcome).decode()
     id_and_row = (outcome.request_id, outcome.row)
     insert = (
@@ -124,8 +137,7 @@ def _feedback(connection: psycopg.Connection, outcome: Outcome) -> FeedbackStatu
     )
     values = (*id_and_row, outcome.time, text, outcome.reward, outcome.key_id)
     if connection.execute(insert, values).rowcount:
-        query = "SELECT 1 FROM lightning_app_predictions WHERE request_id = %s"
-        return "stored" if connection.execute(query, (outcome.request_id,)).fetchone() else "unknown"
+        return status
     query = 'SELECT outcome, reward FROM lightning_app_outcomes WHERE request_id = %s AND "row" = %s'
     held = connection.execute(query, id_and_row).fetchone()
     assert held is not None

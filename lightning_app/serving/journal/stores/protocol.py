@@ -2,15 +2,20 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
 
+from lightning_app.serving.journal.errors import RefusedOutcomeError
 from lightning_app.serving.journal.record import Earlier, Outcome, Prediction, Shadow
+from lightning_app.serving.journal.reward_limits import RewardLimits
 
-FeedbackStatus = Literal["stored", "unknown", "same", "conflict", "spilled"]
+NO_LIMITS: RewardLimits = MappingProxyType({})
+FeedbackStatus = Literal["stored", "unknown", "same", "conflict", "spilled", "expired"]
 """`stored`; `unknown`: stored, but no prediction has this id (yet, or it was not sampled); `same`: it was there
-already; `conflict`: another value is there and stays; `spilled`: kept in a file until the journal is back."""
+already; `conflict`: another value is there and stays; `spilled`: kept in a file until the journal is back; `expired`:
+stored, but the reward came too late to be counted."""
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,14 +91,17 @@ class JournalStore(ABC):
         """
 
     @abstractmethod
-    def feedback(self, outcomes: Sequence[Outcome]) -> list[FeedbackStatus]:
+    def feedback(
+        self, outcomes: Sequence[Outcome], *, limits: RewardLimits = NO_LIMITS
+    ) -> list[FeedbackStatus | RefusedOutcomeError]:
         """Writes outcomes in one transaction, each at most once per request id and row.
 
         Args:
             outcomes: The outcomes.
+            limits: Rewards that are allowed, by model.
 
         Returns:
-            What happened to each.
+            What happened to each, or why it was not written.
 
         Raises:
             JournalRecordError: The journal can hold one of the outcomes at no time; none was written.

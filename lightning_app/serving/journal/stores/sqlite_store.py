@@ -1,14 +1,17 @@
 """SqliteStore: a journal in one file that several worker processes write (WAL)."""
 
 import os
+import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from typing_extensions import override
 
+from lightning_app.serving.journal.errors import RefusedOutcomeError
 from lightning_app.serving.journal.record import Earlier, Outcome, Prediction, same_outcome
-from lightning_app.serving.journal.stores.protocol import FeedbackStatus, JournalStore
+from lightning_app.serving.journal.reward_limits import Answered, RewardLimits, check_reward
+from lightning_app.serving.journal.stores.protocol import NO_LIMITS, FeedbackStatus, JournalStore
 from lightning_app.serving.journal.stores.sqlite_connection import SqliteConnection
 from lightning_app.serving.journal.stores.sqlite_predictions import (
     Served,
@@ -19,6 +22,10 @@ from lightning_app.serving.journal.stores.sqlite_predictions import (
 )
 from lightning_app.serving.journal.stores.sqlite_schema import NUMBERS_PER_MICROSECOND, named_errors
 
+_ANSWERED = (
+    "SELECT p.time, p.num_rows, s.model FROM predictions AS p JOIN served AS s ON s.number = p.served "
+    "WHERE p.request_id = ?"
+)
 _PRUNED_AT_ONCE = 500
 
 
@@ -64,25 +71,17 @@ class SqliteStore(JournalStore):
         return earlier
 
     @override
-    def feedback(self, outcomes: Sequence[Outcome]) -> list[FeedbackStatus]:
-        statuses: list[FeedbackStatus] = []
-        with self._connection.transaction(wait=True) as connection:
+    def feedback(
+        self, outcomes: Sequence[Outcome], *, limits: RewardLimits = NO_LIMITS
+    ) -> list[FeedbackStatus | RefusedOutcomeError]:
+        results: list[FeedbackStatus | RefusedOutcomeError] = []
+        with self._connection.transaction() as connection:
             for outcome in outcomes:
-                number, id_and_row = next_number(connection, "outcomes"), (outcome.request_id, outcome.row)
-                text = None if outcome.outcome is None else bytes(outcome.outcome).decode()
-                inserted = connection.execute(
-                    "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (request_id, row) DO NOTHING",
-                    (number, *id_and_row, outcome.time, text, outcome.reward, outcome.key_id),
-                ).rowcount
-                if inserted:
-                    query = "SELECT 1 FROM predictions WHERE request_id = ?"
-                    known = connection.execute(query, (outcome.request_id,)).fetchone()
-                    statuses.append("stored" if known else "unknown")
-                    continue
-                query = "SELECT outcome, reward FROM outcomes WHERE request_id = ? AND row = ?"
-                held = connection.execute(query, id_and_row).fetchone()
-                statuses.append("same" if same_outcome(held, (text, outcome.reward)) else "conflict")
-        return statuses
+                try:
+                    results.append(_write_outcome(connection, outcome, limits))
+                except RefusedOutcomeError as refusal:
+                    results.append(refusal)
+        return results
 
     @override
     def salt(self) -> bytes:
@@ -120,3 +119,21 @@ class SqliteStore(JournalStore):
     @override
     def close(self) -> None:
         self._connection.close()
+
+
+def _write_outcome(connection: sqlite3.Connection, outcome: Outcome, limits: RewardLimits) -> FeedbackStatus:
+    row = connection.execute(_ANSWERED, (outcome.request_id,)).fetchone()
+    status: FeedbackStatus = "unknown"
+    if row is not None:
+        status = "expired" if check_reward(outcome, Answered(*row), limits) else "stored"
+    id_and_row = (outcome.request_id, outcome.row)
+    text = None if outcome.outcome is None else bytes(outcome.outcome).decode()
+    inserted = connection.execute(
+        "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (request_id, row) DO NOTHING",
+        (next_number(connection, "outcomes"), *id_and_row, outcome.time, text, outcome.reward, outcome.key_id),
+    ).rowcount
+    if inserted:
+        return status
+    query = "SELECT outcome, reward FROM outcomes WHERE request_id = ? AND row = ?"
+    held = connection.execute(query, id_and_row).fetchone()
+    return "same" if same_outcome(held, (text, outcome.reward)) else "conflict"

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from lightning_app.serving.config.experiment_config import RewardConfig
 from lightning_app.serving.config.serve_config import JournalConfig
 from lightning_app.serving.journal.errors import JournalBusyError, JournalError, JournalRecordError
 from lightning_app.serving.journal.maintenance import JournalMaintenance
+from lightning_app.serving.journal.spill import SpillFile, replay
 from lightning_app.serving.journal.stores import open_reader, open_store
 from lightning_app.serving.journal.stores.protocol import Selection
 from tests.lightning_app.serving.journal.records import outcome, prediction
@@ -232,3 +234,28 @@ def test_a_process_that_holds_the_lock_and_does_not_go_on_is_not_waited_for_for_
         with pytest.raises(JournalBusyError, match=r"another process has held its lock for 0\.2 s"):
             store.write([prediction("b")])
     assert store.write([prediction("b")]) == {}
+
+
+def test_rewards_are_judged_by_the_limits_of_the_model_that_was_asked(url: str) -> None:
+    store = open_store(url)
+    store.write([prediction("a"), prediction("late", time=time.time() - 60), prediction("other", model="fraud")])
+    given = [
+        outcome("a", None, reward=0.5), outcome("a", None, reward=1, row=1), outcome("other", None, reward=0.5),
+        outcome("late", None, reward=1), outcome("a", b"7", row=5), outcome("a", None, reward=1),
+    ]  # fmt: skip
+    results = store.feedback(given, limits={"churn": RewardConfig(within_seconds=30)})
+    assert [one if isinstance(one, str) else one.status for one in results] == [
+        "out_of_range", "no_such_row", "stored", "expired", "stored", "stored",
+    ]  # fmt: skip
+    assert str(results[0]) == "reward: 0.5 given, of model churn 0 or 1 is needed"
+    assert str(results[1]) == "row: 1 given, the request has row 0 alone"
+
+
+def test_a_spilled_reward_is_judged_when_it_is_replayed(url: str, tmp_path: Path) -> None:
+    spill = SpillFile(tmp_path, durable=False)
+    spill.append([prediction("a"), outcome("a", None, reward=7), outcome("a", None, reward=1)])
+    spill.append([outcome("a", None, reward=1, row=1), outcome("later", None, reward=7)])
+    spill.close()
+    replayed = replay(tmp_path, open_store(url), limits={"churn": RewardConfig()})
+    assert (replayed.records, replayed.refused, replayed.damaged) == (3, 2, 0)
+    assert [one.reward for one in open_reader(url).outcomes(["a"])["a"]] == [1.0]
