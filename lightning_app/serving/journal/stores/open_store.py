@@ -25,11 +25,11 @@ def open_store(
         JournalError: The journal cannot be reached.
     """
     if (path := _sqlite_path(url)) is not None:
-        from lightning_app.serving.journal.stores.sqlite_store import SqliteStore
+        from lightning_app.serving.journal.stores.sqlite.store import SqliteStore
 
         return SqliteStore(path, synchronous=synchronous, create=create, timeout=lock_timeout)
     _check_postgres(url)
-    from lightning_app.serving.journal.stores.postgres_store import PostgresStore
+    from lightning_app.serving.journal.stores.postgres.store import PostgresStore
 
     return PostgresStore(url, create=create)
 
@@ -45,11 +45,11 @@ def open_reader(url: str) -> JournalReader:
         JournalError: The journal cannot be reached.
     """
     if (path := _sqlite_path(url)) is not None:
-        from lightning_app.serving.journal.stores.sqlite_reader import SqliteReader
+        from lightning_app.serving.journal.stores.sqlite.reader import SqliteReader
 
         return SqliteReader(path)
     _check_postgres(url)
-    from lightning_app.serving.journal.stores.postgres_reader import PostgresReader
+    from lightning_app.serving.journal.stores.postgres.reader import PostgresReader
 
     return PostgresReader(url)
 
@@ -67,11 +67,11 @@ def open_database(url: str, *, create: bool = True, synchronous: str = "normal")
         JournalError: The journal cannot be reached.
     """
     if (path := _sqlite_path(url)) is not None:
-        from lightning_app.serving.journal.stores.sqlite_database import SqliteDatabase
+        from lightning_app.serving.journal.stores.sqlite.database import SqliteDatabase
 
         return SqliteDatabase(path, create=create, synchronous=synchronous)
     _check_postgres(url)
-    from lightning_app.serving.journal.stores.postgres_database import PostgresDatabase
+    from lightning_app.serving.journal.stores.postgres.database import PostgresDatabase
 
     return PostgresDatabase(url, create=create)
 

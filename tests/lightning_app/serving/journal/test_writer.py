@@ -26,9 +26,11 @@ from tests.postgres import needs_postgres
 ROOT = Path(__file__).parents[4]
 
 
-def run(work: Callable[[JournalWriter], Coroutine[Any, Any, None]], config: JournalConfig, **options: bool) -> None:
+def run(
+    work: Callable[[JournalWriter], Coroutine[Any, Any, None]], config: JournalConfig, *, in_thread: bool = False
+) -> None:
     async def whole() -> None:
-        writer = JournalWriter(config, **options)
+        writer = JournalWriter(config, in_thread=in_thread)
         await writer.start()
         try:
             await work(writer)

@@ -6,7 +6,7 @@ from typing import TypeVar
 import psycopg
 
 from lightning_app.serving.journal.errors import without_password
-from lightning_app.serving.journal.stores.postgres_schema import connect, named_errors
+from lightning_app.serving.journal.stores.postgres.schema import connect, named_errors
 
 _T = TypeVar("_T")
 

@@ -12,15 +12,15 @@ from lightning_app.serving.journal.errors import RefusedOutcomeError
 from lightning_app.serving.journal.record import Earlier, Outcome, Prediction, same_outcome
 from lightning_app.serving.journal.reward_limits import Answered, RewardLimits, check_reward
 from lightning_app.serving.journal.stores.protocol import NO_LIMITS, FeedbackStatus, JournalStore
-from lightning_app.serving.journal.stores.sqlite_connection import SqliteConnection
-from lightning_app.serving.journal.stores.sqlite_predictions import (
+from lightning_app.serving.journal.stores.sqlite.connection import SqliteConnection
+from lightning_app.serving.journal.stores.sqlite.predictions import (
     Served,
     insert_rows,
     next_number,
     rows_of,
     without_earlier,
 )
-from lightning_app.serving.journal.stores.sqlite_schema import NUMBERS_PER_MICROSECOND, named_errors
+from lightning_app.serving.journal.stores.sqlite.schema import NUMBERS_PER_MICROSECOND, named_errors
 
 _ANSWERED = (
     "SELECT p.time, p.num_rows, s.model FROM predictions AS p JOIN served AS s ON s.number = p.served "

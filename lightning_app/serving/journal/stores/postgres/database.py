@@ -14,9 +14,9 @@ from lightning_app.serving.journal.errors import JournalIdError
 from lightning_app.serving.journal.record import Earlier, Prediction
 from lightning_app.serving.journal.stores.added_tables import POSTGRES
 from lightning_app.serving.journal.stores.database import JournalDatabase
-from lightning_app.serving.journal.stores.postgres_connection import PostgresConnection
-from lightning_app.serving.journal.stores.postgres_predictions import copy_predictions, read_earlier
-from lightning_app.serving.journal.stores.postgres_schema import named_errors
+from lightning_app.serving.journal.stores.postgres.connection import PostgresConnection
+from lightning_app.serving.journal.stores.postgres.predictions import copy_predictions, read_earlier
+from lightning_app.serving.journal.stores.postgres.schema import named_errors
 
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
 _OVERLAP_SECONDS = 60.0

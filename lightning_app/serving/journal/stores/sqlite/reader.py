@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from lightning_app.serving.journal.record import Outcome, Prediction, Shadow, outcome_of, shadow_of
 from lightning_app.serving.journal.stores.protocol import DayCount, JournalReader, Selection
-from lightning_app.serving.journal.stores.sqlite_schema import (
+from lightning_app.serving.journal.stores.sqlite.schema import (
     CLOCK_SECONDS,
     JSON,
     NUMBERS_PER_MICROSECOND,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from lightning_app.serving.journal.record import Earlier, Prediction, earlier_of
-from lightning_app.serving.journal.stores.sqlite_schema import JSON, NUMBERS_PER_MICROSECOND
+from lightning_app.serving.journal.stores.sqlite.schema import JSON, NUMBERS_PER_MICROSECOND
 
 _COLUMNS = 17
 _SIZES = (64, 32, 16, 8, 4, 2, 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lightning_app.serving.journal.errors import JournalBusyError
 from lightning_app.serving.journal.stores.file_lock import FileLock
-from lightning_app.serving.journal.stores.sqlite_schema import connect, lock_path, named_errors
+from lightning_app.serving.journal.stores.sqlite.schema import connect, lock_path, named_errors
 
 _PAGE_BYTES = 4096
 _WAL_BYTES = 16 * 2**20

@@ -6,7 +6,7 @@ import msgspec
 import psycopg
 
 from lightning_app.serving.journal.record import Earlier, Prediction
-from lightning_app.serving.journal.stores.postgres_schema import COLUMNS, TYPES
+from lightning_app.serving.journal.stores.postgres.schema import COLUMNS, TYPES
 
 _COPY = f"COPY lightning_app_predictions ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
 _INSERT = (

@@ -11,8 +11,8 @@ from typing_extensions import override
 from lightning_app.serving.journal.errors import RefusedOutcomeError, without_password
 from lightning_app.serving.journal.record import Earlier, Outcome, Prediction, earlier_of, same_outcome
 from lightning_app.serving.journal.reward_limits import Answered, RewardLimits, check_reward
-from lightning_app.serving.journal.stores.postgres_connection import PostgresConnection
-from lightning_app.serving.journal.stores.postgres_predictions import copy_predictions, insert_new, read_earlier
+from lightning_app.serving.journal.stores.postgres.connection import PostgresConnection
+from lightning_app.serving.journal.stores.postgres.predictions import copy_predictions, insert_new, read_earlier
 from lightning_app.serving.journal.stores.protocol import NO_LIMITS, FeedbackStatus, JournalStore
 
 _PRUNED_AT_ONCE = 2000

@@ -12,9 +12,9 @@ from typing_extensions import override
 from lightning_app.serving.journal.errors import JournalIdError
 from lightning_app.serving.journal.record import Earlier, Prediction
 from lightning_app.serving.journal.stores.database import JournalDatabase
-from lightning_app.serving.journal.stores.sqlite_connection import SqliteConnection
-from lightning_app.serving.journal.stores.sqlite_predictions import Served, insert_rows, read_earlier, rows_of
-from lightning_app.serving.journal.stores.sqlite_schema import (
+from lightning_app.serving.journal.stores.sqlite.connection import SqliteConnection
+from lightning_app.serving.journal.stores.sqlite.predictions import Served, insert_rows, read_earlier, rows_of
+from lightning_app.serving.journal.stores.sqlite.schema import (
     CLOCK_SECONDS,
     JSON,
     NUMBERS_PER_MICROSECOND,

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from lightning_app.serving.journal.errors import without_password
 from lightning_app.serving.journal.record import Outcome, Prediction, Shadow, outcome_of, shadow_of
-from lightning_app.serving.journal.stores.postgres_schema import COLUMNS, connect, format_of, named_errors
+from lightning_app.serving.journal.stores.postgres.schema import COLUMNS, connect, format_of, named_errors
 from lightning_app.serving.journal.stores.protocol import DayCount, JournalReader, Selection
 
 _DAYS = (

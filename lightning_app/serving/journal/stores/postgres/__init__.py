@@ -1,0 +1,1 @@
+"""Journal in PostgreSQL, which the workers of several machines write."""

@@ -1,0 +1,1 @@
+"""Journal in SQLite: one file that several worker processes write."""
