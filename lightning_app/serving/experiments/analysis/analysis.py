@@ -67,7 +67,7 @@ def analyse(
 
 def _query(settings: Settings, *, with_bodies: bool = False) -> RowQuery:
     return RowQuery(
-        experiment=settings.experiment, since=settings.begun, by_entity=settings.is_clustered,
+        experiment=settings.experiment, since=settings.begun, key=settings.key,
         within_seconds=settings.within_seconds, with_bodies=with_bodies,
     )  # fmt: skip
 
@@ -84,11 +84,6 @@ def _choices(database: JournalDatabase, settings: Settings, *, with_bodies: bool
             probabilities=rows.probabilities[kept],
             rewards=rewards[kept],
             keys=rows.keys[kept],
-            folds=np.array(
-                [
-                    fold_of(rows.entities[place] if settings.is_clustered else None, int(rows.keys[place]))
-                    for place in kept
-                ]
-            ),
+            folds=np.array([fold_of(rows.names[place], int(rows.keys[place])) for place in kept]),
             bodies=[rows.bodies[place] for place in kept] if with_bodies else [],
         )

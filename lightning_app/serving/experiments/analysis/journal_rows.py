@@ -7,6 +7,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from lightning_app.serving.config.experiment_config import Key
 from lightning_app.serving.journal.stores.database import JournalDatabase
 
 Array = NDArray[np.float64]
@@ -20,14 +21,14 @@ class RowQuery(Struct, frozen=True, kw_only=True):
     Attributes:
         experiment: Its id.
         since: First time of arrival, Unix seconds.
-        by_entity: Whether the requests of an entity belong together.
+        key: What arms were chosen for: requests of an entity or a session belong together.
         within_seconds: Rewards that came later are not read; infinity reads all.
         with_bodies: Whether bodies are read.
     """
 
     experiment: str
     since: float
-    by_entity: bool
+    key: Key
     within_seconds: float = float("inf")
     with_bodies: bool = False
 
@@ -40,7 +41,7 @@ class Rows(Struct, kw_only=True):
         arms: Names of the chosen arms.
         probabilities: Of the choices.
         keys: Number of the key; rows of a key are neighbours.
-        entities: Entities; None without.
+        names: Entities or sessions; None of requests without, and where each request has a key of its own.
         rewards: Mean reward of the rows of a request; nan without.
         num_rows: Rows of the request.
         latencies: Milliseconds.
@@ -52,7 +53,7 @@ class Rows(Struct, kw_only=True):
     arms: NDArray[np.object_]
     probabilities: Array
     keys: Integers
-    entities: list[str | None]
+    names: list[str | None]
     rewards: Array
     num_rows: Integers
     latencies: Array
@@ -70,32 +71,34 @@ def journal_rows(database: JournalDatabase, query: RowQuery) -> Iterator[Rows]:
     Yields:
         Parts; a key is in one part only.
     """
-    columns = "p.time, p.arm, p.probability, p.entity, p.num_rows, p.latency_ms, p.degraded, "
+    columns = (
+        f"p.time, p.arm, p.probability, {key_name(database, query.key)} AS name, p.num_rows, p.latency_ms, p.degraded, "
+    )
     columns += (
         f"(SELECT avg(o.reward) FROM {database.table('outcomes')} AS o WHERE o.request_id = p.request_id "
         "AND o.reward IS NOT NULL AND o.time <= p.time + ?)"
     )
     if query.with_bodies:
         columns += ", p.content_type, p.body"
-    order = "p.entity, p.number" if query.by_entity else "p.number"
+    order = "p.number" if query.key == "request" else "name, p.number"
     statement = (
         f"SELECT {columns} FROM {database.answered} AS p WHERE p.experiment = ? AND p.time >= ? ORDER BY {order}"
     )
     values = (min(query.within_seconds, 1e12), query.experiment, query.since)
     next_key = 0
-    for part in _whole_keys(database.stream(statement, values, at_once=_AT_ONCE), by_entity=query.by_entity):
+    for part in _whole_keys(database.stream(statement, values, at_once=_AT_ONCE), has_names=query.key != "request"):
         rows = _rows(part, query, next_key)
         next_key = int(rows.keys[-1]) + 1
         yield rows
 
 
-def _whole_keys(parts: Iterator[list[tuple[Any, ...]]], *, by_entity: bool) -> Iterator[list[tuple[Any, ...]]]:
+def _whole_keys(parts: Iterator[list[tuple[Any, ...]]], *, has_names: bool) -> Iterator[list[tuple[Any, ...]]]:
     """Moves the begin of a key at the end of a part to the next part."""
     kept: list[tuple[Any, ...]] = []
     for part in parts:
         rows = kept + part
         kept = []
-        if by_entity and (last := rows[-1][3]) is not None:
+        if has_names and (last := rows[-1][3]) is not None:
             end = len(rows)
             while end and rows[end - 1][3] == last:
                 end -= 1
@@ -107,10 +110,10 @@ def _whole_keys(parts: Iterator[list[tuple[Any, ...]]], *, by_entity: bool) -> I
 
 
 def _rows(part: list[tuple[Any, ...]], query: RowQuery, next_key: int) -> Rows:
-    times, arms, probabilities, entities, num_rows, latencies, degraded, rewards, *bodies = zip(*part, strict=True)
-    if query.by_entity:
-        pairs = zip(entities, (object(), *entities[:-1]), strict=True)
-        is_first = np.array([entity is None or entity != earlier for entity, earlier in pairs])
+    times, arms, probabilities, names, num_rows, latencies, degraded, rewards, *bodies = zip(*part, strict=True)
+    if query.key != "request":
+        pairs = zip(names, (object(), *names[:-1]), strict=True)
+        is_first = np.array([name is None or name != earlier for name, earlier in pairs])
         keys = next_key - 1 + np.cumsum(is_first)
     else:
         keys = next_key + np.arange(len(part))
@@ -119,7 +122,7 @@ def _rows(part: list[tuple[Any, ...]], query: RowQuery, next_key: int) -> Rows:
         arms=np.array(arms, object),
         probabilities=np.array(probabilities, np.float64),
         keys=keys,
-        entities=list(entities),
+        names=list(names),
         rewards=np.array([np.nan if reward is None else reward for reward in rewards], np.float64),
         num_rows=np.array(num_rows, np.int64),
         latencies=np.array(latencies, np.float64),
@@ -128,49 +131,26 @@ def _rows(part: list[tuple[Any, ...]], query: RowQuery, next_key: int) -> Rows:
     )
 
 
-class ArmPredictions(Struct, frozen=True, kw_only=True):
-    """Predictions of one arm.
+def key_name(database: JournalDatabase, key: Key) -> str:
+    """Name of the key of a prediction `p`, in SQL; null where it has none, and where each request is a key.
 
-    Attributes:
-        arm: The arm.
-        requests: Number of requests.
-        first: Time of the first one, Unix seconds.
-        last: Time of the last one.
-        rows: Rows of all.
-        several_rows: Requests with more than one row.
-        with_entity: Requests with an entity.
-    """
-
-    arm: str
-    requests: int
-    first: float
-    last: float
-    rows: int
-    several_rows: int
-    with_entity: int
-
-
-def arm_predictions(database: JournalDatabase, experiment: str, *, since: float) -> list[ArmPredictions]:
-    """Predictions of an experiment by arm.
+    A session is one of its API key, and stands in the query of the request.
 
     Args:
         database: Database of the journal.
-        experiment: Its id.
-        since: First time of arrival, Unix seconds.
+        key: What arms are chosen for.
     """
-    parts = database.stream(
-        "SELECT arm, count(*), min(time), max(time), sum(num_rows), sum(CASE WHEN num_rows > 1 THEN 1 ELSE 0 END), "
-        f"count(entity) FROM {database.answered} AS p WHERE experiment = ? AND time >= ? GROUP BY arm ORDER BY arm",
-        (experiment, since),
-    )
-    return [
-        ArmPredictions(
-            arm=arm, requests=requests, first=first, last=last, rows=int(num_rows), several_rows=int(several),
-            with_entity=with_entity,
-        )
-        for part in parts
-        for arm, requests, first, last, num_rows, several, with_entity in part
-    ]  # fmt: skip
+    if key == "request":
+        return "NULL"
+    if key == "entity":
+        return "p.entity"
+    query = "('&' || coalesce(p.query, '') || '&')"
+    if database.url.startswith("sqlite"):
+        begin = f"instr({query}, '&session=') + 9"
+        session = f"substr({query}, {begin}, instr(substr({query}, {begin}), '&') - 1)"
+        return f"CASE WHEN instr({query}, '&session=') > 0 THEN coalesce(p.key_id || '/', '') || {session} END"
+    session = f"split_part(split_part({query}, '&session=', 2), '&', 1)"
+    return f"CASE WHEN strpos({query}, '&session=') > 0 THEN coalesce(p.key_id || '/', '') || {session} END"
 
 
 def num_late(database: JournalDatabase, query: RowQuery) -> int:

@@ -45,6 +45,14 @@ def notes_of(
                 )
     elif unrewarded:
         notes.append(f"{unrewarded:,} judged requests without a reward count as {settings.missing_reward:g}")
+    if any(arm.degraded for arm in arms):
+        notes.append("degraded requests count for the arm that was chosen, although another answered")
+    if len(arms) > 1 and not sums.has_constant_shares:
+        weight = "1 - p" if len(arms) == 2 else "1 / p"
+        notes.append(
+            f"shares changed: in effects a request that its arm had with probability p has the weight {weight}; the means "
+            "of the arms are unweighted, and so mix periods"
+        )
     if sums.num_certain:
         notes.append(
             f"{sums.num_certain:,} rewarded requests had no other arm to go to (probability 1): they are left out of "
@@ -54,8 +62,8 @@ def notes_of(
         notes.append(
             f"{sums.several_rows:,} requests have several rows: each counts once, with the mean of its rewards"
         )
-    if settings.is_clustered and sums.without_entity:
-        notes.append(f"{sums.without_entity:,} requests have no {settings.key}: each counts as a key of its own")
+    if settings.is_clustered and sums.without_name:
+        notes.append(f"{sums.without_name:,} requests have no {settings.key}: each counts as a key of its own")
     if pre_period is not None and not sums.num_matched:
         notes.append(f"CUPED: none of the {len(pre_period.values):,} keys of {pre_period.source} has a reward since")
     if pre_period is not None and pre_period.num_repeated:

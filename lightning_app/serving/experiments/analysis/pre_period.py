@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from lightning_app.serving.config.experiment_config import Key
+from lightning_app.serving.experiments.analysis.journal_rows import key_name
 from lightning_app.serving.journal.stores.database import JournalDatabase
 
 _AT_ONCE = 20_000
@@ -29,27 +31,29 @@ class PrePeriod(Struct, kw_only=True):
     num_repeated: int = 0
 
 
-def pre_period_of_journal(database: JournalDatabase, *, model: str, before: float) -> PrePeriod:
-    """Mean reward of each entity before a time; of entities without any, their mean numeric outcome.
+def pre_period_of_journal(database: JournalDatabase, *, model: str, key: Key, before: float) -> PrePeriod:
+    """Mean reward of each key before a time; if there is no reward at all, its mean numeric outcome.
 
     Only what was known before the experiment counts: the experiment may have changed what came later.
 
     Args:
         database: Database of the journal.
         model: Name of the model.
+        key: What arms are chosen for.
         before: Begin of the experiment, Unix seconds.
     """
     statement = (
-        f"SELECT p.entity, o.reward, o.outcome FROM {database.answered} AS p JOIN {database.table('outcomes')} AS o "
-        "ON o.request_id = p.request_id WHERE p.model = ? AND p.time < ? AND o.time < ? AND p.entity IS NOT NULL"
+        f"SELECT {key_name(database, key)}, o.reward, o.outcome FROM {database.answered} AS p "
+        f"JOIN {database.table('outcomes')} AS o ON o.request_id = p.request_id "
+        "WHERE p.model = ? AND p.time < ? AND o.time < ?"
     )
     rewards: dict[str, list[float]] = {}
     outcomes: dict[str, list[float]] = {}
     for part in database.stream(statement, (model, before, before), at_once=_AT_ONCE):
-        for entity, reward, outcome in part:
+        for name, reward, outcome in part:
             number = _number(outcome) if reward is None else float(reward)
-            if number is not None:
-                total = (outcomes if reward is None else rewards).setdefault(entity, [0.0, 0.0])
+            if number is not None and name is not None:
+                total = (outcomes if reward is None else rewards).setdefault(name, [0.0, 0.0])
                 total[0] += number
                 total[1] += 1
     kind, totals = ("rewards", rewards) if rewards else ("outcomes", outcomes)
@@ -102,16 +106,16 @@ def pre_period_of_file(path: Path, columns: tuple[str, str] | None) -> PrePeriod
     )  # fmt: skip
 
 
-def values_before(entities: list[str | None], values: dict[str, float], mean: float) -> tuple[Any, Collection[str]]:
-    """Values of entities, the mean where there is none, and the entities that have one.
+def values_before(names: list[str | None], values: dict[str, float], mean: float) -> tuple[Any, Collection[str]]:
+    """Values of keys less the mean, 0 where there is none, and the keys that have one.
 
     Args:
-        entities: Entity of each row.
-        values: By entity.
+        names: Name of the key of each row.
+        values: By key.
         mean: Mean of the values.
     """
-    matched = {entity for entity in entities if entity is not None and entity in values}
-    centred = [values[entity] - mean if entity in matched and entity is not None else 0.0 for entity in entities]
+    matched = {name for name in names if name is not None and name in values}
+    centred = [values[name] - mean if name in matched and name is not None else 0.0 for name in names]
     return np.array(centred, np.float64), matched
 
 

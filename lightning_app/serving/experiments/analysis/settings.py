@@ -4,6 +4,7 @@ import math
 
 from msgspec import Struct
 
+from lightning_app.serving.config.experiment_config import Key
 from lightning_app.serving.experiments.analysis.statistics.effects import TIGHTEST_AT
 
 
@@ -31,7 +32,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     model: str
     kind: str | None
     arms: list[str]
-    key: str
+    key: Key
     begun: float
     until: float
     now: float

@@ -43,7 +43,7 @@ class Sums:
         num_keys: Keys with a reward.
         num_matched: Those of them that have a value in the pre-period.
         several_rows: Requests with several rows.
-        without_entity: Requests without an entity.
+        without_name: Requests without the entity or session.
         offset: What was subtracted from rewards; None before the first.
     """
 
@@ -61,7 +61,7 @@ class Sums:
         self.requests = np.zeros((num_looks, num_arms))
         self._rows, self._degraded, self._waiting, self._unrewarded = (np.zeros(num_arms, np.int64) for _ in range(4))
         self._latencies = np.zeros((num_arms, len(BOUNDS_MS) + 1))
-        self.num_certain = self.num_keys = self.num_matched = self.several_rows = self.without_entity = 0
+        self.num_certain = self.num_keys = self.num_matched = self.several_rows = self.without_name = 0
         self.offset: float | None = None
 
     def add(self, rows: Rows) -> None:
@@ -85,7 +85,7 @@ class Sums:
         for arm in range(num_arms):
             self._latencies[arm] += classed(rows.latencies[(arms == arm) & ~rows.degraded])
         self.several_rows += int((rows.num_rows > 1).sum())
-        self.without_entity += sum(entity is None for entity in rows.entities)
+        self.without_name += sum(name is None for name in rows.names)
         judged = rows.times <= settings.judged_until
         self._waiting += np.bincount(arms[~judged], minlength=num_arms)
         self._unrewarded += np.bincount(arms[judged & ~np.isfinite(rows.rewards)], minlength=num_arms)
@@ -103,9 +103,9 @@ class Sums:
             # Near 0, so that sums of squares do not cancel; differences do not depend on it.
             self.offset = float(rewards.mean())
         before = np.zeros(len(rewards))
-        entities = [entity for entity, keep in zip(rows.entities, kept, strict=True) if keep]
+        names = [name for name, keep in zip(rows.names, kept, strict=True) if keep]
         if self._pre_period is not None:
-            before, matched = values_before(entities, self._pre_period.values, self._mean_before)
+            before, matched = values_before(names, self._pre_period.values, self._mean_before)
             self.num_matched += len(matched)
         self.num_keys += int((np.diff(keys, prepend=keys[0] - 1) != 0).sum())
         # With two arms, weights p (1 - p) / p: periods count by how much they tell, however small a share was.
@@ -117,6 +117,11 @@ class Sums:
             ),
             keys_are_requests=not self._settings.is_clustered,
         )  # fmt: skip
+
+    @property
+    def has_constant_shares(self) -> bool:
+        """Whether each arm was always chosen with one probability."""
+        return self.sample_ratio.is_constant
 
     def arms(self) -> list[ArmRewards]:
         """Requests and rewards by arm, after the moments were finished."""

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from lightning_app.errors import UsageError, nearest
-from lightning_app.serving.config.experiment_config import RewardConfig
+from lightning_app.serving.config.experiment_config import Key, RewardConfig
 from lightning_app.serving.experiments.analysis.analysis import analyse
 from lightning_app.serving.experiments.analysis.catalogue import KnownExperiment, catalogue, find
 from lightning_app.serving.experiments.analysis.guardrails import counted_guardrails
@@ -163,7 +163,7 @@ def _settings(one: KnownExperiment, arguments: argparse.Namespace) -> Settings:
             raise UsageError(f"control: {arguments.control!r} given{hint}, arms: {', '.join(arms)}")
         arms = [arguments.control, *(arm for arm in arms if arm != arguments.control)]
     spec = one.record.spec if one.record else {}
-    key = arguments.key or spec.get("key")
+    key: Key | None = arguments.key or spec.get("key")
     if key is None:
         key = "entity" if any(arm.with_entity for arm in one.arms.values()) else "request"
     reward = msgspec.convert(spec["reward"], RewardConfig) if spec.get("reward") else None
@@ -194,7 +194,7 @@ def _pre_period(database: JournalDatabase, settings: Settings, arguments: argpar
             f"pre-period: {source!r} given, but each request of {settings.experiment} has a key of its own"
         )
     if source in (None, "journal"):
-        found = pre_period_of_journal(database, model=settings.model, before=settings.begun)
+        found = pre_period_of_journal(database, model=settings.model, key=settings.key, before=settings.begun)
         if source is None and not found.values:
             return None  # nobody asked for it
         return found

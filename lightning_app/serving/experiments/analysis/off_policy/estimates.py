@@ -66,6 +66,7 @@ class OffPolicy(Struct, frozen=True, kw_only=True):
         policy: The policy.
         requests: Rewarded requests that count.
         left_out: Rewarded requests without the columns that the policy needs.
+        filled: Requests for which a linear policy took means in the place of missing values, as servers do.
         logged: Mean reward of what was run.
         ips: Inverse propensity scores.
         snips: Self-normalised.
@@ -80,6 +81,7 @@ class OffPolicy(Struct, frozen=True, kw_only=True):
     policy: str
     requests: int
     left_out: int
+    filled: int
     logged: float
     ips: Value
     snips: Value
@@ -111,6 +113,7 @@ def off_policy(
         shares, features = policy.shares(len(part.arms), part.bodies)
         models.add(part, features, _all_known(shares))
     coefficients = models.fitted()
+    policy.num_filled = 0
     sums, products = np.zeros(_NUM_TOTALS), np.zeros((_NUM_TOTALS, _NUM_TOTALS))
     squares, largest, num_keys, num_clipped, left_out = 0.0, 0.0, 0, 0, 0
     chosen, wanted = np.zeros(len(arms)), np.zeros(len(arms))
@@ -150,7 +153,8 @@ def off_policy(
         return _value(sums, products, place, divisor, quantile)
 
     return OffPolicy(
-        policy=policy.name, requests=int(count), left_out=left_out, logged=float(sums[_REWARD] / count),
+        policy=policy.name, requests=int(count), left_out=left_out, filled=policy.num_filled,
+        logged=float(sums[_REWARD] / count),
         ips=value(_WEIGHTED, _ONE), snips=value(_WEIGHTED, _WEIGHT), doubly_robust=value(_DOUBLY, _ONE),
         effective_size=float(sums[_WEIGHT] ** 2 / squares) if squares else 0.0, largest_weight=largest, clip=clip,
         num_clipped=num_clipped,
@@ -162,14 +166,14 @@ def off_policy(
     )  # fmt: skip
 
 
-def fold_of(entity: str | None, key: int) -> int:
+def fold_of(name: str | None, key: int) -> int:
     """Half to which a key belongs.
 
     Args:
-        entity: The entity, if keys are entities.
+        name: Name of the key; None of a request that is a key of its own.
         key: Number of the key.
     """
-    return key % 2 if entity is None else crc32(entity.encode("utf-8", "surrogatepass")) % 2
+    return key % 2 if name is None else crc32(name.encode("utf-8", "surrogatepass")) % 2
 
 
 def _value(sums: Array, products: Array, place: int, divisor: int, quantile: float) -> Value:

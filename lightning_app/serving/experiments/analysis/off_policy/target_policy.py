@@ -1,7 +1,6 @@
 """TargetPolicy: how often a policy that was not run would have chosen each arm."""
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,6 +10,8 @@ from lightning_app.errors import nearest
 from lightning_app.serving.config.control_channel import LinearState
 from lightning_app.serving.experiments.analysis.off_policy.first_row import first_row
 from lightning_app.serving.experiments.analysis.off_policy.rule import MissingColumnError, Rule
+from lightning_app.serving.experiments.policies.linear_choice import LinearChoice
+from lightning_app.serving.experiments.policies.row_values import number
 
 Array = NDArray[np.float64]
 _TOLERANCE = 1e-6
@@ -28,15 +29,22 @@ class TargetPolicy:
         name: As people wrote it.
         needs_bodies: Whether it depends on columns of the request.
         num_features: Features of its outcome model, without the intercept.
+        num_filled: Requests for which a linear policy took means in the place of missing values, since it was reset.
     """
 
-    def __init__(self, name: str, *, arms: list[str], policy: Array | Rule | LinearState) -> None:
+    def __init__(self, name: str, *, arms: list[str], policy: Array | Rule | LinearChoice) -> None:
         self.name = name
         self._arms, self._policy = arms, policy
         self.needs_bodies = not isinstance(policy, np.ndarray)
-        columns = [] if isinstance(policy, np.ndarray) else policy.columns
-        self._columns = columns
-        self.num_features = len(columns) + (len(arms) - 1 if self.needs_bodies else 0)
+        self.num_filled = 0
+        self._columns: list[str] = []
+        self._places: list[int] = []
+        if isinstance(policy, Rule):
+            self._columns = policy.columns
+        elif isinstance(policy, LinearChoice):
+            self._columns = list(policy.rows.missing)
+            self._places = [arms.index(arm) for arm in policy.arms]
+        self.num_features = len(self._columns) + (len(arms) - 1 if self.needs_bodies else 0)
 
     def shares(self, num_requests: int, bodies: list[tuple[str | None, bytes]]) -> tuple[Array, Array]:
         """Shares of the arms for each request, and features for a model of its reward.
@@ -63,11 +71,13 @@ class TargetPolicy:
                     shares[place, self._arms.index(self._policy(row))] = 1.0
                 except MissingColumnError:
                     shares[place] = np.nan
-            columns[place] = [_number(row.get(column)) for column in self._columns]
-        if isinstance(self._policy, LinearState):
-            known = np.isfinite(columns).all(axis=1)
-            shares[known] = linear_shares(self._policy, columns[known], self._arms)
-        return shares, np.hstack([np.nan_to_num(columns), np.nan_to_num(shares[:, 1:])])
+            else:
+                shares[place] = 0.0
+                shares[place, self._places] = self._policy.probabilities(row)
+            values = [number(row.get(column)) for column in self._columns]
+            self.num_filled += isinstance(self._policy, LinearChoice) and None in values
+            columns[place] = [0.0 if value is None else value for value in values]
+        return shares, np.hstack([columns, np.nan_to_num(shares[:, 1:])])
 
 
 def target_policy(text: str, arms: list[str]) -> TargetPolicy:
@@ -89,24 +99,6 @@ def target_policy(text: str, arms: list[str]) -> TargetPolicy:
     if text.replace("-", "_").replace(".", "_").isidentifier() and " " not in text:
         raise ValueError(f"policy: {text!r} is no arm{nearest(text, arms)}, allowed: {', '.join(arms)}")
     return TargetPolicy(text, arms=arms, policy=Rule(text, arms=arms))
-
-
-def linear_shares(state: LinearState, columns: Array, arms: list[str]) -> Array:
-    """Shares of the arms by a linear bandit: how many draws of the weights an arm wins, with the floor mixed in.
-
-    Args:
-        state: Draws of the posterior.
-        columns: Columns of requests, (N, C).
-        arms: Names of the arms.
-    """
-    inputs = np.hstack([np.ones((len(columns), 1)), (columns - np.array(state.means)) / np.array(state.scales)])
-    scores = np.stack([inputs @ np.array(state.draws[arm]).T for arm in arms if arm in state.draws], axis=2)
-    best = scores.argmax(axis=2)
-    named = [arm for arm in arms if arm in state.draws]
-    won = np.stack([(best == place).mean(axis=1) for place in range(len(named))], axis=1)
-    shares = np.zeros((len(columns), len(arms)))
-    shares[:, [arms.index(arm) for arm in named]] = state.floor + (1 - len(named) * state.floor) * won
-    return shares
 
 
 def _weights(text: str) -> dict[str, float] | None:
@@ -133,7 +125,7 @@ def _shares(weights: dict[str, float], arms: list[str]) -> Array:
     return np.array([weights.get(arm, 0.0) for arm in arms])
 
 
-def _linear(path: Path, arms: list[str]) -> LinearState:
+def _linear(path: Path, arms: list[str]) -> LinearChoice:
     try:
         state = msgspec.json.decode(path.read_bytes(), type=LinearState)
     except OSError as error:
@@ -146,10 +138,4 @@ def _linear(path: Path, arms: list[str]) -> LinearState:
     widths = {len(draw) for draws in state.draws.values() for draw in draws}
     if widths != {1 + len(state.columns)} or len({len(draws) for draws in state.draws.values()}) != 1:
         raise ValueError(f"policy: {path}: each draw needs an intercept and a weight for each of its columns")
-    return state
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool | int | float):
-        return float(value)
-    return np.nan
+    return LinearChoice(state)

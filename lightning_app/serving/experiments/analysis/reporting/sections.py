@@ -257,6 +257,8 @@ def _off_policy(estimate: OffPolicy) -> Section:
         lines.append(
             f"{estimate.left_out:,} requests lack columns of the policy, or numbers in them, and are left out."
         )
+    if estimate.filled:
+        lines.append(f"For {estimate.filled:,} requests means took the place of missing values, as in a server.")
     for arm, share in estimate.unsupported.items():
         lines.append(
             f"WARNING: the policy chooses {arm} for {share:.1%} of the requests, the journal never: not estimable."

@@ -82,6 +82,11 @@ class SampleRatioBuilder:
             if len(self._probabilities[arm]) < 2:
                 self._probabilities[arm] |= set(distinct[:2].tolist())
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether each arm was always chosen with one probability."""
+        return all(len(values) <= 1 for values in self._probabilities)
+
     def result(self) -> SampleRatio:
         """The tests of everything that was added."""
         total = self._counts.sum()
@@ -89,10 +94,9 @@ class SampleRatioBuilder:
         highest = capital.max(axis=1)
         log_mean = highest + np.log(np.exp(capital - highest[:, None]).mean(axis=1))
         chosen = self._counts > 0
-        constant = all(len(values) <= 1 for values in self._probabilities)
         shares = np.array([1 / (1 + min(odds)) if odds else 0.0 for odds in self._probabilities])
         statistic: float | None = None
-        if constant and chosen.sum() > 1 and abs(shares.sum() - 1) < 1e-6:
+        if self.is_constant and chosen.sum() > 1 and abs(shares.sum() - 1) < 1e-6:
             expected = total * shares
             statistic = float((((self._counts - expected) ** 2)[chosen] / expected[chosen]).sum())
             fixed = chi_square_tail(statistic, int(chosen.sum()) - 1)

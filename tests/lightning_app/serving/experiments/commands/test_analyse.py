@@ -292,3 +292,21 @@ def test_a_linear_policy_is_judged_by_its_shares(url: str, tmp_path: Path, capsy
     assert "arms that the experiment lacks: other" in refused(
         capsys, "analyse", "price-1", "--journal", url, "--policy", str(tmp_path / "linear.json")
     )
+
+
+def test_requests_of_a_session_belong_together(journal_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A session is one of its API key, and stands in the query."""
+    store = open_store(journal_url)
+    store.write([
+        prediction(f"r{place}", experiment="e", arm=("a", "b")[place % 80 % 2], probability=0.5, entity=None,
+                   time=BEGIN + place, query=f"at=5&session=s{place % 80}" if place % 3 else f"session=s{place % 80}",
+                   key_id=("k1", "k2")[place // 80 % 2])
+        for place in range(800)
+    ] + [prediction("alone", experiment="e", arm="a", probability=0.5, query="sessions=s1", time=BEGIN)])  # fmt: skip
+    store.feedback([outcome(f"r{place}", None, reward=float(place % 80)) for place in range(800)])
+    store.close()
+    found = analysed(capsys, journal_url, "--key", "session", experiment="e")
+    assert found["sample_ratio"]["units"] == {"a": 81, "b": 80}
+    assert any("1 requests have no session" in note for note in found["notes"])
+    error = np.arange(80).reshape(40, 2).std(axis=0).mean() / np.sqrt(80) * np.sqrt(2)
+    assert found["effects"][0]["standard_error"] == pytest.approx(error, rel=0.01)
