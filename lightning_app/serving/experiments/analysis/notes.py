@@ -50,7 +50,7 @@ def notes_of(
     if len(arms) > 1 and not sums.has_constant_shares:
         weight = "1 - p" if len(arms) == 2 else "1 / p"
         notes.append(
-            f"shares changed: in effects a request that its arm had with probability p has the weight {weight}; the means "
+            f"shares changed: in effects a request that its arm had with probability p has weight {weight}; the means "
             "of the arms are unweighted, and so mix periods"
         )
     if sums.num_certain:
