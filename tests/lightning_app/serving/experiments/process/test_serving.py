@@ -1,4 +1,4 @@
-"""Experiments of whole servers: feedback over HTTP moves their traffic, also after a restart, also of another server."""
+"""Experiments of whole servers: feedback over HTTP moves traffic, also after a restart, also that of another server."""
 
 import os
 import signal
@@ -86,18 +86,19 @@ def test_a_linear_bandit_sends_each_row_to_the_arm_that_is_good_for_it(packages:
 def test_the_experiment_process_is_replaced_when_it_dies(packages: list[Path]) -> None:
     config = configured(packages, {"kind": "thompson"}, shares=(1.0, 0.0))
     with running_server("--config", config) as server:
-        process = experiment_process(server)
         server.wait_for_log("experiment prices: begun")
-        os.kill(process, signal.SIGKILL)
-        server.wait_for(lambda: experiment_process(server) not in (0, process))
+        first = experiment_process(server)
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        server.wait_for(lambda: experiment_process(server) not in (None, first))
         assert arms_of(server, 20) == {"plain": 20}
         process = experiment_process(server)
         assert server.stop() == 0
         assert not Path(f"/proc/{process}").exists()
 
 
-def experiment_process(server: RunningServer) -> int:
-    """Process id; 0 while there is none."""
+def experiment_process(server: RunningServer) -> int | None:
+    """Its process id; None while there is none."""
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
     for pid in children:
         try:
@@ -105,7 +106,7 @@ def experiment_process(server: RunningServer) -> int:
                 return int(pid)
         except OSError:
             continue
-    return 0
+    return None
 
 
 def test_a_name_that_belongs_to_another_experiment_is_refused_at_the_start(packages: list[Path]) -> None:
