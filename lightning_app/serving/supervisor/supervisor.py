@@ -15,6 +15,8 @@ from lightning_app.errors import UsageError, describe
 from lightning_app.serving.config.control_channel import ResolvedModel
 from lightning_app.serving.config.serve_config import JournalConfig, ServeConfig
 from lightning_app.serving.config.socket_address import host_and_port
+from lightning_app.serving.experiments.process.registration import check_registered
+from lightning_app.serving.journal.errors import JournalError
 from lightning_app.serving.journal.maintenance import JournalMaintenance
 from lightning_app.serving.security.exposure import check_exposure
 from lightning_app.serving.supervisor.announcement import announce, facts
@@ -142,7 +144,9 @@ class Supervisor:
     async def _start(self) -> None:
         async with self._lock:  # SIGHUP waits
             await self._maintain(self._config.journal)
-            await self._fleet.start(self._config, await self._resolved(self._config))
+            models = await self._resolved(self._config)
+            await self._check_experiments(self._config, models)
+            await self._fleet.start(self._config, models)
 
     async def _maintain(self, config: JournalConfig) -> None:
         """Maintains the journal here, away from the workers; refuses an address that cannot be one."""
@@ -158,6 +162,13 @@ class Supervisor:
         if self._maintenance is not None:
             await asyncio.to_thread(self._maintenance.stop)
         self._maintenance = maintenance
+
+    async def _check_experiments(self, config: ServeConfig, models: list[ResolvedModel]) -> None:
+        """Refuses names that belong to other experiments, as far as the journal can be read."""
+        try:
+            await asyncio.to_thread(check_registered, config, models)
+        except JournalError as error:
+            _log.warning("names of experiments are checked once the journal can be read: %s", error)
 
     async def _experiment(self, config: ServeConfig) -> None:
         """Runs the experiments of a configuration in a process of their own."""
@@ -301,6 +312,7 @@ class Supervisor:
             _log.info("API keys and models were read again")
             return
         models, before = await self._resolved(config), self._config.journal
+        await self._check_experiments(config, models)
         if config.journal != before:
             await self._maintain(config.journal)
         try:

@@ -97,6 +97,7 @@ class ExperimentLoop:
             self._fails(name, f"the journal cannot be reached: {error}", error=None)
             return False
         except Exception as error:  # the other experiments go on
+            self._answered.add(name)
             self._fails(name, f"could not be decided: {describe(error)}", error=error)
             return False
         if self._problems.pop(name, None) is not None:

@@ -1,14 +1,17 @@
 """Registration of experiments: a name belongs to one experiment for ever."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import msgspec
 
 from lightning_app.errors import UsageError
+from lightning_app.serving.config.control_channel import ResolvedModel
 from lightning_app.serving.config.experiment_config import ExperimentConfig
+from lightning_app.serving.config.serve_config import ServeConfig
 from lightning_app.serving.experiments.store import Experiment, ExperimentStore
-from lightning_app.serving.journal.stores.database import JournalDatabase
+from lightning_app.serving.journal.stores import open_database
 
 _CHANGEABLE = ("floor", "sharpness", "half_life_seconds", "draws")
 """What may be changed of a policy while it runs; and so may shares."""
@@ -52,22 +55,32 @@ def refusal(experiment: Experiment, config: ExperimentConfig, *, model: str) -> 
     )
 
 
-def check_registered(database: JournalDatabase, configured: Sequence[tuple[str, ExperimentConfig]]) -> None:
+def check_registered(config: ServeConfig, models: Sequence[ResolvedModel]) -> None:
     """Refuses configured experiments whose names belong to others.
 
     Args:
-        database: Database of the journal.
-        configured: Name of the model in addresses, and its experiment.
+        config: Configuration of a server with a journal.
+        models: Packages that it serves, in the order of its models.
 
     Raises:
         UsageError: One is refused.
         JournalError: The journal cannot be read.
+        ValueError: The address of the journal cannot be one.
     """
-    store = ExperimentStore(database)
-    for model, config in configured:
-        experiment = store.get(config.name)
-        if experiment is not None and (problem := refusal(experiment, config, model=model)) is not None:
-            raise UsageError(f"config: {model}: {problem}")
+    names = dict.fromkeys(model.name for model in models)
+    configured = [
+        (name, model.experiment)
+        for name, model in zip(names, config.models, strict=True)
+        if model.experiment is not None
+    ]
+    if not configured or config.journal.url is None:
+        return
+    with closing(open_database(config.journal.url)) as database:
+        store = ExperimentStore(database)
+        for name, experiment in configured:
+            registered = store.get(experiment.name)
+            if registered is not None and (problem := refusal(registered, experiment, model=name)) is not None:
+                raise UsageError(f"config: {name}: {problem}")
 
 
 def shares_of_config(config: ExperimentConfig) -> Mapping[str, float]:

@@ -31,6 +31,13 @@ def experiment(*shares: float, policy: dict[str, Any] | None = None, **fields: A
     return msgspec.convert(content, ExperimentConfig)
 
 
+def server_of(url: str, config: ExperimentConfig, *, name: str = "churn") -> tuple[ServeConfig, list[ResolvedModel]]:
+    """Configuration of a server with this experiment, and what it serves."""
+    model = ModelConfig(model="churn@champion", name=name, experiment=config)
+    resolved = ResolvedModel(name=name, reference="churn@champion", version=3, digest="a" * 64, path="/p", arm="a")
+    return ServeConfig(models=[model], journal=JournalConfig(url=url)), [resolved]
+
+
 class Decider:
     """The experiment process of one server.
 
@@ -41,11 +48,9 @@ class Decider:
     def __init__(self, folder: Path, url: str, config: ExperimentConfig, *, name: str = "churn") -> None:
         self.folder, self.said = folder, list[Routing]()
         folder.mkdir(exist_ok=True)
-        model = ModelConfig(model="churn@champion", name=name, experiment=config)
-        whole = ServeConfig(models=[model], journal=JournalConfig(url=url))
-        resolved = ResolvedModel(name=name, reference="churn@champion", version=3, digest="a" * 64, path="/p", arm="a")
+        whole, models = server_of(url, config, name=name)
         (folder / "config.json").write_bytes(msgspec.json.encode(whole))
-        (folder / "models.json").write_bytes(msgspec.json.encode([resolved]))
+        (folder / "models.json").write_bytes(msgspec.json.encode(models))
         self.loop = ExperimentLoop(folder, say=self.said.append)
 
     def tick(self, after: float = 0.0) -> ModelRouting:

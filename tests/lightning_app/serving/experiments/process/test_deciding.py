@@ -12,7 +12,7 @@ from lightning_app.serving.experiments.policies.linear_choice import LinearChoic
 from lightning_app.serving.experiments.process.registration import check_registered
 from lightning_app.serving.experiments.store import ExperimentStore
 from lightning_app.serving.journal.stores import open_database
-from tests.lightning_app.serving.experiments.process.servers import Decider, Traffic, experiment
+from tests.lightning_app.serving.experiments.process.servers import Decider, Traffic, experiment, server_of
 from tests.lightning_app.serving.journal.records import empty_database
 from tests.postgres import needs_postgres
 
@@ -69,15 +69,14 @@ def test_a_name_is_never_used_for_another_experiment(tmp_path: Path, journal_url
     )
     assert message == f"{expected}; the control answers everything"
     assert routing.facts == {"status": "refused", "reason": expected}
-    database = open_database(journal_url)
-    check_registered(database, [("churn", experiment(0.1, 0.9))])
+    check_registered(*server_of(journal_url, experiment(0.1, 0.9)))
     for model, config in (
         ("churn", other), ("else", experiment(0.5, 0.5)), ("churn", experiment(0.5, 0.5, policy=THOMPSON)),
-        ("churn", experiment(0.5, 0.5, key="entity")),
+        ("churn", experiment(0.5, 0.5, key="session")),
         ("churn", experiment(0.5, 0.5, reward={"kind": "continuous", "high": 2})),
     ):  # fmt: skip
         with pytest.raises(UsageError, match="a name is never used again"):
-            check_registered(database, [(model, config)])
+            check_registered(*server_of(journal_url, config, name=model))
 
 
 def test_a_ramp_moves_only_the_share_that_has_to_move(tmp_path: Path, journal_url: str) -> None:
