@@ -149,12 +149,15 @@ async def exchange(
     )
     try:
         earlier = await state.journal.commit((prediction,))
-    except JournalError as error:
+    except (JournalError, JournalRecordError) as error:
+        if request.turn is not None:
+            request.turn.undo()
+        if isinstance(error, JournalRecordError):
+            message = "request: it cannot be journalled, so it is not answered"
+            raise HttpError(422, "bad_request", message) from error
         raise HttpError(
             503, "journal_down", "the answer could not be journalled and is not given; try again", retry_after=1
         ) from error
-    except JournalRecordError as error:
-        raise HttpError(422, "bad_request", "request: it cannot be journalled, so it is not answered") from error
     phases.append(("journal", started + seconds, time.perf_counter()))
     if head.request_id in earlier and (held := _again(earlier[head.request_id], prediction)) is not None:
         return held

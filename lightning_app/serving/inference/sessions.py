@@ -144,6 +144,26 @@ class SessionStore:
                 f"session: another request of {session} was answered at the same time; send its requests one by one"
             )
 
+    def undo(self, model: str, session: str, found: Session) -> None:
+        """Takes back the last request, which was not answered after all; nothing if another was answered since.
+
+        Args:
+            model: Name of the model.
+            session: Id of the session.
+            found: What `read` returned for the request, which had no id of its own.
+
+        Raises:
+            SessionsBusyError: The file cannot be reached.
+        """
+        condition = "WHERE model = ? AND id = ? AND number = ?"
+        values = (model, session, found.number + 1)
+        with self._reached() as connection:
+            if found.state is None:
+                connection.execute(f"DELETE FROM sessions {condition}", values)
+            else:
+                # Ids stay as they are: a request of before is refused if it is sent again, since its state is gone.
+                connection.execute(f"UPDATE sessions SET number = number - 1, after = before {condition}", values)
+
     def numbers(self) -> dict[str, int]:
         """Sessions that are kept, by name of the model; none as long as this worker has had no session.
 

@@ -105,3 +105,16 @@ class StreamTurn:
                 request=self._request,
             )
         return encode_state(after, digest=self._model.digest) if self._returns else None
+
+    def undo(self) -> None:
+        """Takes back `end` of a request that is not answered after all, so that its session is where it was.
+
+        A request with an id of its own needs that not: it is told by its id when it is sent again.
+
+        Raises:
+            SessionsBusyError: The sessions cannot be reached.
+        """
+        if self._sessions is not None and self._request is None:
+            assert self._session is not None
+            assert self._found is not None
+            self._sessions.undo(self._model.name, self._session, self._found)

@@ -85,7 +85,8 @@ def test_a_repeated_request_does_not_advance_its_session(worker: RunningWorker, 
 def test_sessions_survive_a_reload_of_the_same_version(worker: RunningWorker, packages: dict[str, Path]) -> None:
     first, second = chunks(4)
     ask(worker, first, "session=reloaded")
-    worker.command(Load(models=[resolved(packages["lstm"], "lstm", version=2)]))
+    models = [resolved(packages["lstm"], "lstm", version=2), resolved(packages["mlp"], "mlp")]
+    worker.command(Load(models=models))
     assert isinstance(worker.event(), Loaded)
     answer = ask(worker, second, "session=reloaded&return_state=true")
     assert answer["version"] == 2
@@ -129,3 +130,23 @@ def test_a_session_of_another_version_is_refused_by_name(tmp_path: Path) -> None
         answer = worker.client.post("/predict", json={**body, "state": state})
         assert (answer.status_code, answer.json()["error"]["field"]) == (422, "state")
         ask(worker, TEXTS, "session=t")
+
+
+def test_a_request_that_is_not_journalled_does_not_advance_its_session(
+    tmp_path: Path, packages: dict[str, Path], whole: np.ndarray
+) -> None:
+    (tmp_path / "db").mkdir()
+    config = {"journal": {"url": f"sqlite:///{tmp_path}/db/journal.db"}}
+    with running_worker(tmp_path / "worker", [("lstm", packages["lstm"])], config=config) as worker:
+        parts = []
+        for chunk in chunks(3):
+            (tmp_path / "db").rename(tmp_path / "away")
+            refused = worker.client.post("/predict?session=s", json={"columns": {"text": chunk}})
+            assert refused.status_code == 503
+            (tmp_path / "away").rename(tmp_path / "db")
+            end = time.monotonic() + 20
+            while worker.client.get("/health/ready").json()["journal"]["state"] != "up":
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            parts.append(ask(worker, chunk, "session=s")["predictions"]["logits"])
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, rtol=1e-5, atol=1e-5)
