@@ -225,6 +225,10 @@ EVERY_PAGE = {
     "docs/data.md": Page(
         files=RIDES | {"sales.csv": SALES, "new.csv": SALES.replace(",5,", ",6.5,") + "2024-01-05,c,1,2024-01-06\n"}
     ),
+    "docs/experiments.md": Page(
+        code="from tests.lightning_app.serving.experiments.analysis.journals import write_experiments\n"
+        "write_experiments('journal.db')"
+    ),
     "docs/extending.md": Page(),
     "docs/features.md": Page(files=FEATURES_FILES),
     "docs/forecasting.md": Page(

@@ -4,8 +4,10 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from lightning_app.serving.journal.record import Outcome
-from lightning_app.serving.journal.stores import open_store
+from lightning_app.serving.experiments.store import ExperimentStore
+from lightning_app.serving.journal.record import Outcome, Shadow
+from lightning_app.serving.journal.stores import open_database, open_store
+from lightning_app.serving.journal.stores.side_tables import add_shadows
 from tests.lightning_app.serving.journal.records import prediction
 
 BEGIN = 1_790_000_000.0
@@ -80,3 +82,26 @@ def simulate(
         arms=np.array(names)[indices], probabilities=parts[indices], rewards=rewards, entities=entities,
         amounts=amounts, times=times,
     )  # fmt: skip
+
+
+def write_experiments(file: str) -> None:
+    """A journal in the working folder: a split by customer with a pre-period, and a shadow."""
+    url = f"sqlite:///{file}"
+    simulate(url, experiment="earlier", shares={"champion": 1.0}, num_entities=500, begin=BEGIN - 2e5, seed=1)
+    seen = simulate(url, num_entities=500, lifts={"large": 0.3}, num_requests=6000, seconds=7 * 86_400.0)
+    database = open_database(url)
+    spec = {
+        "arms": {"champion": None, "large": "churn@4"}, "key": "entity", "policy": {"kind": "split"},
+        "reward": {"kind": "continuous", "low": -20, "high": 20, "within_seconds": 3600},
+    }  # fmt: skip
+    shares = {"champion": 0.5, "large": 0.5}
+    ExperimentStore(database).create(
+        "price-1", model="churn", kind="split", spec=spec, state={"settings": {"shares": shares}}
+    )
+    answer = b'{"predictions":[{"label":"stays","probability":0.85}]}'
+    add_shadows(database, [
+        Shadow(request_id=f"price-1-{place}", time=float(seen.times[place]), model="churn", version=5, digest="b" * 64,
+               latency_ms=4.0, answer_type="application/json", answer=answer, error=None)
+        for place in range(0, 6000, 10)
+    ])  # fmt: skip
+    database.close()
