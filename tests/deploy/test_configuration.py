@@ -1,0 +1,97 @@
+"""Configurations that are shipped with the manifests are those of a server, and agree with what runs them."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lightning_app.serving.config.serve_config import ServeConfig, read_config
+from tests.deploy.shipped import DEPLOY, KUBERNETES, ROOT
+
+CONFIGURATIONS = {
+    "compose": DEPLOY / "compose/serve.yaml",
+    "base": KUBERNETES / "base/serve.yaml",
+    "small": KUBERNETES / "overlays/small/serve.yaml",
+}
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+END_SECONDS = 5.0
+"""That a supervisor gives its workers beyond `limits.drain_seconds`."""
+
+
+@pytest.fixture(scope="module")
+def configs() -> dict[str, ServeConfig]:
+    return {name: read_config(path) for name, path in CONFIGURATIONS.items()}
+
+
+def test_every_configuration_asks_for_keys_and_writes_only_to_volumes(configs) -> None:
+    for name, config in configs.items():
+        assert config.keys is not None, name
+        assert config.host == "0.0.0.0", name
+        assert config.workers is not None, f"{name}: one per core of the node"
+        url = config.journal.url or ""
+        assert url.startswith("sqlite:////data/") or config.journal.password_file is not None, name
+        if config.journal.on_failure == "spill":
+            assert (config.journal.spill or "").startswith("/data/"), name
+
+
+def test_containers_are_killed_only_after_the_server_has_drained(configs) -> None:
+    grace = re.fullmatch(r"(\d+)s", COMPOSE["services"]["server"]["stop_grace_period"])
+    assert grace is not None
+    assert int(grace[1]) > configs["compose"].limits.drain_seconds + END_SECONDS
+    pod = yaml.safe_load((KUBERNETES / "base/deployment.yaml").read_text())["spec"]["template"]["spec"]
+    before = int(pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
+    for name in ("base", "small"):
+        assert pod["terminationGracePeriodSeconds"] > before + configs[name].limits.drain_seconds + END_SECONDS
+    unit = (DEPLOY / "systemd/lightning-app.service").read_text()
+    stop = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    assert stop is not None
+    assert int(stop[1]) > ServeConfig(models=configs["base"].models).limits.drain_seconds + END_SECONDS
+
+
+def test_compose_mounts_the_files_that_its_configuration_names(configs) -> None:
+    server, config = COMPOSE["services"]["server"], configs["compose"]
+    places = [volume.split(":")[1] for volume in server["volumes"]]
+    secrets = [f"/run/secrets/{name}" for name in server["secrets"]]
+    assert config.keys in secrets
+    assert config.journal.password_file in secrets
+    assert "/etc/lightning-app/serve.yaml" in places
+    assert any(config.models[0].model.startswith(f"{place}/") for place in places)
+    assert set(server["secrets"]) <= set(COMPOSE["secrets"])
+    for service in COMPOSE["services"].values():
+        for volume in service.get("volumes", ()):
+            source = volume.split(":")[0]
+            is_made = source == "./packages"
+            assert is_made or (DEPLOY / source).exists() or source in COMPOSE["volumes"], volume
+
+
+def test_every_service_of_compose_has_limits_a_health_check_and_no_new_privileges() -> None:
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    for name, service in COMPOSE["services"].items():
+        assert {"cpus", "memory", "pids"} <= set(service["deploy"]["resources"]["limits"]), name
+        assert "healthcheck" in service or (name == "server" and "HEALTHCHECK" in dockerfile), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), name
+        assert ":latest" not in service["image"] or name == "server"
+
+
+def test_secrets_are_made_once_and_are_closed_to_others(tmp_path: Path) -> None:
+    script = shutil.copy(DEPLOY / "secrets.sh", tmp_path)
+    words = f"{sys.executable} -m lightning_app"
+    environment = {**os.environ, "LIGHTNING_APP": words, "PYTHONPATH": str(ROOT)}
+
+    def run() -> dict[str, str]:
+        subprocess.run([script], env=environment, check=True, capture_output=True)
+        return {file.name: file.read_text() for file in (tmp_path / "secrets").iterdir()}
+
+    made = run()
+    assert set(made) == {file["file"].removeprefix("./secrets/") for file in COMPOSE["secrets"].values()}
+    assert made["metrics_key"].startswith("prometheus.")
+    assert made["metrics_key"].strip() not in made["keys.yaml"]
+    assert all((tmp_path / "secrets" / name).stat().st_mode & 0o777 == 0o640 for name in made)
+    assert (tmp_path / ".env").read_text() == f"SECRETS_GROUP={os.getgid()}\n"
+    assert run() == made

@@ -1,0 +1,113 @@
+"""Dashboard, alerts and autoscaler name metrics that a real server has."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from lightning_app.serving.config.control_channel import Load, Loaded, RegistryState
+from lightning_app.serving.observability.metric_names import HELP
+from lightning_app.serving.security.api_keys import new_key
+from tests.deploy.shipped import DEPLOY, KUBERNETES
+from tests.lightning_app.serving.server import resolved, running_worker
+from tests.packages import COLUMNS, small_package
+
+METRIC = re.compile(r"\blightning_app_[a-z0-9_]+")
+OF_PROMETHEUS = {"job", "instance", "le", "namespace", "pod"}
+
+
+def dashboard() -> dict[str, Any]:
+    return json.loads((DEPLOY / "grafana/dashboards/lightning_app.json").read_text())
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """Where an expression stands, and the expression."""
+    for panel in dashboard()["panels"]:
+        for target in panel.get("targets", ()):
+            yield f"panel {panel['title']}", target["expr"]
+    for variable in dashboard()["templating"]["list"]:
+        if variable["type"] == "query":
+            yield f"variable {variable['name']}", variable["query"]["query"]
+    for group in yaml.safe_load((DEPLOY / "prometheus/rules.yaml").read_text())["groups"]:
+        for rule in group["rules"]:
+            yield f"rule {rule.get('alert') or rule['record']}", rule["expr"]
+    for rule in yaml.safe_load((KUBERNETES / "monitoring/adapter_rules.yaml").read_text()):
+        yield "adapter", rule["seriesQuery"]
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory) -> dict[str, set[str]]:
+    """Labels by name of the sample, in `/metrics` of a worker that has answered, refused, and loaded a version."""
+    folder: Path = tmp_path_factory.mktemp("metrics")
+    package, newer = small_package(folder / "a", name="price"), small_package(folder / "b", name="price", seed=1)
+    body = {"records": [dict.fromkeys(COLUMNS, 0.5)]}
+    key, digest = new_key("all")
+    keys = folder / "keys.json"
+    keys.touch(0o600)
+    scopes = ["predict", "feedback", "admin"]
+    keys.write_text(json.dumps({"keys": [{"id": "all", "sha256": digest, "scopes": scopes}]}))
+    config = {"journal": {"url": f"sqlite:///{folder / 'journal.db'}"}, "keys": str(keys)}
+    models = [resolved(package, "price")]
+    with running_worker(folder / "run", models, config=config, model_config={"cache": 10}) as worker:
+        assert worker.client.post("/predict", json=body).status_code == 401
+        worker.client.headers["X-Api-Key"] = key
+        answer = worker.client.post("/predict", json=body)
+        assert answer.status_code == 200, answer.text
+        worker.client.post("/feedback", json={"request_id": answer.json()["request_id"], "outcome": 1.0})
+        worker.command(RegistryState(reachable=True, since="2026-01-01T00:00:00+00:00"))
+        worker.command(Load(models=[resolved(newer, "price")]))
+        while not isinstance(worker.event(), Loaded):
+            pass
+        text = worker.client.get("/metrics").text
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
+    return found
+
+
+def test_every_metric_of_dashboard_alerts_and_adapter_is_served(samples) -> None:
+    late = {"lightning_app_sessions"} & HELP.keys()  # is counted once a second
+    names = {(where, name) for where, text in expressions() for name in METRIC.findall(text)}
+    assert {(where, name) for where, name in names if name not in samples and name not in late} == set()
+
+
+def test_every_label_that_an_expression_selects_exists(samples) -> None:
+    wrong = []
+    for where, text in expressions():
+        for name, selectors in re.findall(r"(lightning_app_\w+)\{([^}]*)\}", text):
+            labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selectors))
+            if name in samples and (missing := labels - samples[name] - OF_PROMETHEUS):
+                wrong.append((where, name, missing))
+    assert wrong == []
+
+
+def test_autoscaler_asks_for_what_the_adapter_gives() -> None:
+    (rule,) = yaml.safe_load((KUBERNETES / "monitoring/adapter_rules.yaml").read_text())
+    autoscaler = yaml.safe_load((KUBERNETES / "overlays/production/autoscaler.yaml").read_text())
+    asked = [metric["pods"]["metric"]["name"] for metric in autoscaler["spec"]["metrics"] if metric["type"] == "Pods"]
+    assert asked == [rule["name"]["as"]]
+
+
+def test_dashboard_reads_the_provisioned_source_and_places_no_panel_over_another() -> None:
+    provisioning = DEPLOY / "grafana/provisioning"
+    (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yaml").read_text())["datasources"]
+    (provider,) = yaml.safe_load((provisioning / "dashboards/files.yaml").read_text())["providers"]
+    variables = {variable["name"]: variable for variable in dashboard()["templating"]["list"]}
+    assert variables["datasource"]["current"]["value"] == source["uid"]
+    volumes = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["grafana"]["volumes"]
+    assert f"./grafana/dashboards:{provider['options']['path']}:ro" in volumes
+    places = [panel["gridPos"] for panel in dashboard()["panels"]]
+    cells = [
+        (x, y)
+        for place in places
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
