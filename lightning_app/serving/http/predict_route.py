@@ -15,6 +15,7 @@ from lightning_app.serving.http.incoming import HttpRequest, Incoming, Reply
 from lightning_app.serving.http.request_head import RequestHead, new_request_id, read_head
 from lightning_app.serving.http.request_report import RequestReport, trace_headers
 from lightning_app.serving.http.serving_state import ServingState
+from lightning_app.serving.http.shadow_mirror import ShadowMirror
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel
 from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.inference.stream_turn import StreamTurn
@@ -43,6 +44,7 @@ class PredictRoute:
         self._state = state
         self._limits = state.config.limits
         self._report = RequestReport(state)
+        self._mirror = ShadowMirror(state)
 
     def read_head(self, scope: Scope) -> RequestHead:
         """Reads headers and query.
@@ -196,6 +198,7 @@ class PredictRoute:
         defect: Exception | None = None
         served: ServedModel | None = None
         arm: Arm | None = None
+        degraded: str | None = None
         rows = 0
         try:
             head = incoming.head()
@@ -208,7 +211,9 @@ class PredictRoute:
             content = await self._read(body, head)
             arm = served.choose(head.request_id, _own_session(head), partial(self.columns, content))
             request = self.model_request(content, head, arm.model)
-            answer, headers, _ = await exchange(
+            again, encode = partial(self.model_request, content, head), partial(self.encode, head, served.config.digits)
+            mirrored = self._mirror.sample(served, head, request, again, encode, len(body))
+            answer, headers, degraded = await exchange(
                 self._state,
                 served,
                 arm,
@@ -217,13 +222,15 @@ class PredictRoute:
                 body,
                 started=started,
                 phases=phases,
-                encode=partial(self.encode, head, served.config.digits),
-                again=partial(self.model_request, content, head),
+                encode=encode if mirrored is None else mirrored.encoded,
+                again=again,
                 may_fall_back=self.may_fall_back(request, arm.model),
             )
             request_id = head.request_id
             headers.append((b"x-request-id", request_id.encode()))
             status, rows = 200, request.num_rows
+            if mirrored is not None:
+                self._mirror.take(mirrored)
         except ClientGoneError:
             return None
         except Exception as error:
@@ -247,6 +254,7 @@ class PredictRoute:
             trace=trace,
             phases=phases,
             key_id=None if head is None else head.key_id,
+            degraded=degraded,
             refusal=refusal,
             error=defect,
         )

@@ -51,6 +51,7 @@ class RequestReport:
         trace: TraceContext | None,
         phases: list[Phase],
         key_id: str | None,
+        degraded: str | None,
         refusal: HttpError | None,
         error: BaseException | None,
     ) -> None:
@@ -66,6 +67,7 @@ class RequestReport:
             trace: Trace of the request.
             phases: Steps of the request, if it is recorded.
             key_id: Id of the API key.
+            degraded: Why another than the arm answered.
             refusal: What is answered instead of predictions.
             error: Defect of the server.
         """
@@ -76,8 +78,8 @@ class RequestReport:
         else:
             self._metrics.model(name=model, version=version, arm=name).observe(status, now - started, num_rows)
         if arm is not None and arm.experiment is not None and status not in _OF_CLIENTS:
-            failed = refusal is not None and refusal.code not in _OF_SERVER
-            self._arms.count(arm, seconds=now - started, failed=failed, degraded=False)
+            failed = degraded not in (None, "store") or (refusal is not None and refusal.code not in _OF_SERVER)
+            self._arms.count(arm, seconds=now - started, failed=failed, degraded=degraded is not None)
         log_answer(
             status=status,
             request_id=request_id,

@@ -108,6 +108,20 @@ class Metrics(Collector):
         """Says whether the alias of a model points to a version that is not served."""
         self._files.gauge("lightning_app_version_refused", {"model": name}, over_workers="max").set(float(is_refused))
 
+    def shadow(
+        self, *, name: str, result: Literal["answered", "failed", "left_out", "stateful"], seconds: float | None = None
+    ) -> None:
+        """Counts a request that the shadow of a model was to be asked."""
+        self._files.counter("lightning_app_shadow_requests", {"model": name, "result": result}).add()
+        if seconds is not None:
+            labels = {"model": name}
+            self._files.histogram("lightning_app_shadow_duration_seconds", labels, bounds=SECONDS).observe(seconds)
+
+    def shadow_rows(self, *, name: str, rows: int, agreeing: int) -> None:
+        """Counts rows that a shadow answered, and those in which it agreed with what the client got."""
+        self._files.counter("lightning_app_shadow_rows", {"model": name, "agrees": "yes"}).add(agreeing)
+        self._files.counter("lightning_app_shadow_rows", {"model": name, "agrees": "no"}).add(rows - agreeing)
+
     def sessions(self, *, name: str, number: int) -> None:
         """Says how many streams of a model the server keeps the state of; all workers share them."""
         self._files.gauge("lightning_app_sessions", {"model": name}, over_workers="max").set(number)

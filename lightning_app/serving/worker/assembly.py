@@ -30,6 +30,7 @@ _log = logging.getLogger("lightning_app.serving")
 METRICS, SESSIONS, KEY_COUNTERS, HANGS = "metrics", "sessions.db", "key_counters", "hangs"
 """Files and folders of the runtime folder."""
 _KEYS_SECONDS = 1.0
+_COUNTS_SECONDS = 1.0
 
 
 def open_state(
@@ -108,6 +109,7 @@ def watch_state(state: ServingState) -> list[asyncio.Task[None]]:
         asyncio.create_task(watch_journal(state)),
         asyncio.create_task(watch_sessions(state)),
         asyncio.create_task(_watch_keys(state.access)),
+        asyncio.create_task(_write_counts(state)),
     ]
     for task in tasks:
         task.add_done_callback(log_failure)
@@ -134,6 +136,19 @@ def log_failure(task: asyncio.Task[None]) -> None:
     """
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.error("a task of the worker failed", exc_info=error)
+
+
+async def _write_counts(state: ServingState) -> None:
+    """Writes the counts of arms once a second, and once more at the end."""
+    if state.journal is None:
+        return
+    try:
+        while True:
+            await asyncio.sleep(_COUNTS_SECONDS)
+            if counts := state.arm_counter.take():
+                state.journal.counts(counts)
+    finally:
+        state.journal.counts(state.arm_counter.take())
 
 
 async def _watch_keys(access: Access) -> None:

@@ -140,6 +140,7 @@ async def _serve(
     await server.serve(sockets=[listening])
     for task in beside:
         task.cancel()
+    await asyncio.gather(*beside, return_exceptions=True)  # the last counts
     if state.journal is not None:
         await state.journal.close()
     return None
