@@ -15,7 +15,6 @@ HELP = {
     "lightning_app_sessions": "Streams whose state is kept.",
     "lightning_app_cache_requests": "Requests that looked into the cache, by result.",
     "lightning_app_feedback": "Outcomes and rewards by what was done with them, e.g. stored, expired or conflict.",
-    "lightning_app_feedback": "Outcomes and rewards: stored, same, unknown (no such prediction), conflict or spilled.",
     "lightning_app_shadow_requests": "Requests for the shadow of a model: answered, failed, left_out or stateful.",
     "lightning_app_shadow_duration_seconds": "Until a shadow had answered.",
     "lightning_app_shadow_rows": "Rows of shadows by whether they agree with the answer: equal, numbers within 1 %.",

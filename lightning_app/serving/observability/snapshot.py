@@ -7,6 +7,7 @@ from threading import Lock
 
 from msgspec import Struct
 from prometheus_client import Metric
+from prometheus_client.samples import Sample
 
 Arm = tuple[str, str, str]
 RECENT_SECONDS = 60.0
@@ -60,6 +61,26 @@ class ModelTraffic(Struct, frozen=True, kw_only=True):
     recent: Traffic | None
 
 
+class ShadowTraffic(Struct, kw_only=True):
+    """Requests that the shadow of a model was to be asked.
+
+    Attributes:
+        answered: Requests that it answered.
+        failed: Requests that it did not answer.
+        left_out: Requests for which it was too slow.
+        stateful: Requests of streams, which it is not asked.
+        rows: Rows that it answered.
+        agreeing: Rows of these in which it agreed with the answer.
+    """
+
+    answered: int = 0
+    failed: int = 0
+    left_out: int = 0
+    stateful: int = 0
+    rows: int = 0
+    agreeing: int = 0
+
+
 class Snapshot(Struct, frozen=True, kw_only=True):
     """State of a server.
 
@@ -75,6 +96,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         journal_up: Whether the last commit succeeded in every worker.
         journal_pending: Predictions in spill files.
         models: Traffic, by model, version and arm.
+        shadows: Traffic of shadows, by model.
     """
 
     time: float
@@ -88,6 +110,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     journal_up: bool
     journal_pending: int
     models: list[ModelTraffic]
+    shadows: dict[str, ShadowTraffic]
 
 
 class TrafficHistory:
@@ -130,6 +153,7 @@ class TrafficHistory:
         return Snapshot(
             time=now,
             started=started,
+            shadows=_shadows(values),
             workers=int(only("lightning_app_workers", 0)),
             worker_starts=int(only("lightning_app_worker_starts", 0)),
             in_flight=int(only("lightning_app_in_flight_requests", 0)),
@@ -200,3 +224,14 @@ def _percentile_ms(bounds: Sequence[float], cumulative: Sequence[int], share: fl
 
 def _arm(labels: Mapping[str, str]) -> Arm:
     return labels["model"], labels["version"], labels["arm"]
+
+
+def _shadows(values: Mapping[str, Sequence[Sample]]) -> dict[str, ShadowTraffic]:
+    shadows: defaultdict[str, ShadowTraffic] = defaultdict(ShadowTraffic)
+    for sample in values.get("lightning_app_shadow_requests", ()):
+        setattr(shadows[sample.labels["model"]], sample.labels["result"], int(sample.value))
+    for sample in values.get("lightning_app_shadow_rows", ()):
+        shadow = shadows[sample.labels["model"]]
+        shadow.rows += int(sample.value)
+        shadow.agreeing += int(sample.value) if sample.labels["agrees"] == "yes" else 0
+    return dict(shadows)

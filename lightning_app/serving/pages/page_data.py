@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from lightning_app.serving.config.arm_references import SHADOW
+from lightning_app.serving.experiments.assignment import shares_of
 from lightning_app.serving.http.breaker_detail import breaker_detail
 from lightning_app.serving.http.serving_state import ServingState
-from lightning_app.serving.observability.snapshot import ModelTraffic, Snapshot
+from lightning_app.serving.observability.snapshot import ModelTraffic, ShadowTraffic, Snapshot
 from lightning_app.serving.routing.breaker import STATES
 from lightning_app.serving.routing.served_model import ServedModel
 from lightning_app.version import __version__
@@ -45,11 +47,39 @@ def _model(served: ServedModel, snapshot: Snapshot) -> dict[str, Any]:
         "refused": sum(one.total.refused for one in traffic),
         "failed": sum(one.total.failed for one in traffic),
         "latency_ms": {"p50": latest.p50_ms, "p95": latest.p95_ms, "p99": latest.p99_ms} if latest else {},
+        "experiment": _experiment(served),
+        "shadow": _shadow(served, snapshot),
         "queued": snapshot.queued.get(served.name, 0),
         "arms": [
             {"name": one.arm, "version": one.version, "requests": one.total.requests, "p50_ms": one.total.p50_ms}
             for one in traffic
         ],
+    }
+
+
+def _experiment(served: ServedModel) -> dict[str, Any] | None:
+    """The experiment or canary of a model, with what its process says of it."""
+    routing = served.routing
+    if routing is None:
+        return None
+    shares = None if routing.linear is not None else shares_of(routing.layout)
+    return {"id": routing.experiment, "shares": shares, **routing.facts}
+
+
+def _shadow(served: ServedModel, snapshot: Snapshot) -> dict[str, Any] | None:
+    arm = served.arms.get(SHADOW)
+    if arm is None:
+        return None
+    traffic = snapshot.shadows.get(served.name, ShadowTraffic())
+    return {
+        "version": arm.model.version,
+        "digest": arm.model.digest,
+        "requests": traffic.answered + traffic.failed,
+        "failed": traffic.failed,
+        "left_out": traffic.left_out,
+        "stateful": traffic.stateful,
+        "rows": traffic.rows,
+        "agreement": traffic.agreeing / traffic.rows if traffic.rows else None,
     }
 
 

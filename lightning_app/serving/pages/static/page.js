@@ -93,7 +93,34 @@ function modelCard(model, time) {
   const numbers = element("dl", { class: "numbers" }, facts.map(([name, value, kind]) => element("div", {}, element("dt", {}, name), element("dd", { class: kind ?? null }, value))));
   const traffic = rates.length > 1 ? trafficLine(rates) : null;
   const problem = model.problem ? element("p", { class: "problem" }, model.problem) : null;
-  return element("article", { class: "card model" }, title, element("div", {}, numbers, traffic), model.arms.length > 1 ? armsTable(model) : null, problem);
+  return element("article", { class: "card model" }, title, element("div", {}, numbers, traffic), experimentBox(model.experiment), shadowBox(model.shadow), model.arms.length > 1 ? armsTable(model) : null, problem);
+}
+
+function experimentBox(experiment) {
+  if (!experiment) return null;
+  const words = [experiment.kind ?? "split", experiment.id, experiment.status].filter(Boolean).join(" · ");
+  const about = element("p", { class: "about" }, words, experiment.reason ? element("span", { class: "wrong" }, ` ${experiment.reason}`) : "");
+  const shares = experiment.shares ?? {};
+  const arms = [...new Set([...Object.keys(shares), ...Object.keys(experiment.arms ?? {})])];
+  const head = ["arm", "share", "requests", "failed", "rewards", "mean reward"].map((name, place) => element("th", { scope: "col", class: place ? "number" : null }, name));
+  const rows = arms.map((name) => {
+    const arm = (experiment.arms ?? {})[name] ?? {};
+    const share = name in shares ? `${number(100 * shares[name], 3)} %` : experiment.shares ? "0 %" : "by request";
+    const values = [share, ...[arm.requests, arm.failures, arm.rewards].map((value) => value === undefined ? "–" : number(value)), arm.mean === undefined || arm.mean === null ? "–" : number(arm.mean, 4)];
+    return element("tr", {}, element("td", {}, name), values.map((value) => element("td", { class: "number" }, value)));
+  });
+  return element("div", { class: "arms" }, about, element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, rows)));
+}
+
+function shadowBox(shadow) {
+  if (!shadow) return null;
+  const version = shadow.version === null ? shadow.digest.slice(0, 12) : `version ${shadow.version}`;
+  const words = [`shadow ${version}`, `${number(shadow.requests)} requests`];
+  if (shadow.agreement !== null) words.push(`agrees in ${number(100 * shadow.agreement, 3)} % of ${number(shadow.rows)} rows`);
+  if (shadow.failed) words.push(`${number(shadow.failed)} failed`);
+  if (shadow.left_out) words.push(`${number(shadow.left_out)} left out, it is too slow`);
+  if (shadow.stateful) words.push(`${number(shadow.stateful)} of streams not asked`);
+  return element("p", { class: "about arms" }, words.join(" · "));
 }
 
 function armsTable(model) {

@@ -51,9 +51,7 @@ def test_a_shadow_answers_beside_the_model_is_journalled_and_compared(first: Pat
         features = {"name": "features", "shape": [1, len(ROW)], "datatype": "FP32", "data": list(ROW.values())}
         answer = client.post("/v2/models/price/infer", json={"inputs": [features]})
         ids.append(answer.headers["x-request-id"])
-        server.wait_for(
-            lambda: metric(server, "lightning_app_shadow_requests", result="answered") == NUM_REQUESTS + 1
-        )
+        server.wait_for(lambda: metric(server, "lightning_app_shadow_requests", result="answered") == NUM_REQUESTS + 1)
         assert metric(server, "lightning_app_shadow_rows", agrees="no") == NUM_REQUESTS + 1
         (model,) = server.get("/page/data")["models"]
         assert model["shadow"] == {"version": None, "digest": Package.load(second).digest, "requests": 41, "failed": 0,
