@@ -91,7 +91,8 @@ class InferCalls:
                 await call.refuse(reply.refusal, facts_of(reply.headers))
             answer = ModelStreamInferResponse(error_message=message_of(reply.refusal))
             answer.infer_response.id = dict(reply.headers)[b"x-request-id"].decode()
-            if message is not None:
+            if message is not None:  # so that a client knows which of its requests is refused
+                answer.infer_response.id = message.id or answer.infer_response.id
                 answer.infer_response.model_name = message.model_name
             await call.write(answer.SerializeToString())
 

@@ -126,6 +126,7 @@ class _Client(_Side):
     async def _connect(self) -> None:
         assert self.transport is not None
         other = _Side()
+        other.other = self  # the server speaks first
         try:
             await self._relay.connect(other)
         except OSError:  # the server ends
@@ -133,11 +134,12 @@ class _Client(_Side):
             return
         assert other.transport is not None
         early, self._early = self._early, None
-        self.other, other.other = other, self
+        self.other = other
         if self.transport.is_closing():
             other.transport.close()
-        else:
-            other.transport.write(b"".join(early or ()))
+        elif early:
+            other.transport.write(b"".join(early))
+            self.transport.resume_reading()
 
     @override
     def data_received(self, data: bytes) -> None:

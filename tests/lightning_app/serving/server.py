@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class RunningWorker:
         client: HTTP client of this address.
         process: The process.
         folder: Its runtime folder.
+        grpc_address: `127.0.0.1:PORT`, if the configuration has a `grpc_port`.
     """
 
     address: str
@@ -37,6 +38,7 @@ class RunningWorker:
     folder: Path
     control: int
     events: Any
+    grpc_address: str | None = None
 
     def command(self, command: Command) -> None:
         """Sends a command of the supervisor."""
@@ -84,11 +86,18 @@ def running_worker(
     }
     (folder / "config.json").write_bytes(msgspec.json.encode(msgspec.convert(content, ServeConfig)))
     (folder / "models.json").write_text(json.dumps([msgspec.to_builtins(one) for one in listed]))
-    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listening:
+    with ExitStack() as sockets:
+        listening = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=2048))
         commands_out, commands = os.pipe()
         events, events_in = os.pipe()
         inherited = (listening.fileno(), commands_out, events_in)
         words = ["--folder", folder, "--fd", inherited[0], "--control-in", inherited[1], "--control-out", inherited[2]]
+        grpc_address = None
+        if "grpc_port" in content:
+            grpc_listening = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=2048))
+            words += ["--grpc-fd", grpc_listening.fileno()]
+            inherited += (grpc_listening.fileno(),)
+            grpc_address = f"127.0.0.1:{grpc_listening.getsockname()[1]}"
         process = subprocess.Popen(
             [sys.executable, "-m", "lightning_app.serving.worker", *map(str, words)], pass_fds=inherited, cwd=folder
         )
@@ -97,7 +106,7 @@ def running_worker(
     os.close(events_in)
     address = f"http://127.0.0.1:{port}"
     with os.fdopen(events, "rb") as lines, httpx.Client(base_url=address, timeout=30) as client:
-        worker = RunningWorker(address, client, process, folder, commands, lines)
+        worker = RunningWorker(address, client, process, folder, commands, lines, grpc_address)
         try:
             worker.event()
             yield worker
