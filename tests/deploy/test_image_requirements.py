@@ -82,6 +82,7 @@ def _canonical(name: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_sbom_lists_the_closure_with_its_versions(tmp_path: Path) -> None:
     module("cyclonedx_py", "cyclonedx-bom")
     if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False).returncode:
