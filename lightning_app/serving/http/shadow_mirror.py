@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from lightning_app.errors import describe
 from lightning_app.serving.config.arm_references import SHADOW
 from lightning_app.serving.http.exchange import Encode
+from lightning_app.serving.http.prediction_record import take_entity
 from lightning_app.serving.http.request_head import RequestHead
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel
@@ -141,6 +142,8 @@ class ShadowMirror:
         answer_type, body, problem = "", None, None
         try:
             request = mirrored.again(model)
+            if served.config.entity is not None:
+                take_entity(request, served.config.entity, model)
             prepared = model.prepare(request)
             answer = await arm.batcher.answer(prepared, seconds=served.config.shadow.deadline_ms / 1000)
             body, headers = mirrored.encode(answer, request, arm)

@@ -107,7 +107,7 @@ def shadow_sections(comparison: ShadowComparison) -> list[Section]:
     agreement = "-" if comparison.agreement is None else f"{comparison.agreement:.2%}"
     lines = [
         f"{shadow.requests:,} requests, {shadow.errors:,} errors of the shadow; {comparison.compared:,} compared: "
-        f"{agreement} have the same answer"
+        f"{agreement} agree (numbers within 1 %)"
     ]
     if comparison.unmatched:
         lines.append(f"{comparison.unmatched:,} requests have no journalled answer (not sampled, or pruned)")
@@ -122,7 +122,7 @@ def shadow_sections(comparison: ShadowComparison) -> list[Section]:
         ]
         for name, column in comparison.columns.items()
     ]  # fmt: skip
-    header = ["column", "rows", "same", "mean difference", "p5", "p50", "p95"]
+    header = ["column", "rows", "agree", "mean difference", "p5", "p50", "p95"]
     latencies = [
         [name, *(number(quantiles.get(level), digits=3) for level in ("p50", "p95", "p99"))]
         for name, quantiles in comparison.latencies_ms.items()

@@ -234,6 +234,7 @@ def test_a_shadow_is_compared_with_the_answers(url: str, tmp_path: Path, capsys:
     assert (found["compared"], found["unmatched"], found["shadow"]["errors"]) == (99, 2, 1)
     assert found["columns"]["label"]["agreement"] == pytest.approx(79 / 99)
     assert found["columns"]["probability"]["mean_difference"] == pytest.approx(0.049)
+    assert found["columns"]["probability"]["agreement"] == pytest.approx(6 / 99)  # within 1 %
     assert found["agreement"] == 0
     assert found["latencies_ms"]["shadow"]["p50"] == pytest.approx(4.0, rel=0.02)
     assert {file.name for file in (tmp_path / "report").iterdir()} == {"report.md", "report.json", "differences.png"}
