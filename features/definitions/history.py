@@ -28,7 +28,17 @@ class Where(Definition, frozen=True, kw_only=True):
     value: int | float | str | bool
 
 
-class Aggregate(FeatureDefinition, frozen=True, kw_only=True, tag="aggregate"):
+class StoredFeature(FeatureDefinition, frozen=True, kw_only=True):
+    """A feature of history, which an online store can hold.
+
+    Attributes:
+        default: Value that a server takes while its store cannot be read, where it may (`store_down: defaults`).
+    """
+
+    default: int | float | str | bool | None = None
+
+
+class Aggregate(StoredFeature, frozen=True, kw_only=True, tag="aggregate"):
     """An aggregate of events, over a window of time, of rows, or over all of the past.
 
     Nulls in `column` are left out. Without any event `count` and `distinct` are 0, all others missing; `sum` is missing
@@ -52,7 +62,7 @@ class Aggregate(FeatureDefinition, frozen=True, kw_only=True, tag="aggregate"):
     where: Where | None = None
 
 
-class Lag(FeatureDefinition, frozen=True, kw_only=True, tag="lag"):
+class Lag(StoredFeature, frozen=True, kw_only=True, tag="lag"):
     """The value of a column some events ago: 1 is the last event before t. A null there is missing.
 
     Attributes:
@@ -64,7 +74,7 @@ class Lag(FeatureDefinition, frozen=True, kw_only=True, tag="lag"):
     rows: int = 1
 
 
-class TimeSince(FeatureDefinition, frozen=True, kw_only=True, tag="time_since"):
+class TimeSince(StoredFeature, frozen=True, kw_only=True, tag="time_since"):
     """Time from the first or last event until t.
 
     Attributes:
@@ -78,7 +88,7 @@ class TimeSince(FeatureDefinition, frozen=True, kw_only=True, tag="time_since"):
     where: Where | None = None
 
 
-class Decayed(FeatureDefinition, frozen=True, kw_only=True, tag="decayed"):
+class Decayed(StoredFeature, frozen=True, kw_only=True, tag="decayed"):
     """An aggregate over all of the past in which an event weighs 0.5 ** (age / half_life): exponentially weighted.
 
     Attributes:

@@ -1,5 +1,6 @@
 """Online stores: features of history by entity, written by `materialize`; SQLite, Redis, PostgreSQL."""
 
+from features.store.defaults import DefaultStore, without_default
 from features.store.errors import StoreError
 from features.store.materialize import Materialized, materialize
 from features.store.online_table import online_table
@@ -8,6 +9,7 @@ from features.store.protocol import OnlineStore
 from features.store.reader import StoredValues, ViewReader
 
 __all__ = [
+    "DefaultStore",
     "Materialized",
     "OnlineStore",
     "StoreError",
@@ -16,4 +18,5 @@ __all__ = [
     "materialize",
     "online_table",
     "open_store",
+    "without_default",
 ]

@@ -85,7 +85,7 @@ def view_digest(definitions: Definitions, view: str) -> str:
 
 
 def _meaning(part: Any) -> Any:
-    """Definitions without the texts that are for people."""
+    """Definitions without the texts that are for people, and without what holds while the store is down."""
     if isinstance(part, dict):
-        return {key: _meaning(inner) for key, inner in part.items() if key not in ("description", "unit")}
+        return {key: _meaning(inner) for key, inner in part.items() if key not in ("description", "unit", "default")}
     return part

@@ -5,6 +5,8 @@ from msgspec import Struct
 from lightning_app.serving.config.serve_config import ModelConfig
 
 CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
+FALLBACK = "fallback-"
+"""Start of the names of fallback arms."""
 
 
 class ArmReference(Struct, frozen=True, kw_only=True):
@@ -62,4 +64,4 @@ def fallback_arm(number: int) -> str:
     Args:
         number: Its place in the chain, from 1.
     """
-    return f"fallback-{number}"
+    return f"{FALLBACK}{number}"

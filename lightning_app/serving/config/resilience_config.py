@@ -1,5 +1,6 @@
 """Configuration of staying up: circuit breaker, fallbacks, and faults that are injected on purpose."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -113,8 +114,9 @@ def resilience_problem(model: "ModelConfig") -> str | None:
         return f"{key}: given without a fallback"
     if model.fallback_ms is not None and model.fallback_ms >= model.deadline_ms:
         return f"fallback_ms: {model.fallback_ms:g} given, less than deadline_ms ({model.deadline_ms:g}) needed"
-    if model.store_down != "refuse" and model.store is None:
-        return f"store_down: {model.store_down} given without a store"
+    if model.store is None and (model.store_down != "refuse" or model.store_timeout_ms is not None):
+        key = "store_timeout_ms" if model.store_down == "refuse" else f"store_down: {model.store_down}"
+        return f"{key} given without a store"
     if model.store_down == "fallback" and not model.fallback:
         return "store_down: fallback given, but no fallback; list what shall answer"
     return None
@@ -138,6 +140,21 @@ def read_chaos(path: str) -> ChaosConfig:
     except (yaml.YAMLError, msgspec.ValidationError) as error:
         raise UsageError(f"chaos: {path}: {' '.join(str(error).split())}") from error
     return chaos
+
+
+def check_faults(chaos: ChaosConfig, models: Collection[str]) -> None:
+    """Raises unless every fault is of a model that is served.
+
+    Args:
+        chaos: The faults.
+        models: Names of the served models.
+
+    Raises:
+        UsageError: One is of another model.
+    """
+    for fault in chaos.faults:
+        if fault.model is not None and fault.model not in models:
+            raise UsageError(f"chaos: model: {fault.model!r} given, served are {', '.join(models)}")
 
 
 def chaos_problem(chaos: ChaosConfig) -> str | None:

@@ -83,6 +83,8 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         fallback_on_busy: Whether the fallback also answers what the queue of the model has no place for.
         fallback_ms: How much of the deadline is kept for the fallback; None takes what it was measured to need, at
             least a tenth of the deadline.
+        store_timeout_ms: How long a read of the online store may take; None takes a quarter of the deadline, at most a
+            second.
         store_down: What happens while the online store cannot be read: `refuse` answers 503, `defaults` takes the
             default of each feature, `fallback` asks the fallback.
     """
@@ -106,6 +108,7 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     fallback: list[FallbackConfig] = []
     fallback_on_busy: bool = False
     fallback_ms: Positive | None = None
+    store_timeout_ms: Positive | None = None
     store_down: Literal["refuse", "defaults", "fallback"] = "refuse"
 
     @property

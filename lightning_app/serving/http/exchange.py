@@ -14,12 +14,12 @@ from lightning_app.serving.http.prediction_record import arrow_features, content
 from lightning_app.serving.http.request_head import RequestHead
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.cache import CacheKey
-from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Predictions
+from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Predictions, Prepared
 from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.journal.errors import JournalError, JournalRecordError
 from lightning_app.serving.journal.record import Earlier, Prediction
 from lightning_app.serving.observability.traced_request import Phase
-from lightning_app.serving.routing.fallback import Again, answer_with_fallback
+from lightning_app.serving.routing.fallback import Again, answer_with_fallback, is_store_error
 from lightning_app.serving.routing.served_model import Arm, ServedModel
 from lightning_app.serving.security.headers import ANSWER_HEADERS
 
@@ -177,14 +177,24 @@ async def _ask(
 ) -> Answer:
     """The answer of an arm."""
     began = time.perf_counter()
-    if is_large:
-        prepared = await asyncio.get_running_loop().run_in_executor(state.executor, arm.model.prepare, request)
-    else:
-        prepared = arm.model.prepare(request)
+    try:
+        prepared = await _prepared(state, is_large, arm.model.prepare, request)
+    except Exception as error:
+        if not arm.model.has_defaults or not is_store_error(error):
+            raise
+        prepared = await _prepared(state, is_large, arm.model.prepare_without_store, request)
     waiting = time.perf_counter()
     answer = await arm.batcher.answer(prepared, seconds=seconds - (waiting - began))
     phases += ("queue", waiting, answer.started), ("inference", answer.started, answer.ended)
     return answer
+
+
+async def _prepared(
+    state: ServingState, is_large: bool, prepare: Callable[[ModelRequest], Prepared], request: ModelRequest
+) -> Prepared:
+    if not is_large:
+        return prepare(request)
+    return await asyncio.get_running_loop().run_in_executor(state.executor, prepare, request)
 
 
 def _num_bytes(predictions: Predictions) -> float:

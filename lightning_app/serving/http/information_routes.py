@@ -81,6 +81,8 @@ def readiness(state: ServingState) -> dict[str, Any]:
     if state.journal is not None:
         health = state.journal.health()
         detail["journal"] = {"state": health.state, "since": health.since, "pending": health.pending}
+    if state.chaos is not None:
+        detail["chaos"] = state.chaos.lines
     if state.access.problem is not None:
         detail["keys"] = {"problem": without_paths(state.access.problem)}
     if state.registry is not None:

@@ -258,6 +258,8 @@ class PredictRoute:
             refusal=refusal,
             error=defect,
         )
+        if self._state.chaos is not None:
+            headers.append((b"x-chaos", b"faults are injected on purpose"))
         if trace is not None:
             headers += trace_headers(trace)
         return Reply(status, headers, answer, refusal)

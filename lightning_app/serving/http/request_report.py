@@ -78,7 +78,9 @@ class RequestReport:
         else:
             self._metrics.model(name=model, version=version, arm=name).observe(status, now - started, num_rows)
         if arm is not None and arm.experiment is not None and status not in _OF_CLIENTS:
-            failed = degraded not in (None, "store") or (refusal is not None and refusal.code not in _OF_SERVER)
+            failed = degraded not in (None, "store", "store_defaults") or (
+                refusal is not None and refusal.code not in _OF_SERVER
+            )
             self._arms.count(arm, seconds=now - started, failed=failed, degraded=degraded is not None)
         log_answer(
             status=status,

@@ -12,6 +12,7 @@ from lightning_app.serving.inference.sessions import SessionStore
 from lightning_app.serving.journal.writer import JournalWriter
 from lightning_app.serving.observability.metrics import Metrics
 from lightning_app.serving.routing.arm_counter import ArmCounter
+from lightning_app.serving.routing.chaos import Chaos
 from lightning_app.serving.routing.served_model import ServedModel
 from lightning_app.serving.security.access import Access
 
@@ -28,6 +29,7 @@ class ServingState:
         models: Served models by name; `/predict` asks the first.
         metrics: Metrics of the worker.
         access: Who may do what.
+        chaos: Faults that are injected on purpose; None injects none.
         journal: Where answers are written before they are sent; None without a journal.
         executor: Thread for what would hold up the event loop.
         sessions: State of streams by session.
@@ -46,6 +48,7 @@ class ServingState:
     executor: Executor
     sessions: SessionStore
     hangs: HangRecord
+    chaos: Chaos | None = None
     journal: JournalWriter | None = None
     spans: "SpanExport | None" = None
     registry: RegistryState | None = None

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Predictions: TypeAlias = "Mapping[str, Any] | pl.DataFrame"
 """Answer to one request: arrays, or lists of arrays, by name with rows first; or a table."""
+STORE_DEFAULTS = "store_defaults"
+"""Why an answer is degraded that was made from the defaults of features."""
 
 
 @dataclass(slots=True)
@@ -76,6 +78,7 @@ class LoadedModel:
         package: The package.
         name: Name of the model in addresses.
         version: Version in the registry; None for the folder of a package.
+        without_store: The same package with the defaults of its features, for when the online store is down.
 
     Attributes:
         package: The package.
@@ -85,7 +88,9 @@ class LoadedModel:
         column_names: Columns and inputs that the package reads.
     """
 
-    def __init__(self, package: Package, *, name: str, version: int | None) -> None:
+    def __init__(
+        self, package: Package, *, name: str, version: int | None, without_store: Package | None = None
+    ) -> None:
         self.package = package
         self.name = name
         self.version = version
@@ -93,6 +98,9 @@ class LoadedModel:
         self.column_names = _column_names(package.manifest)
         self._predictor = package.predictor
         self._unread = UnreadColumns(package.manifest, self._predictor.raw_input)
+        self._without_store = None
+        if without_store is not None:
+            self._without_store = LoadedModel(without_store, name=name, version=version)
 
     def prepare(self, request: ModelRequest) -> Prepared:
         """Checks a request, and converts it to inputs of the ONNX graph.
@@ -117,6 +125,30 @@ class LoadedModel:
             return Answer(self._predictor.finish(outputs, checked.ids, is_frame=checked.is_frame), notes, state)
 
         return Prepared(checked.values, request.num_rows, finish, state=request.state)
+
+    @property
+    def has_defaults(self) -> bool:
+        """Whether requests can be prepared while the online store is down."""
+        return self._without_store is not None
+
+    def prepare_without_store(self, request: ModelRequest) -> Prepared:
+        """As `prepare`, with the default of each feature that the online store holds; the answer says so.
+
+        Args:
+            request: The request.
+
+        Raises:
+            BadRowsError: Some rows cannot be answered.
+            RequestError: The request does not fit the package.
+            StoreError: The store has not been read since the start.
+        """
+        assert self._without_store is not None
+        prepared = self._without_store.prepare(request)
+        finish, alone = prepared.finish, prepared.alone
+        prepared.finish = lambda outputs, state: _of_defaults(finish(outputs, state))
+        if alone is not None:
+            prepared.alone = lambda: _of_defaults(alone())
+        return prepared
 
     def _prepare_raw(self, request: ModelRequest) -> Prepared:
         raw_input = self._predictor.raw_input
@@ -211,6 +243,14 @@ class LoadedModel:
             except Exception as error:
                 answers.append(error)
         return answers
+
+
+def _of_defaults(answer: Answer) -> Answer:
+    """An answer that was made from defaults, which are nobody's history."""
+    answer.degraded = STORE_DEFAULTS
+    notes = [note for note in answer.notes if "that it does not know: as one never seen" not in note]
+    answer.notes = [*notes, "degraded: the online store is down, its features have their default values"]
+    return answer
 
 
 def _column_names(manifest: Manifest) -> frozenset[str]:

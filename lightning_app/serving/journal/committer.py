@@ -14,6 +14,7 @@ from lightning_app.serving.journal.inline_store import InlineStore
 from lightning_app.serving.journal.record import Earlier, Outcome, Prediction
 from lightning_app.serving.journal.reward_limits import RewardLimits
 from lightning_app.serving.journal.stores import open_store
+from lightning_app.serving.journal.stores.faulty_store import FaultyStore
 from lightning_app.serving.journal.stores.protocol import FeedbackStatus, JournalStore
 
 _Waiting = tuple[list[Prediction], "asyncio.Future[dict[str, Earlier]]"]
@@ -32,6 +33,7 @@ class Committer:
         in_thread: Whether to leave everything to the thread.
         on_commit: Called with the seconds of each transaction.
         on_up: Called with the salt whenever the journal can be written.
+        fault: Called before each write, for faults that are injected; None injects none.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class Committer:
         in_thread: bool,
         on_commit: Callable[[float], object] | None,
         on_up: Callable[[bytes], None],
+        fault: Callable[[], None] | None = None,
     ) -> None:
         assert config.url is not None
+        self._fault = fault
         self._url, self._config, self._limits = config.url, config, limits
         self._health, self._on_commit, self._on_up = health, on_commit, on_up
         self._policy = FailurePolicy(config, health)
@@ -145,7 +149,7 @@ class Committer:
             self._inline.close()
 
     def _open(self) -> JournalStore:
-        return open_store(self._url, synchronous=self._config.synchronous)
+        return self._with_faults(open_store(self._url, synchronous=self._config.synchronous))
 
     def _read_salt(self) -> bytes:
         with closing(self._open()) as store:
@@ -153,7 +157,11 @@ class Committer:
 
     def _open_here(self) -> JournalStore:
         """The journal for the event loop, which waits for nobody."""
-        return open_store(self._url, synchronous=self._config.synchronous, lock_timeout=0.0)
+        store = open_store(self._url, synchronous=self._config.synchronous, lock_timeout=0.0)
+        return self._with_faults(store)
+
+    def _with_faults(self, store: JournalStore) -> JournalStore:
+        return store if self._fault is None else FaultyStore(store, self._fault)
 
     def _post(self, function: object, argument: object) -> None:
         assert self._loop is not None

@@ -29,6 +29,7 @@ class JournalWriter:
         limits: Rewards that are allowed, by model.
         in_thread: Whether to leave everything to a thread.
         on_commit: Called with the seconds of each transaction.
+        fault: Called before each write, for faults that are injected; None injects none.
 
     Raises:
         ValueError: The address is of no journal.
@@ -41,6 +42,7 @@ class JournalWriter:
         limits: RewardLimits = NO_LIMITS,
         in_thread: bool = False,
         on_commit: Callable[[float], object] | None = None,
+        fault: Callable[[], None] | None = None,
     ) -> None:
         assert config.url is not None
         url = config.url
@@ -55,6 +57,7 @@ class JournalWriter:
             in_thread=in_thread,
             on_commit=on_commit,
             on_up=self._redaction.use_salt,
+            fault=fault,
         )
 
     async def start(self) -> None:

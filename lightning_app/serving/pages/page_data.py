@@ -91,7 +91,8 @@ def _latest(traffic: list[ModelTraffic]) -> Any:
 
 
 def _problems(state: ServingState, snapshot: Snapshot, models: list[dict[str, Any]]) -> list[str]:
-    problems = [] if state.is_ready else ["not ready"]
+    problems = [] if state.chaos is None else [f"faults are injected on purpose: {'; '.join(state.chaos.lines)}"]
+    problems += [] if state.is_ready else ["not ready"]
     problems += [f"{model['name']}: a version was not loaded" for model in models if model["problem"]]
     for (name, arm), breaker in snapshot.breakers.items():
         if breaker and name in state.models:

@@ -13,6 +13,7 @@ import msgspec
 
 from lightning_app.errors import UsageError, describe
 from lightning_app.serving.config.control_channel import ResolvedModel
+from lightning_app.serving.config.resilience_config import check_faults
 from lightning_app.serving.config.serve_config import JournalConfig, ServeConfig
 from lightning_app.serving.config.socket_address import host_and_port
 from lightning_app.serving.experiments.process.registration import check_registered
@@ -197,7 +198,10 @@ class Supervisor:
                 raise RegistryUnreachableError(entry.error)
             else:
                 raise UsageError(entry.error) if entry.code == 2 else RuntimeError(entry.error)
-        check_names([group[0] for group in groups if isinstance(group[0], ResolvedModel)])
+        own = [group[0] for group in groups if isinstance(group[0], ResolvedModel)]
+        check_names(own)
+        if config.chaos is not None:
+            check_faults(config.chaos, [model.name for model in own])
         return models
 
     async def _watch(self, config: ServeConfig) -> None:

@@ -17,6 +17,7 @@ from lightning_app.serving.journal.reward_limits import limits_of
 from lightning_app.serving.journal.writer import JournalWriter
 from lightning_app.serving.observability.metrics import Metrics
 from lightning_app.serving.pages.page_routes import page_routes
+from lightning_app.serving.routing.chaos import Chaos
 from lightning_app.serving.routing.served_model import ServedModel
 from lightning_app.serving.security.access import Access
 from lightning_app.serving.v2.infer_route import InferEndpoint
@@ -58,6 +59,7 @@ def open_state(
         executor=executor,
         sessions=sessions,
         hangs=HangRecord(folder / HANGS),
+        chaos=None if config.chaos is None else Chaos(config.chaos),
     )
     if config.otlp_endpoint is not None:
         from lightning_app.serving.observability.span_export import SpanExport
@@ -90,7 +92,8 @@ async def start_journal(state: ServingState) -> None:
         return
     limits = {name: limits for name, served in state.models.items() if (limits := limits_of(served.config)) is not None}
     on_commit = state.metrics.journal.commit_seconds.observe
-    state.journal = JournalWriter(state.config.journal, limits=limits, on_commit=on_commit)
+    fault = None if state.chaos is None else state.chaos.journal_fault()
+    state.journal = JournalWriter(state.config.journal, limits=limits, on_commit=on_commit, fault=fault)
     for arm in (arm for served in state.models.values() for arm in served.arms.values()):
         state.journal.drop_tensors(redacted_tensors(arm.model, state.config.journal))
     await state.journal.start()

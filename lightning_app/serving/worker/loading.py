@@ -51,6 +51,7 @@ class Loading:
         started = time.monotonic()
         state = self._state
         served = state.models[resolved.name]
+        chaos = state.chaos
         held = served.arms.get(resolved.arm)
         before = None if held is None else held.model
         same = next((arm for arm in served.arms.values() if _is_of(arm, resolved)), None)
@@ -60,7 +61,8 @@ class Loading:
             _log.info("loaded", extra={"facts": _facts(resolved, started, same.batcher.plan)})
             return None
         try:
-            model, plan = load_model(resolved, served.config)
+            fault = None if chaos is None else chaos.store_fault(resolved.name)
+            model, plan = load_model(resolved, served.config, store_fault=fault)
             constant = constant_of(served, resolved, model)
         except Exception as error:
             reason = describe(error)
@@ -81,6 +83,9 @@ class Loading:
             observe=partial(_observe, metrics),
             breaker=breaker_of(state, served.config, resolved),
             limit=limit_of(state, served.config, resolved, plan),
+            answer=None
+            if state.chaos is None
+            else state.chaos.around(model.answer, model=resolved.name, arm=resolved.arm),
             is_suspect=state.hangs.is_suspect(resolved.digest),
         )
         if constant is not None:

@@ -32,7 +32,7 @@ def test_it_answers_in_the_form_of_the_model(models: dict[str, LoadedModel]) -> 
 @pytest.mark.parametrize(
     ("model", "values", "message"),
     [
-        ("prices", {"prise": 1.0}, "'prise' is no output of prices, which are price; did you mean 'price'"),
+        ("prices", {"prise": 1.0}, "'prise' is no output of prices, which are price, did you mean 'price'"),
         ("prices", {}, "price is not given"),
         ("prices", {"price": "low"}, "'low' given, numbers needed"),
         ("prices", {"price": [1.0]}, r"shape \[1\] given, \[\] needed"),
