@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 
 from typing_extensions import override
 
+from lightning_app.serving.journal.errors import RefusedOutcomeError
 from lightning_app.serving.journal.record import Earlier, Outcome, Prediction
-from lightning_app.serving.journal.stores.protocol import FeedbackStatus, JournalStore
+from lightning_app.serving.journal.reward_limits import RewardLimits
+from lightning_app.serving.journal.stores.protocol import NO_LIMITS, FeedbackStatus, JournalStore
 
 
 class FaultyStore(JournalStore):
@@ -26,9 +28,11 @@ class FaultyStore(JournalStore):
         return self._store.write(predictions, wait=wait)
 
     @override
-    def feedback(self, outcomes: Sequence[Outcome]) -> list[FeedbackStatus]:
+    def feedback(
+        self, outcomes: Sequence[Outcome], *, limits: RewardLimits = NO_LIMITS
+    ) -> list[FeedbackStatus | RefusedOutcomeError]:
         self._fault()
-        return self._store.feedback(outcomes)
+        return self._store.feedback(outcomes, limits=limits)
 
     @override
     def salt(self) -> bytes:
