@@ -12,6 +12,8 @@ from lightning_app.serving.routing.served_model import Arm
 
 _OF_CLIENTS = (400, 401, 403, 404, 405, 409, 411, 413, 415, 429)
 """Refusals that say nothing of the arm. 422 may: a version that reads other columns refuses what the others answer."""
+_NOT_ITS_OWN = (None, "store", "store_defaults")
+"""Reasons of degraded answers that are no failures of the arm."""
 _OF_SERVER = ("journal_down", "sessions_busy", "store_down")
 """Refusals that are no failure of the arm."""
 
@@ -78,9 +80,7 @@ class RequestReport:
         else:
             self._metrics.model(name=model, version=version, arm=name).observe(status, now - started, num_rows)
         if arm is not None and arm.experiment is not None and status not in _OF_CLIENTS:
-            failed = degraded not in (None, "store", "store_defaults") or (
-                refusal is not None and refusal.code not in _OF_SERVER
-            )
+            failed = degraded not in _NOT_ITS_OWN or (refusal is not None and refusal.code not in _OF_SERVER)
             self._arms.count(arm, seconds=now - started, failed=failed, degraded=degraded is not None)
         log_answer(
             status=status,
