@@ -1,5 +1,6 @@
 """SideWriter: answers of shadows and counts of arms, written beside the answers; nobody waits for them."""
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from lightning_app.serving.journal.record import Shadow
 from lightning_app.serving.journal.stores.database import JournalDatabase
 from lightning_app.serving.journal.stores.side_tables import add_counts, add_shadows, merged_counts
 
+_log = logging.getLogger("lightning_app.serving")
 _FLUSH_SECONDS = 0.25
 _MOST_SHADOWS = 4096
 _MOST_BYTES = 2**25
@@ -71,9 +73,14 @@ class SideWriter:
 
     def close(self) -> None:
         """Writes what waits, if that can be done now."""
+        self._stopping.set()
         if self._thread is not None:
-            self._stopping.set()
             self._thread.join(_CLOSE_SECONDS)
+        with self._lock:
+            requests, shadows = sum(row.requests for row in self._counts), len(self._waiting)
+            self.lost_shadows += shadows
+        if requests or shadows:
+            _log.warning("not journalled: counts of %d requests, and %d answers of shadows", requests, shadows)
 
     def _start(self) -> None:
         if self._thread is None:

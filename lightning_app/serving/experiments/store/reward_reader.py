@@ -96,6 +96,7 @@ class RewardReader:
         self._database, self._experiment, self._limits = database, experiment, limits
         self._with_body = with_body
         self._part_size = _PART
+        self._is_fresh = position is None
         self.position = position or self._first()
         self.num_expired = self.num_out_of_range = 0
 
@@ -121,6 +122,10 @@ class RewardReader:
 
     def _of_new_predictions(self, last: int) -> Iterator[Rewarded]:
         """Rewards that were there before their predictions."""
+        if self._is_fresh:  # no reward was read yet, so none waits for its prediction
+            self._is_fresh = False
+            last = max(last, self.position.predictions)
+            self.position = Position(outcomes=self.position.outcomes, predictions=last)
         query = self._query("p.number > ? AND p.number <= ? AND o.number <= ?", "p.number, o.number")
         while self.position.predictions < last:
             begin, outcomes = self.position.predictions, self.position.outcomes

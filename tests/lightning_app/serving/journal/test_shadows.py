@@ -91,6 +91,19 @@ def test_while_the_journal_is_down_counts_are_summed_up_and_shadows_wait_or_are_
     assert database.execute("SELECT count(*) FROM arm_counts") == [(1,)]
 
 
+def test_what_could_not_be_written_until_the_end_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "db").mkdir()
+
+    async def work(writer: JournalWriter) -> None:
+        (tmp_path / "db").rename(tmp_path / "away")
+        writer.counts([count(requests=3)])
+        writer.shadow(shadow("a"))
+
+    health = write(JournalConfig(url=f"sqlite:///{tmp_path}/db/journal.db"), work)
+    assert (health.shadows, health.lost_shadows) == (0, 1)
+    assert "not journalled: counts of 3 requests, and 1 answers of shadows" in caplog.text
+
+
 def test_columns_that_are_dropped_or_hashed_are_in_no_answer_of_a_shadow(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/journal.db"
     content = b'{"notes":["city Bern is new"],"predictions":[{"city":"Bern","name":"Ann","y":2}]}'
