@@ -2,6 +2,6 @@
 
 from collections.abc import Callable
 
-from benchmarks.experiments import canary
+from benchmarks.experiments import bandit, canary
 
-SECTIONS: dict[str, Callable[[], str]] = canary.SECTIONS
+SECTIONS: dict[str, Callable[[], str]] = canary.SECTIONS | bandit.SECTIONS
