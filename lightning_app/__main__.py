@@ -60,6 +60,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "models": ("lightning_app.registry.commands.models_command:run", "List, show or compare what the registry holds."),
     "score": ("lightning_app.scoring.command:run", "Predict every row of a table; goes on where it was killed."),
     "serve": ("lightning_app.serving.command:run", "Answer requests over HTTP with packages and registered models."),
+    "stream": (
+        "lightning_app.serving.stream.command:run",
+        "Answer the events of Kafka, Redis Streams or a queue table, each exactly once.",
+    ),
     "journal": (
         "lightning_app.serving.journal.commands.command:run",
         "What a server answered, and its outcomes: show, export, prune, replay.",
@@ -83,6 +87,7 @@ _WITHOUT_USER_CODE = (
     "models",
     "score",
     "serve",
+    "stream",
     "keys",
     "features",
     "journal",

@@ -37,5 +37,13 @@ HELP = {
     "lightning_app_worker_starts": "Worker processes that were started.",
     "lightning_app_worker_process": "Process id of a worker.",
     "lightning_app_start_time_seconds": "When the oldest live worker started, Unix seconds.",
+    "lightning_app_stream_events": "Events of a stream by result: answered, dead_letter, repeated or lost.",
+    "lightning_app_stream_lag_events": "Events of a stream that wait, by partition of those of this worker.",
+    "lightning_app_stream_batch_events": "Events of one transaction.",
+    "lightning_app_stream_event_age_seconds": "From the writing of the oldest event of a batch to its answer.",
+    "lightning_app_stream_outbox_messages": "Messages of a stream that its sink has not acknowledged yet.",
+    "lightning_app_stream_messages": "Messages of a stream by result: acknowledged or failed.",
+    "lightning_app_stream_rebalances": "Times that partitions came or went.",
+    "lightning_app_stream_paused": "1 while a worker waits for something that fails: journal, store, model or broker.",
     "lightning_app_build_info": "Version of the server.",
 }

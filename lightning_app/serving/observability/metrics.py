@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from lightning_app.serving.observability.metric_files import Cell, MetricFiles
 from lightning_app.serving.observability.metric_names import HELP, ROWS, SECONDS
 from lightning_app.serving.observability.snapshot import Snapshot, TrafficHistory
+from lightning_app.serving.observability.stream_metrics import StreamMetrics
 from lightning_app.serving.observability.worker_processes import process_metrics
 from lightning_app.version import __version__
 
@@ -61,6 +62,14 @@ class Metrics(Collector):
     def journal(self) -> "JournalMetrics":
         """Metrics of the journal; exposed once there is one."""
         return JournalMetrics(self._files)
+
+    def stream(self, name: str) -> "StreamMetrics":
+        """Metrics of a stream that this worker answers.
+
+        Args:
+            name: Name of the stream.
+        """
+        return StreamMetrics(self._files, name=name)
 
     def ready(self) -> None:
         """Says that the worker answers requests."""

@@ -1,0 +1,1 @@
+"""Answering: from events to answers and rows of the journal."""

@@ -1,0 +1,1 @@
+"""Tables of a stream in the database of the journal."""
