@@ -43,7 +43,7 @@ def run(args: list[str]) -> None:
     if args[1:2] and args[1] in SUBCOMMANDS:
         run_sub_command(args, SUBCOMMANDS, usage="SUBCOMMAND [options]", description=__doc__ or "")
         return
-    arguments = _parser().parse_args(args[1:])
+    arguments = _parser().parse_intermixed_args(args[1:])
     config = _config(arguments)
     check_stream_config(config)
     for name in ("max_events", "idle_seconds"):
@@ -85,6 +85,9 @@ def _parser() -> VerbParser:
     ends.add_argument("--start", help="where a new group begins: earliest (default) or latest")
     ends.add_argument("--content-type", help="media type of events without one; default: application/json")
     ends.add_argument("--answer-type", help="media type of answers; default: that of the event")
+    ends.add_argument(
+        "--kafka", action="append", default=[], metavar="KEY=VALUE", help="setting of librdkafka; may be repeated"
+    )
     ends.add_argument("--sessions", action="store_true", help="carry the state of a recurrent model on by event key")
     work = parser.add_argument_group("work")
     work.add_argument("--until-idle", action="store_true", help="end when there is nothing left")
@@ -131,9 +134,18 @@ def _config(arguments: argparse.Namespace) -> StreamConfig:
         config = StreamConfig(model=ModelConfig(model=arguments.model), source=arguments.source)
     if arguments.journal is not None:
         of_stream["journal"] = _replaced(JournalConfig, config.journal, {"url": arguments.journal})
+    if arguments.kafka:
+        of_stream["kafka"] = {**config.kafka, **dict(_setting(text) for text in arguments.kafka)}
     of_stream["model"] = _replaced(ModelConfig, config.model, of_model)
     replaced: StreamConfig = _replaced(StreamConfig, config, of_stream)
     return replaced
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise UsageError(f"--kafka: {text!r} given; KEY=VALUE needed, e.g. security.protocol=SASL_SSL")
+    return name, value
 
 
 def _replaced(struct: type[Any], config: Any, changes: dict[str, Any]) -> Any:

@@ -50,12 +50,17 @@ class ModelFollower:
 
         Raises:
             UsageError: It cannot be answered with.
-            RuntimeError: The registry does not answer, and the model is not cached.
+            RegistryUnreachableError: The registry does not answer, and the model is not cached.
+            RuntimeError: The registry cannot be asked.
         """
         ((entry,),), notes = asyncio.run(resolve_models(self._config, verify=False))
         for note in notes:
             _log.warning("%s", note)
         if not isinstance(entry, ResolvedModel):
+            if entry.unreachable:
+                from lightning_app.registry.storage.errors import RegistryUnreachableError
+
+                raise RegistryUnreachableError(entry.error)
             raise UsageError(entry.error) if entry.code == 2 else RuntimeError(entry.error)
         self._served = entry
         return self._loaded(entry)

@@ -1,5 +1,6 @@
 """StreamConfig: what a stream answers, from where to where; one YAML file, or the options of `stream`."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -140,7 +141,7 @@ def check_stream_config(config: StreamConfig) -> None:
             Path(path).open("rb").close()
         except OSError as error:
             raise UsageError(f"config: {path} cannot be read: {error.strerror}") from error
-    if config.metrics is not None and not config.metrics.rpartition(":")[2].isdigit():
+    if config.metrics is not None and not re.fullmatch(r".+:\d{1,5}", config.metrics):
         raise UsageError(f"metrics: {config.metrics!r} given, HOST:PORT needed, e.g. 127.0.0.1:9100")
 
 

@@ -13,6 +13,7 @@ TRAINING = ("torch", "lightning", "models", "datamodules", "mlflow", "pandas", "
     [
         ("lightning_app.serving.worker.worker", TRAINING),
         ("lightning_app.serving.supervisor.supervisor", (*TRAINING, "numpy", "onnxruntime", "polars", "pyarrow")),
+        ("lightning_app.serving.stream.worker", TRAINING),
         ("lightning_app.serving.client.client", (*TRAINING, "numpy", "onnxruntime", "polars", "pyarrow")),
     ],
 )

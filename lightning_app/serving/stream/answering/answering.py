@@ -29,6 +29,7 @@ class Answered(msgspec.Struct, gc=False):
     Attributes:
         event: The event.
         request: What it asked.
+        body: Its body as the journal keeps it.
         answer: The answer.
         entity: Key of the entity.
         seconds: From when the event was read until the answer was there.
@@ -36,6 +37,7 @@ class Answered(msgspec.Struct, gc=False):
 
     event: Event
     request: ModelRequest
+    body: bytes
     answer: Answer
     entity: str | None
     seconds: float
@@ -66,6 +68,23 @@ class _Session:
         self.state: StreamState | None = None
         if before is not None and not self.is_of_another_version:
             self.state = read_state_bytes(before.state, model.package.manifest.state, digest=model.digest)
+
+
+class _Asked(msgspec.Struct, gc=False):
+    """An event on its way to its answer."""
+
+    event: Event
+    request: ModelRequest
+    body: bytes
+    entity: str | None
+    session: _Session | None = None
+    prepared: Prepared | None = None
+
+    @property
+    def ready(self) -> Prepared:
+        """What the model is called with."""
+        assert self.prepared is not None
+        return self.prepared
 
 
 class Answering:
@@ -99,20 +118,20 @@ class Answering:
             HttpError: The online store cannot be read; the same call may work later.
         """
         answers = Answers([], [], {})
-        read = [pair for event in events if (pair := self._read(event, answers)) is not None]
+        read = [asked for event in events if (asked := self._read(event, answers)) is not None]
         if not self._config.sessions:
-            self._wave([(event, request, entity, None) for event, request, entity in read], answers)
+            self._wave(read, answers)
             return answers
         sessions: dict[str, _Session] = {}
         for wave in _waves(read):
-            asked = []
-            for event, request, entity in wave:
-                assert event.key is not None
-                if event.key not in sessions:
-                    sessions[event.key] = _Session(states.get(event.key), self.model)
-                    answers.num_started_anew += sessions[event.key].is_of_another_version
-                asked.append((event, request, entity, sessions[event.key]))
-            self._wave(asked, answers)
+            for asked in wave:
+                assert asked.event.key is not None
+                asked.session = sessions.get(asked.event.key)
+                if asked.session is None:
+                    asked.session = _Session(states.get(asked.event.key), self.model)
+                    sessions[asked.event.key] = asked.session
+                    answers.num_started_anew += asked.session.is_of_another_version
+            self._wave(wave, answers)
         order = {event.request_id: place for place, event in enumerate(events)}
         answers.answered.sort(key=lambda one: order[one.event.request_id])
         answers.states = {
@@ -122,7 +141,7 @@ class Answering:
         }
         return answers
 
-    def _read(self, event: Event, answers: Answers) -> tuple[Event, ModelRequest, str | None] | None:
+    def _read(self, event: Event, answers: Answers) -> _Asked | None:
         problem = event.problem
         if problem is None and self._config.sessions and event.key is None:
             problem = "no_key", "key: none given, it names the stream whose state is carried on"
@@ -131,40 +150,43 @@ class Answering:
             answers.letters.append(DeadLetter(event=event, code=code, reason=reason))
             return None
         try:
-            request = read_event(event, max_rows=self._config.rows, max_bytes=self._config.event_bytes)
+            request, body = read_event(event, max_rows=self._config.rows, max_bytes=self._config.event_bytes)
             column = self._of_model.entity
             entity = None if column is None else take_entity(request, column, self.model)
         except Exception as error:
             self._refuse(event, error, answers)
             return None
-        return event, request, entity
+        return _Asked(event, request, body, entity)
 
-    def _wave(self, asked: Sequence[tuple[Event, ModelRequest, str | None, _Session | None]], answers: Answers) -> None:
+    def _wave(self, asked: Sequence[_Asked], answers: Answers) -> None:
         """Answers events of which no two share a session."""
-        ready: list[tuple[Event, ModelRequest, str | None, _Session | None, Prepared]] = []
-        for event, request, entity, session in asked:
+        ready: list[_Asked] = []
+        for one in asked:
+            session, request = one.session, one.request
             try:
                 if session is not None and session.state is not None:
                     check_streams(session.state, request.num_rows, what="session")
                     request.state = session.state
                 if session is not None and session.is_of_another_version and session.number == session.first:
                     request.notes = [*request.notes, _STARTED_ANEW]
-                ready.append((event, request, entity, session, self.model.prepare(request)))
+                one.prepared = self.model.prepare(request)
+                ready.append(one)
             except Exception as error:
-                self._refuse(event, error, answers)
+                self._refuse(one.event, error, answers)
         for part in _parts(ready, self._plan.max_rows):
             started = time.perf_counter()
-            results = self.model.answer([prepared for *_, prepared in part])
+            results = self.model.answer([one.ready for one in part])
             ended = time.perf_counter()
-            self._observe(sum(request.num_rows for _, request, *_ in part), ended - started)
-            for (event, request, entity, session, _), result in zip(part, results, strict=True):
+            self._observe(sum(one.request.num_rows for one in part), ended - started)
+            for one, result in zip(part, results, strict=True):
                 if isinstance(result, Exception):
-                    self._refuse(event, result, answers)
+                    self._refuse(one.event, result, answers)
                     continue
-                if session is not None:
-                    session.state = result.state
-                    session.number += 1
-                answers.answered.append(Answered(event, request, result, entity, ended - event.arrived))
+                if one.session is not None:
+                    one.session.state = result.state
+                    one.session.number += 1
+                seconds = ended - one.event.arrived
+                answers.answered.append(Answered(one.event, one.request, one.body, result, one.entity, seconds))
 
     def _refuse(self, event: Event, error: Exception, answers: Answers) -> None:
         """Makes a dead letter of an event, unless the event is not to blame."""
@@ -181,32 +203,28 @@ class Answering:
         answers.letters.append(DeadLetter(event=event, code="model_failed", reason=reason))
 
 
-def _waves(
-    read: Sequence[tuple[Event, ModelRequest, str | None]],
-) -> Iterator[list[tuple[Event, ModelRequest, str | None]]]:
+def _waves(read: Sequence[_Asked]) -> Iterator[list[_Asked]]:
     """The first event of each key, then the second of each key, and so on."""
-    waves: list[list[tuple[Event, ModelRequest, str | None]]] = []
+    waves: list[list[_Asked]] = []
     seen: dict[str | None, int] = {}
     for one in read:
-        place = seen.get(one[0].key, 0)
-        seen[one[0].key] = place + 1
+        place = seen.get(one.event.key, 0)
+        seen[one.event.key] = place + 1
         if place == len(waves):
             waves.append([])
         waves[place].append(one)
     yield from waves
 
 
-def _parts(
-    ready: Sequence[tuple[Event, ModelRequest, str | None, _Session | None, Prepared]], most: int
-) -> Iterator[list[tuple[Event, ModelRequest, str | None, _Session | None, Prepared]]]:
+def _parts(ready: Sequence[_Asked], most: int) -> Iterator[list[_Asked]]:
     """Parts of about as many rows as a call should have."""
-    part: list[tuple[Event, ModelRequest, str | None, _Session | None, Prepared]] = []
+    part: list[_Asked] = []
     rows = 0
     for one in ready:
-        if part and rows + one[4].num_rows > most:
+        if part and rows + one.ready.num_rows > most:
             yield part
             part, rows = [], 0
         part.append(one)
-        rows += one[4].num_rows
+        rows += one.ready.num_rows
     if part:
         yield part

@@ -58,7 +58,7 @@ class Recording:
             num_rows=one.request.num_rows,
             latency_ms=1000 * one.seconds,
             content_type=media_type,
-            body=event.body,
+            body=one.body,
             query="",
             answer_type=answer_type,
             answer=body,

@@ -37,7 +37,7 @@ def run(args: list[str]) -> None:
     parser.add_argument("--most", type=int, default=50, metavar="N", help="letters that are listed; default: 50")
     parser.add_argument("--json", action="store_true", help="list as JSON, with the bodies")
     add_journal(parser)
-    arguments = parser.parse_args(args[1:])
+    arguments = parser.parse_intermixed_args(args[1:])
     action, stream = arguments.action, arguments.stream
     if action not in _ACTIONS:
         raise UsageError(f"ACTION: {action!r} given, allowed: {', '.join(_ACTIONS)}{nearest(action, _ACTIONS)}")

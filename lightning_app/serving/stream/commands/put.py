@@ -33,7 +33,7 @@ def run(args: list[str]) -> None:
     parser.add_argument("--whole", action="store_true", help="each file is one event, e.g. an Arrow table")
     parser.add_argument("--content-type", default=JSON, help=f"media type of the events; default: {JSON}")
     add_journal(parser)
-    arguments = parser.parse_args(args[1:])
+    arguments = parser.parse_intermixed_args(args[1:])
     if arguments.content_type not in MEDIA_TYPES:
         raise UsageError(f"--content-type: {arguments.content_type!r} given, allowed: {', '.join(MEDIA_TYPES)}")
     if arguments.content_type != JSON and not arguments.whole:

@@ -19,7 +19,7 @@ def run(args: list[str]) -> None:
     parser = VerbParser(args[0], description=__doc__, epilog="The lag behind Kafka or Redis is in metrics and logs.")
     add_journal(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    arguments = parser.parse_args(args[1:])
+    arguments = parser.parse_intermixed_args(args[1:])
     database = opened_database(arguments.journal)
     try:
         positions, sizes = offsets.listed(database), queue.sizes(database)

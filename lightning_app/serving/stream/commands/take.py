@@ -26,7 +26,7 @@ def run(args: list[str]) -> None:
     parser.add_argument("queue", metavar="QUEUE", help="queue://NAME, or its name")
     parser.add_argument("--most", type=int, default=None, metavar="N", help="most answers; default: all")
     add_journal(parser)
-    arguments = parser.parse_args(args[1:])
+    arguments = parser.parse_intermixed_args(args[1:])
     name, left = queue_name(arguments.queue), arguments.most
     database = opened_database(arguments.journal)
     holder = f"take-{socket.gethostname()}-{os.getpid()}"
