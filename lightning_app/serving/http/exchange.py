@@ -10,12 +10,12 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from lightning_app.serving.http.errors import HttpError
-from lightning_app.serving.http.prediction_record import arrow_features, content_digest, take_entity
 from lightning_app.serving.http.request_head import RequestHead
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.cache import CacheKey
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Predictions, Prepared
 from lightning_app.serving.inference.model_request import ModelRequest
+from lightning_app.serving.inference.prediction_record import arrow_features, content_digest, take_entity
 from lightning_app.serving.journal.errors import JournalError, JournalRecordError
 from lightning_app.serving.journal.record import Earlier, Prediction
 from lightning_app.serving.observability.traced_request import Phase

@@ -9,10 +9,10 @@ from lightning_app.packaging.format.errors import RequestError, RunError
 from lightning_app.packaging.runtime.rows import StreamState
 from lightning_app.serving.config.serve_config import ModelConfig
 from lightning_app.serving.http.errors import http_error
-from lightning_app.serving.http.prediction_record import take_entity
 from lightning_app.serving.inference.calibration import BatchPlan
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Prepared
 from lightning_app.serving.inference.model_request import ModelRequest
+from lightning_app.serving.inference.prediction_record import take_entity
 from lightning_app.serving.inference.stream_state import check_streams, read_state_bytes, state_bytes
 from lightning_app.serving.stream.answering.reading import read_event
 from lightning_app.serving.stream.errors import ModelFailedError

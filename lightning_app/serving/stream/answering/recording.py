@@ -4,8 +4,8 @@ import time
 
 from lightning_app.serving.http.answers import encode_answer
 from lightning_app.serving.http.bodies import JSON
-from lightning_app.serving.http.prediction_record import arrow_features, content_digest
 from lightning_app.serving.inference.loaded_model import LoadedModel
+from lightning_app.serving.inference.prediction_record import arrow_features, content_digest
 from lightning_app.serving.journal.record import Prediction
 from lightning_app.serving.stream.address import Address
 from lightning_app.serving.stream.answering.answering import Answered

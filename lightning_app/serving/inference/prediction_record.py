@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lightning_app.serving.http.errors import HttpError
+from lightning_app.packaging.format.errors import RequestError
 from lightning_app.serving.inference.loaded_model import LoadedModel
 from lightning_app.serving.inference.model_request import ModelRequest
 
@@ -35,12 +35,12 @@ def take_entity(request: ModelRequest, column: str, model: LoadedModel) -> str |
         model: The version that answers.
 
     Raises:
-        HttpError: The request has no such column.
+        RequestError: The request has no such column.
     """
     table = request.table
     names = () if table is None else table if isinstance(table, Mapping) else table.columns
     if table is None or column not in names:
-        raise HttpError(422, "bad_request", f"{column}: not given, the key of the entity is needed", field=column)
+        raise RequestError(f"{column}: not given, the key of the entity is needed")
     keys = {str(key) for key in table[column]}
     if column not in model.column_names:
         if isinstance(table, Mapping):
