@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks.serving.operation import serving_kills, serving_memory, serving_start
+from benchmarks.serving.routing import serving_routing
 from benchmarks.serving.speed import serving_batching, serving_forecaster, serving_paced, serving_speed
 
 SECTIONS: dict[str, Callable[[], str]] = {
@@ -13,4 +14,5 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "serving_memory": serving_memory,
     "serving_start": serving_start,
     "serving_kills": serving_kills,
+    "serving_routing": serving_routing,
 }
