@@ -1,5 +1,6 @@
 """Experiments with fixed shares: who answers, what is journalled, what a ramp moves."""
 
+import re
 import signal
 from pathlib import Path
 
@@ -10,8 +11,20 @@ import yaml
 
 from lightning_app.__main__ import main
 from lightning_app.packaging import Package
+from lightning_app.serving.config.experiment_config import (
+    ArmConfig,
+    CanaryConfig,
+    ExperimentConfig,
+    Linear,
+    Margins,
+    RewardConfig,
+    ShadowConfig,
+    Thompson,
+)
+from lightning_app.serving.config.serve_config import ServeConfig, check_experiments, read_config
 from lightning_app.serving.journal.stores.open_store import open_reader
 from lightning_app.serving.journal.stores.protocol import Selection
+from tests.conftest import CONFIGS
 from tests.lightning_app.serving.supervisor.conftest import price_of
 from tests.lightning_app.serving.supervisor.running_server import ROW, running_server
 from tests.packages import small_package
@@ -139,8 +152,14 @@ def test_a_bandit_without_a_journal_is_refused_a_split_is_not(prices, capsys) ->
         assert 20 < list(arms_of(client, prices).values()).count("treatment") < 60
 
 
-def test_the_configuration_of_an_experiment_survives_the_way_to_the_workers() -> None:
-    from lightning_app.serving.config.serve_config import ServeConfig
+def test_the_shipped_example_has_every_key_of_experiments() -> None:
+    path = CONFIGS / "serving" / "experiment.yaml"
+    structs = (ExperimentConfig, ArmConfig, Linear, Thompson, RewardConfig, ShadowConfig, CanaryConfig, Margins)
+    keys = {field for struct in structs for field in struct.__struct_fields__}
+    assert keys <= set(re.findall(r"(?:^|[{ ,#-])(\w+):", path.read_text()))
+    check_experiments(read_config(path))
 
+
+def test_the_configuration_of_an_experiment_survives_the_way_to_the_workers() -> None:
     given = msgspec.convert(config(0.2, policy={"kind": "linear", "columns": ["a"]}), ServeConfig)
     assert msgspec.json.decode(msgspec.json.encode(given), type=ServeConfig) == given
