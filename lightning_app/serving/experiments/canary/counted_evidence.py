@@ -1,4 +1,4 @@
-"""Counted evidence: reads what the workers of all servers have counted since the last look, and adds it up."""
+"""Counted evidence: adds up what the workers of all servers have counted, and the rewards that came in."""
 
 from collections.abc import Mapping
 
@@ -10,8 +10,6 @@ from lightning_app.serving.experiments.sequential.mean_difference import Moments
 from lightning_app.serving.experiments.store import RewardReader
 from lightning_app.serving.journal.arm_count import LATENCY_BOUNDS_MS, NUM_LATENCY_BINS, summed_latencies
 from lightning_app.serving.journal.stores.database import JournalDatabase
-
-_PART = 5000
 
 
 class CountedEvidence:
@@ -38,7 +36,6 @@ class CountedEvidence:
     ) -> None:
         self._database, self._canary, self._versions = database, canary, versions
         self._rewards = None if reward is None else RewardReader(database, canary, limits=reward)
-        self._last = 0
         self._requests: dict[tuple[str, float], ArmTotals] = {}
         self._moments: dict[tuple[str, float], Moments] = {}
         self.workers: set[str] = set()
@@ -58,24 +55,24 @@ class CountedEvidence:
         return Evidence(requests=dict(self._requests), bounds=LATENCY_BOUNDS_MS, rewards=dict(self._moments))
 
     def _read_counts(self) -> None:
-        table, settled = self._database.table("arm_counts"), self._database.settled("arm_counts")
+        """Reads all counts again: older ones are merged from time to time, so there are never many."""
         query = (
-            f"SELECT number, worker, arm, version, probability, requests, failures, latencies FROM {table} "
-            f"WHERE experiment = ? AND number > ? AND number <= ? ORDER BY number LIMIT {_PART}"
+            "SELECT worker, arm, version, probability, requests, failures, latencies "
+            f"FROM {self._database.table('arm_counts')} WHERE experiment = ?"
         )
-        while True:
-            rows = self._database.execute(query, (self._canary, self._last, settled))
-            for number, worker, arm, version, probability, requests, failures, latencies in rows:
-                self._last = number
-                self.workers.add(worker)
-                if arm not in (CHALLENGER, CHAMPION) or version != self._versions[arm]:
-                    self.num_left_out += requests
-                    continue
-                before = self._requests.get((arm, probability), ArmTotals(0, 0, [0] * NUM_LATENCY_BINS))
-                self._requests[arm, probability] = ArmTotals(
-                    before.requests + requests,
-                    before.failures + failures,
-                    summed_latencies(list(before.latencies), msgspec.json.decode(latencies)),
-                )
-            if len(rows) < _PART:
-                return
+        totals: dict[tuple[str, float], ArmTotals] = {}
+        self.num_left_out = 0
+        for worker, arm, version, probability, requests, failures, latencies in self._database.execute(
+            query, (self._canary,)
+        ):
+            self.workers.add(worker)
+            if arm not in (CHALLENGER, CHAMPION) or version != self._versions[arm]:
+                self.num_left_out += requests
+                continue
+            before = totals.get((arm, probability), ArmTotals(0, 0, [0] * NUM_LATENCY_BINS))
+            totals[arm, probability] = ArmTotals(
+                before.requests + requests,
+                before.failures + failures,
+                summed_latencies(list(before.latencies), msgspec.json.decode(latencies)),
+            )
+        self._requests = totals
