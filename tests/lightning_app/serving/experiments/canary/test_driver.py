@@ -80,7 +80,7 @@ class World:
         )  # fmt: skip
 
     def tick(self, server: CanaryDriver, until: Callable[[ModelRouting | None], Any]) -> ModelRouting | None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 200
         while not until(routing := server.tick(time.time())):
             assert time.monotonic() < end, self.rows()
             time.sleep(0.05)
