@@ -2,12 +2,14 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from lightning_app.serving.config.control_channel import Load, Loaded, RegistryState
@@ -51,19 +53,31 @@ def samples(tmp_path_factory) -> dict[str, set[str]]:
     keys.touch(0o600)
     scopes = ["predict", "feedback", "admin"]
     keys.write_text(json.dumps({"keys": [{"id": "all", "sha256": digest, "scopes": scopes}]}))
-    config = {"journal": {"url": f"sqlite:///{folder / 'journal.db'}"}, "keys": str(keys)}
-    models = [resolved(package, "price")]
-    with running_worker(folder / "run", models, config=config, model_config={"cache": 10}) as worker:
+    price = {"model": str(package), "name": "price", "cache": 10, "shadow": {"model": str(newer), "sample": 1.0}}
+    spare = {"model": str(package), "name": "spare", "fallback": [{"constant": {"price": 0.0}}], "breaker": {}}
+    config = {
+        "models": [price, spare],
+        "journal": {"url": f"sqlite:///{folder / 'journal.db'}"},
+        "keys": str(keys),
+        "chaos": {"faults": [{"kind": "error", "model": "spare"}]},
+    }
+    shadow = replace(resolved(newer, "price"), arm="shadow")
+    models = [resolved(package, "price"), shadow, resolved(package, "spare")]
+    with running_worker(folder / "run", models, config=config) as worker:
         assert worker.client.post("/predict", json=body).status_code == 401
         worker.client.headers["X-Api-Key"] = key
         answer = worker.client.post("/predict", json=body)
         assert answer.status_code == 200, answer.text
         worker.client.post("/feedback", json={"request_id": answer.json()["request_id"], "outcome": 1.0})
         worker.command(RegistryState(reachable=True, since="2026-01-01T00:00:00+00:00"))
-        worker.command(Load(models=[resolved(newer, "price")]))
+        worker.client.post("/models/spare/predict", json=body)
+        worker.command(Load(models=[resolved(newer, "price"), *models[1:]]))
         while not isinstance(worker.event(), Loaded):
             pass
-        text = worker.client.get("/metrics").text
+        end = time.monotonic() + 10  # shadows are asked after the answer
+        while "lightning_app_shadow_rows_total" not in (text := worker.client.get("/metrics").text):
+            assert time.monotonic() < end
+            time.sleep(0.05)
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -72,7 +86,8 @@ def samples(tmp_path_factory) -> dict[str, set[str]]:
 
 
 def test_every_metric_of_dashboard_alerts_and_adapter_is_served(samples) -> None:
-    late = {"lightning_app_sessions"} & HELP.keys()  # is counted once a second
+    late = {"lightning_app_sessions", "lightning_app_breaker_state"} & HELP.keys()  # are set once a second
+    late |= {"lightning_app_hanging_calls_total", "lightning_app_degraded_total"}  # of failures alone
     names = {(where, name) for where, text in expressions() for name in METRIC.findall(text)}
     assert {(where, name) for where, name in names if name not in samples and name not in late} == set()
 
