@@ -29,14 +29,12 @@ _INFER, _STREAM = f"/{INFERENCE}/ModelInfer", f"/{INFERENCE}/ModelStreamInfer"
 _CANCELLED = 499
 """Status in metrics of a request whose client did not wait for its answer."""
 _HEADER_LENGTH = HEADER_LENGTH.lower().encode()
-_DEGRADED = {b"x-degraded": "degraded"}
 _STREAMED = {
-    **_DEGRADED,
     b"x-arm": "arm",
     b"x-model-digest": "digest",
     b"x-answered-before": "answered_before",
 }
-"""Headers that are parameters of an answer: trailing metadata are of a call, not of an answer of a stream."""
+"""Headers that are parameters of an answer of a stream, which has no trailing metadata of its own."""
 T = TypeVar("T")
 
 
@@ -71,7 +69,7 @@ class InferCalls:
         if reply.refusal is not None:
             await call.refuse(reply.refusal, facts)
         call.end_with(facts)
-        return await self._response(message, reply, _DEGRADED, _plain)
+        return await self._response(message, reply, {}, _plain)
 
     async def stream_infer(self, call: Call) -> None:
         """ModelStreamInfer: requests are answered one after the other, errors within the stream.

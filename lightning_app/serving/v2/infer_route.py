@@ -93,8 +93,9 @@ class InferRoute(PredictRoute):
     def columns(self, content: Any, names: Sequence[str]) -> Mapping[str, Sequence[Any]]:
         """Tensors with one value per row."""
         inputs = cast(InferRequest, content).inputs
-        held = {name: inputs[name].reshape(len(inputs[name]), -1) for name in names if name in inputs}
-        return {name: _texts(values[:, 0].tolist()) for name, values in held.items() if values.shape[1] == 1}
+        held = {name: inputs[name] for name in names if name in inputs}
+        of_rows = {name: array for name, array in held.items() if array.ndim and array.size == len(array)}
+        return {name: _texts(array.ravel().tolist()) for name, array in of_rows.items()}
 
     def model_request(self, content: Any, head: RequestHead, model: LoadedModel) -> ModelRequest:
         """Checks the tensors of a request."""

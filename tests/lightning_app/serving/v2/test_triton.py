@@ -109,7 +109,9 @@ def test_triton_is_refused_in_words(found: dict[str, Any], what: str, status: st
 
 def test_the_example_of_the_documentation_runs(worker: RunningWorker, triton_python: str) -> None:  # noqa: F811
     page = (ROOT / "docs" / "serving.md").read_text()
-    (example,) = [code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "tritonclient import http" in code]
+    (example,) = [
+        code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "tritonclient import http" in code
+    ]
     assert (
         run(triton_python, "-c", example.replace("localhost:8000", worker.address.removeprefix("http://")))[:1] == "["
     )
