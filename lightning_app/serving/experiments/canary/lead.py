@@ -77,11 +77,10 @@ class CanaryLead:
                 return
             if now - last.ended < self._lag:  # this server may not have followed the alias yet
                 return
-        registered = challenger.reference.partition("@")[0]
         canary = f"canary:{self._name}@{challenger.version}:{now:.0f}"
         state = CanaryState(
             model=self._name,
-            registered=registered,
+            registered=_registered(challenger),
             version=challenger.version,
             digest=challenger.digest,
             champion=champion.version,
@@ -119,6 +118,12 @@ class CanaryLead:
     def lead(self, row: Experiment, pair: Pair, now: float) -> None:
         """Looks at a running canary, and carries out its verdict."""
         state = state_of(row)
+        if state.registered != _registered(pair.champion):
+            self._say(
+                f"{row.id} is of {state.registered} and runs under the name {self._name} in the same journal: "
+                f"{_registered(pair.champion)} can have no canary until it has ended; give it another name"
+            )
+            return
         if state.verdict is None:
             if (obsolete := self._obsolete(state, pair)) is not None:
                 status, reason = obsolete
@@ -236,5 +241,10 @@ def _rolled_back(reason: str, now: float) -> Verdict:
     return Verdict(action="roll_back", status="rolled_back", reason=reason, time=now)
 
 
+def _registered(model: ResolvedModel) -> str:
+    """Name in the registry."""
+    return model.reference.partition("@")[0]
+
+
 def _title(model: ResolvedModel) -> str:
-    return model.reference if model.version is None else f"{model.reference.partition('@')[0]}@{model.version}"
+    return model.reference if model.version is None else f"{_registered(model)}@{model.version}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from lightning_app.registry import Registry
@@ -14,7 +15,8 @@ from lightning_app.serving.config.control_channel import ModelRouting, ResolvedM
 from lightning_app.serving.config.experiment_config import CanaryConfig
 from lightning_app.serving.experiments.assignment import shares_of
 from lightning_app.serving.experiments.canary.driver import CanaryDriver
-from lightning_app.serving.experiments.store import ArmCounts, Experiment, ExperimentStore
+from lightning_app.serving.experiments.canary.state import CanaryState
+from lightning_app.serving.experiments.store import ArmCounts, CanaryRunningError, Experiment, ExperimentStore
 from lightning_app.serving.journal.arm_count import ArmCount
 from lightning_app.serving.journal.stores.open_store import open_database, open_store
 from tests.packages import small_package
@@ -234,3 +236,19 @@ def test_a_challenger_that_a_person_has_withdrawn_is_not_withdrawn_again(world: 
     assert world.rows()[0].status == "stopped"
     assert world.audit() == []
     assert server.tick(time.time()) is None
+
+
+def test_a_second_canary_under_the_same_name_is_refused_with_a_message(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = CanaryState(
+        model="phase", registered="other", version=5, digest="c", champion=4, champion_digest="d",
+        started=time.time(), step_started=time.time(),
+    )  # fmt: skip
+    world.store.create("canary:phase@5:1", model="phase", kind="canary", spec={}, state=msgspec.to_builtins(state))
+    server = world.server()
+    assert server.tick(time.time()) is None
+    assert "canary:phase@5:1 is of other and runs under the name phase" in caplog.text
+    assert [(row.id, row.status) for row in world.rows()] == [("canary:phase@5:1", "running")]
+    with pytest.raises(CanaryRunningError):
+        world.store.create("canary:phase@2:1", model="phase", kind="canary", spec={}, state={})
