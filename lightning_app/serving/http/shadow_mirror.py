@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from lightning_app.errors import describe
 from lightning_app.serving.config.arm_references import SHADOW
 from lightning_app.serving.http.exchange import Encode
-from lightning_app.serving.http.prediction_record import take_entity
 from lightning_app.serving.http.request_head import RequestHead
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel
 from lightning_app.serving.inference.model_request import ModelRequest
+from lightning_app.serving.inference.prediction_record import take_entity
 from lightning_app.serving.journal.record import Shadow
 from lightning_app.serving.routing.agreement import agreement
 from lightning_app.serving.routing.served_model import Arm, ServedModel
