@@ -133,8 +133,12 @@ class Committer:
         return await future
 
     def num_pending(self) -> int:
-        """Number of records that this worker has spilled, and that are not replayed yet."""
+        """Number of records in spill files that are not replayed yet."""
         return self._spiller.num_waiting()
+
+    async def count_others(self) -> None:
+        """Counts what other processes have left in the spill folder."""
+        await asyncio.get_running_loop().run_in_executor(None, self._spiller.count_others)
 
     async def close(self) -> None:
         """Writes what waits, and closes the journal."""

@@ -6,7 +6,7 @@ import msgspec
 
 
 class JournalHealth(msgspec.Struct, kw_only=True):
-    """State of the journal as one worker sees it; counts are since the worker started.
+    """State of the journal as one worker sees it; counts are since the worker started, but for `pending`.
 
     Attributes:
         state: `up`, or `down` while nothing can be written.
@@ -20,7 +20,8 @@ class JournalHealth(msgspec.Struct, kw_only=True):
         commit_seconds: Time in these transactions.
         refused: Predictions that could not be written; their requests were answered with an error.
         spilled: Records that were written to spill files.
-        pending: Records in this worker's spill files that are not replayed yet.
+        pending: Records in the spill folder that are not replayed yet, of all workers and of those of before; what
+            others have written is counted now and then.
         replayed: Records of spill files that were written to the journal.
         torn: Spill files whose last record was cut off; its request was never answered.
         damaged: Records of spill files that cannot be read or written; their files are kept.

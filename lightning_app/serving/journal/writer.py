@@ -139,6 +139,10 @@ class JournalWriter:
         """
         self._side.counts(rows)
 
+    async def count_pending(self) -> None:
+        """Counts what other workers, and those of before, have left in the spill folder; `health` says it."""
+        await self._committer.count_others()
+
     def health(self) -> JournalHealth:
         """State and counts, for readiness and metrics."""
         self._health.pending = self._committer.num_pending()

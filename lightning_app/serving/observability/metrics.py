@@ -255,7 +255,7 @@ class JournalMetrics:
         up: 1 if the last commit succeeded.
         written: Predictions written to the journal.
         spilled: Predictions written to spill files.
-        pending: Predictions in this worker's spill files that are not yet in the journal.
+        pending: Records in the spill folder that are not yet in the journal; all workers say the same.
         shadows: Answers of shadows that were written.
         lost_shadows: Answers of shadows that were not.
     """
@@ -266,7 +266,7 @@ class JournalMetrics:
         self.up.set(1)
         self.written = files.counter("lightning_app_journal_predictions", {"target": "journal"})
         self.spilled = files.counter("lightning_app_journal_predictions", {"target": "spill"})
-        self.pending = files.gauge("lightning_app_journal_pending_predictions", {}, over_workers="sum")
+        self.pending = files.gauge("lightning_app_journal_pending_predictions", {}, over_workers="max")
         self.shadows = files.counter("lightning_app_journal_shadows", {"result": "written"})
         self.lost_shadows = files.counter("lightning_app_journal_shadows", {"result": "lost"})
 

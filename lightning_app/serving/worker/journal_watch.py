@@ -26,6 +26,7 @@ async def watch_journal(state: ServingState) -> None:
         _log.warning("%s", line)
     metrics = state.metrics.journal
     last = JournalHealth(state="up")
+    await state.journal.count_pending()
     is_last = False
     while True:
         health = state.journal.health()
@@ -47,6 +48,7 @@ async def watch_journal(state: ServingState) -> None:
         last = msgspec.structs.replace(health)
         try:
             await asyncio.sleep(_SECONDS)
+            await state.journal.count_pending()
         except asyncio.CancelledError:
             is_last = True  # what was answered since then is counted too
 

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from mmap import mmap
 from typing import Any
 
 import msgspec
@@ -45,6 +46,20 @@ def packed(record: Prediction | Outcome) -> bytes:
     return _HEADER.pack(len(content), zlib.crc32(content)) + content
 
 
+def end_of(data: bytes | mmap, begin: int) -> int | None:
+    """Place after the record at a place; None if the data ends within it.
+
+    Args:
+        data: Content of a file.
+        begin: Place of the record.
+    """
+    if len(data) - begin < _HEADER.size:
+        return None
+    length, _ = _HEADER.unpack_from(data, begin)
+    end: int = begin + _HEADER.size + length
+    return end if end <= len(data) else None
+
+
 def unpacked(data: bytes, begin: int) -> tuple[Prediction | Outcome | None, int]:
     """Reads the record at a place.
 
@@ -56,12 +71,10 @@ def unpacked(data: bytes, begin: int) -> tuple[Prediction | Outcome | None, int]
         record: The record; None if its checksum is wrong.
         end: Place after it; -1 if the data ends within it.
     """
-    if len(data) - begin < _HEADER.size:
+    end = end_of(data, begin)
+    if end is None:
         return None, -1
-    length, checksum = _HEADER.unpack_from(data, begin)
-    end = begin + _HEADER.size + length
-    if len(data) < end:
-        return None, -1
+    _, checksum = _HEADER.unpack_from(data, begin)
     content = data[begin + _HEADER.size : end]
     if zlib.crc32(content) != checksum:
         return None, end

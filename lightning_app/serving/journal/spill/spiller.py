@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lightning_app.serving.journal.errors import JournalDownError, JournalRecordError
 from lightning_app.serving.journal.record import Earlier, Outcome, Prediction
+from lightning_app.serving.journal.spill.spill_count import SpillCount
 from lightning_app.serving.journal.spill.spill_file import SpillFile
 
 
@@ -24,6 +25,7 @@ class Spiller:
         self._durable = durable
         self._current: SpillFile | None = None
         self._sealed: list[SpillFile] = []
+        self._count, self._num_others = SpillCount(folder), 0
 
     def append(self, records: Sequence[Prediction | Outcome]) -> dict[str, Earlier]:
         """Appends records.
@@ -75,9 +77,16 @@ class Spiller:
         return True
 
     def num_waiting(self) -> int:
-        """Number of records that are not replayed yet."""
+        """Number of records that are not replayed yet: those of this worker, and what `count_others` has found."""
         self.forget_replayed()  # another worker may have done it
-        return sum(file.num_records for file in (*self._sealed, *([self._current] if self._current else [])))
+        return self._num_others + sum(file.num_records for file in self._own())
+
+    def count_others(self) -> None:
+        """Counts what other processes have left in the folder; not for the event loop."""
+        self._num_others = self._count.count({file.path for file in self._own()})
+
+    def _own(self) -> list[SpillFile]:
+        return [*self._sealed, *([self._current] if self._current else [])]
 
     def forget_replayed(self) -> None:
         """Forgets files that are gone."""

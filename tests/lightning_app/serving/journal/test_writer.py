@@ -16,7 +16,7 @@ import pytest
 from lightning_app.serving.config.serve_config import JournalConfig
 from lightning_app.serving.journal.errors import JournalDownError, JournalRecordError
 from lightning_app.serving.journal.sampling import is_sampled
-from lightning_app.serving.journal.spill import waiting_files
+from lightning_app.serving.journal.spill import SpillFile, waiting_files
 from lightning_app.serving.journal.stores import open_reader
 from lightning_app.serving.journal.stores.protocol import Selection
 from lightning_app.serving.journal.writer import JournalWriter
@@ -378,3 +378,27 @@ def test_postgres_may_cut_connections_and_go_away(postgres_server: str, tmp_path
 
     run(work, JournalConfig(url=url, on_failure="spill", spill=str(tmp_path / "spill")))
     assert ids(url) == ["before", "after-a-cut", *(f"spilled-{number}" for number in range(20))]
+
+
+def test_what_others_have_spilled_is_pending_too_until_it_is_replayed(url: str, tmp_path: Path) -> None:
+    async def work(writer: JournalWriter) -> None:
+        await writer.commit([prediction("before")])
+        (tmp_path / "db").rename(tmp_path / "away")
+        await writer.commit([prediction("own")])
+        left, live = (SpillFile(tmp_path / "spill", durable=False) for _ in range(2))
+        left.append([prediction("a"), prediction("b")])
+        left.close()
+        live.append([prediction("c")])
+        await writer.count_pending()
+        assert (writer.health().state, writer.health().pending) == ("down", 4)
+        live.append([prediction("d"), outcome("d")])
+        live.close()
+        await writer.count_pending()
+        assert writer.health().pending == 6
+        (tmp_path / "away").rename(tmp_path / "db")
+        await until(lambda: writer.health().replayed == 6)
+        await writer.count_pending()
+        assert writer.health().pending == 0
+
+    run(work, JournalConfig(url=url, on_failure="spill", spill=str(tmp_path / "spill")))
+    assert sorted(ids(url)) == ["a", "b", "before", "c", "d", "own"]
