@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 
+from benchmarks.serving.grpc_speed import serving_grpc
 from benchmarks.serving.operation import serving_kills, serving_memory, serving_start
 from benchmarks.serving.routing import serving_routing
 from benchmarks.serving.speed import serving_batching, serving_forecaster, serving_paced, serving_speed
 
 SECTIONS: dict[str, Callable[[], str]] = {
     "serving_speed": serving_speed,
+    "serving_grpc": serving_grpc,
     "serving_paced": serving_paced,
     "serving_batching": serving_batching,
     "serving_forecaster": serving_forecaster,
