@@ -62,6 +62,8 @@ def test_a_section_of_serving_measures(name: str) -> None:
         pytest.skip(
             "LitServe needs an environment of its own, which the section makes: python -m benchmarks serving_speed"
         )
+    if name == "serving_grpc" and shutil.which("h2load") is None:
+        pytest.skip("h2load is not installed; Debian has it in nghttp2-client")
     body = SERVING[name](QUICK)  # type: ignore[call-arg]
     lines = [[cell.strip() for cell in line.split("|")] for line in body.splitlines()]
     for header in (line for line in lines if "errors" in line):
