@@ -7,7 +7,7 @@ from lightning_app.serving.experiments.process.experiment_state import Read
 from lightning_app.serving.experiments.store import Rewarded, RewardReader
 from lightning_app.serving.journal.stores.database import JournalDatabase
 
-_MOST = 20_000
+_MOST = 10_000
 """Rewards of one look, about; the next look reads on."""
 _GRACE_SECONDS = 5.0
 """A reward that came in time may be written so much later."""
@@ -22,14 +22,14 @@ class Missing:
         arm: Arm that was chosen.
         time: When the request arrived, Unix seconds.
         content_type: Media type of the body.
-        body: Body of the request; empty unless it was asked for.
+        body: Body of a request with one row; None with several rows, or if it was not asked for.
     """
 
     request_id: str
     arm: str
     time: float
     content_type: str
-    body: bytes
+    body: bytes | None
 
 
 @dataclass(frozen=True)
@@ -117,13 +117,13 @@ class EvidenceReader:
             rewards += " AND o.reward IN (0, 1)"
         bounds = [] if reward.kind == "binary" else [reward.low, reward.high]
         rewards += " AND o.reward BETWEEN ? AND ?" if bounds else ""
-        body = "p.content_type, p.body" if self._with_body else "NULL, NULL"
+        body = "p.content_type, CASE WHEN p.num_rows = 1 THEN p.body END" if self._with_body else "NULL, NULL"
         rows = database.execute(
             f"SELECT p.request_id, p.arm, p.time, {body} FROM {database.answered} AS p WHERE p.experiment = ? "
             f"AND p.number > ? AND p.number <= ? AND NOT EXISTS ({rewards} AND o.time - p.time <= ?) ORDER BY p.number",
             (self._experiment, first, end, *bounds, reward.within_seconds),
         )
-        return [Missing(name, arm, time, kind or "", body or b"") for name, arm, time, kind, body in rows], end
+        return [Missing(name, arm, time, kind or "", body) for name, arm, time, kind, body in rows], end
 
     def _last_due(self, first: int) -> int | None:
         """Number of the last prediction before the first that may still get a reward; None without any."""

@@ -19,7 +19,6 @@ from lightning_app.serving.experiments.canary.driver import CanaryDriver
 from lightning_app.serving.experiments.process.configured_since import configured_since
 from lightning_app.serving.experiments.process.driver import Driver, Server
 from lightning_app.serving.experiments.process.experiment_driver import ExperimentDriver
-from lightning_app.serving.experiments.process.linear_driver import LinearDriver
 from lightning_app.serving.experiments.process.split_driver import SplitDriver
 from lightning_app.serving.experiments.process.thompson_driver import ThompsonDriver
 from lightning_app.serving.journal.errors import JournalError
@@ -149,9 +148,11 @@ class ExperimentLoop:
 
 
 def _kind(policy: Policy) -> type[ExperimentDriver]:
-    if isinstance(policy, Split):
-        return SplitDriver
-    return LinearDriver if isinstance(policy, Linear) else ThompsonDriver
+    if isinstance(policy, Linear):
+        from lightning_app.serving.experiments.process.linear_driver import LinearDriver  # it reads bodies, with Arrow
+
+        return LinearDriver
+    return SplitDriver if isinstance(policy, Split) else ThompsonDriver
 
 
 def _shares(models: Sequence[ModelRouting]) -> list[ModelRouting]:

@@ -59,8 +59,10 @@ class LinearDriver(ExperimentDriver):
         return linear_state(moments, floor=policy.floor, num_draws=policy.draws, stopped=state.settings.stopped)
 
 
-def _single_row(body: bytes, content_type: str) -> dict[str, Any] | None:
+def _single_row(body: bytes | None, content_type: str) -> dict[str, Any] | None:
     """The row of a request; None if it has several, or cannot be read."""
+    if body is None:
+        return None
     try:
         decoded = decode_request(body, content_type)
     except UndecodedError:

@@ -13,7 +13,7 @@ _PART = 2000
 _FIELDS = (
     'o.number, o.request_id, o."row", p.entity, p.arm, p.probability, p.version, p.degraded, p.time, o.time, o.reward'
 )
-_BODY = ", p.content_type, p.body"
+_BODY = ", p.content_type, CASE WHEN p.num_rows = 1 THEN p.body END"
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ class Rewarded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         outcome_time: When the reward arrived, Unix seconds.
         reward: The reward.
         content_type: Media type of the body.
-        body: Body of the request as it was journalled; empty unless it was asked for.
+        body: Body of a request with one row, as it was journalled; None with several rows, or if it was not asked for.
     """
 
     number: int
@@ -59,7 +59,7 @@ class Rewarded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     outcome_time: float
     reward: float
     content_type: str = "application/json"
-    body: bytes = b""
+    body: bytes | None = None
 
 
 class RewardReader:
@@ -74,7 +74,7 @@ class RewardReader:
         experiment: Id of the experiment.
         limits: Rewards that count; None counts all.
         position: Where to go on; None begins with the experiment.
-        with_body: Whether to read the bodies of the requests.
+        with_body: Whether to read the bodies of requests with one row.
 
     Attributes:
         position: How far rewards were read. It belongs with what was learned from them: who stores both in one

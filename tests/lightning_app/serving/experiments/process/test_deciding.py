@@ -1,12 +1,18 @@
 """Deciding: rewards in a journal become shares; every server says the same; what was learned is never lost."""
 
 import logging
+import re
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from benchmarks.measure import ROOT
 from lightning_app.errors import UsageError
+from lightning_app.serving.config.experiment_config import Linear, Policy, Thompson
+from lightning_app.serving.config.serve_config import check_experiments, read_config
 from lightning_app.serving.experiments.assignment import shares_of
 from lightning_app.serving.experiments.policies.linear_choice import LinearChoice
 from lightning_app.serving.experiments.process.registration import check_registered
@@ -245,3 +251,40 @@ def test_facts_alone_are_passed_on_every_five_seconds(tmp_path: Path, journal_ur
     assert len(decider.said) == 2
     decider.tick(60)
     assert len(decider.said) == 2
+
+
+def test_the_configurations_of_the_page_can_be_read(tmp_path: Path) -> None:
+    page = (ROOT / "docs/experiments.md").read_text().partition("## Bandits")[2].partition("\n## ")[0]
+    whole, policy = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    file = tmp_path / "serve.yaml"
+    file.write_text(whole)
+    assert isinstance(policy_of(file), Thompson)
+    file.write_text(re.sub(r" *policy: \{kind: thompson.*\n", policy, whole))
+    assert policy_of(file) == Linear(columns=["age", "basket", "visits"], floor=0.02, draws=256)
+
+
+def policy_of(file: Path) -> Policy:
+    config = read_config(file)
+    check_experiments(config)
+    (model,) = config.models
+    assert model.experiment is not None
+    return model.experiment.policy
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"columns": ["age", "age"]}, "experiment.policy.columns: age given twice"),
+        ({"columns": ["secret"]}, r"experiment.policy.columns: secret is not in the journal \(drop, hash\)"),
+        ({"columns": [f"c{n}" for n in range(64)], "draws": 4096}, "532,480 numbers, at most 500,000 are sent"),
+        ({"columns": []}, "experiment.policy.columns"),
+        ({"columns": ["age"], "floor": 0.51}, "experiment.policy.floor"),
+    ],
+)
+def test_a_linear_policy_that_cannot_be_is_refused(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
+    arms = [{"name": "a", "share": 0.5}, {"name": "b", "model": "churn@3", "share": 0.5}]
+    experiment = {"name": "prices", "arms": arms, "policy": {"kind": "linear", **fields}}
+    content = {"models": [{"model": "churn@champion", "experiment": experiment}], "journal": {"hash": ["secret"]}}
+    (tmp_path / "serve.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(UsageError, match=message):
+        check_experiments(read_config(tmp_path / "serve.yaml"))
