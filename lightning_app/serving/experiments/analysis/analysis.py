@@ -1,7 +1,6 @@
 """Analysis of an experiment: one pass over its predictions in the journal, in bounded memory."""
 
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 
@@ -47,7 +46,7 @@ def analyse(
         )  # fmt: skip
     estimates = [
         off_policy(
-            partial(_choices, database, settings, with_bodies=policy.needs_bodies), policy, settings.arms,
+            _choices(database, settings, with_bodies=policy.needs_bodies), policy, settings.arms,
             clip=settings.clip, alpha=alpha,
         )
         for policy in policies

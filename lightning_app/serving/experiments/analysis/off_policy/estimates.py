@@ -5,13 +5,14 @@ reward for each arm, fitted on the other half of the keys (cross-fitting).
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from zlib import crc32
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from lightning_app.serving.experiments.analysis.off_policy.spool import Spool
 from lightning_app.serving.experiments.analysis.off_policy.target_policy import TargetPolicy
 from lightning_app.serving.experiments.analysis.statistics.distributions import normal_quantile
 
@@ -94,12 +95,12 @@ class OffPolicy(Struct, frozen=True, kw_only=True):
 
 
 def off_policy(
-    read: Callable[[], Iterable[Choices]], policy: TargetPolicy, arms: list[str], *, clip: float | None, alpha: float
+    parts: Iterable[Choices], policy: TargetPolicy, arms: list[str], *, clip: float | None, alpha: float
 ) -> OffPolicy | None:
     """Estimates what a policy would have earned.
 
     Args:
-        read: Reads the journal from its begin; called twice.
+        parts: Rewarded requests.
         policy: The policy.
         arms: Names of the arms.
         clip: Largest weight; larger ones are cut, which biases IPS and SNIPS and lowers their variance.
@@ -108,24 +109,31 @@ def off_policy(
     Returns:
         The estimates; None if there are no rewards.
     """
+    with Spool() as spool:
+        return _estimated(parts, policy, arms, spool, clip=clip, alpha=alpha)
+
+
+def _estimated(
+    parts: Iterable[Choices], policy: TargetPolicy, arms: list[str], spool: Spool, *, clip: float | None, alpha: float
+) -> OffPolicy | None:
     models = _OutcomeModels(num_arms=len(arms), num_features=policy.num_features)
-    for part in read():
+    left_out = 0
+    for part in parts:
         shares, features = policy.shares(len(part.arms), part.bodies)
-        models.add(part, features, _all_known(shares))
-    coefficients = models.fitted()
-    policy.num_filled = 0
-    sums, products = np.zeros(_NUM_TOTALS), np.zeros((_NUM_TOTALS, _NUM_TOTALS))
-    squares, largest, num_keys, num_clipped, left_out = 0.0, 0.0, 0, 0, 0
-    chosen, wanted = np.zeros(len(arms)), np.zeros(len(arms))
-    for part in read():
-        shares, features = policy.shares(len(part.arms), part.bodies)
-        known = _all_known(shares)
+        known = np.asarray(np.isfinite(shares).all(axis=1))
         left_out += int((~known).sum())
-        if not known.any():
-            continue
-        shares, features = shares[known], features[known]
-        logged, rewards, keys, folds = part.arms[known], part.rewards[known], part.keys[known], part.folds[known]
-        weights = shares[np.arange(len(logged)), logged] / part.probabilities[known]
+        if known.any():
+            part = _kept(part, known)
+            models.add(part, features[known])
+            spool.write(
+                part.arms, part.probabilities, part.rewards, part.keys, part.folds, shares[known], features[known]
+            )
+    coefficients = models.fitted()
+    sums, products = np.zeros(_NUM_TOTALS), np.zeros((_NUM_TOTALS, _NUM_TOTALS))
+    squares, largest, num_keys, num_clipped = 0.0, 0.0, 0, 0
+    chosen, wanted = np.zeros(len(arms)), np.zeros(len(arms))
+    for logged, probabilities, rewards, keys, folds, shares, features in spool.read():
+        weights = shares[np.arange(len(logged)), logged] / probabilities
         largest = max(largest, float(weights.max()))
         if clip is not None:
             num_clipped += int((weights > clip).sum())
@@ -198,8 +206,11 @@ def _value(sums: Array, products: Array, place: int, divisor: int, quantile: flo
     )  # fmt: skip
 
 
-def _all_known(shares: Array) -> NDArray[np.bool_]:
-    return np.asarray(np.isfinite(shares).all(axis=1))
+def _kept(part: Choices, known: NDArray[np.bool_]) -> Choices:
+    return Choices(
+        arms=part.arms[known], probabilities=part.probabilities[known], rewards=part.rewards[known],
+        keys=part.keys[known], folds=part.folds[known], bodies=[],
+    )  # fmt: skip
 
 
 class _OutcomeModels:
@@ -210,11 +221,11 @@ class _OutcomeModels:
         self._gram = np.zeros((2, num_arms, size, size))
         self._moment = np.zeros((2, num_arms, size))
 
-    def add(self, part: Choices, features: Array, known: NDArray[np.bool_]) -> None:
+    def add(self, part: Choices, features: Array) -> None:
         inputs = np.hstack([np.ones((len(features), 1)), features])
         for fold in range(2):
             for arm in range(self._gram.shape[1]):
-                rows = known & (part.folds == fold) & (part.arms == arm)
+                rows = (part.folds == fold) & (part.arms == arm)
                 self._gram[fold, arm] += inputs[rows].T @ inputs[rows]
                 self._moment[fold, arm] += inputs[rows].T @ part.rewards[rows]
 

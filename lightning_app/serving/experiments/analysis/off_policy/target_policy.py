@@ -29,7 +29,7 @@ class TargetPolicy:
         name: As people wrote it.
         needs_bodies: Whether it depends on columns of the request.
         num_features: Features of its outcome model, without the intercept.
-        num_filled: Requests for which a linear policy took means in the place of missing values, since it was reset.
+        num_filled: Requests for which a linear policy took means in the place of missing values.
     """
 
     def __init__(self, name: str, *, arms: list[str], policy: Array | Rule | LinearChoice) -> None:

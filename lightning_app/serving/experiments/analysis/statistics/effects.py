@@ -10,8 +10,8 @@ from lightning_app.serving.experiments.analysis.statistics.distributions import 
 from lightning_app.serving.experiments.analysis.statistics.moments import Moments
 
 Array = NDArray[np.float64]
-FEWEST_KEYS = 50
-"""Keys of each arm before the first look: the intervals are asymptotic."""
+FEWEST_KEYS = 100
+"""Keys of each arm before the first look, as many as their weights are worth: the intervals are asymptotic."""
 TIGHTEST_AT = 10_000.0
 """Number of evenly split keys at which the confidence sequence is tightest."""
 
@@ -82,7 +82,7 @@ def effect_curve(
     """
     num_arms = moments.num_arms
     weights, rewards, before = (moments.total(place) for place in range(3))
-    known = np.asarray((moments.keys[:, [arm, control]] >= FEWEST_KEYS).all(axis=1))
+    known = np.asarray((_effective_keys(moments)[:, [arm, control]] >= FEWEST_KEYS).all(axis=1))
     safe = np.where(weights > 0, weights, 1.0)
     means, means_before = rewards / safe, before / safe
     reward_part = _gradients(num_arms, means, safe, place=1)
@@ -228,6 +228,13 @@ def _gradients(num_arms: int, means: Array, weights: Array, *, place: int) -> Ar
 
 def _form(products: Array, left: Array, right: Array, arm: int) -> Array:
     return np.asarray(np.einsum("ls,lst,lt->l", left[:, arm], products, right[:, arm]))
+
+
+def _effective_keys(moments: Moments) -> Array:
+    """Of how many keys with equal weights those of each arm are worth, (L, A)."""
+    arms = np.arange(moments.num_arms)
+    squares = moments.products[:, arms, arms]
+    return np.asarray(moments.total(0) ** 2 / np.where(squares > 0, squares, 1.0))
 
 
 def _even_keys(moments: Moments, pair: tuple[int, int], weights: Array, variance: Array) -> Array:

@@ -207,7 +207,7 @@ def test_a_mismatch_of_the_sample_ratio_is_said(url: str, capsys: pytest.Capture
     assert main(["experiment", "analyse", "e", "--journal", url]) == 0
     text = capsys.readouterr().out
     assert "SAMPLE-RATIO MISMATCH" in text
-    assert "no effect yet for b: at least 50 keys" in text
+    assert "no effect yet for b: at least 100 keys" in text
 
 
 def test_a_shadow_is_compared_with_the_answers(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -299,15 +299,15 @@ def test_requests_of_a_session_belong_together(journal_url: str, capsys: pytest.
     """A session is one of its API key, and stands in the query."""
     store = open_store(journal_url)
     store.write([
-        prediction(f"r{place}", experiment="e", arm=("a", "b")[place % 80 % 2], probability=0.5, entity=None,
-                   time=BEGIN + place, query=f"at=5&session=s{place % 80}" if place % 3 else f"session=s{place % 80}",
-                   key_id=("k1", "k2")[place // 80 % 2])
-        for place in range(800)
+        prediction(f"r{place}", experiment="e", arm=("a", "b")[place % 160 % 2], probability=0.5, entity=None,
+                   time=BEGIN + place, query=f"at=5&session=s{place % 160}" if place % 3 else f"session=s{place % 160}",
+                   key_id=("k1", "k2")[place // 160 % 2])
+        for place in range(1600)
     ] + [prediction("alone", experiment="e", arm="a", probability=0.5, query="sessions=s1", time=BEGIN)])  # fmt: skip
-    store.feedback([outcome(f"r{place}", None, reward=float(place % 80)) for place in range(800)])
+    store.feedback([outcome(f"r{place}", None, reward=float(place % 160)) for place in range(1600)])
     store.close()
     found = analysed(capsys, journal_url, "--key", "session", experiment="e")
-    assert found["sample_ratio"]["units"] == {"a": 81, "b": 80}
+    assert found["sample_ratio"]["units"] == {"a": 161, "b": 160}
     assert any("1 requests have no session" in note for note in found["notes"])
-    error = np.arange(80).reshape(40, 2).std(axis=0).mean() / np.sqrt(80) * np.sqrt(2)
+    error = np.arange(160).reshape(80, 2).std(axis=0).mean() / np.sqrt(160) * np.sqrt(2)
     assert found["effects"][0]["standard_error"] == pytest.approx(error, rel=0.01)
