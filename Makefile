@@ -10,7 +10,7 @@ CO2 = $(shell $(RUN)/python -c 'from importlib.resources import files; print(fil
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-slow test-slow-share lint format bench bench-list lock clean
+.PHONY: help demo test test-fast test-slow test-slow-share lint format bench bench-list soak lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ format: $(STAMP) ## format the code
 
 bench: $(STAMP) ## measure against the peers; writes benchmarks/results.md; hours, see bench-list; SECTIONS="a b" for some
 	$(RUN)/python -m benchmarks $(SECTIONS)
+
+soak: $(STAMP) ## twenty minutes of kills, reloads, restarts and a bad canary: the journal has to add up; MINUTES=3 for a shorter one
+	$(RUN)/python -m benchmarks.serving.soak $(or $(MINUTES),20)
 
 bench-list: $(STAMP) ## sections of the benchmarks, and how long each takes
 	$(RUN)/python -m benchmarks --list

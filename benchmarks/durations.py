@@ -55,4 +55,6 @@ ESTIMATES: dict[str, float] = {
     "serving_memory": 240,
     "serving_start": 30,
     "serving_kills": 240,
+    "serving_routing": 400,
+    "serving_soak": 1300,
 }

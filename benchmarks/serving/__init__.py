@@ -5,6 +5,7 @@ from collections.abc import Callable
 from benchmarks.serving.grpc_speed import serving_grpc
 from benchmarks.serving.operation import serving_kills, serving_memory, serving_start
 from benchmarks.serving.routing import serving_routing
+from benchmarks.serving.soak import serving_soak
 from benchmarks.serving.speed import serving_batching, serving_forecaster, serving_paced, serving_speed
 
 SECTIONS: dict[str, Callable[[], str]] = {
@@ -17,4 +18,5 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "serving_start": serving_start,
     "serving_kills": serving_kills,
     "serving_routing": serving_routing,
+    "serving_soak": serving_soak,
 }
