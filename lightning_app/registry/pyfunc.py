@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from lightning_app.packaging.runtime.package import Package
-from lightning_app.packaging.runtime.raw_request import is_raw
+from lightning_app.packaging.runtime.requests.raw_request import is_raw
 
 if TYPE_CHECKING:
     import pandas as pd

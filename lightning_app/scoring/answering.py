@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from lightning_app.packaging import BadRowsError, Package
 from lightning_app.packaging.runtime.contents import PackageContents
-from lightning_app.packaging.runtime.raw_request import is_raw
+from lightning_app.packaging.runtime.requests.raw_request import is_raw
 from lightning_app.scoring.answer_types import list_types, with_types
 
 VERSION = "model_version"

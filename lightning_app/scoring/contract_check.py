@@ -14,7 +14,7 @@ from features.contracts.files.table_file import scan_table
 from lightning_app.errors import UsageError
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.runtime.raw_contract import bad_rows
-from lightning_app.packaging.runtime.raw_request import is_raw
+from lightning_app.packaging.runtime.requests.raw_request import is_raw
 from lightning_app.scoring.answering import ReasonColumns
 
 

@@ -20,8 +20,8 @@ from lightning_app.packaging import Package, PackageError
 from lightning_app.packaging.format.raw_input import RawColumn
 from lightning_app.packaging.runtime.contents import PackageContents
 from lightning_app.packaging.runtime.raw_input import load_raw_input
-from lightning_app.packaging.runtime.raw_request import check_raw_columns, is_raw
 from lightning_app.packaging.runtime.requests.further_tables import further_tables
+from lightning_app.packaging.runtime.requests.raw_request import check_raw_columns, is_raw
 from lightning_app.scoring.answering import SCORED_AT, VERSION
 from lightning_app.scoring.contract_check import check_tables, chosen_contract
 from lightning_app.scoring.job import RejectionBound, ScoreResult, TooManyRejectedError, check_parquet, rejected_path

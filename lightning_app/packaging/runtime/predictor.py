@@ -16,11 +16,11 @@ from lightning_app.packaging.runtime.frames import as_frame, read_frame, write_f
 from lightning_app.packaging.runtime.graphs import GraphLayout
 from lightning_app.packaging.runtime.labels import LABEL, named, named_column, with_likeliest
 from lightning_app.packaging.runtime.raw_input import RawAnswer, RawBatch, RawInput
-from lightning_app.packaging.runtime.raw_request import check_raw_columns, check_tables, is_raw
 from lightning_app.packaging.runtime.requests.checked_request import CheckedRequest
 from lightning_app.packaging.runtime.requests.dense_request import DenseReader
 from lightning_app.packaging.runtime.requests.dict_request import read_request
 from lightning_app.packaging.runtime.requests.failing_rows import failing_rows
+from lightning_app.packaging.runtime.requests.raw_request import check_raw_columns, check_tables, is_raw
 from lightning_app.packaging.runtime.requests.records import as_columns, as_records
 from lightning_app.packaging.runtime.requests.request_tables import table_of, tables_of
 from lightning_app.packaging.runtime.row_ids import as_array, bounded, node_inputs, passed_arrays, passed_columns

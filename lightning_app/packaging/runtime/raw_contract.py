@@ -11,7 +11,7 @@ import msgspec
 from lightning_app.packaging.format.errors import PackageError, RequestError
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.runtime.frames import as_frame
-from lightning_app.packaging.runtime.raw_request import is_raw
+from lightning_app.packaging.runtime.requests.raw_request import is_raw
 
 if TYPE_CHECKING:
     import polars as pl

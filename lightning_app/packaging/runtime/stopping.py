@@ -2,10 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    pass
+from typing import TypeVar
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")

@@ -10,7 +10,7 @@ from lightning_app.packaging.format.errors import BadRowsError, RequestError, Ru
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.runtime.package import Package
 from lightning_app.packaging.runtime.raw_input import RawBatch
-from lightning_app.packaging.runtime.raw_request import is_raw
+from lightning_app.packaging.runtime.requests.raw_request import is_raw
 from lightning_app.packaging.runtime.requests.records import as_records
 from lightning_app.packaging.runtime.requests.request_tables import table_of, tables_of
 from lightning_app.packaging.runtime.rows import StreamState
