@@ -1,7 +1,8 @@
 """Side tables of the journal: counts of arms, which are merged as they age, and answers of shadows."""
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -14,10 +15,12 @@ _SHADOW_COLUMNS = ", ".join(Shadow.__struct_fields__)
 _PRUNED_AT_ONCE = 500
 _HOUR = 3600.0
 _MERGED_AT_ONCE = 2000
+_MOST_PROBABILITIES = 4
+"""Of one arm in one write; a step of a canary makes two."""
 
 
 def add_counts(database: JournalDatabase, rows: Sequence[ArmCount]) -> None:
-    """Writes counts of arms.
+    """Writes counts of arms; of an arm with many probabilities, those of a linear policy, their mean is written.
 
     Args:
         database: Database of the journal.
@@ -26,8 +29,11 @@ def add_counts(database: JournalDatabase, rows: Sequence[ArmCount]) -> None:
     Raises:
         JournalError: The journal cannot be written.
     """
+    kinds = {(row.experiment, row.worker, row.arm, row.version, row.probability) for row in rows}
+    per_arm = Counter(kind[:-1] for kind in kinds)
+    many = {experiment for (experiment, *_), number in per_arm.items() if number > _MOST_PROBABILITIES}
     with database.transaction():
-        _insert_counts(database, rows)
+        _insert_counts(database, merged_counts(rows, means=many) if many else rows)
 
 
 def add_shadows(database: JournalDatabase, shadows: Sequence[Shadow]) -> None:
@@ -84,6 +90,8 @@ def _prune(database: JournalDatabase, name: str, condition: str, before: float) 
 def merge_counts(database: JournalDatabase, *, now: float) -> int:
     """Merges counts of one worker, arm, version and probability within an hour; the newest minute stays as it is.
 
+    Bandits change probabilities all the time: theirs are merged too, and their mean is kept.
+
     Args:
         database: Database of the journal.
         now: Unix seconds.
@@ -95,6 +103,8 @@ def merge_counts(database: JournalDatabase, *, now: float) -> int:
         JournalError: The journal cannot be written.
     """
     table = database.table("arm_counts")
+    bandits = f"SELECT id FROM {database.table('experiments')} WHERE kind IN ('thompson', 'linear')"
+    means = {row[0] for row in database.execute(bandits)}
     fewer = 0
     while True:
         with database.transaction():
@@ -103,27 +113,32 @@ def merge_counts(database: JournalDatabase, *, now: float) -> int:
                 f"ORDER BY number LIMIT {_MERGED_AT_ONCE}) RETURNING {_COUNT_COLUMNS}",
                 (now - 2 * _HOUR, now - 60.0),
             )
-            merged = merged_counts([_count(row) for row in rows])
+            merged = merged_counts([_count(row) for row in rows], means=means)
             _insert_counts(database, merged)
         fewer += len(rows) - len(merged)
         if len(rows) < _MERGED_AT_ONCE or len(rows) == len(merged):
             return fewer
 
 
-def merged_counts(rows: Sequence[ArmCount]) -> list[ArmCount]:
+def merged_counts(rows: Sequence[ArmCount], *, means: Collection[str] = ()) -> list[ArmCount]:
     """Sums of counts of one worker, arm, version and probability within an hour.
 
     Args:
         rows: The counts.
+        means: Experiments whose probabilities are merged too; the mean over requests is kept.
     """
     merged: dict[tuple[object, ...], ArmCount] = {}
     for row in rows:
-        key = (row.experiment, row.worker, row.arm, row.version, row.probability, row.time // _HOUR)
+        probability = None if row.experiment in means else row.probability
+        key = (row.experiment, row.worker, row.arm, row.version, probability, row.time // _HOUR)
         held = merged.get(key)
         if held is None:
             merged[key] = msgspec.structs.replace(row)
             continue
         held.time = max(held.time, row.time)
+        if probability is None and held.requests + row.requests:
+            total = held.probability * held.requests + row.probability * row.requests
+            held.probability = total / (held.requests + row.requests)
         held.requests += row.requests
         held.failures += row.failures
         held.degraded += row.degraded

@@ -11,7 +11,8 @@ from lightning_app.serving.journal.errors import JournalError, JournalIdError, J
 from lightning_app.serving.journal.stores import open_database, open_reader, open_store
 from lightning_app.serving.journal.stores.protocol import Selection
 from tests.lightning_app.serving.journal.format_1 import make_journal_of_format_1
-from tests.lightning_app.serving.journal.records import outcome, prediction
+from tests.lightning_app.serving.journal.records import empty_database, outcome, prediction
+from tests.postgres import needs_postgres
 
 ADDED = ("shadows", "arm_counts", "experiments", "experiment_events", "leases", "stream_offsets", "outbox")
 
@@ -68,6 +69,19 @@ def test_processes_that_upgrade_at_the_same_time_make_one_journal(url: str) -> N
         process.stdin.close()
     assert [process.wait(60) for process in processes] == [0] * 4
     assert held(url) == {"old": None} | {f"p{number}": "e" for number in range(4)}
+
+
+@needs_postgres
+def test_an_upgrade_does_not_hold_up_those_who_write_while_somebody_reads(postgres_server: str) -> None:
+    import psycopg
+
+    url = empty_database(postgres_server)
+    make_journal_of_format_1(url)
+    with psycopg.connect(url) as long:
+        long.execute("SELECT count(*) FROM lightning_app_predictions")  # its transaction goes on
+        with pytest.raises(JournalError, match="lock timeout"):
+            open_store(url)
+    assert open_store(url).write([prediction("new", experiment="e")]) == {}
 
 
 def test_a_transaction_is_committed_as_a_whole_or_not_at_all(url: str) -> None:

@@ -3,7 +3,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_app.serving.experiments.store import ArmCounts
+from lightning_app.serving.experiments.store import ArmCounts, ExperimentStore
 from lightning_app.serving.journal.arm_count import LATENCY_BOUNDS_MS, NUM_LATENCY_BINS, ArmCount, latency_bin
 from lightning_app.serving.journal.stores import open_database
 from lightning_app.serving.journal.stores.side_tables import merge_counts, merged_counts
@@ -34,6 +34,27 @@ def test_counts_are_summed_by_arm_and_probability_and_merging_changes_no_sum(jou
     assert counts.totals("prices") == before
     assert merge_counts(database, now=now) == 0
     assert database.execute(f"SELECT count(*) FROM {database.table('arm_counts')}")[0][0] <= 13
+
+
+def test_probabilities_of_bandits_are_merged_to_their_mean(journal_url: str) -> None:
+    database = open_database(journal_url)
+    counts = ArmCounts(database)
+    store = ExperimentStore(database)
+    for experiment, kind in (("bandit", "thompson"), ("steps", "canary")):
+        store.create(experiment, model="churn", kind=kind, spec={}, state={})
+    old = time.time() // 3600 * 3600 - 1800
+    for experiment in ("bandit", "steps"):
+        for share in (1, 3):
+            counts.add([count(old, experiment=experiment, probability=share / 4, requests=share)])
+    merge_counts(database, now=old + 120)
+    assert {key: total.requests for key, total in counts.totals("steps").items()} == {
+        ("champion", 0.25): 1, ("champion", 0.75): 3,
+    }  # fmt: skip
+    assert {key: total.requests for key, total in counts.totals("bandit").items()} == {("champion", 0.625): 4}
+    counts.add([count(old, experiment="linear", probability=share / 256, requests=1) for share in range(256)])
+    assert database.execute(f"SELECT count(*) FROM {database.table('arm_counts')}") == [(4,)]
+    (((_, probability), total),) = counts.totals("linear").items()
+    assert (round(probability, 6), total.requests) == (round(127.5 / 256, 6), 256)
 
 
 @given(

@@ -2,9 +2,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lightning_app.serving.config.experiment_config import RewardConfig
 from lightning_app.serving.experiments.store import (
@@ -127,6 +130,35 @@ def test_rewards_that_several_processes_write_are_read_once_each_while_they_do(j
     assert [process.wait() for process in processes] == [0] * 3
     read += ids(reader) + ids(reader)
     assert len(read) == len(set(read)) == 3 * 25 * 8
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(["prediction", "outcome", "read", "restart"]), st.integers(0, 5)), max_size=40),
+    st.integers(1, 3),
+)
+def test_in_whatever_order_things_happen_each_reward_is_read_once(steps: list[tuple[str, int]], part_size: int) -> None:
+    with TemporaryDirectory() as folder:
+        url = f"sqlite:///{folder}/journal.db"
+        store, database = open_store(url), open_database(url)
+        reader = RewardReader(database, "prices")
+        read: list[str] = []
+        done: dict[str, set[str]] = {"prediction": set(), "outcome": set()}
+        for kind, number in [*steps, ("read", 0)]:
+            reader._part_size = part_size
+            if kind == "prediction":
+                store.write([chosen(f"r{number}")])
+            elif kind == "outcome":
+                store.feedback([reward(f"r{number}", 1)])
+            elif kind == "restart":
+                reader = RewardReader(database, "prices", position=reader.position)
+            else:
+                read += ids(reader)
+            if kind in done:
+                done[kind].add(f"r{number}")
+        assert sorted(read) == sorted(done["prediction"] & done["outcome"])
+        store.close()
+        database.close()
 
 
 def test_what_was_before_the_experiment_is_not_read(journal_url: str) -> None:
