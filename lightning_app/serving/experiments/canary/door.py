@@ -18,7 +18,7 @@ class Door:
     """The way to the registry.
 
     Attributes:
-        words: What came of the last try.
+        words: Why the order has to wait; empty if it does not.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Door:
         if done.outcome == "later":
             self._later(done.words)
             return None
-        self._tries, self._order, self.words = 0, None, done.words
+        self._tries, self._order, self.words = 0, None, ""
         return done
 
     def close(self) -> None:
