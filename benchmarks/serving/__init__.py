@@ -7,6 +7,7 @@ from benchmarks.serving.operation import serving_kills, serving_memory, serving_
 from benchmarks.serving.routing import serving_routing
 from benchmarks.serving.soak import serving_soak
 from benchmarks.serving.speed import serving_batching, serving_forecaster, serving_paced, serving_speed
+from benchmarks.serving.streams import stream_kills, stream_speed
 
 SECTIONS: dict[str, Callable[[], str]] = {
     "serving_speed": serving_speed,
@@ -19,4 +20,6 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "serving_kills": serving_kills,
     "serving_routing": serving_routing,
     "serving_soak": serving_soak,
+    "stream_speed": stream_speed,
+    "stream_kills": stream_kills,
 }
