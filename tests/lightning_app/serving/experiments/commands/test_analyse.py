@@ -12,8 +12,13 @@ import pytest
 from scipy import stats
 
 from lightning_app.__main__ import main
-from lightning_app.serving.experiments.store import ArmCounts, ExperimentStore
-from lightning_app.serving.journal.arm_count import ArmCount, latency_bin
+from lightning_app.serving.config.experiment_config import CanaryConfig
+from lightning_app.serving.experiments.canary.decide import decide
+from lightning_app.serving.experiments.canary.evidence import ArmTotals, Evidence
+from lightning_app.serving.experiments.canary.facts import facts_of
+from lightning_app.serving.experiments.canary.state import CanaryState
+from lightning_app.serving.experiments.store import ArmCounts, Event, ExperimentStore
+from lightning_app.serving.journal.arm_count import LATENCY_BOUNDS_MS, ArmCount, latency_bin
 from lightning_app.serving.journal.record import Shadow
 from lightning_app.serving.journal.stores import open_database, open_store
 from lightning_app.serving.journal.stores.side_tables import add_shadows
@@ -311,3 +316,37 @@ def test_requests_of_a_session_belong_together(journal_url: str, capsys: pytest.
     assert any("1 requests have no session" in note for note in found["notes"])
     error = np.arange(160).reshape(80, 2).std(axis=0).mean() / np.sqrt(160) * np.sqrt(2)
     assert found["effects"][0]["standard_error"] == pytest.approx(error, rel=0.01)
+
+
+def test_a_canary_is_drawn_with_its_evidence(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = CanaryConfig()
+    state = CanaryState(model="churn", registered="churn", version=7, digest="b", champion=6, champion_digest="a",
+                        started=BEGIN, step_started=BEGIN)  # fmt: skip
+    events = []
+    for number in range(1, 5):
+        requests = {
+            ("challenger", 0.01): ArmTotals(10 * number, 4 * number, [0] * 5 + [6 * number]),
+            ("champion", 0.99): ArmTotals(990 * number, 0, [0] * 5 + [990 * number]),
+        }
+        evidence = Evidence(requests=requests, bounds=LATENCY_BOUNDS_MS)
+        look = decide(config, state, evidence, now=BEGIN + 60 * number)
+        state = look.state
+        facts = facts_of(config, look, evidence)
+        verdict = {} if state.verdict is None else msgspec.to_builtins(state.verdict)
+        events.append(Event(kind="verdict" if verdict else "look", facts=facts | verdict))
+    assert state.verdict is not None
+    store = ExperimentStore(open_database(url))
+    name = "canary:churn@7:1"
+    content = msgspec.to_builtins(state)
+    store.create(name, model="churn", kind="canary", spec=msgspec.to_builtins(config), state=content)
+    row = store.get(name)
+    assert row is not None
+    assert store.update(row, state=content, status="rolled_back", reason="errors", events=events)
+    simulate(url, experiment=name, shares={"champion": 0.9, "challenger": 0.1}, num_requests=500)
+    found = analysed(capsys, url, "--output", str(tmp_path / "report"), experiment=name)
+    assert found["status"] == "rolled_back"
+    assert [arm["arm"] for arm in found["arms"]] == ["champion", "challenger"]
+    assert (tmp_path / "report" / "canary.png").stat().st_size > 10_000
+    assert "![Steps](canary.png)" in (tmp_path / "report" / "report.md").read_text()
+    assert main(["experiment", "show", name, "--journal", url]) == 0
+    assert "verdict" in capsys.readouterr().out
