@@ -215,6 +215,13 @@ small_package(Path("price"), name="price")
 certificate(Path())
 Path(signing_keys(Path(), "private")[1]).rename("public.pem")
 """
+EXPERIMENTS = """
+from pathlib import Path
+from tests.lightning_app.serving.experiments.analysis.journals import write_experiments
+from tests.packages import small_package
+small_package(Path("price"), name="price")
+write_experiments("journal.db")
+"""
 EVERY_PAGE = {
     "README.md": Page(),
     "docs/command-line.md": Page(
@@ -226,8 +233,12 @@ EVERY_PAGE = {
         files=RIDES | {"sales.csv": SALES, "new.csv": SALES.replace(",5,", ",6.5,") + "2024-01-05,c,1,2024-01-06\n"}
     ),
     "docs/experiments.md": Page(
-        code="from tests.lightning_app.serving.experiments.analysis.journals import write_experiments\n"
-        "write_experiments('journal.db')"
+        words={
+            "prices@7 --to challenger": "price@1 --to challenger --force first",
+            "canary:prices@7:1700000000": "price-1",
+        },
+        before={"lightning-app promote prices@7": ["lightning-app register price"]},
+        code=EXPERIMENTS,
     ),
     "docs/extending.md": Page(),
     "docs/features.md": Page(files=FEATURES_FILES),
