@@ -11,6 +11,7 @@ from lightning_app.serving.config.serve_config import Limits, ServeConfig, read_
 _OF_SERVER = {
     "host": "http_options.host of Ray Serve",
     "port": "http_options.port of Ray Serve",
+    "grpc_port": "the Open Inference Protocol over HTTP, or a server of its own",
     "workers": "num_replicas or autoscaling_config of the deployment",
     "tls_cert": "a proxy in front of Ray Serve that speaks TLS",
     "tls_key": "a proxy in front of Ray Serve that speaks TLS",

@@ -15,6 +15,7 @@ OPEN = "insecure: true\njournal: {url: null}\n"
     ("text", "words"),
     [
         (OPEN + "models: [{model: price}]\nport: 9000\n", "port: 9000 given.*http_options.port"),
+        (OPEN + "models: [{model: price}]\ngrpc_port: 9001\n", "grpc_port: 9001 given.*over HTTP"),
         (OPEN + "models: [{model: price}]\nworkers: 2\n", "workers: 2 given.*num_replicas"),
         (OPEN + "models: [{model: price}]\nlimits: {connections: 5}\n", "limits.connections: 5.*max_ongoing_requests"),
         ("models: [{model: price}]\n", "keys: none given"),

@@ -51,7 +51,7 @@ def client(folder: Path) -> Iterator[httpx.Client]:
     application["applications"][0]["args"]["config"] = str(folder / "serve.yaml")
     (folder / "ray.yaml").write_text(yaml.safe_dump(application))
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0", "TMPDIR": str(folder)}
-    environment |= {"RAY_TMPDIR": "/tmp", "RAY_AUTH_MODE": "disabled"}  # sockets need short names
+    environment |= {"RAY_TMPDIR": "/tmp", "RAY_AUTH_MODE": "disabled", "RAY_raylet_start_wait_time_s": "120"}
     program = [PYTHON.with_name("serve"), "run", "--blocking", folder / "ray.yaml"]
     with (folder / "ray.log").open("wb") as log:
         process = subprocess.Popen(program, stdout=log, stderr=log, env=environment)
