@@ -106,7 +106,7 @@ class PredictRoute:
             self._state.sessions,
             request=head.request_id if head.is_own_id else None,
             num_rows=request.num_rows,
-            session=_own_session(head),
+            session=head.own_session,
             state=content[1],
             returns_state=head.wants_state,
         )
@@ -209,7 +209,7 @@ class PredictRoute:
             body = await incoming.body(head)
             arm = served.arm  # until its own is chosen
             content = await self._read(body, head)
-            arm = served.choose(head.request_id, _own_session(head), partial(self.columns, content))
+            arm = served.choose(head.request_id, head.own_session, partial(self.columns, content))
             request = self.model_request(content, head, arm.model)
             again, encode = partial(self.model_request, content, head), partial(self.encode, head, served.config.digits)
             mirrored = self._mirror.sample(served, head, request, again, encode, len(body))
@@ -277,11 +277,6 @@ class PredictRoute:
         if len(body) < LARGE_BODY:
             return self.read_content(body, head)
         return await asyncio.get_running_loop().run_in_executor(self._state.executor, self.read_content, body, head)
-
-
-def _own_session(head: RequestHead) -> str | None:
-    """Id of the session among those of its key: another key that uses the same id has another session."""
-    return head.session if head.session is None or head.key_id is None else f"{head.key_id}/{head.session}"
 
 
 def _error_headers(refusal: HttpError, request_id: str) -> list[tuple[bytes, bytes]]:

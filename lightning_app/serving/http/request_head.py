@@ -57,6 +57,11 @@ class RequestHead:
     wants_state: bool = False
     query: str = ""
 
+    @property
+    def own_session(self) -> str | None:
+        """Id of the session among those of its key: another key that uses the same id has another session."""
+        return self.session if self.session is None or self.key_id is None else f"{self.key_id}/{self.session}"
+
 
 def new_request_id() -> str:
     """An id that sorts by time, unique over processes and machines."""
@@ -132,9 +137,7 @@ def _read_query(head: RequestHead, query: bytes) -> None:
         if name == "at":
             head.at = value if value in ("last", "all") else value.split(",")
         elif name == "session":
-            if not _ID.fullmatch(value):
-                raise HttpError(400, "bad_query", "session: 1 to 128 letters, digits and _.:- needed", field="session")
-            head.session = value
+            head.session = read_session(value, "session")
         elif value in ("true", "false"):
             head.wants_state = value == "true"
         else:
@@ -172,6 +175,21 @@ def read_request_id(text: str, field: str) -> str:
     """
     if not _ID.fullmatch(text):
         raise HttpError(400, "bad_request_id", f"{field}: 1 to 128 letters, digits and _.:- needed", field=field)
+    return text
+
+
+def read_session(text: str, field: str) -> str:
+    """Checks an id of a session.
+
+    Args:
+        text: The id.
+        field: Where it was given.
+
+    Raises:
+        HttpError: It is no id.
+    """
+    if not _ID.fullmatch(text):
+        raise HttpError(400, "bad_query", f"{field}: 1 to 128 letters, digits and _.:- needed", field=field)
     return text
 
 

@@ -65,7 +65,7 @@ class SessionStore:
         self._connection: sqlite3.Connection | None = None
         self._new = dict.fromkeys(limits, 0)
 
-    def read(self, model: str, session: str, *, digest: str, request: str | None) -> Session:
+    def read(self, model: str, session: str, *, digest: str, request: str | None, starts: bool = False) -> Session:
         """The session as a request finds it; a new one if there is none, or if it was not used for too long.
 
         Args:
@@ -73,6 +73,7 @@ class SessionStore:
             session: Id of the session.
             digest: Digest of the version that answers.
             request: Id that the client gave the request; None without one.
+            starts: Whether the request starts the stream anew, whatever the session holds.
 
         Raises:
             SessionConflictError: The request was answered before, and others since.
@@ -85,7 +86,7 @@ class SessionStore:
         if row is None or row[3] < time.time() - self._limits[model].seconds:
             return Session(0, None)
         owner, version, number, _, requests, before, after = row
-        if owner != digest:
+        if owner != digest and not starts:
             which = f"version {version}" if version is not None else f"the package {owner[:12]}"
             raise SessionVersionError(
                 f"session: {session} belongs to {which} of {model}, which answers no more; start one with a new id"
@@ -93,7 +94,9 @@ class SessionStore:
         last, *earlier = requests.split("\n")
         if request is not None and request in earlier:
             raise SessionConflictError(f"session: {session} has answered request {request} before, and others since")
-        return Session(number - 1, before) if last == (request or " ") else Session(number, after)
+        if last == (request or " "):
+            return Session(number - 1, before)
+        return Session(number, None if starts else after or None)
 
     def write(
         self,

@@ -31,6 +31,49 @@ class StreamTurn:
     _session: str | None = None
     _sessions: SessionStore | None = None
     _found: Session | None = None
+    _ends: bool = False
+
+    @classmethod
+    def of_sequence(
+        cls,
+        model: LoadedModel,
+        sessions: SessionStore,
+        *,
+        request: str | None,
+        num_rows: int,
+        sequence: str,
+        starts: bool,
+        ends: bool,
+    ) -> "StreamTurn":
+        """Reads the state before a request of a sequence, which is a session that says where it starts and ends.
+
+        Args:
+            model: The version that answers.
+            sessions: Sessions of the server.
+            request: Id that the client gave the request; None without one.
+            num_rows: Rows of the request, one per stream.
+            sequence: Id of the sequence.
+            starts: Whether the request is the first of the sequence.
+            ends: Whether it is the last.
+
+        Raises:
+            RequestError: The model carries no state, or the sequence has not been started, or has ended.
+            SessionConflictError: The request was answered before, and others of the sequence since.
+            SessionVersionError: The sequence was started with another version.
+        """
+        specs = model.package.manifest.state
+        if not specs:
+            raise RequestError(f"sequence_id: given, but {model.name} carries no state from request to request")
+        found = sessions.read(model.name, sequence, digest=model.digest, request=request, starts=starts)
+        if found.state is None:
+            if not starts:
+                raise RequestError(
+                    "sequence_id: the sequence was not started, has ended or is forgotten; begin with sequence_start"
+                )
+            return cls(None, model, request, False, sequence, sessions, found, ends)
+        before = read_state_bytes(found.state, specs, digest=model.digest)
+        check_streams(before, num_rows, what="sequence_id")
+        return cls(before, model, request, False, sequence, sessions, found, ends)
 
     @classmethod
     def begin(
@@ -99,7 +142,7 @@ class StreamTurn:
                 model.name,
                 self._session,
                 self._found,
-                state_bytes(after, digest=model.digest),
+                b"" if self._ends else state_bytes(after, digest=model.digest),
                 digest=model.digest,
                 version=model.version,
                 request=self._request,

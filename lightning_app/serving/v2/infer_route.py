@@ -12,10 +12,11 @@ from lightning_app.serving.http.asgi import Receive, Scope, Send
 from lightning_app.serving.http.bodies import JSON
 from lightning_app.serving.http.errors import HttpError
 from lightning_app.serving.http.predict_route import PredictRoute
-from lightning_app.serving.http.request_head import RequestHead, fill_head, read_request_id
+from lightning_app.serving.http.request_head import RequestHead, fill_head, read_request_id, read_session
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel
 from lightning_app.serving.inference.model_request import ModelRequest
+from lightning_app.serving.inference.stream_turn import StreamTurn
 from lightning_app.serving.routing.served_model import Arm
 from lightning_app.serving.v2.errors import ProtocolError
 from lightning_app.serving.v2.infer_request import HEADER_LENGTH, InferRequest, read_infer_request
@@ -86,6 +87,8 @@ class InferRoute(PredictRoute):
             if head.is_own_id and head.request_id != request_id:
                 raise ProtocolError("id", f"{request_id!r} given, the header X-Request-Id has another one")
             head.request_id, head.is_own_id = request_id, True
+        if infer.sequence is not None:
+            head.session = read_session(infer.sequence, "sequence_id")
         if infer.timeout_us is not None:
             head.deadline_ms = min(infer.timeout_us / 1000, head.deadline_ms or math.inf)
         return infer
@@ -101,15 +104,28 @@ class InferRoute(PredictRoute):
         """Checks the tensors of a request."""
         infer: InferRequest = content
         check_version(cast(InferHead, head).version, model)
-        if infer.sequence is not None:
-            raise ProtocolError("parameters", "sequence_id given; send the state of the answer before instead")
         signature = signature_of(model)
         check_outputs(infer, signature.outputs)
         table, state, num_rows = signature.split(infer.inputs, self._state.models[model.name].config.entity)
         if num_rows > self._limits.rows:
             message = f"request: {num_rows:,} rows given, at most {self._limits.rows:,} are allowed"
             raise HttpError(413, "too_many_rows", message, field="request")
-        return ModelRequest(table, num_rows, state=state)
+        request = ModelRequest(table, num_rows, state=state)
+        if infer.sequence is not None:
+            if state is not None:
+                raise ProtocolError("parameters", "sequence_id given beside tensors of state; give one of them")
+            assert head.own_session is not None
+            request.turn = StreamTurn.of_sequence(
+                model,
+                self._state.sessions,
+                request=head.request_id if head.is_own_id else None,
+                num_rows=num_rows,
+                sequence=head.own_session,
+                starts=infer.sequence_start,
+                ends=infer.sequence_end,
+            )
+            request.state = request.turn.before
+        return request
 
     def may_fall_back(self, request: ModelRequest, model: LoadedModel) -> bool:  # noqa: ARG002
         """Not for models with state, of which every answer holds some that goes back to the same version."""

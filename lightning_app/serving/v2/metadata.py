@@ -13,7 +13,7 @@ from lightning_app.packaging.runtime.tokenizer import TEXT, TOKENS
 from lightning_app.serving.v2.datatypes import BYTES, datatype_of
 from lightning_app.version import __version__
 
-EXTENSIONS = ("binary_tensor_data", "classification")
+EXTENSIONS = ("binary_tensor_data", "classification", "sequence")
 PLATFORM = "onnxruntime_onnx"
 
 

@@ -265,3 +265,22 @@ def test_a_stream_answers_in_order_and_survives_errors(worker: RunningWorker, ca
     assert again[0].infer_response.parameters["answered_before"].string_param == "true"
     (refusal,) = calls.stream(requests[:1], metadata=(("x-request-id", "one"),))
     assert refusal.error_message.startswith("X-Request-Id: given for a stream")
+
+
+def test_a_sequence_in_a_stream_goes_on_from_request_to_request(calls: Calls) -> None:
+    texts, marks = [b"abc", b"d", b"a"], [{"sequence_start": True}, {}, {"sequence_end": True}]
+    answers = calls.stream(
+        infer_request(
+            "text",
+            {"text": np.array([text], dtype=object)},
+            parameters={"sequence_id": 77, **mark},
+            outputs={"logits": {}},
+        )
+        for text, mark in zip(texts, marks, strict=True)
+    )
+    parts = [raw_outputs(answer.infer_response)["logits"] for answer in answers]
+    assert [shape for _, shape, _ in parts] == [[1, 3, 10], [1, 1, 10], [1, 1, 10]]
+    whole = calls.infer(infer_request("text", {"text": np.array([b"abcda"], dtype=object)}))[0]
+    expected = np.frombuffer(raw_outputs(whole)["logits"][2], "<f4")
+    found = np.frombuffer(b"".join(content for _, _, content in parts), "<f4")
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)

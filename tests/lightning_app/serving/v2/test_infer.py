@@ -18,6 +18,7 @@ from tests.lightning_app.serving.v2.infer_bodies import infer_body
 from tests.packages import LABELS, small_package
 
 X = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+TEXT = np.array([b"ab"], dtype=object)
 HEADER = "Inference-Header-Content-Length"
 
 
@@ -136,6 +137,27 @@ def test_a_stream_goes_on_from_the_state_of_its_answer(worker: RunningWorker, pa
     assert (incomplete.status_code, incomplete.json()["error"][:18]) == (400, "state_1: not given")
 
 
+def test_a_sequence_goes_on_from_start_to_end(worker: RunningWorker, packages: dict[str, Path]) -> None:
+    whole = Package.load(packages["text"]).predict({"text": ["abcda"]})["logits"]
+
+    def ask(text: bytes, request_id: str, **fields: Any) -> httpx.Response:
+        more = {"sequence_id": "s-1", **fields, "binary_data_output": True}
+        return infer(worker, "text", {"text": np.array([text], dtype=object)}, parameters=more, id=request_id)
+
+    for turn in range(2):  # the second time it starts anew
+        first = outputs_of(ask(b"abc", f"{turn}-first", sequence_start=True))["logits"]
+        second = outputs_of(ask(b"d", f"{turn}-second"))["logits"]
+        again = outputs_of(ask(b"d", f"{turn}-second"))["logits"]  # sent twice, and does not advance twice
+        last = outputs_of(ask(b"a", f"{turn}-last", sequence_end=True))["logits"]
+        np.testing.assert_allclose(np.concatenate([first, second, last], 1), whole, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(again, second)
+        ended = ask(b"b", f"{turn}-ended")
+        assert (ended.status_code, ended.json()["error"][:29]) == (422, "sequence_id: the sequence was")
+    state = {f"state_{place}": np.zeros((1, 6), "f4") for place in (0, 1)}
+    both = infer(worker, "text", {"text": TEXT, **state}, parameters={"sequence_id": 9, "sequence_start": True})
+    assert (both.status_code, both.json()["error"][:29]) == (400, "parameters: sequence_id given")
+
+
 def test_texts_of_different_lengths_are_no_tensor(worker: RunningWorker) -> None:
     answer = infer(worker, "text", {"text": np.array([b"abc", b"c"], dtype=object)})
     assert (answer.status_code, answer.json()["error"][:33]) == (400, "logits: its rows differ in size (")
@@ -154,7 +176,10 @@ REFUSED: dict[str, tuple[str, dict[str, Any], dict[str, Any], int, str]] = {
     "not finite": ("price", {"features": X * np.inf}, {}, 422, "row 0: features: a number is missing or not finite"),
     "output": ("price", {"features": X}, {"outputs": [{"name": "y"}]}, 400, "y: no such output, the model answers"),
     "id": ("price", {"features": X}, {"id": "a b"}, 400, "id: 1 to 128 letters"),
-    "sequence": ("price", {"features": X}, {"parameters": {"sequence_id": 1}}, 400, "parameters: sequence_id given"),
+    "sequence": ("price", {"features": X}, {"parameters": {"sequence_id": 1}}, 422, "sequence_id: given, but price"),
+    "not started": ("text", {"text": TEXT}, {"parameters": {"sequence_id": 1}}, 422, "sequence_id: the sequence was"),
+    "sequence name": ("text", {"text": TEXT}, {"parameters": {"sequence_id": "a b"}}, 400, "sequence_id: 1 to 128 "),
+    "start alone": ("price", {"features": X}, {"parameters": {"sequence_start": True}}, 400, "parameters: sequence_"),
     "UTF-8": ("nodes", {"node_id": np.array([b"\xff"], dtype=object)}, {}, 400, "node_id: an element is no UTF-8 text"),
     "deadline": ("price", {"features": X}, {"parameters": {"timeout": 1}}, 504, "the deadline passed"),
 }  # fmt: skip
@@ -183,7 +208,7 @@ def test_a_compressed_body_is_bounded_once_it_is_decompressed(worker: RunningWor
 
 def test_metadata_and_health(worker: RunningWorker) -> None:
     get = worker.client.get
-    assert get("/v2").json()["extensions"] == ["binary_tensor_data", "classification"]
+    assert get("/v2").json()["extensions"] == ["binary_tensor_data", "classification", "sequence"]
     assert [get(f"/v2/health/{name}").status_code for name in ("live", "ready")] == [200, 200]
     classes = get("/v2/models/classes").json()
     assert get("/v2/models/classes/versions/3").json() == classes
