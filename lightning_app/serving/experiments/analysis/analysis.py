@@ -56,7 +56,14 @@ def analyse(
         settings=settings, arms=arms, late=num_late(database, query), sample_ratio=sums.sample_ratio.result(),
         effects=effects, cuped=cuped, guardrails=sums.guardrails(),
         off_policy=[estimate for estimate in estimates if estimate is not None],
-        notes=notes_of(settings, sums, arms, effects, pre_period),
+        notes=[
+            *notes_of(settings, sums, arms, effects, pre_period),
+            *(
+                f"policy {policy.name}: nothing can be estimated, fewer than 2 keys have rewards and its columns"
+                for policy, estimate in zip(policies, estimates, strict=True)
+                if estimate is None
+            ),
+        ],
         series=Series(
             ends=sums.ends, requests=sums.requests, rewarded=np.diff(sums.moments.requests, axis=0, prepend=0.0),
             rewards=sums.moments.rewards, squares=sums.moments.squares, offset=offset, curves=curves,

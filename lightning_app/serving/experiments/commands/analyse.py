@@ -52,6 +52,7 @@ def run(args: list[str]) -> None:
         args: Command line, verb first.
     """
     arguments = _parser(args[0]).parse_args(args[1:])
+    _check(arguments)
     with opened(arguments.journal) as database, only_result(arguments.json):
         if arguments.experiment.startswith(PREFIX):
             data = _analyse_shadow(database, arguments)
@@ -88,6 +89,22 @@ def _parser(verb: str) -> VerbParser:
                         help="keys at which the confidence sequence is tightest; default: 10000")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuses options that would be left out."""
+    of_rewards = (
+        "policy", "clip", "pre_period", "pre_period_columns", "control", "key", "within_seconds", "missing_reward",
+    )  # fmt: skip
+    given = [name for name in of_rewards if getattr(arguments, name) not in (None, [])]
+    if arguments.experiment.startswith(PREFIX) and given:
+        raise UsageError(f"{given[0].replace('_', '-')}: given, but a shadow has no rewards: its answers are compared")
+    if arguments.clip is not None and not arguments.policy:
+        raise UsageError("clip: given without --policy, whose weights it is for")
+    if arguments.pre_period_columns is not None and arguments.pre_period in (None, "journal", "none"):
+        raise UsageError("pre-period-columns: given without a file in --pre-period")
+    if arguments.within_seconds is not None and not 0 <= arguments.within_seconds < math.inf:
+        raise UsageError(f"within-seconds: {arguments.within_seconds:g} given, a number of at least 0 is needed")
 
 
 def _analyse(database: JournalDatabase, arguments: argparse.Namespace) -> Any:

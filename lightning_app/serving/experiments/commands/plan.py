@@ -83,6 +83,8 @@ def _baseline(arguments: argparse.Namespace) -> tuple[float, float, float | None
              arguments.journal is not None]  # fmt: skip
     if sum(given) != 1 or (given[1] and None in (arguments.mean, arguments.sd)):
         raise UsageError("experiment plan: give --rate, or --mean and --sd, or --journal and --model")
+    if arguments.model is not None and arguments.journal is None:
+        raise UsageError("model: given without --journal, from which its rewards would be read")
     if arguments.effect == 0 or not math.isfinite(arguments.effect):
         raise UsageError(f"effect: {arguments.effect:g} given, a number other than 0 is needed")
     if arguments.rate is not None:

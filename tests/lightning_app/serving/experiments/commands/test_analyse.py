@@ -274,7 +274,21 @@ def test_what_cannot_be_analysed_says_why(url: str, tmp_path: Path, capsys: pyte
     found = analysed(capsys, url, "--output", str(tmp_path / "report"))
     assert found["effects"] == []
     assert "100 of 100 judged requests have no reward" in found["notes"][0]
-    assert analysed(capsys, url, "--policy", "large")["off_policy"] == []
+    without = analysed(capsys, url, "--policy", "large")
+    assert without["off_policy"] == []
+    assert any("policy always large: nothing can be estimated" in note for note in without["notes"])
+    for words, says in (
+        (["--clip", "3"], "given without --policy"),
+        (["--pre-period-columns", "a,b"], "given without a file"),
+        (["--within-seconds", "-1"], "a number of at least 0"),
+        (["--missing-reward", "0"], "--within-seconds says how long"),
+    ):
+        assert says in refused(capsys, "analyse", "price-1", *at, *words)
+    assert "a shadow has no rewards" in refused(capsys, "analyse", "shadow:churn", *at, "--policy", "large")
+    simulate(url, experiment="alone", shares={"champion": 1.0}, num_requests=200)
+    alone = analysed(capsys, url, "--policy", "champion", "--output", str(tmp_path / "alone"), experiment="alone")
+    assert (alone["effects"], alone["sample_ratio"]["p_value"]) == ([], 1.0)
+    assert "200 rewarded requests had no other arm to go to" in alone["notes"][0]
     assert main(["experiment", "analyse", "price-1", *at]) == 0
     old = f"sqlite:///{tmp_path}/old.db"
     make_journal_of_format_1(old)
