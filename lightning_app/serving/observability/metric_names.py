@@ -24,6 +24,7 @@ HELP = {
     "lightning_app_version_refused": "1 while the alias of a model points to a version that could not be loaded.",
     "lightning_app_breaker_state": "Whether an arm is asked: 0 closed, 1 half-open, 2 open (in the worst worker).",
     "lightning_app_degraded": "Answers that are not those of the arm that was chosen, by reason.",
+    "lightning_app_replaced_values": "Values that a linear bandit took as others: missing as the mean, or clipped.",
     "lightning_app_hanging_calls": "Calls of a model that did not end and were given up.",
     "lightning_app_keys_refused": "Requests refused for their API key, by reason.",
     "lightning_app_journal_commit_seconds": "Duration of one commit of the journal.",

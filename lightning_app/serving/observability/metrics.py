@@ -144,6 +144,12 @@ class Metrics(Collector):
         """Counts an answer that is not that of the arm that was chosen."""
         self._files.counter("lightning_app_degraded", {"model": name, "arm": arm, "reason": reason}).add()
 
+    def replaced_values(self, *, name: str, column: str, what: str, number: int) -> None:
+        """Counts values that a linear bandit took as something else."""
+        self._files.counter("lightning_app_replaced_values", {"model": name, "column": column, "what": what}).add(
+            number
+        )
+
     def hang(self, *, name: str, version: int | None) -> None:
         """Counts a call that did not end and was given up."""
         self._files.counter("lightning_app_hanging_calls", {"model": name, "version": _text(version)}).add()

@@ -85,6 +85,7 @@ class ServedModel:
             self.routing = ModelRouting(name=name, experiment=config.experiment.name, layout=layout_of(shares))
         self._points: tuple[list[float], list[Arm]] = ([], [])
         self._linear: LinearChoice | None = None
+        self._replaced: list[tuple[str, str, int]] = []
         self._lock = Lock()  # versions are loaded beside the event loop
 
     @property
@@ -172,9 +173,19 @@ class ServedModel:
             routing: The shares; None lets the model itself answer everything.
         """
         with self._lock:
+            if self._linear is not None:
+                self._replaced += self._linear.rows.take_counts()
             self._linear = None if routing is None or routing.linear is None else _linear_choice(routing.linear)
             self.routing = routing
             self._replace(self.arms)
+
+    def take_replaced(self) -> list[tuple[str, str, int]]:
+        """Values that a linear bandit took as others since the last call: column, `missing` or `clipped`, number."""
+        with self._lock:
+            replaced, self._replaced = self._replaced, []
+            if self._linear is not None:
+                replaced += self._linear.rows.take_counts()
+        return replaced
 
     def choose(self, request_id: str, session: str | None, columns: Columns) -> Arm:
         """Chooses the arm that answers a request.

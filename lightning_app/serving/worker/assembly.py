@@ -150,6 +150,9 @@ async def _write_counts(state: ServingState) -> None:
             await asyncio.sleep(_COUNTS_SECONDS)
             if counts := state.arm_counter.take():
                 state.journal.counts(counts)
+            for name, served in state.models.items():
+                for column, what, number in served.take_replaced():
+                    state.metrics.replaced_values(name=name, column=column, what=what, number=number)
     finally:
         state.journal.counts(state.arm_counter.take())
 

@@ -7,6 +7,7 @@ import msgspec
 
 from lightning_app.errors import nearest
 from lightning_app.packaging.runtime.row_ids import PASSED
+from lightning_app.serving.config.experiment_config import Linear
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.journal.health import JournalHealth
 
@@ -54,7 +55,9 @@ async def watch_journal(state: ServingState) -> None:
 
 
 def unknown_columns(state: ServingState) -> list[str]:
-    """A line for each column that is to be dropped or hashed, and that no model reads: it may be a typing error.
+    """A line for each column that is configured and that no model reads: it may be a typing error.
+
+    Those are columns that are to be dropped or hashed, and those of a linear bandit.
 
     Args:
         state: State of the worker.
@@ -67,5 +70,12 @@ def unknown_columns(state: ServingState) -> list[str]:
         f"journal.{key}: {name!r} is no column that a served model reads{nearest(name, sorted(known))}"
         for key in ("drop", "hash")
         for name in getattr(state.config.journal, key)
+        if name not in known
+    ] + [
+        f"experiment.policy.columns: {name!r} is no column that {model.name} reads{nearest(name, sorted(known))}; "
+        "where a request lacks it, its mean is taken"
+        for model in state.models.values()
+        if model.config.experiment is not None and isinstance(model.config.experiment.policy, Linear)
+        for name in model.config.experiment.policy.columns
         if name not in known
     ]

@@ -92,7 +92,7 @@ def test_a_stopped_arm_gets_nothing():
         linear_state(learned(10), floor=0.05, num_draws=64, stopped=frozenset("ab"))
 
 
-@pytest.mark.parametrize("value", [None, "n/a", math.nan, math.inf, 10**400, [1], {}])
+@pytest.mark.parametrize("value", [None, "n/a", math.nan, math.inf, 10**400, [1, 2], {}, np.array([1, 2])])
 def test_what_is_no_number_counts_as_average_and_is_counted(value):
     moments = learned(500)
     choice = LinearChoice(linear_state(moments, floor=0, num_draws=256))
@@ -133,3 +133,18 @@ def test_a_worker_chooses_in_less_than_20_microseconds():
     choice, row = LinearChoice(state), dict(zip(columns, generator.normal(size=8).tolist(), strict=True))
     best = min(timeit.repeat(lambda: choice.probabilities(row), number=100, repeat=50)) / 100
     assert best < 20e-6 * 2  # twice, for a machine that is busy
+
+
+@pytest.mark.parametrize("value", [np.float32(70), np.int64(70), np.array([70.0]), [70], True * 70])
+def test_numbers_of_tables_and_tensors_are_numbers(value):
+    choice = LinearChoice(linear_state(learned(500), floor=0, num_draws=256))
+    expected = choice.probabilities({"age": 70.0, "income": 1e6})
+    assert choice.probabilities({"age": value, "income": 1e6}).tolist() == expected.tolist()
+    assert choice.rows.take_counts() == []
+
+
+def test_what_was_replaced_is_counted_once():
+    choice = LinearChoice(linear_state(learned(500), floor=0, num_draws=16))
+    choice.probabilities({"age": 1e9})
+    assert choice.rows.take_counts() == [("income", "missing", 1), ("age", "clipped", 1)]
+    assert choice.rows.take_counts() == []

@@ -1,6 +1,7 @@
 """Experiments of whole servers: feedback over HTTP moves traffic, also after a restart, also that of another server."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,7 +74,7 @@ def test_feedback_moves_traffic_and_restarts_and_other_servers_keep_what_was_lea
 
 
 def test_a_linear_bandit_sends_each_row_to_the_arm_that_is_good_for_it(packages: list[Path]) -> None:
-    config = configured(packages, {"kind": "linear", "columns": ["length", "width"], "floor": 0.01})
+    config = configured(packages, {"kind": "linear", "columns": ["length", "widht"], "floor": 0.01})
     short, long = {**ROW, "length": 0.1}, {**ROW, "length": 0.9}
     with running_server("--config", config) as server:
         for _ in range(40):
@@ -81,6 +82,11 @@ def test_a_linear_bandit_sends_each_row_to_the_arm_that_is_good_for_it(packages:
             arms_of(server, 1, row=long, good="fancy")
         server.wait_for(lambda: share_of(server, "plain", row=short) > 0.8)
         assert share_of(server, "fancy", row=long) > 0.8
+        server.wait_for_log(
+            "'widht' is no column that small_mlp reads, did you mean 'width'?; where a request lacks it"
+        )
+        counted = re.compile(r'\nlightning_app_replaced_values_total\{.*"widht".*"missing".*\} [1-9]')
+        server.wait_for(lambda: bool(counted.search(httpx.get(f"{server.address}/metrics").text)))
 
 
 def test_the_experiment_process_is_replaced_when_it_dies(packages: list[Path]) -> None:
