@@ -61,7 +61,7 @@ bench: $(STAMP) ## measure against the peers; writes benchmarks/results.md; hour
 	$(RUN)/python -m benchmarks $(SECTIONS)
 
 soak: $(STAMP) ## twenty minutes of kills, reloads, restarts and a bad canary: the journal has to add up; MINUTES=3 for a shorter one
-	$(RUN)/python -m benchmarks.serving.soak $(or $(MINUTES),20)
+	$(RUN)/python -m benchmarks.soak $(or $(MINUTES),20)
 
 bench-list: $(STAMP) ## sections of the benchmarks, and how long each takes
 	$(RUN)/python -m benchmarks --list

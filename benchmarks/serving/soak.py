@@ -1,12 +1,8 @@
-"""Soak: a server for twenty minutes with kills, reloads, a restart and a bad canary; its journal has to add up.
-
-usage: python -m benchmarks.serving.soak [MINUTES]   (default: 20; `make soak`)
-"""
+"""Soak: a server for twenty minutes with kills, reloads, restarts and a bad canary; its journal has to add up."""
 
 import os
 import random
 import signal
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -236,9 +232,3 @@ def _folder() -> Iterator[None]:
                 del os.environ["LIGHTNING_APP_CACHE"]
             else:
                 os.environ["LIGHTNING_APP_CACHE"] = cache
-
-
-if __name__ == "__main__":
-    page, is_good = report(60 * float(sys.argv[1] if len(sys.argv) > 1 else 20))
-    print(page)
-    sys.exit(0 if is_good else 1)
