@@ -102,10 +102,10 @@ class Loop:
             UsageError: The source turns out to be another one.
         """
         while not self._is_stopping and not self._has_done_all():
+            source, events = self._poll()
             if (following := self._following()) is not None:
                 self._on_model(following[0])
                 self.use(*following)
-            source, events = self._poll()
             if events:
                 self._idle_since = time.monotonic()
                 for part in _parts(events, self._config.batch_bytes):
