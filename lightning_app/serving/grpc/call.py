@@ -1,7 +1,6 @@
 """Calls: what handlers need of a gRPC call, and how it ends when it is refused or fails."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn, TypeAlias
@@ -11,10 +10,11 @@ import grpc  # type: ignore[import-untyped]
 from lightning_app.serving.grpc.refusals import Metadata, details_of, message_of, status_of
 from lightning_app.serving.http.errors import HttpError, http_error
 from lightning_app.serving.http.guarded_routes import presented_key
+from lightning_app.serving.http.request_head import new_request_id
 from lightning_app.serving.http.serving_state import ServingState
+from lightning_app.serving.observability.logs import log_refusal
 from lightning_app.serving.v2.errors import ProtocolError
 
-_log = logging.getLogger("lightning_app.serving")
 _LEAST_MS = 0.001
 
 
@@ -125,17 +125,21 @@ class Slots:
             self._open -= 1
 
 
-def handler(behaviour: Behaviour, state: ServingState, slots: Slots, *, is_stream: bool = False) -> Any:
+def handler(
+    method: str, behaviour: Behaviour, state: ServingState, slots: Slots, *, is_stream: bool, is_counted: bool
+) -> Any:
     """Handler of a method: nothing that a client sends ends it with another error than a refusal.
 
     A call with one message is handled as a stream too: its message is read once its key has been checked, and may
     not take as long as it likes.
 
     Args:
+        method: Address of the method.
         behaviour: Answers a call.
         state: State of the worker.
         slots: Calls that may be open.
         is_stream: Whether the method answers with a stream.
+        is_counted: Whether a refusal is one of a prediction, for metrics.
     """
 
     async def handle(_: object, context: Any) -> bytes | None:
@@ -147,12 +151,22 @@ def handler(behaviour: Behaviour, state: ServingState, slots: Slots, *, is_strea
         except (grpc.aio.AbortError, grpc.aio.BaseError):
             raise
         except Exception as error:
-            refusal = refusal_of(error)
+            refusal, defect = refusal_of(error), None
             if refusal is None:
-                _log.exception("a call failed")
-                refusal = HttpError(500, "internal", "the server failed on this request")
-            state.metrics.refused(refusal.status)
-            await call.refuse(refusal)
+                refusal, defect = HttpError(500, "internal", "the server failed on this request"), error
+            if is_counted:
+                state.metrics.refused(refusal.status)
+            request_id = new_request_id()
+            log_refusal(
+                status=refusal.status,
+                code=refusal.code,
+                method="gRPC",
+                path=method,
+                request_id=request_id,
+                key_id=None,
+                error=defect,
+            )
+            await call.refuse(refusal, (("x-request-id", request_id),))
         finally:
             state.metrics.in_flight.add(-1)
 

@@ -99,16 +99,22 @@ def _handlers(state: ServingState, infer: InferCalls) -> dict[str, Any]:
     information, health = InformationCalls(state), HealthCalls(state)
     most = state.config.limits.connections
     inferences, streams, anyone, watches = Slots(most=most), Slots(most=most), Slots(most=most), Slots(most=_WATCHES)
+    counted = {
+        f"/{INFERENCE}/ModelInfer": (infer.infer, inferences, False),
+        f"/{INFERENCE}/ModelStreamInfer": (infer.stream_infer, streams, True),
+    }
+    others = {
+        f"/{INFERENCE}/ServerLive": (information.live, anyone, False),
+        f"/{INFERENCE}/ServerReady": (information.ready, anyone, False),
+        f"/{INFERENCE}/ServerMetadata": (information.metadata, anyone, False),
+        f"/{INFERENCE}/ModelReady": (information.model_ready, anyone, False),
+        f"/{INFERENCE}/ModelMetadata": (information.model_metadata, anyone, False),
+        f"/{HEALTH}/Check": (health.check, anyone, False),
+        f"/{HEALTH}/Watch": (health.watch, watches, True),
+    }
     return {
-        f"/{INFERENCE}/ModelInfer": handler(infer.infer, state, inferences),
-        f"/{INFERENCE}/ModelStreamInfer": handler(infer.stream_infer, state, streams, is_stream=True),
-        f"/{INFERENCE}/ServerLive": handler(information.live, state, anyone),
-        f"/{INFERENCE}/ServerReady": handler(information.ready, state, anyone),
-        f"/{INFERENCE}/ServerMetadata": handler(information.metadata, state, anyone),
-        f"/{INFERENCE}/ModelReady": handler(information.model_ready, state, anyone),
-        f"/{INFERENCE}/ModelMetadata": handler(information.model_metadata, state, anyone),
-        f"/{HEALTH}/Check": handler(health.check, state, anyone),
-        f"/{HEALTH}/Watch": handler(health.watch, state, watches, is_stream=True),
+        method: handler(method, behaviour, state, slots, is_stream=is_stream, is_counted=method in counted)
+        for method, (behaviour, slots, is_stream) in (counted | others).items()
     }
 
 

@@ -88,6 +88,14 @@ def test_parts_within_a_tensor_count_too(calls: Calls) -> None:
     assert refused(lambda: calls.infer(body))[1].startswith("body: over 4,096 fields")
 
 
+def test_metadata_are_bounded(calls: Calls) -> None:
+    request = infer_request("price", {"features": X})
+    long = refused(lambda: calls.infer(request, metadata=(("x-request-id", "a" * 40_000),)))
+    assert long[0] == "RESOURCE_EXHAUSTED"
+    wrong = refused(lambda: calls.infer(request, metadata=(("x-request-id", "a b"),)))
+    assert wrong[:2] == ("INVALID_ARGUMENT", "X-Request-Id: 1 to 128 letters, digits and _.:- needed")
+
+
 def test_garbage_on_the_wire_closes_a_connection_and_nothing_else(worker: RunningWorker) -> None:
     assert worker.grpc_address is not None
     host, _, port = worker.grpc_address.partition(":")
