@@ -19,6 +19,7 @@ from lightning_app.serving.experiments.analysis.pre_period import (
     pre_period_of_file,
     pre_period_of_journal,
 )
+from lightning_app.serving.experiments.analysis.reporting.formats import time_text
 from lightning_app.serving.experiments.analysis.reporting.pictures import (
     draw_canary,
     draw_differences,
@@ -32,7 +33,6 @@ from lightning_app.serving.experiments.analysis.reporting.sections import (
     analysis_sections,
     guardrail_section,
     shadow_sections,
-    time_text,
 )
 from lightning_app.serving.experiments.analysis.results import Analysis, as_data
 from lightning_app.serving.experiments.analysis.settings import Settings

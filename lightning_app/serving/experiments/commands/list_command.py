@@ -3,7 +3,7 @@
 from rich.table import Table
 
 from lightning_app.serving.experiments.analysis.catalogue import catalogue
-from lightning_app.serving.experiments.analysis.reporting.sections import time_text
+from lightning_app.serving.experiments.analysis.reporting.formats import time_text
 from lightning_app.serving.experiments.analysis.shadow import shadow_models
 from lightning_app.serving.experiments.commands.options import add_journal, opened
 from lightning_app.terminal import print_json, show

@@ -6,7 +6,8 @@ import time
 
 from lightning_app.errors import UsageError
 from lightning_app.serving.experiments.analysis.past_rewards import past_rewards
-from lightning_app.serving.experiments.analysis.reporting.sections import Section, number
+from lightning_app.serving.experiments.analysis.reporting.formats import number
+from lightning_app.serving.experiments.analysis.reporting.sections import Section
 from lightning_app.serving.experiments.analysis.results import as_data
 from lightning_app.serving.experiments.analysis.statistics.power import Plan, plan
 from lightning_app.serving.experiments.commands.options import fraction, opened, positive, print_sections

@@ -5,13 +5,8 @@ from typing import Any
 
 from lightning_app.serving.experiments.analysis.catalogue import KnownExperiment, catalogue, find
 from lightning_app.serving.experiments.analysis.guardrails import counted_guardrails
-from lightning_app.serving.experiments.analysis.reporting.sections import (
-    Section,
-    guardrail_section,
-    number,
-    shadow_sections,
-    time_text,
-)
+from lightning_app.serving.experiments.analysis.reporting.formats import number, time_text
+from lightning_app.serving.experiments.analysis.reporting.sections import Section, guardrail_section, shadow_sections
 from lightning_app.serving.experiments.analysis.results import as_data
 from lightning_app.serving.experiments.analysis.shadow import PREFIX, compare_shadow, find_shadow, shadow_models
 from lightning_app.serving.experiments.commands.options import add_journal, opened, print_sections
