@@ -17,17 +17,9 @@ from lightning_app.serving.experiments.store import (
     entity_totals,
     reward_totals,
 )
-from lightning_app.serving.journal.record import Outcome, Prediction
 from lightning_app.serving.journal.stores import open_database, open_store
+from tests.lightning_app.serving.experiments.store.rewards import chosen, reward
 from tests.lightning_app.serving.journal.records import outcome, prediction
-
-
-def chosen(request_id: str, **fields: Any) -> Prediction:
-    return prediction(request_id, **{"experiment": "prices", "probability": 0.5} | fields)
-
-
-def reward(request_id: str, value: float, *, row: int = 0, late: float = 0.0) -> Outcome:
-    return Outcome(request_id=request_id, row=row, time=time.time() + late, outcome=None, reward=value, key_id=None)
 
 
 def ids(reader: RewardReader) -> list[str]:
@@ -103,7 +95,7 @@ def test_totals_by_arm_and_by_entity(journal_url: str) -> None:
 WRITE = """
 import sys
 from lightning_app.serving.journal.stores import open_store
-from tests.lightning_app.serving.experiments.store.test_rewards import chosen, reward
+from tests.lightning_app.serving.experiments.store.rewards import chosen, reward
 store = open_store(sys.argv[1])
 for batch in range(25):
     ids = [f"{sys.argv[2]}-{batch}-{i}" for i in range(8)]
