@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
@@ -74,6 +74,7 @@ def by_scipy(distributions) -> list[float]:
 
 
 @settings(max_examples=60, deadline=None)
+@example(arms=[binary(0, 0)] * 5, floor=0.2, sharpness=1.0)
 @given(arms=arms, floor=st.floats(0, 0.2), sharpness=st.floats(0.1, 10))
 def test_probabilities_sum_to_one_and_respect_the_floor(arms, floor, sharpness):
     found = thompson_probabilities(named(arms), kind="binary", floor=floor, sharpness=sharpness)
@@ -82,7 +83,7 @@ def test_probabilities_sum_to_one_and_respect_the_floor(arms, floor, sharpness):
     shares = on_grid(found, floor=floor)
     assert sum(shares.values()) == 1
     assert all(share * GRID == int(share * GRID) for share in shares.values())
-    assert min(shares.values()) >= floor
+    assert min(shares.values()) >= min(floor, GRID // len(arms) / GRID)
     assert all(abs(shares[arm] - found[arm]) < (len(arms) + 1) / GRID for arm in found)
 
 
