@@ -8,13 +8,16 @@ from pathlib import Path
 
 import grpc
 import httpx
+import numpy as np
 import pytest
+import yaml
 
 from lightning_app.__main__ import main
 from lightning_app.errors import UsageError
 from lightning_app.serving.command import run
 from tests.lightning_app.serving.grpc.grpc_calls import Calls, infer_request
-from tests.lightning_app.serving.supervisor.running_server import running_server
+from tests.lightning_app.serving.supervisor.running_server import ROW, running_server
+from tests.lightning_app.serving.supervisor.test_splits import KEYS, config, prices  # noqa: F401
 from tests.lightning_app.serving.v2.test_infer import X
 
 REQUEST = infer_request("small_mlp", {"features": X})
@@ -54,3 +57,24 @@ def test_the_library_is_named_where_it_is_missing(packages: dict[str, Path], mon
     message = r"grpc_port: needs not_installed.here: pip install 'lightning-r2p\[serve-grpc\]'"
     with pytest.raises(UsageError, match=message):
         run(["serve", str(packages["price"]), "--grpc-port", "0"])
+
+
+def test_a_split_gives_a_key_the_same_arm_over_both_protocols(prices: dict[str, float]) -> None:  # noqa: F811
+    Path("server.yaml").write_text(yaml.safe_dump(config(0.5) | {"grpc_port": 0, "workers": 1}))
+    with running_server("--config", "server.yaml") as server:
+        match = re.search(r"; gRPC on (\S+); ", server.announcement)
+        assert match, server.announcement
+        found: set[str] = set()
+        with grpc.insecure_channel(match[1]) as channel:
+            for key in KEYS[:20]:
+                tensors = {
+                    "features": np.array([list(ROW.values())], dtype=np.float32),
+                    "customer": np.array([key.encode()], dtype=object),
+                }
+                answer, facts = Calls(channel).infer(infer_request("price", tensors))
+                other = httpx.post(f"{server.address}/predict", json={"records": [{**ROW, "customer": key}]})
+                assert facts["x-arm"] == other.headers["x-arm"]
+                price = np.frombuffer(answer.raw_output_contents[0], "<f4")[0]
+                assert price == pytest.approx(prices[facts["x-arm"]], rel=1e-6)
+                found.add(facts["x-arm"])
+        assert found == {"control", "treatment"}
