@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lightning_app.__main__ import main
 from lightning_app.serving.config.serve_config import ServeConfig, read_config
 from tests.deploy.shipped import DEPLOY, KUBERNETES, ROOT
+from tests.packages import small_package
+from tests.registries import place_registry
 
 CONFIGURATIONS = {
     "compose": DEPLOY / "compose/serve.yaml",
@@ -77,6 +80,51 @@ def test_every_service_of_compose_has_limits_a_health_check_and_no_new_privilege
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), name
         assert ":latest" not in service["image"] or name == "server"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_promotions_of_the_cluster_and_of_github_are_commands_of_ours(tmp_path, monkeypatch, request, capsys) -> None:
+    """Both move the alias of a registry; the gates are those of the command."""
+    pytest.importorskip("mlflow", reason="needs the extra `registry`")
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{place_registry(tmp_path, request.config)}"
+    for seed in (0, 1):
+        package = small_package(tmp_path / f"price-{seed}", name="price", seed=seed)
+        assert main(["register", str(package), "--name", "price", "--registry", url]) == 0
+    assert main(["promote", "price@1", "--to", "challenger", "--registry", url]) == 0
+    job = yaml.safe_load((KUBERNETES / "promotion/cron_job.yaml").read_text())["spec"]["jobTemplate"]["spec"]
+    (container,) = job["template"]["spec"]["containers"]
+    *words, registry = container["args"]
+    assert registry.startswith("--registry=http")
+    capsys.readouterr()
+    assert main([*words, f"--registry={url}"]) == 0
+    assert "promoted: price@1 is champion" in capsys.readouterr().out
+
+    workflow = yaml.safe_load((ROOT / ".github/workflows/promote.yaml").read_text())
+    script = workflow["jobs"]["promote"]["steps"][-1]["run"].replace(
+        "lightning-app", f"{sys.executable} -m lightning_app"
+    )
+    variables = {"MODEL": "price@2", "TO": "challenger", "REASON": "a 'test'", "GATES": "", "ACTOR": "somebody"}
+    variables |= {"MLFLOW_TRACKING_URI": url, "GITHUB_STEP_SUMMARY": "summary.md", "PYTHONPATH": str(ROOT)}
+    subprocess.run(["bash", "-e", "-c", script], env={**os.environ, **variables}, check=True, capture_output=True)
+    assert "promoted: price@2 is challenger" in Path("summary.md").read_text()
+    failed = subprocess.run(
+        ["bash", "-e", "-c", script],
+        env={**os.environ, **variables, "MODEL": "price@9"},
+        capture_output=True,
+        text=True,
+    )
+    assert failed.returncode == 2, failed.stderr
+
+
+def test_everything_that_the_image_copies_is_in_its_context() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    names = {name.rstrip("/") for line in copied for name in line.split()}
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert ignored[1] == "*"
+    assert names == {line[1:] for line in ignored if line.startswith("!")}
+    assert all((ROOT / name).exists() for name in names)
 
 
 def test_secrets_are_made_once_and_are_closed_to_others(tmp_path: Path) -> None:
