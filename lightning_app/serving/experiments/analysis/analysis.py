@@ -51,13 +51,14 @@ def analyse(
         )
         for policy in policies
     ]  # fmt: skip
-    arms = sums.arms()
+    arms, late = sums.arms(), num_late(database, query)
     return Analysis(
-        settings=settings, arms=arms, late=num_late(database, query), sample_ratio=sums.sample_ratio.result(),
+        settings=settings, arms=arms, late=late, sample_ratio=sums.sample_ratio.result(),
         effects=effects, cuped=cuped, guardrails=sums.guardrails(),
         off_policy=[estimate for estimate in estimates if estimate is not None],
         notes=[
             *notes_of(settings, sums, arms, effects, pre_period),
+            *([f"{late:,} requests had their first reward too late: it is not counted"] if late else []),
             *(
                 f"policy {policy.name}: nothing can be estimated, fewer than 2 keys have rewards and its columns"
                 for policy, estimate in zip(policies, estimates, strict=True)

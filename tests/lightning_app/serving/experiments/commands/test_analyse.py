@@ -148,6 +148,7 @@ def test_young_requests_wait_and_late_rewards_do_not_count(url: str, capsys: pyt
     assert (first["waiting"], first["judged"], first["unrewarded"], first["rewarded"]) == (100, 100, 40, 60)
     assert first["mean"] == pytest.approx(rewards[0:120:2].mean())
     assert found["late"] == 30
+    assert any("30 requests had their first reward too late" in note for note in found["notes"])
     assert any("200 requests are younger than 500 s" in note for note in found["notes"])
     assert any("400 requests have several rows" in note for note in found["notes"])
     filled = analysed(capsys, url, "--within-seconds", "500", "--missing-reward", "0", experiment="e")
