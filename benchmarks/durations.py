@@ -57,4 +57,6 @@ ESTIMATES: dict[str, float] = {
     "serving_kills": 240,
     "serving_routing": 400,
     "serving_soak": 1300,
+    "serving_breaker": 90,
+    "serving_breaker_cost": 150,
 }

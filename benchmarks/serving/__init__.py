@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from benchmarks.serving.breaker import serving_breaker, serving_breaker_cost
 from benchmarks.serving.grpc_speed import serving_grpc
 from benchmarks.serving.operation import serving_kills, serving_memory, serving_start
 from benchmarks.serving.routing import serving_routing
@@ -22,4 +23,6 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "serving_soak": serving_soak,
     "stream_speed": stream_speed,
     "stream_kills": stream_kills,
+    "serving_breaker": serving_breaker,
+    "serving_breaker_cost": serving_breaker_cost,
 }

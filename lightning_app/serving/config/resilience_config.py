@@ -23,7 +23,7 @@ class BreakerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     Attributes:
         window_seconds: Calls of so many seconds are counted.
         failures: Share of them that have to fail.
-        min_requests: Fewer calls than that say nothing.
+        min_requests: Fewer calls than that say nothing; as many failures in a row open it whatever was before.
         open_seconds: How long the model is not asked.
         probes: Calls in a row that have to work before it is asked by all again.
         slow_ms: A request that takes longer counts as failed, as soon as it does; None counts none.

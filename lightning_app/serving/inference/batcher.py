@@ -83,6 +83,17 @@ class Batcher:
         """Runs all further calls in the thread: one on the event loop has hung, here or in another worker."""
         self._in_thread = True
 
+    def give_up(self, error: Exception) -> None:
+        """Ends all requests that wait, or that a call is made for: another answers them sooner.
+
+        Args:
+            error: What they are told.
+        """
+        self._waiting.clear()
+        for one in list(self._open):
+            if not one.answer.done():
+                one.answer.set_exception(error)
+
     async def answer(self, prepared: Prepared, *, seconds: float) -> Answer:
         """Answers a request.
 
@@ -150,7 +161,7 @@ class Batcher:
             if self._in_thread:
                 self._call_in_thread(batch)
                 return
-            _deliver(batch, self._run_here(batch))
+            self._call_here(batch)
 
     def _take(self) -> list[_Waiting]:
         """The next batch: at least one request, and no more rows than one call should have."""
@@ -167,21 +178,23 @@ class Batcher:
                 batch.append(one)
         return batch
 
-    def _run_here(self, batch: list[_Waiting]) -> list[Answer | Exception]:
+    def _call_here(self, batch: list[_Waiting]) -> None:
         """Calls the model on the event loop."""
         limit = self._limit
         if limit is None:
-            return self._run(batch)
+            _deliver(batch, self._run(batch))
+            return
         stop = Stop()
         seconds = limit.of(_num_rows(batch))
         limit.watch.begin(seconds, stop, limit.note)
         try:
-            return call_under(stop, self._run, batch)
+            answers = call_under(stop, self._run, batch)
         finally:
             limit.watch.end()
-            if stop.is_set:
-                self._in_thread = True
-                limit.on_hang(seconds)
+        _deliver(batch, answers)
+        if stop.is_set:
+            self._in_thread = True
+            limit.on_hang(seconds, is_on_loop=True)
 
     def _call_in_thread(self, batch: list[_Waiting]) -> None:
         self._is_busy = True
@@ -209,9 +222,9 @@ class Batcher:
         assert self._limit is not None
         stop.set()
         self._limit.note()
-        self._limit.on_hang(seconds)
         self._thread.leave(call)
         self._done(batch, HangError())
+        self._limit.on_hang(seconds, is_on_loop=False)
 
     def _run(self, batch: list[_Waiting]) -> list[Answer | Exception]:
         started = time.perf_counter()

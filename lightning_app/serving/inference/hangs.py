@@ -5,11 +5,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 from lightning_app.packaging.runtime.stopping import Stop
 from lightning_app.serving.inference.calibration import BatchPlan
 
 _log = logging.getLogger("lightning_app.serving")
+_Running = tuple[float, float, Stop, Callable[[], None]]
+"""A call on the event loop: until when it may run, how long that is, what stops it, and who is told."""
 _LOOK_SECONDS = 0.02
 _QUIET_SECONDS = 0.5
 _UNSTOPPABLE_SECONDS = 1.0
@@ -17,6 +21,12 @@ _TIMES = 20
 """A call may take so many times what was measured for its rows."""
 _MOST_SECONDS = 1.0
 _DEADLINE_SHARE = 0.25
+
+
+class OnHang(Protocol):
+    """Called once a call has been given up, with the seconds that it had, and whether it held up the event loop."""
+
+    def __call__(self, seconds: float, /, *, is_on_loop: bool) -> None: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +38,14 @@ class HangLimit:
         per_row: Further bound for calls with many rows; the larger one holds.
         watch: Watches calls on the event loop.
         note: Called when a call hangs, before it is stopped: on the event loop, or in the thread that watches it.
-        on_hang: Called on the event loop once a call has been given up, with the seconds that it had.
+        on_hang: Called on the event loop once a call has been given up.
     """
 
     seconds: float
     per_row: float
     watch: "LoopWatch"
     note: Callable[[], None]
-    on_hang: Callable[[float], None]
+    on_hang: OnHang
 
     def of(self, num_rows: int) -> float:
         """Seconds that a call may take.
@@ -71,9 +81,10 @@ class LoopWatch:
     """
 
     def __init__(self) -> None:
-        self._running: tuple[float, Stop, Callable[[], None]] | None = None
+        self._running: _Running | None = None
         self._wake = threading.Event()
         self._sleeps = True
+        self._thread_id = threading.main_thread().native_id or 0
         threading.Thread(target=self._look, name="loop watch", daemon=True).start()
 
     def begin(self, seconds: float, stop: Stop, on_hang: Callable[[], None]) -> None:
@@ -84,7 +95,7 @@ class LoopWatch:
             stop: Stops it.
             on_hang: Called in the thread, just before it is stopped.
         """
-        self._running = (time.monotonic() + seconds, stop, on_hang)
+        self._running = (time.monotonic() + seconds, seconds, stop, on_hang)
         if self._sleeps:
             self._wake.set()
 
@@ -94,29 +105,47 @@ class LoopWatch:
 
     def _look(self) -> None:
         quiet = 0.0
-        told: Stop | None = None
+        seen: _Running | None = None
+        waited = 0.0
+        is_told = False
         while True:
             running = self._running
             if running is None:
                 quiet += _LOOK_SECONDS
                 if quiet > _QUIET_SECONDS:
-                    self._wake.clear()
-                    self._sleeps = True
-                    if self._running is None:
-                        self._wake.wait()
-                    self._sleeps = False
+                    self._sleep()
                     quiet = 0.0
+            elif running is not seen:
+                quiet, seen, waited, is_told = 0.0, running, _waited_for_core(self._thread_id), False
             else:
-                quiet = 0.0
-                until, stop, on_hang = running
+                until, seconds, stop, note = running
                 late = time.monotonic() - until
                 if late > 0 and not stop.is_set:
-                    on_hang()
-                    stop.set()
-                elif late > _UNSTOPPABLE_SECONDS and told is not stop:
-                    told = stop
+                    # On a busy machine a call may take twice as long, if it waits for a core.
+                    late -= min(seconds, _waited_for_core(self._thread_id) - waited)
+                    if late > 0 and self._running is running:
+                        note()
+                        stop.set()
+                elif late > _UNSTOPPABLE_SECONDS and not is_told:
+                    is_told = True
                     _log.error(
                         "a call of a model holds up the event loop and cannot be stopped; this worker answers nobody "
                         "until the supervisor replaces it"
                     )
             time.sleep(_LOOK_SECONDS)
+
+    def _sleep(self) -> None:
+        """Sleeps until the next call."""
+        self._wake.clear()
+        self._sleeps = True
+        if self._running is None:
+            self._wake.wait()
+        self._sleeps = False
+
+
+def _waited_for_core(thread_id: int) -> float:
+    """Seconds that a thread could run but had no core; 0 where the system does not say."""
+    try:
+        return int(Path(f"/proc/self/task/{thread_id}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0

@@ -107,6 +107,15 @@ class Breaker:
             failure = "slow"
         self._count(now, failure)
 
+    def trip(self, reason: str) -> None:
+        """Opens it at once, if it is not open.
+
+        Args:
+            reason: Why.
+        """
+        if self.state != "open":
+            self._open(self._clock(), reason)
+
     def drop(self, attempt: Attempt) -> None:
         """Forgets a request that says nothing about the arm: the client's error, or a client that has gone.
 
@@ -133,11 +142,16 @@ class Breaker:
         place = index % _BUCKETS
         self._calls[place] += 1
         if failure is None:
+            self._in_a_row = 0
             return
+        self._in_a_row += 1
         self._failures[place] += 1
         self._reasons[failure] += 1
         calls, failures = sum(self._calls), sum(self._failures)
-        if calls >= self._config.min_requests and failures >= self._config.failures * calls:
+        if self._in_a_row >= self._config.min_requests:  # what worked before that says nothing about now
+            why = max(self._reasons, key=self._reasons.__getitem__)
+            self._open(now, f"{self._in_a_row:,} requests in a row failed: {why}")
+        elif calls >= self._config.min_requests and failures >= self._config.failures * calls:
             why = max(self._reasons, key=self._reasons.__getitem__)
             self._open(
                 now, f"{failures:,} of {calls:,} requests failed within {self._config.window_seconds:g} s: {why}"
@@ -184,6 +198,7 @@ class Breaker:
         self._failures = [0] * _BUCKETS
         self._reasons: Counter[str] = Counter()
         self._index = 0
+        self._in_a_row = 0
 
     def _roll(self, index: int) -> None:
         """Empties the parts of the window that have passed since the last request."""
@@ -192,3 +207,4 @@ class Breaker:
         self._index = index
         if not any(self._failures):
             self._reasons.clear()
+            self._in_a_row = 0

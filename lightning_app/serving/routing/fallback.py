@@ -1,6 +1,7 @@
 """Fallback: what answers if an arm does not, before the deadline passes; the next of the chain, then its error."""
 
 import asyncio
+import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,7 @@ from lightning_app.serving.routing.breaker import Attempt
 from lightning_app.serving.routing.reserve import LEAST_SHARE
 from lightning_app.serving.routing.served_model import Arm, ServedModel
 
+_log = logging.getLogger("lightning_app.serving")
 Ask: TypeAlias = Callable[[Arm, ModelRequest, float], Awaitable[Answer]]
 """Asks an arm; it has so many seconds."""
 Again: TypeAlias = Callable[[LoadedModel], ModelRequest]
@@ -91,6 +93,8 @@ async def answer_with_fallback(
                 breaker.end(doubtful, "error")
                 doubtful = None
             if answered is None and constant is not None:
+                if attempt is None:
+                    _check(arm, request)
                 answered = Answered(constant.answer(request.num_rows), request, constant.model)
             if answered is not None:
                 return _degraded(answered, reason)
@@ -108,6 +112,8 @@ def failure_of(error: Exception) -> str | None:
     """
     if isinstance(error, HangError):
         return "hang"
+    if isinstance(error, BreakerOpenError):  # it opened while the request waited
+        return "breaker"
     if isinstance(error, DeadlineError):
         return "deadline"
     if isinstance(error, BusyError):
@@ -159,6 +165,16 @@ async def _from_chain(
             served.reserve.took(time.perf_counter() - began)
             return Answered(answer, request, arm.model)
     return None
+
+
+def _check(arm: Arm, request: ModelRequest) -> None:
+    """Raises `RequestError` for a request that the arm would have refused, as a constant answers anything."""
+    try:
+        arm.model.prepare(request)
+    except RequestError:
+        raise
+    except Exception:  # its store is down too: nobody can tell
+        _log.debug("a request could not be checked", exc_info=True)
 
 
 def _falls_back(served: ServedModel, reason: str) -> bool:

@@ -76,13 +76,14 @@ class Loading:
         if state.journal is not None:
             state.journal.drop_tensors(redacted_tensors(model, state.config.journal))
         metrics = state.metrics.model(name=resolved.name, version=resolved.version, arm=resolved.arm)
+        breaker = breaker_of(state, served.config, resolved)
         served.serve(
             resolved.arm,
             model,
             plan,
             observe=partial(_observe, metrics),
-            breaker=breaker_of(state, served.config, resolved),
-            limit=limit_of(state, served.config, resolved, plan),
+            breaker=breaker,
+            limit=limit_of(state, served.config, resolved, plan, breaker),
             answer=None
             if state.chaos is None
             else state.chaos.around(model.answer, model=resolved.name, arm=resolved.arm),

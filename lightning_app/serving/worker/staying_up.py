@@ -9,6 +9,7 @@ from lightning_app.serving.config.resilience_config import BreakerConfig
 from lightning_app.serving.config.serve_config import ModelConfig
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.calibration import BatchPlan
+from lightning_app.serving.inference.errors import BreakerOpenError
 from lightning_app.serving.inference.hangs import HangLimit, hang_bounds
 from lightning_app.serving.inference.loaded_model import LoadedModel
 from lightning_app.serving.routing.breaker import STATES, Breaker, State
@@ -33,7 +34,9 @@ def breaker_of(state: ServingState, config: ModelConfig, resolved: ResolvedModel
     return Breaker(wanted, on_change=partial(_changed, state, resolved))
 
 
-def limit_of(state: ServingState, config: ModelConfig, resolved: ResolvedModel, plan: BatchPlan) -> HangLimit | None:
+def limit_of(
+    state: ServingState, config: ModelConfig, resolved: ResolvedModel, plan: BatchPlan, breaker: Breaker | None
+) -> HangLimit | None:
     """How long calls of a version may take; None if its model has neither a breaker nor a fallback.
 
     Args:
@@ -41,9 +44,10 @@ def limit_of(state: ServingState, config: ModelConfig, resolved: ResolvedModel, 
         config: Configuration of the model.
         resolved: The version.
         plan: Its measured calls.
+        breaker: Its breaker, which opens at once where a call holds up the event loop.
     """
     wanted = _config(config)
-    if wanted is None:
+    if wanted is None or breaker is None:
         return None
     seconds, per_row = hang_bounds(plan, hang_ms=wanted.hang_ms, deadline_ms=config.deadline_ms)
     return HangLimit(
@@ -51,7 +55,7 @@ def limit_of(state: ServingState, config: ModelConfig, resolved: ResolvedModel, 
         per_row,
         state.hangs.watch,
         partial(state.hangs.note, resolved.digest),
-        partial(_hangs, state, resolved),
+        partial(_hangs, state, resolved, breaker),
     )
 
 
@@ -79,14 +83,20 @@ def _config(config: ModelConfig) -> BreakerConfig | None:
 def _changed(state: ServingState, resolved: ResolvedModel, before: State, after: State, reason: str) -> None:
     state.metrics.breaker(name=resolved.name, version=resolved.version, arm=resolved.arm, state=STATES.index(after))
     say = _log.error if after == "open" else _log.warning
+    if after == "open":
+        for arm in state.models[resolved.name].arms.values():
+            if arm.model.digest == resolved.digest and arm.breaker is not None:
+                arm.batcher.give_up(BreakerOpenError(arm.breaker.seconds_left))
     facts = {"model": resolved.name, "arm": resolved.arm, "version": resolved.version, "before": before}
     say("breaker of %s (%s): %s: %s", resolved.name, resolved.arm, after, reason, extra={"facts": facts})
 
 
-def _hangs(state: ServingState, resolved: ResolvedModel, seconds: float) -> None:
+def _hangs(state: ServingState, resolved: ResolvedModel, breaker: Breaker, seconds: float, *, is_on_loop: bool) -> None:
     state.metrics.hang(name=resolved.name, version=resolved.version)
     _log.error(
         "%s: a call did not end within %.0f ms and is given up; its calls run in a thread of their own from now on",
         resolved.title,
         1000 * seconds,
     )
+    if is_on_loop:
+        breaker.trip("a call held up the event loop")

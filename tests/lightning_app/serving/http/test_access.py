@@ -190,6 +190,27 @@ def test_a_bad_key_file_keeps_the_keys_and_is_shown_to_admins_without_its_path(w
     until(lambda: "keys" not in worker.client.get("/health/ready", headers=admin).json())
 
 
+def test_a_key_file_that_vanishes_lets_in_nobody_else_and_is_taken_when_it_is_back(worker, add, key_file):
+    known, gone = add("--id", "kept"), add("--id", "left")
+    admin = add("--id", "sees", "--scopes", "admin")
+    until(lambda: worker.client.get("/metrics", headers=admin).status_code == 200)
+    away = key_file.with_name("away.yaml")
+    key_file.rename(away)
+    until(lambda: "keys" in worker.client.get("/health/ready", headers=admin).json())
+    problem = worker.client.get("/health/ready", headers=admin).json()["keys"]["problem"]
+    assert "cannot be read: No such file or directory" in problem
+    assert str(key_file.parent) not in problem
+    assert worker.client.post("/predict", json=BODY, headers=known).status_code == 200
+    stranger = {"Authorization": "Bearer kept.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
+    for headers in ({}, stranger, {"Authorization": "Bearer nobody.x"}):
+        assert worker.client.post("/predict", json=BODY, headers=headers).status_code == 401
+    assert main(["keys", "revoke", str(away), "left"]) == 0
+    away.rename(key_file)
+    until(lambda: worker.client.post("/predict", json=BODY, headers=gone).status_code == 401)
+    assert worker.client.post("/predict", json=BODY, headers=known).status_code == 200
+    assert "keys" not in worker.client.get("/health/ready", headers=admin).json()
+
+
 def test_the_worker_speaks_the_bounded_protocol(worker):
     host, port = worker.address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as client:

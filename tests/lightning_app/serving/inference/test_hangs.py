@@ -40,7 +40,7 @@ def test_an_endless_call_of_a_real_graph_is_stopped_and_the_next_ones_are_answer
     model: LoadedModel, watch: LoopWatch, in_thread: bool
 ) -> None:
     hangs: list[float] = []
-    limit = HangLimit(0.1, 0.0, watch, lambda: None, hangs.append)
+    limit = HangLimit(0.1, 0.0, watch, lambda: None, lambda seconds, *, is_on_loop: hangs.append(seconds))
 
     async def ask() -> list[object]:
         batcher = Batcher(model, plan=BatchPlan(1, in_thread=in_thread), queue=9, limit=limit)
@@ -68,7 +68,7 @@ def test_threads_that_nothing_stops_are_left_behind_and_their_number_is_bounded(
         return model.answer(requests)
 
     async def ask() -> None:
-        limit = HangLimit(0.02, 0.0, watch, lambda: None, lambda _: None)
+        limit = HangLimit(0.02, 0.0, watch, lambda: None, lambda _, *, is_on_loop: None)
         batcher = Batcher(model, plan=BatchPlan(1, in_thread=True), queue=99, limit=limit, answer=hang)
         for _ in range(MOST_STUCK):
             with pytest.raises(HangError):
@@ -92,5 +92,5 @@ def test_the_limit_grows_with_the_rows_of_a_call_and_shrinks_with_the_deadline(w
     assert (least, round(per_row, 9)) == (1.0, 0.00125)
     assert hang_bounds(plan, hang_ms=None, deadline_ms=300)[0] == pytest.approx(0.08)
     assert hang_bounds(plan, hang_ms=250, deadline_ms=300) == (0.25, 0.0)
-    limit = HangLimit(1.0, 0.001, watch, lambda: None, lambda _: None)
+    limit = HangLimit(1.0, 0.001, watch, lambda: None, lambda _, *, is_on_loop: None)
     assert (limit.of(1), limit.of(10_000)) == (1.0, 10.0)

