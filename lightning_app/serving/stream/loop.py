@@ -31,8 +31,6 @@ _log = logging.getLogger("lightning_app.serving.stream")
 _POLL_SECONDS = 0.25
 _TEND_SECONDS = 0.5
 _RETRY_LOOK_SECONDS = 1.0
-_UNKNOWN_SECONDS = 30.0
-"""A worker without partitions, which knows no lag, is idle after this time."""
 
 
 class Loop:
@@ -238,10 +236,12 @@ class Loop:
     def _is_idle(self) -> bool:
         if self._idle_seconds is None or self._delivery.in_flight:
             return False
-        quiet = time.monotonic() - self._idle_since
-        if self._progress.lags is None:
-            return quiet >= max(_UNKNOWN_SECONDS, self._idle_seconds)
-        return quiet >= self._idle_seconds and not any(self._progress.lags.values())
+        if time.monotonic() - self._idle_since < self._idle_seconds:
+            return False
+        try:
+            return self._source.is_done() and (self._retries is None or self._retries.is_done())
+        except (JournalError, StreamError):
+            return False  # the next poll says so
 
 
 def _of_another_content(event: Event) -> DeadLetter:

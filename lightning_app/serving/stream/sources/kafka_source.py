@@ -176,18 +176,33 @@ class KafkaSource(Source):
     @override
     def lag(self) -> dict[str, int] | None:
         consumer = self._opened()
-        if not self._partitions:
-            return None
         lags = {}
-        for number, partition in self._partitions.items():
-            try:
+        try:
+            for number, partition in self._partitions.items():
                 _, high = consumer.get_watermark_offsets(TopicPartition(self._topic, number), cached=True)
-            except KafkaException:
-                return None
-            if high < 0:
-                return None
-            lags[str(number)] = max(0, high - (partition.first if partition.answered is None else partition.answered))
+                if high < 0:
+                    return None
+                answered = partition.first if partition.answered is None else partition.answered
+                lags[str(number)] = max(0, high - answered)
+        except KafkaException:
+            return None
         return lags
+
+    @override
+    def is_done(self) -> bool:
+        if self._partitions:
+            return super().is_done()
+        # None is this worker's: whether the others have answered all, the journal says.
+        consumer, listed = self._opened(), offsets.listed(self._database)
+        answered = {one.partition: one.next_offset for one in listed if one.stream == self._stream}
+        try:
+            for number in consumer.list_topics(self._topic, timeout=_SECONDS).topics[self._topic].partitions:
+                low, high = consumer.get_watermark_offsets(TopicPartition(self._topic, number), timeout=_SECONDS)
+                if high != max(low, answered.get(str(number), -1)):  # beyond it: its next owner refuses it
+                    return False
+        except KafkaException:
+            return False
+        return True
 
     @override
     def close(self) -> None:

@@ -77,6 +77,11 @@ class Source(ABC):
     def lag(self) -> dict[str, int] | None:
         """Events that wait, by partition; None as long as that is not known."""
 
+    def is_done(self) -> bool:
+        """Whether no event waits, neither for this worker nor for one that has died."""
+        lags = self.lag()
+        return lags is not None and not any(lags.values())
+
     @abstractmethod
     def close(self) -> None:
         """Gives back what was not answered, and leaves the group."""

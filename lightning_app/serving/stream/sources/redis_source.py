@@ -19,6 +19,8 @@ from lightning_app.serving.stream.sources.protocol import Source
 _log = logging.getLogger("lightning_app.serving.stream")
 _SUSPECT = 3
 """An entry that was delivered so often before comes alone."""
+_MOST_LAG = 10_000
+"""Entries that are counted one by one, where Redis does not know their number."""
 _BODY, _KEY, _TYPE = b"body", b"key", b"content-type"
 
 
@@ -118,15 +120,20 @@ class RedisSource(Source):
 
     @override
     def lag(self) -> dict[str, int] | None:
+        client = self._opened()
         try:
             with _reached():
-                groups: Any = self._opened().xinfo_groups(self._key)
-        except StreamError:
+                groups: Any = client.xinfo_groups(self._key)
+                for group in groups:
+                    if group["name"] != self._group.encode():
+                        continue
+                    behind = group.get("lag")
+                    if behind is None:  # before Redis 7, and where entries were deleted
+                        entries: Any = client.xrange(self._key, min=b"(" + group["last-delivered-id"], count=_MOST_LAG)
+                        behind = len(entries)
+                    return {"": int(behind) + int(group["pending"])}
+        except (StreamError, redis.ResponseError):
             return None
-        for group in groups:
-            if group["name"] == self._group.encode():
-                behind = group.get("lag")
-                return None if behind is None else {"": int(behind) + int(group["pending"])}
         return None
 
     @override

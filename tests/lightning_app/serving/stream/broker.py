@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 
@@ -60,16 +61,18 @@ class Broker:
         consumer = Consumer({"bootstrap.servers": self.address, "group.id": uuid.uuid4().hex, "log_level": 0})
         places = self._producer.list_topics(topic, timeout=10).topics[topic].partitions
         consumer.assign([TopicPartition(topic, place, OFFSET_BEGINNING) for place in places])
-        found = []
-        end = time.monotonic() + 20
+        found: list[tuple[dict[str, str], str | None, bytes]] = []
+        end = time.monotonic() + 20 + number / 1000
         while time.monotonic() < end:
             messages = consumer.consume(1000, 0.5)
             if not messages and len(found) >= number:
                 break
             for one in messages:
                 assert one.error() is None
-                headers = {name: value.decode() for name, value in one.headers() or []}
-                found.append((headers, None if one.key() is None else one.key().decode(), one.value()))
+                pairs: Any = one.headers() or []
+                key, value = one.key(), one.value()
+                headers = {name: text.decode() for name, text in pairs}
+                found.append((headers, None if key is None else key.decode(), value or b""))
         consumer.close()
         return found
 

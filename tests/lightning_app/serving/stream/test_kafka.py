@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lightning_app.serving.stream.errors import LostError
-from lightning_app.serving.stream.event import Output
+from lightning_app.serving.stream.event import Event, Output
 from lightning_app.serving.stream.sources.kafka_source import KafkaSource
 from lightning_app.serving.stream.tables import offsets, outbox
 from tests.lightning_app.serving.stream.broker import FAST, REAL, Broker, mock_broker, needs_kafka
@@ -91,7 +91,7 @@ def test_a_worker_whose_partition_was_taken_commits_nothing(broker: Broker, tmp_
             content_type="application/json", poison=5, queued_bytes=2**20, claim_seconds=5, settings={},
         )  # fmt: skip
         source.open()
-        events = []
+        events: list[Event] = []
         while len(events) < 3:
             events += source.poll(10, 0.5)
         with database.transaction():
