@@ -20,9 +20,9 @@ TRAINING = {"torch", "lightning", "pytorch-lightning", "torchmetrics", "jsonargp
 """Core dependencies that no process of a server imports; tests/deploy/test_image_requirements.py proves it."""
 FILES = {
     "serve.txt": ("serve",),
-    "server.txt": ("serve", "registry", "postgres-store", "redis", "signing", "otel"),
+    "server.txt": ("serve", "serve-grpc", "kafka", "registry", "postgres-store", "redis", "signing", "otel"),
 }
-"""Extras of each file: packages in folders alone; names in a registry, PostgreSQL, Redis, signatures, traces too."""
+"""Extras of each file: packages in folders alone; all that a server, a stream and the verbs of the registry can do."""
 _HEADER = "# lightning-r2p[{extras}] without what only training imports; `make lock` writes it anew.\n"
 
 

@@ -33,8 +33,6 @@ OPTIONAL = {
     "obstore": "data snapshots are for training",
     "pandera": "its schemas are read where data are checked",
     "matplotlib": "pictures of reports are drawn on a workstation",
-    "grpcio": "requirements.py names the extras of the image; gRPC is none of them yet",
-    "confluent-kafka": "requirements.py names the extras of the image; Kafka is none of them yet",
     "ray": "scoring on Ray, and replicas of Ray Serve, are not started in this image",
 }
 """Distributions that a module imports when it is asked to, and that the image does without."""
