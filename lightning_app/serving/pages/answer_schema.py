@@ -38,6 +38,7 @@ def answer_schema(package: Package, sample: "Predictions | None") -> Schema:
         },
     }
     required = list(properties)
+    properties["degraded"] = {"type": "string", "description": "Why another than the model answered; else left out."}
     if package.manifest.state:
         properties["state"] = {"type": "string", "description": "Send it with the next chunk of the stream."}
     return {"type": "object", "required": required, "properties": properties}
