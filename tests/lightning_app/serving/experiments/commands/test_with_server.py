@@ -23,7 +23,7 @@ def answered(server: RunningServer, number: int) -> tuple[dict[str, list[float]]
     arms = []
     with httpx.Client(base_url=server.address, timeout=30) as client:
         for place in range(number):
-            row = {**ROW, "customer": f"c{place % 150}"}
+            row = {**ROW, "customer": f"c{place % 300}"}
             answer = client.post("/predict", json={"records": [row]})
             assert answer.status_code == 200, answer.text
             arms.append(answer.headers["X-Arm"])
@@ -49,23 +49,23 @@ def test_a_split_and_a_shadow_of_a_real_server(tmp_path: Path, capsys: pytest.Ca
 
     with running_server("--config", Path("serve.yaml")) as server:
         server.wait_for_log("experiment prices: begun")
-        rewards, _ = answered(server, 600)
-        server.wait_for(lambda: sum(arm["requests"] for arm in data("show", "prices")["guardrails"]) == 600)
+        rewards, _ = answered(server, 900)
+        server.wait_for(lambda: sum(arm["requests"] for arm in data("show", "prices")["guardrails"]) == 900)
         found = data("analyse", "prices", "--within-seconds", "0")
         assert {arm["arm"]: arm["rewarded"] for arm in found["arms"]} == {name: len(r) for name, r in rewards.items()}
         assert {arm["arm"]: arm["mean"] for arm in found["arms"]} == pytest.approx(
             {name: np.mean(r) for name, r in rewards.items()}
         )
         assert found["settings"]["key"] == "entity"
-        assert sum(found["sample_ratio"]["units"].values()) == 150
+        assert sum(found["sample_ratio"]["units"].values()) == 300
         assert found["sample_ratio"]["p_value"] > 0.01
         assert found["effects"][0]["sequence"][0] > 0
         assert main(["experiment", "stop", "prices", "--arm", "fancy", "--reason", "it is better"]) == 0
         server.wait_for(lambda: set(answered(server, 20)[1]) == {"fancy"})
         capsys.readouterr()
         compared = data("analyse", "shadow:small_mlp", "--output", "report")
-        assert compared["compared"] >= 600, compared
+        assert compared["compared"] >= 900, compared
         assert 0 < compared["agreement"] < 1
         assert server.stop() == 0
     (listed, _) = data("list")
-    assert (listed["id"], listed["status"], listed["requests"] >= 620) == ("prices", "stopped", True)
+    assert (listed["id"], listed["status"], listed["requests"] >= 920) == ("prices", "stopped", True)
