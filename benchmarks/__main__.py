@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from benchmarks import (
     cold_start,
     contracts,
+    experiments,
     feature_replay,
     feature_store,
     feature_windows,
@@ -48,6 +49,7 @@ SECTIONS: dict[str, Callable[[], str]] = (
     | online_store.SECTIONS
     | contracts.SECTIONS
     | serving.SECTIONS
+    | experiments.SECTIONS
 )
 
 
