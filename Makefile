@@ -10,7 +10,7 @@ CO2 = $(shell $(RUN)/python -c 'from importlib.resources import files; print(fil
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-slow test-slow-share lint format bench bench-list soak lock clean
+.PHONY: help demo test test-fast test-slow test-slow-share lint format bench bench-list soak sbom lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ format: $(STAMP) ## format the code
 bench: $(STAMP) ## measure against the peers; writes benchmarks/results.md; hours, see bench-list; SECTIONS="a b" for some
 	$(RUN)/python -m benchmarks $(SECTIONS)
 
+sbom: $(STAMP) ## list what is in the image, CycloneDX
+	PYTHON=$(RUN)/python deploy/image/sbom.sh dist/sbom.json
+
 soak: $(STAMP) ## twenty minutes of kills, reloads, restarts and a bad canary: the journal has to add up; MINUTES=3 for a shorter one
 	$(RUN)/python -m benchmarks.soak $(or $(MINUTES),20)
 
@@ -71,6 +74,7 @@ lock: ## resolve every version anew into requirements.lock
 	.venv-lock/bin/pip install --quiet --dry-run --ignore-installed --report .venv-lock/report.json 'torch==2.13.0' '.[all,dev]'
 	.venv-lock/bin/python -c 'import json; found = {i["metadata"]["name"].lower().replace("_", "-"): i["metadata"]["version"].split("+")[0] for i in json.load(open(".venv-lock/report.json"))["install"]}; found.pop("lightning-r2p"); print("# Every version of lightning-r2p[all,dev], resolved together: a constraints file. `make lock` writes it anew."); [print(f"{n}=={v}") for n, v in sorted(found.items())]' > requirements.lock
 	rm -rf .venv-lock
+	$(RUN)/python deploy/image/requirements.py
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .peer .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
