@@ -17,8 +17,8 @@ from lightning_app.serving.experiments.canary.evidence import CHALLENGER, CHAMPI
 from lightning_app.serving.experiments.canary.facts import event_of
 from lightning_app.serving.experiments.canary.state import CanaryState
 from lightning_app.serving.experiments.sequential.mean_difference import Moments
+from lightning_app.serving.journal.arm_count import LATENCY_BOUNDS_MS
 
-BOUNDS_MS: tuple[float, ...] = tuple(0.1 * 1.1**power for power in range(120))
 _DAY = 86_400.0
 _LOADS = 1 + 0.15 * np.linspace(-1, 1, 31)
 """How much slower all answers are at different loads."""
@@ -130,7 +130,9 @@ def simulate(
             if not requests:
                 continue
             failures = rng.binomial(requests, errors[arm])
-            part = totals.setdefault((arm, probability), _Totals(0, 0, np.zeros(len(BOUNDS_MS) + 1, dtype=np.int64)))
+            part = totals.setdefault(
+                (arm, probability), _Totals(0, 0, np.zeros(len(LATENCY_BOUNDS_MS) + 1, dtype=np.int64))
+            )
             part.requests += requests
             part.failures += failures
             part.latencies += rng.multinomial(requests - failures, tables[arm][load])
@@ -145,7 +147,7 @@ def simulate(
             requests={
                 key: ArmTotals(part.requests, part.failures, part.latencies.tolist()) for key, part in totals.items()
             },
-            bounds=BOUNDS_MS,
+            bounds=LATENCY_BOUNDS_MS,
             rewards={key: Moments(*moments) for key, moments in rewards.items()},
         )
         look = decide(config, state, evidence, now=now)
@@ -173,7 +175,7 @@ def _bins(world: World, factor: float) -> npt.NDArray[np.float64]:
         [
             (1 - world.tail) * _normal((math.log(bound) - centre) / world.spread)
             + world.tail * _normal((math.log(bound) - centre - math.log(3)) / (2 * world.spread))
-            for bound in BOUNDS_MS
+            for bound in LATENCY_BOUNDS_MS
         ]
     )
     return np.diff(np.concatenate([[0.0], cumulative, [1.0]]))

@@ -58,6 +58,8 @@ class Loading:
         if same is not None:  # e.g. the challenger has become champion
             served.share(resolved.arm, same)
             self._forget(held)
+            if before is not None:
+                state.metrics.reloaded(name=resolved.name, result="loaded")
             _log.info("loaded", extra={"facts": _facts(resolved, started, same.batcher.plan)})
             return None
         try:

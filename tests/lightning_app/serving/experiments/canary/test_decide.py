@@ -8,13 +8,14 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from benchmarks.experiments.simulated_traffic import BOUNDS_MS, Challenger, World, simulate
+from benchmarks.experiments.simulated_traffic import Challenger, World, simulate
 from lightning_app.serving.config.experiment_config import CanaryConfig, Margins, RewardConfig
 from lightning_app.serving.experiments.canary.decide import Look, decide, share_of
 from lightning_app.serving.experiments.canary.evidence import ArmTotals, Evidence
 from lightning_app.serving.experiments.canary.picture import canary_picture
 from lightning_app.serving.experiments.canary.state import CanaryState, Request
 from lightning_app.serving.experiments.sequential.mean_difference import Moments
+from lightning_app.serving.journal.arm_count import LATENCY_BOUNDS_MS
 
 CONFIG = CanaryConfig(min_requests=100, min_seconds=60, max_seconds=3600)
 START = CanaryState(
@@ -25,7 +26,7 @@ SHARES = (0.01, 0.05, 0.25, 0.5, 1.0)
 
 def latencies(count: int, slow: int = 0) -> list[int]:
     """So many answers around 8 ms, in two bins; the slow ones far above."""
-    bins = [0] * (len(BOUNDS_MS) + 1)
+    bins = [0] * (len(LATENCY_BOUNDS_MS) + 1)
     bins[45], bins[47], bins[60] = (count - slow) // 2, count - slow - (count - slow) // 2, slow
     return bins
 
@@ -47,7 +48,7 @@ def evidence(
         if share < 1:
             others = round(requests * (1 - share) / share)
             counted["champion", 1 - share] = ArmTotals(others, others // 1000, latencies(others - others // 1000))
-    return Evidence(requests=counted, bounds=BOUNDS_MS, rewards=rewards or {})
+    return Evidence(requests=counted, bounds=LATENCY_BOUNDS_MS, rewards=rewards or {})
 
 
 def walk(looks: Sequence[Evidence], config: CanaryConfig = CONFIG, *, seconds: float = 61.0) -> Look:
