@@ -1,7 +1,7 @@
 """Prediction record: what the journal holds of a request beside its body, for all protocols and for streams."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -27,12 +27,15 @@ def content_digest(body: bytes, media_type: str, accept: str | None, query: str)
 
 
 def take_entity(request: ModelRequest, column: str, model: LoadedModel) -> str | None:
-    """Key of the entity, removed from the request if the package does not read it; None if rows have several.
+    """Key of the entity, removed from the request if the package does not read it.
 
     Args:
         request: The request.
         column: Column of the key.
         model: The version that answers.
+
+    Returns:
+        As of `entity_key`.
 
     Raises:
         RequestError: The request has no such column.
@@ -41,12 +44,22 @@ def take_entity(request: ModelRequest, column: str, model: LoadedModel) -> str |
     names = () if table is None else table if isinstance(table, Mapping) else table.columns
     if table is None or column not in names:
         raise RequestError(f"{column}: not given, the key of the entity is needed")
-    keys = {str(key) for key in table[column]}
+    key = entity_key(table[column])
     if column not in model.column_names:
         if isinstance(table, Mapping):
             request.table = {name: values for name, values in table.items() if name != column}
         else:
             request.table = table.drop(column)
+    return key
+
+
+def entity_key(values: Iterable[Any]) -> str | None:
+    """Key of the rows of a request, as text; None if they have several keys, or one of them has none.
+
+    Args:
+        values: The column of the key; NaN is missing, as null is.
+    """
+    keys = {None if key is None or key != key else str(key) for key in values}  # NaN
     return keys.pop() if len(keys) == 1 else None
 
 

@@ -16,6 +16,7 @@ from lightning_app.serving.inference.cache import AnswerCache
 from lightning_app.serving.inference.calibration import BatchPlan
 from lightning_app.serving.inference.hangs import HangLimit
 from lightning_app.serving.inference.loaded_model import LoadedModel
+from lightning_app.serving.inference.prediction_record import entity_key
 from lightning_app.serving.routing.breaker import Breaker
 from lightning_app.serving.routing.reserve import Reserve
 
@@ -218,10 +219,7 @@ class ServedModel:
         if by == "session":
             return session
         assert self.config.entity is not None
-        values = columns((self.config.entity,)).get(self.config.entity, ())
-        first = values[0] if len(values) else None
-        is_one = first is not None and all(value == first for value in values)
-        return str(first) if is_one else None
+        return entity_key(columns((self.config.entity,)).get(self.config.entity, ()))
 
     def _by_columns(self, routing: ModelRouting, columns: Mapping[str, Sequence[Any]], at: float) -> Arm:
         linear = self._linear

@@ -96,6 +96,15 @@ def test_the_key_of_the_entity_is_needed_and_not_read_by_the_model(worker: Runni
     assert (refused.status_code, refused.json()["error"]["field"]) == (422, "customer")
 
 
+@pytest.mark.parametrize("key", [None, float("nan")])
+def test_a_missing_entity_is_journalled_as_missing(worker: RunningWorker, key: float | None) -> None:
+    table = io.BytesIO()
+    pl.DataFrame([{"customer": key, **ROW}]).write_ipc_stream(table)
+    headers = {"content-type": "application/vnd.apache.arrow.stream", "x-request-id": f"n-{key}"}
+    assert worker.client.post("/predict", content=table.getvalue(), headers=headers).status_code == 200
+    assert rows_of(worker, f"select entity from journal where request_id = 'n-{key}'") == [(None,)]
+
+
 def test_feedback_is_stored_at_most_once(worker: RunningWorker) -> None:
     ask(worker, "e-1", ROW)
 

@@ -87,15 +87,19 @@ def test_a_split_is_sticky_journalled_and_a_ramp_moves_only_the_share_that_has_t
         assert not any(before[key] == "treatment" and after[key] == "control" for key in KEYS)
         several = client.post("/predict", json={"records": [{**ROW, "customer": key} for key in KEYS]})
         assert several.headers["x-arm"] == "control"
+        for keys in ((1, True), (None,)):  # equal, but not one key; no key
+            other = client.post("/predict", json={"records": [{**ROW, "customer": key} for key in keys]})
+            assert other.headers["x-arm"] == "control"
         assert server.stop() == 0
     rows = [row for part in open_reader("sqlite:///journal.db").predictions(Selection()) for row in part]
     inside = [row for row in rows if row.experiment is not None]
+    assert None not in {row.entity for row in inside}
     assert {row.experiment for row in inside} == {"prices-1"}
     assert {(row.arm, round(row.probability, 9)) for row in inside} == {
         ("control", 0.8), ("treatment", 0.2), ("control", 0.5), ("treatment", 0.5),
     }  # fmt: skip
-    assert [(row.arm, row.probability, row.num_rows) for row in rows if row.experiment is None] == [
-        ("control", 1.0, len(KEYS))
+    assert [(row.arm, row.probability, row.num_rows, row.entity) for row in rows if row.experiment is None] == [
+        ("control", 1.0, num_rows, None) for num_rows in (len(KEYS), 2, 1)
     ]
 
 
