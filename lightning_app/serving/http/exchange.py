@@ -116,11 +116,7 @@ async def exchange(
     if answer.degraded is not None:
         answering = replace(arm, model=model)
         state.metrics.degraded(name=model.name, arm=arm.name, reason=answer.degraded)
-    if _num_bytes(answer.predictions) < _LARGE_ANSWER:
-        answer_body, headers = encode(answer, request, answering)
-    else:
-        loop = asyncio.get_running_loop()
-        answer_body, headers = await loop.run_in_executor(state.executor, encode, answer, request, answering)
+    answer_body, headers = await encoded(state, encode, answer, request, answering)
     sent = Exchanged(answer_body, headers + _version_headers(answering, answer.degraded), answer.degraded)
     if state.journal is None:
         return sent
@@ -178,23 +174,49 @@ async def _ask(
     """The answer of an arm."""
     began = time.perf_counter()
     try:
-        prepared = await _prepared(state, is_large, arm.model.prepare, request)
+        ready = await prepared(state, is_large, arm.model.prepare, request)
     except Exception as error:
         if not arm.model.has_defaults or not is_store_error(error):
             raise
-        prepared = await _prepared(state, is_large, arm.model.prepare_without_store, request)
+        ready = await prepared(state, is_large, arm.model.prepare_without_store, request)
     waiting = time.perf_counter()
-    answer = await arm.batcher.answer(prepared, seconds=seconds - (waiting - began))
+    answer = await arm.batcher.answer(ready, seconds=seconds - (waiting - began))
     phases += ("queue", waiting, answer.started), ("inference", answer.started, answer.ended)
     return answer
 
 
-async def _prepared(
+async def prepared(
     state: ServingState, is_large: bool, prepare: Callable[[ModelRequest], Prepared], request: ModelRequest
 ) -> Prepared:
+    """Prepares a request for the model, in a thread if it is large.
+
+    Args:
+        state: State of the worker.
+        is_large: Whether the body has `LARGE_BODY` bytes or more.
+        prepare: Prepares it.
+        request: The request.
+    """
     if not is_large:
         return prepare(request)
     return await asyncio.get_running_loop().run_in_executor(state.executor, prepare, request)
+
+
+async def encoded(
+    state: ServingState, encode: Encode, answer: Answer, request: ModelRequest, arm: Arm
+) -> tuple[bytes, Headers]:
+    """Body and headers of an answer, written in a thread if it is large.
+
+    Args:
+        state: State of the worker.
+        encode: Writes the answer.
+        answer: The answer.
+        request: The request.
+        arm: The arm; its model is the one that answered.
+    """
+    if _num_bytes(answer.predictions) < _LARGE_ANSWER:
+        return encode(answer, request, arm)
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(state.executor, encode, answer, request, arm)
 
 
 def _num_bytes(predictions: Predictions) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lightning_app.errors import describe
 from lightning_app.serving.config.arm_references import SHADOW
-from lightning_app.serving.http.exchange import Encode
+from lightning_app.serving.http.exchange import LARGE_BODY, Encode, encoded, prepared
 from lightning_app.serving.http.request_head import RequestHead
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel
@@ -144,9 +144,9 @@ class ShadowMirror:
             request = mirrored.again(model)
             if served.config.entity is not None:
                 take_entity(request, served.config.entity, model)
-            prepared = model.prepare(request)
-            answer = await arm.batcher.answer(prepared, seconds=served.config.shadow.deadline_ms / 1000)
-            body, headers = mirrored.encode(answer, request, arm)
+            ready = await prepared(self._state, mirrored.num_bytes >= LARGE_BODY, model.prepare, request)
+            answer = await arm.batcher.answer(ready, seconds=served.config.shadow.deadline_ms / 1000)
+            body, headers = await encoded(self._state, mirrored.encode, answer, request, arm)
             answer_type = headers[0][1].decode()
             if mirrored.answer is not None:
                 found = agreement(mirrored.answer.predictions, answer.predictions)

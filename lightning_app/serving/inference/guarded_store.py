@@ -59,11 +59,6 @@ class GuardedStore:
                 raise
             self._went_down(error)
 
-    @property
-    def is_down(self) -> bool:
-        """Whether reads fail at once."""
-        return self._down is not None
-
     def mark(self, namespace: str, view: str) -> str | None:
         """The mark of a view as it was last read; None if it never was.
 

@@ -63,13 +63,3 @@ def scaled(reward: float, config: RewardConfig) -> float:
         config: What rewards are; those outside its range are refused before they are stored.
     """
     return min(max((reward - config.low) / (config.high - config.low), 0.0), 1.0)
-
-
-def unscaled(mean: float, config: RewardConfig) -> float:
-    """A mean of scaled rewards on the scale on which they were sent.
-
-    Args:
-        mean: The mean.
-        config: What rewards are.
-    """
-    return config.low + mean * (config.high - config.low)

@@ -161,12 +161,16 @@ class RewardReader:
         )
 
     def _counted(self, rows: Sequence[Sequence[Any]]) -> Iterator[Rewarded]:
+        """Rewards that count; the others are added up with the end of a part, as the position is."""
+        num_expired = num_out_of_range = 0
         for row in rows:
             rewarded = Rewarded(**dict(zip(Rewarded.__struct_fields__, row, strict=False)))
             limits = self._limits
             if limits is not None and not is_within(rewarded.reward, limits):
-                self.num_out_of_range += 1
+                num_out_of_range += 1
             elif limits is not None and is_late(limits, answered=rewarded.time, rewarded=rewarded.outcome_time):
-                self.num_expired += 1
+                num_expired += 1
             else:
                 yield rewarded
+        self.num_expired += num_expired
+        self.num_out_of_range += num_out_of_range

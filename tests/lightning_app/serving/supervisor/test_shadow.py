@@ -56,6 +56,8 @@ def test_a_shadow_answers_beside_the_model_is_journalled_and_compared(first: Pat
         (model,) = server.get("/page/data")["models"]
         assert model["shadow"] == {"version": None, "digest": Package.load(second).digest, "requests": 41, "failed": 0,
                                    "left_out": 0, "stateful": 0, "rows": 41, "agreement": 0.0}  # fmt: skip
+        assert client.post("/predict", json={"records": [ROW] * 9000}).status_code == 200  # prepared in a thread
+        server.wait_for(lambda: metric(server, "lightning_app_shadow_requests", result="answered") == NUM_REQUESTS + 2)
         assert server.stop() == 0
     reader = open_reader("sqlite:///journal.db")
     shadows = reader.shadows(ids)
@@ -63,7 +65,7 @@ def test_a_shadow_answers_beside_the_model_is_journalled_and_compared(first: Pat
     answers = [msgspec.json.decode(shadows[each].answer) for each in ids[:-1]]
     assert all(answer["predictions"] == [{"price": pytest.approx(prices[1])}] for answer in answers)
     assert msgspec.json.decode(shadows[ids[-1]].answer)["outputs"][0]["data"] == [pytest.approx(prices[1])]
-    assert sum(count.predictions for count in reader.day_counts()) == NUM_REQUESTS + 1
+    assert sum(count.predictions for count in reader.day_counts()) == NUM_REQUESTS + 2
 
 
 def test_a_shadow_that_does_not_fit_changes_no_answer_and_says_so(first: Path, tmp_path: Path) -> None:

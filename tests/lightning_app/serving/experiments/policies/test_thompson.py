@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from lightning_app.serving.config.experiment_config import RewardConfig
-from lightning_app.serving.experiments.policies.arm_statistics import ArmStatistics, fading, scaled, unscaled
+from lightning_app.serving.experiments.policies.arm_statistics import ArmStatistics, fading, scaled
 from lightning_app.serving.experiments.policies.best_arm import probability_best
 from lightning_app.serving.experiments.policies.posteriors import BetaPosterior, StudentPosterior
 from lightning_app.serving.experiments.policies.thompson import GRID, on_grid, thompson_probabilities
@@ -150,10 +150,9 @@ def test_forgetting_in_two_steps_is_forgetting_in_one():
     assert (whole.weight, whole.total) == pytest.approx((twice.weight, twice.total))
 
 
-def test_rewards_are_scaled_by_their_bounds_and_back():
+def test_rewards_are_scaled_by_their_bounds():
     config = RewardConfig(kind="continuous", low=-5, high=15)
     assert scaled(0, config) == 0.25
-    assert unscaled(0.25, config) == 0
     assert scaled(99, config) == 1
 
 

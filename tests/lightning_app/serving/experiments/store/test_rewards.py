@@ -75,6 +75,18 @@ def test_rewards_that_are_late_or_out_of_range_are_left_out_and_counted(journal_
         assert (totals.requests, totals.rewards) == (4, len(counted))
 
 
+def test_what_is_left_out_is_counted_with_the_position_also_by_who_stops_within_a_part(journal_url: str) -> None:
+    store, database = open_store(journal_url), open_database(journal_url)
+    store.write([chosen("late"), chosen("good")])
+    store.feedback([reward("late", 1, late=100), reward("good", 1)])
+    reader = RewardReader(database, "prices", limits=RewardConfig(within_seconds=50))
+    before = reader.position
+    assert next(reader.new()).request_id == "good"
+    assert (reader.position.outcomes, reader.num_expired) == (before.outcomes, 0)
+    again = RewardReader(database, "prices", limits=RewardConfig(within_seconds=50), position=reader.position)
+    assert (ids(again), again.num_expired) == (["good"], 1)
+
+
 def test_totals_by_arm_and_by_entity(journal_url: str) -> None:
     store, database = open_store(journal_url), open_database(journal_url)
     ExperimentStore(database).create("prices", model="churn", kind="split", spec={}, state={})
