@@ -250,7 +250,7 @@ def _again(earlier: Earlier, prediction: Prediction) -> Exchanged | None:
         message = "X-Request-Id: answered by another version before, whose answer is not kept; take a new one"
         raise HttpError(409, "request_id_used", message, field="X-Request-Id")
     headers = [*_parted(earlier.answer_type), (b"x-answered-before", b"true")]
-    headers += _headers(earlier.model, earlier.version, earlier.digest, earlier.arm)
+    headers += _headers(earlier.model, earlier.version, earlier.digest, earlier.arm, earlier.degraded)
     return Exchanged(earlier.answer, headers, None)
 
 
@@ -267,17 +267,17 @@ def _parted(answer_type: str) -> Headers:
 
 
 def _version_headers(arm: Arm, degraded: str | None) -> Headers:
-    headers = _headers(arm.model.name, arm.model.version, arm.model.digest, arm.name)
-    if degraded is not None:
-        headers.append((b"x-degraded", degraded.encode()))
-    return headers
+    return _headers(arm.model.name, arm.model.version, arm.model.digest, arm.name, degraded)
 
 
-def _headers(name: str, version: int | None, digest: str, arm: str) -> Headers:
-    return [
+def _headers(name: str, version: int | None, digest: str, arm: str, degraded: str | None) -> Headers:
+    headers = [
         *ANSWER_HEADERS,
         (b"x-model", name.encode()),
         (b"x-model-version", b"" if version is None else b"%d" % version),
         (b"x-model-digest", digest.encode()),
         (b"x-arm", arm.encode()),
     ]
+    if degraded is not None:
+        headers.append((b"x-degraded", degraded.encode()))
+    return headers

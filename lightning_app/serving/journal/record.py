@@ -68,6 +68,7 @@ class Earlier(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         answer_type: Media type of the answer.
         answer: Body of the answer.
         is_redacted: Whether the answer lacks what must not be written, so that it cannot be sent again.
+        degraded: As of `Prediction`.
     """
 
     body_digest: bytes
@@ -78,6 +79,7 @@ class Earlier(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     answer_type: str
     answer: bytes
     is_redacted: bool = False
+    degraded: str | None = None
 
 
 class Shadow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -135,7 +137,7 @@ def earlier_of(prediction: Prediction) -> Earlier:
     return Earlier(
         body_digest=prediction.body_digest, model=prediction.model, version=prediction.version,
         digest=prediction.digest, arm=prediction.arm, answer_type=prediction.answer_type, answer=prediction.answer,
-        is_redacted=prediction.is_redacted,
+        is_redacted=prediction.is_redacted, degraded=prediction.degraded,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What docs/serving.md says of clients and metrics."""
+"""What docs/serving.md says of clients and metrics, and docs/streams.md of those of streams."""
 
 import re
 import subprocess
@@ -13,6 +13,7 @@ from tests.lightning_app.serving.server import running_worker
 from tests.packages import small_package
 
 PAGE = (CONFIGS.parent / "docs" / "serving.md").read_text()
+STREAMS = (CONFIGS.parent / "docs" / "streams.md").read_text()
 (CLIENTS,) = re.findall(r"^## Clients\n(.*?)^## ", PAGE, re.DOTALL | re.MULTILINE)
 INTERNAL = {"lightning_app_worker_process"}
 
@@ -31,4 +32,4 @@ def test_the_example_of_the_client_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(HELP.keys() - INTERNAL))
 def test_every_metric_is_described(name: str) -> None:
-    assert re.search(rf"`{name}(_total)?`", PAGE)
+    assert re.search(rf"`{name}(_total)?`", STREAMS if "_stream_" in name else PAGE)

@@ -132,6 +132,7 @@ def test_a_repeated_request_gets_the_answer_of_then(worker: RunningWorker) -> No
     assert again.content == first.content
     assert again.headers["x-answered-before"] == "true"
     assert again.json()["degraded"] == first.json()["degraded"]
+    assert again.headers["x-degraded"] == first.headers["x-degraded"]  # a table says it nowhere else
 
 
 def test_errors_of_clients_never_fall_back(worker: RunningWorker) -> None:

@@ -14,7 +14,7 @@ _INSERT = (
     "ON CONFLICT (request_id) DO NOTHING"
 )
 _EARLIER = (
-    "SELECT request_id, body_digest, model, version, digest, arm, answer_type, answer, is_redacted "
+    "SELECT request_id, body_digest, model, version, digest, arm, answer_type, answer, is_redacted, degraded "
     "FROM lightning_app_predictions WHERE request_id = ANY(%s)"
 )
 
@@ -62,7 +62,7 @@ def read_earlier(connection: psycopg.Connection, request_ids: Sequence[str]) -> 
     return {
         row[0]: Earlier(
             body_digest=row[1], model=row[2], version=row[3], digest=row[4], arm=row[5], answer_type=row[6],
-            answer=row[7], is_redacted=row[8],
+            answer=row[7], is_redacted=row[8], degraded=row[9],
         )
         for row in held
     }  # fmt: skip

@@ -12,8 +12,8 @@ _COLUMNS = 17
 _SIZES = (64, 32, 16, 8, 4, 2, 1)
 """Rows of one statement. A statement per row would give the GIL away, and wait for it, once per row."""
 _EARLIER = (
-    "SELECT p.request_id, p.body_digest, s.model, s.version, s.digest, s.arm, p.answer_type, p.answer, p.is_redacted "
-    "FROM predictions AS p JOIN served AS s ON s.number = p.served WHERE p.request_id IN "
+    "SELECT p.request_id, p.body_digest, s.model, s.version, s.digest, s.arm, p.answer_type, p.answer, p.is_redacted, "
+    "p.degraded FROM predictions AS p JOIN served AS s ON s.number = p.served WHERE p.request_id IN "
 )
 
 Served = tuple[str, int | None, str, str, str | None, str | None]
@@ -83,6 +83,7 @@ def read_earlier(connection: sqlite3.Connection, request_ids: Sequence[str]) -> 
             earlier[held[0]] = Earlier(
                 body_digest=held[1], model=held[2], version=held[3], digest=held[4], arm=held[5],
                 answer_type=held[6] or JSON, answer=held[7], is_redacted=bool(held[8]),
+                degraded=held[9],
             )  # fmt: skip
     return earlier
 
