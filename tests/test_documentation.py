@@ -232,6 +232,7 @@ EVERY_PAGE = {
     "docs/data.md": Page(
         files=RIDES | {"sales.csv": SALES, "new.csv": SALES.replace(",5,", ",6.5,") + "2024-01-05,c,1,2024-01-06\n"}
     ),
+    "docs/deploy.md": Page(code="from pathlib import Path\nPath('deploy/secrets').mkdir(parents=True)"),
     "docs/experiments.md": Page(
         words={
             "prices@7 --to challenger": "price@1 --to challenger --force first",
@@ -276,6 +277,17 @@ EVERY_PAGE = {
             ]
         },
         code=SERVED_PACKAGE,
+    ),
+    "docs/streams.md": Page(
+        words={
+            ' price@champion --from "kafka://broker:9092/orders?group=pricing" \\': " --help",
+            ' price@champion --from "redis://localhost:6379/orders?group=pricing" \\': " --help",
+            "price@champion": "price",
+            "orders.pricing": "orders",
+            "--number 17     # or --all": "--number 1",
+        },
+        files={"rows.jsonl": '{"length": 1.5, "width": 2}\n{"length": "long"}\n{"width": "wide"}\n'},
+        code="from tests.packages import Path, small_package\nsmall_package(Path('price'), name='price')",
     ),
     "docs/tabular.md": Page(
         words={"$LIGHTNING_APP_DATA": os.environ.get("LIGHTNING_APP_DATA", "data")},
