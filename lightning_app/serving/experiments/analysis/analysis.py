@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lightning_app.serving.experiments.analysis.journal_rows import RowQuery, journal_rows, num_late
+from lightning_app.serving.experiments.analysis.journal_rows import RowQuery, journal_rows, num_late, versions_of
 from lightning_app.serving.experiments.analysis.notes import notes_of
 from lightning_app.serving.experiments.analysis.off_policy.estimates import Choices, fold_of, off_policy
 from lightning_app.serving.experiments.analysis.off_policy.target_policy import TargetPolicy
@@ -58,6 +58,7 @@ def analyse(
         off_policy=[estimate for estimate in estimates if estimate is not None],
         notes=[
             *notes_of(settings, sums, arms, effects, pre_period),
+            *_version_notes(versions_of(database, query)),
             *([f"{late:,} requests had their first reward too late: it is not counted"] if late else []),
             *(
                 f"policy {policy.name}: nothing can be estimated, fewer than 2 keys have rewards and its columns"
@@ -70,6 +71,16 @@ def analyse(
             rewards=sums.moments.rewards, squares=sums.moments.squares, offset=offset, curves=curves,
         ),
     )  # fmt: skip
+
+
+def _version_notes(versions: dict[str, dict[str, int]]) -> list[str]:
+    return [
+        f"{arm} was answered by several versions: "
+        + ", ".join(f"{version} ({count:,})" for version, count in counts.items())
+        + "; its numbers are those of all of them together"
+        for arm, counts in versions.items()
+        if len(counts) > 1
+    ]
 
 
 def _query(settings: Settings, *, with_bodies: bool = False) -> RowQuery:

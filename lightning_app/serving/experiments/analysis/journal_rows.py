@@ -153,6 +153,25 @@ def key_name(database: JournalDatabase, key: Key) -> str:
     return f"CASE WHEN strpos({query}, '&session=') > 0 THEN coalesce(p.key_id || '/', '') || {session} END"
 
 
+def versions_of(database: JournalDatabase, query: RowQuery) -> dict[str, dict[str, int]]:
+    """Number of requests by arm and version that answered; a package that is no version is named by its digest.
+
+    Args:
+        database: Database of the journal.
+        query: The experiment.
+    """
+    versions: dict[str, dict[str, int]] = {}
+    rows = database.execute(
+        f"SELECT p.arm, p.version, p.digest, count(*) FROM {database.answered} AS p WHERE p.experiment = ? "
+        "AND p.time >= ? AND p.degraded IS NULL GROUP BY p.arm, p.version, p.digest ORDER BY min(p.number)",
+        (query.experiment, query.since),
+    )
+    for arm, version, digest, count in rows:
+        name = digest[:12] if version is None else str(version)
+        versions.setdefault(arm, {})[name] = versions.get(arm, {}).get(name, 0) + int(count)
+    return versions
+
+
 def num_late(database: JournalDatabase, query: RowQuery) -> int:
     """Number of requests whose rewards all came too late.
 

@@ -42,7 +42,7 @@ def run(args: list[str]) -> None:
         else:
             one = find(catalogue(database), arguments.experiment)
             data, sections = _shown(database, one)
-            head = f"{one.id}: {one.kind or 'not recorded'} of {one.model}, {one.status} since {time_text(one.since)}"
+            head = f"{one.id}: {one.kind or 'not recorded'} of {one.model}, {one.status}{_period(one)}"
     if arguments.json:
         print_json(data)
         return
@@ -85,6 +85,12 @@ def _shown(database: JournalDatabase, one: KnownExperiment) -> tuple[dict[str, A
         "events": [{"time": time_text(event.time), "kind": event.kind, "facts": event.facts} for event in events],
     }  # fmt: skip
     return data, sections
+
+
+def _period(one: KnownExperiment) -> str:
+    if one.record is None or one.record.ended is None:
+        return f" since {time_text(one.since)}"
+    return f": {time_text(one.since)} to {time_text(one.record.ended)}"
 
 
 def _configured(one: KnownExperiment) -> dict[str, float]:

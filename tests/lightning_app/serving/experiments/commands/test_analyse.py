@@ -365,3 +365,20 @@ def test_a_canary_is_drawn_with_its_evidence(url: str, tmp_path: Path, capsys: p
     assert "![Steps](canary.png)" in (tmp_path / "report" / "report.md").read_text()
     assert main(["experiment", "show", name, "--journal", url]) == 0
     assert "verdict" in capsys.readouterr().out
+
+
+def test_an_arm_whose_alias_has_moved_is_said(journal_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    open_store(journal_url).write([
+        prediction(
+            experiment="e", arm="b" if place % 2 else "a", probability=0.5, time=BEGIN + place,
+            version=None if place < 2 else 3 + place // 7, digest=f"{place // 7}" * 64,
+            degraded="timeout" if place == 11 else None,
+        )
+        for place in range(12)
+    ])  # fmt: skip
+    notes = analysed(capsys, journal_url, experiment="e")["notes"]
+    several = [note.partition(";")[0] for note in notes if "several versions" in note]
+    assert several == [
+        f"a was answered by several versions: {'0' * 12} (1), 3 (3), 4 (2)",
+        f"b was answered by several versions: {'0' * 12} (1), 3 (2), 4 (2)",
+    ]

@@ -56,6 +56,10 @@ def test_a_split_is_stopped_once_and_says_who_answers_now(
     capsys.readouterr()
     assert stopped(url, "price-1", "--reason", "again") == 2
     assert "has ended: stopped" in capsys.readouterr().err
+    assert main(["experiment", "show", "price-1", "--journal", url]) == 0
+    first = capsys.readouterr().out.partition("\n")[0]
+    assert ", stopped: 20" in first
+    assert "since" not in first
 
 
 def test_what_no_server_recorded_cannot_be_stopped(url: str, capsys: pytest.CaptureFixture[str]) -> None:
