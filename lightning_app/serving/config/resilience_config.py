@@ -1,6 +1,6 @@
 """Configuration of staying up: circuit breaker, fallbacks, and faults that are injected on purpose."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -142,19 +142,26 @@ def read_chaos(path: str) -> ChaosConfig:
     return chaos
 
 
-def check_faults(chaos: ChaosConfig, models: Collection[str]) -> None:
-    """Raises unless every fault is of a model that is served.
+def check_faults(chaos: ChaosConfig, models: Mapping[str, Collection[str]], stores: Collection[str]) -> None:
+    """Raises unless every fault can happen to something that is served.
 
     Args:
         chaos: The faults.
-        models: Names of the served models.
+        models: Arms of the served models, by the name of the model.
+        stores: Names of the models that read an online store.
 
     Raises:
-        UsageError: One is of another model.
+        UsageError: One is of another model or arm, or of a store where none is read.
     """
     for fault in chaos.faults:
         if fault.model is not None and fault.model not in models:
             raise UsageError(f"chaos: model: {fault.model!r} given, served are {', '.join(models)}")
+        concerned = list(models) if fault.model is None else [fault.model]
+        arms = list(dict.fromkeys(arm for name in concerned for arm in models[name]))
+        if fault.arm is not None and fault.arm not in arms:
+            raise UsageError(f"chaos: arm: {fault.arm!r} given, {', '.join(concerned)} has {', '.join(arms)}")
+        if fault.kind.startswith("store") and not any(name in stores for name in concerned):
+            raise UsageError(f"chaos: {fault.kind} given, but {', '.join(concerned)} reads no online store")
 
 
 def chaos_problem(chaos: ChaosConfig) -> str | None:

@@ -39,7 +39,8 @@ def facts(config: ServeConfig, models: Sequence[ResolvedModel]) -> list[str]:
     if (note := exposure_note(config)) is not None:
         parts.append(note)
     if config.chaos is not None:
-        parts.append(f"CHAOS: {len(config.chaos.faults)} faults are injected on purpose")
+        number = len(config.chaos.faults)
+        parts.append(f"CHAOS: {number} {'fault is' if number == 1 else 'faults are'} injected on purpose")
     return parts
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from lightning_app.errors import UsageError, describe
+from lightning_app.serving.config.arm_references import arm_references
 from lightning_app.serving.config.control_channel import ResolvedModel
 from lightning_app.serving.config.resilience_config import check_faults
 from lightning_app.serving.config.serve_config import JournalConfig, ServeConfig
@@ -201,7 +202,9 @@ class Supervisor:
         own = [group[0] for group in groups if isinstance(group[0], ResolvedModel)]
         check_names(own)
         if config.chaos is not None:
-            check_faults(config.chaos, [model.name for model in own])
+            served = dict(zip((model.name for model in own), config.models, strict=True))
+            arms = {name: [reference.arm for reference in arm_references(model)] for name, model in served.items()}
+            check_faults(config.chaos, arms, [name for name, model in served.items() if model.store is not None])
         return models
 
     async def _watch(self, config: ServeConfig) -> None:

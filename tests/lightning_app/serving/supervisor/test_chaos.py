@@ -30,6 +30,8 @@ def journal_of(detail: dict[str, Any]) -> tuple[str, int]:
     [
         ([{"kind": "error"}], ("--host", "0.0.0.0", "--insecure"), "faults are injected on 127.0.0.1 only"),
         ([{"kind": "error", "model": "price"}], (), "chaos: model: 'price' given, served are small_mlp"),
+        ([{"kind": "error", "arm": "large"}], (), "chaos: arm: 'large' given, small_mlp has champion"),
+        ([{"kind": "store_down"}], (), "chaos: store_down given, but small_mlp reads no online store"),
         ([{"kind": "journal_down", "model": "small_mlp"}], (), "all models have one journal"),
         ([{"kind": "explode"}], (), "Invalid enum value 'explode'"),
         ([], (), "Expected `array` of length >= 1"),
