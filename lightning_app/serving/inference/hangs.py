@@ -16,7 +16,7 @@ _Running = tuple[float, float, Stop, Callable[[], None]]
 """A call on the event loop: until when it may run, how long that is, what stops it, and who is told."""
 _LOOK_SECONDS = 0.02
 _QUIET_SECONDS = 0.5
-_UNSTOPPABLE_SECONDS = 1.0
+_STUCK_SECONDS = 1.0
 _TIMES = 20
 """A call may take so many times what was measured for its rows."""
 _MOST_SECONDS = 1.0
@@ -78,9 +78,14 @@ class LoopWatch:
     """A thread that stops calls which hold up the event loop for too long.
 
     It looks every 20 ms while there are calls, and sleeps while there are none.
+
+    Args:
+        stuck_seconds: How long after its stop a call that goes on counts as one that cannot be stopped.
+        on_stuck: Called in the thread when there is such a call; None says so in the log.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, stuck_seconds: float = _STUCK_SECONDS, on_stuck: Callable[[], None] | None = None) -> None:
+        self._stuck_seconds, self._on_stuck = stuck_seconds, on_stuck or _say_stuck
         self._running: _Running | None = None
         self._wake = threading.Event()
         self._sleeps = True
@@ -126,12 +131,9 @@ class LoopWatch:
                     if late > 0 and self._running is running:
                         note()
                         stop.set()
-                elif late > _UNSTOPPABLE_SECONDS and not is_told:
+                elif late > self._stuck_seconds and not is_told:
                     is_told = True
-                    _log.error(
-                        "a call of a model holds up the event loop and cannot be stopped; this worker answers nobody "
-                        "until the supervisor replaces it"
-                    )
+                    self._on_stuck()
             time.sleep(_LOOK_SECONDS)
 
     def _sleep(self) -> None:
@@ -141,6 +143,13 @@ class LoopWatch:
         if self._running is None:
             self._wake.wait()
         self._sleeps = False
+
+
+def _say_stuck() -> None:
+    _log.error(
+        "a call of a model holds up the event loop and cannot be stopped; this worker answers nobody until the "
+        "supervisor replaces it"
+    )
 
 
 def _waited_for_core(thread_id: int) -> float:

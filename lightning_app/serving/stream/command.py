@@ -25,8 +25,8 @@ _NEEDED = ("prometheus_client", "onnxruntime", "pyarrow")
 _OF_MODEL = ("store", "namespace", "entity", "batching", "digits")
 _OF_STREAM = (
     "source", "sink", "dead_letters", "name", "registry", "poll_seconds", "trusted_keys", "content_type", "answer_type",
-    "start", "batch", "linger_ms", "lease_seconds", "attempts", "on_failure", "retry_seconds", "drain_seconds",
-    "metrics", "log_level",
+    "start", "batch", "linger_ms", "lease_seconds", "attempts", "on_failure", "hang_seconds", "retry_seconds",
+    "drain_seconds", "metrics", "log_level",
 )  # fmt: skip
 
 
@@ -98,6 +98,7 @@ def _parser() -> VerbParser:
     work.add_argument("--lease-seconds", type=float, metavar="S", help="until others take over; default: 30")
     work.add_argument("--attempts", type=int, help="deaths over an event until it is a dead letter; default: 5")
     work.add_argument("--on-failure", help="of the model: stop (default) after retries, or dead-letter")
+    work.add_argument("--hang-seconds", type=float, metavar="S", help="for a call of the model; default: 60")
     work.add_argument("--retry-seconds", type=float, metavar="S", help="how long failures are retried; default: 300")
     work.add_argument("--drain-seconds", type=float, metavar="S", help="for the last messages; default: 30")
     work.add_argument("--metrics", metavar="HOST:PORT", help="where Prometheus reads; default: nowhere")

@@ -7,6 +7,7 @@ from functools import partial
 
 from lightning_app.serving.http.errors import HttpError
 from lightning_app.serving.inference.calibration import BatchPlan
+from lightning_app.serving.inference.hangs import LoopWatch
 from lightning_app.serving.inference.loaded_model import LoadedModel
 from lightning_app.serving.journal.errors import JournalError, JournalRecordError
 from lightning_app.serving.journal.stores.database import JournalDatabase
@@ -45,6 +46,7 @@ class Loop:
         commit: Writes batches.
         delivery: Sends messages.
         progress: Counts.
+        watch: Stops calls of the model that hang.
         following: Gives the version that is to answer from now on.
         on_model: Told about this version.
         max_events: The loop ends after so many events; None goes on.
@@ -62,6 +64,7 @@ class Loop:
         commit: Commit,
         delivery: Delivery,
         progress: Progress,
+        watch: LoopWatch,
         following: Callable[[], tuple[LoadedModel, BatchPlan] | None],
         on_model: Callable[[LoadedModel], object],
         max_events: int | None,
@@ -70,6 +73,7 @@ class Loop:
         self._config, self._database, self._stream = config, database, stream
         self._source, self._retries = source, retries
         self._commit, self._delivery, self._progress = commit, delivery, progress
+        self._watch = watch
         self._following, self._on_model = following, on_model
         self._max_events, self._idle_seconds = max_events, idle_seconds
         self._backoff = Backoff(seconds=config.retry_seconds)
@@ -86,7 +90,7 @@ class Loop:
             plan: How many rows a call has.
         """
         observe = partial(self._progress.called, model)
-        self._answering = Answering(model, plan, self._config, observe=observe)
+        self._answering = Answering(model, plan, self._config, observe=observe, watch=self._watch)
 
     def stop(self) -> None:
         """Ends the loop after the batch that is being answered."""
@@ -166,7 +170,7 @@ class Loop:
             settled = repeated | {letter.event.request_id for letter in letters}
             open_ = [event for event in events if event.request_id not in settled]
             try:
-                answers = self._answering.answer(open_, self._states(open_))
+                answers = self._answering.answer(open_, self._states(open_), between=partial(self._keep, source))
                 self._commit.write(source, events, answers, letters, self._answering.model)
             except LostError as lost:
                 self._progress.lost(len(lost.request_ids))
@@ -206,13 +210,17 @@ class Loop:
         self._progress.paused(True)
         end = time.monotonic() + self._backoff.failed(error)
         while not self._is_stopping and (left := end - time.monotonic()) > 0:
-            for one in {id(each): each for each in (self._source, source) if each is not None}.values():
-                try:
-                    one.keep()
-                except (StreamError, JournalError) as other:
-                    _log.debug("%s", other)
+            self._keep(source)
             self._delivery.poll(min(left, 0.1))
             time.sleep(min(left, 0.1))
+
+    def _keep(self, source: Source | None) -> None:
+        """Keeps what is claimed; if that fails, the commit or the next poll says so."""
+        for one in {id(each): each for each in (self._source, source) if each is not None}.values():
+            try:
+                one.keep()
+            except (StreamError, JournalError) as error:
+                _log.debug("%s", error)
 
     def _worked(self) -> None:
         if self._backoff.is_failing:

@@ -43,6 +43,8 @@ class StreamConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         attempts: Deaths of workers over one event after which it is a dead letter.
         on_failure: What happens to an event on which the model fails: `stop` tries again and then ends the process,
             `dead-letter` goes on without it.
+        hang_seconds: A call of the model that takes longer is stopped, and its events fail; 20 times what was measured
+            for its rows, if that is more.
         retry_seconds: How long what fails is tried again before the process ends.
         drain_seconds: How long messages may take once the process is to end.
         in_flight: Messages that the sink has not acknowledged; at so many, no further events are answered.
@@ -72,6 +74,7 @@ class StreamConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     lease_seconds: Positive = 30.0
     attempts: Annotated[int, Meta(ge=4)] = 5
     on_failure: Literal["stop", "dead-letter"] = "stop"
+    hang_seconds: Positive = 60.0
     retry_seconds: Positive = 300.0
     drain_seconds: Positive = 30.0
     in_flight: Count = 10_000

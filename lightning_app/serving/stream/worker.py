@@ -2,12 +2,14 @@
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from types import FrameType
@@ -16,6 +18,7 @@ import msgspec
 
 from lightning_app.errors import UsageError
 from lightning_app.serving.config.serve_config import ServeConfig
+from lightning_app.serving.inference.hangs import LoopWatch
 from lightning_app.serving.inference.loaded_model import LoadedModel
 from lightning_app.serving.journal.maintenance import JournalMaintenance
 from lightning_app.serving.journal.redaction import Redaction
@@ -37,6 +40,8 @@ from lightning_app.serving.stream.stream_config import StreamConfig, StreamName
 from lightning_app.serving.worker.loading import redacted_tensors
 
 _log = logging.getLogger("lightning_app.serving.stream")
+_STUCK_SECONDS = 10.0
+"""How long a call of the model may go on after it was told to stop; then the process ends."""
 
 
 def run_worker(config: StreamConfig, *, max_events: int | None, idle_seconds: float | None) -> int:
@@ -108,6 +113,7 @@ def run_worker(config: StreamConfig, *, max_events: int | None, idle_seconds: fl
             commit=commit,
             delivery=delivery,
             progress=progress,
+            watch=LoopWatch(stuck_seconds=_STUCK_SECONDS, on_stuck=partial(_end_stuck, logs, folder)),
             following=follower.take,
             on_model=redact,
             max_events=max_events,
@@ -231,6 +237,14 @@ def _closed(close: Callable[[], None]) -> None:
         close()
     except (StreamError, RuntimeError) as error:
         _log.warning("what was claimed could not be given back in order: %s", error)
+
+
+def _end_stuck(logs: logging.Handler, folder: Path) -> None:
+    """Ends the process under a call that cannot be stopped: its events come again, and alone after some deaths."""
+    _log.error("a call of the model hangs and cannot be stopped; the process ends, its events belong to the next one")
+    logs.close()
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
 
 
 def _close_logs(logs: logging.Handler) -> None:

@@ -1,15 +1,18 @@
 """Answering: events to answers, the rows of many events in one call of the model."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from lightning_app.packaging.format.errors import RequestError, RunError
+from lightning_app.packaging.format.errors import RequestError, RunError, StoppedError
 from lightning_app.packaging.runtime.rows import StreamState
+from lightning_app.packaging.runtime.stopping import Stop, call_under
 from lightning_app.serving.config.serve_config import ModelConfig
 from lightning_app.serving.http.errors import http_error
 from lightning_app.serving.inference.calibration import BatchPlan
+from lightning_app.serving.inference.hangs import LoopWatch, hang_bounds
 from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Prepared
 from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.inference.prediction_record import take_entity
@@ -20,6 +23,7 @@ from lightning_app.serving.stream.event import DeadLetter, Event
 from lightning_app.serving.stream.stream_config import StreamConfig
 from lightning_app.serving.stream.tables.session_states import SessionState
 
+_log = logging.getLogger("lightning_app.serving.stream")
 _STARTED_ANEW = "state: that of the key is of another version, so the stream of the key was started anew"
 
 
@@ -95,23 +99,35 @@ class Answering:
         plan: How many rows a call has.
         config: Configuration of the stream.
         observe: Told about each call: its rows and seconds.
+        watch: Stops calls that hang.
     """
 
     def __init__(
-        self, model: LoadedModel, plan: BatchPlan, config: StreamConfig, *, observe: Callable[[int, float], object]
+        self,
+        model: LoadedModel,
+        plan: BatchPlan,
+        config: StreamConfig,
+        *,
+        observe: Callable[[int, float], object],
+        watch: LoopWatch,
     ) -> None:
         self.model = model
         self._plan = plan
         self._config = config
         self._of_model: ModelConfig = config.model
-        self._observe = observe
+        self._observe, self._watch = observe, watch
+        seconds, self._row_seconds = hang_bounds(plan, hang_ms=None, deadline_ms=1000 * config.hang_seconds)
+        self._call_seconds = max(config.hang_seconds, seconds)
 
-    def answer(self, events: Sequence[Event], states: Mapping[str, SessionState]) -> Answers:
+    def answer(
+        self, events: Sequence[Event], states: Mapping[str, SessionState], *, between: Callable[[], object]
+    ) -> Answers:
         """Answers events.
 
         Args:
             events: In their order.
             states: State of the keys, with `sessions`; keys without one begin.
+            between: Called after each call of the model, to keep what is claimed.
 
         Raises:
             ModelFailedError: The model fails on an event, and the policy is to stop.
@@ -120,7 +136,7 @@ class Answering:
         answers = Answers([], [], {})
         read = [asked for event in events if (asked := self._read(event, answers)) is not None]
         if not self._config.sessions:
-            self._wave(read, answers)
+            self._wave(read, answers, between)
             return answers
         sessions: dict[str, _Session] = {}
         for wave in _waves(read):
@@ -131,7 +147,7 @@ class Answering:
                     asked.session = _Session(states.get(asked.event.key), self.model)
                     sessions[asked.event.key] = asked.session
                     answers.num_started_anew += asked.session.is_of_another_version
-            self._wave(wave, answers)
+            self._wave(wave, answers, between)
         order = {event.request_id: place for place, event in enumerate(events)}
         answers.answered.sort(key=lambda one: order[one.event.request_id])
         answers.states = {
@@ -158,7 +174,7 @@ class Answering:
             return None
         return _Asked(event, request, body, entity)
 
-    def _wave(self, asked: Sequence[_Asked], answers: Answers) -> None:
+    def _wave(self, asked: Sequence[_Asked], answers: Answers, between: Callable[[], object]) -> None:
         """Answers events of which no two share a session."""
         ready: list[_Asked] = []
         for one in asked:
@@ -175,7 +191,7 @@ class Answering:
                 self._refuse(one.event, error, answers)
         for part in _parts(ready, self._plan.max_rows):
             started = time.perf_counter()
-            results = self.model.answer([one.ready for one in part])
+            results = self._call([one.ready for one in part], between)
             ended = time.perf_counter()
             self._observe(sum(one.request.num_rows for one in part), ended - started)
             for one, result in zip(part, results, strict=True):
@@ -188,6 +204,22 @@ class Answering:
                 seconds = ended - one.event.arrived
                 answers.answered.append(Answered(one.event, one.request, one.body, result, one.entity, seconds))
 
+    def _call(self, part: list[Prepared], between: Callable[[], object]) -> list[Answer | Exception]:
+        """Calls the model; where a call of several events hangs, each of them is called alone."""
+        stop = Stop()
+        seconds = max(self._call_seconds, self._row_seconds * sum(one.num_rows for one in part))
+        self._watch.begin(seconds, stop, lambda: None)
+        try:
+            results = call_under(stop, self.model.answer, part)
+        finally:
+            self._watch.end()
+        between()
+        if stop.is_set:
+            _log.error("a call of the model with %d events was stopped after %g s", len(part), seconds)
+            if len(part) > 1:
+                return [result for one in part for result in self._call([one], between)]
+        return results
+
     def _refuse(self, event: Event, error: Exception, answers: Answers) -> None:
         """Makes a dead letter of an event, unless the event is not to blame."""
         refusal = None if isinstance(error, RunError) else http_error(error)
@@ -198,7 +230,7 @@ class Answering:
             raise refusal
         if self._config.on_failure == "stop":
             raise ModelFailedError(event.request_id, error) from error
-        kind = "" if isinstance(error, RequestError) else f"{type(error).__name__}: "
+        kind = "" if isinstance(error, RequestError | StoppedError) else f"{type(error).__name__}: "
         reason = f"the model fails on it: {kind}{error}"[:1000]
         answers.letters.append(DeadLetter(event=event, code="model_failed", reason=reason))
 

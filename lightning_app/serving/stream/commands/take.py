@@ -9,6 +9,7 @@ import msgspec
 
 from lightning_app.serving.http.bodies import JSON
 from lightning_app.serving.stream.commands.options import add_journal, opened_database, queue_name
+from lightning_app.serving.stream.event import Event
 from lightning_app.serving.stream.tables import queue
 from lightning_app.verb_parser import VerbParser
 
@@ -37,14 +38,23 @@ def run(args: list[str]) -> None:
                 events = queue.claim(database, name, holder=holder, most=most, seconds=_LEASE_SECONDS)
             if not events:
                 return
-            for event in events:
-                is_json = event.content_type == JSON
-                body = msgspec.Raw(event.body) if is_json else base64.b64encode(event.body).decode()
-                line = {"request_id": event.request_id, "key": event.key, "answer": body}
-                sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
-            sys.stdout.buffer.flush()  # what was printed is deleted, not the other way round
-            with database.transaction():
+            try:
+                _print(events)
+            except BaseException:  # what was not printed is nobody's
+                with database.transaction():
+                    queue.release(database, name, holder=holder)
+                raise
+            with database.transaction():  # what was printed is deleted, not the other way round
                 queue.delete(database, [int(event.position) for event in events], holder=holder)
             left = None if left is None else left - len(events)
     finally:
         database.close()
+
+
+def _print(events: list[Event]) -> None:
+    for event in events:
+        is_json = event.content_type == JSON
+        body = msgspec.Raw(event.body) if is_json else base64.b64encode(event.body).decode()
+        line = {"request_id": event.request_id, "key": event.key, "answer": body}
+        sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
+    sys.stdout.buffer.flush()

@@ -1,7 +1,10 @@
 """Workers of a stream in processes of their own: signals, versions that change, models and journals that fail."""
 
+import json
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +13,8 @@ from urllib.request import urlopen
 import pytest
 
 from lightning_app.serving.inference.loaded_model import LoadedModel
+from tests.conftest import CONFIGS
+from tests.lightning_app.serving.model_packages import looping_package
 from tests.lightning_app.serving.stream.streaming import answers, body, count, predictions, put, stream, worker
 from tests.lightning_app.serving.supervisor.conftest import Versions, versions
 
@@ -86,6 +91,54 @@ def test_a_model_that_fails_is_tried_again_and_then_the_worker_stops_or_goes_on_
     assert stream(package, "--on-failure", "dead-letter", journal=url) == 0
     assert list(answers(url)) == ["events:1"]
     assert count(url, "dead_letters") == 1
+
+
+@pytest.mark.parametrize("policy", ["stop", "dead-letter"])
+def test_a_call_that_never_ends_is_stopped_and_only_its_event_fails(
+    policy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"sqlite:///{tmp_path}/journal.db"
+    package = looping_package(tmp_path / "looping")
+    put(url, [b'{"a": 1, "b": 2}', b'{"a": 2000, "b": 0}', b'{"a": 3, "b": 4}'])
+    words = ("--hang-seconds", "0.2", "--retry-seconds", "0.2", "--on-failure", policy)
+    assert stream(package, *words, journal=url) == (1 if policy == "stop" else 0)
+    said = capsys.readouterr().err
+    assert count(url, "predictions") == (0 if policy == "stop" else 2)
+    assert count(url, "dead_letters") == (0 if policy == "stop" else 1)
+    if policy == "stop":
+        assert "the model fails on events:2: a call of the model was stopped because it ran for too long" in said
+
+
+def test_a_batch_that_takes_longer_than_its_lease_is_kept_between_its_calls(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/journal.db"
+    put(url, [body(place) for place in range(8)])
+    whole = LoadedModel.answer
+    left: list[float] = []
+
+    def slow(self: LoadedModel, requests):  # type: ignore[no-untyped-def]
+        time.sleep(0.1)
+        with sqlite3.connect(tmp_path / "journal.db") as connection:
+            left.append(connection.execute("SELECT min(lease_until) FROM stream_queue").fetchone()[0] - time.time())
+        return whole(self, requests)
+
+    monkeypatch.setattr(LoadedModel, "answer", slow)
+    assert stream(package, "--lease-seconds", "0.4", "--batching", "off", journal=url) == 0
+    assert len(left) == 8
+    assert min(left) > 0, "no other worker may claim them meanwhile"
+
+
+def test_answers_that_could_not_be_printed_are_free_for_the_next_one(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/journal.db"
+    put(url, [body(0)], name="answers")
+    words = [sys.executable, "-m", "lightning_app", "stream", "take", "answers", "--journal", url]
+    with Path("/dev/full").open("wb") as full:
+        failed = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, cwd=CONFIGS.parent, check=False)
+    assert failed.returncode == 1
+    assert b"Traceback" not in failed.stderr
+    taken = subprocess.run(words, capture_output=True, cwd=CONFIGS.parent, check=True)
+    assert json.loads(taken.stdout)["request_id"] == "answers:1"
 
 
 def test_a_journal_that_is_held_is_waited_for(package: Path, tmp_path: Path) -> None:
