@@ -163,6 +163,7 @@ async def open_streams(address: str, *, channels: int, streams: int) -> list[str
         return found
 
 
+@pytest.mark.slow
 def test_a_thousand_streams_are_bounded_and_leave_room_for_others(tmp_path: Path, packages: dict[str, Path]) -> None:
     config = {"grpc_port": 0, "limits": {"connections": 50}}
     with running_worker(tmp_path / "w", [("price", packages["price"])], config=config) as worker:

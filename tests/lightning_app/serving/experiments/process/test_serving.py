@@ -73,6 +73,7 @@ def test_feedback_moves_traffic_and_restarts_and_other_servers_keep_what_was_lea
         assert arms_of(server, 5).total() == 5
 
 
+@pytest.mark.slow
 def test_a_linear_bandit_sends_each_row_to_the_arm_that_is_good_for_it(packages: list[Path]) -> None:
     config = configured(packages, {"kind": "linear", "columns": ["length", "widht"], "floor": 0.01})
     short, long = {**ROW, "length": 0.1}, {**ROW, "length": 0.9}
@@ -115,6 +116,7 @@ def experiment_process(server: RunningServer) -> int | None:
     return None
 
 
+@pytest.mark.slow
 def test_a_name_that_belongs_to_another_experiment_is_refused_at_the_start(packages: list[Path]) -> None:
     with running_server("--config", configured(packages, {"kind": "thompson"})) as server:
         server.wait_for_log("experiment prices: begun")
