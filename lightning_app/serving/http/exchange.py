@@ -39,11 +39,13 @@ class Exchanged(NamedTuple):
         body: Body of the answer; that of then, if this request id was answered before.
         headers: Its headers, with those of the version that answered.
         degraded: Why it is not the answer of the arm that was chosen, in a word; None if it is.
+        is_repeated: Whether it is the answer of then.
     """
 
     body: bytes
     headers: Headers
     degraded: str | None
+    is_repeated: bool = False
 
 
 async def exchange(
@@ -251,7 +253,7 @@ def _again(earlier: Earlier, prediction: Prediction) -> Exchanged | None:
         raise HttpError(409, "request_id_used", message, field="X-Request-Id")
     headers = [*_parted(earlier.answer_type), (b"x-answered-before", b"true")]
     headers += _headers(earlier.model, earlier.version, earlier.digest, earlier.arm, earlier.degraded)
-    return Exchanged(earlier.answer, headers, None)
+    return Exchanged(earlier.answer, headers, None, is_repeated=True)
 
 
 def _joined(headers: Headers) -> str:

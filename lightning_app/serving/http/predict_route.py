@@ -199,6 +199,7 @@ class PredictRoute:
         served: ServedModel | None = None
         arm: Arm | None = None
         degraded: str | None = None
+        is_repeated = False
         rows = 0
         try:
             head = incoming.head()
@@ -213,7 +214,7 @@ class PredictRoute:
             request = self.model_request(content, head, arm.model)
             again, encode = partial(self.model_request, content, head), partial(self.encode, head, served.config.digits)
             mirrored = self._mirror.sample(served, head, request, again, encode, len(body))
-            answer, headers, degraded = await exchange(
+            answer, headers, degraded, is_repeated = await exchange(
                 self._state,
                 served,
                 arm,
@@ -255,6 +256,7 @@ class PredictRoute:
             phases=phases,
             key_id=None if head is None else head.key_id,
             degraded=degraded,
+            is_repeated=is_repeated,
             refusal=refusal,
             error=defect,
         )

@@ -54,6 +54,7 @@ class RequestReport:
         phases: list[Phase],
         key_id: str | None,
         degraded: str | None,
+        is_repeated: bool,
         refusal: HttpError | None,
         error: BaseException | None,
     ) -> None:
@@ -70,6 +71,7 @@ class RequestReport:
             phases: Steps of the request, if it is recorded.
             key_id: Id of the API key.
             degraded: Why another than the arm answered.
+            is_repeated: Whether the answer is that which was given to this id before; it is not counted again.
             refusal: What is answered instead of predictions.
             error: Defect of the server.
         """
@@ -79,7 +81,7 @@ class RequestReport:
             self._metrics.refused(status)
         else:
             self._metrics.model(name=model, version=version, arm=name).observe(status, now - started, num_rows)
-        if arm is not None and arm.experiment is not None and status not in _OF_CLIENTS:
+        if arm is not None and arm.experiment is not None and not is_repeated and status not in _OF_CLIENTS:
             failed = degraded not in _NOT_ITS_OWN or (refusal is not None and refusal.code not in _OF_SERVER)
             self._arms.count(arm, seconds=now - started, failed=failed, degraded=degraded is not None)
         log_answer(
