@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -37,6 +36,7 @@ from lightning_app.serving.stream.sinks.delivery import Delivery
 from lightning_app.serving.stream.sinks.open_sink import open_sink
 from lightning_app.serving.stream.sources.open_source import check_installed, open_source, queue_source
 from lightning_app.serving.stream.stream_config import StreamConfig, StreamName
+from lightning_app.serving.supervisor.runtime_folder import RuntimeFolder
 from lightning_app.serving.worker.loading import redacted_tensors
 
 _log = logging.getLogger("lightning_app.serving.stream")
@@ -68,8 +68,9 @@ def run_worker(config: StreamConfig, *, max_events: int | None, idle_seconds: fl
     for address in (source, *targets.values()):
         check_installed(address)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lightning-app-stream-")))
-        metrics = Metrics(folder=folder, worker="0")
+        runtime = RuntimeFolder()  # also removes what workers that were killed have left
+        stack.callback(runtime.remove)
+        metrics = Metrics(folder=runtime.metrics, worker="0")
         stack.callback(metrics.close)
         logs = configure_logs(level=config.log_level, process="stream", on_dropped=metrics.log_lines_dropped.add)
         stack.callback(_close_logs, logs)
@@ -113,7 +114,7 @@ def run_worker(config: StreamConfig, *, max_events: int | None, idle_seconds: fl
             commit=commit,
             delivery=delivery,
             progress=progress,
-            watch=LoopWatch(stuck_seconds=_STUCK_SECONDS, on_stuck=partial(_end_stuck, logs, folder)),
+            watch=LoopWatch(stuck_seconds=_STUCK_SECONDS, on_stuck=partial(_end_stuck, logs, runtime.path)),
             following=follower.take,
             on_model=redact,
             max_events=max_events,
