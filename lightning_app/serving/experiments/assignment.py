@@ -1,6 +1,7 @@
 """Assignment of keys to arms: a sticky hash, and layouts that move no more keys than they have to."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TypeAlias
 
@@ -23,8 +24,9 @@ def point(salt: str, key: str) -> float:
     Returns:
         A number from 0, less than 1.
     """
-    digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8, key=_salt(salt)).digest()
-    return (int.from_bytes(digest, "big") >> 11) * _UNIT
+    hasher = _salted(salt).copy()
+    hasher.update(key.encode("utf-8", "surrogatepass"))
+    return (int.from_bytes(hasher.digest(), "big") >> 11) * _UNIT
 
 
 def layout_of(shares: Mapping[str, float]) -> list[Interval]:
@@ -110,7 +112,8 @@ def _intervals(pieces: Sequence[_Piece]) -> list[Interval]:
     return [Interval(arm, start * _UNIT, end * _UNIT) for arm, start, end in joined]
 
 
-def _salt(salt: str) -> bytes:
-    """The salt as a key of BLAKE2b, which takes 64 bytes."""
+@lru_cache(maxsize=64)
+def _salted(salt: str) -> blake2b:
+    """A hash that has taken the salt, as a key of BLAKE2b, which takes 64 bytes: copied, that costs nothing again."""
     raw = salt.encode()
-    return raw if len(raw) <= 64 else blake2b(raw, digest_size=64).digest()
+    return blake2b(digest_size=8, key=raw if len(raw) <= 64 else blake2b(raw, digest_size=64).digest())

@@ -13,7 +13,7 @@ from lightning_app.serving.config.arm_references import SHADOW
 from lightning_app.serving.http.exchange import LARGE_BODY, Encode, encoded, prepared
 from lightning_app.serving.http.request_head import RequestHead
 from lightning_app.serving.http.serving_state import ServingState
-from lightning_app.serving.inference.loaded_model import Answer, LoadedModel
+from lightning_app.serving.inference.loaded_model import Answer, LoadedModel, Prepared
 from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.inference.prediction_record import take_entity
 from lightning_app.serving.journal.record import Shadow
@@ -92,7 +92,7 @@ class ShadowMirror:
         if config is None or SHADOW not in served.arms or random.random() >= config.sample:
             return None
         if request.turn is not None or request.state is not None:
-            self._state.metrics.shadow(name=served.name, result="stateful")
+            self._state.metrics.shadow(served.name).asked("stateful")
             return None
         return Mirrored(served, head, again, encode, num_bytes)
 
@@ -106,7 +106,7 @@ class ShadowMirror:
         assert served.config.shadow is not None
         waiting = self._waiting.setdefault(served.name, deque())
         if len(waiting) >= served.config.shadow.queue or self._num_bytes + mirrored.num_bytes > _MOST_BYTES:
-            self._state.metrics.shadow(name=served.name, result="left_out")
+            self._state.metrics.shadow(served.name).asked("left_out")
             return
         waiting.append(mirrored)
         self._num_bytes += mirrored.num_bytes
@@ -127,42 +127,56 @@ class ShadowMirror:
             arm = served.arms.get(SHADOW)
             if arm is None:  # its alias has gone
                 for _ in batch:
-                    self._state.metrics.shadow(name=served.name, result="left_out")
+                    self._state.metrics.shadow(served.name).asked("left_out")
                 continue
-            answers = []
+            asked = []
             for mirrored in batch:
-                answers.append(asyncio.ensure_future(self._answer(arm, mirrored)))
+                asked.append(await self._prepared(arm, mirrored))
                 await asyncio.sleep(0)
-            await asyncio.gather(*answers)
+            assert served.config.shadow is not None
+            seconds = served.config.shadow.deadline_ms / 1000
+            # All of them in one turn of the loop, so that they share calls of the model.
+            calls = (one.call(arm, seconds) for one in asked)
+            for one, answer in zip(asked, await asyncio.gather(*calls), strict=True):
+                await self._finish(arm, one, answer)
+                await asyncio.sleep(0)
 
-    async def _answer(self, arm: Arm, mirrored: Mirrored) -> None:
-        served, model = mirrored.served, arm.model
-        assert served.config.shadow is not None
-        started, when = time.perf_counter(), time.time()
+    async def _prepared(self, arm: Arm, mirrored: Mirrored) -> "_Asked":
+        asked = _Asked(mirrored, time.perf_counter(), time.time())
+        try:
+            asked.request = mirrored.again(arm.model)
+            if mirrored.served.config.entity is not None:
+                take_entity(asked.request, mirrored.served.config.entity, arm.model)
+            is_large = mirrored.num_bytes >= LARGE_BODY
+            asked.prepared = await prepared(self._state, is_large, arm.model.prepare, asked.request)
+        except Exception as error:  # whatever a shadow does, nobody waits for it
+            asked.error = error
+        return asked
+
+    async def _finish(self, arm: Arm, asked: "_Asked", answer: Answer | None) -> None:
+        mirrored, model = asked.mirrored, arm.model
+        name = mirrored.served.name
         answer_type, body, problem = "", None, None
         try:
-            request = mirrored.again(model)
-            if served.config.entity is not None:
-                take_entity(request, served.config.entity, model)
-            ready = await prepared(self._state, mirrored.num_bytes >= LARGE_BODY, model.prepare, request)
-            answer = await arm.batcher.answer(ready, seconds=served.config.shadow.deadline_ms / 1000)
-            body, headers = await encoded(self._state, mirrored.encode, answer, request, arm)
+            if asked.error is not None or answer is None:
+                raise asked.error or RuntimeError("no answer")  # noqa: TRY301
+            assert asked.request is not None
+            body, headers = await encoded(self._state, mirrored.encode, answer, asked.request, arm)
             answer_type = headers[0][1].decode()
             if mirrored.answer is not None:
                 found = agreement(mirrored.answer.predictions, answer.predictions)
-                self._state.metrics.shadow_rows(name=served.name, rows=found.num_rows, agreeing=found.num_agreeing)
-        except Exception as error:  # whatever a shadow does, nobody waits for it
+                self._state.metrics.shadow(name).compared(rows=found.num_rows, agreeing=found.num_agreeing)
+        except Exception as error:  # see above
             problem = describe(error)
             if problem not in self._failed and len(self._failed) < 100:
                 self._failed.add(problem)
-                _log.warning("the shadow of %s does not answer: %s", served.name, problem)
-        seconds = time.perf_counter() - started
-        metrics = self._state.metrics
-        metrics.shadow(name=served.name, result="answered" if problem is None else "failed", seconds=seconds)
+                _log.warning("the shadow of %s does not answer: %s", name, problem)
+        seconds = time.perf_counter() - asked.started
+        self._state.metrics.shadow(name).asked("answered" if problem is None else "failed", seconds)
         if self._state.journal is not None:
             shadow = Shadow(
                 request_id=mirrored.head.request_id,
-                time=when,
+                time=asked.time,
                 model=model.name,
                 version=model.version,
                 digest=model.digest,
@@ -172,3 +186,25 @@ class ShadowMirror:
                 error=problem,
             )
             self._state.journal.shadow(shadow)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A request on its way through a shadow."""
+
+    mirrored: Mirrored
+    started: float
+    time: float
+    request: ModelRequest | None = None
+    prepared: Prepared | None = None
+    error: Exception | None = None
+
+    async def call(self, arm: Arm, seconds: float) -> Answer | None:
+        """The answer; None if there is none, then `error` says why."""
+        if self.prepared is None:
+            return None
+        try:
+            return await arm.batcher.answer(self.prepared, seconds=seconds)
+        except Exception as error:
+            self.error = error
+            return None

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias, get_args
 
 from prometheus_client import Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -44,6 +44,7 @@ class Metrics(Collector):
         self._files = files = MetricFiles(folder=self._folder, worker=worker, help_texts=HELP)
         self._history = TrafficHistory()
         self._models: dict[tuple[str, int | None, str], ModelMetrics] = {}
+        self._shadows: dict[str, ShadowMetrics] = {}
         self.in_flight = files.gauge("lightning_app_in_flight_requests", {}, over_workers="sum")
         self.log_lines_dropped = files.counter("lightning_app_log_lines_dropped", {})
         self.spans_dropped = files.counter("lightning_app_traced_requests_dropped", {})
@@ -117,19 +118,15 @@ class Metrics(Collector):
         """Says whether the alias of a model points to a version that is not served."""
         self._files.gauge("lightning_app_version_refused", {"model": name}, over_workers="max").set(float(is_refused))
 
-    def shadow(
-        self, *, name: str, result: Literal["answered", "failed", "left_out", "stateful"], seconds: float | None = None
-    ) -> None:
-        """Counts a request that the shadow of a model was to be asked."""
-        self._files.counter("lightning_app_shadow_requests", {"model": name, "result": result}).add()
-        if seconds is not None:
-            labels = {"model": name}
-            self._files.histogram("lightning_app_shadow_duration_seconds", labels, bounds=SECONDS).observe(seconds)
+    def shadow(self, name: str) -> "ShadowMetrics":
+        """Metrics of the shadow of a model; the same object for the same name.
 
-    def shadow_rows(self, *, name: str, rows: int, agreeing: int) -> None:
-        """Counts rows that a shadow answered, and those in which it agreed with what the client got."""
-        self._files.counter("lightning_app_shadow_rows", {"model": name, "agrees": "yes"}).add(agreeing)
-        self._files.counter("lightning_app_shadow_rows", {"model": name, "agrees": "no"}).add(rows - agreeing)
+        Args:
+            name: Name of the model in addresses.
+        """
+        if name not in self._shadows:
+            self._shadows[name] = ShadowMetrics(self._files, name)
+        return self._shadows[name]
 
     def sessions(self, *, name: str, number: int) -> None:
         """Says how many streams of a model the server keeps the state of; all workers share them."""
@@ -251,6 +248,49 @@ class ModelMetrics:
         """
         self._batch_rows.observe(rows)
         self._inference_seconds.observe(seconds)
+
+
+ShadowResult: TypeAlias = Literal["answered", "failed", "left_out", "stateful"]
+
+
+class ShadowMetrics:
+    """Metrics of the shadow of one model.
+
+    Args:
+        files: Files of the worker.
+        name: Name of the model in addresses.
+    """
+
+    def __init__(self, files: MetricFiles, name: str) -> None:
+        self._requests = {
+            result: files.counter("lightning_app_shadow_requests", {"model": name, "result": result})
+            for result in get_args(ShadowResult)
+        }
+        self._seconds = files.histogram("lightning_app_shadow_duration_seconds", {"model": name}, bounds=SECONDS)
+        self._agreeing, self._others = (
+            files.counter("lightning_app_shadow_rows", {"model": name, "agrees": agrees}) for agrees in ("yes", "no")
+        )
+
+    def asked(self, result: ShadowResult, seconds: float | None = None) -> None:
+        """Counts a request that the shadow was to be asked.
+
+        Args:
+            result: What came of it.
+            seconds: How long it took; None if it was not asked.
+        """
+        self._requests[result].add()
+        if seconds is not None:
+            self._seconds.observe(seconds)
+
+    def compared(self, *, rows: int, agreeing: int) -> None:
+        """Counts rows that the shadow answered.
+
+        Args:
+            rows: The rows.
+            agreeing: Those in which it agreed with what the client got.
+        """
+        self._agreeing.add(agreeing)
+        self._others.add(rows - agreeing)
 
 
 class JournalMetrics:

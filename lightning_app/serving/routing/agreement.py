@@ -52,6 +52,8 @@ def _values(column: Any) -> Any:
 
 def _agreeing(first: Any, second: Any) -> np.ndarray:
     """Whether each row agrees, shape (num_rows,)."""
+    if isinstance(first, list) and isinstance(second, list) and all(isinstance(value, str) for value in first):
+        return np.array([one == other for one, other in zip(first, second, strict=True)], bool)
     arrays = [np.asarray(values) if _is_regular(values) else None for values in (first, second)]
     if any(array is None or array.dtype.kind not in "biuf" for array in arrays):
         return np.array([_equal(one, other) for one, other in zip(first, second, strict=True)], bool)

@@ -84,6 +84,7 @@ class ServedModel:
         if config.experiment is not None:
             shares = {arm.name: arm.share for arm in config.experiment.arms}
             self.routing = ModelRouting(name=name, experiment=config.experiment.name, layout=layout_of(shares))
+        self._fallbacks: list[Arm] = []
         self._points: tuple[list[float], list[Arm]] = ([], [])
         self._linear: LinearChoice | None = None
         self._replaced: list[tuple[str, str, int]] = []
@@ -148,9 +149,7 @@ class ServedModel:
         Args:
             arm: The arm that was chosen.
         """
-        names = (fallback_arm(number) for number in range(1, len(self.config.fallback) + 1))
-        loaded = [self.arms[name] for name in names if name in self.arms]
-        return [one for one in loaded if one.model.digest != arm.model.digest]
+        return [one for one in self._fallbacks if one.model.digest != arm.model.digest]
 
     def keep(self, arms: set[str]) -> list[Arm]:
         """Serves these arms alone.
@@ -243,6 +242,8 @@ class ServedModel:
         What belongs to an arm that is not loaded is answered by the model itself, and so is the more likely.
         """
         self.arms = arms
+        chain = (fallback_arm(number) for number in range(1, len(self.config.fallback) + 1))
+        self._fallbacks = [arms[name] for name in chain if name in arms]
         routing = self.routing
         if routing is None or not self.is_loaded:
             self._points = ([], [])
