@@ -35,7 +35,7 @@ def serving_routing(effort: Effort = FULL) -> str:
             "breaker": {},
             "fallback": [{"model": str(packages[2])}],
         }
-        for _ in range(2 * effort.rounds):
+        for _ in range(effort.rounds):
             for name, model_options in ((_OFF, None), (_ON, options)):
                 with ours(folder, {"small": packages[0]}, model_options=model_options) as server:
                     if effort.warm_up:
@@ -47,7 +47,7 @@ def serving_routing(effort: Effort = FULL) -> str:
     rows = [f"{_cells(name, loads[name])}|{_cells('', paced[name])[1:]}" for name in (_OFF, _ON)]
     return (
         "Perceptron 32 -> 128 -> 3, one row as JSON, one worker, journal on; two versions share the requests, a third "
-        f"is asked 10 % of them beside, journalled and compared. Medians of {2 * effort.rounds} starts in turn: as fast "
+        f"is asked 10 % of them beside, journalled and compared. Medians of {effort.rounds} starts in turn: as fast "
         f"as 64 connections go (`wrk`), then {effort.rate:,.0f} requests/s, where latency counts from when a request was "
         "due. The shadow answers in the same process; ratios are medians over pairs of starts.\n\n"
         + table("|requests/s|p99 ms|CPU us per request|p50 ms, paced|p99 ms, paced|CPU us, paced", *rows)
