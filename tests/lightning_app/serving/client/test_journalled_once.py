@@ -68,7 +68,7 @@ def test_a_prediction_that_the_client_gave_up_is_journalled_once_when_asked_agai
 
 def test_feedback_whose_answer_was_lost_is_stored_once(worker: RunningWorker) -> None:
     with Client(worker.address) as client:
-        answer = client.predict(ROWS)
+        answer = client.predict(ROWS * 2)
     with cutting_proxy(worker.address, lost=1) as address, Client(address) as client:
         assert client.feedback(answer.request_id, outcome=1.5) is False  # the first attempt stored it
     with Client(worker.address) as client:
