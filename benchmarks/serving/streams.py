@@ -30,7 +30,7 @@ from tests.lightning_app.serving.stream.broker import mock_broker
 from tests.packages import COLUMNS, small_package
 
 _EVENTS = {"full": 100_000, "quick": 400}
-_SPEED_EVENTS = {"full": 50_000, "quick": 400}
+_SPEED_EVENTS = {"full": 30_000, "quick": 400}
 """A mock broker keeps 5 MiB of a partition."""
 _KILLS = {"full": 20, "quick": 1}
 _GROUP = ("--kafka", "session.timeout.ms=4000", "--kafka", "heartbeat.interval.ms=300", "--lease-seconds", "3")

@@ -21,6 +21,8 @@ _SECONDS = 10.0
 """How long a broker is waited for."""
 _COMMIT_SECONDS = 5.0
 """How often Kafka is told the offsets, for those who watch the lag there."""
+_KEEP_SECONDS = 5.0
+"""So long after the last poll, the group is told that the consumer is still there; it waits for minutes."""
 _SUSPECT = 3
 """After so many deaths in a row at one place, events come alone."""
 _CAREFUL = 1024
@@ -96,6 +98,7 @@ class KafkaSource(Source):
         self._read_under: dict[str, int] = {}  # fence of each partition of the batch that is being answered
         self._came: list[str] = []
         self._is_paused = False
+        self._polled = 0.0
         self._next_commit = 0.0
 
     @override
@@ -118,6 +121,7 @@ class KafkaSource(Source):
     @override
     def poll(self, most: int, seconds: float) -> list[Event]:
         consumer = self._opened()
+        self._polled = time.monotonic()
         if self._is_paused:
             consumer.resume(consumer.assignment())
             self._is_paused = False
@@ -159,6 +163,9 @@ class KafkaSource(Source):
     @override
     def keep(self) -> None:
         """Stays in the group: a consumer that does not poll for minutes is put out of it."""
+        if time.monotonic() - self._polled < _KEEP_SECONDS:
+            return  # a pause throws away what was fetched ahead, and costs half a second
+        self._polled = time.monotonic()
         consumer = self._opened()
         if not self._is_paused:
             consumer.pause(consumer.assignment())
