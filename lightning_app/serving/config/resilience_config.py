@@ -1,13 +1,12 @@
 """Configuration of staying up: circuit breaker, fallbacks, and faults that are injected on purpose."""
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 from lightning_app.errors import UsageError
+from lightning_app.serving.config.yaml_file import read_yaml_file
 
 if TYPE_CHECKING:
     from lightning_app.serving.config.serve_config import ModelConfig
@@ -131,15 +130,7 @@ def read_chaos(path: str) -> ChaosConfig:
     Raises:
         UsageError: It is missing or invalid.
     """
-    import yaml  # a worker reads JSON
-
-    try:
-        chaos = msgspec.convert(yaml.safe_load(Path(path).read_text(encoding="utf-8")), ChaosConfig)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"chaos: {path} cannot be read: {error}") from error
-    except (yaml.YAMLError, msgspec.ValidationError) as error:
-        raise UsageError(f"chaos: {path}: {' '.join(str(error).split())}") from error
-    return chaos
+    return read_yaml_file(path, ChaosConfig, option="chaos", parts=(ChaosConfig, Fault))
 
 
 def check_faults(chaos: ChaosConfig, models: Mapping[str, Collection[str]], stores: Collection[str]) -> None:

@@ -4,10 +4,9 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
-from lightning_app.errors import UsageError, nearest
+from lightning_app.errors import UsageError
 from lightning_app.serving.config.experiment_config import (
     ArmConfig,
     CanaryConfig,
@@ -28,6 +27,7 @@ from lightning_app.serving.config.resilience_config import (
     Fault,
     resilience_problem,
 )
+from lightning_app.serving.config.yaml_file import read_yaml_file
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -216,6 +216,13 @@ class ServeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return self.workers or len(os.sched_getaffinity(0))
 
 
+_PARTS = (
+    ServeConfig, ModelConfig, Limits, JournalConfig, Batching, Sessions, ExperimentConfig, ArmConfig, Split,
+    Thompson, Linear, RewardConfig, ShadowConfig, CanaryConfig, Margins, BreakerConfig,
+    FallbackConfig, ChaosConfig, Fault,
+)  # fmt: skip
+
+
 def read_config(path: str | Path) -> ServeConfig:
     """Reads a YAML file.
 
@@ -225,22 +232,9 @@ def read_config(path: str | Path) -> ServeConfig:
     Raises:
         UsageError: The file is missing or invalid; names the key, the value and what is allowed.
     """
-    import yaml  # a worker reads JSON
-
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"config: {path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"config: {path} is no YAML: {' '.join(str(error).split())}") from error
-    models = content.get("models") if isinstance(content, dict) else None
-    for model in models if isinstance(models, list) else ():
-        if isinstance(model, dict) and model.get("batching") is False:
-            model["batching"] = "off"  # YAML reads a bare off as false
-    try:
-        return msgspec.convert(content, ServeConfig)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"config: {path}: {_readable(str(error))}") from error
+    return read_yaml_file(
+        path, ServeConfig, option="config", parts=_PARTS, models=lambda content: content.get("models")
+    )
 
 
 def check_experiments(config: ServeConfig) -> None:
@@ -287,16 +281,3 @@ def _model_problem(model: ModelConfig, config: ServeConfig) -> str | None:
         if unread:
             return f"experiment.policy.columns: {unread[0]} is not in the journal (drop, hash): nothing can be learned"
     return None
-
-
-def _readable(message: str) -> str:
-    """A message of msgspec, with the nearest field where one is unknown."""
-    if "unknown field `" in message:
-        given = message.partition("unknown field `")[2].partition("`")[0]
-        structs = (
-            ServeConfig, ModelConfig, Limits, JournalConfig, Batching, Sessions, ExperimentConfig, ArmConfig, Split,
-            Thompson, Linear, RewardConfig, ShadowConfig, CanaryConfig, Margins, BreakerConfig,
-            FallbackConfig, ChaosConfig, Fault,
-        )  # fmt: skip
-        return message + nearest(given, [field for struct in structs for field in struct.__struct_fields__])
-    return message

@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 from lightning_app.errors import UsageError, nearest
 from lightning_app.serving.config.serve_config import Count, JournalConfig, ModelConfig, Positive
+from lightning_app.serving.config.yaml_file import read_yaml_file
 from lightning_app.serving.http.bodies import JSON, MEDIA_TYPES
 
 StreamName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,90}$(?!\n)")]
@@ -92,26 +92,13 @@ def read_stream_config(path: str | Path) -> StreamConfig:
     Raises:
         UsageError: The file is missing or invalid; names the key, the value and what is allowed.
     """
-    import yaml
-
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"config: {path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"config: {path} is no YAML: {' '.join(str(error).split())}") from error
-    model = content.get("model") if isinstance(content, dict) else None
-    if isinstance(model, dict) and model.get("batching") is False:
-        model["batching"] = "off"  # YAML reads a bare off as false
-    try:
-        return msgspec.convert(content, StreamConfig)
-    except msgspec.ValidationError as error:
-        message = str(error)
-        if "unknown field `" in message:
-            given = message.partition("unknown field `")[2].partition("`")[0]
-            fields = [*StreamConfig.__struct_fields__, *ModelConfig.__struct_fields__, *JournalConfig.__struct_fields__]
-            message += nearest(given, fields)
-        raise UsageError(f"config: {path}: {message}") from error
+    return read_yaml_file(
+        path,
+        StreamConfig,
+        option="config",
+        parts=(StreamConfig, ModelConfig, JournalConfig),
+        models=lambda content: [content.get("model")],
+    )
 
 
 def check_stream_config(config: StreamConfig) -> None:

@@ -10,27 +10,17 @@ from lightning_app.serving.experiments.store.experiment_store import (
 )
 from lightning_app.serving.experiments.store.lease import Lease
 from lightning_app.serving.experiments.store.reward_reader import Position, Rewarded, RewardReader
-from lightning_app.serving.experiments.store.reward_totals import (
-    EntityTotals,
-    RewardTotals,
-    entity_totals,
-    reward_totals,
-)
 
 __all__ = [
     "ArmCounts",
     "CanaryRunningError",
     "Counts",
-    "EntityTotals",
     "Event",
     "Experiment",
     "ExperimentStore",
     "Lease",
     "Position",
     "RewardReader",
-    "RewardTotals",
     "Rewarded",
     "Status",
-    "entity_totals",
-    "reward_totals",
 ]

@@ -13,9 +13,6 @@ from lightning_app.serving.config.experiment_config import RewardConfig
 from lightning_app.serving.experiments.store import (
     ExperimentStore,
     RewardReader,
-    RewardTotals,
-    entity_totals,
-    reward_totals,
 )
 from lightning_app.serving.journal.stores import open_database, open_store
 from tests.lightning_app.serving.experiments.store.rewards import chosen, reward
@@ -71,8 +68,6 @@ def test_rewards_that_are_late_or_out_of_range_are_left_out_and_counted(journal_
         reader = RewardReader(database, "prices", limits=limits)
         assert ids(reader) == counted
         assert (reader.num_expired, reader.num_out_of_range) == (1, out_of_range)
-        totals = reward_totals(database, "prices", limits=limits)["champion", 0.5]
-        assert (totals.requests, totals.rewards) == (4, len(counted))
 
 
 def test_what_is_left_out_is_counted_with_the_position_also_by_who_stops_within_a_part(journal_url: str) -> None:
@@ -85,23 +80,6 @@ def test_what_is_left_out_is_counted_with_the_position_also_by_who_stops_within_
     assert (reader.position.outcomes, reader.num_expired) == (before.outcomes, 0)
     again = RewardReader(database, "prices", limits=RewardConfig(within_seconds=50), position=reader.position)
     assert (ids(again), again.num_expired) == (["good"], 1)
-
-
-def test_totals_by_arm_and_by_entity(journal_url: str) -> None:
-    store, database = open_store(journal_url), open_database(journal_url)
-    ExperimentStore(database).create("prices", model="churn", kind="split", spec={}, state={})
-    store.write([chosen(f"a{i}", arm="a", entity=f"e{i % 2}") for i in range(4)])
-    store.write([chosen("b", arm="b", probability=0.25, num_rows=2, entity=None), prediction("not of it")])
-    store.feedback([reward("a0", 1), reward("a1", 2), reward("a2", 3), reward("b", 2), reward("b", 4, row=1)])
-    assert reward_totals(database, "prices") == {
-        ("a", 0.5): RewardTotals(requests=4, rewards=3, total=6.0, total_squares=14.0),
-        ("b", 0.25): RewardTotals(requests=1, rewards=2, total=6.0, total_squares=20.0),
-    }
-    clusters = entity_totals(database, "prices")
-    assert [(one.entity, one.arm, one.requests) for one in clusters] == [("e0", "a", 2), ("e1", "a", 2)]
-    assert [(one.rewards, one.total) for one in clusters] == [(2, 4.0), (1, 2.0)]
-    assert reward_totals(database, "prices", until=time.time() - 60) == {}
-    assert reward_totals(database, "none") == {}
 
 
 WRITE = """
@@ -179,7 +157,6 @@ def test_what_was_before_the_experiment_is_not_read(journal_url: str) -> None:
     store.write([chosen("new")])
     store.feedback([reward("new", 1)])
     assert ids(RewardReader(database, "prices")) == ["new"]
-    assert reward_totals(database, "prices")["champion", 0.5].requests == 1
 
 
 def test_sqlite_looks_rewards_up_and_searches_no_table(tmp_path: Path) -> None:
