@@ -1,0 +1,1 @@
+"""Causes: what moved, how much the model depends on it, and what happened at that time."""

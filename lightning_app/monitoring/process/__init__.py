@@ -1,0 +1,1 @@
+"""Monitoring as a process: beside a server, or beside any journal."""

@@ -1,0 +1,1 @@
+"""Report of a monitored model: its parts, and their values as named samples."""

@@ -1,0 +1,1 @@
+"""Answered rows of the journal, by windows."""
