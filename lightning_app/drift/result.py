@@ -32,6 +32,7 @@ class ColumnDrift(Struct, frozen=True, kw_only=True):
         importance: Share of the model's skill that rests on the column; None if unknown.
         note: What a reader of the numbers has to know, e.g. that the column has vanished.
         labels: Names of the bins or categories of the counts.
+        edges: Ends of the bins of numbers, one more than bins, for pictures; what lies beyond is in the outermost bins.
         reference_counts: Rows of the reference in each.
         current_counts: Rows of the window in each.
     """
@@ -56,6 +57,7 @@ class ColumnDrift(Struct, frozen=True, kw_only=True):
     importance: float | None = None
     note: str | None = None
     labels: tuple[str, ...] = ()
+    edges: tuple[float, ...] = ()
     reference_counts: tuple[float, ...] = ()
     current_counts: tuple[float, ...] = ()
 
