@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from lightning_app.serving.journal.record import Earlier, Prediction
+from lightning_app.serving.journal.stores.added_tables import Dialect
 
 
 class JournalDatabase(ABC):
@@ -21,11 +22,15 @@ class JournalDatabase(ABC):
         answered: Predictions for a `FROM` clause: `number` and the fields of `Prediction`.
         skip_locked: End of a `SELECT` of rows that are about to be claimed: those that others are claiming are left
             out.
+        dialect: What `CREATE TABLE` needs to know.
+        facts: Table of `key` and `value` (bytes) with what the journal says of itself.
     """
 
     url: str
     answered: str
     skip_locked: str
+    dialect: Dialect
+    facts: str
 
     @abstractmethod
     def table(self, name: str) -> str:

@@ -41,6 +41,8 @@ class PostgresDatabase(JournalDatabase):
     """
 
     skip_locked = " FOR UPDATE SKIP LOCKED"
+    dialect = POSTGRES
+    facts = "lightning_app_journal"
 
     def __init__(self, url: str, *, create: bool = True) -> None:
         self._connection = PostgresConnection(url, create=create)

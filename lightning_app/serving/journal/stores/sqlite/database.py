@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from lightning_app.serving.journal.errors import JournalIdError
 from lightning_app.serving.journal.record import Earlier, Prediction
+from lightning_app.serving.journal.stores.added_tables import SQLITE
 from lightning_app.serving.journal.stores.database import JournalDatabase
 from lightning_app.serving.journal.stores.sqlite.connection import SqliteConnection
 from lightning_app.serving.journal.stores.sqlite.predictions import Served, insert_rows, read_earlier, rows_of
@@ -44,6 +45,8 @@ class SqliteDatabase(JournalDatabase):
     )
 
     skip_locked = ""
+    dialect = SQLITE
+    facts = "meta"
 
     def __init__(self, path: Path, *, create: bool = True, synchronous: str = "normal") -> None:
         self.url = f"sqlite:///{path}"
