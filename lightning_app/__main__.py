@@ -72,6 +72,14 @@ VERBS: dict[str, tuple[str, str]] = {
         "lightning_app.serving.experiments.commands.command:run",
         "Compare models that answer together: list, show, analyse, stop, plan.",
     ),
+    "monitor": (
+        "lightning_app.monitoring.commands.command:run",
+        "Watch what was served: drift, quality, causes, alerts.",
+    ),
+    "retrain": (
+        "lightning_app.retraining.commands.command:run",
+        "Train, compare and promote the next version when it is due.",
+    ),
     "keys": ("lightning_app.serving.security.keys_command:run", "API keys of a server: add, list, revoke."),
     "features": (
         "lightning_app.features_commands.command:run",
@@ -92,6 +100,8 @@ _WITHOUT_USER_CODE = (
     "features",
     "journal",
     "experiment",
+    "monitor",
+    "retrain",
 )
 """Verbs of packages: nothing of the working folder is imported for them."""
 

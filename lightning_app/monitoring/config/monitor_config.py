@@ -1,0 +1,135 @@
+"""MonitorConfig: which models are monitored, and how; one YAML file."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from features.definitions.duration import Duration, microseconds
+from lightning_app.drift.result import DriftSettings
+from lightning_app.errors import UsageError
+from lightning_app.serving.config.yaml_file import read_yaml_file
+
+
+class QualitySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How quality is judged.
+
+    Attributes:
+        metrics: Names of metrics; None takes those of the task. The first is the main one.
+        outcome_within: When a row without an outcome is overdue.
+        minimum_rows: Rows with an outcome below which a metric is not given.
+        alpha: Probability that a confidence sequence ever misses the metric.
+    """
+
+    metrics: tuple[str, ...] | None = None
+    outcome_within: Duration = "7d"
+    minimum_rows: int = 30
+    alpha: float = 0.05
+
+
+class MonitoredModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One monitored model.
+
+    Attributes:
+        model: Name in the journal.
+        window: What is judged: the time up to now.
+        every: Length of the windows of the history.
+        history: How far the history goes back.
+        slices: Columns whose values are judged one by one.
+        reference: Drift reference in place of that of the package; a folder that `monitor reference` wrote.
+        contract: Data contract in place of that of the package.
+        drift: How drift is judged.
+        quality: How quality is judged.
+    """
+
+    model: str
+    window: Duration = "7d"
+    every: Duration = "1d"
+    history: Duration = "28d"
+    slices: tuple[str, ...] = ()
+    reference: str | None = None
+    contract: str | None = None
+    drift: DriftSettings = DriftSettings()
+    quality: QualitySettings = QualitySettings()
+
+
+class MonitorConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that monitoring is told.
+
+    Attributes:
+        journal: `sqlite:///FILE` or `postgresql://...`; None takes that of the server, or `sqlite:///journal.db`.
+        registry: Where versions are registered; None takes `$MLFLOW_TRACKING_URI`, or that of the server.
+        models: Monitored models; empty takes all that the journal has, with the defaults.
+        refresh: How often the report is made.
+        most_rows: Rows of a window and version that are read; of more, an evenly spread sample.
+    """
+
+    journal: str | None = None
+    registry: str | None = None
+    models: tuple[MonitoredModel, ...] = ()
+    refresh: Duration = "5m"
+    most_rows: int = 1_000_000
+
+
+_PARTS = (MonitorConfig, MonitoredModel, QualitySettings, DriftSettings)
+
+
+def read_monitor_config(path: str | Path) -> MonitorConfig:
+    """Reads a YAML file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UsageError: The file is missing or invalid; names the key, the value and what is allowed.
+    """
+    config = read_yaml_file(path, MonitorConfig, option="config", parts=_PARTS)
+    for model in config.models:
+        check_model(model)
+    names = [model.model for model in config.models]
+    if twins := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"config: {path}: models: {twins[0]} is there twice")
+    return config
+
+
+def check_model(model: MonitoredModel) -> None:
+    """Raises unless the durations of a model fit together.
+
+    Args:
+        model: The model.
+
+    Raises:
+        UsageError: They do not; names the key.
+    """
+    lengths = {}
+    for key in ("window", "every", "history"):
+        lengths[key] = _seconds(getattr(model, key), f"{model.model}: {key}")
+    _seconds(model.quality.outcome_within, f"{model.model}: quality.outcome_within")
+    if lengths["every"] > lengths["window"] or lengths["window"] > lengths["history"]:
+        raise UsageError(
+            f"config: {model.model}: every {model.every}, window {model.window}, history {model.history} given; "
+            "needed: every <= window <= history"
+        )
+    if lengths["history"] / lengths["every"] > 1000:
+        raise UsageError(
+            f"config: {model.model}: history {model.history} has more than 1,000 windows of {model.every}; "
+            "shorten the history, or lengthen every"
+        )
+
+
+def seconds(duration: str) -> float:
+    """Length of a duration in seconds.
+
+    Args:
+        duration: E.g. `7d`.
+
+    Raises:
+        ValueError: It is malformed.
+    """
+    return microseconds(duration) / 1e6
+
+
+def _seconds(duration: str, key: str) -> float:
+    try:
+        return seconds(duration)
+    except ValueError as error:
+        raise UsageError(f"config: {key}: {error}") from error
