@@ -18,6 +18,8 @@ from lightning_app.serving.journal.export.rows import (
     META,
     META_TYPES,
     OUTCOME,
+    OUTCOME_TIME,
+    OUTCOME_TIME_TYPE,
     PREDICTION,
     REWARD,
     SHADOW,
@@ -28,7 +30,7 @@ from lightning_app.serving.journal.export.single_row import single_row
 from lightning_app.serving.journal.stores.protocol import JournalReader, Selection
 
 _PART_BYTES = 2**23
-_OUTCOME_NAMES = {OUTCOME: "outcome", REWARD: "reward"}
+_OUTCOME_NAMES = {OUTCOME: "outcome", REWARD: "reward", OUTCOME_TIME: "outcome_time"}
 
 
 class ExportReport(msgspec.Struct, kw_only=True):
@@ -171,7 +173,8 @@ def _schema(parts: list[Path], outcome_name: str | None, report: ExportReport) -
                 types.setdefault(field.name, []).append(field.type)
     known = {META + name: kind for name, kind in (META_TYPES | SHADOW_TYPES).items()}
     meta = [name for name in known if name in types]
-    last = [OUTCOME, REWARD]
+    known[OUTCOME_TIME] = OUTCOME_TIME_TYPE
+    last = list(_OUTCOME_NAMES)
     others = [name for name in types if name not in (*meta, *last)]
     of_request = [name for name in others if not name.startswith((PREDICTION, SHADOW))]
     of_answers = [name for prefix in (PREDICTION, SHADOW) for name in others if name.startswith(prefix)]

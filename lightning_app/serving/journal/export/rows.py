@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -45,7 +45,8 @@ SHADOW_TYPES = {
 }
 """What the journal knows of the shadow's answer; the answer itself has columns of its own."""
 PREDICTION, INPUT, SHADOW = "prediction.", "input.", "shadow."
-OUTCOME, REWARD = f"{META}outcome", f"{META}reward"
+OUTCOME, REWARD, OUTCOME_TIME = f"{META}outcome", f"{META}reward", f"{META}outcome_time"
+OUTCOME_TIME_TYPE = pa.timestamp("us", "UTC")
 OWN_KEYS = frozenset(("series", "channel", "time", "origin", "document", "graph_id"))
 """Columns by which answers name rows that the request does not have, e.g. future times of a forecast."""
 
@@ -92,7 +93,7 @@ def rows_of(prediction: Prediction, outcomes: Sequence[Outcome], shadow: Shadow 
         if not is_listed and part.num_rows != answer.num_rows:
             for name in part.columns:  # prepared otherwise than row by row: all of them beside each row
                 columns[prefix + name] = pa.concat_arrays([columns[prefix + name]] * num_rows)
-    outcome, reward, num_unmatched = _outcomes(outcomes, answer.num_rows, is_listed=is_listed)
+    of_rows = _outcomes(outcomes, answer.num_rows, is_listed=is_listed)
     meta: Table = {
         "request_id": [prediction.request_id] * num_rows,
         "row": list(range(num_rows)),
@@ -102,8 +103,9 @@ def rows_of(prediction: Prediction, outcomes: Sequence[Outcome], shadow: Shadow 
         meta[name] = [getattr(prediction, name)] * num_rows
     if shadow is not None:
         meta |= {name: [getattr(shadow, name.removeprefix("shadow_"))] * num_rows for name in SHADOW_TYPES}
-    whole = {META + name: values for name, values in meta.items()} | columns | {OUTCOME: outcome, REWARD: reward}
-    return Rows(whole, num_rows, is_listed, num_unmatched)
+    learned: Table = {OUTCOME: of_rows.values, REWARD: of_rows.rewards, OUTCOME_TIME: of_rows.times}
+    whole = {META + name: values for name, values in meta.items()} | columns | learned
+    return Rows(whole, num_rows, is_listed, of_rows.num_unmatched)
 
 
 def _shadow_answer(shadow: Shadow | None, num_rows: int) -> Decoded:
@@ -143,10 +145,18 @@ def _in_one(values: Values) -> pa.Array:
     return as_lists(array, len(array)) if len(array) else pa.ListArray.from_arrays(pa.array([0, 0], pa.int32()), array)
 
 
-def _outcomes(outcomes: Sequence[Outcome], num_rows: int, *, is_listed: bool) -> tuple[list[Any], list[Any], int]:
-    """True values and rewards of the exported rows, and how many outcomes belong to none."""
+class _OutcomesOfRows(NamedTuple):
+    values: list[Any]
+    rewards: list[Any]
+    times: list[Any]
+    num_unmatched: int
+
+
+def _outcomes(outcomes: Sequence[Outcome], num_rows: int, *, is_listed: bool) -> _OutcomesOfRows:
+    """Outcomes of the exported rows; of a row with lists, the time at which the last of its outcomes arrived."""
     values: list[Any] = [None] * num_rows
     rewards: list[Any] = [None] * num_rows
+    times: list[Any] = [None] * num_rows
     num_unmatched = 0
     for outcome in outcomes:
         if not 0 <= outcome.row < num_rows:
@@ -154,8 +164,10 @@ def _outcomes(outcomes: Sequence[Outcome], num_rows: int, *, is_listed: bool) ->
             continue
         values[outcome.row] = None if outcome.outcome is None else msgspec.json.decode(outcome.outcome)
         rewards[outcome.row] = outcome.reward
+        times[outcome.row] = datetime.fromtimestamp(outcome.time, UTC)
     if not is_listed:
-        return values, rewards, num_unmatched
+        return _OutcomesOfRows(values, rewards, times, num_unmatched)
+    last = [max((time for time in times if time is not None), default=None)]
     if all(outcome.row == 0 for outcome in outcomes):
-        return values[:1] or [None], rewards[:1] or [None], num_unmatched
-    return [values], [rewards], num_unmatched
+        return _OutcomesOfRows(values[:1] or [None], rewards[:1] or [None], last, num_unmatched)
+    return _OutcomesOfRows([values], [rewards], last, num_unmatched)

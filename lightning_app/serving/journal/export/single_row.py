@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from lightning_app.serving.journal.export.decode import JSON
-from lightning_app.serving.journal.export.rows import META, OUTCOME, OWN_KEYS, PREDICTION, REWARD
+from lightning_app.serving.journal.export.rows import META, OUTCOME, OUTCOME_TIME, OWN_KEYS, PREDICTION, REWARD
 from lightning_app.serving.journal.record import Outcome, Prediction
 
 
@@ -60,10 +60,12 @@ def single_row(prediction: Prediction, outcomes: Sequence[Outcome]) -> dict[str,
         **record,
         OUTCOME: None,
         REWARD: None,
+        OUTCOME_TIME: None,
     }
     for name, value in answer.items():
         row[PREDICTION + name] = value
     for outcome in outcomes:
         row[OUTCOME] = None if outcome.outcome is None else msgspec.json.decode(outcome.outcome)
         row[REWARD] = outcome.reward
+        row[OUTCOME_TIME] = datetime.fromtimestamp(outcome.time, UTC)
     return row

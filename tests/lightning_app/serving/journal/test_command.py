@@ -69,7 +69,10 @@ def test_requests_of_several_rows_become_rows_with_their_outcomes(capsys: pytest
     assert rows.columns == [
         "request_id", "row", "time", "model", "version", "digest", "arm", "probability", "entity", "latency_ms",
         "experiment", "degraded", "age", "city", "vip", "prediction.label", "prediction.p", "outcome", "reward",
+        "outcome_time",
     ]  # fmt: skip
+    assert rows["outcome_time"].is_null().to_list() == [True, False, False]
+    assert rows.schema["outcome_time"] == pl.Datetime("us", "UTC")
     assert rows.select("request_id", "row", "age", "city", "vip", "prediction.p", "outcome", "reward").rows() == [
         ("a", 0, 41.0, "Bern", None, 0.9, None, None),
         ("a", 1, 28.0, None, None, 0.7, "leaves", None),
@@ -125,6 +128,7 @@ def test_one_answer_to_many_rows_stays_one_row_of_lists(capsys: pytest.CaptureFi
     assert rows["load"].to_list() == [[1.0, 2.0, 3.0]] * 2
     assert rows["prediction.forecast"].to_list() == [[4.0, 5.0, 6.0], [4.0, 5.0]]
     assert rows["outcome"].to_list() == [[4.5, 5.5, 6.5], [4.0, 5.0]]
+    assert rows["outcome_time"].null_count() == 0
     assert "2 requests with one answer to many rows" in capsys.readouterr().err
 
 
