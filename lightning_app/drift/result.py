@@ -5,7 +5,8 @@ from typing import Literal
 from msgspec import Struct
 
 Role = Literal["input", "prediction", "outcome"]
-Kind = Literal["number", "category", "text", "vector", "time"]
+Kind = Literal["number", "category", "text", "list", "vector", "time"]
+Finding = Literal["distribution", "missing", "unknown", "vanished", "new", "type"]
 
 
 class ColumnDrift(Struct, frozen=True, kw_only=True):
@@ -22,13 +23,20 @@ class ColumnDrift(Struct, frozen=True, kw_only=True):
         psi: Population stability index; None if there are too few rows.
         psi_expected: What undrifted windows of this size exceed in 5 of 100 cases.
         js: Jensen-Shannon distance, base 2.
+        js_expected: As `psi_expected`.
         ks: Kolmogorov-Smirnov statistic; None for categories.
+        ks_expected: As `psi_expected`.
         wasserstein: Wasserstein distance in standard deviations of the reference; None for categories.
+        wasserstein_expected: As `psi_expected`.
         mean: Mean of the window's numbers; None for categories.
         mean_reference: Mean of the reference's numbers.
+        sd: Standard deviation of the window's numbers.
+        sd_reference: Standard deviation of the reference's numbers.
+        design_effect: Variance of the window's mean rank over that of independent rows; 1 if rows are independent.
         p_value: Of the test for any change of the column, before correction; None if there are too few rows.
         adjusted_p: The same, corrected for all tests of the report.
         drifted: Whether the change is more than chance, after correction.
+        finding: Why it drifted: which of its tests, or what needs none; None if it did not.
         importance: Share of the model's skill that rests on the column; None if unknown.
         note: What a reader of the numbers has to know, e.g. that the column has vanished.
         labels: Names of the bins or categories of the counts.
@@ -47,13 +55,20 @@ class ColumnDrift(Struct, frozen=True, kw_only=True):
     psi: float | None = None
     psi_expected: float | None = None
     js: float | None = None
+    js_expected: float | None = None
     ks: float | None = None
+    ks_expected: float | None = None
     wasserstein: float | None = None
+    wasserstein_expected: float | None = None
     mean: float | None = None
     mean_reference: float | None = None
+    sd: float | None = None
+    sd_reference: float | None = None
+    design_effect: float | None = None
     p_value: float | None = None
     adjusted_p: float | None = None
     drifted: bool = False
+    finding: Finding | None = None
     importance: float | None = None
     note: str | None = None
     labels: tuple[str, ...] = ()
