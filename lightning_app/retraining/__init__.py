@@ -1,0 +1,1 @@
+"""Continuous training: cycles that freeze data, train, compare with the champion, and promote or reject."""

@@ -1,0 +1,1 @@
+"""Configuration of continuous training (`retrain.yaml`)."""
