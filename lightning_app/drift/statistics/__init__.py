@@ -1,0 +1,1 @@
+"""Statistics of drift: from counts to distances and p-values; knows numbers alone."""
