@@ -3,6 +3,7 @@
 import argparse
 import logging
 from collections.abc import Iterable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -23,10 +24,11 @@ from lightning_app.verb_parser import VerbParser
 
 _NEEDED = ("starlette", "uvicorn", "uvloop", "httptools", "prometheus_client", "onnxruntime", "pyarrow")
 _NEEDED_BY_GRPC = ("grpc", "google.protobuf")
+_NEEDED_BY_MONITOR = ("scipy", "sklearn")
 _OF_MODEL = ("name", "store", "namespace", "entity", "batching", "deadline_ms", "cache", "digits")
 _OF_SERVER = (
     "host", "port", "grpc_port", "workers", "registry", "poll_seconds", "keys", "tls_cert", "tls_key", "trusted_keys",
-    "log_level", "otlp_endpoint",
+    "log_level", "otlp_endpoint", "monitor",
 )  # fmt: skip
 
 
@@ -102,6 +104,9 @@ def _parser() -> VerbParser:
         "--trusted-key", action="append", dest="trusted_keys", metavar="FILE", help="packages have to be signed by it"
     )
     server.add_argument("--log-level", help="info, or debug, which logs every request")
+    server.add_argument(
+        "--monitor", metavar="FILE", help="watch what is served, as this file says; see docs/monitoring.md"
+    )
     server.add_argument("--chaos", metavar="FILE", help="faults that are injected on purpose; on loopback only")
     server.add_argument("--otlp-endpoint", metavar="URL", help="where OpenTelemetry traces go")
     model = parser.add_argument_group("models", "For all MODELs; in a config file, each has its own.")
@@ -173,6 +178,7 @@ def _check(config: ServeConfig) -> None:
 
     check_exposure(config)
     check_experiments(config)
+    _check_monitor(config)
     _check_files("trusted_keys", config.trusted_keys)
     if config.otlp_endpoint is not None:
         from lightning_app.serving.observability.otlp_endpoint import traces_address
@@ -182,6 +188,17 @@ def _check(config: ServeConfig) -> None:
         if model.namespace is not None and model.store is None:
             raise UsageError(f"namespace: {model.namespace!r} given without a store, whose project it names")
         _check_files(f"tables of {model.model}", model.tables.values())
+
+
+def _check_monitor(config: ServeConfig) -> None:
+    """Raises unless monitoring can read its file; it lies above serving, and runs in a process of its own."""
+    if config.monitor is None:
+        return
+    if config.journal.url is None:
+        raise UsageError("monitor: needs a journal, which it reads")
+    if missing := [module for module in _NEEDED_BY_MONITOR if not _is_installed(module)]:
+        raise UsageError(f"monitor: needs {', '.join(missing)}: pip install 'lightning-r2p[monitor]'")
+    import_module("lightning_app.monitoring.config.monitor_config").read_monitor_config(config.monitor)
 
 
 def _is_installed(module: str) -> bool:

@@ -31,6 +31,7 @@ class MonitoredModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Attributes:
         model: Name in the journal.
+        registered: Name in the registry, if it is another one.
         window: What is judged: the time up to now.
         every: Length of the windows of the history.
         history: How far the history goes back.
@@ -42,6 +43,7 @@ class MonitoredModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     model: str
+    registered: str | None = None
     window: Duration = "7d"
     every: Duration = "1d"
     history: Duration = "28d"
@@ -59,6 +61,7 @@ class MonitorConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         journal: `sqlite:///FILE` or `postgresql://...`; None takes that of the server, or `sqlite:///journal.db`.
         registry: Where versions are registered; None takes `$MLFLOW_TRACKING_URI`, or that of the server.
         models: Monitored models; empty takes all that the journal has, with the defaults.
+        packages: Folders of packages that are served without a registry.
         refresh: How often the report is made.
         most_rows: Rows of a window and version that are read; of more, an evenly spread sample.
     """
@@ -66,8 +69,9 @@ class MonitorConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     journal: str | None = None
     registry: str | None = None
     models: tuple[MonitoredModel, ...] = ()
+    packages: tuple[str, ...] = ()
     refresh: Duration = "5m"
-    most_rows: int = 1_000_000
+    most_rows: int = 500_000
 
 
 _PARTS = (MonitorConfig, MonitoredModel, QualitySettings, DriftSettings)

@@ -231,6 +231,7 @@ class MonitorReport(Struct, frozen=True, kw_only=True):
         contract: Violations of the data contract, by window.
         events: What happened to the model, in the order of time.
         alerts: Alerts that are not inactive.
+        last_answer: When the model answered last, Unix seconds; None if never.
         notes: What was left out, and why.
         schema_version: Version of this format.
     """
@@ -245,6 +246,7 @@ class MonitorReport(Struct, frozen=True, kw_only=True):
     contract: tuple[ContractFinding, ...] = ()
     events: tuple[TimelineEvent, ...] = ()
     alerts: tuple[AlertState, ...] = ()
+    last_answer: float | None = None
     notes: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
 

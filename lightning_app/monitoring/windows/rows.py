@@ -14,6 +14,7 @@ from lightning_app.serving.journal.export.row_parts import (
     united_schema,
     with_schema,
 )
+from lightning_app.serving.journal.export.rows import INPUT, PREDICTION
 from lightning_app.serving.journal.stores.protocol import JournalReader, Selection
 
 
@@ -43,6 +44,23 @@ class WindowRows(Struct, kw_only=True):
             taken = "outcome" in table.columns
             table = table.drop("journal.outcome") if taken else table.rename({"journal.outcome": "outcome"})
         return table
+
+    @property
+    def requests(self) -> pl.DataFrame:
+        """Columns of the requests alone."""
+        answers = [name for name in self.table.columns if name.startswith((PREDICTION, INPUT))]
+        return self.table.drop([*answers, *(name for name in self.table.columns if name in OF_JOURNAL)])
+
+    def of_version(self, digest: str) -> "WindowRows":
+        """Rows that one version answered.
+
+        Args:
+            digest: Digest of its package.
+        """
+        table = self.table
+        if table.width:
+            table = table.filter(pl.col("journal.digest") == digest)
+        return WindowRows(table=table, report=self.report, share=self.share)
 
 
 def read_rows(reader: JournalReader, model: str, window: Window, *, share: float = 1.0) -> WindowRows:

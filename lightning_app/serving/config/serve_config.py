@@ -189,6 +189,7 @@ class ServeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         otlp_endpoint: Where OpenTelemetry traces go; None traces nothing.
         otlp_sample: Share of the traces that start here which are exported; clients decide about theirs.
         chaos: Faults that are injected on purpose; on loopback only.
+        monitor: File of monitoring (`monitor.yaml`), which then runs beside the workers; None monitors nothing.
     """
 
     models: Annotated[list[ModelConfig], Meta(min_length=1)]
@@ -209,6 +210,7 @@ class ServeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     otlp_endpoint: str | None = None
     otlp_sample: Share = 1.0
     chaos: ChaosConfig | None = None
+    monitor: str | None = None
 
     @property
     def num_workers(self) -> int:

@@ -22,12 +22,13 @@ from lightning_app.serving.journal.errors import JournalError
 from lightning_app.serving.journal.maintenance import JournalMaintenance
 from lightning_app.serving.security.exposure import check_exposure
 from lightning_app.serving.supervisor.announcement import announce, facts
-from lightning_app.serving.supervisor.experiment_process import ExperimentProcess, has_experiments
 from lightning_app.serving.supervisor.fleet import Fleet
+from lightning_app.serving.supervisor.kept_process import KeptProcess
 from lightning_app.serving.supervisor.listening import Listeners, address_of
 from lightning_app.serving.supervisor.registry_view import RegistryView
 from lightning_app.serving.supervisor.resolving import check_names, resolve_models
 from lightning_app.serving.supervisor.served_arms import ServedArms, served_arms
+from lightning_app.serving.supervisor.side_processes import side_processes
 
 if TYPE_CHECKING:
     from lightning_app.serving.supervisor.alias_watch import AliasWatch
@@ -58,7 +59,7 @@ class Supervisor:
         self._rereads = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._maintenance: JournalMaintenance | None = None
-        self._experiments: ExperimentProcess | None = None
+        self._beside: list[KeptProcess] = []
 
     async def run(self, *, check: bool = False) -> int:
         """Serves until a signal ends it.
@@ -87,14 +88,14 @@ class Supervisor:
                 self._announce(check)
                 if not check:
                     self._begin(self._watch(self._config))
-                    await self._experiment(self._config)
+                    await self._start_beside(self._config)
                     await stopping
             await _cancelled(starting, *self._tasks)  # no version is loaded into workers that drain
-            await self._end_experiments()
+            await self._end_beside()
             return await self._drain()
         finally:
             await _cancelled(starting, stopping, *self._tasks)
-            await self._end_experiments()
+            await self._end_beside()
             await self._fleet.end()
             if self._maintenance is not None:
                 await asyncio.to_thread(self._maintenance.stop)
@@ -172,17 +173,16 @@ class Supervisor:
         except JournalError as error:
             _log.warning("names of experiments are checked once the journal can be read: %s", error)
 
-    async def _experiment(self, config: ServeConfig) -> None:
-        """Runs the experiments of a configuration in a process of their own."""
-        await self._end_experiments()
-        if has_experiments(config):
-            self._experiments = ExperimentProcess(self._fleet.folder, self._fleet.route)
-            self._experiments.start()
+    async def _start_beside(self, config: ServeConfig) -> None:
+        """Runs what a configuration needs beside the workers; ends what the one before needed."""
+        await self._end_beside()
+        self._beside = side_processes(config, self._fleet.folder, self._fleet.route)
+        for process in self._beside:
+            process.start()
 
-    async def _end_experiments(self) -> None:
-        if self._experiments is not None:
-            await self._experiments.stop()
-            self._experiments = None
+    async def _end_beside(self) -> None:
+        while self._beside:
+            await self._beside.pop().stop()
 
     async def _resolved(self, config: ServeConfig) -> list[ResolvedModel]:
         """Packages of all models; raises if one cannot be found."""
@@ -329,7 +329,7 @@ class Supervisor:
                 await self._maintain(before)
             raise
         self._config = config
-        await self._experiment(config)
+        await self._start_beside(config)
         self._view = RegistryView()
         self._begin(self._watch(config))
         _log.info("the configuration was replaced; %s", "; ".join(facts(config, self._fleet.models)))

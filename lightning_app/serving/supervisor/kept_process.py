@@ -1,4 +1,4 @@
-"""Experiment process: decides who answers which share, beside the workers; the supervisor passes on what it says."""
+"""Kept process: a process beside the workers that is started again when it dies, and that speaks line by line."""
 
 import asyncio
 import logging
@@ -7,10 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-
-from lightning_app.serving.config.control_channel import Routing
-from lightning_app.serving.config.serve_config import ServeConfig
 from lightning_app.serving.supervisor.child import command_of, environment
 from lightning_app.serving.supervisor.worker_process import describe_end
 
@@ -23,17 +19,22 @@ _END_SECONDS = 5.0
 _LINE_BYTES = 2**26
 
 
-class ExperimentProcess:
-    """The process of a server that runs its experiments and canaries; started again if it dies.
+class KeptProcess:
+    """A process of a server that answers no requests; started again if it dies.
 
     Args:
+        module: Its module, called with the runtime folder of the server.
         folder: Runtime folder of the server.
-        on_routing: Called with each of its decisions.
+        name: What logs call it.
+        meanwhile: What holds until it is there again, for the log.
+        on_line: Called with each line that it writes to stdout.
     """
 
-    def __init__(self, folder: Path, on_routing: Callable[[Routing], None]) -> None:
-        self._folder = folder
-        self._on_routing = on_routing
+    def __init__(
+        self, module: str, folder: Path, *, name: str, meanwhile: str, on_line: Callable[[bytes], None]
+    ) -> None:
+        self._module, self._folder, self._name, self._meanwhile = module, folder, name, meanwhile
+        self._on_line = on_line
         self._keeper: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -41,7 +42,7 @@ class ExperimentProcess:
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
-        """Ends it; what it has decided stays in the journal's database."""
+        """Ends it."""
         if self._keeper is not None:
             self._keeper.cancel()
             with suppress(asyncio.CancelledError):
@@ -56,15 +57,15 @@ class ExperimentProcess:
             deaths = 1 if time.monotonic() - begin > _LONG_SECONDS else deaths + 1
             pause = min(_FIRST_PAUSE * 2 ** (deaths - 1), _LONGEST_PAUSE)
             _log.error(
-                "the experiment process %s; shares stay as they are, it is restarted in %g s",
-                describe_end(code), pause, extra={"facts": {"exit_code": code}},
+                "the %s process %s; %s, it is restarted in %g s",
+                self._name, describe_end(code), self._meanwhile, pause, extra={"facts": {"exit_code": code}},
             )  # fmt: skip
             await asyncio.sleep(pause)
 
     async def _run(self) -> int:
         """Runs it until it ends; ends it if this is cancelled."""
         process = await asyncio.create_subprocess_exec(
-            *command_of("lightning_app.serving.experiments.process"),
+            *command_of(self._module),
             str(self._folder),
             stdin=asyncio.subprocess.PIPE,  # its end tells it that the supervisor is dead
             stdout=asyncio.subprocess.PIPE,
@@ -75,10 +76,7 @@ class ExperimentProcess:
         try:
             assert process.stdout is not None
             while line := await process.stdout.readline():
-                try:
-                    self._on_routing(msgspec.json.decode(line, type=Routing))
-                except msgspec.DecodeError as error:
-                    _log.error("a decision of the experiment process could not be read: %s", error)
+                self._on_line(line)
             return await process.wait()
         finally:
             if process.returncode is None:
@@ -89,16 +87,3 @@ class ExperimentProcess:
                 except TimeoutError:
                     process.kill()
                     await process.wait()
-
-
-def has_experiments(config: ServeConfig) -> bool:
-    """Whether a configuration needs the process.
-
-    Without a journal only fixed shares are left, which the workers know from the configuration.
-
-    Args:
-        config: The configuration.
-    """
-    return config.journal.url is not None and any(
-        model.experiment is not None or model.canary is not None for model in config.models
-    )

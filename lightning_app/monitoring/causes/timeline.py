@@ -1,0 +1,96 @@
+"""Timeline: what happened to a model, from the registry's audit, the journal's experiments and its first answers."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from lightning_app.monitoring.report.structs import EventKind, TimelineEvent, Window
+from lightning_app.monitoring.windows.traffic import Traffic
+from lightning_app.registry.promotion.journal import Entry, JournalState
+from lightning_app.serving.experiments.store.experiment_store import ExperimentStore
+from lightning_app.serving.journal.stores.database import JournalDatabase
+
+
+def alias_events(history: JournalState, window: Window) -> list[TimelineEvent]:
+    """Changes of aliases.
+
+    Args:
+        history: Audit of the model in the registry.
+        window: Span of time.
+    """
+    events = []
+    for entry in history.entries.values():
+        time = datetime.fromisoformat(entry.when).timestamp()
+        if window.since <= time < window.until:
+            events.append(TimelineEvent(time=time, kind=_kind(entry), text=_text(entry), version=entry.after))
+    return events
+
+
+def first_answer_events(traffic: Sequence[Traffic], model: str, window: Window) -> list[TimelineEvent]:
+    """First answer of each version.
+
+    Args:
+        traffic: Traffic of the versions over all time.
+        model: Name of the model.
+        window: Span of time.
+    """
+    return [
+        TimelineEvent(
+            time=one.first,
+            kind="first answer",
+            text=f"first answer of {version_label(model, one)}",
+            version=one.version,
+        )
+        for one in traffic
+        if window.since <= one.first < window.until
+    ]
+
+
+def experiment_events(database: JournalDatabase, model: str, window: Window) -> list[TimelineEvent]:
+    """Begins and ends of experiments and canaries.
+
+    Args:
+        database: Database of the journal.
+        model: Name of the model.
+        window: Span of time.
+
+    Raises:
+        JournalError: The journal cannot be read.
+    """
+    events = []
+    for record in ExperimentStore(database).list():
+        if record.model != model:
+            continue
+        reason = f": {record.reason}" if record.reason else ""
+        for time, text in ((record.created, "began"), (record.ended, f"ended{reason}")):
+            if time is not None and window.since <= time < window.until:
+                events.append(TimelineEvent(time=time, kind="experiment", text=f"{record.kind} {record.id} {text}"))
+    return events
+
+
+def version_label(model: str, traffic: Traffic) -> str:
+    """Label of a version: `NAME@3`, or name and digest of a folder.
+
+    Args:
+        model: Name of the model.
+        traffic: Its traffic.
+    """
+    return f"{model}@{traffic.version}" if traffic.version is not None else f"{model} ({traffic.digest[:12]})"
+
+
+def _kind(entry: Entry) -> EventKind:
+    if entry.action == "rollback":
+        return "rolled back"
+    if entry.action == "withdraw":
+        return "withdrawn"
+    if entry.alias == "challenger":
+        return "challenger"
+    return "shadow" if entry.alias == "shadow" else "promoted"
+
+
+def _text(entry: Entry) -> str:
+    reason = f": {entry.reason}" if entry.reason else ""
+    if entry.after is None:
+        return f"version {entry.before} is no {entry.alias} any more{reason}"
+    before = f" (was version {entry.before})" if entry.before is not None else ""
+    verb = "is again" if entry.action == "rollback" else "is"
+    return f"version {entry.after} {verb} {entry.alias}{before}{reason}"
