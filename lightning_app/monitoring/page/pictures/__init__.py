@@ -1,0 +1,1 @@
+"""Pictures of reports: functions from numbers to inline SVG."""
