@@ -8,13 +8,13 @@ from lightning_app.monitoring.page.pictures.axes import pixel
 
 _MOST = 5
 _ROW = 17
-_LETTERS = 13
-_NAMES = 88
-_SHARES = 42
+_LETTERS = 12
+_NAMES = 82
+_SHARES = 40
 
 
 def bar_pair(
-    labels: Sequence[str], then: Sequence[float], now: Sequence[float], *, name: str, width: int = 230
+    labels: Sequence[str], then: Sequence[float], now: Sequence[float], *, name: str, width: int = 210
 ) -> Markup:
     """A row for each of the categories that moved most or are most frequent: reference above, window below.
 

@@ -22,8 +22,8 @@ def histogram_pair(
     now: Sequence[float],
     *,
     name: str,
-    width: int = 230,
-    height: int = 74,
+    width: int = 210,
+    height: int = 72,
 ) -> Markup:
     """The reference as an area, the window as a line, each as shares of its rows.
 

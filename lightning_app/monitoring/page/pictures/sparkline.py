@@ -12,7 +12,7 @@ def sparkline(
     label: str,
     dots: Sequence[bool] = (),
     least: float = 0.0,
-    width: int = 110,
+    width: int = 96,
     height: int = 30,
 ) -> Markup:
     """A line of values, evenly spaced, from zero upwards.

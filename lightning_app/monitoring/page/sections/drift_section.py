@@ -91,7 +91,7 @@ def _psi(column: ColumnDrift) -> Child:
     """PSI, what chance alone reaches, and the p-value after correction."""
     below = []
     if column.psi_expected is not None:
-        below.append(f"chance reaches {words.number(column.psi_expected, 2)}")
+        below.append(f"by chance {words.number(column.psi_expected, 2)}")
     if column.adjusted_p is not None:
         name = words.p_value(column.adjusted_p)
         below.append(f"p {name}" if name.startswith("<") else f"p = {name}")
