@@ -7,6 +7,8 @@ from msgspec import Struct
 from features.definitions.duration import Duration, microseconds
 from lightning_app.drift.result import DriftSettings
 from lightning_app.errors import UsageError
+from lightning_app.monitoring.config.alert_rules import AlertRule, RuleName
+from lightning_app.monitoring.config.alert_sinks import AnySink, EmailSink, LogSink, Secret, WebhookSink
 from lightning_app.serving.config.yaml_file import read_yaml_file
 
 
@@ -64,6 +66,9 @@ class MonitorConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         packages: Folders of packages that are served without a registry.
         refresh: How often the report is made.
         most_rows: Rows of a window and version that are read; of more, an evenly spread sample.
+        name: Name of this monitor among those that share a journal; it keeps the states of its own alerts.
+        alerts: What is worth a message.
+        sinks: Where messages go.
     """
 
     journal: str | None = None
@@ -72,9 +77,14 @@ class MonitorConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     packages: tuple[str, ...] = ()
     refresh: Duration = "5m"
     most_rows: int = 500_000
+    name: RuleName = "monitor"
+    alerts: tuple[AlertRule, ...] = ()
+    sinks: tuple[AnySink, ...] = ()
 
 
-_PARTS = (MonitorConfig, MonitoredModel, QualitySettings, DriftSettings)
+_PARTS = (
+    MonitorConfig, MonitoredModel, QualitySettings, DriftSettings, AlertRule, LogSink, WebhookSink, EmailSink, Secret,
+)  # fmt: skip
 
 
 def read_monitor_config(path: str | Path) -> MonitorConfig:

@@ -204,7 +204,10 @@ class AlertState(Struct, frozen=True, kw_only=True):
         value: Last value of its metric; None if it is absent.
         since: When the status began, Unix seconds.
         text: One line.
-        silenced: Reason of the silence that covers it; None if it is notified.
+        silenced: Reason of the silence that covers it, and whose it is; None if it is sent.
+        fired: When it began to fire, Unix seconds; None while it is pending.
+        annotations: Further texts of the rule.
+        num_sent: How often it was sent.
     """
 
     rule: str
@@ -215,6 +218,9 @@ class AlertState(Struct, frozen=True, kw_only=True):
     since: float
     text: str
     silenced: str | None = None
+    fired: float | None = None
+    annotations: dict[str, str] = {}
+    num_sent: int = 0
 
 
 class MonitorReport(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""Rules of alerts: what they select, when they hold, and what they say."""

@@ -1,0 +1,1 @@
+"""Sinks: log, webhook and mail."""

@@ -1,0 +1,1 @@
+"""Store of alerts: states, silences and messages, in tables of the journal's database."""
