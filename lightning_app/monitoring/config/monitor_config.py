@@ -1,8 +1,9 @@
 """MonitorConfig: which models are monitored, and how; one YAML file."""
 
 from pathlib import Path
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from features.definitions.duration import Duration, microseconds
 from lightning_app.drift.result import DriftSettings
@@ -24,8 +25,8 @@ class QualitySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     metrics: tuple[str, ...] | None = None
     outcome_within: Duration = "7d"
-    minimum_rows: int = 30
-    alpha: float = 0.05
+    minimum_rows: Annotated[int, Meta(ge=1)] = 30
+    alpha: Annotated[float, Meta(gt=0, lt=1)] = 0.05
 
 
 class MonitoredModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,7 +77,7 @@ class MonitorConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     models: tuple[MonitoredModel, ...] = ()
     packages: tuple[str, ...] = ()
     refresh: Duration = "5m"
-    most_rows: int = 500_000
+    most_rows: Annotated[int, Meta(ge=1000)] = 500_000
     name: RuleName = "monitor"
     alerts: tuple[AlertRule, ...] = ()
     sinks: tuple[AnySink, ...] = ()
@@ -97,6 +98,7 @@ def read_monitor_config(path: str | Path) -> MonitorConfig:
         UsageError: The file is missing or invalid; names the key, the value and what is allowed.
     """
     config = read_yaml_file(path, MonitorConfig, option="config", parts=_PARTS)
+    _seconds(config.refresh, "refresh")
     for model in config.models:
         check_model(model)
     names = [model.model for model in config.models]

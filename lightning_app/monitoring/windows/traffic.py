@@ -80,17 +80,16 @@ def first_answers(database: JournalDatabase, model: str) -> list[Traffic]:
 
 
 def windows_until(until: float, *, every: float, length: float) -> list[Window]:
-    """Windows of equal length that cover a span of time; their ends do not depend on when they are asked for.
+    """Windows of equal length that cover a span of time; their begins do not depend on when they are asked for.
 
-    The last one is cut at `until`.
+    The first one may begin before the span, the last one ends with it.
 
     Args:
         until: End of the span, Unix seconds.
         every: Length of a window in seconds; windows begin at multiples of it.
         length: Length of the span in seconds.
     """
-    first = math.floor((until - length) / every) + 1 if length % every == 0 else math.floor((until - length) / every)
-    last = math.ceil(until / every)
+    first, last = math.floor((until - length) / every), math.ceil(until / every)
     return [
         Window(since=number * every, until=min((number + 1) * every, until))
         for number in range(min(first, last - 1), last)
