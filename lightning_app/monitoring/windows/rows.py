@@ -63,7 +63,9 @@ class WindowRows(Struct, kw_only=True):
         return WindowRows(table=table, report=self.report, share=self.share)
 
 
-def read_rows(reader: JournalReader, model: str, window: Window, *, share: float = 1.0) -> WindowRows:
+def read_rows(
+    reader: JournalReader, model: str, window: Window, *, share: float = 1.0, by_row: bool = False
+) -> WindowRows:
     """Reads the rows that a model answered in a window.
 
     Args:
@@ -71,13 +73,14 @@ def read_rows(reader: JournalReader, model: str, window: Window, *, share: float
         model: Name of the model.
         window: The window, by the time at which requests arrived.
         share: Share of the requests that are read, chosen by a hash of their id.
+        by_row: Whether to leave out requests whose rows do not correspond to those of the answer.
 
     Raises:
         JournalError: The journal cannot be read.
     """
     report = ExportReport(left_out={}, notes=[])
     selection = Selection(model=model, since=window.since, until=window.until)
-    parts = list(row_parts(reader, selection, report, share=share))
+    parts = list(row_parts(reader, selection, report, by_row=by_row, share=share))
     return WindowRows(table=_united(parts, report), report=report, share=share)
 
 

@@ -63,6 +63,7 @@ def row_parts(
     *,
     with_outcomes: bool = False,
     with_shadows: bool = False,
+    by_row: bool = False,
     share: float = 1.0,
 ) -> Iterator[pa.Table]:
     """Reads answered rows.
@@ -73,6 +74,7 @@ def row_parts(
         report: What was read and left out is added to it.
         with_outcomes: Whether to leave out rows without an outcome or a reward.
         with_shadows: Whether to read what shadows answered, and to leave out requests that they were not asked.
+        by_row: Whether to leave out requests whose rows do not correspond to those of the answer.
         share: Share of the requests that are read, chosen by a hash of their id.
 
     Yields:
@@ -105,6 +107,9 @@ def row_parts(
                     rows = rows_of(prediction, of_prediction, shadow)
                 except UndecodedError as error:
                     left_out[str(error)] += 1
+                    continue
+                if by_row and rows.is_listed:
+                    left_out["one answer to many rows"] += 1
                     continue
                 builder.add(rows.columns, rows.num_rows)
                 report.num_predictions += 1
