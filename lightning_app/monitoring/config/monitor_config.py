@@ -70,6 +70,7 @@ class MonitorConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         name: Name of this monitor among those that share a journal; it keeps the states of its own alerts.
         alerts: What is worth a message.
         sinks: Where messages go.
+        title: Title of the page.
     """
 
     journal: str | None = None
@@ -81,6 +82,7 @@ class MonitorConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     name: RuleName = "monitor"
     alerts: tuple[AlertRule, ...] = ()
     sinks: tuple[AnySink, ...] = ()
+    title: str = "Model monitoring"
 
 
 _PARTS = (
