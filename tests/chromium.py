@@ -20,6 +20,21 @@ _FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 
+CONTRASTS = """
+const part = c => { c /= 255; return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
+const light = c => 0.2126 * part(c[0]) + 0.7152 * part(c[1]) + 0.0722 * part(c[2]);
+const color = text => (text.match(/[\\d.]+/g) || []).map(Number);
+const behind = e => { for (; e; e = e.parentElement) {
+  const c = color(getComputedStyle(e).backgroundColor);
+  if (c.length === 3 || c[3] === 1) return c; } return [255, 255, 255]; };
+return [...document.querySelectorAll('body *')]
+  .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()) && e.getClientRects().length)
+  .map(e => { const s = getComputedStyle(e);
+    const [a, b] = [light(color(e instanceof SVGElement ? s.fill : s.color)), light(behind(e))];
+    return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05); });
+"""
+"""Script that returns the contrast of each text with what is behind it, as WCAG computes it; 4.5 is its level AA."""
+
 
 @contextmanager
 def chromium() -> Iterator[Any]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -35,20 +35,37 @@ _SECTIONS = (
 )
 
 
-def write_html(*reports: MonitorReport, title: str = "Model monitoring") -> str:
+def write_html(
+    *reports: MonitorReport,
+    title: str = "Model monitoring",
+    problems: Mapping[str, str] | None = None,
+    links: Sequence[tuple[str, str]] = (),
+) -> str:
     """The page of reports; reports of several models stand one below the other, with their verdicts on top.
 
     Args:
-        reports: Reports, at least one.
+        reports: Reports; without any, the page says why there are none.
         title: Title of the page.
+        problems: Why there are no newer reports, by model.
+        links: Names and addresses of other pages.
     """
-    made = max(report.made for report in reports)
+    made = f"made {words.moment(max(report.made for report in reports))} UTC" if reports else "no report yet"
+    old = [element("p", {"class": "problem", "role": "alert"}, _problem(reports, name, text))
+           for name, text in (problems or {}).items()]  # fmt: skip
     overview = None
     if len(reports) > 1:
         cards = [verdict_card(one, verdict(one), href=f"#{anchor_of(one, 'model')}") for one in reports]
         overview = element("section", {"aria-label": "Verdicts"}, *cards)
-    body = [overview, *(_model(report, is_only=len(reports) == 1) for report in reports)]
-    return html_page(title=title, made=f"made {words.moment(made)} UTC", body=body)
+    body = [*old, overview, *(_model(report, is_only=len(reports) == 1) for report in reports)]
+    return html_page(title=title, made=made, body=body, links=links)
+
+
+def _problem(reports: Sequence[MonitorReport], name: str, text: str) -> str:
+    """Why a report is not newer, and how old it is."""
+    made = [report.made for report in reports if name in (report.model, "journal")]
+    if not made:
+        return f"{name}: no report: {text}"
+    return f"{name}: no newer report than that of {words.moment(min(made))} UTC: {text}"
 
 
 def html_page(*, title: str, made: str, body: Sequence[Child], links: Sequence[tuple[str, str]] = ()) -> str:
@@ -86,8 +103,8 @@ def html_page(*, title: str, made: str, body: Sequence[Child], links: Sequence[t
 @cache
 def stylesheet() -> str:
     """Style of the server's pages with that of reports."""
-    served = files("lightning_app.serving.pages").joinpath("static/style.css").read_text()
-    return served + files("lightning_app.monitoring.page").joinpath("report.css").read_text()
+    static = files("lightning_app.serving.pages").joinpath("static")
+    return "".join(static.joinpath(name).read_text() for name in ("style.css", "monitor.css"))
 
 
 @cache

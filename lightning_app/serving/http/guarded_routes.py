@@ -24,6 +24,7 @@ NEEDS: dict[str, Need] = {
     # Files without anything of the models; what they show is asked for with a key.
     "/": "open",
     "/docs": "open",
+    "/monitor": "open",
     "/page/{name}": "open",
     "/openapi.json": "predict",
     "/page/forms": "predict",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightning_app.serving.config.control_channel import RegistryState
@@ -38,6 +39,7 @@ class ServingState:
         registry: What is known of the registry; None if no model is from one.
         grpc_address: Where gRPC is answered; None without.
         arm_counter: Counts of the arms of experiments.
+        monitoring: Folder that the monitoring process writes into; None if nothing is monitored.
         is_draining: Whether the worker is about to stop.
     """
 
@@ -54,6 +56,7 @@ class ServingState:
     registry: RegistryState | None = None
     grpc_address: str | None = None
     arm_counter: ArmCounter = field(default_factory=ArmCounter)
+    monitoring: Path | None = None
     is_draining: bool = False
 
     @property

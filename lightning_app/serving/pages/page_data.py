@@ -4,10 +4,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lightning_app.serving.config.arm_references import SHADOW
+from lightning_app.serving.config.monitor_files import Summary
 from lightning_app.serving.experiments.assignment import shares_of
 from lightning_app.serving.http.breaker_detail import breaker_detail
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.observability.snapshot import ModelTraffic, ShadowTraffic, Snapshot
+from lightning_app.serving.pages.monitor_page import read_summary
 from lightning_app.serving.routing.breaker import STATES
 from lightning_app.serving.routing.served_model import ServedModel
 from lightning_app.version import __version__
@@ -22,16 +24,18 @@ def page_data(state: ServingState) -> dict[str, Any]:
         state: State of the worker.
     """
     snapshot = state.metrics.snapshot()
-    models = [_model(served, snapshot) for served in state.models.values()]
+    summary = None if state.monitoring is None else read_summary(state.monitoring)
+    models = [_model(served, snapshot, summary) for served in state.models.values()]
     return {
         "time": snapshot.time,
         "models": models,
         "problems": _problems(state, snapshot, models),
+        "monitored": state.monitoring is not None,
         "facts": [{"name": name, "value": value} for name, value in _facts(state, snapshot).items()],
     }
 
 
-def _model(served: ServedModel, snapshot: Snapshot) -> dict[str, Any]:
+def _model(served: ServedModel, snapshot: Snapshot, summary: Summary | None) -> dict[str, Any]:
     traffic = [one for one in snapshot.models if one.model == served.name]
     loaded = served.arm.model if served.is_loaded else None
     latest = _latest(traffic)
@@ -49,12 +53,19 @@ def _model(served: ServedModel, snapshot: Snapshot) -> dict[str, Any]:
         "latency_ms": {"p50": latest.p50_ms, "p95": latest.p95_ms, "p99": latest.p99_ms} if latest else {},
         "experiment": _experiment(served),
         "shadow": _shadow(served, snapshot),
+        "verdict": _verdict(served, summary),
         "queued": snapshot.queued.get(served.name, 0),
         "arms": [
             {"name": one.arm, "version": one.version, "requests": one.total.requests, "p50_ms": one.total.p50_ms}
             for one in traffic
         ],
     }
+
+
+def _verdict(served: ServedModel, summary: Summary | None) -> dict[str, Any] | None:
+    """What monitoring says of a model."""
+    found = None if summary is None else next((one for one in summary.models if one.model == served.name), None)
+    return None if found is None else {"status": found.status, "words": found.words, "text": found.text}
 
 
 def _experiment(served: ServedModel) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from lightning_app.serving.http.serving_state import ServingState
 from lightning_app.serving.inference.loaded_model import LoadedModel
+from lightning_app.serving.pages.monitor_page import monitor_routes
 from lightning_app.serving.pages.page_data import page_data
 from lightning_app.serving.security.headers import ANSWER_HEADERS, PAGE_HEADERS
 
@@ -66,7 +67,9 @@ def page_routes(state: ServingState, *, further_paths: FurtherPaths) -> list[Bas
     async def docs_part(request: Request) -> Response:
         return _html(await asyncio.to_thread(lambda: texts().docs(_address(request, state))))
 
+    monitor = [] if state.monitoring is None else monitor_routes(state.monitoring)
     return [
+        *monitor,
         Route("/", page),
         Route("/docs", docs),
         Route("/openapi.json", openapi),

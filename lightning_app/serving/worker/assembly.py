@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from lightning_app.serving.config import monitor_files
 from lightning_app.serving.config.control_channel import ResolvedModel
 from lightning_app.serving.config.serve_config import ServeConfig
 from lightning_app.serving.http.app import ServingApp
@@ -60,6 +61,7 @@ def open_state(
         sessions=sessions,
         hangs=HangRecord(folder / HANGS),
         chaos=None if config.chaos is None else Chaos(config.chaos),
+        monitoring=None if config.monitor is None else folder / monitor_files.FOLDER,
     )
     if config.otlp_endpoint is not None:
         from lightning_app.serving.observability.span_export import SpanExport

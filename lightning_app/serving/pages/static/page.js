@@ -22,6 +22,7 @@ async function refresh() {
     at("key-form").hidden = true;
     at("problem").hidden = true;
     showHealth(data);
+    at("monitor-link").hidden = !data.monitored;
     showModels(data.models, data.time);
     showServer(data);
     const digests = data.models.map((model) => model.digest).join();
@@ -93,7 +94,7 @@ function modelCard(model, time) {
   const numbers = element("dl", { class: "numbers" }, facts.map(([name, value, kind]) => element("div", {}, element("dt", {}, name), element("dd", { class: kind ?? null }, value))));
   const traffic = rates.length > 1 ? trafficLine(rates) : null;
   const problem = model.problem ? element("p", { class: "problem" }, model.problem) : null;
-  return element("article", { class: "card model" }, title, element("div", {}, numbers, traffic), experimentBox(model.experiment), shadowBox(model.shadow), model.arms.length > 1 ? armsTable(model) : null, problem);
+  return element("article", { class: "card model" }, title, element("div", {}, numbers, traffic), verdictBox(model.verdict), experimentBox(model.experiment), shadowBox(model.shadow), model.arms.length > 1 ? armsTable(model) : null, problem);
 }
 
 function experimentBox(experiment) {
@@ -110,6 +111,13 @@ function experimentBox(experiment) {
     return element("tr", {}, element("td", {}, name), values.map((value) => element("td", { class: "number" }, value)));
   });
   return element("div", { class: "arms" }, about, element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, rows)));
+}
+
+function verdictBox(verdict) {
+  if (!verdict) return null;
+  const kinds = { good: "good", bad: "bad" };
+  const status = element("a", { class: `badge ${kinds[verdict.status] ?? ""}`, href: "monitor" }, verdict.words);
+  return element("p", { class: "about arms" }, status, ` ${verdict.text}`);
 }
 
 function shadowBox(shadow) {

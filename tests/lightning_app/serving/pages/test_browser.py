@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lightning_app.__main__ import main
-from tests.chromium import chromium, hosts_asked, needs_chromium, problems, show_as
+from tests.chromium import CONTRASTS, chromium, hosts_asked, needs_chromium, problems, show_as
 from tests.lightning_app.serving.model_packages import HORIZON, LOOK_BACK, model_packages
 from tests.lightning_app.serving.server import RunningWorker, running_worker
 from tests.packages import small_package
@@ -137,22 +137,6 @@ def test_the_page_fits_its_screen_and_can_be_read(page: Any, width: int, dark: b
     unlabelled = "return [...document.querySelectorAll('input, select, textarea')].filter(e => !e.labels.length).length"
     assert page.execute_script(unlabelled) == 0
     assert min(page.execute_script(CONTRASTS)) >= 4.5
-
-
-# Contrast of each text with what is behind it, as WCAG computes it; 4.5 is its level AA.
-CONTRASTS = """
-const part = c => { c /= 255; return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
-const light = c => 0.2126 * part(c[0]) + 0.7152 * part(c[1]) + 0.0722 * part(c[2]);
-const color = text => (text.match(/[\\d.]+/g) || []).map(Number);
-const behind = e => { for (; e; e = e.parentElement) {
-  const c = color(getComputedStyle(e).backgroundColor);
-  if (c.length === 3 || c[3] === 1) return c; } return [255, 255, 255]; };
-return [...document.querySelectorAll('body *')]
-  .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()) && e.getClientRects().length)
-  .map(e => { const s = getComputedStyle(e);
-    const [a, b] = [light(color(e instanceof SVGElement ? s.fill : s.color)), light(behind(e))];
-    return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05); });
-"""
 
 
 def test_the_documentation_has_every_model_and_its_example_works(browser: Any, worker: RunningWorker) -> None:
