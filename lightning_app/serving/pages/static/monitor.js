@@ -33,7 +33,7 @@ async function load() {
 
 // The report is HTML that the monitoring process has written and escaped; scripts of it would not run either.
 function show(text) {
-  const report = new DOMParser().parseFromString(text, "text/html");
+  const report = new DOMParser().parseFromString(text.replace(/<style>[^]*?<\/style>/, ""), "text/html"); // this page has its own
   const open = [...at("content").querySelectorAll("details")].map((one) => one.open);
   at("content").replaceChildren(...report.querySelector("main").childNodes);
   at("made").textContent = report.querySelector("[role=status]").textContent;
