@@ -12,6 +12,7 @@ from lightning_app.monitoring.alerts.alert_clock import AlertClock
 from lightning_app.monitoring.alerts.delivery import Delivered, Delivery
 from lightning_app.monitoring.alerts.grouping import messages_for
 from lightning_app.monitoring.alerts.held_alert import HeldAlert
+from lightning_app.monitoring.alerts.kept_states import kept_states
 from lightning_app.monitoring.alerts.readings import Reading, read
 from lightning_app.monitoring.alerts.rules.check import check_alerts, hold_seconds
 from lightning_app.monitoring.alerts.store import outbox
@@ -127,8 +128,7 @@ class AlertEngine:
         Raises:
             JournalError: The journal cannot be read.
         """
-        silences = read_silences(self._database)
-        return [alert_state(key, alert, silences) for key, alert in read_alerts(self._database, self._monitor).items()]
+        return kept_states(self._database, monitor=self._monitor)
 
     def close(self) -> None:
         """Gives the lease back, so that another process goes on at once.
@@ -211,27 +211,3 @@ class AlertEngine:
             return True
         every = None if rule is None or rule.repeat_every is None else seconds(rule.repeat_every)
         return every is not None and clock.elapsed - alert.sent >= every
-
-
-def alert_state(key: AlertKey, alert: HeldAlert, silences: Sequence[Silence]) -> AlertState:
-    """An alert as reports and pages show it.
-
-    Args:
-        key: Its key.
-        alert: The alert.
-        silences: Silences that hold.
-    """
-    silence = covering(silences, alert.labels) if alert.status != "resolved" else None
-    return AlertState(
-        rule=key[0],
-        severity=alert.labels["severity"],
-        status=alert.status,
-        labels=alert.labels,
-        value=alert.value,
-        since=alert.since,
-        text=alert.text,
-        silenced=None if silence is None else f"{silence.reason} ({silence.who}, {silence.id})",
-        fired=alert.fired,
-        annotations=alert.annotations,
-        num_sent=alert.num_sent,
-    )

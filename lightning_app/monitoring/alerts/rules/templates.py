@@ -79,7 +79,7 @@ def for_prometheus(template: str, texts: Mapping[str, str], threshold: float | N
 
 
 def _literal(text: str) -> str:
-    return text.replace("{{", '{{ "{{" }}')
+    return text.replace("{", '{{ "{" }}')
 
 
 def _parts(template: str) -> Iterator[tuple[str, str | None, str]]:

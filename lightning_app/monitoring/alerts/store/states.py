@@ -42,16 +42,25 @@ def write_clock(database: JournalDatabase, monitor: str, clock: AlertClock) -> N
     )
 
 
-def read_alerts(database: JournalDatabase, monitor: str | None = None) -> dict[AlertKey, HeldAlert]:
+def read_alerts(database: JournalDatabase, monitor: str) -> dict[AlertKey, HeldAlert]:
     """Alerts that are not inactive.
 
     Args:
         database: Database of the journal.
-        monitor: Name of the monitor; None reads those of all.
+        monitor: Name of the monitor.
     """
-    where, values = ("", ()) if monitor is None else ("WHERE monitor = ?", (monitor,))
-    rows = database.execute(f"SELECT rule, labels, alert FROM {database.table('alert_states')} {where}", values)
+    table = database.table("alert_states")
+    rows = database.execute(f"SELECT rule, labels, alert FROM {table} WHERE monitor = ?", (monitor,))
     return {(rule, labels): _alert(alert) for rule, labels, alert in sorted(rows)}
+
+
+def monitors(database: JournalDatabase) -> list[str]:
+    """Names of the monitors that have evaluated something.
+
+    Args:
+        database: Database of the journal.
+    """
+    return sorted(row[0] for row in database.execute(f"SELECT monitor FROM {database.table('alert_clocks')}"))
 
 
 def write_alerts(
