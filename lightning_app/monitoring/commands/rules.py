@@ -7,9 +7,9 @@ from rich.table import Table
 
 from lightning_app.atomic_write import write_whole
 from lightning_app.errors import UsageError
+from lightning_app.monitoring.alerts.prometheus_rules import prometheus_rules
 from lightning_app.monitoring.alerts.rules import check_alerts
 from lightning_app.monitoring.alerts.rules.check import metric_of
-from lightning_app.monitoring.alerts.rules.prometheus_rules import prometheus_rules
 from lightning_app.monitoring.alerts.sinks.open_sinks import check_secrets
 from lightning_app.monitoring.config.alert_rules import AlertRule
 from lightning_app.monitoring.config.monitor_config import read_monitor_config, seconds

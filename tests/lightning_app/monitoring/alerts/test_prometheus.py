@@ -8,7 +8,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from lightning_app.__main__ import main
-from lightning_app.monitoring.alerts.rules.prometheus_rules import prometheus_rules
+from lightning_app.monitoring.alerts.prometheus_rules import prometheus_rules
 from lightning_app.monitoring.config.alert_rules import AlertRule
 from lightning_app.monitoring.report.exposition import metrics_text
 from lightning_app.monitoring.report.metric_names import METRICS
