@@ -2,8 +2,9 @@
 
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lightning_app.errors import UsageError
 from lightning_app.packaging.format.errors import PackageError
@@ -23,9 +24,15 @@ from lightning_app.registry.registered import ResolvedModel, Version
 from lightning_app.registry.storage.address import RegistryAddress
 from lightning_app.registry.storage.cache import Cache, Snapshot
 from lightning_app.registry.storage.errors import RegistryUnreachableError, UnknownAliasError
+from lightning_app.registry.storage.evaluations import FurtherEvaluation
 from lightning_app.registry.storage.lock import exclusive
 from lightning_app.registry.storage.mlflow_model import PACKAGE_FOLDER, write_mlflow_model
 from lightning_app.registry.storage.reference import check_name, read_reference
+from lightning_app.registry.storage.store import MlflowStore
+from lightning_app.registry.storage.version_record import VersionRecord
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _log = logging.getLogger("lightning_app.registry")
 _REGISTER_WAIT = 600.0
@@ -333,6 +340,26 @@ class Registry:
             self._access.cache.remember(name, snapshot)
         return done
 
+    def add_evaluation(self, model: str, table: "pl.DataFrame", data: Mapping[str, Any]) -> None:
+        """Adds errors of a version on further data, e.g. on rows that are later than its test.
+
+        Two versions that were tested on other data are compared on the latest data that both have an evaluation of.
+
+        Args:
+            model: `NAME@3`, or `NAME@champion`.
+            table: Columns `row`, `error`, and `slice.NAME`, as in `evaluation.parquet` of a package.
+            data: Fingerprint of the data: `sha256`, and `kind` in words.
+
+        Raises:
+            UsageError: There is no such version, or the table or the fingerprint is not of this form.
+            RegistryUnreachableError: The registry does not answer.
+        """
+        resolved = self.resolve(model)
+        if resolved.version is None:
+            raise UsageError(f"model: {model!r} given, a registered version is needed, e.g. NAME@3")
+        store = self._access.store()
+        store.evaluations.add(self._record(store, resolved.name, resolved.version), table, data)
+
     def candidate(self, model: str) -> Candidate:
         """A version with its manifest, for comparison.
 
@@ -341,11 +368,23 @@ class Registry:
         """
         resolved = self.resolve(model)
         title = model if resolved.version is None else f"{resolved.name}@{resolved.version}"
-        return Candidate(title, resolved.path, Manifest.read(resolved.path))
+        if resolved.version is None:
+            return Candidate(title, resolved.path, Manifest.read(resolved.path))
+        return self._candidate_at(resolved.name, resolved.version, resolved.path)
 
     def _candidate(self, name: str, number: int, snapshot: Snapshot) -> Candidate:
-        path = self._access.fetch(name, number, snapshot)
-        return Candidate(f"{name}@{number}", path, Manifest.read(path))
+        return self._candidate_at(name, number, self._access.fetch(name, number, snapshot))
+
+    def _candidate_at(self, name: str, number: int, path: Path) -> Candidate:
+        def further() -> Sequence[FurtherEvaluation]:
+            store = self._access.store()
+            return store.evaluations.read(self._record(store, name, number))
+
+        return Candidate(f"{name}@{number}", path, Manifest.read(path), further)
+
+    @staticmethod
+    def _record(store: MlflowStore, name: str, number: int) -> VersionRecord:
+        return next(record for record in store.versions(name) if record.number == number)
 
 
 def _resolved(name: str, number: int, path: Path, snapshot: Snapshot) -> ResolvedModel:

@@ -1,6 +1,6 @@
 """Version comparison: errors of two versions on the same test rows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +10,7 @@ import numpy as np
 from lightning_app.evaluation.bootstrap import ScoreRatio, bootstrap_ratio
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.format.parquet_table import read_table
+from lightning_app.registry.storage.evaluations import FurtherEvaluation
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,19 +35,39 @@ class Candidate:
         name: Display name, e.g. `NAME@3`.
         path: Folder of the package.
         manifest: Manifest of the package.
+        further: Reads its evaluations on other data than that of its test.
     """
 
     name: str
     path: Path
     manifest: Manifest
+    further: Callable[[], Sequence[FurtherEvaluation]] = tuple
 
     def errors(self) -> "pl.DataFrame":
         """Errors of the test rows: columns `row`, `error`, and one per slice."""
         return read_table(self.path / EVALUATION, name=EVALUATION)
 
 
+@dataclass(frozen=True)
+class SharedRows:
+    """Rows that two versions were measured on.
+
+    Attributes:
+        table: Columns of the first version, and `error_other` of the second, sorted by `row`.
+        data: What they are of, in words; empty for the test split of both.
+    """
+
+    table: "pl.DataFrame"
+    data: str = ""
+
+
 def error_ratio(
-    first: Candidate, second: Candidate, *, confidence: float = 0.95, block: int | Literal["auto"] = "auto"
+    first: Candidate,
+    second: Candidate,
+    *,
+    confidence: float = 0.95,
+    block: int | Literal["auto"] = "auto",
+    shared: SharedRows | None = None,
 ) -> ScoreRatio:
     """Ratio of the errors of two versions, with a confidence interval from a paired block bootstrap.
 
@@ -56,21 +77,22 @@ def error_ratio(
         confidence: Confidence level of the interval.
         block: Test rows per block, in the order of `row`. `auto` is twice the horizon of a forecast, because the errors
             of overlapping windows are correlated, else 1.
+        shared: The rows, if they were joined before.
 
     Raises:
         NotComparableError: The versions were tested on different data or rows.
     """
-    shared = shared_rows(first, second)
-    mine, theirs = shared["error"].to_numpy(), shared["error_other"].to_numpy()
+    table = (shared or shared_rows(first, second)).table
+    mine, theirs = table["error"].to_numpy(), table["error_other"].to_numpy()
     if not (np.isfinite(mine).all() and np.isfinite(theirs).all()):
         raise NotComparableError("an error of a test row is not finite")
     length = first.manifest.block if block == "auto" else block
-    length = max(1, min(length, len(shared) // _MIN_BLOCKS))
+    length = max(1, min(length, len(table) // _MIN_BLOCKS))
     if theirs.sum() <= 0:
         worse = float("inf") if mine.sum() > 0 else 1.0
         return ScoreRatio(ratio=worse, low=worse, high=worse, confidence=confidence, block=length)
-    unit = -(-len(shared) // _MAX_UNITS)
-    starts = np.arange(0, len(shared), unit)
+    unit = -(-len(table) // _MAX_UNITS)
+    starts = np.arange(0, len(table), unit)
     return bootstrap_ratio(
         np.add.reduceat(mine, starts), np.add.reduceat(theirs, starts), block=-(-length // unit), confidence=confidence
     )
@@ -89,10 +111,10 @@ def compare_slices(first: Candidate, second: Candidate, *, min_rows: int) -> Map
     """
     import polars as pl
 
-    shared = shared_rows(first, second)
+    table = shared_rows(first, second).table
     ratios = {}
-    for column in (name for name in shared.columns if name.startswith(_SLICE)):
-        sums = shared.group_by(column).agg(pl.len(), pl.col("error", "error_other").sum()).drop_nulls().sort(column)
+    for column in (name for name in table.columns if name.startswith(_SLICE)):
+        sums = table.group_by(column).agg(pl.len(), pl.col("error", "error_other").sum()).drop_nulls().sort(column)
         for value, rows, mine, theirs in sums.iter_rows():
             if rows >= min_rows:
                 ratio = mine / theirs if theirs > 0 else 1.0 if mine <= 0 else float("inf")
@@ -100,15 +122,12 @@ def compare_slices(first: Candidate, second: Candidate, *, min_rows: int) -> Map
     return ratios
 
 
-def shared_rows(first: Candidate, second: Candidate) -> "pl.DataFrame":
-    """Joins the test rows of two versions.
+def shared_rows(first: Candidate, second: Candidate) -> SharedRows:
+    """Joins the rows that two versions were measured on: the test split of both, else the latest data of both.
 
     Args:
         first: A version.
         second: Another version.
-
-    Returns:
-        Columns of the first version and `error_other` of the second, sorted by `row`.
 
     Raises:
         NotComparableError: The versions differ in their task or data, or in more than a tenth of the rows.
@@ -116,11 +135,20 @@ def shared_rows(first: Candidate, second: Candidate) -> "pl.DataFrame":
     mine, theirs = first.manifest, second.manifest
     if mine.task != theirs.task:
         raise NotComparableError(f"{first.name} is a {mine.task}, {second.name} a {theirs.task}")
-    if not _is_same_data(mine.evaluation_data, theirs.evaluation_data):
+    if _is_same_data(mine.evaluation_data, theirs.evaluation_data):
+        return SharedRows(_joined(first, first.errors(), second, second.errors()))
+    others = {str(one.data["sha256"]): one for one in second.further()}
+    both = [(one, others[key]) for one in first.further() if (key := str(one.data["sha256"])) in others]
+    if not both:
         raise NotComparableError(
-            f"{first.name} and {second.name} were tested on other data (their fingerprints differ)"
+            f"{first.name} and {second.name} were tested on other data (their fingerprints differ), and no further "
+            "evaluation is of both"
         )
-    left, right = first.errors(), second.errors()
+    left, right = max(both, key=lambda pair: (pair[0].made, str(pair[0].data["sha256"])))
+    return SharedRows(_joined(first, left.errors, second, right.errors), data=str(left))
+
+
+def _joined(first: Candidate, left: "pl.DataFrame", second: Candidate, right: "pl.DataFrame") -> "pl.DataFrame":
     joined = left.join(right.select("row", error_other="error"), on="row", how="inner").sort("row")
     if joined.height < _MIN_SHARED * max(left.height, right.height) or not joined.height:
         raise NotComparableError(

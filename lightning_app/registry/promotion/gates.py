@@ -9,6 +9,7 @@ from lightning_app.registry.promotion.comparison import (
     NotComparableError,
     compare_slices,
     error_ratio,
+    shared_rows,
 )
 from lightning_app.registry.promotion.gate_file import (
     ChampionRule,
@@ -84,10 +85,13 @@ def _champion(gate: ChampionRule, candidate: Candidate, champion: Candidate | No
     if champion is None:
         return Verdict("champion", bound, "there is none yet", True)
     try:
-        ratio = error_ratio(candidate, champion, confidence=gate.confidence, block=gate.block)
+        shared = shared_rows(candidate, champion)
+        ratio = error_ratio(candidate, champion, confidence=gate.confidence, block=gate.block, shared=shared)
     except NotComparableError as error:
         return Verdict("champion", bound, str(error), False)
     interval = f"{ratio.ratio - 1:+.1%} ({ratio.low - 1:+.1%} to {ratio.high - 1:+.1%}) against {champion.name}"
+    if shared.data:
+        interval = f"{interval} on {len(shared.table):,} rows of {shared.data}"
     return Verdict("champion", bound, interval, ratio.high - 1 <= gate.max_worse)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lightning_app.identity import USER_AT_HOST
 from lightning_app.registry.storage.address import RegistryAddress
+from lightning_app.registry.storage.evaluations import EvaluationFiles
 from lightning_app.registry.storage.journal_entries import JournalEntries
 from lightning_app.registry.storage.mlflow_client import RegistryClient
 from lightning_app.registry.storage.reference import JOURNAL_SUFFIX
@@ -32,6 +33,7 @@ class MlflowStore:
 
     Attributes:
         files: Files of the versions.
+        evaluations: Further evaluations of the versions.
         journal: Entries of the promotion journals.
 
     Raises:
@@ -41,6 +43,7 @@ class MlflowStore:
     def __init__(self, address: RegistryAddress, *, create: bool = False, timeout: float = 5.0) -> None:
         self._client = RegistryClient(address, create=create, timeout=timeout)
         self.files = VersionFiles(self._client)
+        self.evaluations = EvaluationFiles(self._client)
         self.journal = JournalEntries(self._client)
 
     def names(self) -> list[str]:
