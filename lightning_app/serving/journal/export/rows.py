@@ -168,6 +168,7 @@ def _outcomes(outcomes: Sequence[Outcome], num_rows: int, *, is_listed: bool) ->
     if not is_listed:
         return _OutcomesOfRows(values, rewards, times, num_unmatched)
     last = [max((time for time in times if time is not None), default=None)]
-    if all(outcome.row == 0 for outcome in outcomes):
+    is_whole = num_rows == 1 or not values or values[0] is None or isinstance(values[0], list)
+    if is_whole and all(outcome.row == 0 for outcome in outcomes):  # a list for the whole answer
         return _OutcomesOfRows(values[:1] or [None], rewards[:1] or [None], last, num_unmatched)
     return _OutcomesOfRows([values], [rewards], last, num_unmatched)

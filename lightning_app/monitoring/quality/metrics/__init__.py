@@ -1,0 +1,1 @@
+"""Metrics of outcomes, with what each row contributes, and confidence sequences from that."""
