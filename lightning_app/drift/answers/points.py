@@ -75,7 +75,7 @@ def _quantiles(table: pl.DataFrame, form: AnswerForm) -> Points:
         whole = flat(_column(table, form.name), keep=1)
         rows, counts = whole.rows, whole.counts
         quantiles, _ = lists_of(whole.values, len(form.levels))
-    finite: Booleans = np.isfinite(quantiles).all(axis=1)
+    finite: Booleans = np.asarray(np.isfinite(quantiles).all(axis=1))
     return Points(
         rows=rows, counts=counts, readable=finite, quantiles=quantiles,
         numbers=quantiles[:, form.middle],

@@ -206,7 +206,9 @@ def delay_model(parts: Sequence[DelayRows], *, within: float) -> DelayModel:
 
 
 def _value_edges(values: Array) -> Array:
-    distinct = np.unique(values)
+    distinct = np.unique(values[:1000])
+    if len(distinct) <= _MOST_VALUES:
+        distinct = np.unique(values)
     if len(distinct) <= _MOST_VALUES:
         return (distinct[:-1] + distinct[1:]) / 2
     return np.unique(np.quantile(values, _QUANTILES))
@@ -224,7 +226,7 @@ def _curve(rows: DelayRows, chosen: Booleans, within: float) -> DelayCurve:
 
 
 def _ever(rows: DelayRows, known: Booleans, within: float) -> tuple[float | None, float | None]:
-    """Kaplan-Meier estimate over all rows: share whose outcome comes in time, and the age at which half of those have."""
+    """Kaplan-Meier estimate: share of the rows whose outcome comes in time, and the age at which half of them have."""
     if not known.any():
         return None, None
     ends = np.where(known, rows.delays, np.minimum(rows.ages, within))

@@ -7,12 +7,13 @@ import polars as pl
 from msgspec import Struct
 
 from lightning_app.drift.answers.answer_form import AnswerForm
-from lightning_app.drift.answers.flat import Array, Booleans, Integers, flat, numbers_of
+from lightning_app.drift.answers.flat import Array, Integers, flat, numbers_of
 from lightning_app.drift.answers.held_out import point_errors
 from lightning_app.drift.answers.outcomes import Outcomes, read_outcomes
 from lightning_app.drift.answers.points import Points, read_points
 from lightning_app.monitoring.quality.delays import DelayRows
 from lightning_app.serving.journal.export.rows import META, OUTCOME, OUTCOME_TIME, REWARD
+
 
 class LabelledRows(Struct, kw_only=True):
     """Answered rows.
@@ -79,7 +80,7 @@ def labelled_rows(table: pl.DataFrame, form: AnswerForm | None, *, now: float, w
         outcomes = read_outcomes(table, points, form, column=OUTCOME)
         for reason, count in outcomes.misfits.items():
             anomalies[f"with an outcome that does not fit: {reason}"] = count
-        if missing := len(table) - len(np.unique(points.rows[points.readable])):
+        if missing := len(table) - int(np.count_nonzero(np.bincount(points.rows[points.readable]))):
             anomalies["without a readable answer"] = missing
         known = np.bincount(points.rows[outcomes.known], minlength=len(table))
         is_full = known == np.maximum(points.counts, 1)
@@ -134,7 +135,7 @@ def _clusters(table: pl.DataFrame) -> Integers:
         requests = pl.select(
             pl.when(entities.is_not_null()).then("e:" + entities).otherwise("r:" + requests)
         ).to_series()
-    return requests.cast(pl.Categorical).to_physical().cast(pl.Int64).rank("dense").cast(pl.Int64).to_numpy() - 1
+    return requests.hash().rank("dense").cast(pl.Int64).to_numpy() - 1
 
 
 def _seconds(times: pl.Series) -> Array:

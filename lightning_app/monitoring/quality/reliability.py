@@ -3,7 +3,6 @@
 from typing import Literal
 
 import numpy as np
-from msgspec import Struct
 
 from lightning_app.drift.answers.answer_form import AnswerForm
 from lightning_app.drift.answers.flat import Array, Integers
@@ -11,29 +10,12 @@ from lightning_app.drift.answers.held_out import HeldOutFacts, conditions, point
 from lightning_app.drift.answers.points import Points
 from lightning_app.monitoring.quality.expected.expected_classes import calibrated
 from lightning_app.monitoring.quality.metrics.sample import Sample
+from lightning_app.monitoring.report.structs import OutcomeTest
 
 FEWEST = 100
 """Points with an outcome that the tests need."""
 _BINS = 10
 _MOST_CLASSES = 20
-
-
-class OutcomeTest(Struct, frozen=True, kw_only=True):
-    """A test of outcomes against held-out rows.
-
-    Attributes:
-        name: `calibration` or `outcomes`.
-        statistic: Chi-square statistic.
-        degrees: Its degrees of freedom.
-        p_value: Probability of as large a statistic if nothing has changed; for one look.
-        rows: Points with an outcome.
-    """
-
-    name: Literal["calibration", "outcomes"]
-    statistic: float
-    degrees: int
-    p_value: float
-    rows: int
 
 
 def calibration_test(
@@ -117,12 +99,12 @@ def _chi_square(place: Integers, residuals: Array, sample: Sample, of_reference:
     masses = np.bincount(place, sample.weights, count)
     # A cluster may have points in several bins; their covariance across bins is small and left out.
     if sample.clusters is None:
-        variance = np.bincount(place, np.square(sample.weights * residuals), count)
+        variance = np.bincount(place, np.square(sample.weights * residuals), count).astype(np.float64)
     else:
         cells = np.unique(np.stack([sample.clusters, place], axis=1), axis=0, return_inverse=True)
         of_cells = np.bincount(cells[1].ravel(), sample.weights * residuals)
-        variance = np.bincount(cells[0][:, 1], np.square(of_cells), count)
-    variance += np.square(masses) * of_reference
+        variance = np.bincount(cells[0][:, 1], np.square(of_cells), count).astype(np.float64)
+    variance = variance + np.square(masses) * of_reference
     used = (np.bincount(place, minlength=count) >= FEWEST // 5) & (variance > 0)
     return float((np.square(sums[used]) / variance[used]).sum()), int(used.sum())
 

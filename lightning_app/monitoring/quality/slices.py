@@ -1,6 +1,7 @@
 """Slices of rows: values of a column, or quarters of a number."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -60,7 +61,7 @@ def _bins(column: pl.Series, given: Sequence[float] | None) -> list[Slice]:
     known = numbers[np.isfinite(numbers)]
     edges = np.unique(np.quantile(known, _QUARTERS) if given is None else np.asarray(given))
     place = np.where(np.isfinite(numbers), np.searchsorted(edges, numbers), -1)
-    texts = [f"<= {edges[0]:g}", *(f"({low:g}, {high:g}]" for low, high in zip(edges, edges[1:], strict=False)),
+    texts = [f"<= {edges[0]:g}", *(f"({low:g}, {high:g}]" for low, high in pairwise(edges)),
              f"> {edges[-1]:g}"]  # fmt: skip
     bins = [Slice(name=f"{column.name}={text}", chosen=place == at) for at, text in enumerate(texts)]
     missing = [Slice(name=f"{column.name}=missing", chosen=place < 0)] if (place < 0).any() else []

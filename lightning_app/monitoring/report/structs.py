@@ -45,6 +45,25 @@ class MetricEstimate(Struct, frozen=True, kw_only=True):
     rows: int = 0
 
 
+class OutcomeTest(Struct, frozen=True, kw_only=True):
+    """A test of the outcomes of a window against the held-out rows of the package.
+
+    Attributes:
+        name: `calibration`: whether probabilities come true, or numbers err, as they did there, by bins of the answer;
+            `outcomes`: whether outcomes are distributed as they were there.
+        statistic: Chi-square statistic.
+        degrees: Its degrees of freedom.
+        p_value: Probability of a statistic at least as large if nothing has changed; for one look.
+        rows: Points with an outcome.
+    """
+
+    name: Literal["calibration", "outcomes"]
+    statistic: float
+    degrees: int
+    p_value: float
+    rows: int
+
+
 class QualityResult(Struct, frozen=True, kw_only=True):
     """How good the answers of a version were in a window.
 
@@ -62,6 +81,7 @@ class QualityResult(Struct, frozen=True, kw_only=True):
         estimated: Expected from the answers alone.
         estimate_error: Estimated minus measured main metric, once enough outcomes are known.
         reference: The same metrics on the held-out rows of the package.
+        tests: Tests of the outcomes against the held-out rows.
         notes: What a reader of the numbers has to know.
     """
 
@@ -78,6 +98,7 @@ class QualityResult(Struct, frozen=True, kw_only=True):
     estimated: tuple[MetricEstimate, ...] = ()
     estimate_error: float | None = None
     reference: tuple[MetricEstimate, ...] = ()
+    tests: tuple[OutcomeTest, ...] = ()
     notes: tuple[str, ...] = ()
 
 

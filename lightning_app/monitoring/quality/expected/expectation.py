@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from msgspec import Struct
 
-from lightning_app.drift.answers.flat import Array
+from lightning_app.drift.answers.flat import Array, Integers
 from lightning_app.monitoring.quality.metrics.sample import TIGHTEST_AT, Influence, Sample
 from lightning_app.monitoring.report.structs import MetricEstimate
 from lightning_app.serving.experiments.analysis.statistics.effects import sequence_radius
@@ -58,7 +58,7 @@ def radius_of(error: float, count: float, *, alpha: float) -> float:
     return float(sequence_radius(errors, counts, alpha=alpha, tightest_at=TIGHTEST_AT)[0])
 
 
-def bin_variance(place: Array, sensitivity: Array, variances: Array) -> float:
+def bin_variance(place: Integers, sensitivity: Array, variances: Array) -> float:
     """Variance of a metric from the variances of the bins of a curve.
 
     Args:
@@ -66,5 +66,5 @@ def bin_variance(place: Array, sensitivity: Array, variances: Array) -> float:
         sensitivity: Derivative of the metric by the curve at each point, (P,).
         variances: Variance of the curve in each bin, (B,).
     """
-    sums = np.bincount(place.astype(np.int64), sensitivity, len(variances))
+    sums = np.bincount(place, sensitivity, len(variances))
     return float((np.square(sums) * variances).sum())

@@ -1,9 +1,9 @@
 """Expected metrics of classes from calibrated probabilities: accuracy, losses, ranking, metrics of single classes.
 
-A point with calibrated probability p of the answered class is right with probability p, so the mean of p is the expected
-accuracy, and likewise every entry of the confusion matrix (confidence-based performance estimation). Probabilities are
-calibrated on held-out rows, class by class. The estimate follows a change of the inputs, as far as probabilities stay as
-reliable as they were; it cannot see that the relation of inputs and outcomes has changed.
+A point with calibrated probability p of the answered class is right with probability p, so the mean of p is the
+expected accuracy, and likewise every entry of the confusion matrix (confidence-based performance estimation).
+Probabilities are calibrated on held-out rows, class by class. The estimate follows a change of the inputs, as far as
+probabilities stay as reliable as they were; it cannot see that the relation of inputs and outcomes has changed.
 """
 
 import math
@@ -93,9 +93,7 @@ class _Expected:
         # The influence of a point that is half positive is the mean of both.
         psi = positive * both.psi[:count] + (1 - positive) * both.psi[count:]
         slope = (both.psi[:count] - both.psi[count:]) * self.weights / self.total
-        return self._expectation(
-            Influence(value=both.value, psi=psi, rows=count, bounds=(0.0, 1.0)), {1: slope}
-        )
+        return self._expectation(Influence(value=both.value, psi=psi, rows=count, bounds=(0.0, 1.0)), {1: slope})
 
     def by_class(self, form: AnswerForm, *, only_macro: bool) -> Iterator[tuple[str, Expectation]]:
         """Metrics from the expected confusion matrix."""
@@ -144,10 +142,9 @@ class _Expected:
         return Expectation(influence=influence, noise=noise, reference=self._reference(of_classes))
 
     def _expectation(self, influence: Influence, slopes: dict[int, Array]) -> Expectation:
-        noise = sum(
-            float((np.square(slope) * self.truth[:, place] * (1 - self.truth[:, place])).sum())
-            for place, slope in slopes.items()
-        )
+        noise = 0.0
+        for place, slope in slopes.items():
+            noise += float((np.square(slope) * self.truth[:, place] * (1 - self.truth[:, place])).sum())
         return Expectation(influence=influence, noise=noise, reference=self._reference(slopes))
 
     def _reference(self, slopes: dict[int, Array]) -> float:

@@ -11,8 +11,8 @@ from lightning_app.drift.answers.points import Points
 from lightning_app.monitoring.quality.metrics.sample import Influence, mean_influence, ratio_influence
 
 BETTER: dict[str, str | None] = {
-    "accuracy": "higher", "log_loss": "lower", "brier": "lower", "ece": "lower", "auroc": "higher", "macro_f1": "higher",
-    "recall": "higher", "precision": "higher", "f1": "higher",
+    "accuracy": "higher", "log_loss": "lower", "brier": "lower", "ece": "lower", "auroc": "higher",
+    "macro_f1": "higher", "recall": "higher", "precision": "higher", "f1": "higher",
 }  # fmt: skip
 MOST_CLASSES = 20
 """Classes whose recall, precision and F1 are given: the most frequent ones."""

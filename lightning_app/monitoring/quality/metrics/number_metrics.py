@@ -11,7 +11,8 @@ from lightning_app.drift.answers.points import Points
 from lightning_app.monitoring.quality.metrics.sample import Influence, mean_influence
 
 BETTER: dict[str, str | None] = {
-    "mae": "lower", "rmse": "lower", "bias": None, "r2": "higher", "mape": "lower", "pinball": "lower", "coverage": None,
+    "mae": "lower", "rmse": "lower", "bias": None, "r2": "higher", "mape": "lower", "pinball": "lower",
+    "coverage": None,
 }  # fmt: skip
 
 

@@ -1,9 +1,9 @@
 """Sample: weighted points in clusters, and confidence sequences of what is computed from them.
 
-A metric is a value and the influence of each point on it: `metric - truth` is about the weighted mean of the influences.
-Points of an entity, or of a request, belong together, so the variance is that of the sums of clusters. The confidence
-sequence is the asymptotic one of Waudby-Smith et al. (2024): it holds at all times at which one looks while outcomes
-come in, not once.
+A metric is a value and the influence of each point on it: `metric - truth` is about the weighted mean of the
+influences. Points of an entity, or of a request, belong together, so the variance is that of the sums of clusters. The
+confidence sequence is the asymptotic one of Waudby-Smith et al. (2024): it holds at all times at which one looks while
+outcomes come in, not once.
 """
 
 import math
@@ -20,6 +20,8 @@ from lightning_app.serving.experiments.analysis.statistics.effects import sequen
 TIGHTEST_AT = 500.0
 """Number of clusters at which confidence sequences are tightest."""
 _NORMAL = 1.959963984540054
+_MANY = 200
+"""Clusters from which Student's distribution is the normal one."""
 
 
 class Influence(Struct, frozen=True, kw_only=True):
@@ -89,26 +91,35 @@ class Sample(Struct, frozen=True, kw_only=True):
         share = found.rows / len(self.weights)
         effective = max(self.effective * share, 2.0)
         error = self.standard_error(found.psi)
-        low, high = found.bounds
-        if (low, high) == (0.0, 1.0):
-            # All right so far is not certainly right: as if one more were wrong, and one right.
-            shrunk = (found.value * effective + 1) / (effective + 2)
-            error = max(error, math.sqrt(shrunk * (1 - shrunk) / effective))
-        error *= student_quantile(0.975, max(effective - 1, 1.0)) / _NORMAL
-        radius = float(
-            sequence_radius(np.array([error]), np.array([effective]), alpha=alpha, tightest_at=TIGHTEST_AT)[0]
-        )
+        if effective < _MANY:
+            error *= student_quantile(0.975, max(effective - 1, 1.0)) / _NORMAL
+        unit = float(sequence_radius(np.ones(1), np.array([effective]), alpha=alpha, tightest_at=TIGHTEST_AT)[0])
+        low, high = found.value - unit * error, found.value + unit * error
+        if found.bounds == (0.0, 1.0):
+            low, high = _of_share(found.value, error, effective, unit)
         return MetricEstimate(
             metric=name, better=direction, value=found.value, rows=found.rows,  # type: ignore[arg-type]
-            low=max(low, found.value - found.bias - radius), high=min(high, found.value + radius),
+            low=max(found.bounds[0], low - found.bias), high=min(found.bounds[1], high),
         )  # fmt: skip
 
     def _sums(self, psi: Array) -> Array:
         values = self.weights * psi
-        return values if self.clusters is None else np.bincount(self.clusters, values)
+        return values if self.clusters is None else np.bincount(self.clusters, values).astype(np.float64)
 
 
-def mean_influence(values: Array, weights: Array, **bounds: tuple[float, float]) -> Influence:
+def _of_share(value: float, error: float, count: float, unit: float) -> tuple[float, float]:
+    """Interval of a value in [0, 1] whose variance depends on it, as Wilson's: all shares that would give such a value.
+
+    All right so far is not certainly right.
+    """
+    spread = value * (1 - value)
+    ratio = unit**2 * (error**2 / spread if spread > 0 and error > 0 else 1 / count)
+    middle = (value + ratio / 2) / (1 + ratio)
+    half = math.sqrt(ratio * spread + ratio**2 / 4) / (1 + ratio)
+    return middle - half, middle + half
+
+
+def mean_influence(values: Array, weights: Array, *, bounds: tuple[float, float] = (-math.inf, math.inf)) -> Influence:
     """The weighted mean of values.
 
     Args:
@@ -117,7 +128,7 @@ def mean_influence(values: Array, weights: Array, **bounds: tuple[float, float])
         bounds: As of `Influence`.
     """
     mean = float(np.average(values, weights=weights))
-    return Influence(value=mean, psi=values - mean, rows=len(values), **bounds)
+    return Influence(value=mean, psi=values - mean, rows=len(values), bounds=bounds)
 
 
 def ratio_influence(top: Array, bottom: Array, weights: Array, *, rows: int) -> Influence:
