@@ -67,7 +67,7 @@ def _count_numbers(series: pl.Series, plan: ColumnPlan, bins: Bins) -> ColumnSke
     edges = np.asarray(bins.edges, np.float64)
     counts = count_in_bins(ordered, edges)
     below, above = 0.0, 0.0
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         mean = finite(float(ordered.mean(dtype=np.float64)))
         distances = ordered - mean if ordered.dtype == np.float64 else ordered.astype(np.float64) - mean
         squares = finite(float(np.dot(distances, distances)))
