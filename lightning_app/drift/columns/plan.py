@@ -5,7 +5,7 @@ from typing import Literal
 import polars as pl
 from msgspec import Struct
 
-from lightning_app.drift.columns.nested import flatten_structs, inner_type, list_depth
+from lightning_app.drift.columns.nested import as_flat_lists, flatten_structs, inner_type, list_depth
 from lightning_app.drift.result import Kind
 
 MAX_CATEGORIES = 100
@@ -77,11 +77,16 @@ def _plans_of(series: pl.Series) -> list[ColumnPlan] | str:
 def _list_plans(series: pl.Series) -> list[ColumnPlan]:
     dtype = series.dtype
     inner, depth = inner_type(dtype), list_depth(dtype)
-    if not inner.is_numeric() and inner != pl.Boolean:
-        return [_plan(series, "number", "list", "length")]
-    lengths = series.drop_nulls().arr.len() if isinstance(dtype, pl.Array) else series.drop_nulls().list.len()
+    values = series.drop_nulls()
+    if depth > 1 and inner.is_numeric():
+        values = as_flat_lists(values)
+    lengths = values.arr.len() if isinstance(values.dtype, pl.Array) else values.list.len()
     fixed = int(lengths[0]) if len(lengths) and lengths.n_unique() == 1 else None
-    if depth > 1:
+    if not inner.is_numeric() and inner != pl.Boolean:
+        if depth == 1 and fixed == 1 and not inner.is_temporal():  # the one row of an answer to several rows
+            return [_plan(series, "category", "list", "0")]
+        return [_plan(series, "number", "list", "length")]
+    if depth > 1 and (fixed is None or fixed > MAX_ELEMENTS):
         return [_plan(series, "number", "list", part) for part in ("length", "size", "mean", "sd")]
     if fixed is not None and 1 <= fixed <= MAX_ELEMENTS:
         return [_plan(series, "number", "vector", str(position)) for position in range(fixed)]

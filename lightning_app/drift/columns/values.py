@@ -104,6 +104,8 @@ def _part(series: pl.Series, part: str) -> pl.Series | None:
     if part == "length":
         return series.list.len().cast(pl.Float64)
     inner = inner_type(dtype)
+    if part.isdigit() and isinstance(series.dtype, pl.List) and series.dtype.inner in (pl.String, pl.Categorical):
+        return series.list.get(int(part), null_on_oob=True).cast(pl.String)
     if not (inner.is_numeric() or inner in (pl.Boolean, pl.Null)):
         return None
     flat = as_flat_lists(series)

@@ -1,6 +1,7 @@
 """Reference: what a package says of its held-out rows, and what windows are compared with."""
 
 import hashlib
+from pathlib import Path
 from typing import Any, Self
 
 import msgspec
@@ -112,6 +113,22 @@ class Reference(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def to_bytes(self) -> bytes:
         """Content of `drift_reference.json`; equal references give equal bytes."""
         return msgspec.json.encode(self, order="deterministic") + b"\n"
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Reads the reference in a folder.
+
+        Args:
+            path: The folder, or the file itself.
+
+        Raises:
+            ValueError: There is none, it contradicts itself, or is of a newer version.
+        """
+        file = Path(path)
+        file = file / REFERENCE_FILE if file.is_dir() else file
+        if not file.is_file():
+            raise ValueError(f"reference: {path} has no {REFERENCE_FILE}")
+        return cls.from_bytes(file.read_bytes())
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:

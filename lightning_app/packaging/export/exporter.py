@@ -23,9 +23,12 @@ from lightning_app.packaging.export.batches import (
     as_tensor,
     spread,
 )
+from lightning_app.packaging.export.held_out import HeldOutRows
+from lightning_app.packaging.export.input_rows import rows_of_inputs
 from lightning_app.packaging.format.manifest import Layout, StateSpec, TensorSpec
 from lightning_app.packaging.format.node_ids import NodeIds
 from lightning_app.packaging.format.raw_input import RawInputSpec
+from lightning_app.packaging.monitored.rows import MonitoredRows
 from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.tokenizer import Tokenizer
 from models import BaseModule
@@ -189,6 +192,18 @@ class Exporter(ABC):
     def golden_request(self, sample: Sample) -> Arrays:
         """A small request of the sample."""
         return sample.at(np.arange(min(2, len(sample.rows)))).request
+
+    def monitored_rows(self, predictor: Predictor, held_out: HeldOutRows) -> MonitoredRows:
+        """Rows of the test split as a journal of requests has them, for the package's drift reference.
+
+        A row is what one request asks for. The default takes the inputs of the graph, by named columns where they have
+        some. An exporter with `raw_input` says here what its raw rows look like.
+
+        Args:
+            predictor: Of the package.
+            held_out: Rows of `walk` with the package's answers and `targets`.
+        """
+        return rows_of_inputs(predictor, held_out)
 
     def metrics(self) -> MetricCollection:
         """The metrics of the test that can be computed from the package's answers."""

@@ -13,6 +13,7 @@ from lightning_app.packaging import Predictor
 from lightning_app.packaging.export.batches import Sample
 from lightning_app.packaging.export.evaluation_table import evaluation_table
 from lightning_app.packaging.export.exporter import Exporter
+from lightning_app.packaging.export.held_out import HeldOut, HeldOutRows
 from lightning_app.packaging.export.parity import (
     BATCH_SIZES,
     ROWS,
@@ -33,12 +34,14 @@ class Measurements:
         metrics: `rows`, `values` and `better` of the manifest's metrics.
         parity: `parity` of the manifest.
         sample: The rows that were asked in batches of every size.
+        held_out: Rows of the walk with the package's answers.
     """
 
     table: pl.DataFrame
     metrics: dict[str, Any]
     parity: dict[str, Any]
     sample: Sample
+    held_out: HeldOutRows
 
 
 def measure(exporter: Exporter, predictor: Predictor) -> Measurements:
@@ -53,6 +56,7 @@ def measure(exporter: Exporter, predictor: Predictor) -> Measurements:
     """
     comparison = AnswerComparison(exporter.outputs)
     checkpoint, package = (TestMetrics(exporter.metrics(), with_loss=exporter.scores_loss) for _ in range(2))
+    held_out = HeldOut.of(exporter)
     rows, evaluations, num_compared = [], [], 0
     start = time.perf_counter()
     with LiveLine() as line:
@@ -64,6 +68,7 @@ def measure(exporter: Exporter, predictor: Predictor) -> Measurements:
             evaluation = exporter.evaluate(answer, test_batch)
             checkpoint.add(test_batch.step)
             package.add(evaluation.step)
+            held_out.add(test_batch, answer)
             rows.append(test_batch.rows if evaluation.rows is None else evaluation.rows)
             evaluations.append(evaluation)
             num_compared += len(test_batch.rows)
@@ -91,6 +96,7 @@ def measure(exporter: Exporter, predictor: Predictor) -> Measurements:
             "metric": {"checkpoint": checkpoint.values(), "package": package.values()},
         },
         sample=sample,
+        held_out=held_out.rows(),
     )
 
 

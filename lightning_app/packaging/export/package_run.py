@@ -25,6 +25,7 @@ from lightning_app.packaging.export.onnx_file import write_onnx
 from lightning_app.packaging.export.package_lineage import package_lineage
 from lightning_app.packaging.format.manifest import TOKENIZER, TensorSpec
 from lightning_app.packaging.format.node_ids import NODE_IDS
+from lightning_app.packaging.monitored.build import drift_files
 from lightning_app.packaging.runtime.golden import make_golden
 from lightning_app.packaging.runtime.raw_contract import CONTRACT, contract_file
 from lightning_app.packaging.runtime.raw_input import load_raw_input
@@ -116,7 +117,9 @@ def export_package(
         limitations=exporter.limitations,
         model_bytes=len(model),
     )
+    monitored = exporter.monitored_rows(predictor, measured.held_out)
     files: dict[str, bytes | Path] = {
+        **drift_files(monitored, manifest),
         "model.onnx": model,
         "config.yaml": config,
         "reference.parquet": as_parquet(reference_table(reference, predictor)),

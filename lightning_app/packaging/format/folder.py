@@ -67,6 +67,21 @@ def _read_folder(path: Path, keep: Collection[str]) -> tuple[Manifest, str, dict
     )
 
 
+def read_listed(path: Path, manifest: Manifest, name: str) -> bytes | None:
+    """Content of one file of a package, verified; None if the package has no such file.
+
+    Args:
+        path: Folder of the package.
+        manifest: Its manifest.
+        name: Name of the file.
+
+    Raises:
+        PackageError: The file is missing, or was changed since the manifest was read.
+    """
+    entry = (manifest.files or {}).get(name)
+    return None if entry is None else _verify(path / name, entry, keep=True)
+
+
 def read_signature(path: Path) -> bytes | None:
     """Signature of a package, unverified; None if it is not signed.
 

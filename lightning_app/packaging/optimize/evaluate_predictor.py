@@ -11,6 +11,7 @@ from lightning_app.errors import UsageError
 from lightning_app.packaging.export.batches import Sample
 from lightning_app.packaging.export.evaluation_table import evaluation_table
 from lightning_app.packaging.export.exporter import Exporter
+from lightning_app.packaging.export.held_out import HeldOut, HeldOutRows
 from lightning_app.packaging.export.parity import TestMetrics
 from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.relative_difference import largest_magnitude, relative_differences
@@ -25,10 +26,12 @@ class PredictorEvaluation:
     Attributes:
         table: As `evaluation.parquet`: `row`, `error`, slices.
         values: Metrics by name.
+        held_out: Rows of the walk with its answers.
     """
 
     table: pl.DataFrame
     values: dict[str, float]
+    held_out: HeldOutRows
 
 
 @torch.no_grad()
@@ -40,6 +43,7 @@ def evaluate_predictor(exporter: Exporter, predictor: Predictor) -> PredictorEva
         predictor: The predictor.
     """
     metrics = TestMetrics(exporter.metrics(), with_loss=exporter.scores_loss)
+    held_out = HeldOut.of(exporter)
     rows, evaluations = [], []
     for test_batch in exporter.walk():
         answer = exporter.ask(predictor, test_batch)
@@ -47,13 +51,16 @@ def evaluate_predictor(exporter: Exporter, predictor: Predictor) -> PredictorEva
             continue
         evaluation = exporter.evaluate(answer, test_batch)
         metrics.add(evaluation.step)
+        held_out.add(test_batch, answer)
         rows.append(test_batch.rows if evaluation.rows is None else evaluation.rows)
         evaluations.append(evaluation)
     if not rows:
         raise UsageError("data: the test split holds nothing to measure on")
     values = metrics.values()
     return PredictorEvaluation(
-        table=evaluation_table(rows, evaluations), values={**values, **exporter.derived_metrics(values)}
+        table=evaluation_table(rows, evaluations),
+        values={**values, **exporter.derived_metrics(values)},
+        held_out=held_out.rows(),
     )
 
 

@@ -17,6 +17,7 @@ from lightning_app.packaging.export.latency import latency_entry
 from lightning_app.packaging.export.model_card import CardFacts, write_card
 from lightning_app.packaging.export.package_run import describe_model
 from lightning_app.packaging.export.parity import ROWS
+from lightning_app.packaging.monitored.build import drift_files
 from lightning_app.packaging.optimize.evaluate_predictor import BATCH_SIZES, evaluate_predictor, measure_distance
 from lightning_app.packaging.optimize.parent import check_same_ids
 from lightning_app.packaging.runtime.golden import TOLERANCE, make_golden
@@ -127,6 +128,7 @@ def draft_with(
     sample = read_sample(parent.path)
     files: dict[str, bytes | Path] = {
         **{entry: parent.path / entry for entry in parent.manifest.files or ()},
+        **drift_files(exporter.monitored_rows(predictor, evaluation.held_out), manifest),
         "model.onnx": model,
         "reference.parquet": as_parquet(sample.with_columns(predictor.predict(sample))),
         "evaluation.parquet": as_parquet(evaluation.table),

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightning_app.packaging.format.drift_files import read_drift_reference, read_drift_sample
 from lightning_app.packaging.format.errors import BadRowsError, RequestError
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.runtime.contents import GOLDEN, PackageContents
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from features.contracts import Contract
     from features.contracts.row_contract import RowContract
     from features.store import OnlineStore
+    from lightning_app.drift.reference import Reference
 
 
 class Package:
@@ -96,6 +98,22 @@ class Package:
     def contract(self) -> "Contract | None":
         """Data contract that raw rows have to keep; None without one."""
         return None if self._contract is None else load_contract(self._contract)
+
+    def drift_reference(self) -> "Reference | None":
+        """What the package says of its held-out rows, for monitoring; None of packages that were written without it.
+
+        Raises:
+            PackageError: Its file was changed since the package was loaded.
+        """
+        return read_drift_reference(self.path, self.manifest)
+
+    def drift_sample(self) -> "pl.DataFrame | None":
+        """Some of the held-out rows as a journal would export them; None of packages that were written without them.
+
+        Raises:
+            PackageError: Their file was changed since the package was loaded.
+        """
+        return read_drift_sample(self.path, self.manifest)
 
     @property
     def session(self) -> "InferenceSession":

@@ -1,6 +1,7 @@
 """Exporter of forecasters: from a window in raw units to a horizon in raw units."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -13,8 +14,11 @@ from features.series.spec import SeriesSpec
 from lightning_app.errors import UsageError
 from lightning_app.packaging.export.batches import Arrays, RawParity, TestBatch, as_arrays, spread
 from lightning_app.packaging.export.exporter import Exporter
+from lightning_app.packaging.export.families.series_rows import series_rows
+from lightning_app.packaging.export.held_out import HeldOutRows
 from lightning_app.packaging.format.manifest import TensorSpec
 from lightning_app.packaging.format.raw_input import RawColumn, RawInputSpec
+from lightning_app.packaging.monitored.rows import MonitoredRows
 from lightning_app.packaging.runtime.predictor import Predictor
 from models import EnsembleForecaster, Forecaster
 from models.base import Batch
@@ -115,6 +119,15 @@ class ForecastExporter(Exporter):
         count, horizon, channels = expected.shape[:3]
         answered = answers.select(values).to_numpy().reshape(count, channels, horizon, -1).swapaxes(1, 2)
         yield RawParity(chosen.rows, {"forecast": answered.reshape(expected.shape)}, {"forecast": expected})
+
+    @override
+    def monitored_rows(self, predictor: Predictor, held_out: HeldOutRows) -> MonitoredRows:
+        """A row is the request for one forecast: with a raw table its look-back rows, else the inputs of the graph."""
+        spec, raw = self.data.series_spec, self.data.source.raw_table(root=self.data.root)
+        if spec is None or raw is None:
+            return replace(super().monitored_rows(predictor, held_out), times=self.data.series.times[held_out.rows - 1])
+        levels = self.module.quantiles
+        return series_rows(predictor, held_out, data=self.data, raw=raw, spec=spec, levels=levels)
 
     @override
     def network(self) -> nn.Module:

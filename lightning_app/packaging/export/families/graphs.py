@@ -15,8 +15,11 @@ from datamodules.graph.sources.source import RawGraphs
 from features.graphs.spec import GraphSpec
 from lightning_app.packaging.export.batches import Arrays, RawParity, TestBatch, spread
 from lightning_app.packaging.export.exporter import Exporter
+from lightning_app.packaging.export.families.graph_rows import graph_rows
+from lightning_app.packaging.export.held_out import HeldOutRows
 from lightning_app.packaging.format.manifest import TensorSpec
 from lightning_app.packaging.format.raw_input import RawColumn, RawInputSpec
+from lightning_app.packaging.monitored.rows import MonitoredRows
 from lightning_app.packaging.runtime.predictor import Predictor
 from models.graph import GraphPredictor
 
@@ -108,6 +111,14 @@ class GraphExporter(Exporter):
         ids = pl.DataFrame({"graph_id": pl.Series(self.data.ids_of(rows)).cast(table["graph_id"].dtype)})
         answered = ids.join(table, on="graph_id", how="left", maintain_order="left")[self.output]
         yield RawParity(rows, {self.output: np.stack(answered.to_list())}, {self.output: expected})
+
+    @override
+    def monitored_rows(self, predictor: Predictor, held_out: HeldOutRows) -> MonitoredRows:
+        """A row is a graph: its tables of nodes and edges, or `x` and `edge_index` where there are no tables."""
+        raw = self._raw_graphs
+        if raw is None:
+            return super().monitored_rows(predictor, held_out)
+        return graph_rows(predictor, held_out, data=self.data, raw=raw)
 
     @override
     def network(self) -> nn.Module:

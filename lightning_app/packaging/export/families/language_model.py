@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor
 from typing_extensions import override
@@ -11,11 +12,16 @@ from typing_extensions import override
 from datamodules import TextStreamDataModule
 from datamodules.streams.text_source import TextFiles
 from datamodules.streams.text_stream import END_OF_LINE
-from lightning_app.packaging.export.batches import Arrays, Sample, TestBatch
+from lightning_app.packaging.export.batches import Arrays, Sample, TestBatch, spread
 from lightning_app.packaging.export.families.streams import StreamExporter
+from lightning_app.packaging.export.held_out import HeldOutRows
+from lightning_app.packaging.export.input_rows import named_answers, outcome_of
 from lightning_app.packaging.format.manifest import TensorSpec
+from lightning_app.packaging.monitored.plain_types import as_journalled
+from lightning_app.packaging.monitored.rows import MonitoredRows
+from lightning_app.packaging.runtime.frames import write_frame
 from lightning_app.packaging.runtime.predictor import Predictor
-from lightning_app.packaging.runtime.tokenizer import TOKENS, Tokenizer
+from lightning_app.packaging.runtime.tokenizer import TEXT, TOKENS, Tokenizer
 from models import RecurrentLanguageModel
 from models.base import Batch
 from models.recurrent.state import State
@@ -24,6 +30,9 @@ _STRETCH = 64
 """Tokens of one line of `evaluation.parquet`."""
 _OUTPUT = "log_probabilities"
 _EARLY = 128
+_MOST_STRETCHES, _FEWEST_STRETCHES = 512, 16
+_MOST_ANSWERED = 2**22
+"""Most numbers of the answers that monitoring looks at."""
 
 
 class LanguageModelExporter(StreamExporter):
@@ -150,6 +159,38 @@ class LanguageModelExporter(StreamExporter):
             targets={"target": batch["targets"].numpy()},
             ids=ids,
         )
+
+    @override
+    def monitored_rows(self, predictor: Predictor, held_out: HeldOutRows) -> MonitoredRows:
+        """A row is a stretch of text, or a sequence, read from a fresh state; its outcome is the token after each."""
+        count = _MOST_ANSWERED // (_STRETCH * self.module.vocab_size)
+        count = min(max(_FEWEST_STRETCHES, count), _MOST_STRETCHES)
+        tokens, targets = self._stretches(count)
+        answer = predictor.predict({TOKENS: tokens})
+        requests, outcome = write_frame({TOKENS: tokens}), outcome_of({"target": targets})
+        if (tokenizer := self.tokenizer) is not None:
+            requests = pl.DataFrame({TEXT: [tokenizer.decode(row.tolist()) for row in tokens]})
+            outcome = pl.Series("outcome", [tokenizer.decode(row.tolist()) for row in targets])
+        return MonitoredRows(
+            requests=as_journalled(requests),
+            answers=named_answers(predictor, {_OUTPUT: answer[_OUTPUT]}),
+            outcome=outcome,
+        )
+
+    def _stretches(self, count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Stretches from all over the test split, none across documents, and the tokens after each of theirs."""
+        if not isinstance(self.data, TextStreamDataModule):
+            batch = self.histories(count, _STRETCH)
+            return list(batch["tokens"].numpy()), list(batch["targets"].numpy())
+        stream = self.data.dataset("test")
+        starts = np.concatenate([np.arange(first, end, _STRETCH) for first, end in stream.documents])
+        ends = np.concatenate(
+            [np.minimum(np.arange(first, end, _STRETCH) + _STRETCH, end) for first, end in stream.documents]
+        )
+        chosen = spread(len(starts), count)
+        spans = list(zip(starts[chosen].tolist(), ends[chosen].tolist(), strict=True))
+        tokens = stream.tokens.numpy()
+        return [tokens[first:end] for first, end in spans], [tokens[first + 1 : end + 1] for first, end in spans]
 
     @override
     def golden_request(self, sample: Sample) -> Arrays:

@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.graph import LinkDataModule
-from lightning_app.packaging.export.batches import Evaluation, Sample, TestBatch, spread
+from lightning_app.packaging.export.batches import Arrays, Evaluation, Sample, TestBatch, spread
 from lightning_app.packaging.export.families.transductive import NodeTable, TransductiveExporter, degrees
 from lightning_app.packaging.format.manifest import TensorSpec
 from models.graph import LinkPredictor, LinkRanker
@@ -138,6 +138,11 @@ class LinkExporter(TransductiveExporter):
     @cached_property
     def _degrees(self) -> np.ndarray:
         return degrees(self._graph).numpy()
+
+    @override
+    def targets(self, test_batch: TestBatch) -> Arrays:
+        links = test_batch.batch.edge_label.numpy() > 0
+        return {"is_link": np.concatenate([links, np.zeros(len(test_batch.rows) - len(links), dtype=bool)])}
 
     @override
     def sample(self, count: int) -> Sample:

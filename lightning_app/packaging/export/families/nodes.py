@@ -10,7 +10,7 @@ from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.graph import NodeDataModule
-from lightning_app.packaging.export.batches import Sample, TestBatch, spread
+from lightning_app.packaging.export.batches import Arrays, Sample, TestBatch, spread
 from lightning_app.packaging.export.families.transductive import NodeTable, TransductiveExporter, degrees
 from lightning_app.packaging.format.manifest import TensorSpec
 from models.graph import NodeClassifier
@@ -107,6 +107,10 @@ class NodeExporter(TransductiveExporter):
     @cached_property
     def _degrees(self) -> np.ndarray:
         return degrees(self.data.graph).numpy()
+
+    @override
+    def targets(self, test_batch: TestBatch) -> Arrays:
+        return {"target": np.array(self.labels, dtype=np.str_)[test_batch.batch.y.numpy()]}
 
     @override
     def sample(self, count: int) -> Sample:

@@ -10,9 +10,12 @@ from typing_extensions import override
 from datamodules.tabular import FeatureTableDataModule
 from lightning_app.packaging.export.batches import Arrays, RawParity, TestBatch, as_arrays, spread
 from lightning_app.packaging.export.exporter import Exporter
+from lightning_app.packaging.export.families.tabular_rows import tabular_rows
+from lightning_app.packaging.export.held_out import HeldOutRows
 from lightning_app.packaging.export.parity import ParityError
 from lightning_app.packaging.format.manifest import TensorSpec
 from lightning_app.packaging.format.raw_input import RawInputSpec
+from lightning_app.packaging.monitored.rows import MonitoredRows
 from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.raw_kinds.features_input import FeaturesInput
 from lightning_app.packaging.runtime.raw_kinds.features_spec import raw_input_spec
@@ -112,6 +115,11 @@ class TabularExporter(Exporter):
             )
         answered = answers[self.answer][rows].to_numpy()
         yield RawParity(rows=rows, answered={self.answer: answered}, expected=expected)
+
+    @override
+    def monitored_rows(self, predictor: Predictor, held_out: HeldOutRows) -> MonitoredRows:
+        """A row is a row that is asked about: the columns that a client sends with it, without its history."""
+        return tabular_rows(predictor, held_out, data=self.data, columns=self.raw_input[0].columns)
 
     @property
     @override

@@ -12,11 +12,14 @@ from typing_extensions import override
 from datamodules import PanelDataModule
 from datamodules.streams.panel_source import RawPanel
 from features.series.panel_spec import PanelSpec
-from lightning_app.packaging.export.batches import RawParity, Sample, TestBatch, spread
+from lightning_app.packaging.export.batches import Arrays, RawParity, Sample, TestBatch, as_arrays, spread
 from lightning_app.packaging.export.families.panel_columns import describe_panel
+from lightning_app.packaging.export.families.panel_rows import panel_rows, value_rows
 from lightning_app.packaging.export.families.streams import StreamExporter
+from lightning_app.packaging.export.held_out import HeldOutRows
 from lightning_app.packaging.format.manifest import TensorSpec
 from lightning_app.packaging.format.raw_input import RawInputSpec
+from lightning_app.packaging.monitored.rows import MonitoredRows
 from lightning_app.packaging.runtime.predictor import Predictor
 from models import TrajectoryForecaster
 from models.base import Batch
@@ -192,6 +195,18 @@ class TrajectoryExporter(StreamExporter):
                     read, _ = predictor.advance(part, {name: array[lanes] for name, array in before.items()})
                 forecast[lanes, column], volatility[lanes, column] = read[_OUTPUT], read[_VOLATILITY]
         return {_OUTPUT: forecast[counted], _VOLATILITY: volatility[counted]}
+
+    @override
+    def targets(self, test_batch: TestBatch) -> Arrays:
+        return as_arrays({"target": test_batch.batch["future"][test_batch.batch["counted"]]})
+
+    @override
+    def monitored_rows(self, predictor: Predictor, held_out: HeldOutRows) -> MonitoredRows:
+        """A row is the request for the forecasts of one time: the last values of a series, or of a wide table."""
+        panel = self._raw_panel
+        if panel is not None:
+            return panel_rows(held_out, data=self.data, panel=panel, levels=self.module.quantiles)
+        return value_rows(predictor, held_out, data=self.data)
 
     @override
     def module_outputs(self, answer: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

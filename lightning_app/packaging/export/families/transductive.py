@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -13,10 +14,12 @@ from typing_extensions import override
 
 from lightning_app.packaging.export.batches import RawParity
 from lightning_app.packaging.export.exporter import Exporter
+from lightning_app.packaging.export.held_out import HeldOutRows
 from lightning_app.packaging.format.manifest import TensorSpec
 from lightning_app.packaging.format.node_ids import NodeIds
 from lightning_app.packaging.format.raw_input import RawColumn, RawInputSpec
 from lightning_app.packaging.format.strict_json import write_json
+from lightning_app.packaging.monitored.rows import MonitoredRows
 from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.row_ids import as_array
 from models.graph.encoders.whole_graph import encode
@@ -82,6 +85,17 @@ class TransductiveExporter(Exporter):
         )
         answer = pl.concat(part.table for part in predictor.predict_raw(table))
         yield RawParity(sample.rows, {name: answer[name].to_numpy() for name in sample.answer}, sample.answer)
+
+    @override
+    def monitored_rows(self, predictor: Predictor, held_out: HeldOutRows) -> MonitoredRows:
+        """A row is a node, or a pair of nodes; requests name them as those for raw rows do."""
+        rows = super().monitored_rows(predictor, held_out)
+        names = [spec.name for spec in self.inputs]
+        ids = rows.requests.select(names)
+        if self.raw_input is not None:
+            assert self.id_columns is not None
+            rows = replace(rows, requests=ids.rename(dict(zip(names, self.id_columns, strict=True))))
+        return replace(rows, answers=ids.hstack(rows.answers.get_columns()))
 
     @property
     def _called(self) -> str:
