@@ -21,6 +21,11 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
+    @property
+    def descriptor(self) -> int:
+        """File descriptor that the lock belongs to: who inherits it holds the lock too."""
+        return self._descriptor
+
     def acquire(self, *, seconds: float) -> bool:
         """Takes the lock.
 

@@ -1,0 +1,1 @@
+"""Commands of continuous training: `lightning-app retrain ...`."""

@@ -1,0 +1,94 @@
+"""Limits: why no cycle may begin now, and until when."""
+
+from collections.abc import Sequence
+
+from lightning_app.retraining.config.policy import seconds
+from lightning_app.retraining.cycles import Cycle, CycleEvent
+from lightning_app.retraining.steps.budget import WEEK, device_minutes_left
+from lightning_app.retraining.steps.context import Context
+from lightning_app.retraining.steps.outcome import Wait
+from lightning_app.retraining.steps.quarantine import quarantine_of
+from lightning_app.retraining.steps.time_text import utc
+
+
+def limit(context: Context, *, by_hand: bool) -> Wait | None:
+    """What a new cycle has to wait for; None if it may begin.
+
+    Args:
+        context: Of the tick.
+        by_hand: Whether a person begins it: no cool-down, no back-off, no limit of cycles.
+    """
+    cycles, events = context.store.cycles(context.policy.model), context.store.events(context.policy.model)
+    waits = [_halted(context, cycles, events), _minutes(context)]
+    if not by_hand:
+        waits += [_rest(context, cycles, events), _per_week(context, cycles), _fresh_labels(context)]
+    return next((wait for wait in waits if wait is not None), None)
+
+
+def _halted(context: Context, cycles: Sequence[Cycle], events: Sequence[CycleEvent]) -> Wait | None:
+    resumed = max((event.time for event in events if event.kind == "resume"), default=float("-inf"))
+    failed = 0
+    for cycle in reversed(cycles):
+        if cycle.state != "failed" or (cycle.ended or 0.0) <= resumed:
+            break
+        failed += 1
+    if failed < context.policy.limits.halt_after:
+        return None
+    return Wait(words=f"halted after {failed} failed cycles in a row: lightning-app retrain trigger --resume")
+
+
+def _minutes(context: Context) -> Wait | None:
+    left = device_minutes_left(context)
+    if left is None or left > 0:
+        return None
+    return Wait(words=f"limits.device_minutes ({context.policy.limits.device_minutes:g} in 7 days) is used up")
+
+
+def _rest(context: Context, cycles: Sequence[Cycle], events: Sequence[CycleEvent]) -> Wait | None:
+    """Cool-down after a promotion, back-off after another end."""
+    if not cycles:
+        return None
+    limits, last = context.policy.limits, cycles[-1]
+    later = [event.time for event in events if event.kind == "rolled_back" and event.cycle_id == last.cycle_id]
+    cool_down = seconds(limits.cool_down)
+    if last.state == "promoted" and not later:
+        until, words = (last.ended or 0.0) + cool_down, "cool-down after the promotion"
+    else:
+        in_a_row = 0
+        for cycle in reversed(cycles):
+            if cycle.state == "promoted" and not (cycle is last and later):
+                break
+            in_a_row += 1
+        length = min(seconds(limits.back_off) * 2.0 ** min(in_a_row - 1, 60), max(cool_down, seconds(limits.back_off)))
+        ends = [last.ended or 0.0, *later]
+        until, words = (
+            max(ends) + length,
+            f"back-off after {in_a_row} {'cycle' if in_a_row == 1 else 'cycles'} without promotion",
+        )
+    return Wait(words=f"{words}, until {utc(until)}", until=until) if context.now < until else None
+
+
+def _per_week(context: Context, cycles: Sequence[Cycle]) -> Wait | None:
+    recent = [cycle.created for cycle in cycles if cycle.created > context.now - WEEK]
+    most = context.policy.limits.cycles_per_week
+    if len(recent) < most:
+        return None
+    until = sorted(recent)[-most] + WEEK
+    return Wait(words=f"limits.cycles_per_week ({most}), until {utc(until)}", until=until)
+
+
+def _fresh_labels(context: Context) -> Wait | None:
+    """After a rollback, rows that came after it have to be mature."""
+    since = quarantine_of(context.store, context.policy.model).since
+    if since is None:
+        return None
+    needed, database = context.policy.data.minimum_rows.evaluation, context.database
+    mature = context.now - seconds(context.policy.data.mature_after)
+    statement = (
+        f"SELECT count(*) FROM {database.table('outcomes')} AS o JOIN {database.answered} AS p "
+        "ON p.request_id = o.request_id WHERE p.model = ? AND p.time >= ? AND p.time < ?"
+    )
+    ((fresh,),) = database.execute(statement, (context.policy.model, since, mature))
+    if fresh >= needed:
+        return None
+    return Wait(words=f"labels from after the rollback of {utc(since)}: {fresh:,} of {needed:,} are mature")
