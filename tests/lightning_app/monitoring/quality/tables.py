@@ -47,7 +47,7 @@ def journal_table(
         "version": [1] * count, "arm": ["champion"] * count, "entity": pl.Series([None] * count, dtype=pl.String),
         "degraded": pl.Series([None] * count, dtype=pl.String), "reward": pl.Series([None] * count, dtype=pl.Float64),
     }  # fmt: skip
-    table = table.with_columns(**{f"journal.{name}": values for name, values in (own | journal).items()})
+    table = table.with_columns(**{f"journal.{name}": pl.Series(values) for name, values in (own | journal).items()})
     return table.with_columns(
         pl.select(pl.when(known).then(outcomes)).to_series().alias("journal.outcome"),
         pl.select(pl.when(known).then(_moments(arrived))).to_series().alias("journal.outcome_time"),
