@@ -20,9 +20,9 @@ from lightning_app.serving.journal.stores.protocol import JournalReader
 TIME_TYPE = pl.Datetime("us", "UTC")
 REQUEST_ID, ROW, PROBABILITY = f"{META}request_id", f"{META}row", f"{META}probability"
 VERSION = f"{META}version"
-_TIME = f"{META}time"
+TIME = f"{META}time"
 FACTS: dict[str, pl.DataType | type[pl.DataType]] = {
-    REQUEST_ID: pl.String, ROW: pl.Int64, _TIME: TIME_TYPE, VERSION: pl.Int64, f"{META}arm": pl.String,
+    REQUEST_ID: pl.String, ROW: pl.Int64, TIME: TIME_TYPE, VERSION: pl.Int64, f"{META}arm": pl.String,
     PROBABILITY: pl.Float64, OUTCOME_TIME: TIME_TYPE, EVENT: TIME_TYPE,
 }  # fmt: skip
 """What is known of a row beside its columns and its outcome."""
@@ -68,7 +68,7 @@ def journal_rows(reader: JournalReader, model: str, data: DataPolicy, *, since: 
     if data.outcome in requests.columns:
         notes.append(f"{data.outcome}: a column of the requests too; the outcomes take its place")
         requests = requests.drop(data.outcome)
-    times = rows.table[_TIME].cast(TIME_TYPE)
+    times = rows.table[TIME].cast(TIME_TYPE)
     event = times if data.time is None else _times(requests, data.time, "the requests", notes)
     if data.time is None and "time" not in requests.columns:
         requests = requests.with_columns(times.alias("time"))

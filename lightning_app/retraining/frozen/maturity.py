@@ -20,6 +20,7 @@ from lightning_app.retraining.frozen.labelled_rows import (
     PROBABILITY,
     REQUEST_ID,
     ROW,
+    TIME,
     request_columns,
 )
 
@@ -94,7 +95,7 @@ def mature_rows(
         kept = kept.with_columns(_filled(kept[OUTCOME], data).alias(OUTCOME))
     if kept[OUTCOME].dtype.is_float() and not kept[OUTCOME].is_finite().all():
         raise FreezeError("data.outcome: some outcomes are no finite numbers")
-    in_time = kept.sort(EVENT, REQUEST_ID, ROW, _PLACE, nulls_last=False, maintain_order=True)
+    in_time = kept.sort(EVENT, TIME, REQUEST_ID, ROW, _PLACE, nulls_last=False, maintain_order=True)
     final = in_time.drop(_PLACE, _REASON, OUTCOME_TIME).rename({OUTCOME: data.outcome})
     return MatureRows(table=final, left_out=counts, corrected=corrected)
 

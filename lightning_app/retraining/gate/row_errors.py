@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from lightning_app.drift.answers.answer_form import LABEL, OUTCOME, PREDICTION, answer_form
+from lightning_app.drift.answers.outcomes import read_outcomes
+from lightning_app.drift.answers.points import read_points
 from lightning_app.packaging import BadRowsError, Package
-from lightning_app.packaging.runtime.labels import LABEL
 
-_ROW, _PROBABILITY = "row", "probability"
+_ROW = "row"
 _TRIES = 5
 
 
@@ -84,25 +86,21 @@ def row_errors(package: Package, table: pl.DataFrame, *, label: str, context: pl
 
 
 def _errors(package: Package, answer: pl.DataFrame, truth: pl.Series) -> tuple[np.ndarray, str]:
-    if package.manifest.labels is not None and LABEL in answer.columns:
-        return (_names(answer[LABEL], truth.dtype) != _names(truth, truth.dtype)).fill_null(value=True).to_numpy(), (
-            "share of rows of which another class is likeliest"
-        )
-    name = package.manifest.outputs[0].name
-    if name not in answer.columns:
-        raise ValueError(f"{package.manifest.name}: answers without {name!r} cannot be compared with labels")
-    values = answer[name]
-    if name == _PROBABILITY:
-        likely = values.cast(pl.Float64) >= 0.5
-        return (likely.cast(pl.Float64) - truth.cast(pl.Float64)).abs().to_numpy(), "share of rows that are wrong"
-    if values.dtype.is_nested():
-        pairs = zip(values.to_list(), truth.to_list(), strict=True)
-        return np.array([np.abs(np.subtract(one, other)).mean() for one, other in pairs]), "mean absolute error"
-    return (values.cast(pl.Float64) - truth.cast(pl.Float64)).abs().to_numpy(), "absolute error"
-
-
-def _names(classes: pl.Series, kind: pl.DataType) -> pl.Series:
-    """Names of classes, in which 1 and 1.0 are alike where the labels are numbers."""
-    if kind.is_numeric():
-        return classes.cast(pl.Float64, strict=False)
-    return classes.cast(pl.String) if classes.dtype != pl.Boolean else classes.cast(pl.String).str.to_lowercase()
+    manifest = package.manifest
+    form = answer_form(manifest.outputs, manifest.labels)
+    if form is None:
+        raise ValueError(f"{manifest.name}: its answers ({manifest.outputs[0].name}) cannot be compared with labels")
+    answers = [name for name in answer.columns if name in (LABEL, *(spec.name for spec in manifest.outputs))]
+    table = answer.select(pl.col(name).alias(PREDICTION + name) for name in answers).with_columns(truth.alias(OUTCOME))
+    points = read_points(table, form)
+    outcomes = read_outcomes(table, points, form)
+    if form.kind == "classes":
+        name = "share of rows of which another class is likeliest"
+        # A label that the model does not know cannot be its answer.
+        errors = (points.classes != outcomes.classes).astype(np.float64)  # type: ignore[union-attr]
+    else:
+        name = "absolute error"
+        errors = np.abs(points.numbers - outcomes.numbers)  # type: ignore[operator]
+    errors[~points.readable] = np.nan
+    sums = np.bincount(points.rows, weights=errors, minlength=len(table))
+    return sums / np.maximum(points.counts, 1), name
