@@ -56,6 +56,7 @@ ESTIMATES: dict[str, float] = {
     "serving_start": 30,
     "serving_kills": 240,
     "serving_routing": 400,
+    "monitoring_cost": 200,
     "serving_soak": 1300,
     "serving_grpc": 200,
     "stream_speed": 200,

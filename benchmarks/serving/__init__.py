@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from benchmarks.serving.breaker import serving_breaker, serving_breaker_cost
 from benchmarks.serving.grpc_speed import serving_grpc
+from benchmarks.serving.monitoring import monitoring_cost
 from benchmarks.serving.operation import serving_kills, serving_memory, serving_start
 from benchmarks.serving.routing import serving_routing
 from benchmarks.serving.soak import serving_soak
@@ -20,6 +21,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "serving_start": serving_start,
     "serving_kills": serving_kills,
     "serving_routing": serving_routing,
+    "monitoring_cost": monitoring_cost,
     "serving_soak": serving_soak,
     "stream_speed": stream_speed,
     "stream_kills": stream_kills,

@@ -37,6 +37,14 @@ class Server:
         spent = [_times(pid) for pid in tree(self.process.pid)]
         return sum(own for own, _ in spent) + _times(self.process.pid)[1]
 
+    def cpu_seconds_of(self, module: str) -> float:
+        """User and system time of those of its live processes that run a module.
+
+        Args:
+            module: Part of the module's name, e.g. `serving.worker`.
+        """
+        return sum(_times(pid)[0] for pid in tree(self.process.pid) if module in _command(pid))
+
     def memory_mib(self) -> list[tuple[float, float]]:
         """Resident and proportional memory of each process in MiB, the largest first."""
         return sorted((_memory(pid) for pid in tree(self.process.pid)), reverse=True)
@@ -95,6 +103,13 @@ def _stat(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return []
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _times(pid: int) -> tuple[float, float]:

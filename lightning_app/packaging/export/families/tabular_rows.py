@@ -44,7 +44,7 @@ def tabular_rows(
     key_names = [] if raw_input is None or raw_input.by_row else data.key_names
     return MonitoredRows(
         requests=as_journalled(pl.DataFrame([_read(asked[own], name, types) for name, own in names.items()])),
-        answers=as_journalled(asked.select(key_names)).hstack(answers.get_columns()),
+        answers=pl.DataFrame([*as_journalled(asked.select(key_names)).get_columns(), *answers.get_columns()]),
         outcome=outcome_of(held_out.targets),
         times=asked[TIME].to_numpy().astype("datetime64[us]") if data.has_time else None,
         shuffled=[name for name, own in names.items() if own != TIME],

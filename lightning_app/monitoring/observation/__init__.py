@@ -1,0 +1,1 @@
+"""Observation: the parts of monitoring put together to a report."""

@@ -1,0 +1,106 @@
+"""MonitoringLoop: makes the reports of all models again and again, and goes on where something fails."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from lightning_app.errors import describe
+from lightning_app.monitoring.alerts.engine import AlertEngine
+from lightning_app.monitoring.config.monitor_config import MonitorConfig
+from lightning_app.monitoring.observation.alert_delivery import AlertDelivery
+from lightning_app.monitoring.observation.sources import Sources, opened_sources
+from lightning_app.monitoring.report.samples import metric_samples
+from lightning_app.monitoring.report.structs import MonitorReport
+from lightning_app.serving.journal.errors import JournalError
+
+_log = logging.getLogger("lightning_app.monitoring")
+
+
+class Observation(Struct, frozen=True, kw_only=True):
+    """What the last round has found.
+
+    Attributes:
+        reports: Newest report of each model; an earlier one where the last round failed.
+        problems: Why there is no new one, by model; `journal` if nothing could be read.
+    """
+
+    reports: tuple[MonitorReport, ...] = ()
+    problems: dict[str, str] = {}
+
+
+class MonitoringLoop:
+    """Makes reports and evaluates alerts; journal and registry are opened again when they were away.
+
+    Args:
+        config: Configuration of monitoring.
+        folders: Gives the folders of packages that may have answered.
+    """
+
+    def __init__(self, config: MonitorConfig, *, folders: Callable[[], Sequence[Path]] = tuple) -> None:
+        self._config, self._folders = config, folders
+        self._open = ExitStack()
+        self._sources: Sources | None = None
+        self._alerts: AlertEngine | None = None
+        self._reports: dict[str, MonitorReport] = {}
+        self._problems: dict[str, str] = {}
+
+    def tick(self, now: float) -> Observation:
+        """Makes the report of each model, then evaluates the alerts.
+
+        Args:
+            now: Unix seconds.
+        """
+        problems: dict[str, str] = {}
+        try:
+            sources = self._opened()
+            new = self._observe(sources, now, problems)
+            self._reports |= self._with_alerts(new, now)
+        except Exception as error:
+            problems["journal"] = describe(error)
+            if self._problems.get("journal") != problems["journal"]:
+                _log.warning("no reports: %s", describe(error))
+            self.close()
+        self._problems = problems
+        return Observation(reports=tuple(self._reports.values()), problems=problems)
+
+    def close(self) -> None:
+        """Closes what is open."""
+        self._sources = self._alerts = None
+        self._open.close()
+
+    def _opened(self) -> Sources:
+        if self._sources is None:
+            sources = self._open.enter_context(opened_sources(self._config, folders=self._folders))
+            if self._config.alerts:
+                self._alerts = AlertEngine.open(sources.database, self._config)
+                delivery = AlertDelivery(self._config, sources.url, holder=self._alerts.holder)
+                delivery.start()
+                self._open.callback(delivery.stop)
+            self._sources = sources
+        return self._sources
+
+    def _observe(self, sources: Sources, now: float, problems: dict[str, str]) -> dict[str, MonitorReport]:
+        new = {}
+        for model in sources.models():
+            try:
+                new[model.model] = sources.observer.observe(model, now)
+            except JournalError:
+                raise
+            except Exception as error:  # the other models go on
+                problems[model.model] = describe(error)
+                if self._problems.get(model.model) != problems[model.model]:
+                    _log.warning("%s: no report: %s", model.model, describe(error), exc_info=error)
+        return new
+
+    def _with_alerts(self, new: Mapping[str, MonitorReport], now: float) -> dict[str, MonitorReport]:
+        if self._alerts is None:
+            return dict(new)
+        states = self._alerts.evaluate([sample for report in new.values() for sample in metric_samples(report)], now)
+        return {
+            name: replace(report, alerts=tuple(state for state in states if state.labels.get("model", name) == name))
+            for name, report in new.items()
+        }
