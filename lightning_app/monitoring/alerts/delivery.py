@@ -76,10 +76,11 @@ class Delivery:
         Raises:
             JournalError: The journal cannot be written.
         """
-        if self._lease.hold() is None:
-            return Delivered()
         begin = time.monotonic()
-        batches, homeless = self._claim(now)
+        names = outbox.sinks_waited_for(self._database, self._monitor)  # only reads: mostly there is nothing to do
+        if not names or self._lease.hold() is None:
+            return Delivered()
+        batches, homeless = self._claim(names, now)
         attempts: queue.SimpleQueue[_Attempt | None] = queue.SimpleQueue()
         for name, parcels in batches.items():
             thread = threading.Thread(
@@ -104,9 +105,8 @@ class Delivery:
                 outbox.give_back(self._database, list(untried.values()))
         return count
 
-    def _claim(self, now: float) -> tuple[dict[str, list[Parcel]], int]:
+    def _claim(self, names: Sequence[str], now: float) -> tuple[dict[str, list[Parcel]], int]:
         """Due messages by sink, and the number of those whose sink is not configured any more."""
-        names = outbox.sinks_waited_for(self._database, self._monitor)
         free = [name for name in names if name not in self._threads or not self._threads[name].is_alive()]
         if not free:
             return {}, 0

@@ -43,4 +43,6 @@ METRICS: dict[str, Metric] = {
     "monitor_contract_violations": Metric("Rows of the last window that violate the rule.", ("model", "rule")),
     "monitor_last_answer_seconds": Metric("Seconds since the last answer.", ("model",)),
     "monitor_report_seconds": Metric("Seconds since the report was made.", ("model",)),
+    "monitor_report_timestamp_seconds": Metric("When the report was made, Unix seconds.", ("model",)),
+    "monitor_alerts": Metric("Alerts by status, for dashboards.", ("model", "alert", "severity", "status")),
 }

@@ -1,6 +1,7 @@
 """Samples: the numbers of a report by name, for alert rules and for Prometheus."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 from lightning_app.drift.result import DriftResult
@@ -34,6 +35,10 @@ def metric_samples(report: MonitorReport) -> list[MetricSample]:
         ("monitor_contract_violations", {"rule": rule}, count) for rule, count in sorted(broken.items())
     ]
     rows.append(("monitor_report_seconds", {}, max(0.0, time.time() - report.made)))
+    rows.append(("monitor_report_timestamp_seconds", {}, report.made))
+    alerts = Counter((alert.rule, alert.severity, alert.status) for alert in report.alerts)
+    for (rule, severity, status), number in sorted(alerts.items()):
+        rows.append(("monitor_alerts", {"alert": rule, "severity": severity, "status": status}, number))
     if report.last_answer is not None:
         rows.append(("monitor_last_answer_seconds", {}, max(0.0, report.window.until - report.last_answer)))
     samples += [

@@ -8,6 +8,7 @@ FOLDER = "monitoring"
 PAGE = "report.html"
 REPORTS = "reports.json"
 SUMMARY = "summary.json"
+METRICS = "metrics.txt"
 
 
 class ModelSummary(Struct, frozen=True, kw_only=True):

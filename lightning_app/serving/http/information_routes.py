@@ -1,5 +1,6 @@
 """Information routes: health, served models, metrics."""
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from lightning_app.serving.config.monitor_files import METRICS
 from lightning_app.serving.http.bodies import JSON
 from lightning_app.serving.http.breaker_detail import breaker_detail
 from lightning_app.serving.http.errors import HttpError
@@ -48,7 +50,7 @@ def information_routes(state: ServingState) -> list[BaseRoute]:
         return _json(description(state, name))
 
     async def metrics(_: Request) -> Response:
-        content = await run_in_threadpool(state.metrics.exposition)  # reads the files of all workers
+        content = await run_in_threadpool(_exposition, state)
         return Response(content, media_type=CONTENT_TYPE)
 
     return [
@@ -58,6 +60,15 @@ def information_routes(state: ServingState) -> list[BaseRoute]:
         Route("/models/{name}", model),
         Route("/metrics", metrics),
     ]
+
+
+def _exposition(state: ServingState) -> bytes:
+    """Metrics of all workers, and those that the monitoring process has left; both are in files."""
+    content = state.metrics.exposition()
+    if state.monitoring is not None:
+        with suppress(OSError):  # before its first report
+            content += (state.monitoring / METRICS).read_bytes()
+    return content
 
 
 def _status(state: ServingState) -> str:

@@ -74,6 +74,8 @@ def label_problem(name: str, labels: Collection[str]) -> str | None:
 def _rule_problems(rule: AlertRule, sinks: Sequence[str]) -> Iterator[str]:
     if rule.metric not in METRICS:
         yield f"metric: no metric {rule.metric!r}{nearest(rule.metric, METRICS)}; allowed: {', '.join(METRICS)}"
+    if rule.metric == "monitor_alerts":
+        yield "metric: monitor_alerts counts alerts, for dashboards; a rule on it would wait for itself"
     if metric_of(rule) not in METRICS:
         having = [name for name in METRICS if name + _SUFFIX[rule.bound] in METRICS]
         yield f"bound: {rule.bound} given, {rule.metric} has no interval; those that have one: {', '.join(having)}"
