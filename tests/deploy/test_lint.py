@@ -38,7 +38,7 @@ def test_compose_fits_its_schema() -> None:
 
 def test_alerts_pass_promtool_and_its_unit_tests() -> None:
     promtool = tool("promtool")
-    check(promtool, "check", "rules", DEPLOY / "prometheus/rules.yaml")
+    check(promtool, "check", "rules", DEPLOY / "prometheus/rules.yaml", DEPLOY / "prometheus/monitoring_rules.yaml")
     check(promtool, "check", "config", "--syntax-only", DEPLOY / "prometheus/prometheus.yaml")
     check(promtool, "test", "rules", DEPLOY / "prometheus/rules_test.yaml")
 

@@ -5,13 +5,17 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
+from lightning_app.__main__ import main
+from lightning_app.monitoring.report import metric_names as monitor_names
+from lightning_app.monitoring.report.exposition import EXPOSED_PREFIX, metrics_text
+from lightning_app.monitoring.report.structs import MetricSample
+from lightning_app.serving.config import monitor_files
 from lightning_app.serving.config.control_channel import Load, Loaded, RegistryState
 from lightning_app.serving.observability.metric_names import HELP
 from lightning_app.serving.security.api_keys import new_key
@@ -23,28 +27,33 @@ METRIC = re.compile(r"\blightning_app_[a-z0-9_]+")
 OF_PROMETHEUS = {"job", "instance", "le", "namespace", "pod"}
 
 
-def dashboard() -> dict[str, Any]:
-    return json.loads((DEPLOY / "grafana/dashboards/lightning_app.json").read_text())
+DASHBOARDS = {file.name: json.loads(file.read_text()) for file in (DEPLOY / "grafana/dashboards").glob("*.json")}
+RULES = ("rules.yaml", "monitoring_rules.yaml")
 
 
 def expressions() -> Iterator[tuple[str, str]]:
     """Where an expression stands, and the expression."""
-    for panel in dashboard()["panels"]:
-        for target in panel.get("targets", ()):
-            yield f"panel {panel['title']}", target["expr"]
-    for variable in dashboard()["templating"]["list"]:
-        if variable["type"] == "query":
-            yield f"variable {variable['name']}", variable["query"]["query"]
-    for group in yaml.safe_load((DEPLOY / "prometheus/rules.yaml").read_text())["groups"]:
-        for rule in group["rules"]:
-            yield f"rule {rule.get('alert') or rule['record']}", rule["expr"]
+    for dashboard in DASHBOARDS.values():
+        for panel in dashboard["panels"]:
+            for target in panel.get("targets", ()):
+                yield f"panel {panel['title']}", target["expr"]
+        for variable in dashboard["templating"]["list"]:
+            if variable["type"] == "query":
+                yield f"variable {variable['name']}", variable["query"]["query"]
+    for file in RULES:
+        for group in yaml.safe_load((DEPLOY / "prometheus" / file).read_text())["groups"]:
+            for rule in group["rules"]:
+                yield f"rule {rule.get('alert') or rule['record']}", rule["expr"]
     for rule in yaml.safe_load((KUBERNETES / "monitoring/adapter_rules.yaml").read_text()):
         yield "adapter", rule["seriesQuery"]
 
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory) -> dict[str, set[str]]:
-    """Labels by name of the sample, in `/metrics` of a worker that has answered, refused, and loaded a version."""
+    """Labels by name of the sample, in `/metrics` of a worker that has answered, refused, and loaded a version.
+
+    Beside it, a monitor has left every metric that it has.
+    """
     folder: Path = tmp_path_factory.mktemp("metrics")
     package, newer, newest = (small_package(folder / str(seed), name="price", seed=seed) for seed in range(3))
     body = {"records": [dict.fromkeys(COLUMNS, 0.5)]}
@@ -60,7 +69,15 @@ def samples(tmp_path_factory) -> dict[str, set[str]]:
         "journal": {"url": f"sqlite:///{folder / 'journal.db'}"},
         "keys": str(keys),
         "chaos": {"faults": [{"kind": "error", "model": "spare"}]},
+        "monitor": "monitor.yaml",
     }
+    monitoring = [
+        MetricSample(name=name, labels=dict.fromkeys(metric.labels, "x"), value=1.0, time=1.0)
+        for name, metric in monitor_names.METRICS.items()
+    ]
+    left = folder / "run" / monitor_files.FOLDER / monitor_files.METRICS
+    left.parent.mkdir(parents=True)
+    left.write_bytes(metrics_text(monitoring))
     shadow = replace(resolved(newer, "price"), arm="shadow")
     models = [resolved(package, "price"), shadow, resolved(package, "spare")]
     with running_worker(folder / "run", models, config=config) as worker:
@@ -82,6 +99,9 @@ def samples(tmp_path_factory) -> dict[str, set[str]]:
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
+    assert {name for name in found if name.startswith("lightning_app_monitor_")} == {
+        EXPOSED_PREFIX + name for name in monitor_names.METRICS
+    }
     return found
 
 
@@ -102,6 +122,14 @@ def test_every_label_that_an_expression_selects_exists(samples) -> None:
     assert wrong == []
 
 
+def test_the_alerts_of_prometheus_are_those_of_the_monitor(tmp_path) -> None:
+    written = tmp_path / "rules.yaml"
+    words = ["rules", "--config", str(DEPLOY / "compose/monitor.yaml"), "--prometheus", str(written)]
+    assert main(["monitor", *words]) == 0
+    assert written.read_text() == (DEPLOY / "prometheus/monitoring_rules.yaml").read_text()
+    assert yaml.safe_load((DEPLOY / "prometheus/prometheus.yaml").read_text())["rule_files"] == list(RULES)
+
+
 def test_autoscaler_asks_for_what_the_adapter_gives() -> None:
     (rule,) = yaml.safe_load((KUBERNETES / "monitoring/adapter_rules.yaml").read_text())
     autoscaler = yaml.safe_load((KUBERNETES / "overlays/production/autoscaler.yaml").read_text())
@@ -109,15 +137,18 @@ def test_autoscaler_asks_for_what_the_adapter_gives() -> None:
     assert asked == [rule["name"]["as"]]
 
 
-def test_dashboard_reads_the_provisioned_source_and_places_no_panel_over_another() -> None:
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_dashboard_reads_the_provisioned_source_and_places_no_panel_over_another(name) -> None:
+    dashboard = DASHBOARDS[name]
+    assert len({dashboard["uid"] for dashboard in DASHBOARDS.values()}) == len(DASHBOARDS)
     provisioning = DEPLOY / "grafana/provisioning"
     (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yaml").read_text())["datasources"]
     (provider,) = yaml.safe_load((provisioning / "dashboards/files.yaml").read_text())["providers"]
-    variables = {variable["name"]: variable for variable in dashboard()["templating"]["list"]}
+    variables = {variable["name"]: variable for variable in dashboard["templating"]["list"]}
     assert variables["datasource"]["current"]["value"] == source["uid"]
     volumes = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["grafana"]["volumes"]
     assert f"./grafana/dashboards:{provider['options']['path']}:ro" in volumes
-    places = [panel["gridPos"] for panel in dashboard()["panels"]]
+    places = [panel["gridPos"] for panel in dashboard["panels"]]
     cells = [
         (x, y)
         for place in places

@@ -41,7 +41,7 @@ def run(args: list[str]) -> None:
         raise UsageError(
             "config: none given; --config monitor.yaml names the rules, --metrics lists what they can watch"
         )
-    config = read_monitor_config(arguments.config)
+    config = read_monitor_config(arguments.config, password=False)
     check_alerts(config.alerts, config.sinks)
     if arguments.secrets:
         check_secrets(config.sinks)

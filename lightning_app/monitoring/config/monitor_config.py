@@ -4,12 +4,15 @@ from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from features.definitions.duration import Duration, microseconds
 from lightning_app.drift.result import DriftSettings
 from lightning_app.errors import UsageError
 from lightning_app.monitoring.config.alert_rules import AlertRule, RuleName
 from lightning_app.monitoring.config.alert_sinks import AnySink, EmailSink, LogSink, Secret, WebhookSink
+from lightning_app.serving.config.journal_password import with_password
+from lightning_app.serving.config.serve_config import JournalConfig
 from lightning_app.serving.config.yaml_file import read_yaml_file
 
 
@@ -62,6 +65,7 @@ class MonitorConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Attributes:
         journal: `sqlite:///FILE` or `postgresql://...`; None takes that of the server, or `sqlite:///journal.db`.
+        journal_password_file: File with the password of a PostgreSQL; its address in `journal` then has none.
         registry: Where versions are registered; None takes `$MLFLOW_TRACKING_URI`, or that of the server.
         models: Monitored models; empty takes all that the journal has, with the defaults.
         packages: Folders of packages that are served without a registry.
@@ -74,6 +78,7 @@ class MonitorConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """
 
     journal: str | None = None
+    journal_password_file: str | None = None
     registry: str | None = None
     models: tuple[MonitoredModel, ...] = ()
     packages: tuple[str, ...] = ()
@@ -90,11 +95,12 @@ _PARTS = (
 )  # fmt: skip
 
 
-def read_monitor_config(path: str | Path) -> MonitorConfig:
+def read_monitor_config(path: str | Path, *, password: bool = True) -> MonitorConfig:
     """Reads a YAML file.
 
     Args:
         path: The file.
+        password: Whether to put the password of `journal_password_file` into `journal`.
 
     Raises:
         UsageError: The file is missing or invalid; names the key, the value and what is allowed.
@@ -106,7 +112,17 @@ def read_monitor_config(path: str | Path) -> MonitorConfig:
     names = [model.model for model in config.models]
     if twins := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(f"config: {path}: models: {twins[0]} is there twice")
-    return config
+    return _with_password(config) if password else config
+
+
+def _with_password(config: MonitorConfig) -> MonitorConfig:
+    journal = JournalConfig(url=config.journal, password_file=config.journal_password_file)
+    try:
+        url = with_password(journal).url
+    except UsageError as error:
+        text = str(error).replace("journal.password_file", "journal_password_file").replace("journal.url", "journal")
+        raise UsageError(f"config: {text}") from error
+    return replace(config, journal=url, journal_password_file=None)
 
 
 def check_model(model: MonitoredModel) -> None:
