@@ -9,6 +9,7 @@ from lightning_app.errors import describe
 from lightning_app.monitoring.alerts.engine import AlertEngine
 from lightning_app.monitoring.config.monitor_config import MonitorConfig
 from lightning_app.monitoring.report.structs import AlertState, MetricSample
+from lightning_app.serving.journal.errors import JournalError
 from lightning_app.serving.journal.stores import open_database
 
 _log = logging.getLogger("lightning_app.monitoring.alerts")
@@ -54,16 +55,14 @@ class AlertService:
         return states
 
     def close(self) -> None:
-        """Sends what is due, for a few seconds at most, and gives the lease back.
-
-        Raises:
-            JournalError: The journal cannot be written; the lease ends by itself.
-        """
+        """Sends what is due, for a few seconds at most, and gives the lease back."""
         self._end.set()
         self._news.set()
         self._thread.join(_END_SECONDS)
         try:
             self._engine.close()
+        except JournalError as error:
+            _log.warning("the lease of alerts could not be given back: %s", describe(error))
         finally:
             self._database.close()
 

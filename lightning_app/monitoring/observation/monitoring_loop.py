@@ -9,9 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from lightning_app.errors import describe
-from lightning_app.monitoring.alerts.engine import AlertEngine
+from lightning_app.monitoring.alerts import AlertService, kept_states
+from lightning_app.monitoring.alerts.rules import check_alerts
 from lightning_app.monitoring.config.monitor_config import MonitorConfig
-from lightning_app.monitoring.observation.alert_delivery import AlertDelivery
 from lightning_app.monitoring.observation.sources import Sources, opened_sources
 from lightning_app.monitoring.report.samples import metric_samples
 from lightning_app.monitoring.report.structs import MonitorReport
@@ -38,13 +38,17 @@ class MonitoringLoop:
     Args:
         config: Configuration of monitoring.
         folders: Gives the folders of packages that may have answered.
+
+    Raises:
+        UsageError: A rule or a sink of alerts is wrong.
     """
 
     def __init__(self, config: MonitorConfig, *, folders: Callable[[], Sequence[Path]] = tuple) -> None:
+        check_alerts(config.alerts, config.sinks)
         self._config, self._folders = config, folders
         self._open = ExitStack()
         self._sources: Sources | None = None
-        self._alerts: AlertEngine | None = None
+        self._alerts: AlertService | None = None
         self._reports: dict[str, MonitorReport] = {}
         self._problems: dict[str, str] = {}
 
@@ -58,7 +62,8 @@ class MonitoringLoop:
         try:
             sources = self._opened()
             new = self._observe(sources, now, problems)
-            self._reports |= self._with_alerts(new, now)
+            self._reports |= new
+            self._evaluate(new, now)
         except Exception as error:
             problems["journal"] = describe(error)
             if self._problems.get("journal") != problems["journal"]:
@@ -75,11 +80,10 @@ class MonitoringLoop:
     def _opened(self) -> Sources:
         if self._sources is None:
             sources = self._open.enter_context(opened_sources(self._config, folders=self._folders))
-            if self._config.alerts:
-                self._alerts = AlertEngine.open(sources.database, self._config)
-                delivery = AlertDelivery(self._config, sources.url, holder=self._alerts.holder)
-                delivery.start()
-                self._open.callback(delivery.stop)
+            # Without rules only alerts of rules that were removed are left to be resolved.
+            if self._config.alerts or kept_states(sources.database, monitor=self._config.name):
+                self._alerts = AlertService(self._config, url=sources.url)
+                self._open.callback(self._alerts.close)
             self._sources = sources
         return self._sources
 
@@ -96,11 +100,10 @@ class MonitoringLoop:
                     _log.warning("%s: no report: %s", model.model, describe(error), exc_info=error)
         return new
 
-    def _with_alerts(self, new: Mapping[str, MonitorReport], now: float) -> dict[str, MonitorReport]:
+    def _evaluate(self, new: Mapping[str, MonitorReport], now: float) -> None:
         if self._alerts is None:
-            return dict(new)
+            return
         states = self._alerts.evaluate([sample for report in new.values() for sample in metric_samples(report)], now)
-        return {
-            name: replace(report, alerts=tuple(state for state in states if state.labels.get("model", name) == name))
-            for name, report in new.items()
-        }
+        for name, report in self._reports.items():
+            own = tuple(state for state in states if state.labels.get("model", name) == name)
+            self._reports[name] = replace(report, alerts=own)

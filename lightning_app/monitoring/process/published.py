@@ -10,7 +10,9 @@ from lightning_app.errors import describe
 from lightning_app.monitoring.observation.monitoring_loop import Observation
 from lightning_app.monitoring.page.report_page import write_html
 from lightning_app.monitoring.page.summary import summary
-from lightning_app.serving.config.monitor_files import FOLDER, PAGE, REPORTS, SUMMARY
+from lightning_app.monitoring.report.exposition import metrics_text
+from lightning_app.monitoring.report.samples import metric_samples
+from lightning_app.serving.config.monitor_files import FOLDER, METRICS, PAGE, REPORTS, SUMMARY
 
 _log = logging.getLogger("lightning_app.monitoring")
 
@@ -28,6 +30,8 @@ def publish(observation: Observation, folder: Path, *, title: str) -> None:
     try:
         target.mkdir(exist_ok=True)
         write_whole(target / REPORTS, msgspec.json.encode(reports).decode())
+        samples = [sample for report in reports for sample in metric_samples(report)]
+        write_whole(target / METRICS, metrics_text(samples).decode())
         write_whole(target / SUMMARY, msgspec.json.encode(summary(reports, problems)).decode())
         write_whole(target / PAGE, write_html(*reports, title=title, problems=problems))
     except OSError as error:
