@@ -67,12 +67,12 @@ def _column_text(column: ColumnDrift) -> str:
         parts.append(f"PSI {column.psi:.3f}")
     if column.importance is not None:
         parts.append(f"{column.importance:.0%} of the model's skill")
-    return "; ".join(parts)
+    return f"{column.column}: {'; '.join(parts)}"
 
 
 def _of_slice(name: str, change: float, quality: Sequence[QualityResult]) -> Cause:
     gained = "more" if change > 0 else "less"
-    text = f"{abs(change):.1%} of all rows {gained} than in the reference"
+    text = f"{name}: {abs(change):.1%} of all rows {gained} than in the reference"
     main = {one.slice: one.metrics[0] for one in quality if one.metrics and one.arm is None}
     worse = 0.0
     if name in main and None in main and main[name].value is not None and main[None].value:

@@ -22,6 +22,7 @@ from lightning_app.serving.journal.stores.database import JournalDatabase
 from lightning_app.serving.journal.stores.protocol import JournalReader
 
 _FUTURE_SECONDS = 60.0
+_DELAY_ROWS = 20_000
 
 
 class _Judged(Struct, kw_only=True):
@@ -80,11 +81,7 @@ class Observer:
         facts = {one.digest: self._finder.find(model, one.version, one.digest) for one in ever}
         rows = together([judged.rows[window] for window in judged.windows])
         notes += _row_notes(rows, self._reader.num_unknown_outcomes())
-        delays = delays_of(
-            [(rows.of_version(one.digest).table, facts[one.digest].quality) for one in judged.answered],
-            settings=model.quality,
-            now=until,
-        )
+        delays = self._delays(model, facts, until)
         windows = windows_until(until, every=seconds(model.every), length=seconds(model.history))
         history = [self._window(model, window, judged, facts, delays, until) for window in windows]
         return MonitorReport(
@@ -115,6 +112,16 @@ class Observer:
             notes.append(f"{num_rows:,} rows were answered; an even sample of {share:.1%} of the requests was read")
         rows = {window: read_rows(self._reader, model.model, window, share=share) for window in windows}
         return _Judged(span=span, windows=windows, answered=answered, share=share, rows=rows)
+
+    def _delays(self, model: MonitoredModel, facts: dict[str, PackageFacts], until: float) -> DelayModel:
+        """How long outcomes take, from a sample of rows that are old enough to say so."""
+        length = max(seconds(model.history), 3 * seconds(model.quality.outcome_within))
+        span = Window(since=until - length, until=until)
+        answered = traffic(self._database, model.model, span)
+        share = min(1.0, _DELAY_ROWS / max(1, sum(one.rows for one in answered)))
+        rows = read_rows(self._reader, model.model, span, share=share)
+        parts = [(rows.of_version(one.digest).table, facts[one.digest].quality) for one in answered]
+        return delays_of(parts, settings=model.quality, now=until)
 
     def _window(
         self,

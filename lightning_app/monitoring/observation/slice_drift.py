@@ -47,5 +47,6 @@ def slice_drift(
         others = {source: role for source, role in roles.items() if source != column}
         base = build_reference(sample.filter(before[name]), roles=others)
         own = replace(own, ignore=tuple(one for one in own.ignore if one in {each.plan.name for each in base.columns}))
-        results[name] = drift_report(base, current.filter(now[name]).drop(column), settings=own)
+        watched = [source for source in current.columns if source in others]
+        results[name] = drift_report(base, current.filter(now[name]).select(watched), settings=own)
     return results

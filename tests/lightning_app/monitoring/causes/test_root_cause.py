@@ -50,4 +50,4 @@ def test_a_slice_that_grew_says_how_good_the_model_is_in_it() -> None:
     assert {name: round(change, 6) for name, change in changes.items()} == {"region=north": -0.3, "region=south": 0.3}
     found = causes(drift(), changes, [quality(None, 10.0), quality("region=south", 18.0), quality("region=north", 9.0)])
     assert [one.name for one in found] == ["region=south", "region=north"]
-    assert found[0].text == "30.0% of all rows more than in the reference; mae 18, of all rows 10"
+    assert found[0].text == "region=south: 30.0% of all rows more than in the reference; mae 18, of all rows 10"
