@@ -121,15 +121,19 @@ def test_one_answer_to_many_rows_stays_one_row_of_lists(capsys: pytest.CaptureFi
         [
             answered(history, {"predictions": forecast}, "as-many", num_rows=3),
             answered(history, {"predictions": forecast[:2]}, "fewer", num_rows=3),
+            answered(history, {"predictions": forecast}, "first-step", num_rows=3),
         ],
-        [outcome("as-many", b"[4.5, 5.5, 6.5]"), outcome("fewer", b"4", row=0), outcome("fewer", b"5", row=1)],
-    )
+        [
+            outcome("as-many", b"[4.5, 5.5, 6.5]"), outcome("fewer", b"4", row=0), outcome("fewer", b"5", row=1),
+            outcome("first-step", b"4", row=0),
+        ],
+    )  # fmt: skip
     rows = exported()
-    assert rows["load"].to_list() == [[1.0, 2.0, 3.0]] * 2
-    assert rows["prediction.forecast"].to_list() == [[4.0, 5.0, 6.0], [4.0, 5.0]]
-    assert rows["outcome"].to_list() == [[4.5, 5.5, 6.5], [4.0, 5.0]]
+    assert rows["load"].to_list() == [[1.0, 2.0, 3.0]] * 3
+    assert rows["prediction.forecast"].to_list() == [[4.0, 5.0, 6.0], [4.0, 5.0], [4.0, 5.0, 6.0]]
+    assert rows["outcome"].to_list() == [[4.5, 5.5, 6.5], [4.0, 5.0], [4.0, None, None]]
     assert rows["outcome_time"].null_count() == 0
-    assert "2 requests with one answer to many rows" in capsys.readouterr().err
+    assert "3 requests with one answer to many rows" in capsys.readouterr().err
 
 
 def test_several_tables_and_inputs_from_a_store_are_kept() -> None:
