@@ -10,6 +10,7 @@ from lightning_app.drift.answers.outcomes import read_outcomes
 from lightning_app.drift.answers.points import Points, chosen_points, read_points
 
 _MOST_BINS = 20
+_CALIBRATION_BINS = 40
 _FEWEST_OF_BIN = 25
 _MOST_BLOCKS = 32
 _OUTCOME_BINS = 10
@@ -186,7 +187,10 @@ def design_effect(errors: Array) -> float:
 
 
 def _curve(probability: Array, came_true: np.ndarray) -> CalibrationCurve:
-    edges = bin_edges(probability, probability * (1 - probability) + 1e-3, most=_MOST_BINS)
+    # As many bins where there are many points as where a point says much.
+    says = probability * (1 - probability)
+    weights = says / max(float(says.sum()), 1e-12) + 1 / len(says)
+    edges = bin_edges(probability, weights, most=_CALIBRATION_BINS)
     place = np.searchsorted(edges, probability)
     counts = np.bincount(place, minlength=len(edges) + 1)
     safe = np.maximum(counts, 1)

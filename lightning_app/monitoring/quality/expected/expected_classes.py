@@ -154,8 +154,27 @@ class _Expected:
 
 
 def _calibrated(probability: Array, curve: CalibrationCurve) -> Array:
-    counts, mean, share = (np.asarray(values) for values in (curve.counts, curve.probability, curve.share))
+    """Shares of the bins, made monotone, and interpolated over log odds."""
+    counts, mean, share = (np.asarray(values, dtype=float) for values in (curve.counts, curve.probability, curve.share))
     known = counts > 0
     if not known.any():
         return probability
-    return np.clip(probability + np.interp(probability, mean[known], (share - mean)[known]), 0, 1)
+    counts, mean, share = counts[known], mean[known], share[known]
+    return np.interp(_log_odds(probability), _log_odds(mean), _monotone(share, counts))
+
+
+def _log_odds(probability: Array) -> Array:
+    safe = np.clip(probability, 1e-12, 1 - 1e-12)
+    return np.log(safe) - np.log1p(-safe)
+
+
+def _monotone(values: Array, weights: Array) -> Array:
+    """The nearest values that do not fall: neighbours that do are pooled."""
+    pools: list[list[float]] = []
+    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
+        pools.append([value, weight, 1])
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            later, earlier = pools.pop(), pools.pop()
+            total = earlier[1] + later[1]
+            pools.append([(earlier[0] * earlier[1] + later[0] * later[1]) / total, total, earlier[2] + later[2]])
+    return np.repeat([pool[0] for pool in pools], [int(pool[2]) for pool in pools])
