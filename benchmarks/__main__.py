@@ -19,6 +19,7 @@ from benchmarks import (
     feature_windows,
     forecasting,
     graph,
+    monitoring,
     online_store,
     optimize,
     production,
@@ -50,6 +51,7 @@ SECTIONS: dict[str, Callable[[], str]] = (
     | contracts.SECTIONS
     | serving.SECTIONS
     | experiments.SECTIONS
+    | monitoring.SECTIONS
 )
 
 

@@ -68,4 +68,10 @@ ESTIMATES: dict[str, float] = {
     "experiment_analysis": 100,
     "serving_breaker": 90,
     "serving_breaker_cost": 150,
+    "quality_estimates": 120,
+    "quality_intervals": 60,
+    "quality_late_outcomes": 60,
+    "drift_run_length": 300,
+    "drift_detectors": 60,
+    "drift_sea": 60,
 }

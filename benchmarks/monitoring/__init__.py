@@ -2,6 +2,10 @@
 
 from collections.abc import Callable
 
-from benchmarks.monitoring import quality
+from benchmarks.monitoring import change_detection, quality, sea
 
-SECTIONS: dict[str, Callable[[], str]] = {**quality.SECTIONS}
+SECTIONS: dict[str, Callable[[], str]] = {
+    **quality.SECTIONS,
+    **change_detection.SECTIONS,
+    **sea.SECTIONS,
+}
