@@ -18,6 +18,8 @@ from lightning_app.monitoring.quality.expected.expectation import Expectation, b
 from lightning_app.monitoring.quality.metrics.class_metrics import MOST_CLASSES, auroc
 from lightning_app.monitoring.quality.metrics.sample import Influence, mean_influence, ratio_influence
 
+_LAST = 4
+"""Bins at each end by which calibration is continued beyond them."""
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -154,13 +156,25 @@ class _Expected:
 
 
 def _calibrated(probability: Array, curve: CalibrationCurve) -> Array:
-    """Shares of the bins, made monotone, and interpolated over log odds."""
+    """Shares of the bins, made monotone, and interpolated over log odds; outwards they go on as the last bins do."""
     counts, mean, share = (np.asarray(values, dtype=float) for values in (curve.counts, curve.probability, curve.share))
     known = counts > 0
     if not known.any():
         return probability
     counts, mean, share = counts[known], mean[known], share[known]
-    return np.interp(_log_odds(probability), _log_odds(mean), _monotone(share, counts))
+    shares = _monotone((share * counts + mean) / (counts + 1), counts)  # no bin is certain
+    odds, means = _log_odds(probability), _log_odds(mean)
+    found = np.interp(odds, means, shares)
+    for outer, end, part in ((odds < means[0], 0, slice(None, _LAST)), (odds > means[-1], -1, slice(-_LAST, None))):
+        slope = _slope(means[part], _log_odds(shares[part]))
+        found[outer] = 1 / (1 + np.exp(-(_log_odds(shares)[end] + slope * (odds[outer] - means[end]))))
+    return found
+
+
+def _slope(means: Array, shares: Array) -> float:
+    """By how much log odds of shares rise with those of probabilities, from 0 to 1."""
+    spread = float(np.square(means - means.mean()).sum())
+    return min(1.0, max(0.0, float(((means - means.mean()) * shares).sum()) / spread)) if spread > 0 else 0.0
 
 
 def _log_odds(probability: Array) -> Array:
