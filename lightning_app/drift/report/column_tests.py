@@ -1,5 +1,6 @@
 """Tests of one column: its distribution, rows without a value, unknown categories."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ Array = npt.NDArray[np.float64]
 
 LEAST_ROWS = 30
 """Rows with a value that a test of a distribution needs, if rows are independent."""
-_LEAST_EFFECTIVE_ROWS = 8.0
+_LEAST_EFFECTIVE_ROWS = 25.0
 _MOST_ROWS = 2**24
 _LUCK = 3.0
 
@@ -69,9 +70,11 @@ def rows_needed(reference: ColumnReference) -> int:
         reference: The column; the more its rows depend on each other, the more of them are needed.
     """
     rows = LEAST_ROWS
-    for direction in reference.dependence.leading[:1]:
-        while rows / direction.design_effect(rows) < _LEAST_EFFECTIVE_ROWS and rows < _MOST_ROWS:
-            rows *= 2
+    for direction in reference.dependence.leading:
+        while direction.dependent and rows / direction.design_effect(rows) < _LEAST_EFFECTIVE_ROWS:
+            rows = math.ceil(1.25 * rows)
+            if rows > _MOST_ROWS:
+                return rows
     return rows
 
 

@@ -28,6 +28,11 @@ class Autocorrelation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     block_rows: int = 1
     block_factor: float = 1.0
 
+    @property
+    def dependent(self) -> bool:
+        """Whether rows depend on those before them."""
+        return bool(self.lags) or self.block_factor > 1
+
     def design_effect(self, rows: int) -> float:
         """Variance of the mean of so many rows in succession, over that of independent rows.
 
@@ -57,7 +62,9 @@ def fit_autocorrelation(series: Array, *, num_blocks: int) -> Autocorrelation:
     order, errors = 0, _prediction_errors(lags)
     if len(errors):
         criteria = rows * directions * np.log(np.concatenate(([1.0], errors)))
-        order = int(np.argmin(criteria + np.arange(len(criteria)) * np.log(rows * directions)))
+        orders = np.arange(len(criteria))
+        if np.argmin(criteria + orders * np.log(rows * directions)) > 0:
+            order = int(np.argmin(criteria + 2 * orders))
     found = lags[:order].tolist()
     block_rows = rows // num_blocks
     blocks = series[rows - block_rows * num_blocks :].reshape(num_blocks, block_rows, directions).mean(axis=1)

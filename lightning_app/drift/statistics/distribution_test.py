@@ -2,8 +2,9 @@
 
 Pearson's chi-square statistic of the two samples is a sum of squares over uncorrelated directions. Of numbers, the
 first few are rank scores: place, spread, skewness, tails. They and all others are tested apart, so that small smooth
-changes are not lost among many bins, and the smaller p-value counts. Categories have the usual chi-square test. Rows
-that depend on those before them make each direction vary more by its design effect.
+changes are not lost among many bins, and the smaller p-value counts. Categories have the usual chi-square test. Where
+rows depend on those before them, each direction varies more, by its design effect, and directions depend on each other:
+each is tested apart.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import chdtrc, chdtri, fdtrc
+from scipy.special import chdtrc, fdtrc
 
 from lightning_app.drift.statistics.autocorrelation import Autocorrelation
 from lightning_app.drift.statistics.directions import NUM_CATEGORIES, orthonormal, rank_scores
@@ -19,7 +20,6 @@ from lightning_app.drift.statistics.directions import NUM_CATEGORIES, orthonorma
 Array = npt.NDArray[np.float64]
 
 _LEAST_EXPECTED = 5.0
-_TINY = 1e-300
 INDEPENDENT = Autocorrelation()
 
 
@@ -54,8 +54,11 @@ def distribution_test(
         leading: How rows depend on those before them, in each leading direction.
         rest: The same in all other directions.
     """
-    pooled = merge_ordered(reference, current) if ordered else merge_categories(reference, current)
-    reference, current = pooled
+    dependence = [*leading, rest]
+    dependent = any(one.dependent for one in dependence)
+    merge = merge_ordered if ordered else merge_categories
+    effect = max(one.design_effect(int(current.sum())) for one in dependence)
+    reference, current = merge(reference, current, least_expected=_LEAST_EXPECTED * effect)
     cells = len(reference)
     if cells < 2:
         return DistributionTest(None, 0.0, 0)
@@ -71,30 +74,33 @@ def distribution_test(
         scores = orthonormal(np.eye(cells)[:, : min(NUM_CATEGORIES, cells - 1)], shares)
     squares = (gap @ scores) ** 2 / variance
     others, degrees = max(statistic - float(squares.sum()), 0.0), cells - 1 - scores.shape[1]
-    dependence = [*leading, *[rest] * scores.shape[1]][: scores.shape[1]]
-    smooth = sum(
-        _as_chi_square(float(square), one, rows, rows_reference)
-        for square, one in zip(squares, dependence, strict=True)
-    )
-    others /= _inflation(rest, rows, rows_reference)
-    if not ordered:
-        return DistributionTest(float(chdtrc(cells - 1, smooth + others)), statistic, cells - 1)
-    p_value = float(chdtrc(scores.shape[1], smooth))
-    if degrees > 0:
-        least = min(p_value, float(chdtrc(degrees, others)))
-        p_value = float(-np.expm1(2 * np.log1p(-min(least, 1 - 1e-16))))
-    return DistributionTest(p_value, statistic, cells - 1)
+    if dependent:
+        directions = [*leading, *[rest] * scores.shape[1]][: scores.shape[1]]
+        p_values = [
+            _p_value(float(square), one, rows, rows_reference) for square, one in zip(squares, directions, strict=True)
+        ]
+        if degrees > 0:
+            # Directions of the rest differ among each other: fewer degrees of freedom (Rao and Scott), roughly.
+            effect = _inflation(rest, rows, rows_reference)
+            p_values.append(float(chdtrc(degrees / max(effect, 1), others / (effect * max(effect, 1)))))
+    elif ordered:
+        p_values = [float(chdtrc(scores.shape[1], squares.sum()))]
+        p_values += [float(chdtrc(degrees, others))] if degrees > 0 else []
+    else:
+        p_values = [float(chdtrc(cells - 1, statistic))]
+    return DistributionTest(_smallest(p_values), statistic, cells - 1)
 
 
-def merge_ordered(reference: Array, current: Array) -> tuple[Array, Array]:
+def merge_ordered(reference: Array, current: Array, *, least_expected: float = _LEAST_EXPECTED) -> tuple[Array, Array]:
     """Neighbouring bins joined until each is expected to hold enough rows of both samples.
 
     Args:
         reference: Counts, [bins].
         current: Counts, [bins].
+        least_expected: Rows that are enough.
     """
     together = reference + current
-    needed = _LEAST_EXPECTED * together.sum() / max(min(reference.sum(), current.sum()), 1)
+    needed = least_expected * together.sum() / max(min(reference.sum(), current.sum()), 1)
     starts, held = [0], 0.0
     for place, count in enumerate(together):
         if held >= needed and together[place:].sum() >= needed:
@@ -104,15 +110,18 @@ def merge_ordered(reference: Array, current: Array) -> tuple[Array, Array]:
     return np.add.reduceat(reference, starts), np.add.reduceat(current, starts)
 
 
-def merge_categories(reference: Array, current: Array) -> tuple[Array, Array]:
+def merge_categories(
+    reference: Array, current: Array, *, least_expected: float = _LEAST_EXPECTED
+) -> tuple[Array, Array]:
     """Categories by frequency in the reference, the rare ones joined to one.
 
     Args:
         reference: Counts, [categories].
         current: Counts, [categories].
+        least_expected: Rows that are enough.
     """
     together = reference + current
-    needed = _LEAST_EXPECTED * together.sum() / max(min(reference.sum(), current.sum()), 1)
+    needed = least_expected * together.sum() / max(min(reference.sum(), current.sum()), 1)
     order = np.argsort(-reference, kind="stable")
     frequent = [place for place in order if together[place] >= needed]
     rare = [place for place in order if 0 < together[place] < needed]
@@ -131,10 +140,12 @@ def _inflation(dependence: Autocorrelation, rows: float, rows_reference: float) 
     return (window / rows + reference / rows_reference) / (1 / rows + 1 / rows_reference)
 
 
-def _as_chi_square(square: float, dependence: Autocorrelation, rows: float, rows_reference: float) -> float:
-    """A squared z-value whose variance is estimated, as one with the same p-value whose variance is known."""
+def _p_value(square: float, dependence: Autocorrelation, rows: float, rows_reference: float) -> float:
+    """P-value of a squared z-value whose variance is estimated."""
     square /= _inflation(dependence, rows, rows_reference)
-    if dependence.freedom is None:
-        return square
-    p_value = max(float(fdtrc(1, dependence.freedom, square)), _TINY)
-    return float(chdtri(1, p_value))
+    return float(chdtrc(1, square) if dependence.freedom is None else fdtrc(1, dependence.freedom, square))
+
+
+def _smallest(p_values: Sequence[float]) -> float:
+    """The smallest p-value as one of as many independent ones (Sidak)."""
+    return float(-np.expm1(len(p_values) * np.log1p(-min(*p_values, 1 - 1e-16))))
