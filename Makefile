@@ -10,10 +10,10 @@ CO2 = $(shell $(RUN)/python -c 'from importlib.resources import files; print(fil
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-slow test-slow-share lint format bench bench-list soak sbom lock clean
+.PHONY: help demo demo-production test test-fast test-slow test-slow-share lint format bench bench-list soak sbom lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
@@ -33,6 +33,9 @@ demo: $(STAMP) ## train and test on bundled series, beside the rows to beat; exp
 	$(RUN)/lightning-app promote co2@1 --to champion --registry $(REGISTRY)
 	$(RUN)/lightning-app score co2@champion $(CO2) --output runs/demo/predictions.parquet --registry $(REGISTRY)
 	$(RUN)/python examples/serve_and_ask.py co2@champion $(CO2) --registry $(REGISTRY)
+
+demo-production: $(STAMP) ## train on 2011, serve the hours of 2012, see drift, retrain, canary, promote; four minutes; needs bike_sharing/hour.csv
+	$(RUN)/python examples/production/demo.py
 
 test: $(STAMP) ## run the tests but the slow ones
 	$(RUN)/python -m pytest -n 2 --dist worksteal
