@@ -9,6 +9,13 @@ from msgspec import Meta, Struct
 from features.definitions.duration import Duration, microseconds
 from lightning_app.errors import UsageError
 from lightning_app.registry.storage.reference import check_name
+from lightning_app.retraining.config.executor_config import (
+    CommandExecutorConfig,
+    ExecutorConfig,
+    LocalExecutorConfig,
+    RayExecutorConfig,
+    check_executor,
+)
 from lightning_app.serving.config.yaml_file import read_yaml_file
 
 Count = Annotated[int, Meta(ge=1)]
@@ -72,16 +79,6 @@ class SweepPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     workers: Count = 1
 
 
-class LocalExecutorConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="local"):
-    """Training as a process of this machine.
-
-    Attributes:
-        wait: Whether a tick waits until the training has ended, e.g. in a container that ends with the tick.
-    """
-
-    wait: bool = False
-
-
 class TrainingPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a version is trained.
 
@@ -100,7 +97,7 @@ class TrainingPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rows: str = "data.init_args.rows"
     start: Literal["scratch", "warm"] = "scratch"
     sweep: SweepPolicy | None = None
-    executor: LocalExecutorConfig = LocalExecutorConfig()
+    executor: ExecutorConfig = LocalExecutorConfig()
     deadline: Duration = "6h"
     attempts: Count = 2
     overrides: dict[str, Any] = {}
@@ -262,7 +259,8 @@ class RetrainPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 _PARTS = (
-    RetrainPolicy, DataPolicy, MinimumRows, TrainingPolicy, SweepPolicy, LocalExecutorConfig, TriggerPolicy,
+    RetrainPolicy, DataPolicy, MinimumRows, TrainingPolicy, SweepPolicy, LocalExecutorConfig, CommandExecutorConfig,
+    RayExecutorConfig, TriggerPolicy,
     MetricTrigger, DriftTrigger, GatePolicy, RolloutPolicy, ShadowPolicy, CanaryPolicy, LimitPolicy,
 )  # fmt: skip
 
@@ -300,6 +298,7 @@ def check_policy(policy: RetrainPolicy) -> None:
         except ValueError as error:
             raise UsageError(f"{key}: {error}") from error
     training, triggers = policy.training, policy.triggers
+    check_executor(training.executor)
     if training.rows in training.overrides:
         raise UsageError(f"training.overrides: {training.rows} is the key of the rows, which the cycle sets")
     if training.sweep is not None and training.start == "warm":

@@ -9,7 +9,7 @@ import msgspec
 from lightning_app.config.shipped_configs import find_config
 from lightning_app.retraining.config.policy import seconds
 from lightning_app.retraining.cycles import Cycle
-from lightning_app.retraining.executors import Done, Executor, Failed, Job, LocalExecutor, Running
+from lightning_app.retraining.executors import Done, Executor, Failed, Job, Running, open_executor
 from lightning_app.retraining.executors.executor import JOB, minutes_alive
 from lightning_app.retraining.frozen.frozen_set import TRAIN
 from lightning_app.retraining.steps.budget import device_minutes_left
@@ -98,7 +98,7 @@ def executor_of(context: Context) -> Executor:
     Args:
         context: Of the tick.
     """
-    return LocalExecutor(ends_with_tick=context.policy.training.executor.wait)
+    return open_executor(context.policy.training.executor)
 
 
 def _start(context: Context, cycle: Cycle) -> dict[str, object]:
