@@ -49,9 +49,6 @@ def page_routes(state: ServingState, *, further_paths: FurtherPaths) -> list[Bas
     async def page(_: Request) -> Response:
         return _file("page.html")
 
-    async def static(request: Request) -> Response:
-        return _file(request.path_params["name"])
-
     async def data(_: Request) -> Response:
         return _json(await asyncio.to_thread(page_data, state))
 
@@ -76,8 +73,17 @@ def page_routes(state: ServingState, *, further_paths: FurtherPaths) -> list[Bas
         Route("/page/data", data),
         Route("/page/forms", forms),
         Route("/page/docs", docs_part),
-        Route("/page/{name}", static),
+        Route("/page/{name}", static_file),
     ]
+
+
+async def static_file(request: Request) -> Response:
+    """Answers with a style, a script or a picture of the pages.
+
+    Args:
+        request: Request with the path parameter `name`.
+    """
+    return _file(request.path_params["name"])
 
 
 def _address(request: Request, state: ServingState) -> str:

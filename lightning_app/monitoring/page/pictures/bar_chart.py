@@ -10,7 +10,7 @@ from lightning_app.monitoring.page.pictures.line_chart import frame, grid, shade
 from lightning_app.monitoring.page.pictures.marks import ROW, Mark, draw_marks, place_marks, rows_of
 from lightning_app.monitoring.page.pictures.readings import Reading, draw_readings
 
-_LEFT, _RIGHT, _BOTTOM = 52, 10, 24
+_LEFT, _RIGHT, _BOTTOM = 52, 16, 24
 
 
 @dataclass(frozen=True, kw_only=True)

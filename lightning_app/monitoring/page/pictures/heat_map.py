@@ -47,7 +47,7 @@ def heat_map(
         names: Pixels for the names of columns.
         marks: Events.
     """
-    x = Scale(low=windows[0][0], high=windows[-1][1], start=names, end=width - 6)
+    x = Scale(low=windows[0][0], high=windows[-1][1], start=names, end=width - 16)
     placed = place_marks(marks, x)
     top = ROW * rows_of(placed) + 4
     bottom = top + _ROW_HEIGHT * len(rows)

@@ -9,7 +9,7 @@ from lightning_app.monitoring.page.pictures.axes import Scale, path, pixel, tick
 from lightning_app.monitoring.page.pictures.marks import LETTER, ROW, Mark, draw_marks, place_marks, rows_of
 from lightning_app.monitoring.page.pictures.readings import Reading, draw_readings
 
-_LEFT, _RIGHT, _BOTTOM = 52, 10, 24
+_LEFT, _RIGHT, _BOTTOM = 52, 16, 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +145,7 @@ def time_axis(x: Scale, bottom: float, width: int) -> Markup:
     """
     drawn = []
     for time, text in time_ticks(x.low, x.high, most=max(2, round((x.end - x.start) / 85))):
-        half = LETTER * len(text) / 2
+        half = LETTER * len(text) / 2 + 1
         at = min(max(x(time), half), width - half)
         drawn.append(element("path", {"class": "grid", "d": f"M{pixel(x(time))} {pixel(bottom)}v4"}))
         drawn.append(element("text", {"x": pixel(at), "y": pixel(bottom + 17), "text-anchor": "middle"}, text))

@@ -7,7 +7,7 @@ from lightning_app.monitoring.page import words
 from lightning_app.monitoring.page.markup import Markup, element, joined
 from lightning_app.monitoring.page.pictures.axes import Scale, pixel
 
-LETTER = 6.1
+LETTER = 6.5
 """Width of a letter in pixels at the size of labels, about."""
 ROW = 15
 """Height of a row of labels in pixels."""

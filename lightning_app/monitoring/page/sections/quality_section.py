@@ -71,7 +71,7 @@ def _picture(report: MonitorReport, metric: str) -> Markup | None:
     if any(point.low is not None for line in lines for point in line.points):
         entries.append(("area-entry band-entry", "interval that holds at all times"))
     if any(point.is_open for line in lines for point in line.points):
-        entries.append(("open-entry", "outcomes still come in"))
+        entries.append(("open-entry", "not final: few or late outcomes"))
     levels = [
         Level(value=reference.value, label=f"held out {words.number(reference.value)}", style=colours[label])
         for label, reference in _references(report, metric).items()
@@ -108,7 +108,7 @@ def _point(point: WindowPoint, one: MetricEstimate | None) -> Point:
         text += f" ({interval}), {words.count(one.rows, 'row')}"
     return Point(
         time=middle, value=one.value, low=one.low, high=one.high, is_open=not quality.is_mature,
-        text=text if quality.is_mature else f"{text}, outcomes still come in",
+        text=f"{text}{_state(quality)}",
     )  # fmt: skip
 
 
@@ -131,7 +131,7 @@ def _numbers(report: MonitorReport, metric: str) -> Markup:
             words.interval(measured.low, measured.high) if measured is not None else "",
             words.number(None if estimated is None else estimated.value),
             f"{point.quality.rows:,}",
-            f"{words.share(_labelled(point.quality))}{'' if point.quality.is_mature else ', still coming'}",
+            f"{words.share(_labelled(point.quality))}{_state(point.quality)}",
         ])  # fmt: skip
     return table(head, rows, caption=f"{metric} of {report.model} by window and version", css="long")
 
@@ -195,6 +195,13 @@ def _all(report: MonitorReport, metric: str) -> list[MetricEstimate]:
 
 def _of(estimates: tuple[MetricEstimate, ...], metric: str) -> MetricEstimate | None:
     return next((one for one in estimates if one.metric == metric), None)
+
+
+def _state(quality: QualityResult) -> str:
+    """Why a metric is not yet to be compared with others; empty if it is."""
+    if quality.is_mature:
+        return ""
+    return ", still coming" if quality.waiting else ", too few"
 
 
 def _labelled(quality: QualityResult) -> float | None:
