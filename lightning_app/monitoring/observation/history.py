@@ -110,6 +110,7 @@ def _point(
         point,
         drifted=None if drift.rows_needed is not None else tuple(one.column for one in drift.columns if one.drifted),
         psi={one.column: one.psi for one in drift.columns if one.psi is not None and math.isfinite(one.psi)},
+        psi_expected={one.column: one.psi_expected for one in drift.columns if one.psi_expected is not None},
         missing={one.column: one.missing for one in drift.columns if one.missing},
     )
 

@@ -1,5 +1,6 @@
 """Markup of the page: elements whose texts and attributes are escaped, so that data can never become markup."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TypeAlias
@@ -19,7 +20,8 @@ class Markup(str):
 Child: TypeAlias = str | None
 """Text, or `Markup`; None is left out."""
 
-_EMPTY = frozenset({"meta", "br", "link"})
+_BREAKS = re.compile(r"(?<=[._])(?=.)")
+_EMPTY = frozenset({"meta", "br", "link", "wbr"})
 
 
 def element(name: str, attributes: Attributes | None = None, *children: Child) -> Markup:
@@ -42,6 +44,16 @@ def joined(children: Iterable[Child]) -> Markup:
         children: Texts are escaped.
     """
     return Markup("".join(_content(child) for child in children if child is not None))
+
+
+def breakable(name: str) -> Markup:
+    """A long name that may be broken after its dots and underscores.
+
+    Args:
+        name: The name.
+    """
+    parts = _BREAKS.split(name)
+    return joined(part for place, one in enumerate(parts) for part in ([element("wbr"), one] if place else [one]))
 
 
 def table(

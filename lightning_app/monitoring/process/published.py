@@ -8,6 +8,7 @@ import msgspec
 from lightning_app.atomic_write import write_whole
 from lightning_app.errors import describe
 from lightning_app.monitoring.observation.monitoring_loop import Observation
+from lightning_app.monitoring.page.report_files import ReportFile
 from lightning_app.monitoring.page.report_page import write_html
 from lightning_app.monitoring.page.summary import summary
 from lightning_app.monitoring.report.exposition import metrics_text
@@ -29,7 +30,7 @@ def publish(observation: Observation, folder: Path, *, title: str) -> None:
     target = folder / FOLDER
     try:
         target.mkdir(exist_ok=True)
-        write_whole(target / REPORTS, msgspec.json.encode(reports).decode())
+        write_whole(target / REPORTS, msgspec.json.encode(ReportFile(reports=reports, problems=problems)).decode())
         samples = [sample for report in reports for sample in metric_samples(report)]
         write_whole(target / METRICS, metrics_text(samples).decode())
         write_whole(target / SUMMARY, msgspec.json.encode(summary(reports, problems)).decode())

@@ -200,6 +200,7 @@ class WindowPoint(Struct, frozen=True, kw_only=True):
         rows: Answered rows.
         drifted: Columns that drifted; None if it was not judged.
         psi: PSI of each monitored column.
+        psi_expected: What an undrifted window of this size exceeds in 5 of 100 cases, by column.
         missing: Share of missing values of each column that has any.
         quality: Quality of all rows; None if there is nothing to say.
     """
@@ -210,6 +211,7 @@ class WindowPoint(Struct, frozen=True, kw_only=True):
     rows: int
     drifted: tuple[str, ...] | None = None
     psi: dict[str, float] = {}
+    psi_expected: dict[str, float] = {}
     missing: dict[str, float] = {}
     quality: QualityResult | None = None
 

@@ -1,4 +1,4 @@
-"""Heat map: how far each column was from the reference in each window."""
+"""Heat map: how far each column was from the reference in each window, beside what chance reaches."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from lightning_app.monitoring.page.pictures.axes import Scale, pixel
 from lightning_app.monitoring.page.pictures.line_chart import frame, time_axis
 from lightning_app.monitoring.page.pictures.marks import ROW, Mark, draw_marks, place_marks, rows_of
 
-BOUNDS = (0.02, 0.05, 0.1, 0.25, 0.5)
-"""PSI from which a cell has the next darker colour."""
+BOUNDS = (1.0, 1.5, 2.5, 4.0, 8.0)
+"""PSI, as a multiple of what chance reaches, from which a cell has the next darker colour."""
 _ROW_HEIGHT = 18
 _BOTTOM = 24
 
@@ -21,11 +21,18 @@ class Cell:
 
     Attributes:
         psi: Its PSI.
+        expected: What an undrifted window of this size exceeds in 5 of 100 cases.
         drifted: Whether it drifted: a dot is drawn.
     """
 
     psi: float
+    expected: float
     drifted: bool
+
+    @property
+    def multiple(self) -> float:
+        """The PSI as a multiple of what chance reaches."""
+        return self.psi / self.expected if self.expected > 0 else 0.0
 
 
 def heat_map(
@@ -37,7 +44,7 @@ def heat_map(
     names: int,
     marks: Sequence[Mark] = (),
 ) -> Markup:
-    """Cells by column and window, darker where the PSI is larger, with a dot where the column drifted.
+    """Cells by column and window, darker where the PSI is further beyond chance, with a dot where the column drifted.
 
     Args:
         rows: Cells of each column, one for each window; None where nothing is known.
@@ -63,15 +70,6 @@ def heat_map(
     return frame(drawn, width=width, height=bottom + _BOTTOM, label=label)
 
 
-def level_of(psi: float) -> int:
-    """Number of the colour of a PSI.
-
-    Args:
-        psi: The PSI.
-    """
-    return sum(psi >= bound for bound in BOUNDS)
-
-
 def _row(cells: Sequence[Cell | None], windows: Sequence[tuple[float, float]], x: Scale, top: float) -> list[Markup]:
     """One path for each colour, and one for all dots: hundreds of columns stay small."""
     areas: dict[int, list[str]] = {}
@@ -81,7 +79,7 @@ def _row(cells: Sequence[Cell | None], windows: Sequence[tuple[float, float]], x
         gap = min(1.0, (end - start) / 6)
         if cell is None:
             continue
-        level = level_of(cell.psi)
+        level = sum(cell.multiple >= bound for bound in BOUNDS)
         size = f"h{pixel(end - start - gap)}v{_ROW_HEIGHT - 2}H{pixel(start)}z"
         areas.setdefault(level, []).append(f"M{pixel(start)} {pixel(top + 1)}{size}")
         if cell.drifted:
@@ -100,6 +98,6 @@ def _titles(
         if cell is None or not cell.drifted:
             continue
         area = {"x": pixel(x(since)), "y": pixel(top), "width": pixel(x(until) - x(since)), "height": _ROW_HEIGHT}
-        text = f"{name}, {words.start_of(since, until - since)}: PSI {words.number(cell.psi, 2)}, drifted"
+        text = f"{name}, {words.start_of(since, until - since)}: PSI {words.number(cell.psi, 2)}, by chance {words.number(cell.expected, 2)}"
         drawn.append(element("rect", {"class": "hit", **area}, element("title", None, text)))
     return drawn

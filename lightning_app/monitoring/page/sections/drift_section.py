@@ -2,7 +2,7 @@
 
 from lightning_app.drift.result import ColumnDrift, DriftResult, MultivariateDrift
 from lightning_app.monitoring.page import words
-from lightning_app.monitoring.page.markup import Child, Markup, element, joined, table
+from lightning_app.monitoring.page.markup import Child, Markup, breakable, element, joined, table
 from lightning_app.monitoring.page.pictures.bar_pair import bar_pair
 from lightning_app.monitoring.page.pictures.histogram_pair import histogram_pair
 from lightning_app.monitoring.page.pictures.sparkline import sparkline
@@ -71,7 +71,7 @@ def _table(columns: list[ColumnDrift], history: list[WindowPoint], *, caption: s
 def _row(column: ColumnDrift, history: list[WindowPoint]) -> list[Child]:
     kind = ", ".join(word for word in (_ROLES[column.role], column.kind) if word)
     name = joined([
-        element("strong", None, column.column),
+        element("strong", None, breakable(column.column)),
         element("span", {"class": "kind"}, kind),
         badge("watch", "drifted") if column.drifted else None,
         element("span", {"class": "remark"}, column.note) if column.note else None,
@@ -127,6 +127,8 @@ def _mean(column: ColumnDrift) -> Child:
 
 
 def _missing(column: ColumnDrift) -> Child:
+    if column.role == "outcome":
+        return f"{words.share(column.missing)} not known"
     text = _change(words.share(column.missing_reference), words.share(column.missing))
     if not column.unknown:
         return text

@@ -32,13 +32,13 @@ def history_section(report: MonitorReport) -> Markup | None:
             shown, windows, label=text, width=width, names=170 if width > 500 else 104, marks=marks(report)
         )
     )
-    bounds = ("0", *(f"{bound:g}" for bound in BOUNDS))
-    entries = [(f"area-entry heat-{level}", bound if level else "PSI from 0") for level, bound in enumerate(bounds)]
+    bounds = ["PSI within chance", *(f"over {bound:g} times" for bound in BOUNDS)]
+    entries = [(f"area-entry heat-{level}", bound) for level, bound in enumerate(bounds)]
     notes = []
     if len(order) > _MOST_ROWS:
         notes.append(f"{len(order) - _MOST_ROWS} columns that moved least are not drawn; report.json has them.")
     if len({point.window.since for point in report.history}) < len(report.history):
-        notes.append("Where several versions answered in a window, the largest PSI is drawn.")
+        notes.append("Where several versions answered in a window, the one that moved further is drawn.")
     return section(report, "history", "Drift over time", element("figure", {"class": "card figure keep"},
         legend([*entries, ("dot-entry", "drifted, after correction")]),
         figure,
@@ -52,15 +52,15 @@ def _cells(report: MonitorReport, windows: list[tuple[float, float]]) -> dict[st
     for point in report.history:
         place = places[point.window.since, point.window.until]
         for name, psi in point.psi.items():
-            row = cells.setdefault(name, [None] * len(windows))
             drifted = point.drifted is not None and name in point.drifted
-            before = row[place]
-            if before is not None:
-                psi, drifted = max(psi, before.psi), drifted or before.drifted
-            row[place] = Cell(psi=psi, drifted=drifted)
+            if (expected := point.psi_expected.get(name)) is None:
+                continue
+            row = cells.setdefault(name, [None] * len(windows))
+            cell, before = Cell(psi=psi, expected=expected, drifted=drifted), row[place]
+            row[place] = cell if before is None else max(before, cell, key=_size)
     return cells
 
 
 def _size(cell: Cell | None) -> float:
     """Weight of a cell in the order of columns: windows with drift count most."""
-    return 0.0 if cell is None else min(cell.psi, 1.0) + cell.drifted
+    return 0.0 if cell is None else min(cell.multiple, 10.0) / 10 + cell.drifted

@@ -72,13 +72,15 @@ def _rows(report: MonitorReport) -> str:
 def _of_version(version: VersionReport) -> list[tuple[str, str, str, str | None]]:
     facts: list[tuple[str, str, str, str | None]] = []
     quality = overall(version)
-    if quality is not None and quality.metrics:
-        metric = quality.metrics[0]
+    if quality is not None and (quality.metrics or quality.estimated):
+        is_measured = bool(quality.metrics)
+        metric = quality.metrics[0] if is_measured else quality.estimated[0]
         reference = reference_of(quality, metric.metric)
         beside = "" if reference is None else f"{words.number(reference.value)} held out"
         text = "; ".join(part for part in (words.interval(metric.low, metric.high), beside) if part)
         kind = "wrong" if quality.is_mature and is_worse(metric, reference) else None
-        facts.append((metric.metric, words.number(metric.value), text, kind))
+        name = metric.metric if is_measured else f"{metric.metric}, estimated"
+        facts.append((name, words.number(metric.value), text, kind))
     if quality is not None and quality.rows:
         waiting = f"{quality.waiting:,} rows may still get one" if quality.waiting else ""
         facts.append(("outcomes known", words.share(quality.labelled / quality.rows), waiting, None))
@@ -106,7 +108,7 @@ def _causes(report: MonitorReport) -> Markup | None:
             continue
         largest = max(cause.score for cause in causes) or 1.0
         items = [
-            element("li", None, _bar(cause.score / largest), element("span", None, cause.text)) for cause in causes
+            element("li", None, _bar(cause.score / largest), element("span", None, element("strong", None, cause.name), f" {cause.text}")) for cause in causes
         ]
         title = "Likely causes" + (f" at {version.label}" if len(report.versions) > 1 else "")
         hint = element("span", {"class": "hint"}, " what moved, weighted by what the model relies on")
