@@ -6,7 +6,7 @@ from rich.table import Table
 
 from lightning_app.monitoring.page import words
 from lightning_app.monitoring.page.verdict import STATUS_WORDS, by_weight, overall, verdict
-from lightning_app.monitoring.report.structs import AlertState, MonitorReport, VersionReport
+from lightning_app.monitoring.report.structs import AlertState, MonitorReport, QualityResult, VersionReport
 from lightning_app.terminal import plain, show
 
 _MOST_COLUMNS = 10
@@ -23,18 +23,20 @@ def print_summary(report: MonitorReport) -> None:
     ends = f"{words.moment(report.window.since)} to {words.moment(report.window.until)} UTC"
     _print(f"{report.model}: {STATUS_WORDS[judged.status]} ({ends})", judged.text)
     if report.versions:
-        table = Table("version", "rows", "drifted", "metric", "value", "interval", "outcomes")
+        table = Table("version", "rows", "drifted", "quality", "outcomes")
         for version in report.versions:
             table.add_row(*_version(version))
         show(table)
     drifted = [(version, column) for version in report.versions if version.drift is not None
                for column in by_weight(version.drift) if column.drifted]  # fmt: skip
     if drifted:
-        table = Table("column", "version", "PSI", "p", "missing", "importance")
+        several = len(report.versions) > 1
+        table = Table("column", "PSI", "by chance", "p", "missing", "importance", *(["version"] if several else []))
         for version, column in drifted[:_MOST_COLUMNS]:
             table.add_row(
-                column.column, version.label, words.number(column.psi), words.p_value(column.adjusted_p),
-                words.share(column.missing), words.share(column.importance),
+                column.column, words.number(column.psi), words.number(column.psi_expected, 2),
+                words.p_value(column.adjusted_p), words.share(column.missing), words.share(column.importance),
+                *([version.label] if several else []),
             )  # fmt: skip
         show(table)
         if left := len(drifted) - _MOST_COLUMNS:
@@ -49,12 +51,18 @@ def _version(version: VersionReport) -> list[str]:
     drifted = "no reference" if drift is None else f"{drift.rows_needed:,} rows needed" if drift.rows_needed else ""
     if drift is not None and drift.rows_needed is None:
         drifted = f"{sum(column.drifted for column in drift.columns)} of {len(drift.columns)}"
-    metric = quality.metrics[0] if quality is not None and quality.metrics else None
-    of_metric = [words.NOTHING] * 3
-    if metric is not None:
-        of_metric = [metric.metric, words.number(metric.value), words.interval(metric.low, metric.high)]
     known = quality.labelled / quality.rows if quality is not None and quality.rows else None
-    return [version.label, f"{version.rows:,}", drifted, *of_metric, words.share(known)]
+    return [version.label, f"{version.rows:,}", drifted, _quality(quality), words.share(known)]
+
+
+def _quality(quality: QualityResult | None) -> str:
+    """The main metric with its interval; estimated where outcomes are not known."""
+    if quality is None or not (quality.metrics or quality.estimated):
+        return words.NOTHING
+    metric = (quality.metrics or quality.estimated)[0]
+    ends = words.interval(metric.low, metric.high)
+    text = f"{metric.metric} {words.number(metric.value)}{f' ({ends})' if ends else ''}"
+    return text if quality.metrics else f"{text}, estimated"
 
 
 def _alert(alert: AlertState) -> str:

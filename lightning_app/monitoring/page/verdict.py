@@ -120,25 +120,32 @@ def is_worse(metric: MetricEstimate, reference: MetricEstimate | None) -> bool:
 
 
 def _quality(report: MonitorReport, version: VersionReport) -> tuple[str, float | None]:
-    """What is wrong with the quality, and since when; an estimate counts until outcomes are known."""
-    quality = overall(version)
-    if quality is None:
-        return "", None
-    metrics, kind = (quality.metrics, "is") if quality.is_mature else (quality.estimated, "is estimated as")
-    for metric in metrics:
-        reference = reference_of(quality, metric.metric)
-        if not is_worse(metric, reference):
+    """What is wrong with the quality, and since when; what outcomes say counts before estimates."""
+    judged = overall(version)
+    measured = judged if judged is not None and judged.is_mature else _last_mature(report, version)
+    for quality, is_measured in ((measured, True), (judged, False)):
+        if quality is None:
             continue
-        assert reference is not None
-        name, is_measured = metric.metric, quality.is_mature
-        since = _start(report, version, partial(_was_worse, metric=name, is_measured=is_measured))
-        began = "" if since is None else f", since {words.start_of(since, report.every_seconds)}"
-        return (
-            f"{metric.metric} {kind} {words.number(metric.value)} ({words.interval(metric.low, metric.high)}), "
-            f"worse than {words.number(reference.value)} on held-out rows"
-            f"{began}"
-        ), since
+        for metric in quality.metrics if is_measured else quality.estimated:
+            reference = reference_of(quality, metric.metric)
+            if not is_worse(metric, reference):
+                continue
+            assert reference is not None
+            holds = partial(_was_worse, metric=metric.metric, is_measured=is_measured)
+            since = _start(report, version, holds)
+            began = "" if since is None else f", since {words.start_of(since, report.every_seconds)}"
+            verb = "is" if quality is judged else "was"
+            at = "" if quality is judged else f" on {words.start_of(quality.window.since, report.every_seconds)}"
+            said = f"{verb} {words.number(metric.value)} ({words.interval(metric.low, metric.high)}){at}"
+            name = metric.metric if is_measured else f"{metric.metric}, estimated before outcomes,"
+            return f"{name} {said}, worse than {words.number(reference.value)} on held-out rows{began}", since
     return "", None
+
+
+def _last_mature(report: MonitorReport, version: VersionReport) -> QualityResult | None:
+    """Quality in the last window whose outcomes are known."""
+    points = (point for point in reversed(report.history) if point.label == version.label)
+    return next((point.quality for point in points if point.quality is not None and point.quality.is_mature), None)
 
 
 def _was_worse(point: WindowPoint, *, metric: str, is_measured: bool) -> bool | None:
@@ -155,7 +162,8 @@ def _drift(report: MonitorReport, version: VersionReport) -> tuple[str, float | 
     drift = version.drift
     if drift is None or not drift.drifted:
         return "", None
-    names = [column.column for column in by_weight(drift) if column.drifted]
+    drifted = sorted((one for one in by_weight(drift) if one.drifted), key=lambda one: one.role != "input")
+    names = [column.column for column in drifted]
     since = _start(report, None, partial(_had_drifted, names=set(names)))
     began = "" if since is None else f" since {words.start_of(since, report.every_seconds)}"
     if not names:
@@ -172,23 +180,29 @@ def _had_drifted(point: WindowPoint, *, names: set[str]) -> bool | None:
 
 
 def _start(report: MonitorReport, version: VersionReport | None, holds: Holds) -> float | None:
-    """Start of the last run of windows in which something holds; windows that say nothing do not end it."""
-    since = None
+    """Start of the last stretch of windows in which something holds.
+
+    Windows that say nothing do not end it, nor does a single one in which it does not hold: small windows find less.
+    """
+    since, num_without = None, 0
     for point in reversed(report.history):
         if version is not None and point.label != version.label:
             continue
         held = holds(point)
-        if held is False:
-            break
         if held:
-            since = point.window.since
+            since, num_without = point.window.since, 0
+        elif held is False:
+            num_without += 1
+            if num_without > 1 or since is None:
+                break
     return since
 
 
 def _cause(report: MonitorReport, version: VersionReport, since: float | None) -> list[str]:
     parts = []
     if version.causes:
-        parts.append(f"likely cause: {version.causes[0].text.split('; ')[0].rstrip('.')}")
+        cause = version.causes[0]
+        parts.append(f"likely cause: {cause.name} ({cause.text.split('; ')[0].rstrip('.')})")
     event = None if since is None else _nearest(report, since)
     if event is not None:
         parts.append(f"near its start: {event.text.rstrip('.')}, {words.moment(event.time)} UTC")

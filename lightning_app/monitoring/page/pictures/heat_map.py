@@ -9,7 +9,7 @@ from lightning_app.monitoring.page.pictures.axes import Scale, pixel
 from lightning_app.monitoring.page.pictures.line_chart import frame, time_axis
 from lightning_app.monitoring.page.pictures.marks import ROW, Mark, draw_marks, place_marks, rows_of
 
-BOUNDS = (1.0, 1.5, 2.5, 4.0, 8.0)
+BOUNDS = (0.5, 0.75, 1.0, 2.0, 4.0)
 """PSI, as a multiple of what chance reaches, from which a cell has the next darker colour."""
 _ROW_HEIGHT = 18
 _BOTTOM = 24
@@ -83,7 +83,7 @@ def _row(cells: Sequence[Cell | None], windows: Sequence[tuple[float, float]], x
         size = f"h{pixel(end - start - gap)}v{_ROW_HEIGHT - 2}H{pixel(start)}z"
         areas.setdefault(level, []).append(f"M{pixel(start)} {pixel(top + 1)}{size}")
         if cell.drifted:
-            tone = "heat-dot dark" if level >= 3 else "heat-dot"
+            tone = "heat-dot dark" if level >= 4 else "heat-dot"
             dots.setdefault(tone, []).append(f"M{pixel((start + end - gap) / 2)} {pixel(top + _ROW_HEIGHT / 2)}h0")
     drawn = [element("path", {"class": f"heat-{level}", "d": "".join(areas[level])}) for level in sorted(areas)]
     return drawn + [element("path", {"class": tone, "d": "".join(dots[tone])}) for tone in sorted(dots)]
@@ -98,6 +98,7 @@ def _titles(
         if cell is None or not cell.drifted:
             continue
         area = {"x": pixel(x(since)), "y": pixel(top), "width": pixel(x(until) - x(since)), "height": _ROW_HEIGHT}
-        text = f"{name}, {words.start_of(since, until - since)}: PSI {words.number(cell.psi, 2)}, by chance {words.number(cell.expected, 2)}"
+        said = f"PSI {words.number(cell.psi, 2)}, by chance {words.number(cell.expected, 2)}"
+        text = f"{name}, {words.start_of(since, until - since)}: {said}"
         drawn.append(element("rect", {"class": "hit", **area}, element("title", None, text)))
     return drawn

@@ -32,7 +32,7 @@ def history_section(report: MonitorReport) -> Markup | None:
             shown, windows, label=text, width=width, names=170 if width > 500 else 104, marks=marks(report)
         )
     )
-    bounds = ["PSI within chance", *(f"over {bound:g} times" for bound in BOUNDS)]
+    bounds = ["PSI over what chance reaches: 0", *(f"{bound:g}" for bound in BOUNDS)]
     entries = [(f"area-entry heat-{level}", bound) for level, bound in enumerate(bounds)]
     notes = []
     if len(order) > _MOST_ROWS:

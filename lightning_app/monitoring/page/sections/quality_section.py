@@ -1,7 +1,7 @@
 """Quality over time: metrics of outcomes with their intervals, the estimate before outcomes, and versions marked."""
 
 from lightning_app.monitoring.page import words
-from lightning_app.monitoring.page.markup import Markup, element, joined, table
+from lightning_app.monitoring.page.markup import Child, Markup, element, joined, table
 from lightning_app.monitoring.page.pictures.line_chart import Level, Line, Point, line_chart
 from lightning_app.monitoring.page.sections.section import (
     badge,
@@ -18,6 +18,8 @@ from lightning_app.monitoring.page.verdict import is_worse, overall, reference_o
 from lightning_app.monitoring.report.structs import MetricEstimate, MonitorReport, QualityResult, WindowPoint
 
 _MOST_METRICS = 3
+_UNLIKELY = 0.01
+"""p-value of a single test below which a difference is called one."""
 
 
 def quality_section(report: MonitorReport) -> Markup:
@@ -31,13 +33,17 @@ def quality_section(report: MonitorReport) -> Markup:
     if not names and judged is None:
         nothing = element("p", {"class": "quiet"}, "No outcomes are known, and nothing could be estimated.")
         return section(report, "quality", "Quality", nothing)
-    pictures = [_picture(report, name) for name in names[:_MOST_METRICS]]
+    others = names[1:_MOST_METRICS]
+    further = None
+    if others:
+        summary = element("summary", None, f"Pictures of {words.listed(others, len(others))}")
+        further = element("details", None, summary, *(_picture(report, name) for name in others))
     left_out = names[_MOST_METRICS:]
-    note = f"Further metrics are in the numbers alone: {', '.join(left_out)}." if left_out else None
+    remarks = [f"further metrics are in the numbers alone: {', '.join(left_out)}"] if left_out else []
+    said = [note for version in report.versions if (quality := overall(version)) for note in quality.notes]
     return section(
-        report, "quality", "Quality", *pictures, element("p", {"class": "quiet"}, note) if note else None,
-        judged,
-        notes(note for version in report.versions if (quality := overall(version)) for note in quality.notes),
+        report, "quality", "Quality", _picture(report, names[0]) if names else None, further, judged,
+        notes([*_tests(report), *said, *remarks]),
     )  # fmt: skip
 
 
@@ -58,12 +64,18 @@ def _picture(report: MonitorReport, metric: str) -> Markup | None:
     for label, tone in colours.items():
         points = [point for point in report.history if point.label == label and point.quality is not None]
         measured = [_point(point, _of(point.quality.metrics, metric)) for point in points if point.quality]
-        estimated = [_point(point, _of(point.quality.estimated, metric)) for point in points if point.quality]
+        estimated = [
+            _point(point, _of(point.quality.estimated, metric), is_measured=False) for point in points if point.quality
+        ]
         if any(point.value is not None for point in measured):
             lines.append(Line(name=label, points=measured, style=tone))
             entries.append((f"line-entry {tone}", label))
         if any(point.value is not None for point in estimated):
-            plain = [Point(time=point.time, value=point.value) for point in estimated]
+            known = {point.time for point in measured if point.value is not None}
+            plain = [  # the interval of an estimate is drawn where there is no other
+                point if point.time not in known else Point(time=point.time, value=point.value, text=point.text)
+                for point in estimated
+            ]
             lines.append(Line(name=f"{label} estimated", points=plain, style=tone, is_dashed=True))
             entries.append((f"line-entry dashed {tone}", f"{label}, estimated before outcomes"))
     if not lines:
@@ -97,7 +109,7 @@ def _picture(report: MonitorReport, metric: str) -> Markup | None:
     )  # fmt: skip
 
 
-def _point(point: WindowPoint, one: MetricEstimate | None) -> Point:
+def _point(point: WindowPoint, one: MetricEstimate | None, *, is_measured: bool = True) -> Point:
     middle = (point.window.since + point.window.until) / 2
     quality = point.quality
     assert quality is not None
@@ -106,9 +118,10 @@ def _point(point: WindowPoint, one: MetricEstimate | None) -> Point:
     text = words.number(one.value)
     if interval := words.interval(one.low, one.high):
         text += f" ({interval}), {words.count(one.rows, 'row')}"
+    is_open = is_measured and not quality.is_mature
     return Point(
-        time=middle, value=one.value, low=one.low, high=one.high, is_open=not quality.is_mature,
-        text=f"{text}{_state(quality)}",
+        time=middle, value=one.value, low=one.low, high=one.high, is_open=is_open,
+        text=f"{text}{_state(quality)}" if is_measured else text,
     )  # fmt: skip
 
 
@@ -140,7 +153,7 @@ def _judged(report: MonitorReport) -> Markup | None:
     """Numbers of the window that is judged, by version, then by arm; slices have a section of their own."""
     head = [("Version", None), ("Metric", None), ("Measured", "number"), ("Interval", "number"),
             ("Held out", "number"), ("Estimated", "number"), (f"Estimate {words.MINUS} measured", "number"),
-            ("Outcomes known", "number"), ("Waiting", "number"), ("Overdue", "number")]  # fmt: skip
+            ("Outcomes known", "number")]  # fmt: skip
     rows = []
     for version in report.versions:
         for quality in version.quality:
@@ -152,25 +165,55 @@ def _judged(report: MonitorReport) -> Markup | None:
     return joined([title, table(head, rows, caption=f"Quality of {report.model} in the window that is judged")])
 
 
-def _judged_rows(quality: QualityResult) -> list[list[str]]:
+def _judged_rows(quality: QualityResult) -> list[list[Child]]:
     names = dict.fromkeys(one.metric for one in (*quality.metrics, *quality.estimated))
     label = quality.version if quality.arm is None else f"{quality.version}, arm {quality.arm}"
-    rows = []
+    rows: list[list[Child]] = []
     for place, name in enumerate(names):
         measured, estimated = _of(quality.metrics, name), _of(quality.estimated, name)
         reference = reference_of(quality, name)
-        value: str = words.number(None if measured is None else measured.value)
+        value: Child = words.number(None if measured is None else measured.value)
         if measured is not None and quality.is_mature and is_worse(measured, reference):
             value = joined([value, " ", badge("bad", "worse")])
         rows.append([
             label, name, value,
             words.interval(measured.low, measured.high) if measured is not None else "",
             words.number(None if reference is None else reference.value),
-            words.number(None if estimated is None else estimated.value),
+            _with_interval(estimated),
             words.number(quality.estimate_error if not place else None),
-            f"{words.share(_labelled(quality))} of {quality.rows:,}", f"{quality.waiting:,}", f"{quality.overdue:,}",
+            _outcomes(quality),
         ])  # fmt: skip
     return rows
+
+
+def _with_interval(one: MetricEstimate | None) -> str:
+    if one is None or one.value is None:
+        return words.NOTHING
+    ends = words.interval(one.low, one.high)
+    return f"{words.number(one.value)} ({ends})" if ends else words.number(one.value)
+
+
+def _outcomes(quality: QualityResult) -> Markup:
+    below = [f"{quality.waiting:,} waiting"] if quality.waiting else []
+    below += [f"{quality.overdue:,} overdue"] if quality.overdue else []
+    known = f"{words.share(_labelled(quality))} of {quality.rows:,}"
+    return joined([known, *(element("span", {"class": "under"}, line) for line in below)])
+
+
+def _tests(report: MonitorReport) -> list[str]:
+    """What tests of outcomes against the held-out rows say, for all rows of each version."""
+    lines = []
+    for version in report.versions:
+        quality = overall(version)
+        for test in quality.tests if quality is not None else ():
+            differs = "differ" if test.p_value < _UNLIKELY else "do not differ"
+            what = {"calibration": "errors by size of the answer", "outcomes": "outcomes"}[test.name]
+            p = words.p_value(test.p_value)
+            lines.append(
+                f"{version.label}: {what} {differs} from those of the held-out rows "
+                f"(p {p if p.startswith('<') else f'= {p}'}, {words.count(test.rows, 'row')})"
+            )
+    return lines
 
 
 def _references(report: MonitorReport, metric: str) -> dict[str, MetricEstimate]:

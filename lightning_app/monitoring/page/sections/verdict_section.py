@@ -108,7 +108,13 @@ def _causes(report: MonitorReport) -> Markup | None:
             continue
         largest = max(cause.score for cause in causes) or 1.0
         items = [
-            element("li", None, _bar(cause.score / largest), element("span", None, element("strong", None, cause.name), f" {cause.text}")) for cause in causes
+            element(
+                "li",
+                None,
+                _bar(cause.score / largest),
+                element("span", None, element("strong", None, cause.name), f" {cause.text}"),
+            )
+            for cause in causes
         ]
         title = "Likely causes" + (f" at {version.label}" if len(report.versions) > 1 else "")
         hint = element("span", {"class": "hint"}, " what moved, weighted by what the model relies on")

@@ -126,6 +126,7 @@ def _point(day: int, label: str, rows: int, draw: np.random.Generator) -> Window
     missing = {"humidity": 0.012 + 0.01 * progress}
     return WindowPoint(
         window=_window(day), label=label, requests=rows, rows=rows, drifted=drifted, psi=psi if rows > 200 else {},
+        psi_expected=dict.fromkeys(psi, 0.03) if rows > 200 else {},
         missing=missing, quality=_quality(day, label, rows, draw),
     )  # fmt: skip
 
@@ -183,11 +184,11 @@ def _qualities() -> tuple[QualityResult, ...]:
 def _causes() -> tuple[Cause, ...]:
     return (
         Cause(name="temp", kind="column", drift=0.44, importance=0.31, score=0.136,
-            text="temp moved down by 0.9 sd; 31 % of the model's skill rests on it"),
+            text="moved down by 0.9 sd; PSI 0.440; 31 % of the model's skill"),
         Cause(name="season=winter", kind="slice", drift=0.22, importance=None, score=0.09,
-            text="season=winter is 24 % of rows, 2 % before"),
+            text="22 % of all rows more than in the reference"),
         Cause(name="season", kind="column", drift=0.61, importance=0.08, score=0.05,
-            text="season has other shares; 8 % of the model's skill rests on it"),
+            text="PSI 0.610; 8 % of the model's skill"),
     )  # fmt: skip
 
 

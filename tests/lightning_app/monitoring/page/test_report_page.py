@@ -20,7 +20,7 @@ from tests.lightning_app.monitoring.page.sample_reports import (
 )
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\x00\x1b[2J\u202e&amp;"
-_VOID = {"meta", "br", "link"}
+_VOID = {"meta", "br", "link", "wbr"}
 
 
 class _Page(HTMLParser):
@@ -68,15 +68,17 @@ def test_verdict_says_what_is_wrong_since_when_and_the_likely_cause() -> None:
     assert judged.status == "bad"
     assert "mae is 52.3 (49.9 to 54.7), worse than 40.2 on held-out rows, since 16 Nov 2026" in judged.text
     assert "temp, season and prediction.cnt have drifted since 9 Nov 2026" in judged.text
-    assert "likely cause: temp moved down by 0.9 sd" in judged.text
+    assert "likely cause: temp (moved down by 0.9 sd)" in judged.text
 
 
-def test_verdict_does_not_call_quality_worse_before_outcomes_are_known() -> None:
+def test_verdict_rests_on_the_last_window_whose_outcomes_are_known() -> None:
     report = sample_report()
     version = report.versions[0]
     early = tuple(replace(one, is_mature=False, estimated=()) for one in version.quality)
     report = replace(report, versions=(replace(version, quality=early),), alerts=())
-    judged = verdict(report)
+    assert "mae was 48.7 (46.3 to 51.2) on 19 Nov 2026, worse than 40.2" in verdict(report).text
+    unknown = tuple(replace(point, quality=None) for point in report.history)
+    judged = verdict(replace(report, history=unknown))
     assert judged.status == "watch"
     assert "worse" not in judged.text
 
@@ -198,7 +200,8 @@ def test_a_hundred_columns_and_sixty_windows_stay_below_two_megabytes() -> None:
     history = tuple(
         WindowPoint(
             window=replace(first.window, since=day * 86_400.0, until=(day + 1) * 86_400.0), label="bikes@4",
-            requests=9, rows=9, psi=dict.fromkeys(names, 0.2), drifted=tuple(names), quality=first.quality,
+            requests=9, rows=9, psi=dict.fromkeys(names, 0.2), psi_expected=dict.fromkeys(names, 0.1),
+            drifted=tuple(names), quality=first.quality,
         )
         for day in range(60)
     )  # fmt: skip
