@@ -25,6 +25,7 @@ from benchmarks import (
     production,
     recurrent,
     registry,
+    retraining,
     scoring,
     serving,
     sweeps,
@@ -52,6 +53,7 @@ SECTIONS: dict[str, Callable[[], str]] = (
     | serving.SECTIONS
     | experiments.SECTIONS
     | monitoring.SECTIONS
+    | retraining.SECTIONS
 )
 
 

@@ -74,4 +74,5 @@ ESTIMATES: dict[str, float] = {
     "drift_run_length": 300,
     "drift_detectors": 60,
     "drift_sea": 60,
+    "retraining_without_drift": 240,
 }

@@ -3,17 +3,21 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import polars as pl
 
 from lightning_app.packaging import Package
-from lightning_app.retraining.gate.alpha_spending import alpha_of_next
+from lightning_app.retraining.frozen.frozen_set import EVENT
+from lightning_app.retraining.gate.alpha_spending import Look, Spending, spend
 from lightning_app.retraining.gate.judgement import Judgement
 from lightning_app.retraining.gate.paired_test import PairedResult, paired_test
 from lightning_app.retraining.gate.row_errors import RowErrors, row_errors
 from lightning_app.retraining.gate.slices import judge_slices, slices_of
 
+MOST_P_VALUE = 0.1
+"""Of a candidate that passes by the evidence of those before it too: it has to be one of the better ones itself."""
 MOST_REJECTED = 0.01
 """Share of rows that the champion answers and the candidate may reject."""
 
@@ -41,7 +45,7 @@ def judge(
     label: str,
     alpha: float,
     margin: float = 0.0,
-    promoted: Sequence[bool] = (),
+    earlier: Sequence[Look] = (),
     context: pl.DataFrame | None = None,
     minimum_rows: int = 1,
     slices: Sequence[str] = (),
@@ -53,9 +57,9 @@ def judge(
         candidate: The candidate, likewise.
         evaluation: Labelled raw rows in the order of time, see `FrozenSet.evaluation`.
         label: Column of the labels.
-        alpha: What all candidates of the model may spend, see `alpha_spending`.
+        alpha: Probability with which this champion may ever be replaced without cause, see `alpha_spending`.
         margin: How much worse the candidate may be, relative; below 0 it has to be better.
-        promoted: Whether each candidate that was judged before was promoted, the first candidate first.
+        earlier: Candidates that were judged against this champion before, the first one first: `Judgement.look`.
         context: Earlier rows, which features of history read.
         minimum_rows: Rows that both have to answer.
         slices: Further columns in which the candidate must do no harm, beside those that the package reads.
@@ -71,15 +75,19 @@ def judge(
     block = max(champion.manifest.block, candidate.manifest.block)
     result = paired_test(own.errors[both], theirs.errors[both], margin=margin, block=block)
     parts = judge_slices(sliced.filter(pl.Series(both)), own.errors[both], theirs.errors[both]) if both.any() else []
-    spent = alpha_of_next(alpha, promoted)
+    since, until = _span(evaluation)
+    looks = [*earlier, Look(p_value=result.p_value, since=since, until=until)]
+    spending = spend(alpha, looks)
     new = len(own.rejected.keys() - theirs.rejected.keys())
     harmed = [part.name for part in parts if part.harmed]
-    passed, reason = _verdict(result, spent, margin, new, len(evaluation), harmed, minimum_rows)
+    passed, reason = _verdict(result, spending, margin, new, len(evaluation), harmed, minimum_rows)
     judgement = Judgement(
         passed=passed,
         reason=reason,
-        number=len(promoted) + 1,
-        alpha=spent,
+        number=len(looks),
+        alpha=spending.alpha,
+        evidence=spending.evidence,
+        evidence_needed=spending.evidence_needed,
         margin=margin,
         p_value=result.p_value,
         error_name=own.error_name,
@@ -88,6 +96,8 @@ def judge(
         ratio=_finite(result.ratio),
         low=_finite(result.low),
         high=_finite(result.high),
+        since=since,
+        until=until,
         rows=result.rows,
         rows_needed=max(result.rows_needed, minimum_rows),
         rejected_by_champion=len(theirs.rejected),
@@ -101,7 +111,7 @@ def judge(
 
 def _verdict(
     result: PairedResult,
-    alpha: float,
+    spending: Spending,
     margin: float,
     new_rejections: int,
     num_rows: int,
@@ -117,14 +127,28 @@ def _verdict(
             False,
             f"rejects {new_rejections:,} of {num_rows:,} rows that the champion answers; at most 1 % are allowed",
         )
-    bar = f"p {result.p_value:.2g}, at most {alpha:.2g} is allowed"
+    by_itself = result.p_value <= spending.alpha
+    together = (spending.evidence or 0.0) >= spending.evidence_needed and result.p_value <= MOST_P_VALUE
+    bar = f"p {result.p_value:.2g}, {spending.alpha:.2g} is needed"
+    if spending.evidence is not None:
+        bar = f"{bar}, or evidence {spending.evidence_needed:g} of all candidates: {spending.evidence:.3g}"
     if margin:
         bar = f"{bar}; margin {margin:+.1%}"
-    if result.p_value > alpha:
+    if not (by_itself or together):
         return False, f"{change}: not surely better than the champion ({bar})"
     if harmed:
         return False, f"{change}, but it is more than 10 % worse where {', '.join(harmed[:3])}"
     return True, f"{change} ({bar})"
+
+
+def _span(table: pl.DataFrame) -> tuple[float | None, float | None]:
+    """First and last event of the rows, Unix seconds."""
+    if EVENT not in table.columns or table.is_empty():
+        return None, None
+    first, last = table[EVENT].min(), table[EVENT].max()
+    assert isinstance(first, datetime)
+    assert isinstance(last, datetime)
+    return first.timestamp(), last.timestamp()
 
 
 def _error_table(errors: RowErrors, slices: pl.DataFrame) -> pl.DataFrame:

@@ -1,0 +1,7 @@
+"""Continuous training: what it promotes, and what it is worth."""
+
+from collections.abc import Callable
+
+from benchmarks.retraining import without_drift
+
+SECTIONS: dict[str, Callable[[], str]] = without_drift.SECTIONS
