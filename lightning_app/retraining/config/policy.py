@@ -155,7 +155,7 @@ class GatePolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a candidate has to prove.
 
     Attributes:
-        alpha: Probability of ever promoting a version that is worse than the margin allows, spent across all cycles.
+        alpha: Probability that a champion is ever replaced without cause, shared by all candidates that it meets.
         margin: How much worse than the champion a candidate may be, relative; below 0 it has to be better.
         gates: File of the registry's gates; None takes the default.
     """

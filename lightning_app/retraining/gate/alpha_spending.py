@@ -1,8 +1,8 @@
-"""Alpha spending: how candidates of many cycles are judged against one champion without one of them passing by chance.
+"""Alpha spending: how candidates of many cycles are judged against one champion without one passing by chance.
 
-Every cycle is another look, and with many looks at 5 % something is promoted by chance. Each champion has one alpha, the
-probability that it is ever replaced without cause, however many candidates it meets. A candidate passes in one of two
-ways, each of which has half of it:
+Every cycle is another look, and with many looks at 5 % something is promoted by chance. Each champion has one alpha:
+the probability that it is ever replaced without cause, however many candidates it meets. A candidate passes in one of
+two ways, each of which has half of it:
 
 - by its own p-value, if that is below its part of the first half; the parts become smaller from candidate to candidate
   (Bonferroni with weights, which holds however the candidates depend on each other);
@@ -10,12 +10,12 @@ ways, each of which has half of it:
   an e-process, in which the normal scores of the p-values add up from an unknown candidate on. It passes at 2 / alpha
   (Ville's inequality). Only candidates whose rows are later than those of the one before count in it.
 
-A champion that was promoted begins anew with its own alpha. So a model that has to follow its data keeps its power, where
-one sum for all times would be spent after the first promotions.
+A champion that was promoted begins anew with its own alpha. So a model that has to follow its data keeps its power,
+where one sum for all times would be spent after the first promotions.
 
 References:
-    Robbins (1970), Statistical methods related to the law of the iterated logarithm, for the mixture. Shin, Ramdas, Rinaldo
-    (2024), E-detectors: a nonparametric framework for sequential change detection, for the unknown beginning.
+    Robbins (1970), Statistical methods related to the law of the iterated logarithm, for the mixture. Shin, Ramdas,
+    Rinaldo (2024), E-detectors: a nonparametric framework for sequential change detection, for the unknown beginning.
 """
 
 import math

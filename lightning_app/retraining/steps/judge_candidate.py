@@ -8,7 +8,7 @@ from lightning_app.packaging import Package
 from lightning_app.registry.promotion.gate_file import GateFile
 from lightning_app.retraining.cycles import Cycle
 from lightning_app.retraining.frozen import read_frozen_set
-from lightning_app.retraining.gate import judge
+from lightning_app.retraining.gate import Judgement, Look, judge
 from lightning_app.retraining.steps.aliases import moved
 from lightning_app.retraining.steps.context import Context
 from lightning_app.retraining.steps.outcome import Advance, Outcome, Stop
@@ -52,7 +52,7 @@ def _judged(context: Context, cycle: Cycle, candidate: str, champion: str) -> di
         label=frozen.manifest.label,
         alpha=policy.gate.alpha,
         margin=policy.gate.margin,
-        promoted=_judged_before(context, cycle),
+        earlier=_judged_before(context, cycle),
         context=frozen.context_rows(),
         minimum_rows=policy.data.minimum_rows.evaluation,
     )
@@ -61,7 +61,9 @@ def _judged(context: Context, cycle: Cycle, candidate: str, champion: str) -> di
     return {"judgement": msgspec.to_builtins(comparison.judgement)}
 
 
-def _judged_before(context: Context, cycle: Cycle) -> list[bool]:
-    """Whether each candidate that was judged before was promoted, the first one first."""
+def _judged_before(context: Context, cycle: Cycle) -> list[Look]:
+    """Candidates that were judged against the same champion before, the first one first."""
     others = [other for other in context.store.cycles(cycle.model) if other.cycle_id != cycle.cycle_id]
-    return [other.state == "promoted" for other in others if "judgement" in other.facts]
+    same = [other for other in others if other.spec["champion"] == cycle.spec["champion"]]
+    judged = [other.facts["judgement"] for other in same if "judgement" in other.facts]
+    return [msgspec.convert(judgement, Judgement).look for judgement in judged]

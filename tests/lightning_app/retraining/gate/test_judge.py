@@ -6,7 +6,8 @@ import pytest
 from scipy.signal import lfilter
 
 from lightning_app.packaging import Package
-from lightning_app.retraining.gate import alpha_of_next, judge
+from lightning_app.retraining.gate import Look, judge
+from lightning_app.retraining.gate.alpha_spending import spend
 from lightning_app.retraining.gate.paired_test import paired_test
 from tests.packages import COLUMNS, LABELS, small_package
 
@@ -49,18 +50,47 @@ def test_a_better_candidate_passes_and_a_worse_one_does_not(tmp_path: Path, clas
     assert judge(good, good, table, label="outcome", alpha=0.05, margin=0.05).judgement.passed  # not worse is enough
 
 
-def test_what_earlier_candidates_spent_is_gone_until_one_is_promoted(tmp_path: Path) -> None:
+def test_what_earlier_candidates_spent_is_gone_and_their_evidence_adds_up(tmp_path: Path) -> None:
     truth, one, other = (package(tmp_path, name, noise) for name, noise in (("t", 0.0), ("a", 0.50), ("b", 0.48)))
     table = rows(truth)
     first = judge(one, other, table, label="outcome", alpha=0.05).judgement
-    later = judge(one, other, table, label="outcome", alpha=0.05, promoted=[False] * 30).judgement
-    assert (first.p_value, later.number) == (later.p_value, 31)
+    later = judge(one, other, table, label="outcome", alpha=0.05, earlier=[Look(p_value=0.5)] * 30).judgement
+    assert (first.p_value, first.number, later.number) == (later.p_value, 1, 31)
     assert later.alpha < first.alpha / 50
-    spent = [alpha_of_next(0.05, [False] * number) for number in range(5000)]
-    assert sum(spent) < 0.025
-    assert alpha_of_next(0.05, [False] * 30 + [True]) > 10 * later.alpha
+    assert sum(spend(0.05, [Look(p_value=0.5)] * number).alpha for number in range(1, 300)) < 0.025
     with pytest.raises(ValueError, match="alpha: 1"):
-        alpha_of_next(1, [])
+        spend(1, [first.look])
+
+
+def test_candidates_that_are_all_a_little_better_pass_together() -> None:
+    looks = [Look(p_value=0.05, since=float(number), until=number + 0.5) for number in range(12)]
+    alone = spend(0.05, looks[:1])
+    assert looks[0].p_value > alone.alpha
+    assert alone.evidence is not None
+    assert alone.evidence < alone.evidence_needed
+    together = spend(0.05, looks)
+    assert together.evidence is not None
+    assert together.evidence > together.evidence_needed
+    # The same rows again say nothing new.
+    again = spend(0.05, [Look(p_value=0.05, since=0.0, until=1.0)] * 12)
+    assert again.evidence is None
+    # What nothing could be said of is no look.
+    assert spend(0.05, [Look(p_value=1.0)] * 50 + looks[:1]) == alone
+
+
+def test_a_champion_is_rarely_replaced_without_cause_however_often_it_is_challenged() -> None:
+    rng = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(100):
+        looks: list[Look] = []
+        for p_value in rng.uniform(size=40):
+            looks.append(Look(p_value=p_value))
+            spending = spend(0.05, looks)
+            evidence = spending.evidence or 0.0
+            if p_value <= spending.alpha or evidence >= spending.evidence_needed:
+                wrong += 1
+                break
+    assert wrong <= 5
 
 
 def test_too_few_rows_pass_nothing_and_say_how_many_are_needed(tmp_path: Path) -> None:
