@@ -36,7 +36,7 @@ class ErrorCurve(Struct, frozen=True, kw_only=True):
     """Errors by what the answer says of them: the spread of its quantiles, or the number itself.
 
     Attributes:
-        by: What the bins are of.
+        by: What the bins are of: `spread`, `answer`, or `model`, the error that a model of the errors expects.
         edges: Edges between the bins.
         counts: Held-out points of each bin.
         means: By kind of error, its mean in each bin: `absolute`, `squared`, `signed`, of quantiles `pinball` and
@@ -113,19 +113,21 @@ def held_out_facts(table: pl.DataFrame, form: AnswerForm) -> HeldOutFacts | None
     edges = bin_edges(numbers, np.ones_like(numbers), most=_OUTCOME_BINS)
     return HeldOutFacts(
         rows=num_rows, points=num_points, design_effect=design_effect(errors["absolute"]),
-        errors=_error_curve(conditions(points, form), errors, by="spread" if form.levels else "answer"),
+        errors=error_curve(conditions(points, form), errors, by="spread" if form.levels else "answer"),
         outcome_edges=tuple(edges.tolist()),
         outcome_counts=tuple(np.bincount(np.searchsorted(edges, numbers), minlength=len(edges) + 1).tolist()),
     )  # fmt: skip
 
 
 def conditions(points: Points, form: AnswerForm) -> Array:
-    """What an answer says of its own error: the spread of its outermost quantiles, or its number; (P,).
+    """What errors are looked up by, (P,): as the points say, or the spread of the outermost quantiles, or the number.
 
     Args:
         points: Answers of numbers.
         form: What is answered.
     """
+    if points.conditions is not None:
+        return points.conditions
     if points.quantiles is not None and len(form.levels) > 1:
         order = np.argsort(form.levels)
         return np.asarray(points.quantiles[:, order[-1]] - points.quantiles[:, order[0]])
@@ -201,7 +203,14 @@ def _curve(probability: Array, came_true: np.ndarray) -> CalibrationCurve:
     )  # fmt: skip
 
 
-def _error_curve(conditions_: Array, errors: dict[str, Array], *, by: str) -> ErrorCurve:
+def error_curve(conditions_: Array, errors: dict[str, Array], *, by: str) -> ErrorCurve:
+    """Errors by bins of a condition.
+
+    Args:
+        conditions_: Condition of each point, (P,).
+        errors: Errors by kind, (P,) each.
+        by: What the condition is.
+    """
     edges = bin_edges(conditions_, np.ones_like(conditions_), most=_MOST_BINS)
     place: Integers = np.searchsorted(edges, conditions_)
     counts = np.bincount(place, minlength=len(edges) + 1)

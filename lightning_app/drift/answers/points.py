@@ -19,6 +19,7 @@ class Points(Struct, kw_only=True):
         quantiles: Quantiles in the order of the levels, (P, Q); None of other forms.
         probabilities: Of all classes, (P, K); None where only labels are known.
         classes: Index of the answered class, int64 (P,); None of other forms.
+        conditions: What errors are looked up by, (P,); None takes the spread of quantiles, or the number.
     """
 
     rows: Integers
@@ -28,6 +29,7 @@ class Points(Struct, kw_only=True):
     quantiles: Array | None = None
     probabilities: Array | None = None
     classes: Integers | None = None
+    conditions: Array | None = None
 
 
 def read_points(table: pl.DataFrame, form: AnswerForm) -> Points:
@@ -57,7 +59,7 @@ def chosen_points(points: Points, chosen: Booleans) -> Points:
         points: All of them.
         chosen: Which ones, (P,).
     """
-    parts = {name: getattr(points, name) for name in ("numbers", "quantiles", "probabilities", "classes")}
+    parts = {name: getattr(points, name) for name in ("numbers", "quantiles", "probabilities", "classes", "conditions")}
     return Points(
         rows=points.rows[chosen], counts=points.counts, readable=points.readable[chosen],
         **{name: None if values is None else values[chosen] for name, values in parts.items()},

@@ -12,6 +12,7 @@ from lightning_app.drift.answers.held_out import point_errors
 from lightning_app.drift.answers.outcomes import Outcomes, read_outcomes
 from lightning_app.drift.answers.points import Points, read_points
 from lightning_app.monitoring.quality.delays import DelayRows
+from lightning_app.monitoring.quality.expected.error_model import ErrorModel
 from lightning_app.serving.journal.export.rows import META, OUTCOME, OUTCOME_TIME, REWARD
 
 
@@ -44,7 +45,9 @@ class LabelledRows(Struct, kw_only=True):
         return len(self.ages)
 
 
-def labelled_rows(table: pl.DataFrame, form: AnswerForm | None, *, now: float, within: float) -> LabelledRows:
+def labelled_rows(
+    table: pl.DataFrame, form: AnswerForm | None, *, now: float, within: float, error_model: ErrorModel | None = None
+) -> LabelledRows:
     """Joins answers and outcomes.
 
     An outcome that came before its request has a delay of 0. A row with several points is labelled once all their
@@ -55,6 +58,7 @@ def labelled_rows(table: pl.DataFrame, form: AnswerForm | None, *, now: float, w
         form: What is answered; None if outcomes cannot be compared with it.
         now: Unix seconds.
         within: Age after which no outcome is waited for, seconds.
+        error_model: What says how large errors are to be expected.
 
     Raises:
         ValueError: The table has no column of the answer.
@@ -77,6 +81,8 @@ def labelled_rows(table: pl.DataFrame, form: AnswerForm | None, *, now: float, w
     is_known, values, errors = np.isfinite(rewards), rewards, np.zeros(len(rewards))
     if form is not None:
         points = read_points(table, form)
+        if error_model is not None:
+            points.conditions = error_model.conditions(table, points)
         outcomes = read_outcomes(table, points, form, column=OUTCOME)
         for reason, count in outcomes.misfits.items():
             anomalies[f"with an outcome that does not fit: {reason}"] = count

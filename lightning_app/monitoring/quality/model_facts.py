@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import polars as pl
 from msgspec import Struct
+from msgspec.structs import replace
 
 from lightning_app.drift.answers.answer_form import OUTCOME, AnswerForm, OutputLike, answer_form
 from lightning_app.drift.answers.held_out import HeldOutFacts, held_out_facts
@@ -13,6 +14,7 @@ from lightning_app.drift.answers.outcomes import read_outcomes
 from lightning_app.drift.answers.points import chosen_points, read_points
 from lightning_app.drift.reference import Reference
 from lightning_app.monitoring.config.monitor_config import QualitySettings
+from lightning_app.monitoring.quality.expected.error_model import ErrorModel, fit_error_model
 from lightning_app.monitoring.quality.metrics.measured import measured_metrics
 from lightning_app.monitoring.quality.metrics.sample import Sample
 from lightning_app.monitoring.report.structs import MetricEstimate
@@ -28,12 +30,14 @@ class ModelFacts(Struct, frozen=True, kw_only=True):
         held_out: What its held-out rows say; None without them.
         reference: Metrics of its held-out rows.
         slice_edges: Quarters of columns of numbers on held-out rows.
+        error_model: What says how large errors are to be expected; None takes the answer alone.
     """
 
     form: AnswerForm | None
     held_out: HeldOutFacts | None = None
     reference: tuple[MetricEstimate, ...] = ()
     slice_edges: Mapping[str, Sequence[float]] = {}
+    error_model: ErrorModel | None = None
 
 
 def model_facts(
@@ -62,12 +66,16 @@ def model_facts(
     written = None if reference is None else reference.errors or reference.calibration
     held_out = None if written is None else msgspec.convert(written, HeldOutFacts)
     metrics: tuple[MetricEstimate, ...] = ()
+    error_model: ErrorModel | None = None
     if sample is not None and OUTCOME in sample.columns:
         held_out = held_out or held_out_facts(sample, form)
         metrics = _metrics(sample, form, settings)
+        if held_out is not None and form.kind != "classes" and (learned := fit_error_model(sample, form)) is not None:
+            error_model, errors = learned
+            held_out = replace(held_out, errors=errors)
     edges = {} if sample is None else {name: _edges(sample[name]) for name in slices if name in sample.columns}
     return ModelFacts(
-        form=form, held_out=held_out, reference=metrics,
+        form=form, held_out=held_out, reference=metrics, error_model=error_model,
         slice_edges={name: values for name, values in edges.items() if values},
     )  # fmt: skip
 

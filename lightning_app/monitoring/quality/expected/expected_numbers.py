@@ -9,6 +9,7 @@ from lightning_app.drift.answers.answer_form import AnswerForm
 from lightning_app.drift.answers.flat import Array
 from lightning_app.drift.answers.held_out import HeldOutFacts, conditions
 from lightning_app.drift.answers.points import Points
+from lightning_app.monitoring.quality.expected.error_model import BY_MODEL
 from lightning_app.monitoring.quality.expected.expectation import Expectation, bin_variance
 from lightning_app.monitoring.quality.metrics.sample import Influence, mean_influence
 
@@ -57,7 +58,7 @@ def share_outside(points: Points, facts: HeldOutFacts, form: AnswerForm) -> floa
         form: What is answered.
     """
     curve = facts.errors
-    if curve is None or len(curve.counts) < 3:
+    if curve is None or curve.by == BY_MODEL or len(curve.counts) < 3:
         return 0.0
     place = np.searchsorted(np.asarray(curve.edges), conditions(points, form))
     shares = np.bincount(place, minlength=len(curve.counts)) / max(len(place), 1)

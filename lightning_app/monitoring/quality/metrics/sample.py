@@ -97,6 +97,10 @@ class Sample(Struct, frozen=True, kw_only=True):
         low, high = found.value - unit * error, found.value + unit * error
         if found.bounds == (0.0, 1.0):
             low, high = _of_share(found.value, error, effective, unit)
+        elif found.bounds == (0.0, math.inf) and found.value > 0:
+            # Losses are skewed: what is not seen yet is large, so the interval is symmetric for their logarithm.
+            ratio = math.exp(min(unit * error / found.value, 700.0))
+            low, high = found.value / ratio, found.value * ratio
         return MetricEstimate(
             metric=name, better=direction, value=found.value, rows=found.rows,  # type: ignore[arg-type]
             low=max(found.bounds[0], low - found.bias), high=min(found.bounds[1], high),

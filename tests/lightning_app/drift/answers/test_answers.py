@@ -129,7 +129,7 @@ def test_held_out_facts_of_classes_are_counts_and_shares():
     facts = held_out_facts(table, CLASSES)
     curve = facts.calibration[1]
     assert facts.outcome_counts == (4000 - came.sum(), came.sum())
-    assert np.abs(np.array(curve.share) - np.array(curve.probability) ** 2).max() < 0.1
+    assert np.abs(np.array(curve.share) - np.array(curve.probability) ** 2).max() < 0.15
     assert msgspec.json.decode(msgspec.json.encode(facts), type=HeldOutFacts) == facts
 
 

@@ -101,6 +101,47 @@ def test_errors_of_numbers_are_expected_from_what_answers_like_these_had():
     assert any("at the ends of what held-out rows had" in note for note in result.notes)
 
 
+def test_errors_are_expected_to_follow_the_inputs_where_the_answer_does_not_show_them():
+    random = np.random.default_rng(11)
+
+    def rows(count: int, north: float) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        is_north = random.random(count) < north
+        answers = random.normal(10, 1, count)
+        columns = {"region": np.where(is_north, "north", "south"), "age": random.normal(size=count),
+                   "prediction.price": answers}  # fmt: skip
+        return columns, answers + np.where(is_north, 3.0, 0.5) * random.standard_normal(count)
+
+    columns, outcomes = rows(3000, 0.2)
+    sample = pl.DataFrame({**columns, "outcome": outcomes})
+    output = TensorSpec("price", "float32", ("batch",))
+    facts = model_facts((output,), None, reference=None, sample=sample, settings=SETTINGS)
+    columns, outcomes = rows(3000, 0.8)
+    result = judged(journal_table(columns, outcomes), facts)
+    truth = np.abs(columns["prediction.price"] - outcomes).mean()
+    assert named(result.reference, "mae").value < 0.5 * truth
+    for metric in ("mae", "rmse"):
+        estimate, measured = named(result.estimated, metric), named(result.metrics, metric)
+        assert estimate.value == pytest.approx(measured.value, rel=0.06)
+        assert estimate.low <= measured.value <= estimate.high
+    # Without the column, and with another type, rows are still judged.
+    columns["region"] = np.zeros(3000)
+    assert judged(journal_table(columns, outcomes), facts).estimated
+    del columns["region"], columns["age"]
+    assert judged(journal_table(columns, outcomes), facts).estimated
+
+
+def test_trees_that_say_nothing_are_not_used():
+    random = np.random.default_rng(12)
+    answers = random.normal(size=2000)
+    sample = pl.DataFrame(
+        {"noise": random.normal(size=2000), "prediction.price": answers, "outcome": answers + random.normal(size=2000)}
+    )
+    output = TensorSpec("price", "float32", ("batch",))
+    facts = model_facts((output,), None, reference=None, sample=sample, settings=SETTINGS)
+    assert facts.error_model is None
+    assert facts.held_out.errors.by == "answer"
+
+
 def test_errors_of_quantiles_are_expected_from_their_spread():
     random = np.random.default_rng(9)
     form = AnswerForm(kind="quantiles", name="forecast", levels=(0.1, 0.5, 0.9))
