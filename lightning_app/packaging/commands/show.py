@@ -5,6 +5,8 @@ from typing import Any
 
 from rich.table import Column, Table
 
+from lightning_app.drift.reference import Reference
+from lightning_app.packaging.format.drift_files import NO_REFERENCE
 from lightning_app.packaging.format.folder import SIGNATURE
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.format.raw_input import RawInputSpec, needed_rows
@@ -29,11 +31,14 @@ def show_package(package: Package) -> None:
     rows = Table("", Column("", overflow="fold"), box=None, show_header=False)
     for key, value in _facts(manifest):
         rows.add_row(key, value)
+    reference = package.drift_reference()
+    rows.add_row("drift reference", NO_REFERENCE if reference is None else _of_reference(reference))
+    importance = [] if reference is None or not reference.importance else [_importance(reference.importance)]
     if manifest.raw_input is None:
-        show(_tensors(manifest), rows)
+        show(_tensors(manifest), *importance, rows)
         return
     console.print(f"raw rows: a table with these columns, at least {needed_rows(manifest.raw_input)}")
-    show(_raw_columns(manifest.raw_input), _tensors(manifest), rows)
+    show(_raw_columns(manifest.raw_input), _tensors(manifest), *importance, rows)
 
 
 def _raw_columns(raw_input: RawInputSpec) -> Table:
@@ -43,6 +48,21 @@ def _raw_columns(raw_input: RawInputSpec) -> Table:
         first = [column.table or ""] if several else []
         needed = "yes" if column.required else "no"
         table.add_row(*first, column.name, column.type, column.role, column.unit or "", needed)
+    return table
+
+
+def _of_reference(reference: Reference) -> str:
+    return f"{reference.rows:,} held-out rows, {len(reference.columns)} watched columns"
+
+
+def _importance(importance: Mapping[str, float], most: int = 12) -> Table:
+    """Columns of requests by their share in the skill of the model, the most important first."""
+    table = Table("column", "importance", box=None)
+    ranked = sorted(importance.items(), key=lambda item: -item[1])
+    for name, share in ranked[:most]:
+        table.add_row(name, f"{share:.1%}")
+    if len(ranked) > most:
+        table.add_row(f"{len(ranked) - most} more", f"{sum(share for _, share in ranked[most:]):.1%}")
     return table
 
 

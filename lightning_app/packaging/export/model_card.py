@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -13,6 +13,7 @@ from lightning_app.packaging.format.manifest import Manifest, TensorSpec
 from lightning_app.packaging.format.provenance import framework_text, repository_text
 from lightning_app.packaging.format.raw_input import RawInputSpec, needed_rows
 
+_SHOWN_COLUMNS = 12
 _TO_WRITE = "*To be written: `card.{name}` in the config.*"
 
 
@@ -30,6 +31,7 @@ class CardFacts:
         block: Rows that were resampled together for the interval.
         limitations: Those that the exporter states.
         model_bytes: Size of the ONNX file.
+        importance: Share of each column of the requests in the skill of the model, where it was measured.
         compared_with: What the answers of the package were compared with.
     """
 
@@ -42,6 +44,7 @@ class CardFacts:
     block: int
     limitations: Sequence[str]
     model_bytes: int
+    importance: Mapping[str, float] = field(default_factory=dict)
     compared_with: str = "its checkpoint"
 
 
@@ -200,6 +203,7 @@ def _evaluation(manifest: Manifest, facts: CardFacts) -> str:
         f"{parity['max_relative_error']:.1e} of the largest number.",
         *_raw_parity(parity),
     ]
+    lines += _importance(facts.importance)
     for name, values in manifest.slices.items():
         lines += ["", f"By {name}:", "", f"| {name} | {facts.row_name} | mean error |", "|---|---|---|"]
         lines += [f"| {value} | {slice_['rows']:,} | {slice_['error']:.6g} |" for value, slice_ in values.items()]
@@ -213,6 +217,22 @@ def _raw_parity(parity: Mapping[str, Any]) -> list[str]:
         "",
         f"From raw rows, package and data module with checkpoint were compared on {raw_rows['rows']:,} rows of the "
         f"test: largest difference {raw_rows['max_relative_error']:.1e} of the largest number.",
+    ]
+
+
+def _importance(importance: Mapping[str, float]) -> list[str]:
+    if not importance:
+        return []
+    ranked = sorted(importance.items(), key=lambda item: -item[1])
+    more = f", the first {_SHOWN_COLUMNS} of {len(ranked)}" if len(ranked) > _SHOWN_COLUMNS else ""
+    return [
+        "",
+        f"Importance of the columns of a request{more}: how much of the growth of the error is due to each, if its "
+        "values are shuffled among test rows.",
+        "",
+        "| column | importance |",
+        "|---|---|",
+        *(f"| {name} | {share:.1%} |" for name, share in ranked[:_SHOWN_COLUMNS]),
     ]
 
 

@@ -25,7 +25,7 @@ from lightning_app.packaging.export.onnx_file import write_onnx
 from lightning_app.packaging.export.package_lineage import package_lineage
 from lightning_app.packaging.format.manifest import TOKENIZER, TensorSpec
 from lightning_app.packaging.format.node_ids import NODE_IDS
-from lightning_app.packaging.monitored.build import drift_files
+from lightning_app.packaging.monitored.build import drift_files, drift_reference
 from lightning_app.packaging.runtime.golden import make_golden
 from lightning_app.packaging.runtime.raw_contract import CONTRACT, contract_file
 from lightning_app.packaging.runtime.raw_input import load_raw_input
@@ -105,6 +105,8 @@ def export_package(
         parity=measured.parity,
         latency=latency_entry(p50_ms),
     )
+    monitored = exporter.monitored_rows(predictor, measured.held_out)
+    drift = drift_reference(monitored, manifest)
     reference = exporter.sample(_reference_rows(exporter, sample))
     facts = CardFacts(
         pipeline_tag=exporter.pipeline_tag,
@@ -116,10 +118,10 @@ def export_package(
         block=exporter.block,
         limitations=exporter.limitations,
         model_bytes=len(model),
+        importance=drift.importance or {},
     )
-    monitored = exporter.monitored_rows(predictor, measured.held_out)
     files: dict[str, bytes | Path] = {
-        **drift_files(monitored, manifest),
+        **drift_files(monitored, drift),
         "model.onnx": model,
         "config.yaml": config,
         "reference.parquet": as_parquet(reference_table(reference, predictor)),

@@ -65,14 +65,14 @@ def drift_sample(rows: MonitoredRows, reference: Reference) -> pl.DataFrame:
     return build_sample(table.select(kept), rows=max(1, min(SAMPLE_ROWS, int(_SAMPLE_VALUES / per_row))))
 
 
-def drift_files(rows: MonitoredRows, manifest: Manifest) -> dict[str, bytes]:
+def drift_files(rows: MonitoredRows, reference: Reference) -> dict[str, bytes]:
     """Content of the files of a package, by name.
 
     Args:
         rows: The held-out rows.
-        manifest: Of the package.
+        reference: Their reference.
     """
-    reference, buffer = drift_reference(rows, manifest), io.BytesIO()
+    buffer = io.BytesIO()
     drift_sample(rows, reference).write_parquet(buffer, compression="zstd")
     return {REFERENCE_FILE: reference.to_bytes(), SAMPLE_FILE: buffer.getvalue()}
 

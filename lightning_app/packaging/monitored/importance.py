@@ -19,7 +19,7 @@ _LEAST_PROBABILITY = 1e-6
 
 
 def column_importance(rows: MonitoredRows, form: AnswerForm) -> dict[str, float] | None:
-    """Share of each column in the growth of the error, together 1; 0 for columns that were not looked at.
+    """Share of each shuffled column in the growth of the error, together 1.
 
     Args:
         rows: Held-out rows.
@@ -43,7 +43,7 @@ def column_importance(rows: MonitoredRows, form: AnswerForm) -> dict[str, float]
     total = sum(max(0.0, growth) for growth in grown.values())
     if not total > 0:
         return None
-    return {name: max(0.0, grown.get(name, 0.0)) / total for name in rows.requests.columns}
+    return {name: max(0.0, growth) / total for name, growth in grown.items()}
 
 
 def _num_rows(rows: MonitoredRows) -> int | None:

@@ -9,6 +9,8 @@ import polars as pl
 
 PREDICTION, OUTCOME = "prediction.", "outcome"
 ROW_NUMBER = f"{PREDICTION}row"
+HISTORY = "history, which requests lack where an online store holds it"
+"""Why columns of events are not watched."""
 
 
 class AskChanged(Protocol):

@@ -17,7 +17,7 @@ from lightning_app.packaging.export.latency import latency_entry
 from lightning_app.packaging.export.model_card import CardFacts, write_card
 from lightning_app.packaging.export.package_run import describe_model
 from lightning_app.packaging.export.parity import ROWS
-from lightning_app.packaging.monitored.build import drift_files
+from lightning_app.packaging.monitored.build import drift_files, drift_reference
 from lightning_app.packaging.optimize.evaluate_predictor import BATCH_SIZES, evaluate_predictor, measure_distance
 from lightning_app.packaging.optimize.parent import check_same_ids
 from lightning_app.packaging.runtime.golden import TOLERANCE, make_golden
@@ -112,6 +112,8 @@ def draft_with(
         },
         lineage=_made_from(manifest, parent),
     )
+    monitored = exporter.monitored_rows(predictor, evaluation.held_out)
+    drift = drift_reference(monitored, manifest)
     facts = CardFacts(
         pipeline_tag=exporter.pipeline_tag,
         model=describe_model(trained.model),
@@ -122,13 +124,14 @@ def draft_with(
         block=exporter.block,
         limitations=(*exporter.limitations, *_limitations(kind, distance.among_batches)),
         model_bytes=len(model),
+        importance=drift.importance or {},
         compared_with="its parent",
     )
     request = json.loads((parent.path / "golden.json").read_bytes())["request"]
     sample = read_sample(parent.path)
     files: dict[str, bytes | Path] = {
         **{entry: parent.path / entry for entry in parent.manifest.files or ()},
-        **drift_files(exporter.monitored_rows(predictor, evaluation.held_out), manifest),
+        **drift_files(monitored, drift),
         "model.onnx": model,
         "reference.parquet": as_parquet(sample.with_columns(predictor.predict(sample))),
         "evaluation.parquet": as_parquet(evaluation.table),

@@ -15,11 +15,9 @@ from lightning_app.packaging.export.held_out import HeldOutRows
 from lightning_app.packaging.export.input_rows import named_answers, outcome_of
 from lightning_app.packaging.format.raw_input import RawColumn
 from lightning_app.packaging.monitored.plain_types import as_journalled
-from lightning_app.packaging.monitored.rows import ROW_NUMBER, MonitoredRows
+from lightning_app.packaging.monitored.rows import HISTORY, ROW_NUMBER, MonitoredRows
 from lightning_app.packaging.runtime.predictor import Predictor
 from models.tabular.tabular_module import tensor_inputs
-
-_HISTORY = "history, which requests lack where an online store holds it"
 
 
 def tabular_rows(
@@ -50,8 +48,8 @@ def tabular_rows(
         shuffled=[name for name, own in names.items() if own != TIME],
         ask_changed=_AskShuffled(predictor, held_out.rows, data, names, keys),
         left_out={
-            **{column.name: _HISTORY for column in columns if column.role == "history"},
-            **({} if raw_input is None or raw_input.by_row else {ROW_NUMBER: "number of a row in its request"}),
+            **{column.name: HISTORY for column in columns if column.role == "history"},
+            **({} if raw_input is None or raw_input.by_row else {ROW_NUMBER: "the number of a row in its request"}),
         },
     )
 
