@@ -47,6 +47,8 @@ SHADOW_TYPES = {
 PREDICTION, INPUT, SHADOW = "prediction.", "input.", "shadow."
 OUTCOME, REWARD, OUTCOME_TIME = f"{META}outcome", f"{META}reward", f"{META}outcome_time"
 OUTCOME_TIME_TYPE = pa.timestamp("us", "UTC")
+NUMBER = "row"
+"""Column by which answers name rows of the request, from 0."""
 OWN_KEYS = frozenset(("series", "channel", "time", "origin", "document", "graph_id"))
 """Columns by which answers name rows that the request does not have, e.g. future times of a forecast."""
 
@@ -122,6 +124,8 @@ def _by_row(request: Decoded, answer: Decoded) -> bool:
     """Whether each row of the answer belongs to the row of the request at its place."""
     if request.num_rows != answer.num_rows:
         return False
+    if NUMBER in answer.columns and NUMBER not in request.columns:  # features answer the rows of a table by number
+        return _listed(answer.columns[NUMBER]) == list(range(answer.num_rows))
     for name, values in answer.columns.items():
         if name in request.columns:
             if _listed(values) != _listed(request.columns[name]) and _texts(values) != _texts(request.columns[name]):
