@@ -3,7 +3,7 @@
 `pip install 'lightning-r2p[serve]'` brings torch, which a server never imports. An image installs these files instead,
 and then the wheel with `--no-deps`. Run it in the development environment, whose metadata it reads:
 
-    python deploy/image/requirements.py           # writes serve.txt and server.txt anew
+    python deploy/image/requirements.py           # writes serve.txt, server.txt and monitor.txt anew
     python deploy/image/requirements.py --check   # fails where they are not what would be written
 """
 
@@ -18,11 +18,14 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 TRAINING = {"torch", "lightning", "pytorch-lightning", "torchmetrics", "jsonargparse", "wandb", "matplotlib"}
 """Core dependencies that no process of a server imports; tests/deploy/test_image_requirements.py proves it."""
+_SERVER = ("serve", "serve-grpc", "kafka", "registry", "postgres-store", "redis", "signing", "otel")
 FILES = {
     "serve.txt": ("serve",),
-    "server.txt": ("serve", "serve-grpc", "kafka", "registry", "postgres-store", "redis", "signing", "otel"),
+    "server.txt": _SERVER,
+    "monitor.txt": (*_SERVER, "monitor"),
 }
-"""Extras of each file: packages in folders alone; all that a server, a stream and the verbs of the registry can do."""
+"""Extras of each file: packages in folders alone; all that a server, a stream and the verbs of the registry can do; the
+monitor too."""
 _HEADER = "# lightning-r2p[{extras}] without what only training imports; `make lock` writes it anew.\n"
 
 

@@ -11,6 +11,9 @@ import pytest
 import yaml
 
 from lightning_app.__main__ import main
+from lightning_app.monitoring.alerts.rules import check_alerts
+from lightning_app.monitoring.config.monitor_config import read_monitor_config, seconds
+from lightning_app.retraining.config.policy import read_policy
 from lightning_app.serving.config.serve_config import ServeConfig, read_config
 from tests.deploy.shipped import DEPLOY, KUBERNETES, ROOT
 from tests.packages import small_package
@@ -79,7 +82,32 @@ def test_every_service_of_compose_has_limits_a_health_check_and_no_new_privilege
         assert "healthcheck" in service or (name == "server" and "HEALTHCHECK" in dockerfile), name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), name
-        assert ":latest" not in service["image"] or name == "server"
+        assert ":latest" not in service["image"] or name in ("server", "monitor")
+
+
+def test_the_monitor_finds_its_files_and_its_policy_waits_for_the_training() -> None:
+    monitor = COMPOSE["services"]["monitor"]
+    config = read_monitor_config(DEPLOY / "compose/monitor.yaml", password=False)
+    assert config.journal_password_file in [f"/run/secrets/{name}" for name in monitor["secrets"]]
+    assert all(package.startswith("/packages/") for package in config.packages)
+    assert f"--keys=/run/secrets/{monitor['secrets'][0]}" in monitor["command"]
+    assert "--config=/etc/lightning-app/monitor.yaml" in monitor["command"]
+    (port,) = monitor["ports"]
+    (scraped,) = [
+        job["static_configs"][0]["targets"]
+        for job in yaml.safe_load((DEPLOY / "prometheus/prometheus.yaml").read_text())["scrape_configs"]
+        if job["job_name"] == "lightning-app-monitor"
+    ]
+    assert scraped == [f"monitor:{port.rpartition(':')[2]}"]
+
+    pod = read_monitor_config(KUBERNETES / "monitor/monitor.yaml", password=False)
+    for settings in (config, pod):
+        check_alerts(settings.alerts, settings.sinks)
+    policy = read_policy(KUBERNETES / "retraining/retrain.yaml")
+    assert policy.training.executor.wait, "the training would end with the pod of the tick"
+    job = yaml.safe_load((KUBERNETES / "retraining/cron_job.yaml").read_text())["spec"]["jobTemplate"]["spec"]
+    assert job["activeDeadlineSeconds"] > seconds(policy.training.deadline)
+    assert policy.folder.startswith("/data/")
 
 
 @pytest.mark.slow

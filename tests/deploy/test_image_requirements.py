@@ -33,6 +33,7 @@ OPTIONAL = {
     "obstore": "data snapshots are for training",
     "pandera": "its schemas are read where data are checked",
     "matplotlib": "pictures of reports are drawn on a workstation",
+    "scipy": "servers read references of drift; it is judged where the monitor runs",
     "ray": "scoring on Ray, and replicas of Ray Serve, are not started in this image",
 }
 """Distributions that a module imports when it is asked to, and that the image does without."""
@@ -55,10 +56,11 @@ def test_nothing_of_training_is_in_the_image(file: str) -> None:
     assert [name for name in pins(file) if TRAINING.match(name)] == []
 
 
-def test_everything_that_a_server_imports_is_in_the_image() -> None:
+@pytest.mark.parametrize(("file", "verbs"), [("server.txt", VERBS), ("monitor.txt", ("lightning_app.monitoring",))])
+def test_everything_that_a_server_imports_is_in_the_image(file: str, verbs: tuple[str, ...]) -> None:
     packages = ("lightning_app", "features")
     graph = grimp.build_graph(*packages, include_external_packages=True, exclude_type_checking_imports=True)
-    reached = {name for name in graph.modules if name.startswith(tuple(f"{verb}." for verb in VERBS)) or name in VERBS}
+    reached = {name for name in graph.modules if name.startswith(tuple(f"{verb}." for verb in verbs)) or name in verbs}
     waiting = list(reached)
     while waiting:
         for found in graph.find_modules_directly_imported_by(waiting.pop()) - reached:
@@ -71,7 +73,7 @@ def test_everything_that_a_server_imports_is_in_the_image() -> None:
         for name in external - set(sys.stdlib_module_names)
         for owner in distributions.get(name, [name])
     }
-    server = {_canonical(name) for name in pins("server.txt")}
+    server = {_canonical(name) for name in pins(file)}
     assert {name: by for name, by in needed.items() if name not in server and name not in OPTIONAL} == {}
 
 

@@ -10,7 +10,7 @@ from lightning_app.__main__ import main
 from tests.deploy.shipped import KUBERNETES, check, documents, module, tool
 from tests.packages import small_package
 
-BUILT = ["overlays/small", "overlays/production", "promotion"]
+BUILT = ["overlays/small", "overlays/production", "promotion", "monitor", "retraining"]
 LISTED = ("resources", "components")
 
 
@@ -88,9 +88,15 @@ def test_selectors_find_the_pods_of_the_server(built) -> None:
         spec["NetworkPolicy"]["podSelector"]["matchLabels"],
     ]
     assert all(selector.items() <= labels for selector in selectors)
-    (job,) = documents(built["promotion"].read_text())
-    labels = job["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"].items()
-    assert not selectors[0].items() <= labels, "a job would get requests"
+    for name in ("promotion", "retraining"):
+        (job,) = [each for each in documents(built[name].read_text()) if each["kind"] == "CronJob"]
+        assert job["spec"]["concurrencyPolicy"] == "Forbid"
+        labels = job["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"].items()
+        assert not selectors[0].items() <= labels, "a job would get requests"
+    monitor = {manifest["kind"]: manifest for manifest in documents(built["monitor"].read_text())}
+    labels = monitor["Deployment"]["spec"]["template"]["metadata"]["labels"].items()
+    assert monitor["Service"]["spec"]["selector"].items() <= labels
+    assert not selectors[0].items() <= labels, "the monitor would get requests"
 
 
 def test_kustomizations_list_files_that_exist_and_leave_none_out() -> None:

@@ -43,11 +43,14 @@ def test_alerts_pass_promtool_and_its_unit_tests() -> None:
     check(promtool, "test", "rules", DEPLOY / "prometheus/rules_test.yaml")
 
 
-def test_unit_passes_systemd_analyze(tmp_path) -> None:
-    """Its program is not installed here: any that exists takes its place."""
+def test_units_pass_systemd_analyze(tmp_path) -> None:
+    """Their program is not installed here: any that exists takes its place."""
     analyze = tool("systemd-analyze")
-    unit = tmp_path / "lightning-app.service"
-    text = (DEPLOY / "systemd/lightning-app.service").read_text()
-    unit.write_text(text.replace("/opt/lightning-app/bin/lightning-app", "/bin/true"))
-    check(analyze, "verify", "--man=no", unit)
-    check(analyze, "security", "--offline=true", "--threshold=20", unit)
+    units = [tmp_path / file.name for file in (DEPLOY / "systemd").iterdir()]
+    for unit in units:
+        text = (DEPLOY / "systemd" / unit.name).read_text()
+        unit.write_text(text.replace("/opt/lightning-app/bin/lightning-app", "/bin/true"))
+    services = [unit for unit in units if unit.suffix == ".service"]
+    assert len(services) == 3
+    check(analyze, "verify", "--man=no", *units)
+    check(analyze, "security", "--offline=true", "--threshold=20", *services)

@@ -3,7 +3,6 @@
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
-from scipy.special import chdtrc
 
 Array = npt.NDArray[np.float64]
 
@@ -71,6 +70,8 @@ def fit_autocorrelation(series: Array, *, num_blocks: int) -> Autocorrelation:
     spread = float(np.sum(np.var(blocks, axis=0, ddof=1))) * block_rows * rows / power
     ratio = spread / _autoregressive_effect(found, block_rows)
     free = (num_blocks - 1) * directions
+    from scipy.special import chdtrc  # servers read references too, and have no SciPy
+
     if chdtrc(free, free * ratio) < _SURE:
         return Autocorrelation(lags=found, freedom=float(free), block_rows=block_rows, block_factor=ratio)
     return Autocorrelation(lags=found, freedom=_freedom(found, rows * directions), block_rows=block_rows)

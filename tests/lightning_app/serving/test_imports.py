@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-TRAINING = ("torch", "lightning", "models", "datamodules", "mlflow", "pandas", "fastapi", "pydantic")
+TRAINING = (
+    "torch", "lightning", "models", "datamodules", "mlflow", "pandas", "fastapi", "pydantic", "scipy", "sklearn",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
