@@ -74,7 +74,7 @@ def quality_estimates(windows: int = _WINDOWS) -> str:
     )  # fmt: skip
 
 
-def quality_intervals(runs: int = 400) -> str:
+def quality_intervals(runs: int = 200) -> str:
     """Confidence sequences of metrics, looked at all the time."""
     lines = []
     for name, (draw, metric, form) in _CASES.items():
