@@ -4,7 +4,6 @@ Everything is done by commands; this program writes the raw tables, and is the c
 the true ones later. Usage: python examples/production/demo.py [FOLDER]
 """
 
-import json
 import shutil
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from lightning_app.serving import Client
 HERE = Path(__file__).parent
 COMMAND = str(Path(sys.executable).with_name("lightning-app"))
 ROWS_PER_SECOND = 75
+MOST_SECONDS = 180.0
 OUTCOME_DELAY = 3.0
 """Seconds until a true number of rentals is known: about nine days of the replay."""
 
@@ -57,7 +57,7 @@ def main() -> None:
         traffic = Traffic(address, later)
         traffic.start()
         say("drift is watched; retraining looks every few seconds whether something is due")
-        wait_for_promotion(folder, traffic)
+        watch_until_promoted(folder, traffic)
         traffic.wait_for(rows=traffic.answered + 20 * ROWS_PER_SECOND)  # the new version shows what it is worth
         traffic.stop()
         time.sleep(OUTCOME_DELAY)
@@ -123,22 +123,30 @@ class Traffic(threading.Thread):
         self.join()
 
 
-def wait_for_promotion(folder: Path, traffic: Traffic) -> None:
-    """Ticks until a version was promoted; ends the demo if that takes too long.
+def watch_until_promoted(folder: Path, traffic: Traffic) -> None:
+    """Runs `retrain watch` until a version was promoted; ends the demo if that takes too long.
 
     Args:
         folder: Folder of the demo.
         traffic: The client.
     """
-    deadline = time.monotonic() + 170
-    while time.monotonic() < deadline:
-        run("retrain", "tick", "--policy", "retrain.yaml", cwd=folder, shown=False)
-        status = json.loads(output("retrain", "status", "--policy", "retrain.yaml", "--json", cwd=folder))
-        if any(cycle["state"] == "promoted" for cycle in status["ended"]):
-            return
-        if not traffic.is_alive():
-            sys.exit("the hours of 2012 are over, and no version was promoted")
-        time.sleep(1)
+    words = ("retrain", "watch", "--policy", "retrain.yaml", "--every", "2s")
+    print(f"$ lightning-app {' '.join(words)}", flush=True)
+    watch = subprocess.Popen([COMMAND, *words], cwd=folder, stdout=subprocess.PIPE, text=True)
+    timer = threading.Timer(MOST_SECONDS, watch.terminate)
+    timer.start()
+    assert watch.stdout is not None
+    try:
+        for line in watch.stdout:
+            print(f"{datetime.now(UTC):%H:%M:%S}  {line}", end="", flush=True)
+            if " promoted" in line:
+                return
+            if not traffic.is_alive():
+                sys.exit("the hours of 2012 are over, and no version was promoted")
+    finally:
+        timer.cancel()
+        watch.terminate()
+        watch.wait()
     sys.exit(f"no version was promoted in time; see {folder / 'server.log'}")
 
 
@@ -155,28 +163,16 @@ def read_hours() -> pl.DataFrame:
     )
 
 
-def run(*words: str, cwd: Path, shown: bool = True) -> None:
+def run(*words: str, cwd: Path) -> None:
     """Runs a command.
 
     Args:
         words: Verb and options.
         cwd: Working folder.
-        shown: Whether to print the command.
     """
-    if shown:
-        print(f"$ lightning-app {' '.join(words)}", flush=True)
+    print(f"$ lightning-app {' '.join(words)}", flush=True)
     if code := subprocess.run([COMMAND, *words], cwd=cwd, check=False).returncode:
         sys.exit(code)
-
-
-def output(*words: str, cwd: Path) -> str:
-    """Standard output of a command.
-
-    Args:
-        words: Verb and options.
-        cwd: Working folder.
-    """
-    return subprocess.run([COMMAND, *words], cwd=cwd, check=True, capture_output=True, text=True).stdout
 
 
 def say(text: str) -> None:
