@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from benchmarks.monitoring import change_detection, quality, sea
+from benchmarks.monitoring import change_detection, drift, quality, sea
 
 SECTIONS: dict[str, Callable[[], str]] = {
+    **drift.SECTIONS,
     **quality.SECTIONS,
     **change_detection.SECTIONS,
     **sea.SECTIONS,

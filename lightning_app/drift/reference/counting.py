@@ -85,11 +85,9 @@ def _count_numbers(series: pl.Series, plan: ColumnPlan, bins: Bins) -> ColumnSke
 def _count_categories(series: pl.Series, plan: ColumnPlan, bins: Bins) -> ColumnSketch:
     assert bins.categories is not None
     read = column_values(series, plan)
-    found = read.values.rename("value").value_counts(name="rows")
-    listed = pl.DataFrame({"value": pl.Series(bins.categories, dtype=pl.String)}).join(
-        found, on="value", how="left", maintain_order="left"
-    )
-    counts = listed["rows"].fill_null(0).to_list()
+    values, times = read.values.value_counts().get_columns()
+    found = dict(zip(values.to_list(), times.to_list(), strict=True))
+    counts = [found.get(category, 0) for category in bins.categories]
     other = len(read.values) - sum(counts)
     return ColumnSketch(
         rows=read.rows, missing=read.missing, wrong_type=read.wrong_type, unknown=other if bins.complete else 0,

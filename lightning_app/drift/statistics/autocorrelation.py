@@ -1,5 +1,7 @@
 """Autocorrelation of rows in time order, and the design effect that follows from it."""
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
@@ -10,6 +12,7 @@ _MAX_LAGS = 32
 _MAX_ROWS = 200_000
 _GRID = 2**15
 _SURE = 0.001
+_NEGLIGIBLE = 1e-6
 
 
 class Autocorrelation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,7 +60,8 @@ def fit_autocorrelation(series: Array, *, num_blocks: int) -> Autocorrelation:
     if rows < 40 or power <= 0:
         return Autocorrelation()
     max_lags = min(_MAX_LAGS, rows // 10)
-    lags = np.array([float(np.sum(series[lag:] * series[:-lag])) / power for lag in range(1, max_lags + 1)])
+    columns = np.ascontiguousarray(series.T)
+    lags = np.array([sum(float(one[lag:] @ one[:-lag]) for one in columns) for lag in range(1, max_lags + 1)]) / power
     order, errors = 0, _prediction_errors(lags)
     if len(errors):
         criteria = rows * directions * np.log(np.concatenate(([1.0], errors)))
@@ -102,12 +106,25 @@ def _coefficients(lags: list[float]) -> tuple[Array, Array]:
 def _autoregressive_effect(lags: list[float], rows: int) -> float:
     if not lags or rows < 2:
         return 1.0
-    coefficients, _ = _coefficients(lags)
-    spectrum = 1 / np.abs(np.fft.rfft(np.concatenate(([1.0], -coefficients)), _GRID)) ** 2
-    correlations = np.fft.irfft(spectrum, _GRID)
-    correlations = correlations[1 : min(rows, _GRID // 2)] / correlations[0]
-    weights = 1 - np.arange(1, len(correlations) + 1) / rows
-    return float(max(1 + 2 * np.sum(weights * correlations), 1 / rows))
+    sums, moments = _summed_correlations(tuple(lags))
+    last = min(rows, len(sums)) - 1
+    return float(max(1 + 2 * (sums[last] - moments[last] / rows), 1 / rows))
+
+
+@lru_cache(maxsize=1024)
+def _summed_correlations(lags: tuple[float, ...]) -> tuple[Array, Array]:
+    """Sums of the autocorrelations at lag 0 (not counted), 1, 2, ... and of lag times autocorrelation."""
+    coefficients, _ = _coefficients(list(lags))
+    for grid in (_GRID // 16, _GRID):
+        spectrum = 1 / np.abs(np.fft.rfft(np.concatenate(([1.0], -coefficients)), grid)) ** 2
+        correlations = np.fft.irfft(spectrum, grid)[: grid // 2]
+        correlations /= correlations[0]
+        correlations[0] = 0
+        if np.abs(correlations[grid // 4 :]).max() < _NEGLIGIBLE:
+            break
+    used = np.flatnonzero(np.abs(correlations) > _NEGLIGIBLE)
+    correlations = correlations[: used[-1] + 1 if len(used) else 1]
+    return np.cumsum(correlations), np.cumsum(np.arange(len(correlations)) * correlations)
 
 
 def _freedom(lags: list[float], rows: int) -> float | None:
