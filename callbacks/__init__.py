@@ -9,6 +9,7 @@ from callbacks.forecast_picture import ForecastPicture
 from callbacks.gradient_flow import GradientFlow
 from callbacks.prediction_table import PredictionTable
 from callbacks.progress import Progress
+from callbacks.warm_start import WarmStart
 from callbacks.weight_average import WeightAverage
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "LastCheckpoint",
     "PredictionTable",
     "Progress",
+    "WarmStart",
     "WeightAverage",
 ]

@@ -75,7 +75,7 @@ def tick(policy: RetrainPolicy, *, now: float | None = None, say: Callable[[str]
         JournalError: The journal cannot be reached; nothing is lost.
         ValueError: The policy does not fit what there is.
     """
-    with closing(open_database(policy.journal)) as database:
+    with closing(open_database(policy.journal, create=False)) as database:
         context = Context(policy=policy, database=database, now=database.now() if now is None else now)
         context.store.make()
         with tick_lease(database, url=policy.journal, model=policy.model, folder=context.model_folder) as lease:
@@ -104,7 +104,7 @@ class _Tick:
         if cycle is None:
             if (rolled_back := watch_promoted(context)) is not None:
                 self._tell(model, "rolled_back", rolled_back)
-            begun = begin(context, self._lease)
+            begun = begin(context, self._lease, lambda kind, words: self._tell(model, kind, words))
             if isinstance(begun, Wait):
                 return self._report(begun.words, until=begun.until)
             cycle = begun
@@ -140,8 +140,6 @@ class _Tick:
             return STEPS[cycle.state](self._context, cycle)  # type: ignore[index]
         except JournalError:
             raise
-        except ValueError as error:
-            return Stop(state="failed", reason=f"{cycle.state}: {describe(error)}")
         except Exception as error:
             return self._failing(cycle, error)
 

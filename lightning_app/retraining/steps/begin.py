@@ -1,27 +1,29 @@
 """Beginning of a cycle: an order of a person or a trigger, within the limits of the policy."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from lightning_app.config.shipped_configs import find_config
-from lightning_app.registry.storage.address import RegistryAddress
-from lightning_app.registry.storage.alias_reader import AliasReader
 from lightning_app.retraining.cycles import Cycle, CycleEvent, TickLease
 from lightning_app.retraining.cycles.cycle import cycle_id_of
-from lightning_app.retraining.steps.aliases import aliases_of, fate_of
+from lightning_app.retraining.steps.aliases import fate_of
 from lightning_app.retraining.steps.context import Context
 from lightning_app.retraining.steps.limits import limit
 from lightning_app.retraining.steps.outcome import Wait
+from lightning_app.retraining.steps.trigger_facts import champion_of, due_triggers
+from lightning_app.retraining.triggers import Trigger
+from lightning_app.retraining.triggers.gather import current_digests
 
 
-def begin(context: Context, lease: TickLease) -> Cycle | Wait:
+def begin(context: Context, lease: TickLease, tell: Callable[[str, str], None]) -> Cycle | Wait:
     """Begins a cycle, if one is due and allowed.
 
     Args:
         context: Of the tick.
         lease: Lease of the tick.
+        tell: Called with what is only suggested, as kind and words.
 
     Returns:
         The cycle, or what the model waits for.
@@ -29,27 +31,20 @@ def begin(context: Context, lease: TickLease) -> Cycle | Wait:
     order = _open_order(context)
     if (wait := limit(context, by_hand=order is not None)) is not None:
         return wait
-    if order is None:
-        return Wait(words="a trigger")
     champion = champion_of(context)
-    window, words = f"order {order.number}", f"by hand, {order.facts['who']}: {order.facts['reason']}"
-    return _create(context, lease, kind="hand", window=window, words=words, champion=champion, order=order.number)
-
-
-def champion_of(context: Context) -> int | None:
-    """Version of the champion; None without one. Asks without MLflow where that is possible.
-
-    Args:
-        context: Of the tick.
-    """
-    model = context.policy.model
-    reader = AliasReader(RegistryAddress.find(context.policy.registry))
-    if reader.is_cheap:
-        return reader.read([(model, "champion")])[model, "champion"]
-    try:
-        return aliases_of(context.registry, model).get("champion")
-    except ValueError:  # there is no such model yet
-        return None
+    if order is not None:
+        words = f"by hand, {order.facts['who']}: {order.facts['reason']}"
+        begun = _create(context, lease, kind="hand", window=f"order {order.number}", words=words, champion=champion)
+        return begun or Wait(words=f"a trigger; order {order.number} was carried out before")
+    for trigger in due_triggers(context, champion):
+        if trigger.action == "suggest":
+            _suggest(context, trigger, tell)
+            continue
+        words = f"{trigger.kind}: {trigger.reason}"
+        begun = _create(context, lease, kind=trigger.kind, window=trigger.window, words=words, champion=champion)
+        if begun is not None:
+            return begun
+    return Wait(words="a trigger")
 
 
 def watch_promoted(context: Context) -> str | None:
@@ -80,38 +75,40 @@ def watch_promoted(context: Context) -> str | None:
 def _open_order(context: Context) -> CycleEvent | None:
     """The oldest order that no cycle was begun for."""
     orders = [event for event in context.store.events(context.policy.model) if event.kind == "order"]
-    done = {cycle.spec.get("order") for cycle in context.store.cycles(context.policy.model)}
-    return next((order for order in orders if order.number not in done), None)
+    windows = {cycle.spec.get("window") for cycle in context.store.cycles(context.policy.model)}
+    return next((order for order in orders if f"order {order.number}" not in windows), None)
+
+
+def _suggest(context: Context, trigger: Trigger, tell: Callable[[str, str], None]) -> None:
+    """Says once that a trigger holds which only suggests."""
+    facts = {"trigger": trigger.kind, "window": trigger.window, "words": f"{trigger.kind}: {trigger.reason}"}
+    known = [event.facts for event in context.store.events(context.policy.model) if event.kind == "suggested"]
+    if facts not in known:
+        context.store.note(context.policy.model, "suggested", facts, now=context.now)
+        tell("suggested", facts["words"])
 
 
 def _create(
-    context: Context,
-    lease: TickLease,
-    *,
-    kind: str,
-    window: str,
-    words: str,
-    champion: int | None,
-    order: int | None = None,
-) -> Cycle | Wait:
-    model, policy = context.policy.model, context.policy
-    config = Path(find_config(policy.training.config)).read_bytes()
-    training = msgspec.json.encode([policy.training, policy.data, policy.gate])
+    context: Context, lease: TickLease, *, kind: str, window: str, words: str, champion: int | None
+) -> Cycle | None:
+    """Begins a cycle; None if there was one with the same id."""
+    model = context.policy.model
+    config, contract = current_digests(context.policy)
+    policy = msgspec.json.encode([context.policy.training, context.policy.data, context.policy.gate])
     cycle_id = cycle_id_of(
         model=model,
         trigger=kind,
         window=window,
         champion=str(champion),
-        config=hashlib.sha256(config + training).hexdigest(),
+        config=hashlib.sha256(config.encode() + policy).hexdigest(),
         data=_data_digest(context),
     )
-    spec = {"trigger": kind, "window": window, "words": words, "champion": champion, "cut": context.now, "order": order}
-    spec["config_sha256"] = hashlib.sha256(config).hexdigest()
+    spec = {
+        "trigger": kind, "window": window, "words": words, "champion": champion, "cut": context.now,
+        "config_sha256": config, "contract_sha256": contract,
+    }  # fmt: skip
     context.store.create(cycle_id, model=model, spec=spec, lease=lease, now=context.now, words=words)
-    cycle = context.store.live(model)
-    if cycle is None:
-        return Wait(words=f"new data or another config: cycle {cycle_id} had the same, and has ended")
-    return cycle
+    return context.store.live(model)
 
 
 def _data_digest(context: Context) -> str:

@@ -4,7 +4,7 @@ from contextlib import closing
 
 from lightning_app.packaging import Package
 from lightning_app.retraining.cycles import Cycle
-from lightning_app.retraining.frozen import BrokenContractError, TooFewRowsError, freeze
+from lightning_app.retraining.frozen import BrokenContractError, FreezeError, TooFewRowsError, freeze
 from lightning_app.retraining.steps.context import Context
 from lightning_app.retraining.steps.outcome import Advance, Outcome, Stop
 from lightning_app.retraining.steps.quarantine import quarantine_of
@@ -27,6 +27,8 @@ def freeze_data(context: Context, cycle: Cycle) -> Outcome:
             frozen = freeze(context.policy, reader=reader, cut=cycle.spec["cut"], folder=folder, package=package)
     except (BrokenContractError, TooFewRowsError) as error:
         return Stop(state="rejected", reason=str(error))
+    except FreezeError as error:
+        return Stop(state="failed", reason=str(error))
     if frozen.digest in quarantine_of(context.store, cycle.model).frozen:
         return Stop(state="rejected", reason="the same rows were trained on by a version that was rolled back")
     rows = {name.removesuffix(".parquet"): table.file.rows for name, table in frozen.manifest.tables.items()}

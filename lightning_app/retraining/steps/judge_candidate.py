@@ -4,10 +4,10 @@ from typing import Any
 
 import msgspec
 
-from lightning_app.packaging import Package
+from lightning_app.packaging import Package, RequestError
 from lightning_app.registry.promotion.gate_file import GateFile
 from lightning_app.retraining.cycles import Cycle
-from lightning_app.retraining.frozen import read_frozen_set
+from lightning_app.retraining.frozen import FreezeError, read_frozen_set
 from lightning_app.retraining.gate import Judgement, Look, judge
 from lightning_app.retraining.steps.aliases import moved
 from lightning_app.retraining.steps.context import Context
@@ -28,7 +28,10 @@ def judge_candidate(context: Context, cycle: Cycle) -> Outcome:
     facts: dict[str, Any] = {}
     words = "no champion to compare with"
     if champion is not None:
-        facts = _judged(context, cycle, name, f"{cycle.model}@{champion}")
+        try:
+            facts = _judged(context, cycle, name, f"{cycle.model}@{champion}")
+        except (RequestError, FreezeError) as error:
+            return Stop(state="failed", reason=f"champion and candidate cannot be compared: {error}")
         words = facts["judgement"]["reason"]
         if not facts["judgement"]["passed"]:
             return Stop(state="rejected", reason=words, facts=facts)

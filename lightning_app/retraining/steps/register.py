@@ -1,6 +1,7 @@
 """Registration: the package of a cycle becomes a version, once."""
 
 from lightning_app.retraining.cycles import Cycle
+from lightning_app.retraining.steps.aliases import moved
 from lightning_app.retraining.steps.context import Context
 from lightning_app.retraining.steps.outcome import Advance, Outcome, Stop
 from lightning_app.retraining.steps.quarantine import quarantine_of
@@ -13,6 +14,8 @@ def register(context: Context, cycle: Cycle) -> Outcome:
         context: Of the tick.
         cycle: A cycle whose training has ended.
     """
+    if (words := moved(context, cycle)) is not None:  # a registry that is away is noticed here: register would make one
+        return Stop(state="expired", reason=words)
     version = context.registry.register(cycle.facts["result"]["package"], cycle.model)
     if version in quarantine_of(context.store, cycle.model).versions:
         return Stop(

@@ -89,7 +89,9 @@ def stop_training(context: Context, cycle: Cycle) -> None:
         context: Of the tick.
         cycle: A cycle that trains.
     """
-    executor_of(context).stop(_job(context, cycle), cycle.facts.get("handle") or {})
+    job = _job(context, cycle)
+    if job.folder.exists():  # else no attempt was begun
+        executor_of(context).stop(job, cycle.facts.get("handle") or {})
 
 
 def executor_of(context: Context) -> Executor:

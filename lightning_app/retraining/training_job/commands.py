@@ -6,7 +6,7 @@ from pathlib import Path
 from lightning_app.retraining.training_job.job_file import JobFile
 from lightning_app.runs.run_folder import newest_runs
 
-_WARM = "lightning_app.retraining.warm_start.WarmStart"
+_WARM = "callbacks.WarmStart"
 
 
 def sweep_words(job: JobFile) -> list[str]:
