@@ -3,8 +3,9 @@
 import polars as pl
 from msgspec.structs import replace
 
+from lightning_app.drift.multivariate import multivariate_drift
 from lightning_app.drift.report import drift_report
-from lightning_app.drift.result import DriftResult
+from lightning_app.drift.result import DriftResult, MultivariateDrift
 from lightning_app.monitoring.causes.root_cause import causes, slice_changes
 from lightning_app.monitoring.causes.timeline import version_label
 from lightning_app.monitoring.config.monitor_config import MonitoredModel
@@ -55,7 +56,10 @@ def version_report(
     by_slice: dict[str, DriftResult] = {}
     changes: dict[str, float] = {}
     if facts.reference is not None:
-        drift = drift_report(facts.reference, own.monitored, settings=model.drift)
+        together: tuple[MultivariateDrift, ...] = ()
+        if facts.sample is not None:
+            together = multivariate_drift(facts.reference, facts.sample, own.monitored, settings=model.drift)
+        drift = drift_report(facts.reference, own.monitored, settings=model.drift, multivariate=together)
         if facts.sample is not None:
             by_slice = slice_drift(
                 facts.reference, facts.sample, own.monitored, model.slices, model.drift, facts.quality

@@ -1,0 +1,1 @@
+"""Embeddings: texts, vectors, sequences and graphs as a row of numbers each, the same on every machine."""
