@@ -1,19 +1,23 @@
 """Monitor command: `lightning-app monitor alerts` lists alerts with their states, and how the sinks do."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from rich.table import Table
 
+from lightning_app.errors import UsageError
 from lightning_app.monitoring.alerts import kept_states
 from lightning_app.monitoring.alerts.store.outbox import SinkCount, sink_counts
 from lightning_app.monitoring.alerts.store.schema import have_tables
 from lightning_app.monitoring.commands.alert_options import add_source, opened_source
-from lightning_app.monitoring.config.monitor_config import MonitorConfig
+from lightning_app.monitoring.config.monitor_config import MonitorConfig, read_monitor_config
+from lightning_app.monitoring.observation.monitoring_loop import MonitoringLoop
 from lightning_app.monitoring.report.structs import AlertState
 from lightning_app.serving.experiments.analysis.reporting.formats import number, time_text
-from lightning_app.terminal import print_json, show
+from lightning_app.terminal import only_result, print_json, show
 from lightning_app.verb_parser import VerbParser
 
 _ORDER = {"firing": 0, "pending": 1, "resolved": 2, "inactive": 3}
@@ -28,9 +32,13 @@ def run(args: list[str]) -> None:
     epilog = "Exit code 0 whatever fires. Times are UTC. Resolved alerts are listed for a day."
     parser = VerbParser(args[0], description=__doc__, epilog=epilog)
     add_source(parser)
+    parser.add_argument("--evaluate", action="store_true", help="first evaluate the rules and send, once; for cron")
     parser.add_argument("--firing", action="store_true", help="only those that fire")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args(args[1:])
+    if arguments.evaluate:
+        with only_result(arguments.json):
+            _evaluate(arguments.config, arguments.journal)
     with opened_source(arguments) as (database, config):
         monitor = None if config is None else config.name
         states = kept_states(database, monitor=monitor)
@@ -45,6 +53,18 @@ def run(args: list[str]) -> None:
         print_json({"alerts": msgspec.to_builtins(states), "sinks": [sink._asdict() for sink in sinks]})
         return
     _print(states, sinks)
+
+
+def _evaluate(path: str | None, journal: str | None) -> None:
+    """Makes all reports, evaluates the rules on them, and sends what is due; without a process that always runs."""
+    if path is None:
+        raise UsageError("--evaluate: needs --config monitor.yaml, whose rules it evaluates")
+    config = read_monitor_config(path)
+    loop = MonitoringLoop(replace(config, journal=journal or config.journal))
+    problems = loop.tick(time.time()).problems
+    loop.close()
+    if problems:
+        raise RuntimeError("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
 
 
 def _inactive(config: MonitorConfig, states: Sequence[AlertState]) -> list[AlertState]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from lightning_app.__main__ import main
 from lightning_app.errors import UsageError
 from lightning_app.monitoring.config.alert_rules import AlertRule
 from lightning_app.monitoring.config.alert_sinks import WebhookSink
@@ -57,3 +58,23 @@ def test_a_monitor_evaluates_sends_and_publishes(tmp_path: Path) -> None:
 def test_a_monitor_does_not_start_with_a_wrong_rule(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean 'monitor_requests'"):
         MonitoringLoop(config(tmp_path, alerts=(replace(BUSY, metric="monitor_request"),)))
+
+
+def test_rules_are_evaluated_once_for_cron(tmp_path: Path, capsys) -> None:
+    store = open_store(f"sqlite:///{tmp_path}/journal.db")
+    store.write([prediction() for _ in range(3)])
+    store.close()
+    with web_receiver() as web:
+        file = tmp_path / "monitor.yaml"
+        file.write_text(
+            f"journal: sqlite:///{tmp_path}/journal.db\nregistry: sqlite:///{tmp_path}/registry.db\n"
+            "alerts: [{name: busy, metric: monitor_requests, above: 2}]\n"
+            f"sinks: [{{kind: webhook, name: hook, url: {web.url}}}]\n"
+        )
+        for _ in range(2):
+            assert main(["monitor", "alerts", "--config", str(file), "--evaluate", "--json"]) == 0
+            found = json.loads(capsys.readouterr().out)
+            assert [state["status"] for state in found["alerts"]] == ["firing"]
+        assert len(web.requests) == 1
+        assert main(["monitor", "alerts", "--evaluate"]) == 2
+        assert main(["monitor", "alerts", "--config", str(file), "--evaluate", "--journal", "sqlite:///none.db"]) == 1
