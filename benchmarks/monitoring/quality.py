@@ -123,7 +123,7 @@ def _models() -> Iterator[tuple[str, AnswerForm, pl.DataFrame, pl.DataFrame, lis
     ):
         model.fit(features[train], truth[train])
         answers = model.predict_proba(features)
-        whole = rows.select(inputs).with_columns(
+        whole = rows.with_columns(
             pl.Series("prediction.probabilities", answers.tolist()),
             outcome=pl.Series(np.where(truth, _INCOME.labels[1], _INCOME.labels[0])),
         )
@@ -186,8 +186,8 @@ def _measured(rows: pl.DataFrame, form: AnswerForm) -> list[MetricEstimate]:
 
 def _estimated(rows: pl.DataFrame, facts: ModelFacts, form: AnswerForm) -> list[MetricEstimate]:
     points = read_points(rows, form)
-    if facts.error_model is not None:
-        points.conditions = facts.error_model.conditions(rows, points)
+    if facts.answer_model is not None:
+        points.conditions = facts.answer_model.conditions(rows, points)
     sample = Sample(weights=np.ones(len(rows)))
     assert facts.held_out is not None
     return estimated_metrics(points, sample, facts.held_out, form, settings=_SETTINGS, alpha=0.05, by_class=False)[0]

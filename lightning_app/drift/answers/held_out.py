@@ -99,9 +99,7 @@ def held_out_facts(table: pl.DataFrame, form: AnswerForm) -> HeldOutFacts | None
         classes = outcomes.classes[known]
         curves: tuple[CalibrationCurve, ...] = ()
         if points.probabilities is not None:
-            curves = tuple(
-                _curve(points.probabilities[:, place], classes == place) for place in range(len(form.labels))
-            )
+            curves = calibration_curves(points.probabilities, classes)
         return HeldOutFacts(
             rows=num_rows, points=num_points, calibration=curves,
             design_effect=design_effect((points.classes == classes).astype(float)),
@@ -186,6 +184,16 @@ def design_effect(errors: Array) -> float:
     size = len(errors) // num_blocks
     means = errors[: size * num_blocks].reshape(num_blocks, size).mean(axis=1)
     return max(1.0, float(means.var(ddof=1)) * size / variance)
+
+
+def calibration_curves(probabilities: Array, classes: Integers) -> tuple[CalibrationCurve, ...]:
+    """How often each class came true, by its probability.
+
+    Args:
+        probabilities: (P, K).
+        classes: Index of the true class, (P,).
+    """
+    return tuple(_curve(probabilities[:, place], classes == place) for place in range(probabilities.shape[1]))
 
 
 def _curve(probability: Array, came_true: np.ndarray) -> CalibrationCurve:

@@ -19,7 +19,8 @@ class Points(Struct, kw_only=True):
         quantiles: Quantiles in the order of the levels, (P, Q); None of other forms.
         probabilities: Of all classes, (P, K); None where only labels are known.
         classes: Index of the answered class, int64 (P,); None of other forms.
-        conditions: What errors are looked up by, (P,); None takes the spread of quantiles, or the number.
+        conditions: What is looked up in the facts of held-out rows in place of the answer: of numbers, what errors are
+            looked up by, (P,); of classes, probabilities, (P, K). None takes the answer itself.
     """
 
     rows: Integers

@@ -133,6 +133,6 @@ def _expectations(
 ) -> Iterator[tuple[str, Expectation]]:
     if form.kind == "classes":
         if points.probabilities is not None and facts.calibration:
-            yield from expected_class_metrics(points.probabilities, weights, facts, form, by_class=by_class)
+            yield from expected_class_metrics(points, weights, facts, form, by_class=by_class)
     elif facts.errors is not None:
         yield from expected_number_metrics(points, weights, facts, form)

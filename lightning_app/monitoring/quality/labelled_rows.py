@@ -1,6 +1,7 @@
 """LabelledRows: answered rows of a version with the outcomes that have come, joined by request and row."""
 
 from collections import Counter
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -12,8 +13,11 @@ from lightning_app.drift.answers.held_out import point_errors
 from lightning_app.drift.answers.outcomes import Outcomes, read_outcomes
 from lightning_app.drift.answers.points import Points, read_points
 from lightning_app.monitoring.quality.delays import DelayRows
+from lightning_app.monitoring.quality.expected.class_model import ClassModel
 from lightning_app.monitoring.quality.expected.error_model import ErrorModel
 from lightning_app.serving.journal.export.rows import META, OUTCOME, OUTCOME_TIME, REWARD
+
+AnswerModel: TypeAlias = ErrorModel | ClassModel
 
 
 class LabelledRows(Struct, kw_only=True):
@@ -46,7 +50,7 @@ class LabelledRows(Struct, kw_only=True):
 
 
 def labelled_rows(
-    table: pl.DataFrame, form: AnswerForm | None, *, now: float, within: float, error_model: ErrorModel | None = None
+    table: pl.DataFrame, form: AnswerForm | None, *, now: float, within: float, answer_model: AnswerModel | None = None
 ) -> LabelledRows:
     """Joins answers and outcomes.
 
@@ -58,7 +62,7 @@ def labelled_rows(
         form: What is answered; None if outcomes cannot be compared with it.
         now: Unix seconds.
         within: Age after which no outcome is waited for, seconds.
-        error_model: What says how large errors are to be expected.
+        answer_model: What says of the request too how good an answer is.
 
     Raises:
         ValueError: The table has no column of the answer.
@@ -81,8 +85,8 @@ def labelled_rows(
     is_known, values, errors = np.isfinite(rewards), rewards, np.zeros(len(rewards))
     if form is not None:
         points = read_points(table, form)
-        if error_model is not None:
-            points.conditions = error_model.conditions(table, points)
+        if answer_model is not None and (form.kind != "classes" or points.probabilities is not None):
+            points.conditions = answer_model.conditions(table, points)
         outcomes = read_outcomes(table, points, form, column=OUTCOME)
         for reason, count in outcomes.misfits.items():
             anomalies[f"with an outcome that does not fit: {reason}"] = count

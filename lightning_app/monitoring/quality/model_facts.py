@@ -14,6 +14,7 @@ from lightning_app.drift.answers.outcomes import read_outcomes
 from lightning_app.drift.answers.points import chosen_points, read_points
 from lightning_app.drift.reference import Reference
 from lightning_app.monitoring.config.monitor_config import QualitySettings
+from lightning_app.monitoring.quality.expected.class_model import ClassModel, fit_class_model
 from lightning_app.monitoring.quality.expected.error_model import ErrorModel, fit_error_model
 from lightning_app.monitoring.quality.metrics.measured import measured_metrics
 from lightning_app.monitoring.quality.metrics.sample import Sample
@@ -30,14 +31,14 @@ class ModelFacts(Struct, frozen=True, kw_only=True):
         held_out: What its held-out rows say; None without them.
         reference: Metrics of its held-out rows.
         slice_edges: Quarters of columns of numbers on held-out rows.
-        error_model: What says how large errors are to be expected; None takes the answer alone.
+        answer_model: What says of the request too how good an answer is; None takes the answer alone.
     """
 
     form: AnswerForm | None
     held_out: HeldOutFacts | None = None
     reference: tuple[MetricEstimate, ...] = ()
     slice_edges: Mapping[str, Sequence[float]] = {}
-    error_model: ErrorModel | None = None
+    answer_model: ErrorModel | ClassModel | None = None
 
 
 def model_facts(
@@ -66,16 +67,19 @@ def model_facts(
     written = None if reference is None else reference.errors or reference.calibration
     held_out = None if written is None else msgspec.convert(written, HeldOutFacts)
     metrics: tuple[MetricEstimate, ...] = ()
-    error_model: ErrorModel | None = None
+    answer_model: ErrorModel | ClassModel | None = None
     if sample is not None and OUTCOME in sample.columns:
         held_out = held_out or held_out_facts(sample, form)
         metrics = _metrics(sample, form, settings)
-        if held_out is not None and form.kind != "classes" and (learned := fit_error_model(sample, form)) is not None:
-            error_model, errors = learned
+        if held_out is not None and form.kind == "classes" and (of_class := fit_class_model(sample, form)) is not None:
+            answer_model, calibration = of_class
+            held_out = replace(held_out, calibration=calibration)
+        if held_out is not None and form.kind != "classes" and (of_error := fit_error_model(sample, form)) is not None:
+            answer_model, errors = of_error
             held_out = replace(held_out, errors=errors)
     edges = {} if sample is None else {name: _edges(sample[name]) for name in slices if name in sample.columns}
     return ModelFacts(
-        form=form, held_out=held_out, reference=metrics, error_model=error_model,
+        form=form, held_out=held_out, reference=metrics, answer_model=answer_model,
         slice_edges={name: values for name, values in edges.items() if values},
     )  # fmt: skip
 

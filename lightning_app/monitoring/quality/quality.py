@@ -59,7 +59,7 @@ def quality_results(
         delays = delays_of([(table, facts)], settings=settings, now=now)
     times = table[META + "time"].dt.timestamp("us") / 1e6
     rows = labelled_rows(table.filter((times >= window.since) & (times < window.until)), facts.form, now=now,
-                         within=within, error_model=facts.error_model)  # fmt: skip
+                         within=within, answer_model=facts.answer_model)  # fmt: skip
     judge = _Judge(rows=rows, delays=delays, facts=facts, settings=settings, window=window, version=version)
     everything = np.ones(len(rows), dtype=bool)
     results = [judge.result(everything, notes=[*row_notes(rows, settings, facts), *delay_notes(delays, settings)])]

@@ -8,7 +8,7 @@ from lightning_app.drift.answers.answer_form import AnswerForm
 from lightning_app.drift.answers.flat import Array, Integers
 from lightning_app.drift.answers.held_out import HeldOutFacts, conditions, point_errors
 from lightning_app.drift.answers.points import Points
-from lightning_app.monitoring.quality.expected.expected_classes import calibrated
+from lightning_app.monitoring.quality.expected.calibrated import calibrated, to_be_calibrated
 from lightning_app.monitoring.quality.metrics.sample import Sample
 from lightning_app.monitoring.report.structs import OutcomeTest
 
@@ -36,7 +36,7 @@ def calibration_test(
     if len(points.rows) < FEWEST:
         return None
     if points.probabilities is not None and facts.calibration:
-        truths = calibrated(points.probabilities, facts.calibration)
+        truths = calibrated(to_be_calibrated(points), facts.calibration)
         if truths.shape[1] == 2:
             place, residuals = _place(points.probabilities[:, 1]), (truth == 1) - truths[:, 1]
         else:

@@ -11,16 +11,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from lightning_app.drift.answers.answer_form import OUTCOME, PREDICTION, AnswerForm
+from lightning_app.drift.answers.answer_form import AnswerForm
 from lightning_app.drift.answers.flat import Array, Integers
 from lightning_app.drift.answers.held_out import ErrorCurve, conditions, error_curve, point_errors
 from lightning_app.drift.answers.outcomes import read_outcomes
 from lightning_app.drift.answers.points import Points, chosen_points, read_points
+from lightning_app.monitoring.quality.expected.row_features import RowFeatures, folds_of
 
 _FEWEST_ROWS = 300
 _MOST_POINTS = 20_000
-_MOST_CATEGORIES = 64
-_FOLDS = 3
 BY_MODEL = "model"
 
 
@@ -28,16 +27,13 @@ class ErrorModel:
     """Trees for the absolute error.
 
     Args:
-        numbers: Columns of numbers that they read.
-        categories: Values of the columns of texts that they read.
+        columns: Columns that they read.
         form: What is answered.
-        trees: Fitted on `features`.
     """
 
-    def __init__(
-        self, *, numbers: tuple[str, ...], categories: dict[str, list[str]], form: AnswerForm, trees: Any = None
-    ) -> None:
-        self._numbers, self._categories, self._form, self.trees = numbers, categories, form, trees
+    def __init__(self, *, columns: RowFeatures, form: AnswerForm) -> None:
+        self._columns, self._form = columns, form
+        self.trees: Any = None
 
     def conditions(self, table: pl.DataFrame, points: Points) -> Array:
         """Expected absolute error of points, (P,).
@@ -59,17 +55,7 @@ class ErrorModel:
             table: The rows; a column that is not there is missing.
             points: Their answers.
         """
-        columns: list[Array] = []
-        for name in self._numbers:
-            is_there = name in table.columns and (table[name].dtype.is_numeric() or table[name].dtype == pl.Boolean)
-            values = table[name].cast(pl.Float64).fill_null(np.nan).to_numpy() if is_there else None
-            columns.append(np.full(len(table), np.nan) if values is None else values)
-        for name, known in self._categories.items():
-            codes = {value: float(place) for place, value in enumerate(known)}
-            texts = table[name] if name in table.columns else pl.Series([None] * len(table), dtype=pl.String)
-            coded = texts.cast(pl.String, strict=False).replace_strict(codes, default=None, return_dtype=pl.Float64)
-            columns.append(coded.fill_null(np.nan).to_numpy())
-        of_rows = [values[points.rows] for values in columns]
+        of_rows = [values[points.rows] for values in self._columns.read(table)]
         assert points.numbers is not None
         return np.stack([*of_rows, points.numbers, conditions(points, self._form), _steps(points)], axis=1)
 
@@ -93,15 +79,11 @@ def fit_error_model(sample: pl.DataFrame, form: AnswerForm) -> tuple[ErrorModel,
     points = chosen_points(points, known)
     assert outcomes.numbers is not None
     errors = point_errors(points, outcomes.numbers[known], form)
-    model = ErrorModel(**_columns(sample), form=form)
+    model = ErrorModel(columns=RowFeatures.of(sample), form=form)
     features, absolute = model.features(sample, points), errors["absolute"]
     said = np.empty(len(absolute))
-    # Rows, not points, are divided: steps of a forecast err alike. Neighbours stay together.
-    fold = points.rows * _FOLDS // (int(points.rows.max()) + 1)
-    for number in range(_FOLDS):
-        said[fold == number] = _fitted(features[fold != number], absolute[fold != number]).predict(
-            features[fold == number]
-        )
+    for learned, asked in folds_of(points.rows):
+        said[asked] = _fitted(features[learned], absolute[learned]).predict(features[asked])
     simple = error_curve(conditions(points, form), errors, by="answer")
     by_answer = np.asarray(simple.means["absolute"])[
         np.searchsorted(np.asarray(simple.edges), conditions(points, form))
@@ -110,19 +92,6 @@ def fit_error_model(sample: pl.DataFrame, form: AnswerForm) -> tuple[ErrorModel,
         return None
     model.trees = _fitted(features, absolute)
     return model, error_curve(said, errors, by=BY_MODEL)
-
-
-def _columns(sample: pl.DataFrame) -> dict[str, Any]:
-    """Columns of requests that trees can read."""
-    numbers, categories = [], {}
-    for column in sample.drop(OUTCOME, strict=False).iter_columns():
-        if column.name.startswith(PREDICTION):
-            continue
-        if column.dtype.is_numeric() or column.dtype == pl.Boolean:
-            numbers.append(column.name)
-        elif column.dtype == pl.String and column.n_unique() <= _MOST_CATEGORIES:
-            categories[column.name] = sorted(column.drop_nulls().unique().to_list())
-    return {"numbers": tuple(numbers), "categories": categories}
 
 
 def _fitted(features: Array, errors: Array) -> Any:

@@ -7,63 +7,50 @@ probabilities stay as reliable as they were; it cannot see that the relation of 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from lightning_app.drift.answers.answer_form import AnswerForm
 from lightning_app.drift.answers.flat import Array, Integers
-from lightning_app.drift.answers.held_out import CalibrationCurve, HeldOutFacts
+from lightning_app.drift.answers.held_out import HeldOutFacts
+from lightning_app.drift.answers.points import Points
+from lightning_app.monitoring.quality.expected.calibrated import calibrated, to_be_calibrated
 from lightning_app.monitoring.quality.expected.expectation import Expectation, bin_variance
 from lightning_app.monitoring.quality.metrics.class_metrics import MOST_CLASSES, auroc
 from lightning_app.monitoring.quality.metrics.sample import Influence, mean_influence, ratio_influence
 
-_LAST = 4
-"""Bins at each end by which calibration is continued beyond them."""
 _EPS = float(np.finfo(np.float64).eps)
 
 
-def calibrated(probabilities: Array, curves: Sequence[CalibrationCurve]) -> Array:
-    """Probabilities as often as they came true on held-out rows, (P, K).
-
-    Args:
-        probabilities: As answered, (P, K).
-        curves: Of each class.
-    """
-    columns = [_calibrated(probabilities[:, place], curve) for place, curve in enumerate(curves)]
-    if len(columns) == 2:
-        columns[0] = 1 - columns[1]
-    whole = np.stack(columns, axis=1)
-    return np.asarray(whole / np.maximum(whole.sum(axis=1, keepdims=True), _EPS))
-
-
 def expected_class_metrics(
-    probabilities: Array, weights: Array, facts: HeldOutFacts, form: AnswerForm, *, by_class: bool = True
+    points: Points, weights: Array, facts: HeldOutFacts, form: AnswerForm, *, by_class: bool = True
 ) -> Iterator[tuple[str, Expectation]]:
     """Expected metrics, one after the other.
 
     Args:
-        probabilities: As answered, (P, K).
+        points: Answers with probabilities.
         weights: Of each point, (P,).
         facts: What held-out rows say; with calibration.
         form: What is answered.
         by_class: Whether recall, precision and F1 of each class are given too.
     """
-    expected = _Expected(probabilities, weights, facts)
+    expected = _Expected(points, weights, facts)
     yield from expected.linear()
-    if probabilities.shape[1] == 2:
+    if len(form.labels) == 2:
         yield "auroc", expected.auroc()
     yield from expected.by_class(form, only_macro=not by_class)
 
 
 class _Expected:
-    def __init__(self, probabilities: Array, weights: Array, facts: HeldOutFacts) -> None:
-        self.answered, self.weights, self.facts = probabilities, weights, facts
-        self.truth = calibrated(probabilities, facts.calibration)
-        self.classes: Integers = probabilities.argmax(axis=1)
+    def __init__(self, points: Points, weights: Array, facts: HeldOutFacts) -> None:
+        assert points.probabilities is not None
+        self.answered, self.weights, self.facts = points.probabilities, weights, facts
+        read = to_be_calibrated(points)
+        self.truth = calibrated(read, facts.calibration)
+        self.classes: Integers = self.answered.argmax(axis=1)
         self.places = [
-            np.searchsorted(np.asarray(curve.edges), probabilities[:, place])
-            for place, curve in enumerate(facts.calibration)
+            np.searchsorted(np.asarray(curve.edges), read[:, place]) for place, curve in enumerate(facts.calibration)
         ]
         self.variances = [
             np.asarray(curve.share) * (1 - np.asarray(curve.share)) / np.maximum(curve.counts, 1)
@@ -153,42 +140,3 @@ class _Expected:
         return self.facts.design_effect * sum(
             bin_variance(self.places[place], slope, self.variances[place]) for place, slope in slopes.items()
         )
-
-
-def _calibrated(probability: Array, curve: CalibrationCurve) -> Array:
-    """Shares of the bins, made monotone, and interpolated over log odds; outwards they go on as the last bins do."""
-    counts, mean, share = (np.asarray(values, dtype=float) for values in (curve.counts, curve.probability, curve.share))
-    known = counts > 0
-    if not known.any():
-        return probability
-    counts, mean, share = counts[known], mean[known], share[known]
-    shares = _monotone((share * counts + mean) / (counts + 1), counts)  # no bin is certain
-    odds, means = _log_odds(probability), _log_odds(mean)
-    found = np.interp(odds, means, shares)
-    for outer, end, part in ((odds < means[0], 0, slice(None, _LAST)), (odds > means[-1], -1, slice(-_LAST, None))):
-        slope = _slope(means[part], _log_odds(shares[part]))
-        found[outer] = 1 / (1 + np.exp(-(_log_odds(shares)[end] + slope * (odds[outer] - means[end]))))
-    return found
-
-
-def _slope(means: Array, shares: Array) -> float:
-    """By how much log odds of shares rise with those of probabilities, from 0 to 1."""
-    spread = float(np.square(means - means.mean()).sum())
-    return min(1.0, max(0.0, float(((means - means.mean()) * shares).sum()) / spread)) if spread > 0 else 0.0
-
-
-def _log_odds(probability: Array) -> Array:
-    safe = np.clip(probability, 1e-12, 1 - 1e-12)
-    return np.log(safe) - np.log1p(-safe)
-
-
-def _monotone(values: Array, weights: Array) -> Array:
-    """The nearest values that do not fall: neighbours that do are pooled."""
-    pools: list[list[float]] = []
-    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
-        pools.append([value, weight, 1])
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            later, earlier = pools.pop(), pools.pop()
-            total = earlier[1] + later[1]
-            pools.append([(earlier[0] * earlier[1] + later[0] * later[1]) / total, total, earlier[2] + later[2]])
-    return np.repeat([pool[0] for pool in pools], [int(pool[2]) for pool in pools])

@@ -66,7 +66,8 @@ def test_a_shift_of_the_classes_is_found_in_the_outcomes_and_not_in_the_calibrat
 def test_tests_of_outcomes_hold_their_level():
     small = {"calibration": 0, "outcomes": 0}
     for seed in range(40):
-        facts = held_out_churn(seed=10_000 + seed, count=1500)
+        columns, outcome, _ = churn_rows(1500, 10_000 + seed)
+        facts = ModelFacts(form=CHURN, held_out=held_out_facts(pl.DataFrame({**columns, "outcome": outcome}), CHURN))
         columns, outcome, _ = churn_rows(1500, seed)
         # Two rows of each customer, who behaves alike.
         doubled = {name: np.repeat(np.asarray(values), 2, axis=0).tolist() for name, values in columns.items()}
@@ -130,6 +131,30 @@ def test_errors_are_expected_to_follow_the_inputs_where_the_answer_does_not_show
     assert judged(journal_table(columns, outcomes), facts).estimated
 
 
+def test_probabilities_that_are_reliable_in_one_region_only_are_corrected_by_region():
+    random = np.random.default_rng(13)
+
+    def rows(count: int, north: float) -> tuple[dict[str, object], np.ndarray]:
+        columns, _, _ = churn_rows(count, int(1000 * north))
+        leaves = np.array(columns["prediction.probabilities"])[:, 1]
+        is_north = random.random(count) < north
+        columns["region"] = np.where(is_north, "north", "south")
+        return columns, np.where(random.random(count) < np.where(is_north, 0.5, leaves), "leaves", "stays")
+
+    columns, outcome = rows(4000, 0.2)
+    sample = pl.DataFrame({**columns, "outcome": outcome})
+    output = TensorSpec("probabilities", "float32", ("batch", 2))
+    facts = model_facts((output,), CHURN.labels, reference=None, sample=sample, settings=SETTINGS)
+    columns, outcome = rows(4000, 0.8)
+    result = judged(journal_table(columns, outcome), facts)
+    for metric in ("accuracy", "log_loss", "auroc"):
+        estimate, measured = named(result.estimated, metric), named(result.metrics, metric)
+        assert abs(estimate.value - measured.value) < 0.2 * abs(named(result.reference, metric).value - measured.value)
+        assert estimate.low <= measured.value <= estimate.high
+    assert next(test for test in result.tests if test.name == "calibration").p_value > 0.001
+    assert not any("not to be trusted" in note for note in result.notes)
+
+
 def test_trees_that_say_nothing_are_not_used():
     random = np.random.default_rng(12)
     answers = random.normal(size=2000)
@@ -138,8 +163,9 @@ def test_trees_that_say_nothing_are_not_used():
     )
     output = TensorSpec("price", "float32", ("batch",))
     facts = model_facts((output,), None, reference=None, sample=sample, settings=SETTINGS)
-    assert facts.error_model is None
+    assert facts.answer_model is None
     assert facts.held_out.errors.by == "answer"
+    assert held_out_churn().answer_model is None
 
 
 def test_errors_of_quantiles_are_expected_from_their_spread():
