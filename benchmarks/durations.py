@@ -77,5 +77,6 @@ ESTIMATES: dict[str, float] = {
     "drift_run_length": 300,
     "drift_detectors": 60,
     "drift_sea": 60,
+    "drift_together": 900,
     "retraining_without_drift": 240,
 }

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from benchmarks.monitoring import change_detection, drift, quality, sea
+from benchmarks.monitoring import change_detection, drift, quality, sea, together
 
 SECTIONS: dict[str, Callable[[], str]] = {
     **drift.SECTIONS,
     **quality.SECTIONS,
     **change_detection.SECTIONS,
     **sea.SECTIONS,
+    **together.SECTIONS,
 }
