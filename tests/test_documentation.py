@@ -222,6 +222,7 @@ from tests.packages import small_package
 small_package(Path("price"), name="price")
 write_experiments("journal.db")
 """
+MONITOR_CHECK = "--monitor monitor.yaml --check"
 EVERY_PAGE = {
     "README.md": Page(),
     "docs/command-line.md": Page(
@@ -253,6 +254,17 @@ EVERY_PAGE = {
     "docs/graph.md": Page(words={"--splits 10": "--splits 2"}),
     "docs/journal.md": Page(
         code="from tests.lightning_app.serving.journal.records import write_example\nwrite_example('journal.db')"
+    ),
+    "docs/monitoring.md": Page(
+        words={"monitor serve --config monitor.yaml": "monitor serve --help", "--monitor monitor.yaml": MONITOR_CHECK},
+        files={
+            "monitor.yaml": (
+                "journal: sqlite:///journal.db\n"
+                "alerts: [{name: drift, metric: monitor_drifted_windows, above: 2}]\nsinks: [{kind: log, name: log}]\n"
+            ),
+            "serve.yaml": "models: [{model: price}]\n",
+        },
+        code=EXPERIMENTS,
     ),
     "docs/production.md": Page(
         words={
