@@ -15,6 +15,8 @@ from lightning_app.packaging.runtime.frames import write_frame
 from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.row_ids import node_inputs
 
+_EDGES = "edge_index"
+"""Of layout `graphs`: it names nodes of its own graph."""
 Place = tuple[str, int | None]
 """An input, and the position along its last axis; None for all of it."""
 
@@ -27,8 +29,8 @@ def rows_of_inputs(predictor: Predictor, held_out: HeldOutRows) -> MonitoredRows
         held_out: The rows.
     """
     places = _places(predictor.inputs)
-    ids = node_inputs(predictor.manifest)
-    shuffled = [name for name, (source, _) in places.items() if source not in ids]
+    names = {*node_inputs(predictor.manifest), *([_EDGES] if predictor.manifest.layout == "graphs" else [])}
+    shuffled = [name for name, (source, _) in places.items() if source not in names]
     return MonitoredRows(
         requests=_requests(held_out.request, places),
         answers=named_answers(predictor, held_out.answer),

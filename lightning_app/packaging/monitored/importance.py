@@ -6,6 +6,7 @@ import polars as pl
 from lightning_app.drift.answers.answer_form import AnswerForm
 from lightning_app.drift.answers.outcomes import Outcomes, read_outcomes
 from lightning_app.drift.answers.points import Points, read_points
+from lightning_app.packaging.format.errors import BadRowsError, RequestError
 from lightning_app.packaging.monitored.rows import OUTCOME, MonitoredRows, as_predictions, values_per_row
 
 _MOST_ROWS = 1000
@@ -14,12 +15,13 @@ _MOST_ASKED = 40_000
 """Rows that are asked for all columns together."""
 _MOST_NUMBERS = 2**24
 """Numbers of the requests that are asked for all columns together."""
-_REPEATS = 2
+_MOST_REPEATED = 8
+"""Columns up to which each is shuffled twice."""
 _LEAST_PROBABILITY = 1e-6
 
 
 def column_importance(rows: MonitoredRows, form: AnswerForm) -> dict[str, float] | None:
-    """Share of each shuffled column in the growth of the error, together 1.
+    """Share of each shuffled column in the growth of the error, together 1; none of columns that cannot be shuffled.
 
     Args:
         rows: Held-out rows.
@@ -36,18 +38,27 @@ def column_importance(rows: MonitoredRows, form: AnswerForm) -> dict[str, float]
     chosen = np.linspace(0, len(rows) - 1, count).round().astype(np.int64)
     rng = np.random.default_rng(0)
     outcome = rows.outcome[chosen]
+    repeats = _repeats(rows)
     before = _Error(rows.answers[chosen], outcome, form)
-    grown = {
-        name: float(np.mean([before.growth(ask(chosen, name, rng)) for _ in range(_REPEATS)])) for name in rows.shuffled
-    }
+    grown: dict[str, float] = {}
+    for name in rows.shuffled:
+        try:
+            growths = [before.growth(ask(chosen, name, rng)) for _ in range(repeats)]
+        except (BadRowsError, RequestError):  # inputs of which one depends on another
+            continue
+        grown[name] = float(np.mean(growths))
     total = sum(max(0.0, growth) for growth in grown.values())
     if not total > 0:
         return None
     return {name: max(0.0, growth) / total for name, growth in grown.items()}
 
 
+def _repeats(rows: MonitoredRows) -> int:
+    return 2 if len(rows.shuffled) <= _MOST_REPEATED else 1
+
+
 def _num_rows(rows: MonitoredRows) -> int | None:
-    asked = max(1, len(rows.shuffled) * _REPEATS)
+    asked = max(1, len(rows.shuffled) * _repeats(rows))
     size = max(1.0, sum(map(values_per_row, rows.requests.head(_FEWEST_ROWS))))
     count = int(min(len(rows), _MOST_ROWS, max(_MOST_ASKED / asked, _FEWEST_ROWS), _MOST_NUMBERS / (asked * size)))
     return count if count >= _FEWEST_ROWS else None

@@ -45,7 +45,7 @@ def tabular_rows(
         answers=pl.DataFrame([*as_journalled(asked.select(key_names)).get_columns(), *answers.get_columns()]),
         outcome=outcome_of(held_out.targets),
         times=asked[TIME].to_numpy().astype("datetime64[us]") if data.has_time else None,
-        shuffled=[name for name, own in names.items() if own != TIME],
+        shuffled=[column.name for column in columns if column.name in names and column.role != "time"],
         ask_changed=_AskShuffled(predictor, held_out.rows, data, names, keys),
         left_out={
             **{column.name: HISTORY for column in columns if column.role == "history"},

@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ Family = Callable[[str], TrainedFamily]
 
 
 @pytest.fixture(scope="module")
-def journal(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def journal(family: Family, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Journal of a server of one package of each family, each asked once, with an outcome."""
     folder = tmp_path_factory.mktemp("served")
     url = f"sqlite:///{folder / 'journal.db'}"
@@ -175,9 +175,9 @@ def test_the_card_and_package_show_say_which_columns_matter(family: Family, caps
     reference = Package.load(package, replay=False).drift_reference()
     assert reference is not None
     assert reference.importance is not None
-    most = max(reference.importance, key=lambda name: reference.importance[name])
-    assert f"| {most} | {reference.importance[most]:.1%} |" in (package / "MODEL_CARD.md").read_text()
-    assert f"{reference.importance[most]:.1%}" in shown
+    most, share = max(reference.importance.items(), key=lambda item: item[1])
+    assert f"| {most} | {share:.1%} |" in (package / "MODEL_CARD.md").read_text()
+    assert f"{share:.1%}" in shown
 
 
 def test_a_reference_is_made_of_labelled_rows_or_of_a_journal(
