@@ -37,13 +37,23 @@ class Points:
     """
 
     def __init__(self, folder: Path, *, journal: str, champion: float | None = 1.0) -> None:
-        self.folder, self.journal = folder, journal
-        self.registry = Registry(f"sqlite:///{folder}/mlflow.db")
-        self._numbers = 0
+        self._open(folder, journal)
         write_history(folder / "history.parquet", folder / "truth")
         (folder / "points.yaml").write_text("{}\n")
         if champion is not None:
             self.make_champion(champion)
+
+    @classmethod
+    def of(cls, folder: Path, journal: str) -> "Points":
+        """A model that was made before, by another process."""
+        points = cls.__new__(cls)
+        points._open(folder, journal)
+        return points
+
+    def _open(self, folder: Path, journal: str) -> None:
+        self.folder, self.journal = folder, journal
+        self.registry = Registry(f"sqlite:///{folder}/mlflow.db")
+        self._numbers = 0
 
     def make_champion(self, noise: float) -> int:
         """Registers a package, and makes it champion by force."""
