@@ -79,4 +79,5 @@ ESTIMATES: dict[str, float] = {
     "drift_sea": 60,
     "drift_together": 900,
     "retraining_without_drift": 240,
+    "retraining_kills": 300,
 }

@@ -1,9 +1,9 @@
 """A program that ends ticks of retraining by SIGKILL, right before and right after each thing that they do.
 
-A tick is a fork of a process that has imported everything. It dies at the first moment at which no tick has died yet:
+A tick is a fork of a process that has imported everything. It dies at the first moment at which none has died yet:
 before or after a change of the cycle, the freezing, the start of the training, a registration, an evaluation, or a
-change of aliases. The next tick gets one moment further, until the cycle has ended. The training is the package of a run
-of before (its own kills are tested elsewhere), and the canary of a server is its registry door.
+change of aliases. The next tick gets one moment further, until the cycle has ended. The training is the package of a
+run of before (its own kills are tested elsewhere), and the canary of a server is its registry door.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""SIGKILL before and after each thing that ticks do, and ticks at once: every cycle ends once, nothing is done twice."""
+"""SIGKILL before and after each thing that ticks do, and ticks at once: cycles end once, and nothing is done twice."""
 
 import json
 import os
