@@ -52,7 +52,10 @@ def _raw_columns(raw_input: RawInputSpec) -> Table:
 
 
 def _of_reference(reference: Reference) -> str:
-    return f"{reference.rows:,} held-out rows, {len(reference.columns)} watched columns"
+    shown = f"{reference.rows:,} held-out rows, {len(reference.columns)} watched columns"
+    if reference.importance:
+        return shown
+    return f"{shown}; importance of columns not measured: one column, ids alone, too few rows, or no error grew"
 
 
 def _importance(importance: Mapping[str, float], most: int = 12) -> Table:
