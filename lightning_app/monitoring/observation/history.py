@@ -14,6 +14,7 @@ from lightning_app.monitoring.config.monitor_config import MonitoredModel, secon
 from lightning_app.monitoring.observation.package_facts import PackageFacts
 from lightning_app.monitoring.quality.delays import DelayModel
 from lightning_app.monitoring.quality.quality import quality_results
+from lightning_app.monitoring.quality.settled import settled_outcomes
 from lightning_app.monitoring.report.structs import ContractFinding, Window, WindowPoint
 from lightning_app.monitoring.windows.rows import WindowRows
 from lightning_app.monitoring.windows.traffic import Traffic
@@ -105,7 +106,8 @@ def _point(
     point = replace(point, quality=quality[0])
     if facts.reference is None:
         return point
-    drift = drift_report(facts.reference, own.monitored, settings=model.drift)
+    watched = replace(own, table=settled_outcomes(own.table, delays, now=now)).monitored
+    drift = drift_report(facts.reference, watched, settings=model.drift)
     return replace(
         point,
         drifted=None if drift.rows_needed is not None else tuple(one.column for one in drift.columns if one.drifted),

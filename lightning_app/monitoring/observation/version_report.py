@@ -13,6 +13,7 @@ from lightning_app.monitoring.observation.package_facts import PackageFacts
 from lightning_app.monitoring.observation.slice_drift import slice_drift
 from lightning_app.monitoring.quality.delays import DelayModel
 from lightning_app.monitoring.quality.quality import quality_results
+from lightning_app.monitoring.quality.settled import settled_outcomes
 from lightning_app.monitoring.report.structs import VersionReport, Window
 from lightning_app.monitoring.windows.rows import WindowRows
 from lightning_app.monitoring.windows.traffic import Traffic
@@ -56,14 +57,13 @@ def version_report(
     by_slice: dict[str, DriftResult] = {}
     changes: dict[str, float] = {}
     if facts.reference is not None:
+        watched = replace(own, table=settled_outcomes(own.table, delays, now=now)).monitored
         together: tuple[MultivariateDrift, ...] = ()
         if facts.sample is not None:
-            together = multivariate_drift(facts.reference, facts.sample, own.monitored, settings=model.drift)
-        drift = drift_report(facts.reference, own.monitored, settings=model.drift, multivariate=together)
+            together = multivariate_drift(facts.reference, facts.sample, watched, settings=model.drift)
+        drift = drift_report(facts.reference, watched, settings=model.drift, multivariate=together)
         if facts.sample is not None:
-            by_slice = slice_drift(
-                facts.reference, facts.sample, own.monitored, model.slices, model.drift, facts.quality
-            )
+            by_slice = slice_drift(facts.reference, facts.sample, watched, model.slices, model.drift, facts.quality)
         for column in drift.columns:
             if column.column in model.slices:
                 changes |= slice_changes(column)

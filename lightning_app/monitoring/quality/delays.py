@@ -19,6 +19,8 @@ from lightning_app.drift.answers.flat import Array, Booleans, Integers
 
 FEWEST_OF_STRATUM = 50
 """Labelled rows older than `within` that an estimate of the delays of a stratum needs."""
+SETTLED_SHARE = 0.99
+"""Share of the outcomes of each stratum that must have come at an age, for outcomes to be compared as they are."""
 LEAST_SHARE = 0.2
 """Share of the outcomes of each stratum that must have come at an age, for rows of this age to be judged."""
 
@@ -87,6 +89,14 @@ class DelayModel(Struct, frozen=True, kw_only=True):
     half: float | None
     value_edges: Array
     error_edge: float
+
+    @property
+    def settled_age(self) -> float:
+        """Age from which nearly all outcomes of every kind have come; `within` while that is not known."""
+        if self.curves is None:
+            return self.within
+        ages = [curve.delays[np.searchsorted(curve.shares, SETTLED_SHARE)] for curve in self.curves.values()]
+        return min(self.within, float(max(ages)))
 
     def strata(self, rows: DelayRows) -> Integers:
         """Which kind of outcome rows have: its size or class, and whether the answer was good; -1 without one.

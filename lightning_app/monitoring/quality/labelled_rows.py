@@ -73,7 +73,7 @@ def labelled_rows(
         anomalies["answered by a fallback, left out"] = int(by_fallback.sum())
         table = table.filter(~by_fallback)
     times = _seconds(table[META + "time"])
-    ages = np.maximum(now - times, 0.0)
+    ages = ages_of(table, now=now)
     if early := int((times > now).sum()):
         anomalies["of a time that has not come: a clock was wrong"] = early
     arrived = _seconds(table[OUTCOME_TIME]) if OUTCOME_TIME in table.columns else np.full(len(table), np.nan)
@@ -108,6 +108,16 @@ def labelled_rows(
             values=np.where(is_known, values, np.nan), errors=np.where(is_known, errors, np.nan),
         ),
     )  # fmt: skip
+
+
+def ages_of(table: pl.DataFrame, *, now: float) -> Array:
+    """Seconds since the request of each row, (N,); 0 of those of the future.
+
+    Args:
+        table: The rows.
+        now: Unix seconds.
+    """
+    return np.maximum(now - _seconds(table[META + "time"]), 0.0)
 
 
 def _of_rows(points: Points, outcomes: Outcomes, form: AnswerForm, num_rows: int) -> tuple[Array, Array]:

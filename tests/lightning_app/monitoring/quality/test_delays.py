@@ -1,10 +1,12 @@
 """Delays of outcomes: recent windows are judged by outcomes like those that will come, or not at all."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from lightning_app.monitoring.quality.delays import DelayModel, DelayRows, delay_model
-from lightning_app.monitoring.quality.quality import quality_results
+from lightning_app.monitoring.quality.quality import delays_of, quality_results
+from lightning_app.monitoring.quality.settled import settled_outcomes
 from lightning_app.monitoring.report.structs import QualityResult, Window
 from tests.lightning_app.monitoring.quality.tables import (
     CHURN,
@@ -124,3 +126,20 @@ def test_outcomes_that_come_at_once_need_no_weights():
     model = delay_model([rows], within=14.0)
     assert model.least_age == 0.0
     assert (model.weights(rows) == 1).all()
+
+
+def test_outcomes_of_young_rows_are_not_compared_as_they_are():
+    columns, outcome, _ = churn_rows(6000, 4)
+    random = np.random.default_rng(4)
+    days_ago = random.uniform(0, 40, 6000)
+    delay = np.where(outcome == "leaves", random.exponential(1.5, 6000), random.gamma(4.0, 1.5, 6000))
+    table = journal_table(columns, outcome, days_ago=days_ago, delay_days=delay)
+    delays = delays_of([(table, facts_of(CHURN))], settings=SETTINGS, now=NOW)
+    recent = table.filter(pl.Series(days_ago < 20))
+    settled = settled_outcomes(recent, delays, now=NOW)
+    shares = [(one["journal.outcome"].drop_nulls() == "leaves").mean() for one in (recent, settled)]
+    truth = (outcome == "leaves").mean()
+    assert shares[0] > truth + 0.03
+    assert shares[1] == pytest.approx(truth, abs=0.025)
+    assert 8 < delays.settled_age / DAY <= 14
+    assert settled.drop("journal.outcome").equals(recent.drop("journal.outcome"))
