@@ -105,6 +105,19 @@ class Reference(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         }
         return Sketch(bins=self.bins, rows=table.height, columns=columns, new=new)
 
+    def with_dependence_of(self, other: Self) -> Self:
+        """The same with the dependence of rows of another reference.
+
+        Args:
+            other: Reference of all rows, where this one is of a sample, whose rows are farther apart.
+        """
+        known = {column.plan.name: column.dependence for column in other.columns}
+        columns = [
+            msgspec.structs.replace(column, dependence=known.get(column.plan.name, column.dependence))
+            for column in self.columns
+        ]
+        return msgspec.structs.replace(self, columns=columns)
+
     def reference_sketch(self) -> Sketch:
         """The reference itself as a sketch."""
         columns = {column.plan.name: column.sketch for column in self.columns}

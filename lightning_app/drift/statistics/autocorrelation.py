@@ -62,8 +62,9 @@ def fit_autocorrelation(series: Array, *, num_blocks: int) -> Autocorrelation:
     max_lags = min(_MAX_LAGS, rows // 10)
     columns = np.ascontiguousarray(series.T)
     lags = np.array([sum(float(one[lag:] @ one[:-lag]) for one in columns) for lag in range(1, max_lags + 1)]) / power
-    order, errors = 0, _prediction_errors(lags)
-    if len(errors):
+    order = 0
+    if rows * directions * np.max(lags**2) > np.log(rows * directions):  # else no order pays
+        errors = _prediction_errors(lags)
         criteria = rows * directions * np.log(np.concatenate(([1.0], errors)))
         orders = np.arange(len(criteria))
         if np.argmin(criteria + orders * np.log(rows * directions)) > 0:
