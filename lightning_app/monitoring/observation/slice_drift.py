@@ -45,7 +45,7 @@ def slice_drift(
         column = name.partition("=")[0]
         own = replace(settings, alpha=settings.alpha / len(judged), multivariate=False)
         others = {source: role for source, role in roles.items() if source != column}
-        base = build_reference(sample.filter(before[name]), roles=others)
+        base = build_reference(sample.filter(before[name]), roles=others).with_dependence_of(reference)
         own = replace(own, ignore=tuple(one for one in own.ignore if one in {each.plan.name for each in base.columns}))
         watched = [source for source in current.columns if source in others]
         results[name] = drift_report(base, current.filter(now[name]).select(watched), settings=own)

@@ -231,3 +231,11 @@ def test_sketches_of_different_references_do_not_add_up():
     table = pl.DataFrame({"x": [1.0, 2.0]})
     with pytest.raises(ValueError, match="different references"):
         one_column([1.0, 2.0]).sketch(table) + one_column([1.0, 2.5]).sketch(table)
+
+
+def test_a_sample_takes_the_dependence_of_all_rows():
+    series = pl.DataFrame({"x": np.sin(np.arange(5000) / 50)})
+    whole = build_reference(series, roles={"x": "input"})
+    sample = build_reference(series.sample(500, seed=0), roles={"x": "input"})
+    assert not sample.columns[0].dependence.leading[0].dependent
+    assert sample.with_dependence_of(whole).columns[0].dependence == whole.columns[0].dependence
