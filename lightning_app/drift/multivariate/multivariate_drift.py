@@ -16,6 +16,9 @@ from lightning_app.drift.multivariate.mmd import mmd_test
 from lightning_app.drift.reference.reference import ColumnReference, Reference
 from lightning_app.drift.result import DriftSettings, MultivariateDrift
 
+_DOUBT = 10
+"""Independent references of which one, at most, is taken to have dependent rows."""
+
 
 def multivariate_drift(
     reference: Reference, sample: pl.DataFrame, current: pl.DataFrame, *, settings: DriftSettings
@@ -70,6 +73,8 @@ def _design(
 ) -> PermutationDesign | str:
     """Permutations that respect the column whose rows depend most on those before them."""
     fits = [fit for column in columns for fit in column.dependence.leading]
+    chance = np.sqrt(2 * np.log(_DOUBT * max(1, len(fits))) / reference.rows)  # the largest of so many, if independent
+    fits = [fit for fit in fits if fit.block_factor > 1 or max(map(abs, fit.lags), default=0.0) > chance]
     now = max((fit.design_effect(rows) for fit in fits), default=1.0) if rows else 1.0
     before = max((fit.design_effect(reference.rows) for fit in fits), default=1.0)
     before = 1 + (before - 1) * min(1.0, sample_rows / reference.rows)
