@@ -28,6 +28,8 @@ def run(args: list[str]) -> None:
     """
     arguments = _parser(args[0]).parse_args(args[1:])
     config = _config(arguments)
+    if not 0 <= arguments.port < 2**16:
+        raise UsageError(f"--port: {arguments.port} given, a number from 0 to 65535 is needed")
     server = ServeConfig(
         models=[], host=arguments.host, port=arguments.port, keys=arguments.keys, insecure=arguments.insecure,
         tls_cert=arguments.tls_cert, tls_key=arguments.tls_key,

@@ -1,8 +1,6 @@
 """Where there is no room, one line says which file could not be written, what it needs and what is free."""
 
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +14,10 @@ from lightning_app.errors.full_disk import names_full_disk
 from sweeps.reporting.trial_table import write_trials
 from sweeps.storage.journal_file import JournalFile
 from tests.conftest import only_run
+from tests.full_disk import files_of_at_most
 from tests.packages import COLUMNS, small_package
 
 NOISE = pl.DataFrame({"x": np.random.default_rng(0).random(9000)})
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """A limit of the system, which every writer meets as it would meet a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_checkpoint_that_has_no_room_is_named_with_what_it_needs(
