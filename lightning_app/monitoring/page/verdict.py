@@ -193,7 +193,7 @@ def _start(report: MonitorReport, version: VersionReport | None, holds: Holds) -
             since, num_without = point.window.since, 0
         elif held is False:
             num_without += 1
-            if num_without > 1 or since is None:
+            if num_without > 1:
                 break
     return since
 
@@ -202,7 +202,8 @@ def _cause(report: MonitorReport, version: VersionReport, since: float | None) -
     parts = []
     if version.causes:
         cause = version.causes[0]
-        parts.append(f"likely cause: {cause.name} ({cause.text.split('; ')[0].rstrip('.')})")
+        text = cause.text.removeprefix(f"{cause.name}: ").split("; ")[0].rstrip(".")
+        parts.append(f"likely cause: {cause.name} ({text})")
     event = None if since is None else _nearest(report, since)
     if event is not None:
         parts.append(f"near its start: {event.text.rstrip('.')}, {words.moment(event.time)} UTC")

@@ -181,7 +181,7 @@ def _judged_rows(quality: QualityResult) -> list[list[Child]]:
             words.number(None if reference is None else reference.value),
             _with_interval(estimated),
             words.number(quality.estimate_error if not place else None),
-            _outcomes(quality),
+            None if place else _outcomes(quality),
         ])  # fmt: skip
     return rows
 

@@ -112,7 +112,9 @@ def _causes(report: MonitorReport) -> Markup | None:
                 "li",
                 None,
                 _bar(cause.score / largest),
-                element("span", None, element("strong", None, cause.name), f" {cause.text}"),
+                element(
+                    "span", None, element("strong", None, cause.name), f" {cause.text.removeprefix(f'{cause.name}: ')}"
+                ),
             )
             for cause in causes
         ]

@@ -18,7 +18,8 @@ registry: sqlite:///mlflow.db
 packages: [price]
 title: Prices watched
 models:
-  - {model: price, window: 2d, history: 6d, reference: reference, quality: {outcome_within: 1d}}
+  - {model: price, window: 2d, history: 6d, reference: reference, quality: {outcome_within: 1d},
+     drift: {multivariate: false}}
 """
 
 

@@ -35,7 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_answers(f"sqlite:///{folder}/journal.db", package, features(150), list(times))
     (folder / "monitor.yaml").write_text(
         "packages: [price]\nrefresh: 1s\nregistry: sqlite:///mlflow.db\n"
-        "models:\n  - {model: price, window: 2d, history: 3d, reference: reference}\n"
+        "models:\n  - {model: price, window: 2d, history: 3d, reference: reference, drift: {multivariate: false}}\n"
     )
     return folder
 
