@@ -37,6 +37,10 @@ METRICS: dict[str, Metric] = {
     "monitor_quality_high": Metric("Upper end of its confidence sequence.", (*_VERSION, "metric", "arm", "slice")),
     "monitor_estimated": Metric("Metric as expected from the answers, before outcomes.", (*_VERSION, "metric")),
     "monitor_estimate_error": Metric("Estimated minus measured main metric.", _VERSION),
+    "monitor_quality_mature": Metric("1 if few rows are too young to be judged, else 0.", _VERSION),
+    "monitor_outcome_p_value": Metric(
+        "p-value of a test of the outcomes against the held-out rows: calibration or outcomes.", (*_VERSION, "test")
+    ),
     "monitor_labelled_share": Metric("Share of rows with an outcome.", _VERSION),
     "monitor_waiting_rows": Metric("Rows whose outcome may still come.", _VERSION),
     "monitor_overdue_share": Metric("Share of rows without an outcome that are older than outcomes take.", _VERSION),

@@ -97,6 +97,9 @@ def _of_quality(quality: QualityResult, own: dict[str, str]) -> Iterator[_Number
             yield "monitor_estimated", {**own, "metric": metric.metric}, metric.value
     if quality.estimate_error is not None:
         yield "monitor_estimate_error", own, quality.estimate_error
+    for test in quality.tests:
+        yield "monitor_outcome_p_value", {**own, "test": test.name}, test.p_value
+    yield "monitor_quality_mature", own, float(quality.is_mature)
     yield "monitor_labelled_share", own, quality.labelled / max(1, quality.rows)
     yield "monitor_waiting_rows", own, quality.waiting
     yield "monitor_overdue_share", own, quality.overdue / max(1, quality.rows)
