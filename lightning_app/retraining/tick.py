@@ -18,6 +18,7 @@ from lightning_app.retraining.steps.cleanup import clean_up
 from lightning_app.retraining.steps.context import Context
 from lightning_app.retraining.steps.freeze import freeze_data
 from lightning_app.retraining.steps.judge_candidate import judge_candidate
+from lightning_app.retraining.steps.limits import limit
 from lightning_app.retraining.steps.outcome import Advance, Outcome, Repeat, Stop, Wait
 from lightning_app.retraining.steps.register import register
 from lightning_app.retraining.steps.rollout import follow_canary, follow_shadow, roll_out
@@ -171,7 +172,8 @@ class _Tick:
         final, facts = clean_up(self._context, cycle, stop)
         self._change(cycle, state=final.state, facts=facts, reason=final.reason, words=final.reason)
         self._tell(f"{cycle.model} {cycle.cycle_id}", final.state, final.reason)
-        return self._report("the next trigger")
+        wait = limit(self._context, by_hand=False)
+        return self._report("a trigger") if wait is None else self._report(wait.words, until=wait.until)
 
     def _look_at_clock(self) -> None:
         if not self._fixed:
