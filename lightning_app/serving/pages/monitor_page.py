@@ -115,7 +115,7 @@ async def _read(path: Path) -> bytes:
         return await run_in_threadpool(read)
     except OSError:
         message = "no report yet: the monitoring process makes the first one, or its log says why it cannot"
-        raise HttpError(503, "no_report", message) from None
+        raise HttpError(404, "no_report", message) from None
 
 
 def _headers(style: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ async function load() {
     at("key-form").hidden = !needsKey;
     at("problem").hidden = error.status === 401 && !key.get();
     at("problem").textContent = error.message;
-    at("made").textContent = needsKey ? "key needed" : error.status === 503 ? "no report yet" : "not up to date";
+    at("made").textContent = needsKey ? "key needed" : error.status === 404 || error.status === 503 ? "no report yet" : "not up to date";
     if (needsKey) {
       at("content").replaceChildren();
       shown = "";

@@ -70,7 +70,7 @@ def test_before_the_first_report_the_page_says_so(worker: RunningWorker, key: st
     publish(worker)
     (worker.folder / monitor_files.FOLDER / monitor_files.PAGE).unlink()
     answer = worker.client.get("/page/monitor", headers={"x-api-key": key})
-    assert answer.status_code == 503
+    assert answer.status_code == 404
     assert "no report yet" in answer.json()["error"]["message"]
 
 
