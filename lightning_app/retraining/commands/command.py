@@ -11,6 +11,7 @@ SUBCOMMANDS: SubCommands = {
     "approve": (f"{_HERE}.orders:approve", "Approve a candidate that passed the gates."),
     "reject": (f"{_HERE}.orders:reject", "End the live cycle."),
     "history": (f"{_HERE}.history:run", "Cycles and events of a model."),
+    "simulate": (f"{_HERE}.simulate:run", "Replay a policy over history: errors, fits and CPU time beside others."),
 }
 
 
