@@ -79,5 +79,6 @@ ESTIMATES: dict[str, float] = {
     "drift_sea": 60,
     "drift_together": 900,
     "retraining_without_drift": 240,
+    "retraining_electricity": 60,
     "retraining_kills": 300,
 }

@@ -2,6 +2,6 @@
 
 from collections.abc import Callable
 
-from benchmarks.retraining import kills, without_drift
+from benchmarks.retraining import electricity, kills, without_drift
 
-SECTIONS: dict[str, Callable[[], str]] = without_drift.SECTIONS | kills.SECTIONS
+SECTIONS: dict[str, Callable[[], str]] = without_drift.SECTIONS | electricity.SECTIONS | kills.SECTIONS

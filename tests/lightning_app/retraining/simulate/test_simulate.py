@@ -17,7 +17,8 @@ RIDGE = ["--learner", "sklearn.linear_model:Ridge"]
 POLICY = """
 model: bikes
 data:
-  {outcome: rentals, mature_after: 1d, train_window: 30d, evaluation_window: 4d, minimum_rows: {train: 50, evaluation: 50}}
+  {outcome: rentals, mature_after: 1d, train_window: 30d, evaluation_window: 4d,
+   minimum_rows: {train: 50, evaluation: 50}}
 training: {config: tabular/bike_sharing}
 triggers: {age: 5d}
 gate: {margin: 0.1}
