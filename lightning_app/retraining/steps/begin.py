@@ -60,12 +60,16 @@ def watch_promoted(context: Context) -> str | None:
     promoted = [cycle for cycle in store.cycles(model) if cycle.state == "promoted"]
     if not promoted:
         return None
-    last = promoted[-1]
-    noted = any(event.kind == "rolled_back" and event.cycle_id == last.cycle_id for event in store.events(model))
-    if noted or champion_of(context) == last.facts["version"]:
+    last, champion = promoted[-1], champion_of(context)
+    notes = [event for event in store.events(model) if event.cycle_id == last.cycle_id]
+    if champion == last.facts["version"] or any(note.kind == "rolled_back" for note in notes):
         return None
+    replaced = {"champion": champion, "words": f"version {champion} is champion by now"}
+    if notes[-1].kind == "replaced" and notes[-1].facts == replaced:
+        return None  # the history was read before
     fate = fate_of(context.registry, model, last.facts["version"])
     if fate.kind != "rolled_back":
+        store.note(model, "replaced", replaced, now=context.now, cycle_id=last.cycle_id)
         return None
     words = f"{model}@{last.facts['version']} was rolled back: {fate.words}"
     store.note(model, "rolled_back", {"words": words}, now=context.now, cycle_id=last.cycle_id)
@@ -73,10 +77,10 @@ def watch_promoted(context: Context) -> str | None:
 
 
 def _open_order(context: Context) -> CycleEvent | None:
-    """The oldest order that no cycle was begun for."""
+    """The newest order, if no cycle was begun for it."""
     orders = [event for event in context.store.events(context.policy.model) if event.kind == "order"]
     windows = {cycle.spec.get("window") for cycle in context.store.cycles(context.policy.model)}
-    return next((order for order in orders if f"order {order.number}" not in windows), None)
+    return orders[-1] if orders and f"order {orders[-1].number}" not in windows else None
 
 
 def _suggest(context: Context, trigger: Trigger, tell: Callable[[str, str], None]) -> None:
