@@ -35,7 +35,7 @@ def main() -> None:
         shutil.copy(file, folder)
     hours = read_hours()
     first_year = hours.filter(pl.col("at") < datetime(2012, 1, 1))
-    first_year.write_parquet(folder / "first_year.parquet")
+    first_year.with_columns(pl.col("at").alias("time")).write_parquet(folder / "first_year.parquet")
     later = hours.filter(pl.col("at") >= datetime(2012, 1, 1))
 
     say("a model of 2011")
@@ -132,7 +132,8 @@ def watch_until_promoted(folder: Path, traffic: Traffic) -> None:
     """
     words = ("retrain", "watch", "--policy", "retrain.yaml", "--every", "2s")
     print(f"$ lightning-app {' '.join(words)}", flush=True)
-    watch = subprocess.Popen([COMMAND, *words], cwd=folder, stdout=subprocess.PIPE, text=True)
+    watch = subprocess.Popen([COMMAND, *words], cwd=folder, stdout=subprocess.PIPE,
+                             stderr=(folder / "watch.log").open("wb"), text=True)  # fmt: skip
     timer = threading.Timer(MOST_SECONDS, watch.terminate)
     timer.start()
     assert watch.stdout is not None
@@ -147,7 +148,7 @@ def watch_until_promoted(folder: Path, traffic: Traffic) -> None:
         timer.cancel()
         watch.terminate()
         watch.wait()
-    sys.exit(f"no version was promoted in time; see {folder / 'server.log'}")
+    sys.exit(f"no version was promoted in time; see watch.log and server.log in {folder}")
 
 
 def read_hours() -> pl.DataFrame:
