@@ -68,7 +68,7 @@ def main() -> None:
     say("what has happened")
     run("retrain", "history", "--policy", "retrain.yaml", cwd=folder)
     run("monitor", "report", "--config", "monitor.yaml", "--registry", "sqlite:///mlflow.db", "--output", "report",
-        cwd=folder)  # fmt: skip
+        "--window", "5m", cwd=folder)  # fmt: skip
     print(f"the page: {folder / 'report' / 'report.html'}")
 
 

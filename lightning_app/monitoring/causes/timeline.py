@@ -3,11 +3,16 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
+
 from lightning_app.monitoring.report.structs import EventKind, TimelineEvent, Window
 from lightning_app.monitoring.windows.traffic import Traffic
 from lightning_app.registry.promotion.journal import Entry, JournalState
 from lightning_app.serving.experiments.store.experiment_store import ExperimentStore
 from lightning_app.serving.journal.stores.database import JournalDatabase
+from lightning_app.serving.journal.stores.own_tables import own_tables_version
+
+_RETRAINING_VERSION = 1
 
 
 def alias_events(history: JournalState, window: Window) -> list[TimelineEvent]:
@@ -65,6 +70,35 @@ def experiment_events(database: JournalDatabase, model: str, window: Window) -> 
             if time is not None and window.since <= time < window.until:
                 events.append(TimelineEvent(time=time, kind="experiment", text=f"{record.kind} {record.id} {text}"))
     return events
+
+
+def retraining_events(database: JournalDatabase, model: str, window: Window) -> list[TimelineEvent]:
+    """What cycles of retraining have done, where the journal has any.
+
+    Args:
+        database: Database of the journal.
+        model: Name of the model in the registry.
+        window: Span of time.
+
+    Raises:
+        JournalError: The journal cannot be read.
+    """
+    try:
+        if own_tables_version(database, "retraining", _RETRAINING_VERSION) is None:
+            return []
+    except ValueError:  # of a later version, whose columns may be others
+        return []
+    rows = database.execute(
+        f"SELECT time, kind, facts FROM {database.table('retraining_events')} AS e "
+        "WHERE model = ? AND time >= ? AND time < ? AND cycle_id IS NOT NULL ORDER BY number",
+        (model, window.since, window.until),
+    )
+    return [
+        TimelineEvent(
+            time=time, kind="retraining", text=f"{kind}: {msgspec.json.decode(facts).get('words', '')}".rstrip(": ")
+        )
+        for time, kind, facts in rows
+    ]
 
 
 def version_label(model: str, traffic: Traffic) -> str:

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from lightning_app.errors import UsageError, describe
-from lightning_app.monitoring.causes.timeline import alias_events, experiment_events, first_answer_events
+from lightning_app.monitoring.causes.timeline import (
+    alias_events,
+    experiment_events,
+    first_answer_events,
+    retraining_events,
+)
 from lightning_app.monitoring.config.monitor_config import MonitorConfig, MonitoredModel, seconds
 from lightning_app.monitoring.observation.history import History, HistoryWindow
 from lightning_app.monitoring.observation.package_facts import PackageFacts, PackageFinder
@@ -145,6 +150,7 @@ class Observer:
     ) -> tuple[TimelineEvent, ...]:
         events = first_answer_events(ever, model.model, span)
         events += experiment_events(self._database, model.model, span)
+        events += retraining_events(self._database, model.registered or model.model, span)
         if any(one.version is not None for one in ever):
             try:
                 events += alias_events(self._registry.history(model.registered or model.model), span)
