@@ -88,7 +88,8 @@ def _tested_counts(reference: ColumnReference, current: ColumnSketch) -> tuple[A
     if reference.bins.complete:
         return before, now
     least = before[:-1].min()
-    lucky = before < least + _LUCK * np.sqrt(least)
+    expected = (before + now) * before.sum() / (before.sum() + now.sum())  # of both: alike for either sample
+    lucky = expected - _LUCK * np.sqrt(expected) <= least
     lucky[-1] = True
     return np.append(before[~lucky], before[lucky].sum()), np.append(now[~lucky], now[lucky].sum())
 

@@ -80,9 +80,11 @@ def distribution_test(
             _p_value(float(square), one, rows, rows_reference) for square, one in zip(squares, directions, strict=True)
         ]
         if degrees > 0:
-            # Directions of the rest differ among each other: fewer degrees of freedom (Rao and Scott), roughly.
+            # Directions of the rest differ among each other: fewer degrees of freedom (Rao and Scott). By how many
+            # was chosen with simulated autoregressions.
             effect = _inflation(rest, rows, rows_reference)
-            p_values.append(float(chdtrc(degrees / max(effect, 1), others / (effect * max(effect, 1)))))
+            spread = 1 + 6 * max(effect - 1, 0)
+            p_values.append(float(chdtrc(degrees / spread, others / (effect * spread))))
     elif ordered:
         p_values = [float(chdtrc(scores.shape[1], squares.sum()))]
         p_values += [float(chdtrc(degrees, others))] if degrees > 0 else []
