@@ -142,6 +142,7 @@ def test_what_cannot_be_replayed_is_refused_by_name(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_training_of_the_policy_is_replayed_itself(tmp_path: Path) -> None:
     Path("features.yaml").write_text(
         "views:\n  bikes:\n    request: {temp: {type: float}}\n"
@@ -156,12 +157,14 @@ def test_the_training_of_the_policy_is_replayed_itself(tmp_path: Path) -> None:
         "    definitions: features.yaml\n    rows: history.parquet\n    label: rentals\n    batch_size: 64\n"
         "    split: {class_path: datamodules.tabular.RandomSplit, init_args: {train: 0.6, val: 0.2}}\n"
     )
-    Path("retrain.yaml").write_text(POLICY.replace("tabular/bike_sharing", str(tmp_path / "fit.yaml")))
+    without = POLICY.replace("triggers: {age: 5d}\n", "")
+    Path("retrain.yaml").write_text(without.replace("tabular/bike_sharing", str(tmp_path / "fit.yaml")))
     drifting(40, flip=20).write_parquet("history.parquet")
-    assert main(["retrain", "simulate", "--history", "history.parquet", "--every", "15d"]) == 0
+    assert main(["retrain", "simulate", "--history", "history.parquet", "--every", "20d"]) == 0
     report = json.loads(Path("simulation.json").read_text())
     never, _, monthly = report["strategies"]
     assert report["error_name"] == "absolute error"
-    assert monthly["fits"] == 3
-    assert monthly["error"]["value"] < never["error"]["value"]
+    assert (never["fits"], monthly["fits"]) == (1, 2)
+    assert monthly["error"]["rows"] == never["error"]["rows"] > 0
+    assert monthly["error"]["value"] != never["error"]["value"]  # another package answers after the second fit
     assert monthly["cpu_seconds"] > 1
