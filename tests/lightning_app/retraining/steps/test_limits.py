@@ -75,6 +75,7 @@ def test_a_clock_that_is_set_back_makes_no_wait_longer_than_it_was(points: Point
     assert points.cycle().state == "expired"
 
 
+@pytest.mark.slow
 def test_while_the_registry_is_away_a_cycle_waits_and_fails_in_the_end(points: Points) -> None:
     policy = points.policy()
     points.exported(policy)
@@ -110,6 +111,7 @@ def test_a_folder_that_cannot_be_written_is_said_and_tried_again(points: Points)
     assert main(["retrain", "tick", "--policy", str(points.policy_file())]) == 1
 
 
+@pytest.mark.slow
 def test_the_journal_away_is_an_error_of_the_tick_and_loses_nothing(
     points: Points, capsys: pytest.CaptureFixture[str]
 ) -> None:

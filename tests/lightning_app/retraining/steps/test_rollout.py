@@ -16,6 +16,7 @@ DAY = 86400.0
 CANARY = {"canary": {"most": "7d"}}
 SHADOW = {"shadow": {"requests": 20, "most": "2d", "agreement": 0.5}}
 APPROVAL = {"approval": True, "approval_within": "3d"}
+SLOW = [pytest.param(rollout, marks=pytest.mark.slow) for rollout in (APPROVAL, SHADOW)]
 
 
 def door(points: Points, action: Any, version: int = 2) -> None:
@@ -104,7 +105,7 @@ def test_a_candidate_that_nobody_approves_expires(points: Points) -> None:
     assert points.aliases() == {"champion": 1}
 
 
-@pytest.mark.parametrize("rollout", [APPROVAL, SHADOW, CANARY])
+@pytest.mark.parametrize("rollout", [*SLOW, CANARY])
 def test_a_person_ends_a_cycle_wherever_it_is_and_its_version_keeps_no_alias(
     points: Points, rollout: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,6 +159,7 @@ def test_a_shadow_is_compared_when_it_has_answered_enough(points: Points, errors
         assert "at most 1.00% may fail" in ended.reason
 
 
+@pytest.mark.slow
 def test_a_shadow_without_a_server_expires_and_gives_its_alias_back(points: Points) -> None:
     policy = points.policy(rollout=SHADOW)
     points.exported(policy)
@@ -218,6 +220,7 @@ def test_a_champion_that_is_rolled_back_later_is_quarantined_too(points: Points)
     assert points.tick(policy, now=NOW + 3 * DAY).waits.startswith("labels from after the rollback of")
 
 
+@pytest.mark.slow
 def test_a_canary_without_an_end_expires_unless_it_was_promoted_in_the_last_moment(points: Points) -> None:
     policy = points.policy(rollout=CANARY)
     points.exported(policy)
@@ -231,7 +234,7 @@ def test_a_canary_without_an_end_expires_unless_it_was_promoted_in_the_last_mome
     assert (points.cycle().state, points.champion()) == ("promoted", 3)
 
 
-@pytest.mark.parametrize("rollout", [{}, APPROVAL, SHADOW, CANARY])
+@pytest.mark.parametrize("rollout", [{}, *SLOW, CANARY])
 def test_a_champion_that_was_changed_by_hand_ends_the_cycle(points: Points, rollout: dict[str, Any]) -> None:
     policy = points.policy(rollout=rollout)
     points.exported(policy)
@@ -245,6 +248,7 @@ def test_a_champion_that_was_changed_by_hand_ends_the_cycle(points: Points, roll
     assert set(points.aliases()) == {"champion", "previous"}
 
 
+@pytest.mark.slow
 def test_a_challenger_of_somebody_else_is_not_displaced(points: Points) -> None:
     policy = points.policy(rollout=CANARY)
     other = points.registry.register(points.package(0.7), "points")
