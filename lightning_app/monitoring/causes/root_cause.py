@@ -54,15 +54,16 @@ def _of_column(column: ColumnDrift) -> Cause:
 
 
 def _column_text(column: ColumnDrift) -> str:
-    parts = []
+    said = {}
     if column.note:
-        parts.append(column.note)
+        said["note"] = column.note
     if column.mean is not None and column.mean_reference is not None:
-        parts.append(f"mean {column.mean:.4g}, was {column.mean_reference:.4g}")
+        said["distribution"] = f"mean {column.mean:.4g}, was {column.mean_reference:.4g}"
     if abs(column.missing - column.missing_reference) >= 0.005:
-        parts.append(f"{column.missing:.1%} missing, was {column.missing_reference:.1%}")
+        said["missing"] = f"{column.missing:.1%} missing, was {column.missing_reference:.1%}"
     if column.unknown:
-        parts.append(f"{column.unknown:.1%} unknown categories")
+        said["unknown"] = f"{column.unknown:.1%} unknown categories"
+    parts = [said[what] for what in sorted(said, key=lambda what: (what != "note", what != column.finding))]
     if column.psi is not None:
         parts.append(f"PSI {column.psi:.3f}")
     if column.importance is not None:

@@ -12,9 +12,9 @@ from lightning_app.monitoring.causes.contract_findings import contract_findings
 from lightning_app.monitoring.causes.timeline import version_label
 from lightning_app.monitoring.config.monitor_config import MonitoredModel, seconds
 from lightning_app.monitoring.observation.package_facts import PackageFacts
+from lightning_app.monitoring.observation.watched_rows import settings_for, watched_rows
 from lightning_app.monitoring.quality.delays import DelayModel
 from lightning_app.monitoring.quality.quality import quality_results
-from lightning_app.monitoring.quality.settled import settled_outcomes
 from lightning_app.monitoring.report.structs import ContractFinding, Window, WindowPoint
 from lightning_app.monitoring.windows.rows import WindowRows
 from lightning_app.monitoring.windows.traffic import Traffic
@@ -106,8 +106,8 @@ def _point(
     point = replace(point, quality=quality[0])
     if facts.reference is None:
         return point
-    watched = replace(own, table=settled_outcomes(own.table, delays, now=now)).monitored
-    drift = drift_report(facts.reference, watched, settings=model.drift)
+    watched = watched_rows(own, facts, delays, now=now)
+    drift = drift_report(facts.reference, watched, settings=settings_for(model.drift, watched, facts.reference))
     return replace(
         point,
         drifted=None if drift.rows_needed is not None else tuple(one.column for one in drift.columns if one.drifted),

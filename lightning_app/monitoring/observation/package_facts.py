@@ -13,10 +13,15 @@ from lightning_app.errors import UsageError, describe
 from lightning_app.monitoring.config.monitor_config import MonitoredModel
 from lightning_app.monitoring.quality.model_facts import ModelFacts, model_facts
 from lightning_app.packaging.format.errors import PackageError
-from lightning_app.packaging.format.manifest import MANIFEST
+from lightning_app.packaging.format.manifest import MANIFEST, Manifest
 from lightning_app.packaging.runtime.package import Package
 from lightning_app.registry import Registry
 from lightning_app.registry.storage.errors import RegistryUnreachableError
+
+_UNKNOWN = (
+    "its package is not known, so that neither drift nor quality can be judged: name its folder with --package, or "
+    "under `packages` in monitor.yaml"
+)
 
 
 class PackageFacts(Struct, frozen=True, kw_only=True):
@@ -27,6 +32,7 @@ class PackageFacts(Struct, frozen=True, kw_only=True):
         reference: What the package says of its held-out rows; None if it says nothing.
         sample: Some of these rows.
         contract: Data contract of its requests; None if it has none.
+        reads: Columns of a request that the model reads; None if its package is not known.
         notes: What is missing, and why.
     """
 
@@ -34,6 +40,7 @@ class PackageFacts(Struct, frozen=True, kw_only=True):
     reference: Reference | None = None
     sample: pl.DataFrame | None = None
     contract: Contract | None = None
+    reads: frozenset[str] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -62,17 +69,16 @@ class PackageFinder:
         """
         key = model.model, digest
         if key not in self._known:
-            label = f"{model.model}@{version}" if version is not None else f"{model.model} ({digest[:12]})"
             try:
                 path = self._path(model.registered or model.model, version, digest)
             except (UsageError, PackageError, RegistryUnreachableError, OSError) as error:
-                return PackageFacts(notes=(f"{label}: its package cannot be found: {describe(error)}",))
+                return PackageFacts(notes=(f"its package cannot be found: {describe(error)}",))
             if path is None:
-                return PackageFacts(notes=(f"{label}: its package is not among `packages`: it cannot be judged",))
+                return PackageFacts(notes=(_UNKNOWN,))
             try:
-                self._known[key] = _facts(model, Package.load(path, replay=False), label, digest)
+                self._known[key] = _facts(model, Package.load(path, replay=False), digest)
             except (PackageError, OSError) as error:
-                return PackageFacts(notes=(f"{label}: its package cannot be read: {describe(error)}",))
+                return PackageFacts(notes=(f"its package cannot be read: {describe(error)}",))
         return self._known[key]
 
     def _path(self, name: str, version: int | None, digest: str) -> Path | None:
@@ -81,10 +87,10 @@ class PackageFinder:
         return None if version is None else self._registry.resolve(f"{name}@{version}").path
 
 
-def _facts(model: MonitoredModel, package: Package, label: str, digest: str) -> PackageFacts:
+def _facts(model: MonitoredModel, package: Package, digest: str) -> PackageFacts:
     if package.digest != digest:
         return PackageFacts(
-            notes=(f"{label}: answered as {digest[:12]}, but the registry has {package.digest[:12]}: not judged",)
+            notes=(f"answered as {digest[:12]}, but the registry has {package.digest[:12]}: not judged",)
         )
     notes: list[str] = []
     reference, sample = package.drift_reference(), package.drift_sample()
@@ -92,8 +98,7 @@ def _facts(model: MonitoredModel, package: Package, label: str, digest: str) -> 
         reference, sample = _reference_folder(Path(model.reference))
     if reference is None:
         notes.append(
-            f"{label}: no drift reference in the package: export it again, or make one with "
-            "`lightning-app monitor reference`"
+            "no drift reference in the package: export it again, or make one with `lightning-app monitor reference`"
         )
     contract = package.contract if model.contract is None else Contract.load(model.contract)
     manifest = package.manifest
@@ -101,7 +106,18 @@ def _facts(model: MonitoredModel, package: Package, label: str, digest: str) -> 
         manifest.outputs, manifest.labels, reference=reference, sample=sample, settings=model.quality,
         slices=model.slices,
     )  # fmt: skip
-    return PackageFacts(quality=quality, reference=reference, sample=sample, contract=contract, notes=tuple(notes))
+    return PackageFacts(
+        quality=quality, reference=reference, sample=sample, contract=contract, reads=_columns_read(manifest),
+        notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _columns_read(manifest: Manifest) -> frozenset[str]:
+    """Columns of a request, as the journal's export names them."""
+    if manifest.raw_input is None:
+        return frozenset(name for one in manifest.inputs for name in one.columns or (one.name,))
+    columns = manifest.raw_input.columns
+    return frozenset(one.name if one.table is None else f"{one.table}.{one.name}" for one in columns)
 
 
 def _reference_folder(folder: Path) -> tuple[Reference, pl.DataFrame | None]:

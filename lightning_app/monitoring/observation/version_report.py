@@ -11,9 +11,14 @@ from lightning_app.monitoring.causes.timeline import version_label
 from lightning_app.monitoring.config.monitor_config import MonitoredModel
 from lightning_app.monitoring.observation.package_facts import PackageFacts
 from lightning_app.monitoring.observation.slice_drift import slice_drift
+from lightning_app.monitoring.observation.watched_rows import (
+    settings_for,
+    unread_columns,
+    watched_rows,
+    with_unwatched,
+)
 from lightning_app.monitoring.quality.delays import DelayModel
 from lightning_app.monitoring.quality.quality import quality_results
-from lightning_app.monitoring.quality.settled import settled_outcomes
 from lightning_app.monitoring.report.structs import VersionReport, Window
 from lightning_app.monitoring.windows.rows import WindowRows
 from lightning_app.monitoring.windows.traffic import Traffic
@@ -57,13 +62,16 @@ def version_report(
     by_slice: dict[str, DriftResult] = {}
     changes: dict[str, float] = {}
     if facts.reference is not None:
-        watched = replace(own, table=settled_outcomes(own.table, delays, now=now)).monitored
+        watched = watched_rows(own, facts, delays, now=now)
+        settings = settings_for(model.drift, watched, facts.reference)
         together: tuple[MultivariateDrift, ...] = ()
         if facts.sample is not None:
-            together = multivariate_drift(facts.reference, facts.sample, watched, settings=model.drift)
-        drift = drift_report(facts.reference, watched, settings=model.drift, multivariate=together)
+            together = multivariate_drift(facts.reference, facts.sample, watched, settings=settings)
+        drift = drift_report(facts.reference, watched, settings=settings, multivariate=together)
+        unread = unread_columns(own.monitored, facts)
+        drift = with_unwatched(drift, unread, set(model.drift.ignore) - {*settings.ignore, *unread})
         if facts.sample is not None:
-            by_slice = slice_drift(facts.reference, facts.sample, watched, model.slices, model.drift, facts.quality)
+            by_slice = slice_drift(facts.reference, facts.sample, watched, model.slices, settings, facts.quality)
         for column in drift.columns:
             if column.column in model.slices:
                 changes |= slice_changes(column)

@@ -223,7 +223,7 @@ def _quiet(version: VersionReport) -> Verdict:
     drift = version.drift
     unknown = []
     if drift is None:
-        unknown.append("drift cannot be judged, as the package has no reference")
+        unknown.append("drift cannot be judged without a reference, see the notes")
     elif drift.rows_needed is not None:
         unknown.append(f"drift cannot be judged: {drift.rows:,} rows, {drift.rows_needed:,} are needed")
     if quality is None or not quality.metrics or not quality.is_mature:

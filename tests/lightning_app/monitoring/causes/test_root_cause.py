@@ -43,6 +43,13 @@ def test_a_column_that_went_missing_is_a_cause_however_its_values_are() -> None:
     assert "80.0% missing, was 0.0%" in found.text
 
 
+def test_what_was_found_of_a_column_comes_before_what_else_is_known_of_it() -> None:
+    fields = {"mean": 2.0, "mean_reference": 1.9, "missing": 0.2, "unknown": 0.1}
+    for finding, text in (("missing", "20.0% missing"), ("unknown", "10.0% unknown"), ("distribution", "mean 2")):
+        (found,) = causes(drift(column("age", finding=finding, **fields)), {}, [])
+        assert found.text.startswith(f"age: {text}")
+
+
 def test_a_slice_that_grew_says_how_good_the_model_is_in_it() -> None:
     changes = slice_changes(
         column("region", psi=0.5, labels=("north", "south"), reference_counts=(90, 10), current_counts=(60, 40))

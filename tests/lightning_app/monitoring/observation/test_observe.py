@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from msgspec.structs import replace
 
+from lightning_app.drift.result import DriftSettings
 from lightning_app.errors import UsageError
 from lightning_app.monitoring.config.monitor_config import MonitorConfig, MonitoredModel
 from lightning_app.monitoring.observation.monitoring_loop import MonitoringLoop
@@ -64,6 +66,25 @@ def test_columns_that_moved_are_named_and_those_that_did_not_are_not(place: Path
     assert not before.drift.drifted
 
 
+@pytest.mark.parametrize("ignore", [(), ("order id", "oder id")])
+def test_columns_that_clients_send_and_the_model_does_not_read_are_no_drift(
+    place: Path, ignore: tuple[str, ...]
+) -> None:
+    requests = features(40, seed=4).with_columns(pl.Series("order id", [f"A-{number}" for number in range(40)]))
+    times = START + 6.5 * DAY + np.linspace(0, 0.4, 40) * DAY
+    write_answers("sqlite:///journal.db", place / "price", requests, list(times))
+    (version,) = observed(config(place, drift=DriftSettings(ignore=ignore)), until=START + 7 * DAY).versions
+    assert version.rows == 240
+    assert version.drift is not None
+    assert not version.drift.drifted
+    assert version.causes == ()
+    assert "order id" not in {column.column for column in version.drift.columns}
+    assert "order id: not watched, the model does not read it" in version.drift.notes
+    assert ("oder id: to be ignored by the settings, but no such column is watched" in version.drift.notes) == (
+        "oder id" in ignore
+    )
+
+
 def test_quality_is_that_of_the_outcomes_and_its_history_has_a_point_for_each_day(place: Path) -> None:
     report = observed(config(place))
     (mae, *_) = report.versions[0].quality[0].metrics
@@ -122,7 +143,7 @@ def test_a_version_without_a_reference_says_how_to_make_one_and_still_has_its_qu
 def test_a_package_that_is_not_there_leaves_traffic_and_says_so(place: Path) -> None:
     (version,) = observed(replace(config(place), packages=())).versions
     assert version.requests == 200
-    assert "its package is not among `packages`: it cannot be judged" in version.notes[0]
+    assert version.notes[0].endswith("name its folder with --package, or under `packages` in monitor.yaml")
 
 
 def test_versions_are_judged_one_by_one(place: Path) -> None:

@@ -174,7 +174,7 @@ def test_pictures_have_text_and_tables_have_headers() -> None:
 def test_a_model_without_a_reference_says_so() -> None:
     report = quiet_report()
     report = replace(report, versions=(replace(report.versions[0], drift=None, notes=("the package has none",)),))
-    assert "cannot be judged, as the package has no reference" in verdict(report).text
+    assert "cannot be judged without a reference" in verdict(report).text
     text = _Page(write_html(report)).text
     assert "prices@1: the package has none" in text
 
