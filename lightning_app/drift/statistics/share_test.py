@@ -30,6 +30,8 @@ def share_test(reference: float, rows_reference: float, current: float, rows: fl
     if min(total, rows + rows_reference - total) > _EXACT:
         return _normal(reference, rows_reference, current, rows, more_only=more_only), 0.0
     counts, probabilities = _hypergeometric(total, rows_reference, rows)
+    if not len(counts):  # numbers of effective rows are no whole numbers: less than one row is without the property
+        return 1.0, 1.0
     at = int(np.argmin(np.abs(counts - current)))
     upper = probabilities[at + 1 :].sum() + probabilities[at] / 2
     lower = probabilities[:at].sum() + probabilities[at] / 2
@@ -42,7 +44,7 @@ def _hypergeometric(total: float, rows_reference: float, rows: float) -> tuple[A
     """Possible numbers of rows of the window with the property, and their probabilities."""
     counts = np.arange(max(0.0, np.ceil(total - rows_reference)), np.floor(min(total, rows)) + 1)
     logs = _log_choose(rows, counts) + _log_choose(rows_reference, total - counts)
-    probabilities = np.exp(logs - logs.max())
+    probabilities = np.exp(logs - logs.max(initial=-np.inf))
     return counts, probabilities / probabilities.sum()
 
 

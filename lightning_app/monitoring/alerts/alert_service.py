@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 
 from lightning_app.errors import describe
 from lightning_app.monitoring.alerts.engine import AlertEngine
@@ -32,7 +33,11 @@ class AlertService:
     def __init__(self, config: MonitorConfig, *, url: str) -> None:
         self._config, self._url = config, url
         self._database = open_database(url)
-        self._engine = AlertEngine.open(self._database, config)
+        try:
+            self._engine = AlertEngine.open(self._database, config)
+        except BaseException:
+            self._database.close()
+            raise
         self._end, self._news = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._send, name="alerts", daemon=True)
         self._thread.start()
@@ -67,19 +72,22 @@ class AlertService:
             self._database.close()
 
     def _send(self) -> None:
-        database = open_database(self._url)
-        engine = AlertEngine.open(database, self._config, holder=self._engine.holder)
+        engine: AlertEngine | None = None
         problem = ""
-        while True:
-            is_last = self._end.is_set()
-            self._news.clear()
-            try:
-                engine.deliver(time.time())
-                problem = ""
-            except Exception as error:  # the journal may be back the next time
-                if problem != (problem := describe(error)):
-                    _log.error("no alerts are sent: %s", problem)
-            if is_last:
-                break
-            self._news.wait(_PAUSE)
-        database.close()
+        with ExitStack() as opened:
+            while True:
+                self._news.clear()
+                is_last = self._end.is_set()
+                try:
+                    if engine is None:
+                        opened.close()
+                        database = opened.enter_context(closing(open_database(self._url)))
+                        engine = AlertEngine.open(database, self._config, holder=self._engine.holder)
+                    engine.deliver(time.time())
+                    problem = ""
+                except Exception as error:  # the journal may be back the next time
+                    if problem != (problem := describe(error)):
+                        _log.error("no alerts are sent: %s", problem)
+                if is_last:
+                    break
+                self._news.wait(_PAUSE)

@@ -54,6 +54,16 @@ class History:
         # A spill file that was written later brings further requests.
         return known if known is not None and known.requests == sum(one.requests for one in answered) else None
 
+    def forget(self, model: MonitoredModel, *, before: float) -> None:
+        """Drops the windows that a report does not go back to any more.
+
+        Args:
+            model: The model.
+            before: Begin of the oldest window that is kept, Unix seconds.
+        """
+        for key in [key for key in self._windows if key[0] == model.model and key[1].since < before]:
+            del self._windows[key]
+
     def add(
         self,
         model: MonitoredModel,
@@ -65,7 +75,7 @@ class History:
         *,
         now: float,
     ) -> HistoryWindow:
-        """Looks at a window, and keeps what was found if no outcome may come any more.
+        """Looks at a window, and keeps what was found if no outcome may come any more and all packages were found.
 
         Args:
             model: The model.
@@ -81,7 +91,8 @@ class History:
             findings=_findings(facts[answered[0].digest], rows, window),
             requests=sum(one.requests for one in answered),
         )
-        if now - window.until > seconds(model.quality.outcome_within):
+        are_final = all(facts[one.digest].is_final for one in answered)
+        if are_final and now - window.until > seconds(model.quality.outcome_within):
             self._windows[model.model, window] = found
         return found
 

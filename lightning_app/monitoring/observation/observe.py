@@ -30,6 +30,10 @@ _FUTURE_SECONDS = 60.0
 _DELAY_ROWS = 20_000
 
 
+class NoAnswersError(UsageError):
+    """The journal has no predictions of the model."""
+
+
 class _Judged(Struct, kw_only=True):
     """The window that is judged."""
 
@@ -72,22 +76,25 @@ class Observer:
             until: End of the window, Unix seconds.
 
         Raises:
-            UsageError: The journal has no predictions of this model.
+            NoAnswersError: The journal has no predictions of this model.
+            UsageError: The contract or the reference that the configuration names cannot be read.
             JournalError: The journal cannot be read.
         """
         ever = first_answers(self._database, model.model)
         if not ever:
-            raise UsageError(f"monitor: {self._reader.url} has no predictions of {model.model!r}")
+            raise NoAnswersError(f"monitor: {self._reader.url} has no predictions of {model.model!r}")
         last = max(one.last for one in ever)
         notes = []
         if last > until + _FUTURE_SECONDS:
             notes.append(f"answers up to {last - until:,.0f} s after the end of the report are not in it")
         judged = self._judged(model, until, notes)
-        facts = {one.digest: self._finder.find(model, one.version, one.digest) for one in ever}
+        facts: dict[str, PackageFacts] = {}
+        self._look_up(model, judged.answered, facts)
         rows = together([judged.rows[window] for window in judged.windows])
         notes += _row_notes(rows, self._reader.num_unknown_outcomes())
         delays = self._delays(model, facts, until)
         windows = windows_until(until, every=seconds(model.every), length=seconds(model.history))
+        self._history.forget(model, before=windows[0].since)
         history = [self._window(model, window, judged, facts, delays, until) for window in windows]
         return MonitorReport(
             model=model.model,
@@ -106,6 +113,12 @@ class Observer:
             notes=tuple(notes),
         )
 
+    def _look_up(self, model: MonitoredModel, answered: Sequence[Traffic], facts: dict[str, PackageFacts]) -> None:
+        """Adds the facts of versions that answered in a span; those of earlier ones are not needed."""
+        for one in answered:
+            if one.digest not in facts:
+                facts[one.digest] = self._finder.find(model, one.version, one.digest)
+
     def _judged(self, model: MonitoredModel, until: float, notes: list[str]) -> _Judged:
         """Reads the rows of the window that is judged; of too many, a sample."""
         windows = windows_until(until, every=seconds(model.every), length=seconds(model.window))
@@ -123,6 +136,7 @@ class Observer:
         length = max(seconds(model.history), 3 * seconds(model.quality.outcome_within))
         span = Window(since=until - length, until=until)
         answered = traffic(self._database, model.model, span)
+        self._look_up(model, answered, facts)
         share = min(1.0, _DELAY_ROWS / max(1, sum(one.rows for one in answered)))
         rows = read_rows(self._reader, model.model, span, share=share)
         parts = [(rows.of_version(one.digest).table, facts[one.digest].quality) for one in answered]
@@ -140,6 +154,7 @@ class Observer:
         answered = traffic(self._database, model.model, window)
         if (known := self._history.find(model, window, answered)) is not None:
             return known
+        self._look_up(model, answered, facts)
         rows = judged.rows.get(window)
         if rows is None:
             rows = read_rows(self._reader, model.model, window, share=judged.share)

@@ -34,6 +34,7 @@ class PackageFacts(Struct, frozen=True, kw_only=True):
         contract: Data contract of its requests; None if it has none.
         reads: Columns of a request that the model reads; None if its package is not known.
         notes: What is missing, and why.
+        is_final: Whether the next look at the package would say the same.
     """
 
     quality: ModelFacts = ModelFacts(form=None)
@@ -42,6 +43,7 @@ class PackageFacts(Struct, frozen=True, kw_only=True):
     contract: Contract | None = None
     reads: frozenset[str] | None = None
     notes: tuple[str, ...] = ()
+    is_final: bool = True
 
 
 class PackageFinder:
@@ -72,19 +74,24 @@ class PackageFinder:
             try:
                 path = self._path(model.registered or model.model, version, digest)
             except (UsageError, PackageError, RegistryUnreachableError, OSError) as error:
-                return PackageFacts(notes=(f"its package cannot be found: {describe(error)}",))
+                return _missing(f"its package cannot be found: {describe(error)}", error)
             if path is None:
                 return PackageFacts(notes=(_UNKNOWN,))
             try:
                 self._known[key] = _facts(model, Package.load(path, replay=False), digest)
             except (PackageError, OSError) as error:
-                return PackageFacts(notes=(f"its package cannot be read: {describe(error)}",))
+                return _missing(f"its package cannot be read: {describe(error)}", error)
         return self._known[key]
 
     def _path(self, name: str, version: int | None, digest: str) -> Path | None:
         if (folder := next((one for one in self._folders() if _digest_of(one) == digest), None)) is not None:
             return folder
         return None if version is None else self._registry.resolve(f"{name}@{version}").path
+
+
+def _missing(note: str, error: Exception) -> PackageFacts:
+    """Facts without a package; a registry or a disk that is away may be back the next time."""
+    return PackageFacts(notes=(note,), is_final=not isinstance(error, (RegistryUnreachableError, OSError)))
 
 
 def _facts(model: MonitoredModel, package: Package, digest: str) -> PackageFacts:

@@ -1,7 +1,7 @@
 """Sources of monitoring: journal, registry and packages, opened together."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from msgspec import Struct
@@ -61,11 +61,12 @@ def opened_sources(config: MonitorConfig, *, folders: Callable[[], Sequence[Path
     """
     url = config.journal or JournalConfig().url
     assert url is not None
-    try:
-        database, reader = open_database(url, create=False), open_reader(url)
-    except ValueError as error:
-        raise UsageError(f"{error}; --journal URL names another") from error
-    try:
+    with ExitStack() as opened:
+        try:
+            database = opened.enter_context(closing(open_database(url, create=False)))
+            reader = opened.enter_context(closing(open_reader(url)))
+        except ValueError as error:
+            raise UsageError(f"{error}; --journal URL names another") from error
         registry = Registry(config.registry)
         finder = PackageFinder(registry, lambda: [*folders(), *map(Path, config.packages)])
         yield Sources(
@@ -74,6 +75,3 @@ def opened_sources(config: MonitorConfig, *, folders: Callable[[], Sequence[Path
             observer=Observer(config, database=database, reader=reader, registry=registry, finder=finder),
             config=config,
         )
-    finally:
-        database.close()
-        reader.close()

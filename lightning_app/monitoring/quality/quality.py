@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 from msgspec import Struct
+from msgspec.structs import replace
 
 from lightning_app.drift.answers.flat import Array, Booleans, Integers
 from lightning_app.drift.answers.points import Points, chosen_points
@@ -72,7 +73,7 @@ def quality_results(
         found, notes = slices_of(rows.table, slices, edges=facts.slice_edges)
         groups += [(None, one.name, one.chosen) for one in found]
     if notes:
-        results[0] = judge.result(everything, notes=[*results[0].notes, *notes])
+        results[0] = replace(results[0], notes=(*results[0].notes, *notes))
     for arm, slice_, chosen in groups:
         if chosen.sum() < settings.minimum_rows:
             continue

@@ -1,5 +1,6 @@
 """Executor: starts the training of a cycle somewhere, and says how far it is."""
 
+import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,6 +12,7 @@ RESULT, JOB, ALIVE, LOG = "result.json", "job.json", "alive", "log.txt"
 """Files of an attempt: what came of it, what to do, touched while it runs, what it printed."""
 OWNER = "owner"
 """File beside the attempts: attempt and process that run."""
+_TAIL_BYTES = 4096
 Handle: TypeAlias = dict[str, Any]
 """What an executor needs to find a job again, as JSON can hold it."""
 
@@ -160,7 +162,9 @@ def last_line(folder: Path) -> str:
         folder: Folder of the attempt.
     """
     try:
-        lines = (folder / LOG).read_bytes()[-4096:].decode("utf-8", "replace").split("\n")
+        with (folder / LOG).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            lines = file.read().decode("utf-8", "replace").split("\n")
     except FileNotFoundError:
         return ""
     return next((line.strip() for line in reversed(lines) if line.strip()), "")

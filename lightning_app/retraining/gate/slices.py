@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from lightning_app.drift.statistics.multiple_testing import holm
 from lightning_app.packaging import Manifest
 from lightning_app.retraining.gate.judgement import SliceJudgement
 from lightning_app.retraining.gate.paired_test import paired_test
@@ -70,7 +71,7 @@ def judge_slices(slices: pl.DataFrame, candidate: np.ndarray, champion: np.ndarr
             result = paired_test(other, own, margin=1 / (1 + MOST_WORSE) - 1)
             name = f"{column.removeprefix('slice.')}={value}"
             judged.append((name, len(numbers), float(other.mean()), float(own.mean()), result.p_value))
-    corrected = _holm([p_value for *_, p_value in judged])
+    corrected = holm([p_value for *_, p_value in judged])
     found = [
         SliceJudgement(
             name=name,
@@ -83,14 +84,6 @@ def judge_slices(slices: pl.DataFrame, candidate: np.ndarray, champion: np.ndarr
         for (name, rows, other, own, _), p_value in zip(judged, corrected, strict=True)
     ]
     return sorted(found, key=lambda one: (not one.harmed, one.champion_error - one.candidate_error))
-
-
-def _holm(p_values: Sequence[float]) -> list[float]:
-    corrected, largest = [1.0] * len(p_values), 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
-        largest = max(largest, min(1.0, p_values[place] * (len(p_values) - rank)))
-        corrected[place] = largest
-    return corrected
 
 
 def _has_few(values: pl.Series) -> bool:

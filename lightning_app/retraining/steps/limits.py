@@ -9,6 +9,7 @@ from lightning_app.retraining.steps.context import Context
 from lightning_app.retraining.steps.outcome import Wait
 from lightning_app.retraining.steps.quarantine import quarantine_of
 from lightning_app.retraining.steps.time_text import utc
+from lightning_app.retraining.triggers.gather import count_labels
 
 
 def limit(context: Context, *, by_hand: bool) -> Wait | None:
@@ -82,13 +83,9 @@ def _fresh_labels(context: Context) -> Wait | None:
     since = quarantine_of(context.store, context.policy.model).since
     if since is None:
         return None
-    needed, database = context.policy.data.minimum_rows.evaluation, context.database
-    mature = context.now - seconds(context.policy.data.mature_after)
-    statement = (
-        f"SELECT count(*) FROM {database.table('outcomes')} AS o JOIN {database.answered} AS p "
-        "ON p.request_id = o.request_id WHERE p.model = ? AND p.time >= ? AND p.time < ?"
-    )
-    ((fresh,),) = database.execute(statement, (context.policy.model, since, mature))
+    policy = context.policy
+    needed, after = policy.data.minimum_rows.evaluation, seconds(policy.data.mature_after)
+    fresh = count_labels(policy, context.database, since=since + after, now=context.now)
     if fresh >= needed:
         return None
     return Wait(words=f"labels from after the rollback of {utc(since)}: {fresh:,} of {needed:,} are mature")

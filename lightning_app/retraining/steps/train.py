@@ -146,4 +146,5 @@ def _stopped(executor: Executor, job: Job, handle: dict[str, object], words: str
     status = executor.poll(job, handle)
     if isinstance(status, Done):
         return status
-    return Failed(reason=words, device_minutes=status.device_minutes if isinstance(status, Failed) else 0.0)
+    minutes = status.device_minutes if isinstance(status, Failed) else minutes_alive(job.folder)
+    return Failed(reason=words, device_minutes=minutes)

@@ -1,7 +1,9 @@
 """Triggers of a tick: what holds now, by the journal, the registry and the monitoring."""
 
-from lightning_app.errors import UsageError
+from msgspec.structs import replace
+
 from lightning_app.monitoring.config.monitor_config import MonitoredModel, read_monitor_config
+from lightning_app.monitoring.observation.observe import NoAnswersError
 from lightning_app.monitoring.observation.sources import opened_sources
 from lightning_app.monitoring.report.structs import MonitorReport
 from lightning_app.registry.storage.address import RegistryAddress
@@ -69,9 +71,10 @@ def _report(context: Context) -> MonitorReport | None:
     if policy.monitor is None or (policy.triggers.metric is None and policy.triggers.drift is None):
         return None
     config = read_monitor_config(policy.monitor)
+    config = replace(config, journal=config.journal or policy.journal, registry=config.registry or policy.registry)
     model = next((one for one in config.models if one.model == policy.model), MonitoredModel(model=policy.model))
     with opened_sources(config) as sources:
         try:
             return sources.observer.observe(model, context.now)
-        except UsageError:  # the journal has no predictions yet
+        except NoAnswersError:
             return None

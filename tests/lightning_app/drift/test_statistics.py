@@ -99,6 +99,11 @@ def test_shares_of_many_rows_have_a_closed_form():
     assert share_test(5, 100, 100, 100)[0] < 1e-10
 
 
+def test_shares_of_dependent_rows_that_nearly_all_have_the_property_are_no_finding():
+    effect = 3.3
+    assert share_test(999 / effect, 1000 / effect, 101 / effect, 101 / effect) == (1.0, 1.0)
+
+
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize(("rows_reference", "rows"), [(200, 60), (2000, 60)])
 def test_p_values_of_small_samples_are_those_of_resampling(ordered, rows_reference, rows):

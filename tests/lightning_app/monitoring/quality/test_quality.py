@@ -111,8 +111,9 @@ def test_arms_and_slices_are_judged_with_intervals_that_hold_together():
 def test_slices_with_few_rows_are_left_out_and_rare_values_counted():
     columns, outcome = prices(300)
     columns |= {"shop": np.array([f"s{min(number, 40)}" for number in range(300)])}
-    results = judge(journal_table(columns, outcome), slices=("shop",))
+    results = judge(journal_table(columns, outcome, days_ago=1.0), slices=("shop",))
     assert [one.slice for one in results] == [None, "shop=s40"]
+    assert sum(note.startswith("immature") for note in results[0].notes) == 1
     assert any("shop: 20 of its 41 values are slices" in note for note in results[0].notes)
 
 

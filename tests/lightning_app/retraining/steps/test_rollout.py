@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from lightning_app.__main__ import main
 from lightning_app.serving.experiments.canary.registry_door import Order, carry_out
@@ -198,7 +199,7 @@ def test_a_version_that_is_rolled_back_is_quarantined_until_there_are_fresh_matu
     )
     store = open_store(points.journal)
     store.write([prediction(f"f{number}", model="points", time=NOW + 1.5 * DAY) for number in range(100)])
-    store.feedback([outcome(f"f{number}") for number in range(100)])
+    store.feedback([replace(outcome(f"f{number}"), time=NOW + 2 * DAY) for number in range(100)])
     store.close()
     assert points.tick(policy, now=later).waits == "a trigger"
     with points.store() as cycles:
