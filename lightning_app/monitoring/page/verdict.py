@@ -234,5 +234,6 @@ def _quiet(version: VersionReport) -> Verdict:
     metric = quality.metrics[0] if quality is not None and quality.metrics and quality.is_mature else None
     said = f"No drift in {words.count(len(drift.columns), 'column')} of {version.label}"
     if metric is not None:
-        said += f"; {metric.metric} is {words.number(metric.value)} ({words.interval(metric.low, metric.high)})"
+        ends = words.interval(metric.low, metric.high)
+        said += f"; {metric.metric} is {words.number(metric.value)}{f' ({ends})' if ends else ''}"
     return Verdict(status="good", text=f"{said}{''.join(f'; {one}' for one in unknown)}.")

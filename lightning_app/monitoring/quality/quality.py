@@ -167,6 +167,10 @@ class _Judge(Struct, kw_only=True):
                 delay_noise=self.delays.noise(rows.delays, weights, np.flatnonzero(rewarded)),
             )  # fmt: skip
             metrics.append(mean_reward(rows.rewards[rewarded], sample, settings=self.settings, alpha=alpha))
+        if any(one.value is not None and one.low is None for one in metrics):
+            found_notes.append(
+                "no interval: most of the outcomes are of one request or entity, whose rows count as one observation"
+            )
         if is_whole and unknown:
             found_notes.append(f"metrics: {', '.join(unknown)}: the task does not have them")
         is_mature = total > 0 and int(too_young.sum()) <= (1 - _MATURE) * total

@@ -69,7 +69,7 @@ def outcome_test(truth: Array | Integers, sample: Sample, facts: HeldOutFacts) -
         facts: What held-out rows say.
 
     Returns:
-        None where there are too few points, or nothing to compare with.
+        None where there are too few points or clusters, or nothing to compare with.
     """
     counts = np.asarray(facts.outcome_counts, dtype=float)
     if len(truth) < FEWEST or counts.sum() == 0:
@@ -89,7 +89,14 @@ def outcome_test(truth: Array | Integers, sample: Sample, facts: HeldOutFacts) -
     if not degrees:
         return None
     statistic = float(change @ np.linalg.pinv(covariance, rcond=1e-9, hermitian=True) @ change)
-    return _test("outcomes", [(statistic, degrees)], sample)
+    spare = sample.effective - degrees
+    if spare <= 1:  # requests are too few to know how far they differ from each other
+        return None
+    from scipy.stats import f  # half a second
+
+    # The covariance is that of the clusters at hand, so this is Hotelling's test and no chi-square.
+    p_value = float(f.sf(statistic * spare / (degrees * (sample.effective - 1)), degrees, spare))
+    return OutcomeTest(name="outcomes", statistic=statistic, degrees=degrees, p_value=p_value, rows=len(sample.weights))
 
 
 def _chi_square(place: Integers, residuals: Array, sample: Sample, of_reference: Array) -> tuple[float, int]:

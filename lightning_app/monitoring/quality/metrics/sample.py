@@ -19,6 +19,8 @@ from lightning_app.serving.experiments.analysis.statistics.effects import sequen
 
 TIGHTEST_AT = 500.0
 """Number of clusters at which confidence sequences are tightest."""
+FEWEST_CLUSTERS = 2.0
+"""Clusters of equal weight below which no interval is given."""
 _NORMAL = 1.959963984540054
 _MANY = 200
 """Clusters from which Student's distribution is the normal one."""
@@ -76,7 +78,7 @@ class Sample(Struct, frozen=True, kw_only=True):
         return math.sqrt(variance)
 
     def estimate(self, name: str, better: str | None, found: Influence, *, alpha: float, least: int) -> MetricEstimate:
-        """A metric with its confidence sequence.
+        """A metric with its confidence sequence; without one where a single cluster has most of the weight.
 
         Args:
             name: Of the metric.
@@ -88,6 +90,8 @@ class Sample(Struct, frozen=True, kw_only=True):
         direction = better if better in ("lower", "higher") else None
         if found.rows < least or not math.isfinite(found.value):
             return MetricEstimate(metric=name, better=direction, value=None, rows=found.rows)  # type: ignore[arg-type]
+        if self.effective < FEWEST_CLUSTERS:  # nothing says how far requests differ from each other
+            return MetricEstimate(metric=name, better=direction, value=found.value, rows=found.rows)  # type: ignore[arg-type]
         share = found.rows / len(self.weights)
         effective = max(self.effective * share, 2.0)
         error = self.standard_error(found.psi)

@@ -5,9 +5,11 @@ import polars as pl
 import pytest
 
 from lightning_app.drift.answers.answer_form import AnswerForm
-from lightning_app.drift.answers.held_out import held_out_facts
+from lightning_app.drift.answers.held_out import HeldOutFacts, held_out_facts
+from lightning_app.monitoring.quality.metrics.sample import Sample
 from lightning_app.monitoring.quality.model_facts import ModelFacts, model_facts
 from lightning_app.monitoring.quality.quality import quality_results
+from lightning_app.monitoring.quality.reliability import outcome_test
 from lightning_app.monitoring.report.structs import QualityResult
 from lightning_app.packaging import TensorSpec
 from tests.lightning_app.monitoring.quality.tables import CHURN, EVER, NOW, PRICE, SETTINGS, churn_rows, journal_table
@@ -194,3 +196,16 @@ def test_answers_without_probabilities_have_no_estimates_but_metrics():
     result = judged(journal_table({"prediction.label": labels}, outcome), held_out_churn())
     assert {one.metric for one in result.metrics} >= {"accuracy", "macro_f1"}
     assert result.estimated == ()
+
+
+@pytest.mark.parametrize("num_requests", [1, 5, 20])
+def test_outcomes_of_few_large_requests_raise_no_more_false_alarms_than_they_may(num_requests: int):
+    alarms = 0
+    for seed in range(100):
+        random = np.random.default_rng(seed)
+        usual = np.bincount(random.integers(0, 10, 1200), minlength=10)
+        facts = HeldOutFacts(rows=1200, points=1200, design_effect=1.0, outcome_counts=tuple(map(int, usual)))
+        clusters = np.arange(500) % num_requests
+        found = outcome_test(random.integers(0, 10, 500), Sample(weights=np.ones(500), clusters=clusters), facts)
+        alarms += found is not None and found.p_value < 0.05
+    assert alarms <= 12  # of 100 at 5 %, what is exceeded once in 500 simulations

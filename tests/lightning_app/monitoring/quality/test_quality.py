@@ -51,6 +51,20 @@ def test_only_rows_of_the_window_are_judged():
     assert msgspec.json.decode(msgspec.json.encode(result), type=QualityResult) == result
 
 
+@pytest.mark.parametrize(("requests", "has_interval"), [([200], False), ([199, 1], False), ([50] * 4, True)])
+def test_rows_of_one_request_alone_say_nothing_of_how_far_requests_differ(requests: list[int], has_interval: bool):
+    columns, outcome = prices()
+    ids = [f"r{number}" for number, rows in enumerate(requests) for _ in range(rows)]
+    rows = [row for count in requests for row in range(count)]
+    [result] = judge(journal_table(columns, outcome, request_id=ids, row=rows))
+    mae = result.metrics[0]
+    assert mae.value == pytest.approx(np.abs(columns["prediction.price"] - outcome).mean())
+    assert (mae.low is not None and mae.high is not None) == has_interval
+    assert any(note.startswith("no interval: most of the outcomes are of one request") for note in result.notes) == (
+        not has_interval
+    )
+
+
 @pytest.mark.parametrize(
     ("changed", "note"),
     [
