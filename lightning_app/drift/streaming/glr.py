@@ -96,6 +96,16 @@ class GlrDetector(Struct, kw_only=True, tag="glr"):
         rows = self.width + self.open_rows
         return (self.total + self.open_total) / rows if rows else 0.0
 
+    @property
+    def candidates(self) -> list[int]:
+        """Rows of full buckets since each place at which the next change of these rows can be put."""
+        found, rows = [], 0
+        for number, level in enumerate(self.levels):
+            for _ in level.totals:
+                rows += _CLOCK << number
+                found.append(rows)
+        return found
+
     def reset(self) -> None:
         """Empties the window."""
         self.levels, self.width, self.total, self.squares = [Level()], 0, 0.0, 0.0

@@ -1,11 +1,11 @@
-"""Timeline: what happened to a model, from the registry's audit, the journal's experiments and its first answers."""
+"""Timeline: what happened to a model: aliases, experiments, cycles of retraining, first answers, rises of the error."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
-from lightning_app.monitoring.report.structs import EventKind, TimelineEvent, Window
+from lightning_app.monitoring.report.structs import ErrorChange, EventKind, TimelineEvent, Window
 from lightning_app.monitoring.windows.traffic import Traffic
 from lightning_app.registry.promotion.journal import Entry, JournalState
 from lightning_app.serving.experiments.store.experiment_store import ExperimentStore
@@ -98,6 +98,30 @@ def retraining_events(database: JournalDatabase, model: str, window: Window) -> 
             time=time, kind="retraining", text=f"{kind}: {msgspec.json.decode(facts).get('words', '')}".rstrip(": ")
         )
         for time, kind, facts in rows
+    ]
+
+
+def error_change_events(
+    traffic: Sequence[Traffic], model: str, changes: Mapping[str, Sequence[ErrorChange]]
+) -> list[TimelineEvent]:
+    """Rises of the error of each version.
+
+    Args:
+        traffic: Traffic of the versions over all time.
+        model: Name of the model.
+        changes: Rises of the error, by digest.
+    """
+    by_digest = {one.digest: one for one in traffic}
+    return [
+        TimelineEvent(
+            time=change.time,
+            kind="error changed",
+            text=f"error of {version_label(model, by_digest[digest])} rose from {change.before:.3g} to "
+            f"{change.after:.3g} about row {change.row:,} (found {change.rows:,} rows later)",
+            version=by_digest[digest].version,
+        )
+        for digest, found in changes.items()
+        for change in found
     ]
 
 

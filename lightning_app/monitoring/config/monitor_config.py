@@ -16,6 +16,16 @@ from lightning_app.serving.config.serve_config import JournalConfig
 from lightning_app.serving.config.yaml_file import read_yaml_file
 
 
+class ChangeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a rise of the error is found, row by row.
+
+    Attributes:
+        run_length: Rows with an outcome between false alarms, on average.
+    """
+
+    run_length: Annotated[int, Meta(ge=1000)] = 100_000
+
+
 class QualitySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How quality is judged.
 
@@ -24,12 +34,14 @@ class QualitySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         outcome_within: When a row without an outcome is overdue.
         minimum_rows: Rows with an outcome below which a metric is not given.
         alpha: Probability that a confidence sequence ever misses the metric.
+        change: How a rise of the error is found, row by row; None does not look for one.
     """
 
     metrics: tuple[str, ...] | None = None
     outcome_within: Duration = "7d"
     minimum_rows: Annotated[int, Meta(ge=1)] = 30
     alpha: Annotated[float, Meta(gt=0, lt=1)] = 0.05
+    change: ChangeSettings | None = ChangeSettings()
 
 
 class MonitoredModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,7 +103,8 @@ class MonitorConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 _PARTS = (
-    MonitorConfig, MonitoredModel, QualitySettings, DriftSettings, AlertRule, LogSink, WebhookSink, EmailSink, Secret,
+    MonitorConfig, MonitoredModel, QualitySettings, ChangeSettings, DriftSettings, AlertRule, LogSink, WebhookSink,
+    EmailSink, Secret,
 )  # fmt: skip
 
 

@@ -4,15 +4,18 @@ import time
 from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from lightning_app.errors import UsageError, describe
 from lightning_app.monitoring.causes.timeline import (
     alias_events,
+    error_change_events,
     experiment_events,
     first_answer_events,
     retraining_events,
 )
 from lightning_app.monitoring.config.monitor_config import MonitorConfig, MonitoredModel, seconds
+from lightning_app.monitoring.observation.error_streams import ErrorStreams
 from lightning_app.monitoring.observation.history import History, HistoryWindow
 from lightning_app.monitoring.observation.package_facts import PackageFacts, PackageFinder
 from lightning_app.monitoring.observation.version_report import version_report
@@ -67,6 +70,7 @@ class Observer:
         self._config, self._database, self._reader = config, database, reader
         self._registry, self._finder = registry, finder
         self._history = History()
+        self._errors = ErrorStreams()
 
     def observe(self, model: MonitoredModel, until: float) -> MonitorReport:
         """Makes the report of a model.
@@ -96,6 +100,9 @@ class Observer:
         windows = windows_until(until, every=seconds(model.every), length=seconds(model.history))
         self._history.forget(model, before=windows[0].since)
         history = [self._window(model, window, judged, facts, delays, until) for window in windows]
+        past = Window(since=windows[0].since, until=until)
+        changes = {one.digest: self._errors.changes(model.model, one.digest, past) for one in ever}
+        events = self._events(model, ever, past, notes) + error_change_events(ever, model.model, changes)
         return MonitorReport(
             model=model.model,
             journal=self._reader.url,
@@ -103,12 +110,15 @@ class Observer:
             window=judged.span,
             every_seconds=seconds(model.every),
             versions=tuple(
-                version_report(model, one, rows, facts[one.digest], delays, window=judged.span, now=until)
+                replace(
+                    version_report(model, one, rows, facts[one.digest], delays, window=judged.span, now=until),
+                    error_changes=changes[one.digest],
+                )
                 for one in judged.answered
             ),
             history=tuple(point for window in history for point in window.points),
             contract=tuple(finding for window in history for finding in window.findings),
-            events=self._events(model, ever, Window(since=windows[0].since, until=until), notes),
+            events=tuple(sorted(events, key=lambda one: one.time)),
             last_answer=min(last, until),
             notes=tuple(notes),
         )
@@ -158,11 +168,12 @@ class Observer:
         rows = judged.rows.get(window)
         if rows is None:
             rows = read_rows(self._reader, model.model, window, share=judged.share)
+        self._errors.feed(model, window, answered, rows, facts, delays, now=now)
         return self._history.add(model, window, answered, rows, facts, delays, now=now)
 
     def _events(
         self, model: MonitoredModel, ever: Sequence[Traffic], span: Window, notes: list[str]
-    ) -> tuple[TimelineEvent, ...]:
+    ) -> list[TimelineEvent]:
         events = first_answer_events(ever, model.model, span)
         events += experiment_events(self._database, model.model, span)
         events += retraining_events(self._database, model.registered or model.model, span)
@@ -171,7 +182,7 @@ class Observer:
                 events += alias_events(self._registry.history(model.registered or model.model), span)
             except (RegistryUnreachableError, UsageError) as error:
                 notes.append(f"changes of aliases are missing: {describe(error)}")
-        return tuple(sorted(events, key=lambda one: one.time))
+        return events
 
 
 def _row_notes(rows: WindowRows, num_unknown: int) -> list[str]:

@@ -52,9 +52,10 @@ def verdict(report: MonitorReport) -> Verdict:
     main = report.versions[0]
     quality, quality_since = _quality(report, main)
     drift, drift_since = _drift(report, main)
+    rise, rise_since = _rise(report, main)
     firing = [alert for alert in report.alerts if alert.status == "firing" and alert.silenced is None]
-    parts = [part for part in (quality, drift) if part]
-    since = min((time for time in (quality_since, drift_since) if time is not None), default=None)
+    parts = [part for part in (quality, rise, drift) if part]
+    since = min((time for time in (quality_since, rise_since, drift_since) if time is not None), default=None)
     if firing and not parts:
         parts = [
             f"{words.count(len(firing), 'alert fires', 'alerts fire')}: {words.listed([one.rule for one in firing])}"
@@ -155,6 +156,15 @@ def _was_worse(point: WindowPoint, *, metric: str, is_measured: bool) -> bool | 
     estimates = point.quality.metrics if is_measured else point.quality.estimated
     one = next((one for one in estimates if one.metric == metric and one.value is not None), None)
     return None if one is None else is_worse(one, reference_of(point.quality, metric))
+
+
+def _rise(report: MonitorReport, version: VersionReport) -> tuple[str, float | None]:
+    """The last rise of the error row by row, if it became known in the window, and when it was."""
+    last = version.error_changes[-1] if version.error_changes else None
+    if last is None or last.known < report.window.since:
+        return "", None
+    means = f"from {words.number(last.before)} to {words.number(last.after)}"
+    return f"row by row, its error rose {means}, {words.moment(last.time)} UTC", last.time
 
 
 def _drift(report: MonitorReport, version: VersionReport) -> tuple[str, float | None]:

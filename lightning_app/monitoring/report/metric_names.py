@@ -41,6 +41,10 @@ METRICS: dict[str, Metric] = {
     "monitor_outcome_p_value": Metric(
         "p-value of a test of the outcomes against the held-out rows: calibration or outcomes.", (*_VERSION, "test")
     ),
+    "monitor_error_change_seconds": Metric(
+        "Seconds since the last rise of the error, row by row, became known; absent without one.", _VERSION
+    ),
+    "monitor_error_change_ratio": Metric("Mean error after this rise over that before; absent without one.", _VERSION),
     "monitor_labelled_share": Metric("Share of rows with an outcome.", _VERSION),
     "monitor_waiting_rows": Metric("Rows whose outcome may still come.", _VERSION),
     "monitor_overdue_share": Metric("Share of rows without an outcome that are older than outcomes take.", _VERSION),

@@ -68,6 +68,11 @@ def _of_version(report: MonitorReport, version: VersionReport) -> Iterator[_Numb
         yield "monitor_slice_drifted", {**own, "slice": name}, float(drift.drifted)
     for quality in version.quality:
         yield from _of_quality(quality, own)
+    if version.error_changes:
+        last = version.error_changes[-1]
+        yield "monitor_error_change_seconds", own, max(0.0, report.window.until - last.known)
+        if last.before > 0:
+            yield "monitor_error_change_ratio", own, last.after / last.before
 
 
 def _of_drift(drift: DriftResult, own: dict[str, str]) -> Iterator[_Number]:

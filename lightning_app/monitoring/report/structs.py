@@ -8,8 +8,9 @@ from lightning_app.drift.result import DriftResult
 
 SCHEMA_VERSION = 1
 EventKind = Literal[
-    "first answer", "promoted", "challenger", "shadow", "withdrawn", "rolled back", "experiment", "retraining"
-]
+    "first answer", "promoted", "challenger", "shadow", "withdrawn", "rolled back", "experiment", "retraining",
+    "error changed",
+]  # fmt: skip
 AlertStatus = Literal["inactive", "pending", "firing", "resolved"]
 
 
@@ -118,6 +119,28 @@ class TimelineEvent(Struct, frozen=True, kw_only=True):
     version: int | None = None
 
 
+class ErrorChange(Struct, frozen=True, kw_only=True):
+    """A rise of the mean error of a version, found row by row.
+
+    Attributes:
+        time: Of the request at which it is placed, Unix seconds.
+        row: Number of that row among those with an outcome that were looked at, from 1.
+        rows: Rows from there to the one that gave the alarm.
+        before: Mean error of the rows before, since the last change: share of wrong classes, or absolute error.
+        after: Mean error of `rows`.
+        detected: Time of the request that gave the alarm, Unix seconds.
+        known: When its outcome counted, Unix seconds: late outcomes are waited for.
+    """
+
+    time: float
+    row: int
+    rows: int
+    before: float
+    after: float
+    detected: float
+    known: float
+
+
 class ContractFinding(Struct, frozen=True, kw_only=True):
     """A rule of the data contract that requests of a window violate.
 
@@ -172,6 +195,7 @@ class VersionReport(Struct, frozen=True, kw_only=True):
         slices: Drift within slices, by `column=value`.
         quality: Quality, of all rows first, then by arm and slice.
         causes: What moved, the likeliest cause first.
+        error_changes: Rises of its error over the history, in the order of time.
         notes: What could not be computed, and why.
     """
 
@@ -187,6 +211,7 @@ class VersionReport(Struct, frozen=True, kw_only=True):
     slices: dict[str, DriftResult] = {}
     quality: tuple[QualityResult, ...] = ()
     causes: tuple[Cause, ...] = ()
+    error_changes: tuple[ErrorChange, ...] = ()
     notes: tuple[str, ...] = ()
 
 

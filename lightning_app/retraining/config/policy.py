@@ -131,6 +131,16 @@ class DriftTrigger(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     action: Literal["suggest", "train"] = "suggest"
 
 
+class ChangeTrigger(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rise of the champion's error, found row by row.
+
+    Attributes:
+        action: `suggest` only says so, `train` begins a cycle.
+    """
+
+    action: Literal["suggest", "train"] = "suggest"
+
+
 class TriggerPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What begins a cycle; None or false switches a trigger off. By hand is always possible.
 
@@ -139,6 +149,7 @@ class TriggerPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         labels: Mature labels since the last training set.
         metric: Live metric, from the monitoring of `monitor`.
         drift: Drift, from the monitoring of `monitor`.
+        change: A rise of the error row by row, from the monitoring of `monitor`.
         contract: Whether a change of the data contract begins a cycle.
         config: Whether a change of the training config begins a cycle.
     """
@@ -147,6 +158,7 @@ class TriggerPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     labels: Count | None = None
     metric: MetricTrigger | None = None
     drift: DriftTrigger | None = None
+    change: ChangeTrigger | None = None
     contract: bool = True
     config: bool = True
 
@@ -261,7 +273,7 @@ class RetrainPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 _PARTS = (
     RetrainPolicy, DataPolicy, MinimumRows, TrainingPolicy, SweepPolicy, LocalExecutorConfig, CommandExecutorConfig,
     RayExecutorConfig, TriggerPolicy,
-    MetricTrigger, DriftTrigger, GatePolicy, RolloutPolicy, ShadowPolicy, CanaryPolicy, LimitPolicy,
+    MetricTrigger, DriftTrigger, ChangeTrigger, GatePolicy, RolloutPolicy, ShadowPolicy, CanaryPolicy, LimitPolicy,
 )  # fmt: skip
 
 
@@ -303,7 +315,8 @@ def check_policy(policy: RetrainPolicy) -> None:
         raise UsageError(f"training.overrides: {training.rows} is the key of the rows, which the cycle sets")
     if training.sweep is not None and training.start == "warm":
         raise UsageError("training.start: warm given together with training.sweep; a sweep starts from scratch")
-    for key, trigger in (("metric", triggers.metric), ("drift", triggers.drift)):
+    watched = (("metric", triggers.metric), ("drift", triggers.drift), ("change", triggers.change))
+    for key, trigger in watched:
         if trigger is not None and policy.monitor is None:
             raise UsageError(f"triggers.{key}: needs the file of the monitoring; give it as monitor")
 

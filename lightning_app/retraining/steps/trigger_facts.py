@@ -8,6 +8,7 @@ from lightning_app.monitoring.observation.sources import opened_sources
 from lightning_app.monitoring.report.structs import MonitorReport
 from lightning_app.registry.storage.address import RegistryAddress
 from lightning_app.registry.storage.alias_reader import AliasReader
+from lightning_app.retraining.config.policy import TriggerPolicy
 from lightning_app.retraining.steps.aliases import aliases_of
 from lightning_app.retraining.steps.context import Context
 from lightning_app.retraining.triggers import Trigger, due, gather
@@ -33,6 +34,8 @@ def due_triggers(context: Context, champion: int | None) -> list[Trigger]:
         now=context.now,
         report=_report(context),
     )
+    suggested = (event.facts for event in context.store.events(policy.model) if event.kind == "suggested")
+    facts = replace(facts, suggested=frozenset((str(one["trigger"]), str(one["window"])) for one in suggested))
     return due(policy, facts, context.now)
 
 
@@ -65,10 +68,15 @@ def _registered(context: Context, version: int) -> float:
     return registered
 
 
+def _asks(triggers: TriggerPolicy) -> bool:
+    """Whether any trigger asks for the report of the monitoring."""
+    return any(trigger is not None for trigger in (triggers.metric, triggers.drift, triggers.change))
+
+
 def _report(context: Context) -> MonitorReport | None:
     """Report of the monitoring, where a trigger asks for it; None if nothing was answered yet."""
     policy = context.policy
-    if policy.monitor is None or (policy.triggers.metric is None and policy.triggers.drift is None):
+    if policy.monitor is None or not _asks(policy.triggers):
         return None
     config = read_monitor_config(policy.monitor)
     config = replace(config, journal=config.journal or policy.journal, registry=config.registry or policy.registry)

@@ -12,10 +12,10 @@ from typing import Literal
 from msgspec import Struct
 
 from lightning_app.monitoring.report.structs import MetricEstimate, MonitorReport, Window, WindowPoint
-from lightning_app.retraining.config.policy import DriftTrigger, MetricTrigger, RetrainPolicy, seconds
+from lightning_app.retraining.config.policy import ChangeTrigger, DriftTrigger, MetricTrigger, RetrainPolicy, seconds
 from lightning_app.retraining.triggers.facts import ChampionFacts, TriggerFacts
 
-Kind = Literal["age", "labels", "metric", "drift", "contract", "config"]
+Kind = Literal["age", "labels", "metric", "drift", "change", "contract", "config"]
 _SHOWN = 3
 
 
@@ -70,6 +70,8 @@ def _holding(policy: RetrainPolicy, facts: TriggerFacts, now: float) -> Iterator
         yield Trigger(kind="age", window=f"{name}: {times} x {triggers.age}", reason=words)
     if triggers.drift is not None and facts.report is not None:
         yield from _drift(triggers.drift, facts.report, champion)
+    if triggers.change is not None and facts.report is not None:
+        yield from _change(triggers.change, facts, facts.report, champion)
 
 
 def _metric(trigger: MetricTrigger, report: MonitorReport, champion: ChampionFacts) -> Iterator[Trigger]:
@@ -112,6 +114,30 @@ def _drift(trigger: DriftTrigger, report: MonitorReport, champion: ChampionFacts
     words = f"drift in {trigger.windows} windows in a row of the requests of {own.label}: {shown}"
     window = _span(own.label, last[0].window, last[-1].window)
     yield Trigger(kind="drift", window=window, reason=words, action=trigger.action)
+
+
+def _change(
+    trigger: ChangeTrigger, facts: TriggerFacts, report: MonitorReport, champion: ChampionFacts
+) -> Iterator[Trigger]:
+    """The last rise of the champion's error.
+
+    Another report may place the same rise at a neighbouring row, as its history begins elsewhere: a rise is a new one
+    if the rows that show it are later than those of every other.
+    """
+    own = next((version for version in report.versions if version.version == champion.version), None)
+    if own is None or not own.error_changes:
+        return
+    last = own.error_changes[-1]
+    known = facts.begun if trigger.action == "train" else facts.begun | facts.suggested
+    spans = [window for kind, window in known if kind == "change" and window.startswith(f"{own.label}: ")]
+    if any(last.time <= float(span.rpartition("-")[2]) for span in spans):
+        return
+    words = (
+        f"the error of {own.label} rose from {last.before:.4g} to {last.after:.4g} on {_day(last.time)}, row by row: "
+        f"{last.rows:,} rows show it"
+    )
+    window = f"{own.label}: {last.time:.0f}-{last.detected:.0f}"
+    yield Trigger(kind="change", window=window, reason=words, action=trigger.action)
 
 
 def _points(report: MonitorReport, label: str) -> list[WindowPoint]:

@@ -30,6 +30,7 @@ class TriggerFacts(Struct, frozen=True, kw_only=True):
         report: Report of the monitoring; None without one.
         config: Digest of the config of the training as it is now.
         contract: Digest of the data contract as it is now; None without one.
+        suggested: Kind and window of the triggers that were only suggested.
         begun: Kind and window of the triggers that cycles with this champion were begun by.
     """
 
@@ -38,4 +39,5 @@ class TriggerFacts(Struct, frozen=True, kw_only=True):
     report: MonitorReport | None = None
     config: str | None = None
     contract: str | None = None
+    suggested: frozenset[tuple[str, str]] = frozenset()
     begun: frozenset[tuple[str, str]] = frozenset()

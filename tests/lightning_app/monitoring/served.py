@@ -40,11 +40,11 @@ def write_package_with_reference(folder: Path, **options: Any) -> tuple[Path, Pa
     return package, reference
 
 
-def answered_table(package: Path, requests: pl.DataFrame, *, error: float = 0.1) -> pl.DataFrame:
+def answered_table(package: Path, requests: pl.DataFrame, *, error: float = 0.1, seed: int = 3) -> pl.DataFrame:
     """Requests with answers of a package, and outcomes that are some error away."""
     answers = Package.load(package, replay=False).predict(requests)
     values = answers["price"]
-    noise = np.random.default_rng(3).standard_normal(len(values)) * error
+    noise = np.random.default_rng(seed).standard_normal(len(values)) * error
     return requests.with_columns(values.alias("prediction.price"), (values + noise).alias("outcome"))
 
 
@@ -57,11 +57,12 @@ def write_answers(
     model: str = "price",
     version: int | None = None,
     error: float = 0.1,
+    seed: int = 3,
     delay: float = 3600.0,
     known_until: float = float("inf"),
 ) -> None:
     """Writes answers of one row each, and the outcomes that are known until some time."""
-    rows = answered_table(package, requests, error=error)
+    rows = answered_table(package, requests, error=error, seed=seed)
     digest = Package.load(package, replay=False).digest
     store = open_store(url)
     predictions, outcomes = [], []

@@ -152,7 +152,7 @@ def test_versions_are_judged_one_by_one(place: Path) -> None:
     write_answers("sqlite:///journal.db", other, features(60, seed=5), list(times))
     report = observed(replace(config(place), packages=(str(place / "price"), str(other))))
     assert [version.requests for version in report.versions] == [200, 60]
-    assert [event.kind for event in report.events] == ["first answer", "first answer"]
+    assert [event.kind for event in report.events] == ["first answer", "error changed", "first answer"]
     assert [point.requests for point in report.history[-2:]] == [100, 60]
 
 

@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from lightning_app.monitoring.report.structs import (
+    ErrorChange,
     MetricEstimate,
     MonitorReport,
     QualityResult,
@@ -12,7 +13,7 @@ from lightning_app.monitoring.report.structs import (
     Window,
     WindowPoint,
 )
-from lightning_app.retraining.config.policy import DriftTrigger, MetricTrigger, TriggerPolicy
+from lightning_app.retraining.config.policy import ChangeTrigger, DriftTrigger, MetricTrigger, TriggerPolicy
 from lightning_app.retraining.triggers import ChampionFacts, TriggerFacts, due
 from lightning_app.retraining.triggers.gather import count_labels, current_digests
 from lightning_app.serving.journal.stores import open_database
@@ -140,3 +141,31 @@ def test_labels_are_counted_once_they_are_mature(tmp_path: Path, monkeypatch: py
     assert filled == 6 * 24
     assert count_labels(policy(), database, since=START + 8 * DAY, now=START + 8 * DAY - HOUR) == 0
     assert len(current_digests(policy())[0]) == 64
+
+
+def test_a_rise_of_the_champions_error_is_due_once_also_if_a_later_report_places_it_elsewhere() -> None:
+    def risen(*starts: float, version: int = 3) -> MonitorReport:
+        changes = tuple(
+            ErrorChange(time=at, row=1, rows=90, before=0.1, after=0.2, detected=at + 2 * HOUR, known=at + DAY)
+            for at in starts
+        )
+        made = report([{}], version=version)
+        return msgspec.structs.replace(
+            made, versions=(msgspec.structs.replace(made.versions[0], error_changes=changes),)
+        )
+
+    triggers = TriggerPolicy(change=ChangeTrigger(action="train"))
+    first = [("change", f"bikes@3: {START + DAY:.0f}-{START + DAY + 2 * HOUR:.0f}")]
+    assert kinds(triggers, TriggerFacts(champion=CHAMPION, report=risen(START + DAY)), START) == first
+    assert kinds(triggers, TriggerFacts(champion=CHAMPION, report=risen()), START) == []
+    assert kinds(triggers, TriggerFacts(champion=CHAMPION, report=risen(START + DAY, version=4)), START) == []
+    begun = frozenset(first)
+    for at in (START + DAY - HOUR, START + DAY, START + DAY + HOUR):
+        assert kinds(triggers, TriggerFacts(champion=CHAMPION, report=risen(at), begun=begun), START) == []
+    later = TriggerFacts(champion=CHAMPION, report=risen(START + DAY, START + 2 * DAY), begun=begun)
+    assert [window for _, window in kinds(triggers, later, START)] == [
+        f"bikes@3: {START + 2 * DAY:.0f}-{START + 2 * DAY + 2 * HOUR:.0f}"
+    ]
+    said = TriggerFacts(champion=CHAMPION, report=risen(START + DAY + HOUR), suggested=begun)
+    assert kinds(TriggerPolicy(change=ChangeTrigger()), said, START) == []
+    assert [kind for kind, _ in kinds(triggers, said, START)] == ["change"]  # a suggestion is no cycle
