@@ -1,6 +1,7 @@
 """Identity of the current user: `user@host`, recorded with promotions, registered versions and output locks."""
 
 import getpass
+import os
 import platform
 
 
@@ -8,7 +9,7 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # the user id of a container may have no entry in /etc/passwd
-        return "unknown"
+        return str(os.getuid())
 
 
 USER_AT_HOST = f"{_user()}@{platform.node() or 'unknown'}"

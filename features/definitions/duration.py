@@ -39,3 +39,15 @@ def microseconds(duration: str) -> int:
             f"{duration!r} is no duration: whole numbers of w, d, h, m, s, ms or us are needed, such as 90d or 1h30m"
         )
     return total
+
+
+def seconds(duration: str) -> float:
+    """Length of a duration in seconds.
+
+    Args:
+        duration: E.g. `90d`, `1h30m`.
+
+    Raises:
+        ValueError: The duration is malformed, or of no length.
+    """
+    return microseconds(duration) / 1e6

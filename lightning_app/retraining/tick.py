@@ -9,9 +9,10 @@ from contextlib import closing
 
 from msgspec import Struct
 
+from features.definitions.duration import seconds
 from lightning_app.errors import describe
 from lightning_app.registry import PromotionConflictError, RegistryUnreachableError
-from lightning_app.retraining.config.policy import RetrainPolicy, seconds
+from lightning_app.retraining.config.policy import RetrainPolicy
 from lightning_app.retraining.cycles import Cycle, LiveState, TickLease, tick_lease
 from lightning_app.retraining.steps.begin import begin, watch_promoted
 from lightning_app.retraining.steps.cleanup import clean_up

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from features.definitions.duration import seconds
 from lightning_app.__main__ import main
 from lightning_app.monitoring.alerts.rules import check_alerts
-from lightning_app.monitoring.config.monitor_config import read_monitor_config, seconds
+from lightning_app.monitoring.config.monitor_config import read_monitor_config
 from lightning_app.retraining.config.policy import read_policy
 from lightning_app.serving.config.serve_config import ServeConfig, read_config
 from tests.deploy.shipped import DEPLOY, KUBERNETES, ROOT

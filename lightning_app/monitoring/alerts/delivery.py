@@ -8,13 +8,13 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from features.definitions.duration import seconds
 from lightning_app.errors import describe
 from lightning_app.monitoring.alerts.sinks.open_sinks import open_sinks
 from lightning_app.monitoring.alerts.sinks.sink import Sink, SinkError
 from lightning_app.monitoring.alerts.store import outbox
 from lightning_app.monitoring.alerts.store.outbox import LONGEST_PAUSE, Parcel
 from lightning_app.monitoring.config.alert_sinks import AnySink
-from lightning_app.monitoring.config.monitor_config import seconds
 from lightning_app.serving.experiments.store import Lease
 from lightning_app.serving.journal.stores.database import JournalDatabase
 

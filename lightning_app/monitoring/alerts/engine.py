@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from msgspec.structs import replace
 
+from features.definitions.duration import seconds
 from lightning_app.monitoring.alerts.alert_clock import AlertClock
 from lightning_app.monitoring.alerts.delivery import Delivered, Delivery
 from lightning_app.monitoring.alerts.grouping import messages_for
@@ -22,7 +23,7 @@ from lightning_app.monitoring.alerts.store.states import AlertKey, read_alerts, 
 from lightning_app.monitoring.alerts.transitions import Patience, advance
 from lightning_app.monitoring.config.alert_rules import AlertRule
 from lightning_app.monitoring.config.alert_sinks import AnySink
-from lightning_app.monitoring.config.monitor_config import MonitorConfig, seconds
+from lightning_app.monitoring.config.monitor_config import MonitorConfig
 from lightning_app.monitoring.report.structs import AlertState, MetricSample
 from lightning_app.serving.experiments.store import Lease
 from lightning_app.serving.journal.stores.database import JournalDatabase

@@ -3,13 +3,13 @@
 import uuid
 from collections.abc import Mapping
 
+from features.definitions.duration import seconds
 from lightning_app.monitoring.alerts.held_alert import HeldAlert
 from lightning_app.monitoring.alerts.message import Message, SentAlert
 from lightning_app.monitoring.alerts.rules.selectors import matches
 from lightning_app.monitoring.alerts.store.states import AlertKey
 from lightning_app.monitoring.config.alert_rules import AlertRule
 from lightning_app.monitoring.config.alert_sinks import SinkConfig
-from lightning_app.monitoring.config.monitor_config import seconds
 
 
 def messages_for(

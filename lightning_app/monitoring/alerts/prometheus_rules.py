@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from features.definitions.duration import seconds
 from lightning_app.monitoring.alerts.readings import default_text, threshold_of
 from lightning_app.monitoring.alerts.rules.check import hold_seconds, metric_of
 from lightning_app.monitoring.alerts.rules.selectors import exact, matches, pattern
 from lightning_app.monitoring.alerts.rules.templates import for_prometheus
 from lightning_app.monitoring.config.alert_rules import AlertRule, Selector
-from lightning_app.monitoring.config.monitor_config import seconds
 from lightning_app.monitoring.report.exposition import EXPOSED_PREFIX
 from lightning_app.monitoring.report.metric_names import METRICS
 

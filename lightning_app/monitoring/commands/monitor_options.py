@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from features.definitions.duration import seconds
 from lightning_app.errors import UsageError, nearest
 from lightning_app.monitoring.config.monitor_config import (
     MonitorConfig,
     MonitoredModel,
     check_model,
     read_monitor_config,
-    seconds,
 )
 
 _LENGTHS = ("window", "every", "history")

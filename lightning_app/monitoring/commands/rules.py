@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 from rich.table import Table
 
+from features.definitions.duration import seconds
 from lightning_app.atomic_write import write_whole
 from lightning_app.errors import UsageError
 from lightning_app.monitoring.alerts.prometheus_rules import prometheus_rules
@@ -12,7 +13,7 @@ from lightning_app.monitoring.alerts.rules import check_alerts
 from lightning_app.monitoring.alerts.rules.check import metric_of
 from lightning_app.monitoring.alerts.sinks.open_sinks import check_secrets
 from lightning_app.monitoring.config.alert_rules import AlertRule
-from lightning_app.monitoring.config.monitor_config import read_monitor_config, seconds
+from lightning_app.monitoring.config.monitor_config import read_monitor_config
 from lightning_app.monitoring.report.metric_names import METRICS
 from lightning_app.terminal import only_result, print_json, show
 from lightning_app.verb_parser import VerbParser

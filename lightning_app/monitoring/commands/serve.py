@@ -7,9 +7,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from features.definitions.duration import seconds
 from lightning_app.errors import UsageError
 from lightning_app.monitoring.commands.monitor_options import add_source, config_of, with_lengths
-from lightning_app.monitoring.config.monitor_config import MonitorConfig, seconds
+from lightning_app.monitoring.config.monitor_config import MonitorConfig
 from lightning_app.serving.config.serve_config import JournalConfig, ServeConfig
 from lightning_app.serving.journal.errors import without_password
 from lightning_app.verb_parser import VerbParser

@@ -1,24 +1,25 @@
 """Monitor command: `lightning-app monitor silence add|list|end`: alerts that are known and not sent for a while."""
 
-import getpass
 import os
 from collections.abc import Iterable
 
 import msgspec
 from rich.table import Table
 
+from features.definitions.duration import seconds
 from lightning_app.errors import UsageError
+from lightning_app.identity import USER_AT_HOST
 from lightning_app.monitoring.alerts import kept_states
 from lightning_app.monitoring.alerts.rules.check import OWN_LABELS, label_problem
 from lightning_app.monitoring.alerts.store.schema import have_tables, make_tables
 from lightning_app.monitoring.alerts.store.silences import Silence, add_silence, covering, end_silence, read_silences
 from lightning_app.monitoring.commands.alert_options import Opened, add_source, opened_source
 from lightning_app.monitoring.config.alert_rules import Selector
-from lightning_app.monitoring.config.monitor_config import seconds
 from lightning_app.monitoring.report.metric_names import METRICS
 from lightning_app.serving.experiments.analysis.reporting.formats import time_text
 from lightning_app.sub_commands import SubCommands, run_sub_command
 from lightning_app.terminal import plain, print_json, show
+from lightning_app.time_text import utc
 from lightning_app.verb_parser import VerbParser
 
 _HERE = "lightning_app.monitoring.commands.silence"
@@ -69,14 +70,14 @@ def add(args: list[str]) -> None:
             if problem := label_problem(name, known):
                 raise UsageError(f"silence: {problem}")
         make_tables(source.database)
-        who = arguments.by or os.environ.get("SUDO_USER") or getpass.getuser()
+        who = arguments.by or os.environ.get("SUDO_USER") or USER_AT_HOST
         silence = add_silence(source.database, matchers, seconds=duration, who=who, reason=arguments.reason)
         states = [state for state in kept_states(source.database) if state.status in ("pending", "firing")]
     covered = [state for state in states if covering([silence], state.labels)]
     if arguments.json:
         print_json({**msgspec.to_builtins(silence), "covers": [state.text for state in covered]})
         return
-    print(f"silence {silence.id} until {time_text(silence.until)[:16]} UTC")  # noqa: T201
+    print(f"silence {silence.id} until {utc(silence.until)}")  # noqa: T201
     print(f"covers {len(covered)} of {len(states)} alerts that are pending or firing")  # noqa: T201
     for state in covered:
         print(f"  {plain(state.text)}")  # noqa: T201

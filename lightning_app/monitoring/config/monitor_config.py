@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from features.definitions.duration import Duration, microseconds
+from features.definitions.duration import Duration, seconds
 from lightning_app.drift.result import DriftSettings
 from lightning_app.errors import UsageError
 from lightning_app.monitoring.config.alert_rules import AlertRule, RuleName
@@ -161,18 +161,6 @@ def check_model(model: MonitoredModel) -> None:
             f"config: {model.model}: history {model.history} has more than 1,000 windows of {model.every}; "
             "shorten the history, or lengthen every"
         )
-
-
-def seconds(duration: str) -> float:
-    """Length of a duration in seconds.
-
-    Args:
-        duration: E.g. `7d`.
-
-    Raises:
-        ValueError: It is malformed.
-    """
-    return microseconds(duration) / 1e6
 
 
 def _seconds(duration: str, key: str) -> float:

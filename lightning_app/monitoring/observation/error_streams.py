@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from lightning_app.monitoring.config.monitor_config import MonitoredModel, seconds
+from features.definitions.duration import seconds
+from lightning_app.monitoring.config.monitor_config import MonitoredModel
 from lightning_app.monitoring.observation.package_facts import PackageFacts
 from lightning_app.monitoring.quality.delays import DelayModel
 from lightning_app.monitoring.quality.error_stream import ErrorStream

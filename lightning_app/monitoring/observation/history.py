@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from features.definitions.duration import seconds
 from lightning_app.drift.report import drift_report
 from lightning_app.errors import describe
 from lightning_app.monitoring.causes.contract_findings import contract_findings
 from lightning_app.monitoring.causes.timeline import version_label
-from lightning_app.monitoring.config.monitor_config import MonitoredModel, seconds
+from lightning_app.monitoring.config.monitor_config import MonitoredModel
 from lightning_app.monitoring.observation.package_facts import PackageFacts
 from lightning_app.monitoring.observation.watched_rows import settings_for, watched_rows
 from lightning_app.monitoring.quality.delays import DelayModel

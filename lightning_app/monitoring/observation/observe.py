@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from features.definitions.duration import seconds
 from lightning_app.errors import UsageError, describe
 from lightning_app.monitoring.causes.timeline import (
     alias_events,
@@ -14,7 +15,7 @@ from lightning_app.monitoring.causes.timeline import (
     first_answer_events,
     retraining_events,
 )
-from lightning_app.monitoring.config.monitor_config import MonitorConfig, MonitoredModel, seconds
+from lightning_app.monitoring.config.monitor_config import MonitorConfig, MonitoredModel
 from lightning_app.monitoring.observation.error_streams import ErrorStreams
 from lightning_app.monitoring.observation.history import History, HistoryWindow
 from lightning_app.monitoring.observation.package_facts import PackageFacts, PackageFinder

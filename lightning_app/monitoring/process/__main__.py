@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from lightning_app.monitoring.config.monitor_config import MonitorConfig, read_monitor_config, seconds
+from features.definitions.duration import seconds
+from lightning_app.monitoring.config.monitor_config import MonitorConfig, read_monitor_config
 from lightning_app.monitoring.observation.monitoring_loop import MonitoringLoop
 from lightning_app.monitoring.process.published import publish
 from lightning_app.serving.config.control_channel import ResolvedModel

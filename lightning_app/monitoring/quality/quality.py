@@ -7,9 +7,10 @@ import polars as pl
 from msgspec import Struct
 from msgspec.structs import replace
 
+from features.definitions.duration import seconds
 from lightning_app.drift.answers.flat import Array, Booleans, Integers
 from lightning_app.drift.answers.points import Points, chosen_points
-from lightning_app.monitoring.config.monitor_config import QualitySettings, seconds
+from lightning_app.monitoring.config.monitor_config import QualitySettings
 from lightning_app.monitoring.quality.delays import DelayModel, DelayRows, delay_model, labelled
 from lightning_app.monitoring.quality.estimated import estimate_error, estimated_metrics
 from lightning_app.monitoring.quality.labelled_rows import LabelledRows, labelled_rows

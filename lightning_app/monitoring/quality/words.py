@@ -1,6 +1,7 @@
 """Notes of quality: what a reader of the numbers has to know, in words."""
 
-from lightning_app.monitoring.config.monitor_config import QualitySettings, seconds
+from features.definitions.duration import seconds
+from lightning_app.monitoring.config.monitor_config import QualitySettings
 from lightning_app.monitoring.quality.delays import DelayModel
 from lightning_app.monitoring.quality.estimated import EstimateError
 from lightning_app.monitoring.quality.labelled_rows import LabelledRows

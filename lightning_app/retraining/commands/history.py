@@ -5,8 +5,8 @@ from rich.table import Table
 
 from lightning_app.errors import UsageError
 from lightning_app.retraining.commands.options import opened_store, parser_of, policy_of
-from lightning_app.retraining.steps.time_text import utc
 from lightning_app.terminal import print_json, show
+from lightning_app.time_text import utc
 
 
 def run(args: list[str]) -> None:

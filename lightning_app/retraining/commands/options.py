@@ -1,9 +1,6 @@
 """Options of the sub-commands of `retrain`: the policy, and a database to read or to write."""
 
 import argparse
-import getpass
-import os
-import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -84,12 +81,3 @@ def live_cycle(store: CycleStore, model: str, cycle_id: str | None) -> Cycle:
     if cycle_id not in (None, cycle.cycle_id):
         raise UsageError(f"cycle: {cycle_id!r} given, the live cycle of {model} is {cycle.cycle_id}")
     return cycle
-
-
-def who() -> str:
-    """User and machine that give an order."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container without a name for the user
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"

@@ -1,7 +1,8 @@
 """Retrain commands: `lightning-app retrain approve` and `reject` order what the next tick carries out."""
 
 from lightning_app.errors import UsageError
-from lightning_app.retraining.commands.options import live_cycle, opened_store, parser_of, policy_of, who
+from lightning_app.identity import USER_AT_HOST
+from lightning_app.retraining.commands.options import live_cycle, opened_store, parser_of, policy_of
 from lightning_app.retraining.commands.tick_command import tick_once
 from lightning_app.terminal import only_result, print_json
 
@@ -38,7 +39,7 @@ def _order(args: list[str], kind: str, description: str, *, needs_reason: bool) 
             raise UsageError("approve: rollout.approval of the policy is false; candidates need no approval")
         if kind == "approve" and cycle.state != "gated":
             raise UsageError(f"approve: cycle {cycle.cycle_id} is {cycle.state}; what passed the gates is approved")
-        facts = {"who": who(), "reason": arguments.reason}
+        facts = {"who": USER_AT_HOST, "reason": arguments.reason}
         store.note(policy.model, kind, facts, now=now, cycle_id=cycle.cycle_id)
     with only_result(arguments.json):
         tick_once(policy)

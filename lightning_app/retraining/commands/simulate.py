@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from features.definitions.duration import microseconds
+from features.definitions.duration import seconds
 from lightning_app.atomic_write import write_whole
 from lightning_app.errors import UsageError
 from lightning_app.retraining.commands.options import parser_of, policy_of
@@ -107,7 +107,7 @@ def _start(rows: ReplayRows, share: float) -> float:
 
 def _seconds(option: str, duration: str) -> float:
     try:
-        return microseconds(duration.strip()) / 1e6
+        return seconds(duration.strip())
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from error
 

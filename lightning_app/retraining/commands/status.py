@@ -7,8 +7,8 @@ from lightning_app.retraining.cycles import Cycle
 from lightning_app.retraining.steps.context import Context
 from lightning_app.retraining.steps.limits import limit
 from lightning_app.retraining.steps.outcome import Wait
-from lightning_app.retraining.steps.time_text import utc
 from lightning_app.terminal import plain, print_json
+from lightning_app.time_text import utc
 
 
 def run(args: list[str]) -> None:

@@ -1,7 +1,8 @@
 """Retrain command: `lightning-app retrain trigger` begins a cycle by hand, or resumes after failed ones."""
 
 from lightning_app.errors import UsageError
-from lightning_app.retraining.commands.options import opened_store, parser_of, policy_of, who
+from lightning_app.identity import USER_AT_HOST
+from lightning_app.retraining.commands.options import opened_store, parser_of, policy_of
 from lightning_app.retraining.commands.tick_command import as_json, tick_once
 from lightning_app.terminal import only_result, print_json
 
@@ -29,7 +30,7 @@ def run(args: list[str]) -> None:
             raise UsageError(
                 f"trigger: cycle {live.cycle_id} of {policy.model} is live ({live.state}); reject it first"
             )
-        facts = {"who": who(), "reason": arguments.reason}
+        facts = {"who": USER_AT_HOST, "reason": arguments.reason}
         if arguments.resume:
             store.note(policy.model, "resume", facts, now=now)
         store.note(policy.model, "order", facts, now=now)

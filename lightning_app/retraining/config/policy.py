@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from features.definitions.duration import Duration, microseconds
+from features.definitions.duration import Duration, microseconds, seconds
 from lightning_app.errors import UsageError
 from lightning_app.registry.storage.reference import check_name
 from lightning_app.retraining.config.executor_config import (
@@ -239,6 +239,15 @@ class LimitPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     halt_after: Count = 3
     retry_for: Duration = "1d"
 
+    def back_off_seconds(self, in_a_row: int) -> float:
+        """Length of the back-off.
+
+        Args:
+            in_a_row: Cycles in a row that did not promote, from 1.
+        """
+        first = seconds(self.back_off)
+        return min(first * 2.0 ** min(in_a_row - 1, 60), max(first, seconds(self.cool_down)))
+
 
 class RetrainPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that continuous training of a model is told.
@@ -329,12 +338,3 @@ def _durations(part: Struct, place: str) -> Iterator[tuple[str, str]]:
             yield from _durations(value, f"{place}{name}.")
         elif value is not None and kind in (Duration, Duration | None):
             yield f"{place}{name}", value
-
-
-def seconds(duration: str) -> float:
-    """Length of a duration of a policy in seconds.
-
-    Args:
-        duration: E.g. `7d`.
-    """
-    return microseconds(duration) / 1e6

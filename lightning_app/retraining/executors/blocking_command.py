@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from typing_extensions import override
 
+from features.definitions.duration import seconds
 from lightning_app.retraining.config.executor_config import CommandExecutorConfig
-from lightning_app.retraining.config.policy import seconds
 from lightning_app.retraining.executors.executor import Job, Status
 from lightning_app.retraining.executors.filled import filled
 from lightning_app.retraining.executors.local import LocalExecutor

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from features.definitions.duration import seconds
 from lightning_app.retraining.config.executor_config import CommandExecutorConfig
-from lightning_app.retraining.config.policy import seconds
 from lightning_app.retraining.executors.executor import Executor, Handle, Job, Running, Status, read_result
 from lightning_app.retraining.executors.filled import filled, name_of
 from lightning_app.retraining.executors.unlisted import listed, unlisted

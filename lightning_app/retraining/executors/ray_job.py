@@ -5,9 +5,9 @@ from typing import Any
 
 from typing_extensions import override
 
+from features.definitions.duration import seconds
 from lightning_app.errors import UsageError
 from lightning_app.retraining.config.executor_config import RayExecutorConfig
-from lightning_app.retraining.config.policy import seconds
 from lightning_app.retraining.executors.executor import Executor, Handle, Job, Running, Status, read_result
 from lightning_app.retraining.executors.filled import filled, name_of
 from lightning_app.retraining.executors.unlisted import listed, unlisted

@@ -8,10 +8,11 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
+from features.definitions.duration import seconds
 from features.versions.manifest import FileEntry
 from lightning_app.atomic_write import sync_file, sync_folder
 from lightning_app.packaging import Package
-from lightning_app.retraining.config.policy import DataPolicy, RetrainPolicy, seconds
+from lightning_app.retraining.config.policy import DataPolicy, RetrainPolicy
 from lightning_app.retraining.frozen.contract_check import check_rows, contract_of
 from lightning_app.retraining.frozen.errors import FreezeError, TooFewRowsError
 from lightning_app.retraining.frozen.frozen_set import (

@@ -29,6 +29,8 @@ _ZETA = 2.6123753486854883
 """Riemann's zeta of `_DECAY`: the weights sum to 1."""
 _SPREAD = 1.5
 """Standard deviation of the normal score of a candidate that is better, under the mixture."""
+_MOST_P_VALUE = 0.1
+"""Of a candidate that passes by the evidence of those before it too: it has to be one of the better ones itself."""
 _NORMAL = NormalDist()
 
 
@@ -58,6 +60,15 @@ class Spending(Struct, frozen=True, kw_only=True):
     alpha: float
     evidence: float | None
     evidence_needed: float
+
+    def passes(self, p_value: float) -> bool:
+        """Whether the candidate passes, by itself or together with those before it.
+
+        Args:
+            p_value: Of "it is not better than the margin asks".
+        """
+        together = self.evidence is not None and self.evidence >= self.evidence_needed
+        return p_value <= self.alpha or (together and p_value <= _MOST_P_VALUE)
 
 
 def spend(alpha: float, looks: Sequence[Look]) -> Spending:

@@ -16,8 +16,6 @@ from lightning_app.retraining.gate.paired_test import PairedResult, paired_test
 from lightning_app.retraining.gate.row_errors import RowErrors, row_errors
 from lightning_app.retraining.gate.slices import judge_slices, slices_of
 
-MOST_P_VALUE = 0.1
-"""Of a candidate that passes by the evidence of those before it too: it has to be one of the better ones itself."""
 MOST_REJECTED = 0.01
 """Share of rows that the champion answers and the candidate may reject."""
 
@@ -127,14 +125,12 @@ def _verdict(
             False,
             f"rejects {new_rejections:,} of {num_rows:,} rows that the champion answers; at most 1 % are allowed",
         )
-    by_itself = result.p_value <= spending.alpha
-    together = (spending.evidence or 0.0) >= spending.evidence_needed and result.p_value <= MOST_P_VALUE
     bar = f"p {result.p_value:.2g}, {spending.alpha:.2g} is needed"
     if spending.evidence is not None:
         bar = f"{bar}, or evidence {spending.evidence_needed:g} of all candidates: {spending.evidence:.3g}"
     if margin:
         bar = f"{bar}; margin {margin:+.1%}"
-    if not (by_itself or together):
+    if not spending.passes(result.p_value):
         return False, f"{change}: not surely better than the champion ({bar})"
     if harmed:
         return False, f"{change}, but it is more than 10 % worse where {', '.join(harmed[:3])}"

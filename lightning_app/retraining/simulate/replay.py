@@ -7,10 +7,9 @@ nothing is used before it was known. A fit takes no time of the replay; the mode
 import numpy as np
 from msgspec import Struct
 
+from features.definitions.duration import seconds
 from lightning_app.errors import UsageError
-from lightning_app.retraining.config.policy import seconds
 from lightning_app.retraining.gate.alpha_spending import Look, spend
-from lightning_app.retraining.gate.judge import MOST_P_VALUE
 from lightning_app.retraining.gate.paired_test import paired_test
 from lightning_app.retraining.simulate.learner import FitFailedError, Fitted, Learner
 from lightning_app.retraining.simulate.replay_rows import ReplayRows
@@ -143,8 +142,7 @@ class _Run:
         event = self._rows.event[evaluation]
         self._looks.append(Look(p_value=result.p_value, since=float(event[0]), until=float(event[-1])))
         spending = spend(gate.alpha, self._looks)
-        together = (spending.evidence or 0.0) >= spending.evidence_needed and result.p_value <= MOST_P_VALUE
-        passed = result.rows >= data.minimum_rows.evaluation and (result.p_value <= spending.alpha or together)
+        passed = result.rows >= data.minimum_rows.evaluation and spending.passes(result.p_value)
         return passed, f"error {result.ratio - 1:+.1%}, p {result.p_value:.2g}, {spending.alpha:.2g} is needed"
 
     def _skip(self, champion: Fitted, now: float, reason: str) -> Fitted:

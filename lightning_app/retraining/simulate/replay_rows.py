@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from features.definitions.duration import seconds
 from lightning_app.errors import UsageError
-from lightning_app.retraining.config.policy import DataPolicy, seconds
+from lightning_app.retraining.config.policy import DataPolicy
 from lightning_app.retraining.frozen.frozen_set import EVENT
 from lightning_app.retraining.frozen.labelled_rows import OUTCOME, OUTCOME_TIME, history_rows, request_columns
 

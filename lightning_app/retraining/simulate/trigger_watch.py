@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lightning_app.retraining.config.policy import seconds
+from features.definitions.duration import seconds
 from lightning_app.retraining.gate.paired_test import correlated_rows
 from lightning_app.retraining.simulate.replay_rows import ReplayRows
 from lightning_app.retraining.simulate.strategy import Strategy, new_detector
@@ -79,8 +79,7 @@ class TriggerWatch:
             self._rest_until = now + seconds(limits.cool_down)
             return
         self._in_a_row += 1
-        longest = max(seconds(limits.cool_down), seconds(limits.back_off))
-        self._rest_until = now + min(seconds(limits.back_off) * 2.0 ** (self._in_a_row - 1), longest)
+        self._rest_until = now + limits.back_off_seconds(self._in_a_row)
 
     def _holding(self, now: float, errors: np.ndarray) -> list[tuple[str, int]]:
         triggers, holding = self._strategy.policy.triggers, list[tuple[str, int]]()

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from lightning_app.retraining.config.policy import seconds
+from features.definitions.duration import seconds
 from lightning_app.retraining.cycles import Cycle, CycleEvent
 from lightning_app.retraining.steps.budget import WEEK, device_minutes_left
 from lightning_app.retraining.steps.context import Context
 from lightning_app.retraining.steps.outcome import Wait
 from lightning_app.retraining.steps.quarantine import quarantine_of
-from lightning_app.retraining.steps.time_text import utc
 from lightning_app.retraining.triggers.gather import count_labels
+from lightning_app.time_text import utc
 
 
 def limit(context: Context, *, by_hand: bool) -> Wait | None:
@@ -60,7 +60,7 @@ def _rest(context: Context, cycles: Sequence[Cycle], events: Sequence[CycleEvent
             if cycle.state == "promoted" and not (cycle is last and later):
                 break
             in_a_row += 1
-        length = min(seconds(limits.back_off) * 2.0 ** min(in_a_row - 1, 60), max(cool_down, seconds(limits.back_off)))
+        length = limits.back_off_seconds(in_a_row)
         ends = [last.ended or 0.0, *later]
         until, words = (
             max(ends) + length,

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from lightning_app.retraining.config.policy import seconds
+from features.definitions.duration import seconds
 from lightning_app.retraining.cycles import Cycle
 from lightning_app.retraining.steps.aliases import aliases_of, fate_of, moved, was_done
 from lightning_app.retraining.steps.context import Context

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from features.definitions.duration import seconds
 from lightning_app.config.shipped_configs import find_config
-from lightning_app.retraining.config.policy import seconds
 from lightning_app.retraining.cycles import Cycle
 from lightning_app.retraining.executors import Done, Executor, Failed, Job, Running, open_executor
 from lightning_app.retraining.executors.executor import JOB, minutes_alive

@@ -11,8 +11,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from features.definitions.duration import seconds
 from lightning_app.monitoring.report.structs import MetricEstimate, MonitorReport, Window, WindowPoint
-from lightning_app.retraining.config.policy import ChangeTrigger, DriftTrigger, MetricTrigger, RetrainPolicy, seconds
+from lightning_app.retraining.config.policy import ChangeTrigger, DriftTrigger, MetricTrigger, RetrainPolicy
 from lightning_app.retraining.triggers.facts import ChampionFacts, TriggerFacts
 
 Kind = Literal["age", "labels", "metric", "drift", "change", "contract", "config"]

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from features.definitions.duration import seconds
 from lightning_app.config.shipped_configs import find_config
 from lightning_app.monitoring.report.structs import MonitorReport
-from lightning_app.retraining.config.policy import CENSORED, RetrainPolicy, seconds
+from lightning_app.retraining.config.policy import CENSORED, RetrainPolicy
 from lightning_app.retraining.frozen.contract_check import contract_of, digest_of_contract
 from lightning_app.retraining.triggers.facts import ChampionFacts, TriggerFacts
 from lightning_app.serving.journal.stores.database import JournalDatabase

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from features.definitions.duration import seconds
 from lightning_app.errors import UsageError, nearest
 from lightning_app.monitoring.alerts.rules.templates import NUMBERS, template_problem
 from lightning_app.monitoring.config.alert_rules import AlertRule, Bound
 from lightning_app.monitoring.config.alert_sinks import AnySink, EmailSink, Secret, SinkConfig, WebhookSink
-from lightning_app.monitoring.config.monitor_config import seconds
 from lightning_app.monitoring.report.metric_names import METRICS
 
 _SUFFIX: dict[Bound, str] = {"value": "", "lower": "_low", "upper": "_high"}

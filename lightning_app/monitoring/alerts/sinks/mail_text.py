@@ -8,6 +8,7 @@ from html import escape
 
 from lightning_app.monitoring.alerts.message import Message, SentAlert, title
 from lightning_app.terminal import plain
+from lightning_app.time_text import utc
 
 _MOST_ALERTS = 100
 _MOST_SUBJECT = 200
@@ -43,9 +44,9 @@ def mail(message: Message, *, sender: str, to: tuple[str, ...]) -> EmailMessage:
 
 
 def _plain(alert: SentAlert) -> str:
-    lines = [f"{_state(alert)}: {alert.text}", f"  firing since {_time(alert.fired)}"]
+    lines = [f"{_state(alert)}: {alert.text}", f"  firing since {utc(alert.fired)}"]
     if alert.resolved is not None:
-        lines.append(f"  resolved {_time(alert.resolved)}")
+        lines.append(f"  resolved {utc(alert.resolved)}")
     lines += [f"  {name}: {text}" for name, text in alert.annotations.items()]
     lines.append("  " + ", ".join(f"{name}={value}" for name, value in alert.labels.items() if value))
     return "\n".join(lines)
@@ -54,9 +55,9 @@ def _plain(alert: SentAlert) -> str:
 def _row(alert: SentAlert) -> str:
     color = "#1a7f37" if alert.status == "resolved" else "#b42318"
     notes = "".join(f"<br><small>{escape(f'{name}: {text}')}</small>" for name, text in alert.annotations.items())
-    when = f"firing since {_time(alert.fired)}"
+    when = f"firing since {utc(alert.fired)}"
     if alert.resolved is not None:
-        when = f"{_time(alert.fired)} to {_time(alert.resolved)}"
+        when = f"{utc(alert.fired)} to {utc(alert.resolved)}"
     return (
         f"<tr><td style='color:{color}'><b>{escape(_state(alert))}</b></td>"
         f"<td>{escape(alert.text)}<br><small>{escape(when)}</small>{notes}</td></tr>"
@@ -65,7 +66,3 @@ def _row(alert: SentAlert) -> str:
 
 def _state(alert: SentAlert) -> str:
     return "resolved" if alert.status == "resolved" else alert.severity
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from features.definitions.duration import seconds
 from lightning_app.errors import describe
-from lightning_app.monitoring.config.monitor_config import MonitorConfig, seconds
+from lightning_app.monitoring.config.monitor_config import MonitorConfig
 from lightning_app.monitoring.observation.monitoring_loop import MonitoringLoop, Observation
 from lightning_app.monitoring.page.report_files import ReportFile
 from lightning_app.monitoring.page.report_page import write_html

@@ -1,15 +1,14 @@
 """Experiment command: `lightning-app experiment stop ID` ends an experiment; a canary is promoted or rolled back."""
 
 import argparse
-import getpass
 import os
-import socket
 import time
 from typing import Any
 
 import msgspec
 
 from lightning_app.errors import UsageError, nearest
+from lightning_app.identity import USER_AT_HOST
 from lightning_app.serving.experiments.analysis.catalogue import catalogue, find
 from lightning_app.serving.experiments.commands.options import add_journal, opened
 from lightning_app.serving.experiments.store import Event, Experiment, ExperimentStore, Lease
@@ -77,8 +76,8 @@ def _end(database: JournalDatabase, record: Experiment, arguments: argparse.Name
     if arguments.arm is not None and arguments.arm not in arms:
         raise UsageError(f"arm: {arguments.arm!r} given{nearest(arguments.arm, arms)}, allowed: {', '.join(arms)}")
     arm = arguments.arm or arms[0]
-    event = Event(kind="stopped", facts={"arm": arm, "reason": arguments.reason, "who": _who()})
-    _change(database, record.id, {"arm": arm}, event, status="stopped", reason=f"{_who()}: {arguments.reason}")
+    event = Event(kind="stopped", facts={"arm": arm, "reason": arguments.reason, "who": USER_AT_HOST})
+    _change(database, record.id, {"arm": arm}, event, status="stopped", reason=f"{USER_AT_HOST}: {arguments.reason}")
     return f"stopped; {arm} answers everything"
 
 
@@ -86,9 +85,11 @@ def _end_canary(database: JournalDatabase, record: Experiment, arguments: argpar
     if arguments.arm is not None or not (arguments.promote or arguments.rollback):
         raise UsageError(f"experiment: {record.id} is a canary: give --promote or --rollback")
     action = "promote" if arguments.promote else "roll_back"
-    request = {"action": action, "reason": arguments.reason, "who": _who()}
+    request = {"action": action, "reason": arguments.reason, "who": USER_AT_HOST}
     _change(database, record.id, {"request": request}, Event(kind="request", facts=request))
-    lease = Lease(database, name=f"canary:{record.model}", holder=f"{_who()}:{os.getpid()}", seconds=_LEASE_SECONDS)
+    lease = Lease(
+        database, name=f"canary:{record.model}", holder=f"{USER_AT_HOST}:{os.getpid()}", seconds=_LEASE_SECONDS
+    )
     store, until = ExperimentStore(database), time.monotonic() + arguments.wait
     while True:
         now = store.get(record.id)
@@ -150,11 +151,3 @@ def _change(
             return
         time.sleep(_PAUSE / 10)
     raise RuntimeError(f"experiment: {experiment} is changed faster than this command can; try again")
-
-
-def _who() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container without a name for the user
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"

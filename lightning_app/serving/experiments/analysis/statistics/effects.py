@@ -6,6 +6,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from lightning_app.drift.statistics.multiple_testing import holm
 from lightning_app.serving.experiments.analysis.statistics.distributions import student_quantile, student_tail
 from lightning_app.serving.experiments.analysis.statistics.moments import Moments
 
@@ -170,20 +171,6 @@ def last_effects(
             )
         )  # fmt: skip
     return effects, curves
-
-
-def holm(p_values: list[float]) -> list[float]:
-    """p-values adjusted for their number by Holm's step-down procedure.
-
-    Args:
-        p_values: The p-values.
-    """
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted, highest = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = highest
-    return adjusted
 
 
 def sequence_radius(error: Array, keys: Array, *, alpha: float, tightest_at: float) -> Array:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from lightning_app.drift.statistics.multiple_testing import holm
 from lightning_app.serving.experiments.analysis.statistics.distributions import (
     chi_square_tail,
     normal_cdf,
@@ -11,7 +12,7 @@ from lightning_app.serving.experiments.analysis.statistics.distributions import 
     student_quantile,
     student_tail,
 )
-from lightning_app.serving.experiments.analysis.statistics.effects import Curve, effect_curve, holm, last_effects
+from lightning_app.serving.experiments.analysis.statistics.effects import Curve, effect_curve, last_effects
 from lightning_app.serving.experiments.analysis.statistics.moments import Moments, Observations
 from lightning_app.serving.experiments.analysis.statistics.power import plan
 from lightning_app.serving.experiments.analysis.statistics.sample_ratio import SampleRatio, SampleRatioBuilder
