@@ -57,7 +57,7 @@ def mature_rows(
         FreezeError: The outcomes and the value of missing ones are of different types.
     """
     rows = rows.with_row_index(_PLACE)
-    rows, duplicates, corrected = _one_each(rows, cut)
+    rows, duplicates, corrected = _one_each(rows, cut, mature_after)
     from_journal = pl.col(PROBABILITY).is_not_null()
     is_known = pl.col(OUTCOME).is_not_null() & (pl.coalesce(OUTCOME_TIME, pl.col(EVENT) + mature_after) <= cut)
     is_mature = pl.col(EVENT) + mature_after <= cut
@@ -100,8 +100,11 @@ def mature_rows(
     return MatureRows(table=final, left_out=counts, corrected=corrected)
 
 
-def _one_each(rows: pl.DataFrame, cut: pl.Expr) -> tuple[pl.DataFrame, int, int]:
-    """One record for each row of a request, with the label that became known last up to the cut."""
+def _one_each(rows: pl.DataFrame, cut: pl.Expr, mature_after: pl.Expr) -> tuple[pl.DataFrame, int, int]:
+    """One record for each row of a request, with the label that became known last up to the cut.
+
+    One without time is a correction of a table that does not say when it was made; it replaces that of the journal.
+    """
     named, others = rows.filter(pl.col(REQUEST_ID).is_not_null()), rows.filter(pl.col(REQUEST_ID).is_null())
     key = [REQUEST_ID, ROW]
     several = named.filter(pl.struct(key).is_duplicated())
@@ -111,14 +114,16 @@ def _one_each(rows: pl.DataFrame, cut: pl.Expr) -> tuple[pl.DataFrame, int, int]
     moments = pl.coalesce(OUTCOME_TIME, pl.col(EVENT))
     labelled = several.filter(pl.col(OUTCOME).is_not_null() & (moments <= cut).fill_null(value=True))
     last = (
-        labelled.sort(OUTCOME_TIME, _PLACE, nulls_last=False)
+        labelled.sort(OUTCOME_TIME, _PLACE, nulls_last=True)
         .unique(key, keep="last", maintain_order=True)
         .select(*key, OUTCOME, OUTCOME_TIME)
     )
     corrected = labelled.group_by(key).agg(pl.col(OUTCOME).n_unique().alias("values")).filter(pl.col("values") > 1)
     joined = first.join(last, on=key, how="left", suffix=" last").with_columns(
         pl.coalesce(f"{OUTCOME} last", OUTCOME).alias(OUTCOME),
-        pl.coalesce(f"{OUTCOME_TIME} last", OUTCOME_TIME).alias(OUTCOME_TIME),
+        pl.coalesce(f"{OUTCOME_TIME} last", pl.max_horizontal(OUTCOME_TIME, pl.col(EVENT) + mature_after)).alias(
+            OUTCOME_TIME
+        ),
     )
     single = named.filter(~pl.struct(key).is_duplicated())
     whole = pl.concat([single, joined.select(rows.columns), others]).sort(_PLACE)

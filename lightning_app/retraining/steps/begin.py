@@ -6,8 +6,12 @@ from pathlib import Path
 
 import msgspec
 
+from features.delta_table import is_delta
+from features.versions.references import PREFIX, is_reference, pinned
+from features.versions.table_facts import is_table
 from lightning_app.retraining.cycles import Cycle, CycleEvent, TickLease
 from lightning_app.retraining.cycles.cycle import cycle_id_of
+from lightning_app.retraining.frozen.frozen_set import sha256_of
 from lightning_app.retraining.steps.aliases import fate_of
 from lightning_app.retraining.steps.context import Context
 from lightning_app.retraining.steps.limits import limit
@@ -119,9 +123,26 @@ def _data_digest(context: Context) -> str:
     """Digest of what there is to train on: files of before the journal, and how far the journal is."""
     digest = hashlib.sha256()
     for path in context.policy.data.history:
-        with Path(path).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(_history_digest(path).encode())
     for name in ("predictions", "outcomes"):
         ((newest,),) = context.database.execute(f"SELECT coalesce(max(number), 0) FROM {context.database.table(name)}")
         digest.update(f"{name} {newest}".encode())
     return digest.hexdigest()
+
+
+def _history_digest(path: str) -> str:
+    """Digest of a table of history: of its files, or of the version that a reference names.
+
+    Raises:
+        ValueError: There is no such table.
+    """
+    place = Path(path).expanduser()
+    try:
+        if is_reference(path) or is_delta(path):
+            return pinned(path)
+        if not place.exists():  # the name of a snapshot
+            return pinned(f"{PREFIX}{path}")
+        files = sorted(file for file in place.rglob("*") if is_table(file)) if place.is_dir() else [place]
+        return " ".join(sha256_of(file) for file in files)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"data.history: {path} is neither a file, a folder nor a snapshot: {error}") from error

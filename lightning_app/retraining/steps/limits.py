@@ -46,26 +46,23 @@ def _minutes(context: Context) -> Wait | None:
 
 
 def _rest(context: Context, cycles: Sequence[Cycle], events: Sequence[CycleEvent]) -> Wait | None:
-    """Cool-down after a promotion, back-off after another end."""
+    """Cool-down after a promotion and back-off after other ends since; the one that lasts longer."""
     if not cycles:
         return None
     limits, last = context.policy.limits, cycles[-1]
-    later = [event.time for event in events if event.kind == "rolled_back" and event.cycle_id == last.cycle_id]
-    cool_down = seconds(limits.cool_down)
-    if last.state == "promoted" and not later:
-        until, words = (last.ended or 0.0) + cool_down, "cool-down after the promotion"
-    else:
-        in_a_row = 0
-        for cycle in reversed(cycles):
-            if cycle.state == "promoted" and not (cycle is last and later):
-                break
-            in_a_row += 1
-        length = limits.back_off_seconds(in_a_row)
-        ends = [last.ended or 0.0, *later]
-        until, words = (
-            max(ends) + length,
-            f"back-off after {in_a_row} {'cycle' if in_a_row == 1 else 'cycles'} without promotion",
-        )
+    rolled_back = {event.cycle_id: event.time for event in events if event.kind == "rolled_back"}
+    rests, in_a_row = list[tuple[float, str]](), 0
+    for cycle in reversed(cycles):
+        if cycle.state == "promoted" and not (cycle is last and cycle.cycle_id in rolled_back):
+            if cycle.cycle_id not in rolled_back:
+                rests.append(((cycle.ended or 0.0) + seconds(limits.cool_down), "cool-down after the promotion"))
+            break
+        in_a_row += 1
+    if in_a_row:
+        end = max(last.ended or 0.0, rolled_back.get(last.cycle_id, 0.0))
+        times = "1 cycle" if in_a_row == 1 else f"{in_a_row} cycles"
+        rests.append((end + limits.back_off_seconds(in_a_row), f"back-off after {times} without promotion"))
+    until, words = max(rests, default=(0.0, ""))
     return Wait(words=f"{words}, until {utc(until)}", until=until) if context.now < until else None
 
 

@@ -49,6 +49,8 @@ def gather(
     made = next((cycle for cycle in reversed(cycles) if cycle.facts.get("version") == champion), None)
     spec = {} if made is None else made.spec
     since = float(spec.get("cut") or (now if registered is None else registered))
+    if made is not None:
+        since = min(since, made.created)  # a cut of a clock that was set back since
     own = ChampionFacts(
         version=champion, since=since, config=spec.get("config_sha256"), contract=spec.get("contract_sha256")
     )

@@ -75,6 +75,10 @@ def test_a_label_that_is_corrected_mid_cycle_appends_and_changes_nothing_frozen(
     assert corrected.manifest.corrected == 2
     assert corrected.manifest.left_out["duplicate"] == 2
     assert corrected.manifest.left_out["outcome of an unknown request"] == 1
+    corrections.write_parquet("undated.parquet")
+    undated = freeze(policy(history=("undated.parquet",)), reader=reader, cut=CUT, folder=tmp_path / "d")
+    assert pl.read_parquet(undated.train)["rentals"].to_list()[:6] == [0, 1, 2, -3, -4, 5]
+    assert undated.manifest.corrected == 2
 
 
 def test_history_tables_come_before_the_journal_and_types_that_differ_are_said(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import resource
 import subprocess
 import sys
 
+import pytest
+
 from lightning_app.retraining.tick import tick
 from lightning_app.serving.journal.stores import open_store
 from tests.conftest import CONFIGS
@@ -45,6 +47,28 @@ def test_an_order_is_carried_out_once(points: Points) -> None:
     assert report.changes[0].endswith(": triggered: by hand, anna: why not")
     assert points.cycle().spec["window"] == f"order {order.number}"
     assert points.tick(policy, now=NOW + 3 * DAY).waits == "a trigger"
+
+
+def test_tables_of_history_may_be_a_folder_and_one_that_is_missing_is_named(points: Points) -> None:
+    tables = points.folder / "tables"
+    tables.mkdir()
+    (points.folder / "history.parquet").rename(tables / "history.parquet")
+    with points.store() as store:
+        store.note("points", "order", {"who": "anna", "reason": "why not"}, now=NOW)
+    with pytest.raises(ValueError, match=r"data\.history: \S*history\.parquet is neither a file, a folder"):
+        points.tick(points.policy())
+    needed = {"train": 10_000_000}
+    points.tick(points.policy(data={"history": [str(tables)], "minimum_rows": needed}))
+    assert "rows for train (data.minimum_rows.train), 10,000,000 are needed" in str(points.cycle().reason)
+
+
+def test_a_cut_of_a_clock_that_was_set_back_delays_no_trigger(points: Points) -> None:
+    policy = points.policy(triggers={"age": "30d", "config": False})
+    ahead = NOW + 365 * DAY
+    points.exported(policy, now=ahead)
+    assert points.tick(policy, now=ahead).changes[-1].split(": ")[1] == "promoted"
+    points.tick(policy, now=NOW)
+    assert points.tick(policy, now=NOW + 31 * DAY).changes[0].split(": ")[1:3] == ["triggered", "age"]
 
 
 def test_a_full_disk_ends_the_tick_and_the_next_one_goes_on(points: Points) -> None:

@@ -34,6 +34,10 @@ def test_after_a_promotion_comes_a_cool_down_and_after_other_ends_a_back_off_tha
     points.ended(policy, "expired", now=NOW + 20 * DAY)
     assert str(waits(points, NOW + 21.9 * DAY)).startswith("back-off after 2 cycles without promotion")
     assert waits(points, NOW + 22 * DAY) is None
+    points.ended(policy, "promoted", now=NOW + 30 * DAY)
+    points.ended(policy, "rejected", now=NOW + 31 * DAY)
+    assert str(waits(points, NOW + 36.9 * DAY)).startswith("cool-down after the promotion")
+    assert waits(points, NOW + 37 * DAY) is None
 
 
 def test_cycles_and_minutes_of_a_week_are_limited(points: Points) -> None:
