@@ -238,12 +238,29 @@ def _quiet(version: VersionReport) -> Verdict:
         unknown.append(f"drift cannot be judged: {drift.rows:,} rows, {drift.rows_needed:,} are needed")
     if quality is None or not quality.metrics or not quality.is_mature:
         unknown.append("too few outcomes are known to judge the quality")
-    if drift is None or drift.rows_needed is not None:
+    untested = [] if drift is None else [column for column in drift.columns if _is_untested(column)]
+    watched = [] if drift is None else [column for column in drift.columns if column.role != "outcome"]
+    if drift is not None and drift.rows_needed is None and untested:
+        unknown.insert(0, f"{len(untested)} of {words.count(len(watched), 'column')} have too few rows for a test")
+    if drift is None or drift.rows_needed is not None or (untested and not _is_tested(drift)):
         text = "; ".join(unknown)
         return Verdict(status="unknown", text=f"{text[:1].upper()}{text[1:]}.")
     metric = quality.metrics[0] if quality is not None and quality.metrics and quality.is_mature else None
-    said = f"No drift in {words.count(len(drift.columns), 'column')} of {version.label}"
+    said = f"No drift in {words.count(len(drift.columns) - len(untested), 'column')} of {version.label}"
     if metric is not None:
         ends = words.interval(metric.low, metric.high)
         said += f"; {metric.metric} is {words.number(metric.value)}{f' ({ends})' if ends else ''}"
     return Verdict(status="good", text=f"{said}{''.join(f'; {one}' for one in unknown)}.")
+
+
+def _is_untested(column: ColumnDrift) -> bool:
+    """Whether a column that is not the same in all rows has too few of them for a test."""
+    bins = zip(column.reference_counts, column.current_counts, strict=True)
+    varies = sum(1 for before, now in bins if before or now) > 1
+    return varies and column.role != "outcome" and column.p_value is None and column.finding is None
+
+
+def _is_tested(drift: DriftResult) -> bool:
+    """Whether anything was tested but outcomes."""
+    columns = any(column.p_value is not None for column in drift.columns if column.role != "outcome")
+    return columns or any(one.p_value is not None for one in drift.multivariate)

@@ -187,6 +187,21 @@ def test_too_few_rows_say_how_many_are_needed() -> None:
     assert "Not judged: 20 rows, the tests need 180." in _Page(write_html(report)).text
 
 
+@pytest.mark.parametrize(("num_tested", "status"), [(0, "unknown"), (1, "good")])
+def test_columns_that_have_too_few_rows_for_a_test_are_not_called_undrifted(num_tested: int, status: str) -> None:
+    draw = np.random.default_rng(2)
+    columns = tuple(
+        number_column(name, draw.normal(size=400), draw.normal(30, 1, 400), p_value=0.4 if place < num_tested else None)
+        for place, name in enumerate(("co2.mean", "co2.last"))
+    )
+    drift = DriftResult(rows=400, rows_reference=400, columns=columns, alpha=0.05, drifted=False)
+    report = quiet_report()
+    judged = verdict(replace(report, versions=(replace(report.versions[0], drift=drift),)))
+    assert judged.status == status
+    assert f"{2 - num_tested} of 2 columns have too few rows for a test" in judged.text
+    assert ("No drift in 1 column of" in judged.text) == (status == "good")
+
+
 def test_a_hundred_columns_and_sixty_windows_stay_below_two_megabytes() -> None:
     draw = np.random.default_rng(1)
     report = sample_report()
