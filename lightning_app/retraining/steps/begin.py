@@ -91,7 +91,7 @@ def _suggest(context: Context, trigger: Trigger, tell: Callable[[str, str], None
     """Says once that a trigger holds which only suggests."""
     facts = {"trigger": trigger.kind, "window": trigger.window, "words": f"{trigger.kind}: {trigger.reason}"}
     known = [event.facts for event in context.store.events(context.policy.model) if event.kind == "suggested"]
-    if facts not in known:
+    if not any((one["trigger"], one["window"]) == (trigger.kind, trigger.window) for one in known):
         context.store.note(context.policy.model, "suggested", facts, now=context.now)
         tell("suggested", facts["words"])
 

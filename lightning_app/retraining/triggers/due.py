@@ -5,6 +5,7 @@ a tick runs twice, and not because the cycle was rejected. Drift and metrics are
 that a canary answers cannot begin a cycle.
 """
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal
@@ -99,7 +100,7 @@ def _metric(trigger: MetricTrigger, report: MonitorReport, champion: ChampionFac
     interval = f"{estimate.value:.4g} ({estimate.low:.4g} to {estimate.high:.4g})"
     times = f" for {trigger.windows} windows" if trigger.windows > 1 else ""
     words = f"{trigger.metric} of {own.label} is {interval}, surely {side} {trigger.bound:g}{times}"
-    yield Trigger(kind="metric", window=_span(own.label, last[0][0], last[-1][0]), reason=words)
+    yield Trigger(kind="metric", window=_span(own.label, last[0][0], last[-1][0], report.every_seconds), reason=words)
 
 
 def _drift(trigger: DriftTrigger, report: MonitorReport, champion: ChampionFacts) -> Iterator[Trigger]:
@@ -113,7 +114,7 @@ def _drift(trigger: DriftTrigger, report: MonitorReport, champion: ChampionFacts
     columns = list(dict.fromkeys(column for point in reversed(last) for column in point.drifted or ()))
     shown = ", ".join(columns[:_SHOWN]) + (f" and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else "")
     words = f"drift in {trigger.windows} windows in a row of the requests of {own.label}: {shown}"
-    window = _span(own.label, last[0].window, last[-1].window)
+    window = _span(own.label, last[0].window, last[-1].window, report.every_seconds)
     yield Trigger(kind="drift", window=window, reason=words, action=trigger.action)
 
 
@@ -155,8 +156,9 @@ def _is_worse(estimate: MetricEstimate | None, bound: float) -> bool:
     return estimate.low > bound if estimate.better == "lower" else estimate.high < bound
 
 
-def _span(label: str, first: Window, last: Window) -> str:
-    return f"{label}: {first.since:.0f}-{last.until:.0f}"
+def _span(label: str, first: Window, last: Window, every: float) -> str:
+    """Name of some windows; the last one, which ends now, is named by when it will be over."""
+    return f"{label}: {first.since:.0f}-{math.ceil(last.until / every) * every:.0f}"
 
 
 def _day(moment: float) -> str:

@@ -109,6 +109,22 @@ def test_drift_only_suggests_unless_told_and_needs_windows_in_a_row() -> None:
         assert kinds(train, TriggerFacts(champion=CHAMPION, report=report(days)), START) == []
 
 
+def test_a_window_that_still_grows_is_one_trigger() -> None:
+    whole = report([{"drifted": ("temp",), "low": 70.0}] * 3)
+    last, *others = whole.history
+    triggers = TriggerPolicy(
+        drift=DriftTrigger(action="train"), metric=MetricTrigger(metric="mae", bound=60, windows=2)
+    )
+    found = []
+    for part in (0.25, 0.5, 1.0):
+        window = Window(since=last.window.since, until=last.window.since + part * DAY)
+        grown = msgspec.structs.replace(last, window=window)
+        now = msgspec.structs.replace(whole, history=(grown, *others))
+        found.append(kinds(triggers, TriggerFacts(champion=CHAMPION, report=now), START))
+    assert len(found[0]) == 2
+    assert found[0] == found[1] == found[2]
+
+
 def test_requests_that_a_canary_answers_cannot_begin_a_cycle() -> None:
     days = [{"drifted": ("temp",), "low": 90.0, "version": 4}] * 5
     triggers = TriggerPolicy(
