@@ -256,7 +256,13 @@ EVERY_PAGE = {
         code="from tests.lightning_app.serving.journal.records import write_example\nwrite_example('journal.db')"
     ),
     "docs/monitoring.md": Page(
-        words={"monitor serve --config monitor.yaml": "monitor serve --help", "--monitor monitor.yaml": MONITOR_CHECK},
+        words={
+            "monitor serve --config monitor.yaml": "monitor serve --help",
+            "--monitor monitor.yaml": MONITOR_CHECK,
+            "package/ labelled.parquet --outcome churned": "price price/reference.parquet --outcome target",
+            "--model bikes --until 2026-05-01 --with-outcomes --output first.parquet": "--help",
+            "monitor reference package/ first.parquet": "monitor reference --help",
+        },
         files={
             "monitor.yaml": (
                 "journal: sqlite:///journal.db\n"
@@ -305,6 +311,26 @@ EVERY_PAGE = {
         words={"$LIGHTNING_APP_DATA": os.environ.get("LIGHTNING_APP_DATA", "data")},
         files=dict(TABULAR_FILES),
         code=TABULAR_TABLE,
+    ),
+    "docs/retraining.md": Page(
+        # What a tick and a replay do takes a served model with outcomes: tests/lightning_app/retraining.
+        words={
+            "retrain tick --policy retrain.yaml": "retrain tick --help",
+            "simulate --policy retrain.yaml": "simulate --help --policy retrain.yaml",
+        },
+        files={
+            "retrain.yaml": (
+                "{model: price, data: {outcome: target}, training: {config: tabular/bike_sharing}, "
+                "registry: 'sqlite:///mlflow.db'}\n"
+            )
+        },
+        before={
+            "lightning-app retrain trigger": [
+                "lightning-app register price --registry sqlite:///mlflow.db",
+                "lightning-app promote price@1 --to champion --force first --registry sqlite:///mlflow.db",
+            ]
+        },
+        code=EXPERIMENTS,
     ),
     "docs/sweeps.md": Page(words={"--trials 30": "--trials 2"}),
 }

@@ -66,6 +66,7 @@ def wait(condition: Callable[[], Any]) -> Any:
     return found
 
 
+@pytest.mark.slow
 def test_reports_are_shown_up_to_date_also_while_the_journal_is_away(server: Any, place: Path) -> None:
     client, process = server
     assert client.get("/healthz").status_code == 200

@@ -19,6 +19,7 @@ def ever_missed(values: np.ndarray, truth: float, *, clusters: np.ndarray | None
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["accuracy of 0.95", "skewed errors", "entities of 10 rows"])
 def test_sequences_hold_whenever_one_looks(case):
     missed = 0

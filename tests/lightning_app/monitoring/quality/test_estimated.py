@@ -65,6 +65,7 @@ def test_a_shift_of_the_classes_is_found_in_the_outcomes_and_not_in_the_calibrat
     assert tests["calibration"].p_value > 0.001
 
 
+@pytest.mark.slow
 def test_tests_of_outcomes_hold_their_level():
     small = {"calibration": 0, "outcomes": 0}
     for seed in range(40):
