@@ -76,7 +76,8 @@ class PackageFinder:
             except (UsageError, PackageError, RegistryUnreachableError, OSError) as error:
                 return _missing(f"its package cannot be found: {describe(error)}", error)
             if path is None:
-                return PackageFacts(notes=(_UNKNOWN,))
+                empty = [str(folder) for folder in self._folders() if _digest_of(folder) is None]
+                return PackageFacts(notes=(_UNKNOWN + (f"; no package is in {', '.join(empty)}" if empty else ""),))
             try:
                 self._known[key] = _facts(model, Package.load(path, replay=False), digest)
             except (PackageError, OSError) as error:

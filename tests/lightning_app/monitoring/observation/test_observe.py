@@ -141,9 +141,11 @@ def test_a_version_without_a_reference_says_how_to_make_one_and_still_has_its_qu
 
 
 def test_a_package_that_is_not_there_leaves_traffic_and_says_so(place: Path) -> None:
-    (version,) = observed(replace(config(place), packages=())).versions
+    (version,) = observed(replace(config(place), packages=("elsewhere",))).versions
     assert version.requests == 200
-    assert version.notes[0].endswith("name its folder with --package, or under `packages` in monitor.yaml")
+    assert version.notes[0].endswith(
+        "name its folder with --package, or under `packages` in monitor.yaml; no package is in elsewhere"
+    )
 
 
 def test_versions_are_judged_one_by_one(place: Path) -> None:
