@@ -1,7 +1,7 @@
 """Retrain command: `lightning-app retrain history` lists cycles and events of a model."""
 
 import msgspec
-from rich.table import Table
+from rich.table import Column, Table
 
 from lightning_app.errors import UsageError
 from lightning_app.retraining.commands.options import opened_store, parser_of, policy_of
@@ -33,7 +33,7 @@ def run(args: list[str]) -> None:
         print_json({"cycles": msgspec.to_builtins(cycles), "events": msgspec.to_builtins(events)})
         return
     if arguments.cycle is None:
-        table = Table("cycle", "begun", "trigger", "version", "state", "why")
+        table = Table(Column("cycle", no_wrap=True), "begun", "trigger", "version", "state", "why")
         for cycle in cycles:
             version = cycle.facts.get("version")
             table.add_row(
