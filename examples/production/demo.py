@@ -21,7 +21,7 @@ from lightning_app.serving import Client
 HERE = Path(__file__).parent
 COMMAND = str(Path(sys.executable).with_name("lightning-app"))
 ROWS_PER_SECOND = 75
-MOST_SECONDS = 180.0
+MOST_SECONDS = 300.0
 OUTCOME_DELAY = 3.0
 """Seconds until a true number of rentals is known: about nine days of the replay."""
 
