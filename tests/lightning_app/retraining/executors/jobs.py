@@ -61,6 +61,7 @@ def ended(executor: Executor, what: Job, handle: Handle, *, seconds: float = 20.
 
 
 def _program(file: Path, text: str) -> Path:
-    file.write_text(text)
-    file.chmod(0o755)
+    if not file.exists():  # a file that is written just when a process executes it is "busy"
+        file.write_text(text)
+        file.chmod(0o755)
     return file
