@@ -20,10 +20,10 @@ from lightning_app.serving import Client
 
 HERE = Path(__file__).parent
 COMMAND = str(Path(sys.executable).with_name("lightning-app"))
-ROWS_PER_SECOND = 75
+ROWS_PER_SECOND = 50
 MOST_SECONDS = 300.0
 OUTCOME_DELAY = 3.0
-"""Seconds until a true number of rentals is known: about nine days of the replay."""
+"""Seconds until a true number of rentals is known: about six days of the replay."""
 
 
 def main() -> None:
@@ -134,21 +134,23 @@ def watch_until_promoted(folder: Path, traffic: Traffic) -> None:
     print(f"$ lightning-app {' '.join(words)}", flush=True)
     watch = subprocess.Popen([COMMAND, *words], cwd=folder, stdout=subprocess.PIPE,
                              stderr=(folder / "watch.log").open("wb"), text=True)  # fmt: skip
-    timer = threading.Timer(MOST_SECONDS, watch.terminate)
-    timer.start()
+
+    def end() -> None:
+        traffic.join(MOST_SECONDS)
+        watch.terminate()
+
+    threading.Thread(target=end, daemon=True).start()
     assert watch.stdout is not None
     try:
         for line in watch.stdout:
             print(f"{datetime.now(UTC):%H:%M:%S}  {line}", end="", flush=True)
             if " promoted" in line:
                 return
-            if not traffic.is_alive():
-                sys.exit("the hours of 2012 are over, and no version was promoted")
     finally:
-        timer.cancel()
         watch.terminate()
         watch.wait()
-    sys.exit(f"no version was promoted in time; see watch.log and server.log in {folder}")
+    why = "in time" if traffic.is_alive() else "before the hours of 2012 were over"
+    sys.exit(f"no version was promoted {why}; see watch.log and server.log in {folder}")
 
 
 def read_hours() -> pl.DataFrame:
