@@ -47,8 +47,8 @@ test-slow: $(STAMP) ## run all slow tests, those of Ray included
 	$(RUN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,scale]'
 	$(RUN)/python -m pytest -m slow
 
-test-slow-share: $(STAMP) ## run the slow tests that are due today: one in forty-five, another one each day
-	$(RUN)/python -m pytest -n 2 --dist worksteal -m slow --slow-share $(or $(SHARE),$$(date -u +%j)/45)
+test-slow-share: $(STAMP) ## run the slow tests that are due today: one in sixty, another one each day
+	$(RUN)/python -m pytest -n 2 --dist worksteal -m slow --slow-share $(or $(SHARE),$$(date -u +%j)/60)
 
 lint: $(STAMP) ## check style, types and import directions
 	$(RUN)/ruff check .

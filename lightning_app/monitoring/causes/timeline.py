@@ -13,6 +13,8 @@ from lightning_app.serving.journal.stores.database import JournalDatabase
 from lightning_app.serving.journal.stores.own_tables import own_tables_version
 
 _RETRAINING_VERSION = 1
+_RETRAINING_MARKS = ("triggered", "promoted", "rejected", "rolled_back", "expired", "failed")
+"""Begins and ends of cycles; `retrain history` has every step."""
 
 
 def alias_events(history: JournalState, window: Window) -> list[TimelineEvent]:
@@ -73,7 +75,7 @@ def experiment_events(database: JournalDatabase, model: str, window: Window) -> 
 
 
 def retraining_events(database: JournalDatabase, model: str, window: Window) -> list[TimelineEvent]:
-    """What cycles of retraining have done, where the journal has any.
+    """Begins and ends of cycles of retraining, where the journal has any.
 
     Args:
         database: Database of the journal.
@@ -98,6 +100,7 @@ def retraining_events(database: JournalDatabase, model: str, window: Window) -> 
             time=time, kind="retraining", text=f"{kind}: {msgspec.json.decode(facts).get('words', '')}".rstrip(": ")
         )
         for time, kind, facts in rows
+        if kind in _RETRAINING_MARKS
     ]
 
 

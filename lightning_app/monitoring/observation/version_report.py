@@ -73,7 +73,7 @@ def version_report(
         if facts.sample is not None:
             by_slice = slice_drift(facts.reference, facts.sample, watched, model.slices, settings, facts.quality)
         for column in drift.columns:
-            if column.column in model.slices:
+            if column.column in model.slices and column.kind == "category":
                 changes |= slice_changes(column)
     return replace(
         report, latency_ms_p50=p50, latency_ms_p99=p99, drift=drift, slices=by_slice, quality=tuple(quality),

@@ -106,6 +106,7 @@ def test_a_candidate_that_nobody_approves_expires(points: Points) -> None:
     assert points.aliases() == {"champion": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rollout", [*SLOW, CANARY])
 def test_a_person_ends_a_cycle_wherever_it_is_and_its_version_keeps_no_alias(
     points: Points, rollout: dict[str, Any], capsys: pytest.CaptureFixture[str]
@@ -142,6 +143,7 @@ def answers(points: Points, digest: str, *, number: int, errors: int = 0) -> Non
         )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("errors", "state"), [(0, "promoted"), (5, "rejected")])
 def test_a_shadow_is_compared_when_it_has_answered_enough(points: Points, errors: int, state: str) -> None:
     policy = points.policy(rollout=SHADOW)
@@ -185,6 +187,7 @@ def test_a_canary_that_the_server_ends_well_promotes(points: Points) -> None:
     assert "canary:points@2:1: 1,000 requests" in str(points.cycle().reason)
 
 
+@pytest.mark.slow
 def test_a_version_that_is_rolled_back_is_quarantined_until_there_are_fresh_mature_labels(points: Points) -> None:
     policy = points.policy(rollout=CANARY, limits={"back_off": "1h", "cool_down": "1h"})
     cycle = points.exported(policy)
@@ -209,6 +212,7 @@ def test_a_version_that_is_rolled_back_is_quarantined_until_there_are_fresh_matu
     assert (set(held.versions), set(held.frozen)) == ({2}, {cycle.facts["frozen"]})
 
 
+@pytest.mark.slow
 def test_a_champion_that_is_rolled_back_later_is_quarantined_too(points: Points) -> None:
     policy = points.policy(limits={"back_off": "1h", "cool_down": "1h"})
     points.exported(policy)
