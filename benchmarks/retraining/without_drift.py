@@ -49,7 +49,7 @@ def retraining_without_drift(histories: int = HISTORIES, months: int = MONTHS) -
         f"hour. Each month a linear model is fitted to the {TRAIN} months before the last one, and compared with the "
         "champion on the last one by `judge`. Every model's true error is known: wrong is a promotion of one that is "
         "no better than the champion.\n\n"
-        + table("|promotions|wrong|of all months|histories with a wrong one|aim|", *rows)
+        + table("|promotions|wrong|of all months|histories with a wrong one|aim", *rows)
         + "\n\nMonths until a candidate is promoted after a drift by which the champion's error grows, at most 60; beside "
         "it alpha spent as 6 / (pi i)^2 alone.\n\n"
         + table("rejected before|error|gate of the cycle|6 / (pi i)^2|p <= 0.05", *power)
