@@ -124,7 +124,7 @@ def test_ignored_columns_and_switched_off_tests_are_left_alone() -> None:
 
 
 def test_the_area_under_the_curve_is_that_of_scikit_learn() -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
+    metrics = pytest.importorskip("sklearn.metrics", reason="needs the extra monitor")
     random = np.random.default_rng(0)
     scores, labels, weights = random.normal(size=(5, 200)), random.random((5, 200)) < 0.3, random.random(200)
     for area, score, label in zip(areas_under_curve(scores, labels, weights), scores, labels, strict=True):

@@ -35,7 +35,7 @@ def stream(segments: list[tuple[int, float, float]], seed: int) -> list[float]:
 def test_adwin_keeps_the_window_that_rivers_keeps(
     segments: list[tuple[int, float, float]], seed: int, delta: float, clock: int, max_buckets: int
 ) -> None:
-    drift = pytest.importorskip("river.drift")
+    drift = pytest.importorskip("river.drift", reason="needs river, the oracle")
     theirs = drift.ADWIN(delta=delta, clock=clock, max_buckets=max_buckets)
     ours = Adwin(delta=delta, clock=clock, max_buckets=max_buckets)
     for value in stream(segments, seed):
@@ -55,7 +55,7 @@ def test_adwin_keeps_the_window_that_rivers_keeps(
 def test_page_hinkley_detects_what_rivers_detects(
     segments: list[tuple[int, float, float]], seed: int, threshold: float, direction: str
 ) -> None:
-    drift = pytest.importorskip("river.drift")
+    drift = pytest.importorskip("river.drift", reason="needs river, the oracle")
     theirs = drift.PageHinkley(threshold=threshold, mode=direction)
     ours = PageHinkley(threshold=threshold, direction=direction)
     for value in stream(segments, seed):
@@ -73,7 +73,7 @@ def sea_errors() -> list[float]:
 
 @needs("sea/SEA_training_data.csv")
 def test_adwin_and_page_hinkley_detect_on_sea_what_rivers_detect(sea_errors: list[float]) -> None:
-    drift = pytest.importorskip("river.drift")
+    drift = pytest.importorskip("river.drift", reason="needs river, the oracle")
     for ours, theirs in ((Adwin(), drift.ADWIN()), (PageHinkley(), drift.PageHinkley())):
         found, expected = [], []
         for row, error in enumerate(sea_errors):

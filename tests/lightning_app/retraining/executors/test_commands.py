@@ -163,6 +163,6 @@ def test_commands_that_cannot_work_are_refused(fields, message) -> None:
 
 def test_ray_is_named_where_it_is_missing() -> None:
     if find_spec("ray") is not None:
-        pytest.skip("ray is installed")
+        pytest.skip("what is said without Ray: it is installed here")
     with pytest.raises(UsageError, match=r"pip install 'ray\[default\]'"):
         open_executor(RayExecutorConfig(address="http://127.0.0.1:8265"))
