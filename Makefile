@@ -44,7 +44,7 @@ test-fast: $(STAMP) ## run the tests that neither fit nor start processes: the i
 	$(RUN)/python -m pytest -n 2 --dist worksteal --fast
 
 test-slow: $(STAMP) ## run all slow tests, those of Ray included
-	$(RUN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,scale]'
+	$(RUN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,scale,text-demo]'
 	$(RUN)/python -m pytest -m slow
 
 test-slow-share: $(STAMP) ## run the slow tests that are due today: one in sixty, another one each day

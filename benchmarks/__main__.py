@@ -29,7 +29,9 @@ from benchmarks import (
     scoring,
     serving,
     sweeps,
+    tables,
     tabular,
+    text,
 )
 from benchmarks.durations import ESTIMATES
 from benchmarks.results_page import RESULTS, Measured, read_page, render_page, stamp
@@ -45,6 +47,7 @@ SECTIONS: dict[str, Callable[[], str]] = (
     | scoring.SECTIONS
     | optimize.SECTIONS
     | tabular.SECTIONS
+    | tables.SECTIONS
     | feature_store.SECTIONS
     | feature_windows.SECTIONS
     | feature_replay.SECTIONS
@@ -54,6 +57,7 @@ SECTIONS: dict[str, Callable[[], str]] = (
     | experiments.SECTIONS
     | monitoring.SECTIONS
     | retraining.SECTIONS
+    | text.SECTIONS
 )
 
 

@@ -46,8 +46,12 @@ class PredictionTable(Callback):
         if trainer.is_global_zero and self._tables:
             path = Path(trainer.default_root_dir) / "predictions.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
-            names = getattr(getattr(trainer, "datamodule", None), "class_names", None)
-            pl.concat(self._tables).write_parquet(path, metadata={"labels": json.dumps(names)} if names else None)
+            data = getattr(trainer, "datamodule", None)
+            names = getattr(data, "class_names", None)
+            table = pl.concat(self._tables)
+            if (column := getattr(data, "prediction_order", None)) is not None:
+                table = table.sort(column, maintain_order=True)
+            table.write_parquet(path, metadata={"labels": json.dumps(names)} if names else None)
             print(f"predictions: {path}")  # noqa: T201
             if names:
                 print(f"probabilities: of {', '.join(names)}, in this order")  # noqa: T201

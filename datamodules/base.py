@@ -153,6 +153,9 @@ class BaseDataModule(LightningDataModule):
     model_arguments: ClassVar[tuple[str, ...]] = ()
     """Attributes that fill the arguments of the same name of the model and of its networks, where they have them."""
 
+    prediction_order: ClassVar[str | None] = None
+    """Column of prediction tables that gives the order of their rows; None for the order of the batches."""
+
     sample_name: str = "samples"
     """Name of a sample in throughput displays."""
 
@@ -192,16 +195,19 @@ class BaseDataModule(LightningDataModule):
     @override
     def train_dataloader(self) -> LazyLoader:
         dataset = self.dataset("train")
+        return self._loader(dataset, self.training_batches(dataset))
+
+    def training_batches(self, dataset: BatchedDataset) -> Sampler[np.ndarray]:
+        """Sampler of the batches of the training dataset."""
         rank, world_size = self._rank_and_world_size()
-        batches = self.train_batches(
+        return self.train_batches(
             size=len(dataset),
             batch_size=self.batch_size,
-            seed=int(os.environ.get("PL_GLOBAL_SEED", 0)),
+            seed=self._seed,
             rank=rank,
             world_size=world_size,
             position=self._position,
         )
-        return self._loader(dataset, batches)
 
     @override
     def val_dataloader(self) -> LazyLoader:
@@ -217,9 +223,12 @@ class BaseDataModule(LightningDataModule):
 
     def _eval_loader(self, split: Split) -> LazyLoader:
         dataset = self.dataset(split)
+        return self._loader(dataset, self.evaluation_batches(dataset))
+
+    def evaluation_batches(self, dataset: BatchedDataset) -> Sampler[np.ndarray]:
+        """Sampler of the batches of a dataset for validation, test or predictions."""
         rank, world_size = self._rank_and_world_size()
-        batches = EvalBatches(size=len(dataset), batch_size=self.eval_batch_size, rank=rank, world_size=world_size)
-        return self._loader(dataset, batches)
+        return EvalBatches(size=len(dataset), batch_size=self.eval_batch_size, rank=rank, world_size=world_size)
 
     def _loader(self, dataset: BatchedDataset, batches: Sampler[np.ndarray]) -> LazyLoader:
         return LazyLoader(
@@ -231,6 +240,10 @@ class BaseDataModule(LightningDataModule):
             # Without a separate generator a loader draws from the global one at each start.
             generator=torch.Generator().manual_seed(0),
         )
+
+    @property
+    def _seed(self) -> int:
+        return int(os.environ.get("PL_GLOBAL_SEED", 0))
 
     def _rank_and_world_size(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)

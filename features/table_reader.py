@@ -13,6 +13,8 @@ from features.delta_table import is_delta, read_delta
 
 NULL_WORDS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "-")
 """Texts of a missing number."""
+_JSON = (".jsonl", ".ndjson", ".json")
+_TSV = (".tsv", ".tsv.gz")
 _WITH_COMMA = re.compile(r"[+-]?[\d.]*,[\d.,]*")
 _TWICE = re.compile(r"(.+)_duplicated_\d+")  # polars' name for it
 _LARGEST = float(np.finfo(np.float32).max)
@@ -26,10 +28,10 @@ def read_table(
     needed: Sequence[str | None] = (),
     columns: Sequence[str] | None = None,
 ) -> pl.DataFrame:
-    """Reads a whole CSV or parquet file.
+    """Reads a whole CSV, TSV, JSON lines or parquet file.
 
     Args:
-        file: A CSV or parquet file, by its suffix, or a Delta table.
+        file: A file of rows, by its suffix, or a Delta table; a suffix that is not known is read as CSV.
         null_values: Texts of a CSV file that are read as null, in every column.
         texts: Columns of a CSV file to read as text, so that `007` keeps its zeros.
         needed: Required columns; None entries are ignored.
@@ -47,9 +49,13 @@ def read_table(
             frame = frame if columns is None else frame.select(columns)
         elif file.name.endswith((".parquet", ".pq")):
             frame = pl.read_parquet(file, columns=None if columns is None else list(columns))
+        elif file.name.endswith(_JSON):
+            frame = pl.read_ndjson(file, infer_schema_length=None)
+            frame = frame if columns is None else frame.select(columns)
         else:
             frame = pl.read_csv(
                 file,
+                separator="\t" if file.name.endswith(_TSV) else ",",
                 infer_schema_length=None,
                 null_values=list(null_values) or None,
                 columns=columns,
@@ -69,7 +75,7 @@ def read_table(
 
 
 def column_names(file: Path) -> list[str]:
-    """Names of the columns of a CSV or parquet file; no row is read.
+    """Names of the columns of a CSV, TSV, JSON lines or parquet file; no row is kept.
 
     Raises:
         ValueError: The file is empty or not a table.
@@ -79,7 +85,9 @@ def column_names(file: Path) -> list[str]:
     try:
         if file.name.endswith((".parquet", ".pq")):
             return list(pl.read_parquet_schema(file))
-        return pl.read_csv(file, n_rows=0).columns
+        if file.name.endswith(_JSON):
+            return pl.scan_ndjson(file, infer_schema_length=None).collect_schema().names()
+        return pl.read_csv(file, n_rows=0, separator="\t" if file.name.endswith(_TSV) else ",").columns
     except pl.exceptions.PolarsError as error:
         raise ValueError(f"{file} is not a readable table: {str(error).strip().splitlines()[0]}") from error
 

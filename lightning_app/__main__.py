@@ -23,6 +23,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "test": ("lightning_app.cli:run", "Evaluate a checkpoint on the test split; writes a report and a picture."),
     "predict": ("lightning_app.cli:run", "Forecast with a checkpoint; writes a table."),
     "compare": ("lightning_app.commands.compare:run", "Fit and test several configs; writes one table."),
+    "cross-validate": (
+        "lightning_app.commands.cross_validate:run",
+        "Fit and test configs fold by fold; keeps out-of-fold predictions.",
+    ),
     "sweep": ("sweeps.command:run", "Search hyper-parameters of any config, trial by trial."),
     "walk-forward": (
         "lightning_app.commands.walk_forward:run",
@@ -59,6 +63,10 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "models": ("lightning_app.registry.commands.models_command:run", "List, show or compare what the registry holds."),
     "score": ("lightning_app.scoring.command:run", "Predict every row of a table; goes on where it was killed."),
+    "index": (
+        "lightning_app.retrieval.commands.command:run",
+        "Search a table of texts by the embeddings of a package.",
+    ),
     "serve": ("lightning_app.serving.command:run", "Answer requests over HTTP with packages and registered models."),
     "stream": (
         "lightning_app.serving.stream.command:run",
@@ -94,6 +102,7 @@ _WITHOUT_USER_CODE = (
     "rollback",
     "models",
     "score",
+    "index",
     "serve",
     "stream",
     "keys",
@@ -222,7 +231,7 @@ def _help() -> str:
 
     installed = {verb: first_line(points[0]) for verb, points in _installed().items()}
     texts = {verb: text for verb, (_, text) in VERBS.items()} | installed
-    verbs = "\n".join(f"  {verb:<14}{text}" for verb, text in texts.items())
+    verbs = "\n".join(f"  {verb:<16}{text}" for verb, text in texts.items())
     unused = "\n".join(f"  {line}" for line in unused_verbs(VERBS))
     return (
         "usage: lightning-app VERB [options]\n\n"

@@ -1,9 +1,10 @@
 """Atomic file writes: a reader sees the old content or the new content, never a mixture.
 
-Folders are replaced by `packaging.format.writer`, the parts of a scoring job by `scoring.parts`. Packages below this
+Folders are replaced as a whole by `replace_folder`, the parts of a scoring job by `scoring.parts`. Packages below this
 one cannot import it and have one writer each: `callbacks.checkpoint_io`, `datamodules.sources`, `models.graph.export`.
 """
 
+import ctypes
 import os
 import secrets
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lightning_app.errors.full_disk import names_full_disk
+
+_EXCHANGE = 2  # RENAME_EXCHANGE of linux/fs.h
+_CURRENT = -100  # AT_FDCWD
 
 
 @contextmanager
@@ -62,3 +66,30 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def replace_folder(new: Path, target: Path) -> None:
+    """Puts a finished folder in the place of another, atomically where the system supports it.
+
+    Args:
+        new: The finished folder, beside `target`; afterwards it is gone, or holds what `target` held before.
+        target: Where the folder goes, with or without a folder there.
+    """
+    if target.exists():
+        _exchange(new, target)
+    else:
+        new.rename(target)
+    sync_folder(target.parent)
+
+
+def _exchange(new: Path, old: Path) -> None:
+    """Swaps two folders."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if hasattr(library, "renameat2"):
+        code = library.renameat2(_CURRENT, os.fsencode(new), _CURRENT, os.fsencode(old), _EXCHANGE)
+        if code == 0:
+            return
+    aside = new.with_name(f"{new.name}.old")
+    old.rename(aside)
+    new.rename(old)
+    aside.rename(new)

@@ -25,6 +25,9 @@ _MOVED: Mapping[str, Mapping[str, str]] = {
         "encoders": "encoder appnp classic gat gcn gcnii gin hetero node_mlp sage adjacency sparse_matrix whole_graph",
         "export": "onnx_export random_inputs",
     },
+    "models.tabular": {
+        "models.tasks": "task classification regression",
+    },
     "datamodules": {
         "forecasting": "published series table_file windows",
         "features.series": "calendar regularize repairs",

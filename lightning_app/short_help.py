@@ -66,9 +66,9 @@ def _known_configs() -> list[str]:
     """One wrapped line per folder of shipped configs that `fit` accepts."""
     lines = []
     for folder, names in groupby(shipped_names(), key=lambda name: name.split("/")[0]):
-        if folder in ("gates", "serving", "sweeps"):
+        if folder in ("gates", "monitoring", "retraining", "serving", "sweeps"):
             continue
         known = [name.partition("/")[2] for name in names]
         line = f"{folder}/ {' '.join(known)}"
-        lines += textwrap.wrap(line, width=80, initial_indent="  ", subsequent_indent="    ")
+        lines += textwrap.wrap(line, width=88, initial_indent="  ", subsequent_indent="    ")
     return lines

@@ -13,7 +13,8 @@ from models.forecasting.distilled_forecaster import DistilledForecaster
 from models.forecasting.ensemble import EnsembleForecaster
 from models.forecasting.forecaster import Forecaster
 from models.layers import ReversibleNorm
-from models.losses import FocalLoss, PinballLoss
+from models.losses import FocalLoss, InfoNCE, PinballLoss
+from models.mlp import NBEATS, NHiTS, TiDE
 from models.recurrent import (
     DeltaMemory,
     GRUEncoder,
@@ -26,9 +27,10 @@ from models.recurrent import (
     TrajectoryForecaster,
 )
 from models.schedules import OneCycle, WarmupCosine
-from models.transformer import PatchTransformer, PhaseTransformer
+from models.transformer import ITransformer, PatchTransformer, PhaseTransformer
 
 __all__ = [
+    "NBEATS",
     "BaseModule",
     "CascadedForecaster",
     "CascadedMLP",
@@ -38,7 +40,10 @@ __all__ = [
     "FocalLoss",
     "Forecaster",
     "GRUEncoder",
+    "ITransformer",
+    "InfoNCE",
     "LSTMEncoder",
+    "NHiTS",
     "OneCycle",
     "PatchTransformer",
     "PhaseTransformer",
@@ -52,6 +57,7 @@ __all__ = [
     "StackedEncoder",
     "StepOutput",
     "StreamModule",
+    "TiDE",
     "TinyRecursiveModel",
     "TrajectoryForecaster",
     "WarmupCosine",

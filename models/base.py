@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from lightning.pytorch import LightningModule
@@ -21,6 +21,8 @@ from typing_extensions import override
 
 from models.checkpoint_file import check_checkpoint
 from models.metrics import WeightedMean
+from models.parameter_groups import groups_of_parts
+from models.pretrained_files import CHECKPOINT_KEY, checkpoint_follows, files_of
 from models.trusted_classes import TrustedClasses
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -69,7 +71,10 @@ class BaseModule(LightningModule):
     because models do not import callbacks."""
 
     monitor: str = "val/loss"
-    """Metric that selects the best checkpoint and drives plateau schedulers; lower is better."""
+    """Metric that selects the best checkpoint and drives plateau schedulers."""
+
+    monitor_mode: Literal["min", "max"] = "min"
+    """Whether a low or a high value of `monitor` is better. A plateau scheduler has a `mode` of its own."""
 
     untrained_margin: float = 0.0
     """Relative decrease of `monitor` by which a checkpoint has to beat the untrained model, if that was validated as
@@ -128,7 +133,8 @@ class BaseModule(LightningModule):
         """
         if isinstance(checkpoint_path, str | Path) and Path(checkpoint_path).exists():
             check_checkpoint(checkpoint_path)
-        with TrustedClasses() as rule, rule.explaining(str(checkpoint_path)):
+        file = checkpoint_path if isinstance(checkpoint_path, str | Path) else None
+        with TrustedClasses() as rule, rule.explaining(str(checkpoint_path)), checkpoint_follows(file):
             try:
                 return super().load_from_checkpoint(
                     checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs
@@ -252,6 +258,8 @@ class BaseModule(LightningModule):
                 "train and no optimizer was given, e.g. `optimizer: {class_path: AdamW, init_args: {lr: 0.001}}`"
             )
         optimizer = self.optimizer_factory(parameters)  # type: ignore[arg-type]
+        for group in optimizer.param_groups:
+            group["lr"] *= group.get("lr_scale", 1.0)
         if self.scheduler_factory is None:
             return optimizer
         scheduler = make_scheduler(self.scheduler_factory, optimizer, self._num_optimizer_steps)
@@ -264,8 +272,18 @@ class BaseModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]
 
     def parameters_to_train(self) -> list[nn.Parameter] | list[dict[str, Any]]:
-        """Parameters for the optimizer, or parameter groups with their options."""
-        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+        """Parameters for the optimizer, or parameter groups with their options.
+
+        The option `lr_scale` multiplies the optimizer's rate. Parts with a method `lr_scales`, such as an encoder with
+        a learning rate per depth, or `undecayed_parameters` get groups of their own.
+        """
+        return groups_of_parts(self)
+
+    @override
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the files of pretrained parts, see `models.pretrained_files`."""
+        if files := files_of(self):
+            checkpoint[CHECKPOINT_KEY] = files
 
     def _num_optimizer_steps(self) -> int:
         steps = self.trainer.estimated_stepping_batches

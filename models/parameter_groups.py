@@ -1,10 +1,57 @@
-"""Parameter groups with different weight decays."""
+"""Parameter groups with different weight decays or learning rates."""
 
 from collections import defaultdict
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
+
+
+@runtime_checkable
+class ScaledRates(Protocol):
+    """A part of a model whose parameters learn at rates of their own."""
+
+    def lr_scales(self) -> dict[nn.Parameter, float]:
+        """Learning rate of each of its parameters over that of the optimizer."""
+
+
+@runtime_checkable
+class UndecayedParameters(Protocol):
+    """A part of a model with parameters that should not decay, such as biases and scales of norms."""
+
+    def undecayed_parameters(self) -> Iterable[nn.Parameter]:
+        """Those of its parameters that have weight decay 0."""
+
+
+def groups_of_parts(module: nn.Module) -> list[nn.Parameter] | list[dict[str, Any]]:
+    """Groups trainable parameters by what the parts of a module say about their learning rate and weight decay.
+
+    Args:
+        module: Owner of the parameters; its parts may be `ScaledRates` or have `UndecayedParameters`.
+
+    Returns:
+        The plain parameters if the optimizer's options are those of all, else groups with the options `lr_scale`, see
+        `BaseModule.parameters_to_train`, and `weight_decay`.
+    """
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    scales: dict[nn.Parameter, float] = {}
+    undecayed: set[nn.Parameter] = set()
+    for part in module.modules():
+        if isinstance(part, ScaledRates):
+            scales |= part.lr_scales()
+        if isinstance(part, UndecayedParameters):
+            undecayed.update(part.undecayed_parameters())
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = defaultdict(list)
+    for parameter in trained:
+        groups[scales.get(parameter, 1.0), parameter in undecayed].append(parameter)
+    if set(groups) <= {(1.0, False)}:
+        return trained
+    return [
+        {"params": groups[scale, without]}
+        | ({} if scale == 1.0 else {"lr_scale": scale})
+        | ({"weight_decay": 0.0} if without else {})
+        for scale, without in sorted(groups)
+    ]
 
 
 def decay_by_prefix(module: nn.Module, weight_decay: Mapping[str, float]) -> list[nn.Parameter] | list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -231,10 +232,16 @@ def _is_ours(path: str) -> bool:
     for name in inner[:-1]:
         if (folder / f"{name}.py").is_file():
             return True
+        if not (folder / name).is_dir():
+            return name == inner[-2] and _has_moved(path.rpartition(".")[0])
         folder /= name
-        if not folder.is_dir():
-            return False
     return True
+
+
+def _has_moved(module: str) -> bool:
+    """Whether a module that one of our packages lacks is a former name of ours; its loader then is ours too."""
+    spec = find_spec(module)  # imports the parent package, which is ours
+    return spec is not None and _top(type(spec.loader).__module__) in _OURS
 
 
 @functools.cache

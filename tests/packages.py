@@ -11,10 +11,18 @@ import onnx
 import polars as pl
 from onnx import helper, numpy_helper
 
+from features.definitions import Column, Definitions, FeatureView, Given, Text
+from features.pipeline import AskedRows, FeaturePipeline
+from features.sources import Notes
+from features.text.token_rows import FastTokenizer
 from lightning_app.packaging import Manifest, Predictor, TensorSpec, Tokenizer, write_package
 from lightning_app.packaging.format.node_ids import NODE_IDS, NodeIds
 from lightning_app.packaging.runtime.golden import make_golden
 from lightning_app.packaging.runtime.raw_input import load_raw_input
+from lightning_app.packaging.runtime.raw_kinds.features_input import FeaturesInput
+from lightning_app.packaging.runtime.raw_kinds.features_spec import raw_input_spec
+from lightning_app.packaging.runtime.raw_kinds.text_tokens import token_specs
+from tests.tiny_encoder import SENTENCES, tiny_tokenizer
 
 LABELS = ("low", "middle", "high")
 COLUMNS = ("length", "width", "height", "weight")
@@ -88,7 +96,7 @@ def package_of(
     *,
     tokenizer: Tokenizer | None = None,
     node_ids: NodeIds | None = None,
-    raw_input: bytes | None = None,
+    raw_input: bytes | Mapping[str, bytes] | None = None,
     reference: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes a package around any ONNX graph; its golden request, reference and evaluation are this request's.
@@ -100,7 +108,7 @@ def package_of(
         request: A dict request; the tables hold a row for each of its rows.
         tokenizer: Where the input is text.
         node_ids: Where nodes are asked by id.
-        raw_input: Where raw rows are answered, the file of their preparation.
+        raw_input: Where raw rows are answered, the file of their preparation, or its files by name.
         reference: Columns of the reference sample; None for row numbers alone.
     """
     predictor = Predictor(
@@ -108,7 +116,7 @@ def package_of(
         model=model,
         tokenizer=tokenizer,
         node_ids=node_ids,
-        raw_input=None if raw_input is None else load_raw_input(manifest, raw_input),
+        raw_input=None if raw_input is None else load_raw_input(manifest, _raw_files(manifest, raw_input)),
     )
     num_rows = len(next(iter(request.values())))
     rows = {"row": np.arange(num_rows), "error": np.zeros(num_rows)}
@@ -125,7 +133,7 @@ def package_of(
     if node_ids is not None:
         files[NODE_IDS] = node_ids.to_parquet()
     if manifest.raw_input is not None and raw_input is not None:
-        files[manifest.raw_input.file] = raw_input
+        files |= _raw_files(manifest, raw_input)
     return write_package(folder, manifest=manifest, files=files)
 
 
@@ -164,6 +172,109 @@ def onnx_model(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.checker.check_model(model)
     return model.SerializeToString()
+
+
+def text_package(
+    folder: Path, *, max_length: int = 12, with_number: bool = True, num_rows: int = 40, name: str = "reviews"
+) -> Path:
+    """Writes a package that classifies reviews of a title, a text and a number: embeddings, their mean, a softmax.
+
+    Args:
+        folder: Where; the package is this folder.
+        max_length: Tokens that are kept of a text.
+        with_number: Whether rows have a number `age` beside their texts.
+        num_rows: Rows of its reference and evaluation.
+        name: Of the manifest.
+    """
+    pipeline = _review_pipeline(with_number=with_number)
+    tokenizer = FastTokenizer(tiny_tokenizer(), max_length=max_length, pad_token_id=0)
+    inputs = token_specs(tokenizer)
+    if with_number:
+        numbers = TensorSpec("numbers", "float32", ("batch", 1), columns=("age",))
+        inputs = (numbers, TensorSpec("missing", "bool", ("batch", 1)), *inputs)
+    outputs = (TensorSpec("probabilities", "float32", ("batch", 2), unit="probability"),)
+    rng = np.random.default_rng(5)
+    constants = {
+        "embeddings": rng.standard_normal((tokenizer.vocab_size, 4)).astype(np.float32),
+        "weight": rng.standard_normal((4, 2)).astype(np.float32),
+        "number_weight": np.array([[0.02, -0.02]], dtype=np.float32),
+        "axis": np.array([1]),
+        "last": np.array([2]),
+    }
+    nodes = [
+        helper.make_node("Gather", ["embeddings", "token_ids"], ["embedded"]),
+        helper.make_node("Cast", ["attention_mask"], ["mask"], to=1),
+        helper.make_node("Unsqueeze", ["mask", "last"], ["mask_3d"]),
+        helper.make_node("Mul", ["embedded", "mask_3d"], ["kept"]),
+        helper.make_node("ReduceSum", ["kept", "axis"], ["sum"], keepdims=0),
+        helper.make_node("ReduceSum", ["mask", "axis"], ["count"], keepdims=1),
+        helper.make_node("Div", ["sum", "count"], ["mean"]),
+        helper.make_node("MatMul", ["mean", "weight"], ["of_text"]),
+    ]
+    if with_number:
+        nodes += [
+            helper.make_node("Cast", ["missing"], ["gone"], to=1),
+            helper.make_node("Sub", ["numbers", "gone"], ["known"]),
+            helper.make_node("MatMul", ["known", "number_weight"], ["of_number"]),
+            helper.make_node("Add", ["of_text", "of_number"], ["logits"]),
+        ]
+    else:
+        del constants["number_weight"]
+        nodes.append(helper.make_node("Identity", ["of_text"], ["logits"]))
+    nodes.append(helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1))
+    spec = raw_input_spec(pipeline)
+    manifest = manifest_of(
+        inputs=inputs, outputs=outputs, labels=("bad", "good"), task="classification", raw_input=spec, name=name
+    )
+    (batch,) = FeaturesInput(pipeline, tokenizer=tokenizer).prepare(reviews(num_rows, with_number=with_number), None)
+    return package_of(
+        folder,
+        manifest,
+        onnx_model(nodes, inputs, outputs, constants),
+        batch.values,
+        raw_input={spec.file: pipeline.to_json(), "tokenizer.json": tokenizer.to_json()},
+        reference={name: [np.asarray(row).tolist() for row in value] for name, value in batch.values.items()},
+    )
+
+
+def reviews(num_rows: int, *, with_number: bool = True) -> pl.DataFrame:
+    """Raw rows of `text_package`: texts of 1 to 60 words, some of them missing.
+
+    Args:
+        num_rows: How many.
+        with_number: Whether there is a column `age`.
+    """
+    words = " ".join(SENTENCES).split()
+    rng = np.random.default_rng(11)
+    texts = [" ".join(rng.choice(words, size=rng.integers(1, 60 if row % 5 == 0 else 8))) for row in range(num_rows)]
+    table = pl.DataFrame(
+        {
+            "title": [None if row % 3 == 0 else texts[-row] for row in range(num_rows)],
+            "review": [None if row % 7 == 3 else text for row, text in enumerate(texts)],
+        },
+        schema={"title": pl.String, "review": pl.String},
+    )
+    return table.with_columns(age=pl.Series(rng.integers(18, 80, num_rows))) if with_number else table
+
+
+def _review_pipeline(*, with_number: bool) -> FeaturePipeline:
+    request = {"title": Column(type="str"), "review": Column(type="str")}
+    features: dict[str, Any] = {"body": Text(columns=("title", "review"))}
+    if with_number:
+        request["age"] = Column(type="int", unit="years")
+        features["age"] = Given(column="age")
+    pipeline = FeaturePipeline(
+        definitions=Definitions(views={"row": FeatureView(request=request, features=features)}),
+        features=tuple(f"row.{feature}" for feature in features),
+        rows=AskedRows(),
+    )
+    rows = pipeline.ask(reviews(4, with_number=with_number), notes=Notes())
+    return pipeline.fit(rows, {}, train=np.arange(4), notes=Notes())
+
+
+def _raw_files(manifest: Manifest, raw_input: bytes | Mapping[str, bytes]) -> Mapping[str, bytes]:
+    assert manifest.raw_input is not None
+    return {manifest.raw_input.file: raw_input} if isinstance(raw_input, bytes) else raw_input
 
 
 def _value_info(spec: TensorSpec) -> onnx.ValueInfoProto:

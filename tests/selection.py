@@ -3,6 +3,7 @@
 import resource
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "cache") and config.cache is not None:
         config.pluginmanager.register(_CpuSeconds(config.cache), "cpu_seconds")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out files without a slow test where only slow ones are wanted: importing takes most of the time."""
+    if not config.getoption("slow_share") or collection_path.suffix != ".py":
+        return None
+    return True if "slow" not in collection_path.read_text(encoding="utf-8").lower() else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -308,9 +308,24 @@ EVERY_PAGE = {
         code="from tests.packages import Path, small_package\nsmall_package(Path('price'), name='price')",
     ),
     "docs/tabular.md": Page(
-        words={"$LIGHTNING_APP_DATA": os.environ.get("LIGHTNING_APP_DATA", "data")},
+        words={
+            "$LIGHTNING_APP_DATA": os.environ.get("LIGHTNING_APP_DATA", "data"),
+            "linear.yaml mlp.yaml --folds 5 --output cv -- --trainer.max_epochs 20": (
+                "wine.yaml --folds 2 --output cv -- --trainer.max_epochs 1"
+            ),
+        },
         files=dict(TABULAR_FILES),
         code=TABULAR_TABLE,
+    ),
+    "docs/text.md": Page(
+        words={
+            "text/sst2_minilm": "texts.yaml",
+            "new_sentences.csv": "reviews.csv",
+            "text/clothing_fusion text/clothing_text text/clothing_table text/clothing_all_text --seeds 0 1 2": (
+                "texts.yaml --seeds 0 1"
+            ),
+        },
+        code="from tests.lightning_app.text.small_texts import Path, write_texts\nwrite_texts(Path())",
     ),
     "docs/retraining.md": Page(
         # What a tick and a replay do takes a served model with outcomes: tests/lightning_app/retraining.

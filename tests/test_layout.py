@@ -26,9 +26,9 @@ def package_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).parts[:-1])
 
 
-def imported_names(tree: ast.Module) -> Iterator[tuple[str, str]]:
+def imported_names(nodes: list[ast.AST]) -> Iterator[tuple[str, str]]:
     """Module and name of each import from one of our packages; relative imports are banned by ruff."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PACKAGES:
             yield from ((str(node.module), alias.name) for alias in node.names)
         elif isinstance(node, ast.Import):
@@ -36,25 +36,27 @@ def imported_names(tree: ast.Module) -> Iterator[tuple[str, str]]:
             yield from ((name, "") for name in names)
 
 
-def private_attributes(tree: ast.Module) -> Iterator[tuple[str, str]]:
+def private_attributes(nodes: list[ast.AST]) -> Iterator[tuple[str, str]]:
     """Module and name of each `module._name`, where `module` was imported from one of our packages."""
     modules = {
         alias.asname or alias.name: f"{node.module}.{alias.name}"
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PACKAGES
         for alias in node.names
         if (ROOT / f"{node.module}.{alias.name}".replace(".", "/")).with_suffix(".py").exists()
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
             yield modules[node.value.id], node.attr
 
 
 def test_no_private_name_of_a_package_is_used_by_another(trees: dict[Path, ast.Module]) -> None:
+    kinds = (ast.ImportFrom, ast.Import, ast.Attribute)
+    read = {path: [node for node in ast.walk(tree) if isinstance(node, kinds)] for path, tree in trees.items()}
     crossings = [
         f"{path.relative_to(ROOT)}: {module}.{name}".rstrip(".")
-        for path, tree in trees.items()
-        for module, name in (*imported_names(tree), *private_attributes(tree))
+        for path, nodes in read.items()
+        for module, name in (*imported_names(nodes), *private_attributes(nodes))
         if any(is_private(part) for part in (*module.split("."), name))
         and package_of(path) != module
         and package_of(path) != module.rpartition(".")[0]

@@ -3,11 +3,14 @@
 from datamodules.graph.graph_data import GraphDataModule
 from datamodules.graph.link_data import LinkDataModule
 from datamodules.graph.node_data import NodeDataModule
+from datamodules.graph.node_embeddings import DeepWalkFeatures
+from datamodules.graph.node_features import ConstantFeature, DegreeFeatures, IdentityFeatures, NodeFeatures
 from datamodules.graph.sampling.neighbor_sampler import NeighborSampler
 from datamodules.graph.sources.bundled import DigitsGraph, KarateClub
 from datamodules.graph.sources.flat_graphs import FlatGraphs
 from datamodules.graph.sources.graph_table import GraphSetTable, GraphTable
 from datamodules.graph.sources.hetero_table import EdgeTable, HeteroGraphTable, NodeTable
+from datamodules.graph.sources.npz_graph import NpzGraph
 from datamodules.graph.sources.planetoid import Planetoid
 from datamodules.graph.sources.published_npz import Amazon, Coauthor, Heterophilous
 from datamodules.graph.sources.source import GraphSetSource, GraphSource
@@ -35,6 +38,9 @@ from datamodules.graph.splits.published_split import ErricaFolds, GeomGCNSplit, 
 __all__ = [
     "Amazon",
     "Coauthor",
+    "ConstantFeature",
+    "DeepWalkFeatures",
+    "DegreeFeatures",
     "DigitsGraph",
     "EdgeTable",
     "ErricaFolds",
@@ -52,6 +58,7 @@ __all__ = [
     "HardNegatives",
     "HeteroGraphTable",
     "Heterophilous",
+    "IdentityFeatures",
     "KarateClub",
     "LinkDataModule",
     "LinkShares",
@@ -60,9 +67,11 @@ __all__ = [
     "LuoSplit",
     "NeighborSampler",
     "NodeDataModule",
+    "NodeFeatures",
     "NodeIndices",
     "NodeSplit",
     "NodeTable",
+    "NpzGraph",
     "Planetoid",
     "PublicSplit",
     "RandomGraphSplit",

@@ -15,6 +15,7 @@ from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.base import BatchedDataset, Split
+from datamodules.graph.node_features import NodeFeatures
 from datamodules.graph.sampling.keyed_sampler import KeyedSampler
 from datamodules.graph.sampling.link_batches import SampledLinks, SampledPairs, WholeGraphPairs
 from datamodules.graph.sampling.neighbor_sampler import neighbor_sampler
@@ -45,7 +46,10 @@ class LinkDataModule(SingleGraphDataModule):
     Args:
         graph: Source of the graph; every edge in both directions.
         split: The split protocol.
-        normalize_features: Divide each node's features by their sum if that exceeds 1.
+        features: Features from the place in the graph of training edges, beside those that the graph has; needed where
+            it has none.
+        own_features: Whether to take the features that the graph has; False leaves `features` alone.
+        normalize_features: Divide each node's features by their sum if that exceeds 1; those of `features` are not.
         sparse_features: Store features as a sparse matrix; None for sparse if fewer than 5 % are non-zero.
         steps_per_epoch: Optimizer steps per epoch on a whole graph.
         fan_out: Neighbours sampled per node in each hop, -1 for all; None trains on the whole graph.
@@ -71,6 +75,8 @@ class LinkDataModule(SingleGraphDataModule):
         *,
         graph: GraphSource,
         split: LinkSplit,
+        features: NodeFeatures | None = None,
+        own_features: bool = True,
         normalize_features: bool = False,
         sparse_features: bool | None = None,
         steps_per_epoch: int = 1,
@@ -85,6 +91,8 @@ class LinkDataModule(SingleGraphDataModule):
     ) -> None:
         super().__init__(
             graph=graph,
+            features=features,
+            own_features=own_features,
             normalize_features=normalize_features,
             sparse_features=sparse_features,
             steps_per_epoch=steps_per_epoch,
@@ -103,7 +111,7 @@ class LinkDataModule(SingleGraphDataModule):
 
     @cached_property
     def graph(self) -> Data:
-        """The whole graph, with features in the form that models take."""
+        """The whole graph, with its own features in the form that models take."""
         graph = super().graph
         if not isinstance(graph, Data):
             raise ValueError(f"data.graph: {self.source.name} has types of nodes; links are predicted in plain graphs")
@@ -117,7 +125,7 @@ class LinkDataModule(SingleGraphDataModule):
     @property
     def num_features(self) -> int:
         """Features of a node."""
-        return int(self.graph.x.shape[1])
+        return int(self._training_graph.x.shape[1])
 
     @property
     def node_names(self) -> np.ndarray | None:
@@ -130,10 +138,11 @@ class LinkDataModule(SingleGraphDataModule):
         """The graph with the message edges of every split."""
         mask = self.links.message_mask
         weight = {"edge_weight": self.graph.edge_weight[mask]} if "edge_weight" in self.graph else {}
+        edge_index = self.graph.edge_index[:, mask]
         return Data(
-            x=self.graph.x,
+            x=self.with_features(self.graph.x, edge_index),
             y=self.graph.y,
-            edge_index=self.graph.edge_index[:, mask],
+            edge_index=edge_index,
             node_id=torch.arange(len(self.graph.x)),
             **weight,
         )
@@ -233,6 +242,7 @@ class LinkDataModule(SingleGraphDataModule):
             "name": self.split.name,
             "data": self.source.name,
             "split": f"{self.split.describe()} ({sizes} links)",
+            **self.described_features(),
             "evaluation": f"{seen}, with the training links alone as edges",
             "selection": "on the validation links only",
         }

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from datamodules.base import Split
 from datamodules.class_columns import class_columns
+from datamodules.graph.node_features import NodeFeatures
 from datamodules.graph.sampling.keyed_sampler import KeyedSampler
 from datamodules.graph.sampling.neighbor_sampler import neighbor_sampler
 from datamodules.graph.sampling.neighborhoods import Neighborhoods
@@ -37,7 +38,9 @@ class NodeDataModule(SingleGraphDataModule):
     Args:
         graph: Source of the graph.
         split: The split protocol.
-        normalize_features: Divide each node's features by their sum if that exceeds 1.
+        features: Features from the place in the graph, beside those that the graph has; needed where it has none.
+        own_features: Whether to take the features that the graph has; False leaves `features` alone.
+        normalize_features: Divide each node's features by their sum if that exceeds 1; those of `features` are not.
         sparse_features: Store features as a sparse matrix; None for sparse if fewer than 5 % are non-zero.
         steps_per_epoch: Optimizer steps per epoch on a whole graph.
         fan_out: Neighbours sampled per node in each hop, -1 for all; None uses the whole graph.
@@ -59,6 +62,8 @@ class NodeDataModule(SingleGraphDataModule):
         *,
         graph: GraphSource,
         split: NodeSplit,
+        features: NodeFeatures | None = None,
+        own_features: bool = True,
         normalize_features: bool = False,
         sparse_features: bool | None = None,
         steps_per_epoch: int = 1,
@@ -72,6 +77,8 @@ class NodeDataModule(SingleGraphDataModule):
     ) -> None:
         super().__init__(
             graph=graph,
+            features=features,
+            own_features=own_features,
             normalize_features=normalize_features,
             sparse_features=sparse_features,
             steps_per_epoch=steps_per_epoch,
@@ -84,9 +91,22 @@ class NodeDataModule(SingleGraphDataModule):
         for name, value in (("eval_fan_out", eval_fan_out), ("temporal", temporal)):
             if value and not fan_out:
                 raise ValueError(f"data.{name}: {value} given without fan_out; a whole graph is not sampled")
+        if temporal and features is not None and features.reads_edges:
+            raise ValueError(
+                f"data.features: {type(features).__name__} reads all edges, with data.temporal: true later ones too; "
+                "take ConstantFeature or IdentityFeatures"
+            )
         self.split = split
         self.eval_fan_out = list(eval_fan_out) if eval_fan_out else [-1] * len(fan_out or [])
         self.temporal = temporal
+
+    @cached_property
+    def graph(self) -> Data | HeteroData:
+        """The whole graph, with all features in the form that models take."""
+        graph = super().graph
+        if isinstance(graph, Data):
+            graph.x = self.with_features(graph.x, graph.edge_index)
+        return graph
 
     @cached_property
     def indices(self) -> NodeIndices:
@@ -206,6 +226,7 @@ class NodeDataModule(SingleGraphDataModule):
             "name": self.split.name_for(self.graph),
             "data": self.source.name,
             "split": f"{self.split.describe()} ({sizes}); none dropped",
+            **self.described_features(),
             "evaluation": f"{sampled}; training sees features and edges of all nodes",
             "selection": "on the validation nodes only",
         }

@@ -13,9 +13,10 @@ from torch_geometric.data import Data, HeteroData
 from typing_extensions import override
 
 from datamodules.base import BaseDataModule, BatchedDataset, LazyLoader
+from datamodules.graph.node_features import NodeFeatures
 from datamodules.graph.sampling.neighborhoods import KeyedBatches
 from datamodules.graph.sampling.whole_graph import WholeGraph
-from datamodules.graph.sources.features import prepare_features
+from datamodules.graph.sources.features import joined_features, prepare_features
 from datamodules.graph.sources.source import GraphSource
 
 
@@ -24,7 +25,9 @@ class SingleGraphDataModule(BaseDataModule):
 
     Args:
         graph: Source of the graph.
-        normalize_features: Divide each node's features by their sum if that exceeds 1.
+        features: Features from the place in the graph, beside those that the graph has; None for the latter alone.
+        own_features: Whether to take the features that the graph has; False leaves `features` alone.
+        normalize_features: Divide each node's features by their sum if that exceeds 1; those of `features` are not.
         sparse_features: Store features as a sparse matrix; None for sparse if fewer than 5 % are non-zero.
         steps_per_epoch: Optimizer steps per epoch on a whole graph.
         fan_out: Neighbours sampled per node in each hop, -1 for all; None uses the whole graph.
@@ -38,6 +41,8 @@ class SingleGraphDataModule(BaseDataModule):
         self,
         *,
         graph: GraphSource,
+        features: NodeFeatures | None,
+        own_features: bool,
         normalize_features: bool,
         sparse_features: bool | None,
         steps_per_epoch: int,
@@ -52,7 +57,14 @@ class SingleGraphDataModule(BaseDataModule):
         )
         if steps_per_epoch < 1:
             raise ValueError(f"data.steps_per_epoch: {steps_per_epoch} given, at least 1 is needed")
+        if not own_features and features is None:
+            raise ValueError(
+                "data.own_features: false given without data.features, so nodes have none; choose ConstantFeature, "
+                "DegreeFeatures or IdentityFeatures of datamodules.graph"
+            )
         self.source = graph
+        self.features = features
+        self.own_features = own_features
         self.normalize_features = normalize_features
         self.sparse_features = sparse_features
         self.steps_per_epoch = steps_per_epoch
@@ -67,11 +79,41 @@ class SingleGraphDataModule(BaseDataModule):
 
     @cached_property
     def graph(self) -> Data | HeteroData:
-        """The whole graph, with features in the form that models take."""
+        """The whole graph, with its own features in the form that models take."""
         graph = self.source.read()
+        if self.features is not None and isinstance(graph, HeteroData):
+            raise ValueError(f"data.features: {self.source.name} has types of nodes; features are of plain graphs")
         for store in graph.node_stores:
-            store.x = prepare_features(store.x, normalize=self.normalize_features, sparse=self.sparse_features)
+            if not store.x.shape[1] and self.features is None:
+                raise ValueError(
+                    f"data.features: none given, and {self.source.name} has no features of nodes; choose "
+                    "ConstantFeature, DegreeFeatures or IdentityFeatures of datamodules.graph"
+                )
+            own = store.x if self.own_features else store.x.new_zeros(len(store.x), 0)
+            store.x = prepare_features(own, normalize=self.normalize_features, sparse=self.sparse_features)
         return graph
+
+    def with_features(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        """Adds `features` to the graph's own.
+
+        Args:
+            x: Own features (N, F), dense or `torch.sparse_csr`.
+            edge_index: The edges that a model may see, int64 (2, E).
+        """
+        if self.features is None:
+            return x
+        x = joined_features(x, self.features.compute(edge_index, num_nodes=len(x)))
+        return prepare_features(x, normalize=False, sparse=self.sparse_features)
+
+    def described_features(self) -> dict[str, str]:
+        """Entry of the protocol on `features`; empty without."""
+        if self.features is None:
+            return {}
+        own = self.source.read().num_node_features
+        chosen = self.features.describe()
+        if own:
+            chosen = f"{own} of its own and {chosen}" if self.own_features else f"{chosen} instead of {own} of its own"
+        return {"features": chosen}
 
     @override
     def train_dataloader(self) -> LazyLoader:

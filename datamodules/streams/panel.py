@@ -241,6 +241,8 @@ class PanelDataModule(StreamDataModule):
     def notes(self) -> list[str]:
         dropped = {ticker.name: ticker.dropped for ticker in self.tickers if ticker.dropped}
         counts = ", ".join(f"{name} {count:,}" for name, count in dropped.items())
+        outside = ", ".join(f"{ticker.name} {ticker.outside:,}" for ticker in self.tickers if ticker.outside)
+        later = [f"rows before the first or after the last number of a series: {outside}"] if outside else []
         zone = self.panel.time_zone
         utc = (
             [f"timestamps with a zone ({zone}): read as UTC, where a day may be another one"]
@@ -248,7 +250,7 @@ class PanelDataModule(StreamDataModule):
             else []
         )
         contract = [] if self.panel.contract is None else self.panel.contract.notes()
-        return [*contract, *utc, *([f"rows without a number left out: {counts}"] if dropped else [])]
+        return [*contract, *utc, *later, *([f"rows without a number left out: {counts}"] if dropped else [])]
 
     @property
     @override

@@ -1,11 +1,11 @@
 """FeatureTableDataModule: labelled rows of a table, with features computed from definitions."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -17,18 +17,23 @@ from datamodules.base import BaseDataModule, Split
 from datamodules.class_columns import class_columns
 from datamodules.table_contract import TableContract
 from datamodules.tabular.feature_rows import FeatureRows
+from datamodules.tabular.leaks import identities_of, labels_in_disguise, repeated_rows
+from datamodules.tabular.row_files import RowFiles
+from datamodules.tabular.row_labels import RowLabels
+from datamodules.tabular.row_source import RowSource
+from datamodules.tabular.several_labels import SeveralLabels
 from datamodules.tabular.splits import TableRows, TableSplit
-from datamodules.tabular.statistics import number_statistics, target_statistics
-from datamodules.tabular.targets import classes_of, label_column, named_classes, target_array
-from datamodules.tabular.text_table import TextFormat, locate, read_source_table, read_text_table, shipped_config
+from datamodules.tabular.statistics import class_counts, number_quantiles, number_statistics, target_statistics
+from datamodules.tabular.strata import as_classes
+from datamodules.tabular.table_oddities import class_oddities, constant_features, oddities_of_several
+from datamodules.tabular.text_table import TextFormat, definitions_file, read_source_table
 from features.contracts import Contract
-from features.definitions import Definitions, FutureAggregate, LabelColumn, TargetEncoding
+from features.definitions import Definitions, FutureAggregate, LabelColumn, TargetEncoding, Text
 from features.definitions.columns_read import TIME
 from features.pipeline import AskedRows, FeaturePipeline, Layout
-from features.pipeline.needed import event_columns, key_types, reads_time
+from features.pipeline.needed import event_columns, key_types, reads_time, request_columns
 from features.rows import required_features
 from features.sources import ROW, Notes
-from features.versions.references import pinned
 
 
 class FeatureTableDataModule(BaseDataModule):
@@ -43,9 +48,14 @@ class FeatureTableDataModule(BaseDataModule):
 
     Args:
         definitions: Features file, YAML or JSON, or the name of one that comes along, below `configs`.
-        label: Name of a label in it.
-        split: The split protocol.
-        rows: CSV or parquet file, Delta table or snapshot with the rows; None with `entities`.
+        label: Name of a label in it, or of several, which `MultiLabel` and `MultiTask` predict together; a row that
+            lacks some of them still has the others.
+        label_separator: Separator of several labels in the cells of one column, such as `|`; a column of lists needs
+            none.
+        split: The split protocol; None if `rows` names a file for each split.
+        rows: CSV, TSV, JSON lines or parquet file, Delta table or snapshot with the rows, or a table that scikit-learn
+            brings, `sklearn:wine`; or `{train: FILE, val: FILE, test: FILE}` where they are published in several files;
+            without `val`, `split` cuts validation rows from the training file. None with `entities`.
         history: Source of the definitions whose events are the rows themselves; None for the one source that has no
             path, if there is one.
         entities: Source of the definitions whose entities are the rows; needs `at`.
@@ -53,7 +63,8 @@ class FeatureTableDataModule(BaseDataModule):
             None for the time of `history`, or for rows without a time.
         features: Full names of features, or names of views; None for all.
         classes: Classes of the label, in this order; None for the values of a label of text or truth values, while a
-            label of numbers is predicted as a number.
+            label of numbers is predicted as a number. Of several labels, `{LABEL: [...]}`; of lists, the labels.
+        label_suffix: Removed from labels that end with it, such as the dot after the labels of a published test file.
         csv: How the file of rows is written, as `csv` of a source: `{separator: ";"}`; None for the format of
             `history`, or a plain CSV file.
         contract: Data contract that the table `rows` has to keep, see `features.contracts`; None for none.
@@ -65,21 +76,32 @@ class FeatureTableDataModule(BaseDataModule):
         pin_memory: Copy batches to page-locked memory.
     """
 
-    model_arguments = ("num_numbers", "cardinalities", "vector_size", "num_classes", "output_size")
+    model_arguments: ClassVar[tuple[str, ...]] = (
+        "num_numbers",
+        "cardinalities",
+        "vector_size",
+        "num_classes",
+        "num_labels",
+        "output_size",
+    )
     sample_name = "rows"
+    takes_texts: ClassVar[bool] = False
+    """Whether features of kind `text` become tokens."""
 
     def __init__(
         self,
         *,
         definitions: str | Path,
-        label: str,
-        split: TableSplit,
-        rows: str | Path | None = None,
+        label: str | Sequence[str],
+        split: TableSplit | None = None,
+        rows: str | RowFiles | Path | None = None,  # a str first: `people.csv` is no import path of RowFiles
         history: str | None = None,
         entities: str | None = None,
         at: str | Sequence[str] | None = None,
         features: Sequence[str] | None = None,
-        classes: Sequence[str | int | bool] | None = None,
+        classes: Sequence[str | int | bool] | Mapping[str, Sequence[str | int | bool]] | None = None,
+        label_suffix: str = "",
+        label_separator: str | None = None,
         csv: TextFormat | None = None,
         contract: str | Path | None = None,
         quarantine: str | Path | None = None,
@@ -97,13 +119,23 @@ class FeatureTableDataModule(BaseDataModule):
             raise ValueError(
                 f"data.rows and data.entities: {given} given; give the table of rows, or the source of the entities"
             )
-        self.definitions_path = shipped_config(definitions) or Path(definitions)
-        if Path(definitions).exists() or not self.definitions_path.exists():
-            self.definitions_path = locate(definitions, root=root, key="data.definitions")
+        self.definitions_path = definitions_file(definitions, root=root)
         self.definitions = Definitions.load(self.definitions_path)
-        self.label_name = label
-        self.label = self.definitions.label(label)
+        self.label_names = (label,) if isinstance(label, str) else tuple(label)
+        if not self.label_names or len(set(self.label_names)) < len(self.label_names):
+            raise ValueError(f"data.label: {list(self.label_names)} given, one or several different ones are needed")
+        if len(self.label_names) > 1 and label_separator is not None:
+            raise ValueError(f"data.label_separator: {label_separator!r} given, it is for the lists of a single label")
+        self.labels = tuple(self.definitions.label(name) for name in self.label_names)
+        self.label_name, self.label = ", ".join(self.label_names), self.labels[0]
+        self.label_separator = label_separator
+        self._source = RowSource(rows, split)
         self.split = split
+        self.label_suffix = label_suffix
+        if label_suffix and not isinstance(self.label, LabelColumn):
+            raise ValueError(f"data.label_suffix: {label_suffix!r} given, the label {label!r} is no column of the rows")
+        if contract is not None and isinstance(rows, RowFiles):
+            raise ValueError(f"data.contract: {contract} given, a contract is for one table; data.rows names several")
         if contract is not None and rows is None:
             raise ValueError(f"data.contract: {contract} given with data.entities; a contract is for data.rows")
         self.rows_path = rows
@@ -117,19 +149,35 @@ class FeatureTableDataModule(BaseDataModule):
         )
         self.asked.check(self.definitions)
         self.features = self.definitions.select(features)
-        self.given_classes = None if classes is None else tuple(classes)
+        self._check_texts()
+        self.given_classes = classes
+        if isinstance(classes, Mapping) != (len(self.label_names) > 1) and classes is not None:
+            raise ValueError("data.classes: a list is needed for one label, {LABEL: [...]} for several")
         self.root = root
         self._notes = Notes()
-        if isinstance(self.label, LabelColumn) and entities is not None:
+        if any(isinstance(one, LabelColumn) for one in self.labels) and entities is not None:
             raise ValueError(
-                f"data.label: {label!r} is a column of the rows; with data.entities a label of kind `future` is needed"
+                f"data.label: {self.label_name!r} is a column of the rows; with data.entities a label of kind `future` "
+                "is needed"
             )
         has_time = time is not None or self.moments is not None or self.asked.history is not None
-        if not has_time and (reads_time(self.definitions, self.features) or isinstance(self.label, FutureAggregate)):
+        if not has_time and (reads_time(self.definitions, self.features) or self._looks_ahead):
             raise ValueError(
                 "data.at: none given, but features or the label depend on the time of a row; name its column, or a time"
             )
         self.has_time = has_time
+
+    def _check_texts(self) -> None:
+        texts = [full for full in self.features if isinstance(self.definitions.feature(full), Text)]
+        if texts and not self.takes_texts:
+            raise ValueError(
+                f"data.features: {texts[0]!r} is a text, which {type(self).__name__} does not tokenise; take "
+                "datamodules.text.TextTableDataModule, or leave it out of data.features"
+            )
+
+    @property
+    def _looks_ahead(self) -> bool:
+        return any(isinstance(one, FutureAggregate) for one in self.labels)
 
     def _own_history(self) -> str | None:
         pathless = [name for name, source in self.definitions.sources.items() if source.path is None]
@@ -140,11 +188,19 @@ class FeatureTableDataModule(BaseDataModule):
         """The table that rows are made of, as its file has it: rows, or events of `entities`."""
         if self.asked.entities is None:
             assert self.rows_path is not None
-            csv = self.asked.csv_format(self.definitions)
-            table = read_text_table(self.rows_path, csv=csv, root=self.root, key="data.rows")
-            file = Path(self.rows_path)
-            return table if self._contract is None else self._contract.keep(table, file=file, root=self.root)
+            table = self._read_rows[0]
+            if self._contract is None:
+                return table
+            assert not isinstance(self.rows_path, RowFiles)
+            return self._contract.keep(table, file=Path(self.rows_path), root=self.root)
         return self._source_table(self.asked.entities)
+
+    @cached_property
+    def _read_rows(self) -> tuple[pl.DataFrame, dict[str, int]]:
+        """The rows as their files have them, and how many each of several files has."""
+        needed = {*request_columns(self.definitions, self.features), *([self.asked.time] if self.asked.time else [])}
+        needed |= {label.column for label in self.labels if isinstance(label, LabelColumn)}
+        return self._source.read(csv=self.asked.csv_format(self.definitions), root=self.root, needed=needed)
 
     def _source_table(self, name: str) -> pl.DataFrame:
         return read_source_table(self.definitions, name, path=self.definitions_path, root=self.root)
@@ -153,8 +209,7 @@ class FeatureTableDataModule(BaseDataModule):
     def tables(self) -> dict[str, pl.DataFrame]:
         """Tables of the sources that features and label read, by name."""
         names = set(event_columns(self.definitions, self.features))
-        if isinstance(self.label, FutureAggregate):
-            names.add(self.label.source)
+        names |= {label.source for label in self.labels if isinstance(label, FutureAggregate)}
         own = self.asked.tables_of(self.definitions, self.raw)
         return {name: own[name] if name in own else self._source_table(name) for name in sorted(names)}
 
@@ -167,39 +222,78 @@ class FeatureTableDataModule(BaseDataModule):
         return rows
 
     @cached_property
-    def _targets(self) -> pl.Series:
-        """Labels of all rows, numbers or texts; null where unknown."""
-        if isinstance(self.label, FutureAggregate):
-            notes = Notes()
-            labels = self._unfitted.labels(self.rows, self.tables, self.label_name, notes=notes)
-            self._notes.counts.update(notes.counts)
-            return labels
-        return label_column(self.rows, self.label.column, has_classes=self.given_classes is not None)
+    def _row_labels(self) -> RowLabels:
+        return RowLabels(
+            labels=dict(zip(self.label_names, self.labels, strict=True)),
+            rows=self.rows,
+            aggregated=self._aggregated_label,
+            classes=self.given_classes,
+            suffix=self.label_suffix,
+            separator=self.label_separator,
+            notes=self._notes,
+        )
 
-    @cached_property
+    def _aggregated_label(self, name: str) -> pl.Series:
+        notes = Notes()
+        labels = self._unfitted.labels(self.rows, self.tables, name, notes=notes)
+        self._notes.counts.update(notes.counts)
+        return labels
+
+    @property
+    def several_labels(self) -> SeveralLabels | None:
+        """Labels of rows that have several; None if there is one."""
+        return self._row_labels.several
+
+    @property
+    def heads(self) -> Mapping[str, int] | None:
+        """Number of classes of each of several labels, 0 of a number; None if there is one label."""
+        return None if self.several_labels is None else self.several_labels.heads
+
+    @property
+    def num_labels(self) -> int:
+        """Number of labels."""
+        return len(self._row_labels.sizes)
+
+    @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes, by index; none if the label is a number."""
-        if self.given_classes is not None:
-            return named_classes(self.given_classes)
-        return classes_of(self._targets, label=self.label_name)
+        """Names of the classes, by index; none if the label is a number, or there are several labels."""
+        return self._row_labels.classes
 
-    @cached_property
+    @property
     def targets(self) -> np.ndarray:
-        """Target of each row: class index, or the number; NaN or -1 where it is unknown."""
-        return target_array(self._targets, self.classes)
+        """Target of each row: class index, or the number; NaN or -1 where it is unknown; (N, T) of several labels."""
+        return self._row_labels.targets
+
+    @property
+    def labelled_rows(self) -> np.ndarray:
+        """Positions of the rows with a label, or with one of several, int64, ascending."""
+        return self._row_labels.known
+
+    def truth_columns(self, positions: np.ndarray) -> list[pl.Series]:
+        """The label of rows as a column `truth`: names of classes, or numbers; null where unknown.
+
+        Args:
+            positions: Of the rows, int64 (N,).
+        """
+        return self._row_labels.truth_columns(positions)
 
     @cached_property
     def split_rows(self) -> TableRows:
         """Positions of the rows of each split."""
-        known = np.flatnonzero(self.targets >= 0) if self.classes else np.flatnonzero(np.isfinite(self.targets))
+        known = self.labelled_rows
         lost = len(self.targets) - len(known)
         kind = "have no label: left out of training, validation and test"
-        if isinstance(self.label, FutureAggregate):
+        if self._looks_ahead:
             kind = "have no label, or its window ends after the events: left out of training, validation and test"
         self._notes.add("rows", kind, lost)
+        for name, count in () if self.several_labels is None else self.several_labels.gaps():
+            self._notes.add("rows", f"have no label {name!r}, and train the others alone", count)
         if not len(known):
             raise ValueError(f"data.label: no row has the label {self.label_name!r}")
-        parts = self.split.split(self.rows[known])
+        rows = self.rows[known]
+        if self.split is not None and self.split.stratify in self._row_labels.class_columns:
+            rows = rows.with_columns(as_classes(rows[self.split.stratify]))
+        parts = self._source.split_rows(rows, {} if self.rows_path is None else self._read_rows[1])
         return TableRows(*(known[part] for part in (parts.train, parts.val, parts.test)))
 
     @property
@@ -216,11 +310,8 @@ class FeatureTableDataModule(BaseDataModule):
 
     @property
     def _labelled_rows(self) -> pl.DataFrame:
-        """The rows with their label as a number, for target encodings: 1 for the second of two classes."""
-        if not isinstance(self.label, LabelColumn) or len(self.classes) > 2:
-            return self.rows
-        known = pl.Series(self.label.column, self.targets, dtype=pl.Float64).fill_nan(None)
-        return self.rows.with_columns(known.set(known < 0, None) if self.classes else known)
+        """The rows with their label as a number, for target encodings."""
+        return self.rows.with_columns(self._row_labels.encoded_columns())
 
     @cached_property
     def arrays(self) -> dict[str, Tensor]:
@@ -275,30 +366,36 @@ class FeatureTableDataModule(BaseDataModule):
 
     @property
     def output_size(self) -> int:
-        """Outputs of a network: one per class, one for two classes, one for a number."""
-        return self.num_classes if self.num_classes > 2 else 1
+        """Outputs of a network: one per class, one for two classes, one for a number; of all labels together."""
+        return self._row_labels.output_size
 
     @cached_property
     def statistics(self) -> dict[str, Tensor]:
         """Statistics of the training rows.
 
         Returns:
-            `mean`, `std` and `may_miss` (F,) of the numbers, `target_mean` and `target_std` of a label of numbers, and
+            `mean`, `std` and `may_miss` (F,) and `quantiles` (F, levels) of the numbers, `target_mean` and `target_std`
+            of a label of numbers or `class_counts` int64 (C,) (of several labels as `LABEL/target_mean`, ...), and
             `digest` uint8 (32,) of the features.
         """
         train = torch.from_numpy(self.split_rows.train)
         statistics = {"digest": torch.frombuffer(bytearray.fromhex(self.pipeline.digest), dtype=torch.uint8)}
-        if not self.classes:
-            statistics |= target_statistics(self.arrays["target"][train])
+        target = self.arrays["target"][train]
+        if self.several_labels is not None:
+            statistics |= self.several_labels.statistics(self.split_rows.train)
+        elif self.classes:
+            statistics |= class_counts(target, num_classes=self.num_classes)
+        else:
+            statistics |= target_statistics(target)
         numbers = self.arrays["numbers"][train] if self.num_numbers else torch.zeros(len(train), 0)
-        return {**statistics, **number_statistics(numbers)}
+        return {**statistics, **number_statistics(numbers), "quantiles": number_quantiles(numbers)}
 
     @override
     def setup(self, stage: str) -> None:
         """Reads the tables, fits the features and computes them; checks that the splits of this stage have rows."""
         for split in {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(stage, ()):
             if not len(self.dataset(split)):  # type: ignore[arg-type]
-                raise ValueError(f"data.split: {self.split.describe()} leaves no row for {split}")
+                raise ValueError(f"data.split: {self._source.describe_split()} leaves no row for {split}")
 
     @override
     def dataset(self, split: Split) -> FeatureRows:
@@ -318,15 +415,46 @@ class FeatureTableDataModule(BaseDataModule):
         rows = outputs["row"].numpy()
         asked = self.rows[rows]
         columns = [asked[ROW].cast(pl.Int64).alias("row"), *(asked[name] for name in self.key_names)]
-        if self.classes:
-            columns += class_columns(outputs["probabilities"].numpy(), self.class_names)
+        if self.several_labels is not None:
+            columns += self.several_labels.prediction_columns({name: one.numpy() for name, one in outputs.items()})
+        elif self.classes:
+            decided = outputs["decided"].numpy() if "decided" in outputs else None
+            columns += class_columns(outputs["probabilities"].numpy(), self.class_names, decided=decided)
         else:
             columns.append(pl.Series("prediction", outputs["prediction"].numpy()))
         return pl.DataFrame(columns)
 
     @override
     def notes(self) -> list[str]:
-        return [*([] if self._contract is None else self._contract.notes()), *self._notes.lines()]
+        train = self.split_rows.train
+        odd, several = self._row_labels.near_numbers(), self.several_labels
+        return [
+            *([] if self._contract is None else self._contract.notes()),
+            *self._notes.lines(),
+            *constant_features({name: values[train] for name, values in self.arrays.items()}, self._layout),
+            *([] if odd is None else [odd]),
+            *(
+                class_oddities(self.targets, self.classes, self.split_rows)
+                if several is None
+                else oddities_of_several(several, self.split_rows)
+            ),
+            *self._leaks,
+        ]
+
+    @cached_property
+    def _leaks(self) -> list[str]:
+        parts, heads = self.split_rows, self._row_labels.sizes
+        targets = self.targets.reshape(len(self.targets), -1)
+        disguised = labels_in_disguise(self._inputs, self._layout, targets, parts, heads=heads)
+        return [*disguised, *repeated_rows(self._identities(), targets, parts)]
+
+    @property
+    def _inputs(self) -> dict[str, Tensor]:
+        return {name: values for name, values in self.arrays.items() if name != "target"}
+
+    def _identities(self) -> np.ndarray:
+        """Equal numbers for rows with equal features, uint64 (N,)."""
+        return identities_of(self._inputs)
 
     @property
     @override
@@ -352,20 +480,26 @@ class FeatureTableDataModule(BaseDataModule):
     def _source_name(self) -> str:
         if self.rows_path is None:
             return f"entities of {self.asked.entities}"
-        return Path(pinned(str(self.rows_path))).name
+        return self._source.name
 
     @override
     def protocol(self) -> dict[str, Any]:
         parts = self.split_rows
         layout = self._layout
-        counts = {"numbers": len(layout.numbers), "categories": len(layout.categories), "vectors": len(layout.vectors)}
+        counts = {
+            "numbers": len(layout.numbers),
+            "categories": len(layout.categories),
+            "vectors": len(layout.vectors),
+            "text": len(layout.texts),
+        }
         unit = f" ({self.label.unit})" if self.label.unit else ""
+        label = f"{self.label_name}{unit}, {f'{self.num_classes} classes' if self.classes else 'a number'}"
         return {
             "data": f"{self._source_name}, {len(self.rows):,} rows",
-            "label": f"{self.label_name}{unit}, {f'{self.num_classes} classes' if self.classes else 'a number'}",
+            "label": label if self.several_labels is None else self.several_labels.describe(),
             "features": f"{', '.join(f'{count} {name}' for name, count in counts.items() if count)}, of "
             f"{self.definitions_path.name}, as known at the time of the row",
-            "split": f"{self.split.describe()}; {len(parts.train):,} train, {len(parts.val):,} validation, "
+            "split": f"{self._source.describe_split()}; {len(parts.train):,} train, {len(parts.val):,} validation, "
             f"{len(parts.test):,} test",
             "selection": "on the validation split only",
         }

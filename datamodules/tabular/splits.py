@@ -3,14 +3,19 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
 from typing_extensions import override
 
+from datamodules.tabular.strata import shares, strata_of
 from datamodules.tabular.text_table import TextFormat, read_text_table
 from features.definitions.columns_read import TIME
 from features.definitions.messages import nearest
+
+Folds: TypeAlias = tuple[str, dict[str, Any]]
+"""Class of the split of a cross-validation, and its arguments without `index`."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,13 @@ class TableRows:
 
 
 class TableSplit(ABC):
-    """A split protocol."""
+    """A split protocol.
+
+    Attributes:
+        stratify: Column whose values all splits have alike; None if there is none.
+    """
+
+    stratify: str | None = None
 
     @abstractmethod
     def split(self, rows: pl.DataFrame) -> TableRows:
@@ -45,6 +56,18 @@ class TableSplit(ABC):
     @abstractmethod
     def describe(self) -> str:
         """The protocol in words, for the report."""
+
+    def folds(self, *, num_folds: int, stratify: str | None) -> Folds | None:  # noqa: ARG002
+        """The cross-validation that goes with the protocol.
+
+        Args:
+            num_folds: Number of folds.
+            stratify: Column of the label, if it has classes.
+
+        Returns:
+            None if the protocol says which rows test, so that there is nothing to fold.
+        """
+        return None
 
 
 class TimeSplit(TableSplit):
@@ -69,7 +92,7 @@ class TimeSplit(TableSplit):
             raise ValueError("data.split: TimeSplit given, all rows have the same time; take RandomSplit or GroupSplit")
         order = np.argsort(times, kind="stable")
         total = len(order)
-        ends = [_start_of_tie(times[order], int(share * total)) for share in (self.train, self.train + self.val)]
+        ends = [start_of_tie(times[order], int(share * total)) for share in (self.train, self.train + self.val)]
         parts = (order[: ends[0]], order[ends[0] + self.gap : ends[1]], order[ends[1] + self.gap :])
         return TableRows(*(np.sort(part) for part in parts))
 
@@ -77,6 +100,10 @@ class TimeSplit(TableSplit):
     def describe(self) -> str:
         gap = f", {self.gap} rows left out between them" if self.gap else ""
         return f"by time: {self.train:g} train, {self.val:g} validation, the rest test{gap}"
+
+    @override
+    def folds(self, *, num_folds: int, stratify: str | None) -> Folds:
+        return "TimeFolds", {"num_folds": num_folds, "val": self.val / (self.train + self.val), "gap": self.gap}
 
 
 class RangeSplit(TableSplit):
@@ -115,20 +142,35 @@ class RandomSplit(TableSplit):
         train: Share of training rows.
         val: Share of validation rows; the rest tests.
         seed: Seed.
+        stratify: Column whose values all splits have alike, e.g. that of the label; numbers by tenths of the rows.
     """
 
-    def __init__(self, *, train: float = 0.7, val: float = 0.15, seed: int = 0) -> None:
+    def __init__(self, *, train: float = 0.7, val: float = 0.15, seed: int = 0, stratify: str | None = None) -> None:
         _check_shares(train, val)
-        self.train, self.val, self.seed = train, val, seed
+        self.train, self.val, self.seed, self.stratify = train, val, seed, stratify
 
     @override
     def split(self, rows: pl.DataFrame) -> TableRows:
-        order = np.random.default_rng(self.seed).permutation(len(rows))
-        return _by_shares(order, self.train, self.val)
+        rng = np.random.default_rng(self.seed)
+        if self.stratify is None:
+            return _by_shares(rng.permutation(len(rows)), self.train, self.val)
+        part = shares(strata_of(column_of(rows, self.stratify, key="stratify")), (self.train, self.val), rng)
+        return TableRows(*(np.flatnonzero(part == place) for place in range(3)))
 
     @override
     def describe(self) -> str:
-        return f"at random, seed {self.seed}: {self.train:g} train, {self.val:g} validation, the rest test"
+        mixed = "" if self.stratify is None else f", with the same mix of {self.stratify}"
+        return f"at random, seed {self.seed}: {self.train:g} train, {self.val:g} validation, the rest test{mixed}"
+
+    @override
+    def folds(self, *, num_folds: int, stratify: str | None) -> Folds:
+        val = self.val / (self.train + self.val)
+        return "KFoldSplit", {
+            "num_folds": num_folds,
+            "val": val,
+            "seed": self.seed,
+            "stratify": self.stratify or stratify,
+        }
 
 
 class GroupSplit(TableSplit):
@@ -147,7 +189,7 @@ class GroupSplit(TableSplit):
 
     @override
     def split(self, rows: pl.DataFrame) -> TableRows:
-        numbers = _column(rows, self.column).rank("dense").fill_null(0).to_numpy().astype(np.int64)
+        numbers = column_of(rows, self.column).rank("dense").fill_null(0).to_numpy().astype(np.int64)
         order = np.random.default_rng(self.seed).permutation(int(numbers.max(initial=0)) + 1)
         groups = _by_shares(order, self.train, self.val)
         return TableRows(*(np.flatnonzero(np.isin(numbers, part)) for part in (groups.train, groups.val, groups.test)))
@@ -158,6 +200,12 @@ class GroupSplit(TableSplit):
             f"by {self.column} at random, seed {self.seed}: {self.train:g} of them train, {self.val:g} validation, "
             "the rest test"
         )
+
+    @override
+    def folds(self, *, num_folds: int, stratify: str | None) -> Folds:
+        val = self.val / (self.train + self.val)
+        arguments = {"num_folds": num_folds, "val": val, "seed": self.seed, "stratify": stratify}
+        return "KFoldSplit", {**arguments, "group": self.column}
 
 
 class ListedSplit(TableSplit):
@@ -189,7 +237,7 @@ class ListedSplit(TableSplit):
 
     @override
     def split(self, rows: pl.DataFrame) -> TableRows:
-        keys = _column(rows, self.column).cast(pl.String)
+        keys = column_of(rows, self.column).cast(pl.String)
         table = read_text_table(self.test, csv=self.csv, root=None, key="data.split.test")
         if self.test_column not in table.columns:
             raise ValueError(
@@ -229,11 +277,27 @@ def _by_shares(order: np.ndarray, train: float, val: float) -> TableRows:
     return TableRows(*(np.sort(part) for part in (order[:first], order[first:second], order[second:])))
 
 
-def _start_of_tie(times: np.ndarray, position: int) -> int:
+def start_of_tie(times: np.ndarray, position: int) -> int:
+    """First of the rows that have the time of a row, so that no time is cut in two.
+
+    Args:
+        times: Ascending times.
+        position: Of the row.
+    """
     return int(np.searchsorted(times, times[position])) if position < len(times) else position
 
 
-def _column(rows: pl.DataFrame, name: str) -> pl.Series:
+def column_of(rows: pl.DataFrame, name: str, *, key: str = "column") -> pl.Series:
+    """A column that a split protocol names.
+
+    Args:
+        rows: The rows.
+        name: Name of the column.
+        key: Argument of the split, for messages.
+
+    Raises:
+        ValueError: There is no such column.
+    """
     if name not in rows.columns:
-        raise ValueError(f"data.split.column: the rows have no column {name!r}{nearest(name, rows.columns)}")
+        raise ValueError(f"data.split.{key}: the rows have no column {name!r}{nearest(name, rows.columns)}")
     return rows[name]

@@ -8,15 +8,17 @@ import polars as pl
 from features.definitions.messages import nearest
 
 _MOST_CLASSES = 1000
+_TRUTH = {"false", "true"}
 
 
-def label_column(rows: pl.DataFrame, column: str, *, has_classes: bool) -> pl.Series:
+def label_column(rows: pl.DataFrame, column: str, *, has_classes: bool, suffix: str = "") -> pl.Series:
     """Values of a label that is a column of the rows, null where unknown; texts that are all numbers become numbers.
 
     Args:
         rows: The rows.
         column: Name of the column.
         has_classes: Whether the classes are configured; texts stay texts then.
+        suffix: Removed from texts that end with it.
 
     Raises:
         ValueError: There is no such column.
@@ -25,12 +27,31 @@ def label_column(rows: pl.DataFrame, column: str, *, has_classes: bool) -> pl.Se
         raise ValueError(f"data.label: the rows have no column {column!r}{nearest(column, rows.columns)}")
     values = rows[column]
     if values.dtype == pl.String:
-        values = values.str.strip_chars()
+        values = values.str.strip_chars().str.strip_suffix(suffix)
         values = values.set(values == "", None)
         if not has_classes:
             numbers = values.cast(pl.Float64, strict=False)
             return numbers if numbers.null_count() == values.null_count() else values
     return values
+
+
+def near_numbers(values: pl.Series, *, label: str) -> str | None:
+    """A line on a label of texts that are numbers but for a few, such as `12,5`, which make all of them classes.
+
+    Args:
+        values: Values of the label, see `label_column`.
+        label: Its name.
+    """
+    if values.dtype != pl.String:
+        return None
+    odd = values.filter(values.is_not_null() & values.cast(pl.Float64, strict=False).is_null())
+    known = len(values) - values.null_count()
+    if not len(odd) or 2 * len(odd) >= known:
+        return None
+    return (
+        f"label: {known - len(odd):,} of {known:,} values of {label!r} are numbers, but not {odd[0]!r}"
+        f"{f' and {len(odd) - 1:,} more' if len(odd) > 1 else ''}, so that all of them are classes"
+    )
 
 
 def named_classes(classes: Sequence[str | int | bool]) -> tuple[str, ...]:
@@ -79,9 +100,10 @@ def target_array(values: pl.Series, classes: Sequence[str]) -> np.ndarray:
     index = texts.replace_strict(list(classes), list(range(len(classes))), default=None, return_dtype=pl.Int64)
     wrong = index.is_null() & texts.is_not_null()
     if wrong.any():
+        hint = "; YAML reads yes and no as truth values, write them in quotes" if set(classes) <= _TRUTH else ""
         raise ValueError(
-            f"data.classes: the label {texts.filter(wrong)[0]!r} of {int(wrong.sum()):,} rows is not among "
-            f"{list(classes)}"
+            f"data.classes: the label {texts.filter(wrong)[0]!r} is not among {list(classes)}, {int(wrong.sum()):,} "
+            f"rows have such labels{hint}"
         )
     return index.fill_null(-1).to_numpy(writable=True)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from datamodules.sources import data_root
+from datamodules.tabular.bundled_tables import bundled_table, is_bundled
 from features.definitions import CsvFormat, Definitions
 from features.delta_table import is_delta
 from features.sources.files import scan_file
@@ -18,16 +19,23 @@ class TextFormat:
     """How a text file is written, where it is not a plain CSV file; as `csv` of a source.
 
     Attributes:
-        separator: A character, or `whitespace` for any run of blanks.
-        columns: Names of all columns, for a file without a header; with `skip_rows: 1` instead of the header it has.
+        separator: A character, or `whitespace` for any run of blanks; `,` of a file that ends in .tsv is a tab.
+        columns: Names of all columns, for a file without a header; with `skip_rows: 1` instead of the header it has. A
+            first line of some of these very names is a header.
         skip_rows: Lines to skip at the start.
         null_values: Words that mean a missing value, beside the empty one.
+        comment: Start of lines that are left out; "" for none.
+        trim: Blanks around cells and column names are removed, and blank lines left out.
+        quote: Character around cells that contain separators or line ends; "" where quotes are part of the text.
     """
 
     separator: str = ","
     columns: tuple[str, ...] = ()
     skip_rows: int = 0
     null_values: tuple[str, ...] = ()
+    comment: str = ""
+    trim: bool = False
+    quote: str = '"'
 
     def definition(self) -> CsvFormat:
         """The same as a part of definitions."""
@@ -36,6 +44,9 @@ class TextFormat:
             columns=tuple(self.columns),
             skip_rows=self.skip_rows,
             null_values=tuple(self.null_values),
+            comment=self.comment,
+            trim=self.trim,
+            quote=self.quote,
         )
 
 
@@ -76,11 +87,28 @@ def shipped_config(name: str | Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
+def definitions_file(definitions: str | Path, *, root: str | Path | None) -> Path:
+    """The features file that `data.definitions` names: one of the user's, else one that comes with the project.
+
+    Args:
+        definitions: As it is given.
+        root: The data root, see `data_root`.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    shipped = shipped_config(definitions)
+    if shipped is None or Path(definitions).exists():
+        return locate(definitions, root=root, key="data.definitions")
+    return shipped
+
+
 def read_text_table(path: str | Path, *, csv: CsvFormat | None, root: str | Path | None, key: str) -> pl.DataFrame:
     """Reads a table; the cells of a text file stay text.
 
     Args:
-        path: CSV or parquet file, Delta table or snapshot.
+        path: CSV, TSV, JSON lines or parquet file, Delta table, snapshot, or a table that scikit-learn brings,
+            `sklearn:wine`.
         csv: How a text file is written; None for a plain CSV file.
         root: The data root, see `data_root`.
         key: Config key, for messages.
@@ -89,6 +117,8 @@ def read_text_table(path: str | Path, *, csv: CsvFormat | None, root: str | Path
         FileNotFoundError: There is no such file.
         ValueError: It cannot be read.
     """
+    if is_bundled(path):
+        return bundled_table(path, key=key)
     file = locate(path, root=root, key=key)
     try:
         return scan_file(str(file), csv=csv, root=None, place=key).collect()

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 TRAINING = {"torch", "lightning", "pytorch-lightning", "torchmetrics", "jsonargparse", "wandb", "matplotlib"}
 """Core dependencies that no process of a server imports; tests/deploy/test_image_requirements.py proves it."""
-_SERVER = ("serve", "serve-grpc", "kafka", "registry", "postgres-store", "redis", "signing", "otel")
+_SERVER = ("serve", "score-text", "serve-grpc", "kafka", "registry", "postgres-store", "redis", "signing", "otel")
 FILES = {
     "serve.txt": ("serve",),
     "server.txt": _SERVER,

@@ -4,7 +4,18 @@ from features.definitions.definitions import Definitions
 from features.definitions.fitted import FittedFeature, Impute, QuantileBins, Scale, TargetEncoding, Tfidf, Vocabulary
 from features.definitions.history import Aggregate, Decayed, HistoryFeature, Lag, TimeSince, Where
 from features.definitions.label import FutureAggregate, Label, LabelColumn
-from features.definitions.row import Arithmetic, Bucket, Calendar, Cross, Elapsed, Function, Given, Hash, RowFeature
+from features.definitions.row import (
+    Arithmetic,
+    Bucket,
+    Calendar,
+    Cross,
+    Elapsed,
+    Function,
+    Given,
+    Hash,
+    RowFeature,
+    Text,
+)
 from features.definitions.source import Column, CsvFormat, Entity, Source
 from features.definitions.view import Feature, FeatureView
 
@@ -37,6 +48,7 @@ __all__ = [
     "Scale",
     "Source",
     "TargetEncoding",
+    "Text",
     "Tfidf",
     "TimeSince",
     "Vocabulary",

@@ -8,6 +8,8 @@ from typing import Any
 
 from features.definitions.source import Column
 
+BLANKS = " \t\n\r\f\v\x85\xa0\u2007\u202f\u3000\ufeff"
+"""Characters that are removed around texts, the same ones in polars and in Python."""
 _LARGEST = 2**63
 _EXACT = 2.0**53
 _ISO = re.compile(
@@ -95,6 +97,20 @@ def _truth(cell: Any) -> bool | None:
         return cell
     if type(cell) is int and cell in (0, 1):
         return bool(cell)
+    raise TableNeededError
+
+
+def text_cell(cell: Any) -> str | None:
+    """A cell of a column whose texts an encoder reads; the table form counts whole numbers among them.
+
+    Args:
+        cell: The cell.
+
+    Raises:
+        TableNeededError: It is no text.
+    """
+    if cell is None or type(cell) is str:
+        return cell
     raise TableNeededError
 
 

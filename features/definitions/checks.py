@@ -9,7 +9,7 @@ from features.definitions.fitted import QuantileBins, TargetEncoding, Tfidf
 from features.definitions.history import Aggregate, Decayed, HistoryFeature, Lag
 from features.definitions.label import FutureAggregate, Label, LabelColumn
 from features.definitions.messages import nearest
-from features.definitions.row import Arithmetic, Bucket, Calendar, Cross, Hash
+from features.definitions.row import Arithmetic, Bucket, Calendar, Cross, Hash, Text
 from features.definitions.source import Entity, Source
 from features.definitions.view import Feature, FeatureView
 
@@ -190,6 +190,8 @@ def _check_aggregate(feature: Aggregate | Decayed | FutureAggregate, source: Sou
 def _check_row(feature: Feature, place: str, *, labels: Mapping[str, Label]) -> None:
     if isinstance(feature, Arithmetic | Cross) and len(feature.columns) < 2:
         raise ValueError(f"{place}.columns: {list(feature.columns)} given, two or more are needed")
+    if isinstance(feature, Text):
+        _check_text(feature, place)
     if isinstance(feature, Calendar) and feature.encoding != "number" and feature.part in ("year", "is_weekend"):
         raise ValueError(f"{place}.encoding: {feature.part} has no circle; leave out encoding")
     if isinstance(feature, Bucket) and (not feature.edges or list(feature.edges) != sorted(set(feature.edges))):
@@ -201,6 +203,19 @@ def _check_row(feature: Feature, place: str, *, labels: Mapping[str, Label]) -> 
         _known(feature.label, labels, f"{place}.label")
         if not feature.columns:
             raise ValueError(f"{place}.columns: none given")
+
+
+def _check_text(feature: Text, place: str) -> None:
+    if feature.column is not None and feature.columns:
+        raise ValueError(
+            f"{place}: column {feature.column!r} and columns {list(feature.columns)} given; give one of them"
+        )
+    read = columns_read(feature)
+    if not read:
+        raise ValueError(f"{place}: no column given; name a text column (column), or several (columns)")
+    twins = sorted({name for name in read if read.count(name) > 1})
+    if twins:
+        raise ValueError(f"{place}: column {twins[0]!r} is named twice")
 
 
 def _value_column(name: str, source: Source, place: str) -> None:

@@ -2,7 +2,7 @@
 
 from features.definitions.fitted import TargetEncoding
 from features.definitions.history import Aggregate, Decayed, Lag, TimeSince
-from features.definitions.row import Arithmetic, Calendar, Cross, Elapsed
+from features.definitions.row import Arithmetic, Calendar, Cross, Elapsed, Text
 from features.definitions.view import Feature
 
 TIME = "time"
@@ -25,4 +25,6 @@ def columns_read(feature: Feature) -> tuple[str, ...]:
         return (feature.since, feature.until or TIME)
     if isinstance(feature, Arithmetic | Cross | TargetEncoding):
         return feature.columns
+    if isinstance(feature, Text):
+        return (*feature.plain, *feature.named)
     return (feature.column,)

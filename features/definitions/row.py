@@ -115,4 +115,28 @@ class Hash(FeatureDefinition, frozen=True, kw_only=True, tag="hash"):
     salt: int = 0
 
 
-RowFeature = Given | Calendar | Arithmetic | Function | Elapsed | Cross | Bucket | Hash
+class Text(FeatureDefinition, frozen=True, kw_only=True, tag="text"):
+    """A text for a text encoder: the texts of columns, joined; missing if all of them are.
+
+    Blanks around each text are removed, and columns without a text are left out. Numbers and categories may be told to
+    the encoder as text too, each with its name: `named: [Age]` appends `Age: 33`.
+
+    Attributes:
+        column: Text column; None with `columns`.
+        columns: Columns whose texts are joined, in this order; for one of them, `column` will do.
+        named: Columns that follow, each as `name: value`.
+        separator: What stands between the parts.
+    """
+
+    column: str | None = None
+    columns: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+    separator: str = " "
+
+    @property
+    def plain(self) -> tuple[str, ...]:
+        """Columns without a name, whichever way they are given."""
+        return self.columns if self.column is None else (self.column,)
+
+
+RowFeature = Given | Calendar | Arithmetic | Function | Elapsed | Cross | Bucket | Hash | Text

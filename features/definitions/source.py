@@ -38,16 +38,23 @@ class CsvFormat(Definition, frozen=True, kw_only=True):
     """How a text file is written, where it is not a plain CSV file.
 
     Attributes:
-        separator: A character, or `whitespace` for any run of blanks.
-        columns: Names of all columns, for a file without a header; with `skip_rows: 1` instead of the header it has.
+        separator: A character, or `whitespace` for any run of blanks; `,` of a file that ends in .tsv is a tab.
+        columns: Names of all columns, for a file without a header; with `skip_rows: 1` instead of the header it has. A
+            first line of some of these very names is a header.
         skip_rows: Lines to skip at the start.
         null_values: Words that mean a missing value, beside the empty one.
+        comment: Start of lines that are left out; "" for none.
+        trim: Blanks around cells and column names are removed, and blank lines left out.
+        quote: Character around cells that contain separators or line ends; "" where quotes are part of the text.
     """
 
     separator: str = ","
     columns: tuple[str, ...] = ()
     skip_rows: int = 0
     null_values: tuple[str, ...] = ()
+    comment: str = ""
+    trim: bool = False
+    quote: str = '"'
 
 
 class Source(Definition, frozen=True, kw_only=True):
@@ -56,8 +63,8 @@ class Source(Definition, frozen=True, kw_only=True):
     Attributes:
         time: Column of the event time.
         columns: Value columns.
-        path: CSV or parquet file, folder of parquet files, or glob; None if the rows come from the caller, as they do
-            where the table that is asked about is also its own history.
+        path: CSV, TSV, JSON lines or parquet file, folder of parquet files, or glob; None if the rows come from the
+            caller, as they do where the table that is asked about is also its own history.
         csv: How the text file is written; None for a plain CSV file.
         keys: Key column of an entity -> column of this table, where the two differ.
         time_format: Of a text time column, in chrono's notation; None parses ISO 8601.

@@ -7,14 +7,14 @@ from features.definitions.columns_read import TIME
 from features.definitions.definitions import Definitions
 from features.definitions.fitted import Impute, QuantileBins, Tfidf, Vocabulary
 from features.definitions.history import Aggregate, Decayed, Lag, TimeSince
-from features.definitions.row import Arithmetic, Bucket, Calendar, Cross, Elapsed, Function, Given, Hash
+from features.definitions.row import Arithmetic, Bucket, Calendar, Cross, Elapsed, Function, Given, Hash, Text
 from features.definitions.source import Column
 
 _OWN_UNIT = ("count", "distinct")
 
 
 def value_type(definitions: Definitions, name: str) -> str:
-    """Type of the values of a feature: int, float, bool, str, datetime or vector.
+    """Type of the values of a feature: int, float, bool, str, text, datetime or vector.
 
     Args:
         definitions: Where it is defined.
@@ -35,6 +35,8 @@ def value_type(definitions: Definitions, name: str) -> str:
         return "bool" if feature.function == "is_missing" else "float"
     if isinstance(feature, Bucket | Hash | QuantileBins | Vocabulary):
         return "int"
+    if isinstance(feature, Text):
+        return "text"
     return "str" if isinstance(feature, Cross) else "vector" if isinstance(feature, Tfidf) else "float"
 
 

@@ -6,13 +6,24 @@ from features.definitions.base import Definition
 from features.definitions.duration import Duration
 from features.definitions.fitted import FittedFeature, Impute, QuantileBins, Scale, TargetEncoding, Tfidf, Vocabulary
 from features.definitions.history import Aggregate, Decayed, HistoryFeature, Lag, TimeSince
-from features.definitions.row import Arithmetic, Bucket, Calendar, Cross, Elapsed, Function, Given, Hash, RowFeature
+from features.definitions.row import (
+    Arithmetic,
+    Bucket,
+    Calendar,
+    Cross,
+    Elapsed,
+    Function,
+    Given,
+    Hash,
+    RowFeature,
+    Text,
+)
 from features.definitions.source import Column
 
 # Unions that msgspec decodes by `kind` are written out: it takes no union of unions.
 Feature = (
     Aggregate | Lag | TimeSince | Decayed
-    | Given | Calendar | Arithmetic | Function | Elapsed | Cross | Bucket | Hash
+    | Given | Calendar | Arithmetic | Function | Elapsed | Cross | Bucket | Hash | Text
     | Scale | Impute | QuantileBins | Vocabulary | Tfidf | TargetEncoding
 )  # fmt: skip
 

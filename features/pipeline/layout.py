@@ -1,4 +1,4 @@
-"""Layout of features as arrays: which are numbers, which are categories, which are vectors."""
+"""Layout of features as a network takes them: which are numbers, categories, vectors and texts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -43,11 +43,13 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         numbers: Numbers and truth values.
         categories: Categories.
         vectors: Vectors, one after the other.
+        texts: The text, if there is one; no array, because a tokenizer comes between.
     """
 
     numbers: tuple[str, ...] = ()
     categories: tuple[CategoryColumn, ...] = ()
     vectors: tuple[VectorColumn, ...] = ()
+    texts: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -57,6 +59,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         *,
         sizes: Mapping[str, int],
         reserved: Sequence[str],
+        texts: Sequence[str] = (),
     ) -> "Layout":
         """The layout of a feature table.
 
@@ -65,15 +68,23 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             columns: Full name of each feature to its column.
             sizes: Number of values of the features that are categories, by full name.
             reserved: Those of them whose values have numbers for unknown and missing already.
+            texts: Features that are texts, by full name.
 
         Raises:
-            ValueError: A feature is a text or a time, which no network takes.
+            ValueError: A feature is a column of text or a time, which no network takes, or several are texts.
         """
+        if len(texts) > 1:
+            raise ValueError(
+                f"features {', '.join(map(repr, texts))} are texts, a network takes one; join their columns in one "
+                "feature, `kind: text` with `columns: [...]`, and name that one in data.features"
+            )
         numbers: list[str] = []
         categories: list[CategoryColumn] = []
         vectors: list[VectorColumn] = []
         for full, name in columns.items():
             dtype = table.schema[name]
+            if full in texts:
+                continue
             if full in sizes:
                 shift = 0 if full in reserved else _RESERVED
                 categories.append(CategoryColumn(name=name, size=sizes[full] + shift, shift=shift))
@@ -85,13 +96,20 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 numbers.append(name)
             else:
                 advice = (
-                    "`kind: calendar` or `kind: elapsed`" if dtype.is_temporal() else "`kind: vocabulary` or `hash`"
+                    "`kind: calendar` or `kind: elapsed`"
+                    if dtype.is_temporal()
+                    else "`kind: vocabulary` or `hash` (a category), `kind: text` (a text for a text encoder)"
                 )
                 raise ValueError(
-                    f"feature {full!r} is {dtype}, which a network does not take; add one of {advice} on it, and leave "
+                    f"feature {full!r} is {dtype}, which a network does not take; add {advice} on it, and leave "
                     "it out of data.features"
                 )
-        return cls(numbers=tuple(numbers), categories=tuple(categories), vectors=tuple(vectors))
+        return cls(
+            numbers=tuple(numbers),
+            categories=tuple(categories),
+            vectors=tuple(vectors),
+            texts=tuple(columns[full] for full in texts),
+        )
 
     def arrays(self, table: pl.DataFrame) -> dict[str, np.ndarray]:
         """The features of a table.

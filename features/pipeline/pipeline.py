@@ -10,13 +10,14 @@ import polars as pl
 
 from features.batch import fit, training_table
 from features.batch.training_table import public_names
-from features.definitions import Bucket, Definitions, Hash, LabelColumn
+from features.definitions import Bucket, Definitions, Hash, LabelColumn, Text
 from features.definitions.columns_read import TIME
 from features.fitted import Fitted
 from features.fitted.states import BinsState, VocabularyState
 from features.pipeline.asked_rows import AskedRows
 from features.pipeline.layout import Layout
 from features.pipeline.needed import key_types, request_columns
+from features.rows import input_columns, required_features
 from features.sources import Notes
 
 FORMAT = 1
@@ -30,7 +31,7 @@ class FeaturePipeline(msgspec.Struct, frozen=True, kw_only=True):
         features: Full names of the features that the network takes, in their order.
         rows: Which rows are asked about.
         fitted: State of fitted features; None before `fit`.
-        layout: Which features are numbers, categories and vectors; None before `fit`.
+        layout: Which features are numbers, categories, vectors and texts; None before `fit`.
     """
 
     definitions: Definitions
@@ -80,6 +81,8 @@ class FeaturePipeline(msgspec.Struct, frozen=True, kw_only=True):
         mask = np.zeros(len(rows), dtype=bool)
         mask[train] = True
         read = self.needed_of(rows)
+        needed = required_features(self.definitions, self.features)  # of all rows, so that messages count as the table
+        input_columns(self.definitions, needed, read, times=read[TIME], notes=Notes())
         fitted = fit(
             self.definitions, read, at=TIME, features=self.features, tables=tables, train=pl.Series(mask), notes=notes
         )
@@ -118,6 +121,8 @@ class FeaturePipeline(msgspec.Struct, frozen=True, kw_only=True):
         """The columns of rows that features read; others may have the names of features."""
         labels = [label.column for label in self.definitions.labels.values() if isinstance(label, LabelColumn)]
         keys, request = key_types(self.definitions, self.features), request_columns(self.definitions, self.features)
+        if any(name not in rows.columns for name in request):
+            return rows  # refused later, by a message that knows all columns
         return rows.select(name for name in dict.fromkeys([TIME, *keys, *request, *labels]) if name in rows.columns)
 
     def arrays(self, table: pl.DataFrame) -> dict[str, np.ndarray]:
@@ -128,6 +133,20 @@ class FeaturePipeline(msgspec.Struct, frozen=True, kw_only=True):
         """
         assert self.layout is not None
         return self.layout.arrays(table)
+
+    def texts(self, table: pl.DataFrame) -> list[str]:
+        """Texts of rows, for a tokenizer; empty where a row has none.
+
+        Args:
+            table: Features of rows.
+
+        Raises:
+            ValueError: No feature is a text.
+        """
+        assert self.layout is not None
+        if not self.layout.texts:
+            raise ValueError("data.features: none of them is a text (kind: text)")
+        return table[self.layout.texts[0]].fill_null("").to_list()
 
     @property
     def digest(self) -> str:
@@ -180,7 +199,7 @@ class FeaturePipeline(msgspec.Struct, frozen=True, kw_only=True):
             "features": list(self.features),
             "rows": msgspec.to_builtins(self.rows),
             "fitted": msgspec.to_builtins(self.fitted),
-            "layout": msgspec.to_builtins(self.layout),
+            "layout": _layout_content(self.layout),
         }
 
     def _layout_of(self, table: pl.DataFrame) -> Layout:
@@ -198,4 +217,13 @@ class FeaturePipeline(msgspec.Struct, frozen=True, kw_only=True):
                 sizes[full] = feature.buckets
             elif isinstance(feature, Bucket):
                 sizes[full] = len(feature.edges) + 1
-        return Layout.of(table, self.columns, sizes=sizes, reserved=reserved)
+        texts = [full for full in self.features if isinstance(self.definitions.feature(full), Text)]
+        return Layout.of(table, self.columns, sizes=sizes, reserved=reserved, texts=texts)
+
+
+def _layout_content(layout: Layout | None) -> Any:
+    """The layout as plain data; without `texts` where there are none, as before they existed: digests stay the same."""
+    content = msgspec.to_builtins(layout)
+    if layout is not None and not layout.texts:
+        del content["texts"]
+    return content

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from features.batch.training_table import public_names
-from features.definitions import Column, Definitions, FittedFeature, Given, HistoryFeature, LabelColumn
-from features.definitions.cells import TableNeededError, cell_reader
+from features.definitions import Column, Definitions, FittedFeature, Given, HistoryFeature, LabelColumn, Text
+from features.definitions.cells import TableNeededError, cell_reader, text_cell
 from features.definitions.columns_read import TIME, columns_read
 from features.definitions.source import ColumnType
 from features.definitions.value_type import value_type
@@ -23,6 +23,18 @@ from features.rows import TIME_COLUMN, input_name, required_features
 from features.rows.cells import CellFunction, row_cells
 
 _TYPES = ("int", "float", "bool", "str", "datetime")
+
+
+class PlainRows(NamedTuple):
+    """Features of a few rows.
+
+    Attributes:
+        arrays: See `Layout.arrays`.
+        texts: See `FeaturePipeline.texts`; empty if no feature is a text.
+    """
+
+    arrays: dict[str, np.ndarray]
+    texts: list[str]
 
 
 class _Input(NamedTuple):
@@ -61,6 +73,7 @@ class RowPlan:
     _steps: tuple[_Step, ...]
     _numbers: tuple[int, ...]
     _categories: tuple[tuple[int, int], ...]
+    _texts: tuple[int, ...]
     _renamed: Mapping[str, str]
 
     @classmethod
@@ -79,7 +92,7 @@ class RowPlan:
         if pipeline.fitted is not None:
             pipeline.fitted.check(definitions)
         needed = required_features(definitions, pipeline.features)
-        columns = _Columns(definitions)
+        columns = _Columns(definitions, needed)
         for full in needed:
             if isinstance(definitions.feature(full), HistoryFeature):
                 continue
@@ -99,10 +112,11 @@ class RowPlan:
             steps.append(step)
             columns.add(full, kind)
         full_of = {name: full for full, name in pipeline.columns.items()}
-        if not {*layout.numbers, *(column.name for column in layout.categories)} <= full_of.keys():
+        if not {*layout.numbers, *(column.name for column in layout.categories), *layout.texts} <= full_of.keys():
             return None
         numbers = [columns.places[full_of[name]] for name in layout.numbers]
         categories = [(columns.places[full_of[column.name]], column.shift) for column in layout.categories]
+        texts = [columns.places[full_of[name]] for name in layout.texts]
         if any(columns.types[place] not in ("int", "float", "bool") for place in numbers):
             return None
         if any(columns.types[place] != "int" for place, _ in categories):
@@ -119,6 +133,7 @@ class RowPlan:
             _steps=tuple(steps),
             _numbers=tuple(numbers),
             _categories=tuple(categories),
+            _texts=tuple(texts),
             _renamed={} if source is None else {key: own for key, own in source.keys.items() if key != own},
         )
 
@@ -155,7 +170,16 @@ class RowPlan:
         times: Sequence[datetime],
         histories: Sequence[Sequence[Any]],
     ) -> dict[str, np.ndarray]:
-        """The features of rows as a network takes them, see `Layout.arrays`.
+        """The features of rows as a network takes them, see `Layout.arrays`; arguments as of `features`."""
+        return self.features(rows, times, histories).arrays
+
+    def features(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        times: Sequence[datetime],
+        histories: Sequence[Sequence[Any]],
+    ) -> PlainRows:
+        """The features of rows as a network and its tokenizer take them.
 
         Args:
             rows: Cells by column.
@@ -167,7 +191,7 @@ class RowPlan:
                 not fit.
         """
         several = len(rows) > 1
-        numbers, categories = [], []
+        numbers, categories, texts = [], [], list[str]()
         try:
             for row, time, past in zip(rows, times, histories, strict=True):
                 values: list[Any] = [time]
@@ -183,6 +207,7 @@ class RowPlan:
                 categories.append(
                     [1 if (value := values[place]) is None else value + shift for place, shift in self._categories]
                 )
+                texts += [values[place] or "" for place in self._texts]
         except (KeyError, OverflowError) as error:
             raise TableNeededError from error
         arrays: dict[str, np.ndarray] = {}
@@ -193,13 +218,17 @@ class RowPlan:
                 raise TableNeededError
         if self._categories:
             arrays["categories"] = np.array(categories, dtype=np.int64)
-        return arrays
+        return PlainRows(arrays, texts)
 
 
 class _Columns:
     """Places of the values of a row: its time, the cells that features read, history, then features."""
 
-    def __init__(self, definitions: Definitions) -> None:
+    def __init__(self, definitions: Definitions, needed: Sequence[str]) -> None:
+        texts = [(full, feature) for full in needed if isinstance(feature := definitions.feature(full), Text)]
+        self._texts = {
+            input_name(column, full.partition(".")[0], definitions) for full, text in texts for column in text.plain
+        }
         self.inputs: list[_Input] = []
         self.places: dict[str, int] = {TIME_COLUMN: 0}
         self.types: list[str] = ["datetime"]
@@ -220,7 +249,7 @@ class _Columns:
             if own in self.places or not own.startswith(f"{view}:"):
                 continue
             declared = content.request.get(column) or Column(type=keys[column])
-            read = cell_reader(declared)
+            read = text_cell if own in self._texts and declared.type == "str" else cell_reader(declared)
             if read is None:
                 return False
             self.inputs.append(_Input(column, read))

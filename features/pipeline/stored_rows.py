@@ -26,11 +26,13 @@ class FewRows(NamedTuple):
         arrays: Features of the rows, see `Layout.arrays`.
         times: Times that the rows are asked about.
         keys: Key columns, as they were given.
+        texts: Texts of the rows, see `FeaturePipeline.texts`; empty if no feature is a text.
     """
 
     arrays: dict[str, np.ndarray]
     times: Sequence[datetime]
     keys: dict[str, list[Any]]
+    texts: list[str]
 
 
 class _View(NamedTuple):
@@ -99,7 +101,8 @@ class StoredRows:
                 read[full] = [_of_type(values[place], kind) for values in answer.values]
         histories = list(zip(*[read[full] for full in self._plan.history], strict=True))
         keys = {key: [row[key] for row in rows] for key in self._plan.keys}
-        return FewRows(self._plan.arrays(rows, times, histories), times, keys)
+        features = self._plan.features(rows, times, histories)
+        return FewRows(features.arrays, times, keys, features.texts)
 
     def _times(self, rows: Sequence[Row], at: datetime | None, notes: Notes) -> Sequence[datetime]:
         times = self._plan.times

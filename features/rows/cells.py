@@ -13,8 +13,8 @@ from typing import Any
 
 import polars as pl
 
-from features.definitions import Arithmetic, Bucket, Calendar, Cross, Elapsed, Function, Given, Hash, RowFeature
-from features.definitions.cells import TableNeededError
+from features.definitions import Arithmetic, Bucket, Calendar, Cross, Elapsed, Function, Given, Hash, RowFeature, Text
+from features.definitions.cells import BLANKS, TableNeededError
 from features.definitions.duration import microseconds
 from features.definitions.source import ColumnType
 from features.rows.expressions import CIRCLE
@@ -53,6 +53,9 @@ def row_cells(feature: RowFeature, types: Sequence[ColumnType]) -> tuple[CellFun
         return partial(_hashed, buckets=feature.buckets, salt=feature.salt), "int"
     if isinstance(feature, Cross):
         return _joined, "str"
+    if isinstance(feature, Text):
+        names = (*[""] * len(feature.plain), *(f"{name}: " for name in feature.named))
+        return partial(_text, names=names, separator=feature.separator), "str"
     if isinstance(feature, Function) and feature.function == "is_missing":
         return _is_missing, "bool"
     if isinstance(feature, Calendar):
@@ -101,6 +104,11 @@ def _hashed(value: Any, *, buckets: int, salt: int) -> int | None:
 
 def _joined(*values: Any) -> str | None:
     return None if None in values else "|".join(map(text_of, values))
+
+
+def _text(*values: Any, names: Sequence[str], separator: str) -> str | None:
+    texts = ["" if value is None else text_of(value).strip(BLANKS) for value in values]
+    return separator.join([name + text for name, text in zip(names, texts, strict=True) if text]) or None
 
 
 def _is_missing(value: Any) -> bool:

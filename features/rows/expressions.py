@@ -8,7 +8,8 @@ from operator import add, mul, sub
 import numpy as np
 import polars as pl
 
-from features.definitions import Arithmetic, Bucket, Calendar, Cross, Elapsed, Function, Given, Hash, RowFeature
+from features.definitions import Arithmetic, Bucket, Calendar, Cross, Elapsed, Function, Given, Hash, RowFeature, Text
+from features.definitions.cells import BLANKS
 from features.definitions.columns_read import columns_read
 from features.definitions.duration import microseconds
 from features.rows.texts import bucket_of, map_values, texts_of
@@ -45,6 +46,8 @@ def row_expression(
     if isinstance(feature, Cross):
         texts = [one.map_batches(texts_of, return_dtype=pl.String) for one in inputs]
         return pl.concat_str(texts, separator="|", ignore_nulls=False)
+    if isinstance(feature, Text):
+        return _text(feature, inputs)
     if isinstance(feature, Function) and feature.function == "is_missing":
         return inputs[0].is_null()
     if isinstance(feature, Calendar | Elapsed):
@@ -92,6 +95,16 @@ def _hashed(column: pl.Series, feature: Hash) -> pl.Series:
     return map_values(
         texts_of(column), lambda text: bucket_of(text, buckets=feature.buckets, salt=feature.salt), pl.Int64
     )
+
+
+def _text(feature: Text, inputs: Sequence[pl.Expr]) -> pl.Expr:
+    names = (*[""] * len(feature.plain), *(f"{name}: " for name in feature.named))
+    parts = []
+    for name, one in zip(names, inputs, strict=True):
+        text = one.map_batches(texts_of, return_dtype=pl.String).str.strip_chars(BLANKS)
+        parts.append(pl.when(text != "").then(pl.lit(name) + text if name else text))
+    joined = pl.concat_str(parts, separator=feature.separator, ignore_nulls=True)
+    return pl.when(joined != "").then(joined)
 
 
 def _finite(numbers: pl.Expr) -> pl.Expr:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from features.definitions import Column, Definitions, HistoryFeature
+from features.definitions import Column, Definitions, HistoryFeature, Text
 from features.definitions.checks import feature_order, feature_read
 from features.definitions.columns_read import TIME, columns_read
 from features.definitions.messages import nearest
@@ -78,11 +78,15 @@ def input_columns(
         keys = definitions.entities[content.entity].keys if content.entity else {}
         for column in columns_read(feature):
             own = input_name(column, view, definitions)
+            if isinstance(feature, Text) and column in feature.plain and column in rows.columns:
+                numbers = rows[column].count() if rows[column].dtype.is_integer() else 0
+                notes.add(f"rows: column {column!r}", "are whole numbers: read as text", numbers)
             if own in read or feature_read(column, view, definitions.views) is not None:
                 continue
             if column not in rows.columns:
+                given = [one for one in rows.columns if not one.startswith("__")]
                 raise ValueError(
-                    f"views.{view}.features.{name}: the rows have no column {column!r}{nearest(column, rows.columns)}"
+                    f"views.{view}.features.{name}: the rows have no column {column!r}{nearest(column, given)}"
                 )
             declared = content.request.get(column) or Column(type=keys[column])
             read[own] = as_declared(rows[column], declared, place=f"rows: column {column!r}", notes=notes)

@@ -22,6 +22,7 @@ class Ticker:
         values: Raw values, float64 (T,).
         dropped: Number of rows dropped because they hold no number.
         last_row: Last row of the table, from 0, that belongs to it.
+        outside: Number of rows of a wide table before its first and after its last number.
     """
 
     name: str
@@ -29,10 +30,13 @@ class Ticker:
     values: np.ndarray
     dropped: int = 0
     last_row: int = 0
+    outside: int = 0
 
 
 def read_panel(table: pl.DataFrame, columns: PanelColumns, *, name: str) -> list[Ticker]:
     """Reads the series of a table, sorted by name; rows without a number are dropped and counted.
+
+    In a wide table, series may begin and end at different times: empty cells before and after count as `outside`.
 
     Args:
         table: Its rows in any order.
@@ -50,13 +54,12 @@ def read_panel(table: pl.DataFrame, columns: PanelColumns, *, name: str) -> list
     times = timestamps(table, name=name, column=columns.time_column, time_format=columns.time_format)
     rows = pl.Series("row", np.arange(len(table)))
     if columns.id_column is None:
-        return sorted(
-            (
-                _ticker(column, pl.DataFrame([times, as_numbers(table[column], file=name).alias("value"), rows]), name)
-                for column in columns.value_columns
-            ),
-            key=lambda ticker: ticker.name,
-        )
+        several = len(columns.value_columns) > 1
+        tickers = []
+        for column in columns.value_columns:
+            values = as_numbers(table[column], file=name).alias("value")
+            tickers.append(_ticker(column, pl.DataFrame([times, values, rows]), name, may_begin_later=several))
+        return sorted(tickers, key=lambda ticker: ticker.name)
     ids = table[columns.id_column]
     if ids.dtype.is_nested():
         raise ValueError(f"{name}: {columns.id_column!r} holds {ids.dtype}, expected texts or whole numbers")
@@ -72,7 +75,7 @@ def read_panel(table: pl.DataFrame, columns: PanelColumns, *, name: str) -> list
     )
 
 
-def _ticker(key: str, part: pl.DataFrame, name: str) -> Ticker:
+def _ticker(key: str, part: pl.DataFrame, name: str, *, may_begin_later: bool = False) -> Ticker:
     twice = part.filter(pl.col("time").is_duplicated())
     if len(twice):
         raise ValueError(
@@ -81,12 +84,16 @@ def _ticker(key: str, part: pl.DataFrame, name: str) -> Ticker:
         )
     last_row = int(part["row"].max())  # type: ignore[arg-type]
     numeric = part.sort("time").filter(pl.col("value").is_finite())
+    dropped, outside = len(part) - len(numeric), 0
+    if may_begin_later and len(numeric):
+        outside = len(part.filter(~pl.col("time").is_between(numeric["time"][0], numeric["time"][-1])))
     return Ticker(
         name=key,
         times=numeric["time"].to_numpy(),
         values=numeric["value"].to_numpy(),
-        dropped=len(part) - len(numeric),
+        dropped=dropped - outside,
         last_row=last_row,
+        outside=outside,
     )
 
 

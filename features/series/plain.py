@@ -89,7 +89,7 @@ class PlainWindow:
         known = np.isfinite(whole)
         filled: dict[str, int] = {}
         if not known.all():
-            if spec.missing == "error" or observed_length(known[:, : self._targets]) < len(table):
+            if spec.missing in ("error", "rows") or observed_length(known[:, : self._targets]) < len(table):
                 return None
             counts = (~known).sum(axis=0).tolist()
             if max(counts) == len(table):

@@ -11,12 +11,13 @@ from features.series.calendar import even_times, fixed_step
 from features.series.repairs import Repairs
 from features.table_reader import as_numbers, row_name
 
-MissingPolicy = Literal["error", "fill", "mask"]
+MissingPolicy = Literal["error", "fill", "mask", "rows"]
 """Policy for gaps, duplicated or unsorted timestamps, NaN and inf.
 
 `error` raises and names the first one. `fill` sorts, keeps the last of duplicated rows, inserts the rows of gaps and
 carries the last value forward (before the first value, that one backward). `mask` does the same and excludes the filled
-values from the loss and all metrics.
+values from the loss and all metrics. `rows` takes the rows as they stand, whatever their timestamps, and refuses NaN
+and inf as `error` does: the loaders of published benchmarks read their files that way.
 """
 _MOST_ROWS, _MOST_ROWS_PER_ROW = 1_000_000, 100
 """Rows that gaps may be filled up to: the larger of a number, and a multiple of the rows that there are."""
@@ -76,9 +77,10 @@ def regularize(
     frame = pl.DataFrame([timestamps(frame, name=name, column=time_column, time_format=time_format), *numbers])
     rows_read = len(frame)
     unsorted = int((np.diff(frame["time"].to_numpy()).astype(np.int64) < 0).sum())
+    as_they_stand = _num_irregular(frame["time"], frequency) if missing == "rows" else 0
     frame = _in_order(frame, name, missing)
     rows_apart = len(frame)
-    if frequency is not None:
+    if frequency is not None and missing != "rows":
         frame = _without_gaps(frame, name, frequency, missing)
     table = frame.drop("time").to_numpy().astype(np.float64)  # null becomes NaN
     known = np.isfinite(table)
@@ -95,10 +97,11 @@ def regularize(
     repairs = Repairs(
         rows_read=rows_read,
         rows=len(frame),
-        unsorted=unsorted,
+        unsorted=0 if missing == "rows" else unsorted,
         repeated=rows_read - rows_apart,
         inserted=len(frame) - rows_apart,
         filled={column: count for column, count in counts.items() if count},
+        as_they_stand=as_they_stand,
     )
     return frame["time"].to_numpy(), carried_forward(table, known), known[:length], repairs
 
@@ -175,11 +178,15 @@ def _read_times(frame: pl.DataFrame, *, name: str, column: str, time_format: str
             times = texts.str.to_datetime(time_format, time_unit="us")
         except pl.exceptions.PolarsError as error:
             first = _first_unread(texts, time_format)
+            advice = "state its format as time_format, e.g. '%d/%m/%Y %H:%M', with a time zone '%Y-%m-%d %H:%M:%S%z'"
+            zoned, filled = texts.str.contains(_ZONED).sum(), texts.str.len_bytes().gt(0).sum()
+            if time_format is None and 0 < zoned < filled:
+                advice = f"{zoned:,} of {filled:,} times have a zone: give one to all or to none"
             raise ValueError(
                 f"{name}: {column!r} does not read as {time_format or 'ISO 8601'} ({texts[first]!r} in "
-                f"{row_name(name, first)}); state its format as time_format, e.g. '%d/%m/%Y %H:%M'"
+                f"{row_name(name, first)}); {advice}"
             ) from error
-    elif not times.dtype.is_temporal():
+    elif not (times.dtype == pl.Date or isinstance(times.dtype, pl.Datetime)):
         raise ValueError(
             f"{name}: the time column {column!r} holds {times.dtype} ({times[0]}), expected text or "
             "timestamps; of whole numbers state the time_format, e.g. '%Y%m%d' for 20240131, '%s' for seconds "
@@ -202,7 +209,18 @@ def _first_unread(texts: pl.Series, time_format: str | None) -> int:
     return (read.is_null() & texts.is_not_null()).arg_max() or 0
 
 
+def _num_irregular(times: pl.Series, frequency: str | None) -> int:
+    """Number of rows that do not follow the row before by one step; of uneven steps, that are not later."""
+    steps = np.diff(times.to_numpy())
+    if frequency is None:
+        return int((steps.astype(np.int64) <= 0).sum())
+    following = times.head(len(times) - 1).dt.offset_by(frequency).to_numpy()
+    return int((following != times.to_numpy()[1:]).sum())
+
+
 def _in_order(frame: pl.DataFrame, name: str, missing: MissingPolicy) -> pl.DataFrame:
+    if missing == "rows":
+        return frame
     if missing == "error":
         steps = np.diff(frame["time"].to_numpy()).astype(np.int64)
         backwards = np.flatnonzero(steps < 0)
@@ -216,7 +234,8 @@ def _in_order(frame: pl.DataFrame, name: str, missing: MissingPolicy) -> pl.Data
         if len(repeated):
             raise ValueError(
                 f"{name}: {len(repeated)} rows repeat a timestamp (first: {frame['time'][int(repeated[0])]}); "
-                f"{_ADVICE}; {_SEVERAL}"
+                f"{_ADVICE}, which keep the last of them; data.missing: rows takes all rows as they stand, as "
+                f"published results on such files do; {_SEVERAL}"
             )
         return frame
     return frame.sort("time", maintain_order=True).unique("time", keep="last", maintain_order=True)
@@ -260,7 +279,7 @@ def observed_length(known: np.ndarray) -> int:
 def _check_complete(
     unknown: np.ndarray, name: str, columns: Sequence[str], times: pl.Series, missing: MissingPolicy
 ) -> None:
-    if missing != "error" or not unknown.any():
+    if missing not in ("error", "rows") or not unknown.any():
         return
     row, column = (int(index) for index in np.argwhere(unknown)[0])
     raise ValueError(
@@ -283,5 +302,7 @@ def carried_forward(table: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.take_along_axis(table, last, axis=0), nan=0.0, posinf=0.0, neginf=0.0)
 
 
+_ZONED = r":\d{2}(?:\.\d+)?(?:Z| ?[+-]\d{2}:?(?:\d{2})?)$"
+"""End of the text of a time with a zone."""
 _ADVICE = "clean the file, or set data.missing to 'fill' or 'mask'"
 _SEVERAL = "of several series in one long table make a column each, or take PanelDataModule"

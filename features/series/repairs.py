@@ -16,6 +16,7 @@ class Repairs:
         repeated: Rows dropped because a later row has the same timestamp.
         inserted: Rows inserted into gaps of the frequency.
         filled: Number of filled values by column, those of inserted rows included; only columns with any.
+        as_they_stand: Number of rows whose time does not follow that of the row before; nothing was done about them.
     """
 
     rows_read: int
@@ -24,10 +25,11 @@ class Repairs:
     repeated: int
     inserted: int
     filled: Mapping[str, int]
+    as_they_stand: int = 0
 
     def __bool__(self) -> bool:
-        """Whether anything was repaired."""
-        return bool(self.unsorted or self.repeated or self.inserted or self.filled)
+        """Whether there is anything to say."""
+        return bool(self.unsorted or self.repeated or self.inserted or self.filled or self.as_they_stand)
 
     @property
     def fraction(self) -> float:
@@ -46,6 +48,10 @@ class Repairs:
             (self.unsorted, f"sorted, as time went backwards {self.unsorted:,} times"),
             (self.repeated, f"{self.repeated:,} rows dropped because a later row has their timestamp"),
             (self.inserted, f"{self.inserted:,} rows inserted in gaps"),
+            (
+                self.as_they_stand,
+                f"all as they stand, though the time of {self.as_they_stand:,} does not follow that of the row before",
+            ),
             (len(self.filled), f"values filled: {', '.join(columns)}"),
         )
         done = "; ".join(text for count, text in parts if count)
@@ -60,4 +66,5 @@ class Repairs:
             "repeated": self.repeated,
             "inserted": self.inserted,
             "filled": dict(self.filled),
+            **({"as_they_stand": self.as_they_stand} if self.as_they_stand else {}),
         }

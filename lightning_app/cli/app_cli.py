@@ -14,6 +14,7 @@ import jsonargparse
 import yaml
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from torch import nn
 from typing_extensions import override
 
 import callbacks  # noqa: F401  # class names in configs need no path once their module is imported
@@ -22,7 +23,7 @@ from lightning_app.cli.checkpoint_source import CheckpointSource
 from lightning_app.cli.config_errors import check_configs, check_yaml, with_place
 from lightning_app.cli.finished_fit import FinishedFit
 from lightning_app.cli.installed_classes import import_named_classes
-from lightning_app.cli.links import Instantiator, link_data_to_model
+from lightning_app.cli.links import Instantiator, PartInstantiator, link_data_to_model
 from lightning_app.cli.parser import AppParser, FreshArguments
 from lightning_app.cli.resolved_config import experiment_name, resolved_config
 from lightning_app.cli.resume_overrides import ResumeOverrides
@@ -48,6 +49,7 @@ from lightning_app.runs.run_folder import RunFolder, RunOptions, is_first_proces
 from lightning_app.runs.tracking import wandb_logger
 from lightning_app.word_order import configs_first, with_given_paths
 from models import BaseModule
+from models.pretrained_files import checkpoint_follows
 from models.trusted_classes import TrustedClasses, trusted_classes
 
 
@@ -109,6 +111,7 @@ class AppCLI(LightningCLI):
                 raise UsageError(with_given_paths(str(error), words, folder=Path(folder))) from error
 
     def _run_trusted(self, args: list[str]) -> None:
+        self.parts = PartInstantiator()
         self.verb = args[0] if args and args[0] in self.subcommands() else None
         super().__init__(
             auto_configure_optimizers=False,
@@ -167,7 +170,8 @@ class AppCLI(LightningCLI):
 
     def _add_instantiators(self) -> None:
         for key, base in (("model", LightningModule), ("data", LightningDataModule)):
-            self.parser.add_instantiator(Instantiator(cli=self, key=key), base, subclasses=True)
+            self.parser.add_instantiator(Instantiator(cli=self, key=key, parts=self.parts), base, subclasses=True)
+        self.parser.add_instantiator(self.parts, nn.Module, subclasses=True, prepend=False)
 
     @override
     def before_instantiate_classes(self) -> None:
@@ -194,7 +198,7 @@ class AppCLI(LightningCLI):
 
     @override
     def instantiate_classes(self) -> None:
-        with self._placing_errors():
+        with self._placing_errors(), checkpoint_follows(self.source.path):
             try:
                 super().instantiate_classes()
             except ValueError as error:  # raised by a constructor; jsonargparse wraps it into its tree of reasons

@@ -15,7 +15,7 @@ def quiet() -> None:
         ".*configure_optimizers` returned `None`.*",
         ".*isinstance.treespec, LeafSpec.* is deprecated.*",
         ".*returned `None`. If this was on purpose.*",
-        ".*custom batch sampler `(Eval|Lane)Batches` for prediction.*",
+        ".*custom batch sampler `(Eval|Lane|Sorted)Batches` for prediction.*",
         ".*Checkpoint directory .* exists and is not empty.*",
     ):
         warnings.filterwarnings("ignore", message)

@@ -80,6 +80,7 @@ class TrainedRun(AppCLI):
         self.source.check(self.model)
         checkpoint = torch.load(self.source.path, map_location="cpu", weights_only=True)
         try:
+            self.model.on_load_checkpoint(checkpoint)
             self.model.load_state_dict(checkpoint["state_dict"])
         except RuntimeError as error:
             raise UsageError(f"ckpt_path: the checkpoint does not fit the model: {error}") from error

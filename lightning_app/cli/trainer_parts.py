@@ -21,7 +21,7 @@ from callbacks import (
     Progress,
 )
 from lightning_app.errors import UsageError
-from lightning_app.runs.model_facts import monitor_of, untrained_margin_of
+from lightning_app.runs.model_facts import monitor_mode_of, monitor_of, untrained_margin_of
 
 
 def as_list(value: Any) -> list[Any]:
@@ -90,7 +90,7 @@ def run_callbacks(model: LightningModule, trainer: jsonargparse.Namespace, *, re
     every_run: list[Any] = [ExactResume(), FiniteCheck(), *progress, PredictionTable(), *of_model, *record]
     if trainer.enable_checkpointing is not False:
         monitor = monitor_of(model)
-        every_run += [BestCheckpoint(monitor=monitor)] if monitor else []
+        every_run += [BestCheckpoint(monitor=monitor, mode=monitor_mode_of(model))] if monitor else []
         every_run += [LastCheckpoint()]
     return every_run
 

@@ -14,6 +14,7 @@ from lightning_app.cli import run as run_verb
 from lightning_app.cli.config_check import check_config
 from lightning_app.cli.data_section import read_data
 from lightning_app.commands.comparison_table import Row, as_markdown, as_table
+from lightning_app.commands.split_repeats import split_repeats
 from lightning_app.commands.xu_selection import best_mean_epoch, is_xu_protocol
 from lightning_app.config.shipped_configs import find_config
 from lightning_app.config.trust import split_trust
@@ -54,7 +55,12 @@ def run(args: list[str]) -> None:
     parser.add_argument("configs", nargs="+", help="config files, in the order of the table's rows")
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--seeds", nargs="+", type=int, default=[], help="repeat each fit; default: the config's seed")
-    again.add_argument("--splits", type=int, default=0, help="repeat each fit with data.split.index 0 to SPLITS - 1")
+    again.add_argument(
+        "--splits",
+        type=int,
+        default=0,
+        help="repeat each fit on SPLITS splits: data.split.index 0 to SPLITS - 1, or that many seeds of a random split",
+    )
     parser.add_argument("--root", default="runs", help="folder of all runs")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON, and all else on stderr")
     arguments, options = parser.split(args)
@@ -62,9 +68,11 @@ def run(args: list[str]) -> None:
     if arguments.splits < 0:
         raise UsageError(f"splits: {arguments.splits} given, at least 1 is needed")
     repeats = [["--seed_everything", str(seed)] for seed in arguments.seeds]
-    repeats += [["--data.split.init_args.index", str(index)] for index in range(arguments.splits)]
-    repeats = repeats or [[]]
     quiet()
+    if arguments.splits:
+        check_config(arguments.configs[0], options)
+        repeats = split_repeats(arguments.configs[0], options, count=arguments.splits)
+    repeats = repeats or [[]]
     for config in arguments.configs:
         check_config(config, [*options, *repeats[-1]])
     # Checked with the last split: too few splits are reported before hours of training.
@@ -165,18 +173,12 @@ def compare_one(config: str, *, repeats: Sequence[Sequence[str]], options: Seque
 
 def _mean_of_tests(folders: Sequence[RunFolder]) -> tuple[dict[str, float], dict[str, float], None]:
     """Means and standard deviations of each run's metrics."""
-    results = [_of_the_best(folder.read_metrics()) for folder in folders]
+    results = [folder.read_metrics() for folder in folders]
     names = [name for name in results[0] if name.startswith(("val/", "test/"))]
     means = {name: statistics.fmean(result[name] for result in results) for name in names}
     if len(results) == 1:
         return means, {}, None
     return means, {name: statistics.stdev(result[name] for result in results) for name in names}, None
-
-
-def _of_the_best(metrics: dict[str, float]) -> dict[str, float]:
-    """Metrics with the validation values of the best checkpoint, which was tested, in place of the last epoch's."""
-    best = {name.removeprefix("best/"): value for name, value in metrics.items() if name.startswith("best/val/")}
-    return {**metrics, **best}
 
 
 def _mean_curve(folders: Sequence[RunFolder]) -> tuple[dict[str, float], dict[str, float], int]:

@@ -14,7 +14,8 @@ from features.versions.references import is_reference, pinned, reference_facts
 def with_absolute_paths(config: dict[str, Any]) -> dict[str, Any]:
     """A config that means the same files from any working folder.
 
-    Paths are arguments that a class types as `Path`, also in a union (`str | Path`) or a list. Only what exists here is
+    Paths are arguments that a class types as `Path`, also in a union (`str | Path`), a list, or the values
+    of a mapping. Only what exists here is
     changed: what does not is looked for below the data root later. Snapshots get their id, Delta tables their version.
     `run.root` stays as it was given, so that a run folder that was copied elsewhere does not point back.
 
@@ -66,7 +67,7 @@ def _map_paths(value: Any, change: Any, *, is_path: bool = False) -> Any:
         if "class_path" in value and isinstance(value.get("init_args"), dict):
             inner = {name: _map_paths(of, change, is_path=name in names) for name, of in value["init_args"].items()}
             return {**value, "init_args": inner}
-        return {name: _map_paths(of, change, is_path=name in names) for name, of in value.items()}
+        return {name: _map_paths(of, change, is_path=is_path or name in names) for name, of in value.items()}
     if isinstance(value, list):
         return [_map_paths(inner, change, is_path=is_path) for inner in value]
     return change(value) if is_path and isinstance(value, str) and value else value

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from importlib import import_module
 
+from lightning_app.errors.bare_word import advice_on_bare_word
 from lightning_app.errors.full_disk import describe_full_disk
 from lightning_app.errors.other_class import other_class
 from lightning_app.errors.wrong_value import wrong_value
@@ -92,7 +93,10 @@ def simplify(message: str, options: Iterable[str]) -> str:
         branch[-1] = re.sub(r"\. Got value: Namespace\(.*", "", _FACTORY.sub("", branch[-1]))
     reason = re.sub(r"^\s*-\s*", "", _KEY.sub("", branch[-1])).strip(" :") if branch else " ".join(message.split())
     if unknown := _UNKNOWN_OPTION.search(branch[-1] if branch else message):
-        name = next(group for group in unknown.groups() if group).split("=")[0]
+        given = next(group for group in unknown.groups() if group)
+        name = given.split("=")[0]
+        if unknown[2] and not given.startswith("-"):
+            return f"{given}: {advice_on_bare_word(given)}"
         if not key and (advice := OF_THE_MODEL.get(name.lstrip("-").split(".")[0])):
             return f"{_join(key, name)}: no such option; {advice}"
         return f"{_join(key, name)}: no such option{_allowed_options(_join(key, name), classes, options)}"

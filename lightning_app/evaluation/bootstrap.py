@@ -54,7 +54,9 @@ def bootstrap_ratio(
     Targets of neighbouring origins overlap, so their scores are correlated; blocks of consecutive origins preserve that
     correlation. All series of an origin are resampled together, and sums are computed within each resample. The
     interval is the logarithm's standard error times Student's quantile with N / block - 1 degrees of freedom: with so
-    few blocks, percentiles of the resamples would claim skill two to five times too often.
+    few blocks, percentiles of the resamples would claim skill two to five times too often. Scores that are mostly zero
+    (rare errors) sum to zero in some resamples, which then have no logarithm; the standard error is that of its linear
+    approximation instead, and equal scores remain equal.
 
     Args:
         model: Score of each origin (N,), or of each origin and series (N, C); lower is better.
@@ -89,7 +91,13 @@ def bootstrap_ratio(
     if num_origins < _MIN_BLOCKS * block:
         return ScoreRatio(ratio=ratio, low=0.0, high=float("inf"), confidence=confidence, block=block)
     rows = _moving_blocks(num_origins, block=block, resamples=resamples, seed=seed)  # (R, N)
-    logs = np.log(np.maximum(_ratio(model[rows].sum(axis=1), baseline[rows].sum(axis=1)), _TINY))  # (R,)
+    models, baselines = model[rows].sum(axis=1), baseline[rows].sum(axis=1)  # (R, C)
+    if (models > 0).all() and (baselines > 0).all():
+        logs = np.log(np.maximum(_ratio(models, baselines), _TINY))  # (R,)
+    else:
+        # Around the sums A and B of all origins, log(a / b) is a / A - b / B and a constant.
+        relative = models / np.maximum(model.sum(axis=0), _TINY) - baselines / baseline.sum(axis=0)
+        logs = relative.mean(axis=1)
     # Blocks start at N - block + 1 positions only, so resamples vary less than new data would.
     error = float(logs.std(ddof=1)) * math.sqrt(num_origins / (num_origins - block))
     spread = math.exp(min(error * _student_quantile((1 + confidence) / 2, freedom=num_origins / block - 1), 700.0))

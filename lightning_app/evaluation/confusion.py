@@ -42,7 +42,9 @@ class ConfusionMatrix(Callback):
         logits, targets = step.predictions, step.targets
         if targets.is_floating_point() or logits.shape != (len(targets), num_classes):
             return
-        cells = targets * num_classes + logits.argmax(dim=-1)
+        decide = getattr(pl_module, "decide", None)  # at a decision threshold
+        answered = logits.argmax(dim=-1) if decide is None else decide(logits)
+        cells = targets * num_classes + answered
         counts = torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
         self._counts = counts if self._counts is None else self._counts + counts
 

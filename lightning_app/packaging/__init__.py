@@ -7,7 +7,7 @@ from lightning_app.packaging.format.writer import write_package
 from lightning_app.packaging.runtime.package import Package
 from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.rows import StreamState
-from lightning_app.packaging.runtime.tokenizer import Tokenizer
+from lightning_app.packaging.runtime.text.tokenizer import Tokenizer
 
 __all__ = [
     "BadRowsError",

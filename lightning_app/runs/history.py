@@ -1,8 +1,11 @@
-"""Metrics history of a run: `metrics.csv` with one row per logged step, `metrics.json` with the last values."""
+"""Metrics history of a run: `metrics.csv` with one row per logged step, and `metrics.json`.
+
+In `metrics.json`, `val/...` are of the checkpoint that `best.ckpt` holds, those of the last validation `last/val/...`.
+"""
 
 import csv
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from lightning_app.atomic_write import replacing
 from lightning_app.errors.full_disk import names_full_disk
 from lightning_app.runs.run_folder import RunFolder
 
+_VALIDATION = "val/"
 _SAVE_SECONDS = 1.0
 
 
@@ -30,6 +34,7 @@ class History(Logger):
         self.num_rows = 0
         self._columns: list[str] = []
         self._last: dict[str, float] = {}
+        self._validated = ""
         self._next_save = 0.0
 
     @property
@@ -60,17 +65,27 @@ class History(Logger):
     @override
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        row = {"step": step or 0, **metrics}
-        new = [name for name in row if name not in self._columns]
+        self.log_rows([(step or 0, metrics)])
+
+    @rank_zero_only
+    def log_rows(self, rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+        """Appends several rows at once.
+
+        Args:
+            rows: Step and metrics of each.
+        """
+        added = [{"step": step, **metrics} for step, metrics in rows]
+        new = [name for name in dict.fromkeys(name for row in added for name in row) if name not in self._columns]
         if new or not self.folder.history.exists():
-            rows = read_history(self.folder.history)
-            self._columns = list(dict.fromkeys([*(rows[0] if rows else ()), *self._columns, *new]))
-            self._write([*rows, row])
+            before = read_history(self.folder.history)
+            self._columns = list(dict.fromkeys([*(before[0] if before else ()), *self._columns, *new]))
+            self._write([*before, *added])
         else:
             with names_full_disk(self.folder.history), self.folder.history.open("a", newline="") as file:
-                csv.DictWriter(file, self._columns).writerow(row)
-            self.num_rows += 1
-        self._last.update({name: float(value) for name, value in metrics.items() if name != "epoch"})
+                csv.DictWriter(file, self._columns).writerows(added)
+            self.num_rows += len(added)
+        for _, metrics in rows:
+            self._last.update({name: float(value) for name, value in metrics.items() if name != "epoch"})
 
     @override
     @rank_zero_only
@@ -79,7 +94,44 @@ class History(Logger):
         now = time.monotonic()
         if self._last and now >= self._next_save:
             self._next_save = now + _SAVE_SECONDS
-            self.folder.update_metrics(self._last)
+            self.update(self._last)
+
+    @rank_zero_only
+    def update(self, metrics: Mapping[str, float]) -> None:
+        """Sets the last value of some metrics in `metrics.json`, and keeps the others.
+
+        Args:
+            metrics: Metrics by name, those of a validation as `val/...` whichever weights were validated.
+        """
+        self.folder.update_metrics(self._named(metrics))
+
+    def validates(self, checkpoint: str) -> None:
+        """Names which weights the rows of validations are of from now on.
+
+        Args:
+            checkpoint: Stem of their file, which goes before the names in `metrics.json`; `last` for those of the last
+                epoch. Empty for the chosen ones, and for those of a fit that has chosen none.
+        """
+        self._validated = checkpoint
+
+    @rank_zero_only
+    def keep_best(self, metrics: Mapping[str, float]) -> None:
+        """Writes the validation of `best.ckpt` as `val/...`, and with its epoch and step as `best/...`.
+
+        Args:
+            metrics: Metrics of the validation that chose it, `epoch` and `step`.
+        """
+        of_validation = {name: value for name, value in metrics.items() if name.startswith(_VALIDATION)}
+        if of_validation:  # a third-party LightningModule may use names without our prefixes
+            self.validates("last")
+        best = {f"best/{name}": value for name, value in metrics.items()}
+        self.folder.update_metrics({**self._named(self._last), **best, **of_validation})
+
+    def _named(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        if not self._validated:
+            return dict(metrics)
+        start = f"{self._validated}/"
+        return {(start if name.startswith(_VALIDATION) else "") + name: value for name, value in metrics.items()}
 
     @override
     @rank_zero_only

@@ -13,7 +13,9 @@ from typing import Any
 from lightning_app.module_search import ROOT
 from lightning_app.version import __version__
 
-_PACKAGES = ("torch", "lightning", "torchmetrics", "jsonargparse", "wandb", "numpy", "polars")
+_PACKAGES = (
+    "torch", "lightning", "torchmetrics", "jsonargparse", "wandb", "numpy", "polars", "tokenizers", "transformers",
+)  # fmt: skip
 _LOCK = ROOT / "requirements.lock"
 
 

@@ -1,14 +1,21 @@
 """Model attributes that commands read, with defaults for a LightningModule that is no `BaseModule`."""
 
+from typing import Literal
+
 from lightning.pytorch import LightningModule
 
 from models import BaseModule
 
 
 def monitor_of(model: LightningModule) -> str | None:
-    """Metric that selects the best checkpoint, lower is better; None if the model names none."""
+    """Metric that selects the best checkpoint; None if the model names none."""
     monitor = getattr(model, "monitor", None)
     return monitor if isinstance(monitor, str) else None
+
+
+def monitor_mode_of(model: LightningModule | type[LightningModule]) -> Literal["min", "max"]:
+    """Whether a low or a high value of that metric is better."""
+    return "max" if getattr(model, "monitor_mode", "min") == "max" else "min"
 
 
 def untrained_margin_of(model: LightningModule) -> float:

@@ -18,7 +18,7 @@ from lightning_app.config.config_changes import config_changes
 from lightning_app.config.trust import trust_words
 from lightning_app.runs.history import History
 from lightning_app.runs.lineage import describe_lineage
-from lightning_app.runs.model_facts import num_fitted_of
+from lightning_app.runs.model_facts import monitor_mode_of, num_fitted_of
 from lightning_app.runs.repository import describe_repository
 from lightning_app.runs.run_folder import RunFolder, run_folder_of
 from lightning_app.runs.run_report import write_report
@@ -61,6 +61,9 @@ class RunRecord(Callback):
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._compare(trainer, stage)
+        best = self.folder.checkpoint("best")
+        if stage == "validate" and self.checkpoint and best and self.checkpoint.resolve() != best.resolve():
+            self.history.validates(self.checkpoint.stem)  # `val/...` are of `best.ckpt`
         if not trainer.is_global_zero:
             return
         if self.folder.config.exists():
@@ -118,13 +121,10 @@ class RunRecord(Callback):
             link_or_copy(self.checkpoint, self.folder.checkpoints / "last.ckpt")
 
     def _keep_best_metrics(self, trainer: Trainer) -> None:
-        """Writes the metrics of `best.ckpt` as `best/...`; the other values in `metrics.json` are the latest ones."""
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, BestCheckpoint) and callback.best_metrics != self._best_metrics:
                 self._best_metrics = dict(callback.best_metrics)
-                if trainer.is_global_zero:
-                    best = {f"best/{name}": value for name, value in self._best_metrics.items()}
-                    self.folder.update_metrics(best)
+                self.history.keep_best(self._best_metrics)
 
     @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -149,8 +149,9 @@ class RunRecord(Callback):
                 data=trainer.datamodule,  # type: ignore[attr-defined]
                 checkpoint=self.checkpoint,
                 metrics=_metrics(trainer, "test/"),
-                remarks=self._remarks(trainer),
+                remarks=[*self._remarks(trainer), *_lines(pl_module, "remarks")],
                 monitor=getattr(pl_module, "monitor", None),
+                monitor_mode=monitor_mode_of(pl_module),
             )
             print(f"report: {self.folder.report}")  # noqa: T201
             picture = self.folder.path / "forecast.png"
@@ -178,7 +179,7 @@ class RunRecord(Callback):
         metrics = _metrics(trainer, prefix)
         if not (trainer.is_global_zero and metrics):
             return
-        self.folder.update_metrics(metrics)
+        self.history.update(metrics)
         table = Table("metric", "value")
         for name, value in metrics.items():
             table.add_row(name, f"{value:.4f}")
@@ -194,6 +195,12 @@ def _metrics(trainer: Trainer, prefix: str) -> dict[str, float]:
 def _fingerprint(trainer: Trainer) -> dict[str, Any]:
     data = getattr(trainer, "datamodule", None)
     return data.fingerprint() if isinstance(data, BaseDataModule) else {}
+
+
+def _lines(part: Any, name: str) -> list[str]:
+    """Lines of a method that only some modules have."""
+    method = getattr(part, name, None)
+    return list(method()) if callable(method) else []
 
 
 def _print_notes(trainer: Trainer) -> None:

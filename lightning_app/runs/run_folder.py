@@ -66,7 +66,7 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """Last value of each metric."""
+        """Last value of each metric, of validations that of `best.ckpt`."""
         return self.path / "metrics.json"
 
     @property
@@ -124,7 +124,17 @@ class RunFolder:
         return section if isinstance(section, dict) else {}
 
     def read_metrics(self) -> dict[str, float]:
-        """Last value of each metric by name; empty if none was written yet."""
+        """Last value of each metric by name; empty if none was written yet.
+
+        `val/...` are of `best.ckpt`, also in a folder of an earlier version, which wrote those of the last epoch there.
+        """
+        metrics = self._written_metrics()
+        if any(name.startswith("last/val/") for name in metrics):
+            return metrics
+        best = {name.removeprefix("best/"): value for name, value in metrics.items() if name.startswith("best/val/")}
+        return {**metrics, **best}
+
+    def _written_metrics(self) -> dict[str, float]:
         return _read_object(self.metrics) if self.metrics.exists() else {}
 
     def read_lineage(self) -> dict[str, Any]:
@@ -133,7 +143,7 @@ class RunFolder:
 
     def update_metrics(self, values: Mapping[str, float]) -> None:
         """Sets the last value of some metrics, and keeps the others."""
-        write_whole(self.metrics, json.dumps({**self.read_metrics(), **values}, indent=2, sort_keys=True) + "\n")
+        write_whole(self.metrics, json.dumps({**self._written_metrics(), **values}, indent=2, sort_keys=True) + "\n")
 
 
 def _read_object(path: Path) -> dict[str, Any]:

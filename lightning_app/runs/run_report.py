@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning_app.atomic_write import write_whole
 from lightning_app.config.trust import trust_words
@@ -20,6 +20,7 @@ def write_report(
     metrics: dict[str, float],
     remarks: list[str],
     monitor: str | None = None,
+    monitor_mode: Literal["min", "max"] = "min",
 ) -> None:
     """Writes `report.md`: results, protocol, errors by channel or class, pictures, and how to reproduce them.
 
@@ -31,7 +32,8 @@ def write_report(
         checkpoint: Tested checkpoint; None for a model that needs no training.
         metrics: Metric name to value.
         remarks: Deviations from the run's config and from the full test split.
-        monitor: Metric that selected the checkpoint, lower is better.
+        monitor: Metric that selected the checkpoint.
+        monitor_mode: Whether a low or a high value of it is better.
     """
     lines = [
         f"# {folder.name}",
@@ -46,18 +48,19 @@ def write_report(
         "",
         *(f"- {key}: {value}" for key, value in _protocol(data).items()),
         *(f"- {remark}" for remark in remarks),
+        *(f"- {note}" for note in _notes(data)),
         "",
     ]
     if (folder.path / "forecast.png").exists():
         lines += ["![Forecasts from the first, middle and last test window](forecast.png)", ""]
-    for page in ("channels.md", "confusion.md", "trajectories.md"):
+    for page in ("channels.md", "confusion.md", "gain.md", "trajectories.md"):
         path = folder.path / page
         if path.exists():
             lines += [re.sub(r"^#", "##", line) for line in path.read_text().splitlines()] + [""]
     if (folder.path / "confusion.png").exists():
         lines += ["![Which classes were taken for which](confusion.png)", ""]
     curve = folder.path / "training_curve.png"
-    if draw_training_curve(folder.history, curve, monitor=monitor):
+    if draw_training_curve(folder.history, curve, monitor=monitor, mode=monitor_mode):
         lines += ["## Training", "", "![Losses by step](training_curve.png)", ""]
     lines += [
         "## How it was made",
@@ -99,6 +102,12 @@ def _commands(folder: RunFolder, checkpoint: Path | None, trust: str) -> list[st
     if tested is None:
         return [start, "", f"    lightning-app test -c {config}"]
     return [start, "", f"    lightning-app fit -c {config}", f"    lightning-app test --ckpt_path {tested}{trust}"]
+
+
+def _notes(data: Any) -> list[str]:
+    """What was dropped, filled or odd in the data."""
+    notes = getattr(data, "notes", None)
+    return notes() if notes is not None else []
 
 
 def _protocol(data: Any) -> dict[str, Any]:

@@ -6,9 +6,8 @@ from typing import Any
 import polars as pl
 
 from lightning_app.packaging import Package
-from lightning_app.packaging.format.manifest import PROBABILITIES
 from lightning_app.packaging.runtime.graphs import GRAPH_AXES
-from lightning_app.packaging.runtime.labels import LABEL, PROBABILITY
+from lightning_app.packaging.runtime.labels import names_of
 
 
 def list_types(package: Package) -> dict[str, Any]:
@@ -29,8 +28,12 @@ def list_types(package: Package) -> dict[str, Any]:
         sizes = spec.shape if is_packed else spec.shape[1:]
         leaf = getattr(pl, {"bool": "Boolean", "uint8": "UInt8"}.get(spec.dtype, spec.dtype.capitalize()))
         columns = [(spec.name, leaf, sizes)]
-        if spec.name == PROBABILITIES and manifest.labels is not None:
-            columns += [(LABEL, pl.String, sizes[:-1]), (PROBABILITY, leaf, sizes[:-1])]
+        for decision in manifest.all_decisions:
+            if spec.name == decision.output and decision.several:
+                types[names_of(decision)[0]] = pl.List(pl.String)
+            elif spec.name == decision.output:
+                label, probability = names_of(decision)
+                columns += [(label, pl.String, sizes[:-1]), (probability, leaf, sizes[:-1])]
         for name, dtype, axes in columns:
             if any(isinstance(size, str) for size in axes):
                 for _ in axes:
@@ -46,6 +49,8 @@ def with_types(answer: pl.DataFrame, types: Mapping[str, Any]) -> pl.DataFrame:
         answer: Answer of a predictor.
         types: Column name to polars type.
     """
+    # Raw rows may be answered in other columns than the outputs of the graph.
+    answered = {name: dtype for name, dtype in types.items() if name in answer.schema}
     return answer.with_columns(
-        answer[name].cast(dtype) for name, dtype in types.items() if answer.schema[name] != dtype
+        answer[name].cast(dtype) for name, dtype in answered.items() if answer.schema[name] != dtype
     )

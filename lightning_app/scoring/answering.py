@@ -1,6 +1,7 @@
 """Answerer: predicts one part of a table; every engine runs it in its threads or processes."""
 
 import json
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from lightning_app.packaging import BadRowsError, Package
 from lightning_app.packaging.runtime.contents import PackageContents
 from lightning_app.packaging.runtime.requests.raw_request import is_raw
 from lightning_app.scoring.answer_types import list_types, with_types
+from lightning_app.scoring.tables import as_frame
 
 VERSION = "model_version"
 SCORED_AT = "scored_at"
@@ -87,8 +89,7 @@ class Answerer:
             As many rows in the same order: keys, predictions (null for rejected rows), version, timestamp, and for
             rejected rows the reason and the values.
         """
-        frame = pl.from_arrow(table)
-        assert isinstance(frame, pl.DataFrame)
+        frame = as_frame(table)
         # The codes of categories differ between parts of a table, the strings do not.
         frame = frame.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
         reasons: dict[int, str] = {}
@@ -120,16 +121,35 @@ class Answerer:
         while True:  # some rows are rejected while reading, others only when the model fails on them
             good = inputs if not reasons else inputs.filter(_others(inputs, reasons))
             try:
-                answer = self.package.predictor.predict(good)  # the contract was checked on the whole table
-                break
+                rejected, answer = self._answer(good)
             except BadRowsError as error:
                 rows = _others(inputs, reasons).arg_true()
                 reasons.update({int(rows[index]): reason for index, reason in error.rows.items()})
+                continue
+            rows = _others(inputs, reasons).arg_true()
+            reasons.update({int(rows[index]): reason for index, reason in rejected.items()})
+            break
         if not reasons:
             return answer  # type: ignore[no-any-return]
         is_good = _others(inputs, reasons)
         indices = pl.select(pl.when(is_good).then(is_good.cum_sum().cast(pl.Int64) - 1)).to_series()
         return answer.select(pl.all().gather(indices))
+
+    def _answer(self, good: pl.DataFrame) -> tuple[dict[int, str], pl.DataFrame]:
+        """Rows that were rejected, with the reason, and the answers to the others.
+
+        Raises:
+            BadRowsError: The model fails on some rows; none was answered.
+        """
+        predictor = self.package.predictor  # the contract was checked on the whole table
+        if predictor.raw_input is None or not is_raw(good.columns, self.package.manifest):
+            return {}, predictor.predict(good)
+        parts = list(predictor.predict_raw(good))
+        if not predictor.raw_input.reads_texts:  # else the job counts them over all parts
+            for note in dict.fromkeys(note for part in parts for note in part.notes):
+                warnings.warn(f"{self.package.manifest.name}: {note}", stacklevel=2)
+        rejected = {row: reason for part in parts for row, reason in part.rejected.items()}
+        return rejected, pl.concat([part.table for part in parts if len(part.table)] or [parts[0].table])
 
     def _rejected(self, frame: pl.DataFrame, reasons: Mapping[int, str]) -> list[pl.Series | pl.Expr]:
         names = self.plan.reasons

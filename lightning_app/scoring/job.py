@@ -5,17 +5,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from features.sources import Notes
 from lightning_app.errors import UsageError
 from lightning_app.packaging import Package, PackageError
 from lightning_app.packaging.runtime.contents import PackageContents
+from lightning_app.packaging.runtime.requests.raw_request import is_raw
 from lightning_app.packaging.runtime.row_ids import answer_columns, node_inputs
-from lightning_app.packaging.runtime.tokenizer import TEXT
+from lightning_app.packaging.runtime.text.tokenizer import TEXT
 from lightning_app.scoring.answering import SCORED_AT, VERSION, Answerer, AnswerPlan, ReasonColumns, columns_read
 from lightning_app.scoring.contract_check import check_tables, chosen_contract
 from lightning_app.scoring.engines import PART_ROWS, Engine
 from lightning_app.scoring.output_place import check_apart
 from lightning_app.scoring.parts import OutputParts
-from lightning_app.scoring.tables import TableFiles
+from lightning_app.scoring.tables import TableFiles, as_frame
 
 
 class TooManyRejectedError(RuntimeError):
@@ -178,7 +180,7 @@ class ScoreJob:
                 parts.show_rejected()
             self._check_bound(parts)
             parts.finish(Answerer(plan)(self.files.schema.empty_table()).schema)
-            return self._result(parts, (*checked.notes, *self._unknown_notes()))
+            return self._result(parts, (*checked.notes, *self._unknown_notes(), *self._text_notes()))
 
     def _unknown_notes(self) -> list[str]:
         """A line on the tokens of all texts, also those that an interrupted run answered, beyond the vocabulary."""
@@ -188,6 +190,20 @@ class ScoreJob:
         texts = (text for part in self.files.parts(PART_ROWS) for text in part.table[TEXT].to_pylist())
         note = tokenizer.unknown_note(texts)
         return [] if note is None else [note]
+
+    def _text_notes(self) -> list[str]:
+        """Lines on the texts of all raw rows, also those that an interrupted run answered, that were cut or empty."""
+        package = Package.of(self.contents, replay=False)
+        raw_input = package.predictor.raw_input
+        if raw_input is None or not raw_input.reads_texts or not is_raw(self.inputs, package.manifest):
+            return []
+        total = Notes()
+        for part in self.files.parts(PART_ROWS):
+            frame = as_frame(part.table.select(self.inputs))
+            for batch in package.predictor.prepare_raw(frame):
+                for (table, kind), count in batch.counts.items():
+                    total.add(table, kind, count)
+        return total.lines()
 
     def _data(self) -> list[list[object]]:
         """Identity of the input files: path, size and modification time."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_app.atomic_write import write_whole
-from lightning_app.scoring.output_lock import OutputLock
+from lightning_app.runs.output_lock import OutputLock
 
 _NAME = "part-{first:012d}-{after:012d}.parquet"
 _STATE, _LOCK = "job.json", "lock"

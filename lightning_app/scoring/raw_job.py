@@ -22,11 +22,11 @@ from lightning_app.packaging.runtime.contents import PackageContents
 from lightning_app.packaging.runtime.raw_input import load_raw_input
 from lightning_app.packaging.runtime.requests.further_tables import further_tables
 from lightning_app.packaging.runtime.requests.raw_request import check_raw_columns, is_raw
+from lightning_app.runs.output_lock import OutputLock
 from lightning_app.scoring.answering import SCORED_AT, VERSION
 from lightning_app.scoring.contract_check import check_tables, chosen_contract
 from lightning_app.scoring.job import RejectionBound, ScoreResult, TooManyRejectedError, check_parquet, rejected_path
 from lightning_app.scoring.job_mark import JobMark, read_mark
-from lightning_app.scoring.output_lock import OutputLock
 from lightning_app.scoring.output_place import check_apart
 from lightning_app.scoring.raw_tables import by_table, history_identity, names_of, scan
 from lightning_app.scoring.tables import find_files
@@ -46,7 +46,7 @@ def reads_whole(package: PackageContents, data: Sequence[str]) -> bool:
     spec = package.manifest.raw_input
     if spec is None:
         return False
-    raw_input = load_raw_input(package.manifest, package.files[spec.file])
+    raw_input = load_raw_input(package.manifest, package.files)
     if raw_input.by_row:
         return False
     if any(word.startswith(f"{name}=") for word in data for name in raw_input.request_tables):

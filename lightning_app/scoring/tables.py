@@ -1,24 +1,27 @@
-"""Input tables: parquet, CSV and Arrow files, read as a stream of parts."""
+"""Input tables: parquet, CSV, Arrow and JSON-lines files, read as a stream of parts."""
 
 import glob
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.ipc
+import pyarrow.json
 import pyarrow.parquet
 
 from lightning_app.errors import UsageError
-from lightning_app.packaging.runtime.tokenizer import TEXT, Tokenizer
+from lightning_app.packaging.runtime.text.tokenizer import TEXT, Tokenizer
 
 _PARQUET = (".parquet", ".pq")
-_CSV = (".csv",)
+_CSV = (".csv", ".tsv")
 _ARROW = (".arrow", ".feather", ".ipc")
+_JSON = (".jsonl", ".ndjson")
 _TEXT = (".txt",)
-_NOT_COUNTED = (*_CSV, *_TEXT)
-ENDINGS = (*_PARQUET, *_CSV, *_ARROW)
+_NOT_COUNTED = (*_CSV, *_JSON, *_TEXT)
+ENDINGS = (*_PARQUET, *_CSV, *_ARROW, *_JSON)
 _DOCUMENTS = pa.schema([("document", pa.int64()), (TEXT, pa.string())])
 MISSING = tuple(pa.csv.ConvertOptions().null_values)
 """Strings that mean a missing number in a CSV file: the empty string, NA, NaN, null, ..."""
@@ -143,6 +146,9 @@ class TableFiles:
         elif path.suffix in _CSV:
             with self._open_csv(path, self.schema.names) as reader:
                 yield from _cut(reader, num_rows)
+        elif path.suffix in _JSON:
+            with _open_json(path, schema=self.schema) as reader:
+                yield from _cut(reader, num_rows)
         elif path.suffix in _TEXT:
             assert self.tokenizer is not None
             documents = self.tokenizer.documents(_read_text(path))
@@ -161,6 +167,9 @@ class TableFiles:
             elif path.suffix in _CSV:
                 with self._open_csv(path) as reader:
                     schema = pa.schema([(name, pa.string()) for name in reader.schema.names])
+            elif path.suffix in _JSON:
+                with _open_json(path) as reader:
+                    schema = reader.schema
             else:
                 with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
                     schema = reader.schema
@@ -174,7 +183,9 @@ class TableFiles:
         return pa.csv.open_csv(
             path,
             read_options=pa.csv.ReadOptions(block_size=8 << 20),
-            parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+            parse_options=pa.csv.ParseOptions(
+                delimiter="\t" if path.suffix == ".tsv" else ",", newlines_in_values=True
+            ),
             convert_options=pa.csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
                 null_values=[""],
@@ -197,8 +208,24 @@ def _read_text(path: Path) -> str:
         raise UsageError(f"{path}: is not UTF-8 ({error}); save it as UTF-8") from error
 
 
+def _open_json(path: Path, schema: pa.Schema | None = None) -> pa.RecordBatchReader:
+    """Opens JSON lines; their schema is that of the first 8 MB, which all lines keep.
+
+    Args:
+        path: The file.
+        schema: Of the lines; None to find it out.
+    """
+    return pa.json.open_json(
+        path,
+        read_options=pa.json.ReadOptions(block_size=8 << 20),
+        parse_options=pa.json.ParseOptions(explicit_schema=schema, newlines_in_values=False),
+    )
+
+
 def _plain(dtype: pa.DataType) -> pa.DataType:
-    """Value type of a dictionary-encoded column, whose codes differ between files."""
+    """Value type of a dictionary-encoded column, whose codes differ between files; text where nothing is known."""
+    if pa.types.is_null(dtype):
+        return pa.string()
     return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
 
 
@@ -228,6 +255,18 @@ def find_files(paths: Sequence[str], endings: Sequence[str]) -> list[Path]:
         if not path.name.endswith(tuple(endings)):
             raise UsageError(f"data: {path} ends in {path.suffix or 'nothing'!r}, allowed: {', '.join(endings)}")
     return files
+
+
+def as_frame(table: pa.Table) -> pl.DataFrame:
+    """A table for polars, which would give a column without a name, such as the index that pandas writes, another one.
+
+    Args:
+        table: Rows.
+    """
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
+    frame.columns = table.column_names
+    return frame
 
 
 def _cut(batches: Iterator[pa.RecordBatch], num_rows: int) -> Iterator[pa.Table]:

@@ -16,6 +16,7 @@ from models.graph.export.onnx_export import export_onnx
 from models.graph.graph_predictor import GraphPredictor, ReadoutHead
 from models.graph.link_predictor import LinkPredictor, LinkRanker
 from models.graph.node_classifier import NodeClassifier
+from models.graph.structure.structural_decoder import StructuralDecoder
 
 __all__ = [
     "APPNP",
@@ -39,6 +40,7 @@ __all__ = [
     "NodeClassifier",
     "NodeMLP",
     "ReadoutHead",
+    "StructuralDecoder",
     "explain_node",
     "export_onnx",
 ]

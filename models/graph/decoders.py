@@ -15,9 +15,11 @@ class LinkDecoder(nn.Module, ABC):
 
     Attributes:
         input_size: Required features per node, D; None for any.
+        reads_edges: Whether `forward` takes the message edges, `edge_index` int64 (2, E), as a third argument.
     """
 
     input_size: int | None = None
+    reads_edges: bool = False
 
     @abstractmethod
     def forward(self, nodes: Tensor, edge_label_index: Tensor) -> Tensor:

@@ -29,7 +29,8 @@ class LinkPredictor(BaseModule):
 
     Args:
         encoder: Maps (x, edge_index, edge_weight) to (N, D), see `GraphEncoder`.
-        decoder: Maps (nodes, edge_label_index) to a logit per pair, see `LinkDecoder`.
+        decoder: Maps (nodes, edge_label_index) to a logit per pair, see `LinkDecoder`; one with `reads_edges` takes the
+            message edges too.
         num_features: Features of a node, F.
         weight_decay: Weight decay by prefix of parameter names, see `NodeClassifier`.
         optimizer: Optimizer factory.
@@ -85,7 +86,12 @@ class LinkPredictor(BaseModule):
             (P,).
         """
         weight = () if edge_weight is None else (edge_weight,)
-        return self.decoder(self.encoder(x, edge_index, *weight), edge_label_index)
+        edges = (edge_index,) if self._reads_edges else ()
+        return self.decoder(self.encoder(x, edge_index, *weight), edge_label_index, *edges)
+
+    @property
+    def _reads_edges(self) -> bool:
+        return bool(getattr(self.decoder, "reads_edges", False))
 
     @override
     def step(self, batch: Data) -> StepOutput:
@@ -102,7 +108,7 @@ class LinkPredictor(BaseModule):
         if "non_edges" in batch:
             pairs = torch.cat([pairs, batch.non_edges.draw(pairs.shape[1])], dim=1)
             labels = torch.cat([labels, torch.zeros_like(labels)])
-        return self.evaluate_pairs(self._scored(encode(self.encoder, batch, self.prepared), pairs), labels)
+        return self.evaluate_pairs(self._scored(encode(self.encoder, batch, self.prepared), pairs, batch), labels)
 
     @override
     def evaluate(self, outputs: Tensor, batch: Data) -> StepOutput:
@@ -114,9 +120,15 @@ class LinkPredictor(BaseModule):
         """
         return self.evaluate_pairs(outputs, batch.edge_label)
 
-    def _scored(self, nodes: Tensor, pairs: Tensor) -> Tensor:
-        """Logits (P,) of pairs (2, P)."""
-        logits = self.decoder(nodes, pairs)
+    def _scored(self, nodes: Tensor, pairs: Tensor, batch: Data) -> Tensor:
+        """Logits (P,) of pairs (2, P) in the graph of a batch."""
+        if self._reads_edges and "whole_graph" not in batch:
+            raise ValueError(
+                f"model.decoder: {type(self.decoder).__name__} reads all training edges, but a batch is a sampled "
+                "neighbourhood; leave out data.fan_out and data.eval_fan_out, or take another decoder"
+            )
+        edges = (batch.edge_index,) if self._reads_edges else ()
+        logits = self.decoder(nodes, pairs, *edges)
         check_output(logits, (pairs.shape[1],), part=self.decoder, key="model.decoder", meaning="(pairs,)")
         return logits
 
@@ -132,7 +144,7 @@ class LinkPredictor(BaseModule):
 
     def logits(self, batch: Data) -> Tensor:
         """Logits (P,) of the pairs of a batch."""
-        return self._scored(encode(self.encoder, batch, self.prepared), batch.edge_label_index)
+        return self._scored(encode(self.encoder, batch, self.prepared), batch.edge_label_index, batch)
 
     @override
     def predict_step(self, batch: Data, batch_idx: int) -> dict[str, Tensor]:
@@ -185,8 +197,8 @@ class LinkRanker(LinkPredictor):
         """Loss and scores (P, 1 + K): column 0 is the link, the others are its negatives."""
         nodes = encode(self.encoder, batch, self.prepared)
         negatives = batch.negative_index.flatten(1)  # (2, P K)
-        positive = self._scored(nodes, batch.edge_label_index)
-        parts = [self._scored(nodes, part.long()) for part in negatives.split(_PAIRS_AT_ONCE, dim=1)]
+        positive = self._scored(nodes, batch.edge_label_index, batch)
+        parts = [self._scored(nodes, part.long(), batch) for part in negatives.split(_PAIRS_AT_ONCE, dim=1)]
         return self.evaluate_ranking(positive, torch.cat(parts).view(batch.negative_index.shape[1:]))
 
     @override

@@ -30,7 +30,7 @@ class RecurrentLanguageModel(EncoderModule):
         scheduler: Scheduler factory, see `BaseModule`.
     """
 
-    exporter = "lightning_app.packaging.export.families.language_model:LanguageModelExporter"
+    exporter = "lightning_app.packaging.export.families.text.language_model:LanguageModelExporter"
 
     def __init__(
         self,

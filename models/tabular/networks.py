@@ -7,70 +7,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-_NUM_RESERVED = 2
-"""Categories 0 and 1 are unknown and missing; their embeddings start at zero, and stay there if training has none."""
-
-
-class CategoryEmbeddings(nn.Module):
-    """An embedding per category, (B, K) -> (B, K * embedding_size).
-
-    An index that the column does not have is answered as unknown, index 0.
-
-    Args:
-        cardinalities: Number of categories of each column, the reserved ones included, K numbers.
-        embedding_size: Numbers per category.
-    """
-
-    offsets: Tensor
-    sizes: Tensor
-
-    def __init__(self, *, cardinalities: Sequence[int], embedding_size: int) -> None:
-        super().__init__()
-        sizes = torch.tensor(list(cardinalities))
-        self.register_buffer("sizes", sizes, persistent=False)
-        self.register_buffer("offsets", sizes.cumsum(dim=0) - sizes, persistent=False)
-        self.table = nn.Embedding(int(sizes.sum()), embedding_size)
-        with torch.no_grad():
-            self.table.weight.mul_(embedding_size**-0.5)
-            for index in range(_NUM_RESERVED):
-                self.table.weight[self.offsets + index] = 0.0
-        self.output_size = len(sizes) * embedding_size
-
-    @override
-    def forward(self, categories: Tensor) -> Tensor:
-        """Embeds category indices.
-
-        Args:
-            categories: int64 (B, K).
-        """
-        known = (categories >= 0) & (categories < self.sizes)
-        return self.table(torch.where(known, categories, 0) + self.offsets).flatten(1)
-
-
-class _RowInput(nn.Module):
-    """All inputs of a row side by side, (B, output_size)."""
-
-    def __init__(
-        self, *, num_numbers: int, cardinalities: Sequence[int] | None, vector_size: int, embedding_size: int
-    ) -> None:
-        super().__init__()
-        self.embeddings = (
-            CategoryEmbeddings(cardinalities=cardinalities, embedding_size=embedding_size) if cardinalities else None
-        )
-        embedded = 0 if self.embeddings is None else self.embeddings.output_size
-        self.output_size = 2 * num_numbers + embedded + vector_size
-        if not self.output_size:
-            raise ValueError("model.network: the data has no features: no numbers, no categories, no vectors")
-
-    @override
-    def forward(
-        self, numbers: Tensor | None, missing: Tensor | None, categories: Tensor | None, vectors: Tensor | None
-    ) -> Tensor:
-        parts = [part for part in (numbers, missing, vectors) if part is not None]
-        if categories is not None:
-            assert self.embeddings is not None
-            parts.append(self.embeddings(categories))
-        return torch.cat(parts, dim=-1)
+from models.tabular.number_embeddings import NumberEmbeddingsFactory
+from models.tabular.row_input import CategoryEmbeddings, RowInput, check_sizes
 
 
 class LinearNetwork(nn.Module):
@@ -131,6 +69,7 @@ class MLP(nn.Module):
         dropout: Dropout after each hidden layer.
         embedding_size: Numbers per category.
         residual: Add the input of each hidden layer but the first to its output, after a layer norm.
+        number_embeddings: Makes embeddings of the numbers; None for the numbers and their missing indicators.
     """
 
     def __init__(
@@ -145,17 +84,16 @@ class MLP(nn.Module):
         dropout: float = 0.0,
         embedding_size: int = 8,
         residual: bool = False,
+        number_embeddings: NumberEmbeddingsFactory | None = None,
     ) -> None:
         super().__init__()
-        for name, value in (
-            ("hidden_size", hidden_size),
-            ("num_layers", num_layers),
-            ("embedding_size", embedding_size),
-        ):
-            if value < 1:
-                raise ValueError(f"model.network.{name}: {value} given, at least 1 is needed")
-        self.input = _RowInput(
-            num_numbers=num_numbers, cardinalities=cardinalities, vector_size=vector_size, embedding_size=embedding_size
+        check_sizes({"hidden_size": hidden_size, "num_layers": num_layers, "embedding_size": embedding_size})
+        self.input = RowInput(
+            num_numbers=num_numbers,
+            cardinalities=cardinalities,
+            vector_size=vector_size,
+            embedding_size=embedding_size,
+            number_embeddings=number_embeddings,
         )
         self.residual = residual
         sizes = [self.input.output_size, *[hidden_size] * num_layers]

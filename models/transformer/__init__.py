@@ -1,6 +1,7 @@
 """Transformer networks."""
 
+from models.transformer.inverted import ITransformer
 from models.transformer.patch import PatchTransformer
 from models.transformer.phase import PhaseTransformer
 
-__all__ = ["PatchTransformer", "PhaseTransformer"]
+__all__ = ["ITransformer", "PatchTransformer", "PhaseTransformer"]

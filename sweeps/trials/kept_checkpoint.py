@@ -25,8 +25,9 @@ def kept_by(config: Mapping[str, Any]) -> tuple[str, str] | None:
             given = callback.get("init_args", {})
             return str(given["monitor"]), str(given.get("mode", "min"))
     module, _, name = str(config["model"]["class_path"]).rpartition(".")
-    monitor = getattr(getattr(import_module(module), name), "monitor", None)  # a plain LightningModule has none
-    return (monitor, "min") if isinstance(monitor, str) else None
+    kind = getattr(import_module(module), name)
+    monitor = getattr(kind, "monitor", None)  # a plain LightningModule has none
+    return (monitor, getattr(kind, "monitor_mode", "min")) if isinstance(monitor, str) else None
 
 
 def words_to_keep_by(metrics: Mapping[str, str], config: Mapping[str, Any]) -> list[str]:

@@ -25,6 +25,9 @@ from sweeps.trials.fit_parser import FitParser
 from sweeps.trials.measurements import Measurements
 from sweeps.trials.process_tree import die_with_parent
 
+_ROUNDS = 25
+"""Boosting rounds between two reports."""
+
 
 class TrialReport(Callback):
     """Sends the watched metrics after each validation; the answer says whether to go on.
@@ -49,11 +52,28 @@ class TrialReport(Callback):
         self.patience = patience
         self.measurements = measurements
         self.was_pruned = False
+        self._rounds_reported = 0
         self._connection: socket.socket | None = None
+
+    def on_fit_round(self, number: int, values: dict[str, float]) -> bool:
+        """Reports every so many rounds of a fit that has rounds (`WholeTableModule`), if they have the watched metrics.
+
+        Args:
+            number: Of the round, from 1.
+            values: By name.
+
+        Returns:
+            Whether the sweep stops the trial.
+        """
+        if number % _ROUNDS or any(name not in values for name in self.metrics):
+            return False
+        self.was_pruned = self._ask(self._rounds_reported, [values[name] for name in self.metrics], last=False)
+        self._rounds_reported += 1
+        return self.was_pruned
 
     @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.state.fn != "fit" or trainer.sanity_checking:
+        if trainer.state.fn != "fit" or trainer.sanity_checking or self.was_pruned:
             return
         missing = [name for name in self.metrics if name not in trainer.callback_metrics]
         if missing:
@@ -63,7 +83,7 @@ class TrialReport(Callback):
         if trainer.is_global_zero:
             values = [float(trainer.callback_metrics[name]) for name in self.metrics]
             step, last = _number_of_validation(trainer)
-            stop = self._ask(step, values, last=last)
+            stop = self._ask(self._rounds_reported + step, values, last=last)
         self.was_pruned = bool(trainer.strategy.broadcast(stop))
         if self.was_pruned:
             trainer.should_stop = True

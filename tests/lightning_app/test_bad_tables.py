@@ -1,13 +1,16 @@
 """Tables of one's own with something wrong in them, through the command line."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
+from datamodules import TableFile
 from lightning_app.__main__ import main
 from tests.conftest import CONFIGS, only_run, waves
 
@@ -176,9 +179,45 @@ def test_a_file_that_is_no_table_is_named(
     assert message in said
 
 
-def test_a_path_on_a_named_series_says_which_class_takes_one(
-    fit_args: FitArgs, capsys: pytest.CaptureFixture[str]
+def test_the_command_and_the_config_that_a_path_on_a_named_series_is_answered_with_work(
+    table_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = refused(fit_args("--data.series=WeeklyCO2", "--data.series.path=mine.csv"), capsys)
-    assert "no such option of WeeklyCO2; it takes none; TableFile takes path: name the class too, " in said
-    assert "--data.series=TableFile --data.series.path=..." in said
+    shipped = ["fit", "-c", str(CONFIGS / "forecasting/etth1_ridge.yaml")]
+    said = refused([*shipped, f"--data.series.path={table_file}"], capsys)
+    assert "data.series.path: no such option of ETT; it takes none; TableFile takes path: name the class and " in said
+    words, section = re.findall(r"(--\S.*), or .* -c, (data: .*)", said)[0]
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text(_filled(section, table_file))
+    for options in (_filled(words, table_file).split(), ["-c", str(overlay)]):
+        assert main([*shipped, *options, "--print_config"]) == 0
+        series = yaml.safe_load(capsys.readouterr().out)["data"]["init_args"]["series"]
+        assert series["class_path"].endswith("TableFile")
+        assert (series["init_args"]["path"], series["init_args"]["time_column"]) == (str(table_file), "time")
+
+
+def test_a_repeated_timestamp_is_refused_with_the_policy_of_the_literature_which_takes_all_rows_in_order(
+    fit_args: FitArgs, table_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = waves().with_row_index("row")
+    repeated = pl.when(pl.col("row") == 50).then(pl.col("time").shift(1)).otherwise(pl.col("time"))
+    table = table.with_columns(time=repeated).drop("row")
+    table.write_csv(table_file)
+    one_epoch = ("--trainer.max_epochs=1", "--data.series.frequency=null")
+    said = refused(fit_args(*one_epoch), capsys)
+    assert "1 rows repeat a timestamp (first: 2024-01-03 01:00:00)" in said
+    assert "data.missing: rows takes all rows as they stand, as published results on such files do" in said
+    assert main(fit_args(*one_epoch, "--data.missing=rows")) == 0
+    said = capsys.readouterr().out
+    assert "data: 400 rows read, 400 used: all as they stand, though the time of 1 does not follow that of the" in said
+    source = TableFile(path=table_file, time_column="time", frequency="1h")
+    read = source.read(root=None, missing="rows")
+    assert read.values.tolist() == table.select("c0", "c1").to_numpy().tolist()
+    assert read.repairs is not None
+    assert read.repairs.as_dict()["as_they_stand"] == 2  # into the repeated time, and out of it
+    with_cells({16: ""}).write_csv(table_file)
+    with pytest.raises(ValueError, match="1 values are NaN, infinite or empty"):
+        source.read(root=None, missing="rows")
+
+
+def _filled(text: str, path: Path) -> str:
+    return re.sub(r"(path[=:] ?)\.\.\.", rf"\g<1>{path}", re.sub(r"(time_column[=:] ?)\.\.\.", r"\g<1>time", text))

@@ -132,6 +132,16 @@ def test_compare_takes_the_mean_over_splits_and_names_the_protocol(config: Calla
     assert row["spread"]["test/accuracy"] == pytest.approx(abs(tests[0] - tests[1]) / 2**0.5)
 
 
+def test_compare_repeats_a_random_split_with_seeds_from_its_own_on(config: Callable[..., str]) -> None:
+    split = "RandomGraphSplit, init_args: {seed: 7}"
+    assert main(["compare", config(split=split), "--splits", "2", "--", "--trainer.max_epochs", "1"]) == 0
+    (table,) = Path("runs/compare").glob("*/table.md")
+    assert "Protocol stratified_random_80_10_10, mean ± standard deviation of 2 fits." in table.read_text()
+    (row,) = json.loads(table.with_suffix(".json").read_text())
+    for folder, seed in zip(row["folders"], (7, 8), strict=True):
+        assert f"drawn with seed {seed}" in Path(folder, "report.md").read_text()
+
+
 def test_the_folds_of_xu_give_one_epoch_and_an_upper_bound(config: Callable[..., str]) -> None:
     assert main(["compare", config(split="XuFolds"), "--splits", "2", "--", "--trainer.max_epochs", "3"]) == 0
     (table,) = Path("runs/compare").glob("*/table.md")
@@ -194,7 +204,6 @@ def test_one_protocol_of_two_data_sets_or_splits_is_refused(
         (["StratifiedFolds"], ["--splits", "11"], "data.split.index: 10 given"),
         (["StratifiedFolds"], ["--splits", "-1"], "splits: -1 given"),
         (["StratifiedFolds"], ["--splits", "2", "--seeds", "1"], "not allowed with argument"),
-        (["RandomGraphSplit"], ["--splits", "2"], "index"),
     ],
 )
 def test_what_cannot_stand_in_one_table_is_refused_before_training(

@@ -62,7 +62,7 @@ def test_a_verb_of_a_package_is_listed_and_called(install, capsys: pytest.Captur
     install("shop", verbs={"greet": "shop:greet", "fit": "shop:greet"})
     assert main(["--help"]) == 0
     page = capsys.readouterr().out
-    assert "  greet         Say hello. (shop)" in page
+    assert "  greet           Say hello. (shop)" in page
     assert page.count("Train a model") == 1  # no package hides a verb of ours
     assert "not used:\n  verb 'fit' of shop: this project has one of that name\n" in page
     assert "shop" not in sys.modules

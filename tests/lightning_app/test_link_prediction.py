@@ -70,6 +70,36 @@ def test_links_are_fitted_tested_and_predicted(
     assert links.select("source", "target").to_numpy().T.tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize(
+    ("features", "words"),
+    [
+        (("ConstantFeature",), "a constant"),
+        (("DegreeFeatures", "--data.features.max_degree=5"), "degrees up to 5, one-hot"),
+        (("IdentityFeatures", *SAMPLED), "a column per node"),
+    ],
+)
+def test_links_of_tables_without_features_are_predicted_from_chosen_ones(
+    features: tuple[str, ...],
+    words: str,
+    link_args: Callable[..., list[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    club = KarateClub().read()
+    pl.DataFrame({"id": range(34)}).write_csv(tmp_path / "nodes.csv")
+    pl.DataFrame(club.edge_index.T.numpy(), schema=["source", "target"]).write_csv(tmp_path / "edges.csv")
+    files = {"nodes": str(tmp_path / "nodes.csv"), "edges": str(tmp_path / "edges.csv")}
+    table = f"{{class_path: datamodules.graph.GraphTable, init_args: {files}}}"
+    config = (tmp_path / "links.yaml").read_text().replace("datamodules.graph.KarateClub", table)
+    (tmp_path / "links.yaml").write_text(config)
+    assert main(link_args()) == 2
+    assert "data.features: none given, and nodes has no features of nodes; choose Const" in capsys.readouterr().err
+    name, *options = features
+    assert main(link_args(f"--data.features=datamodules.graph.{name}", *options, "--trainer.max_epochs=1")) == 0
+    assert main(["test", "--ckpt_path", checkpoint(tmp_path)]) == 0
+    assert f"- features: {words}" in (only_run(tmp_path / "runs") / "report.md").read_text()
+
+
 def test_links_are_ranked_among_hard_negatives(link_args: Callable[..., list[str]], tmp_path: Path) -> None:
     config = (tmp_path / "links.yaml").read_text().replace("LinkPredictor", "LinkRanker")
     config = config.replace("RandomLinkSplit, init_args: {", "HardNegatives, init_args: {per_positive: 8, ")

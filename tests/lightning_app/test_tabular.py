@@ -89,6 +89,7 @@ def test_a_test_does_not_depend_on_the_batch_size(shops: TrainedFamily) -> None:
     assert after == pytest.approx(before, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_killed_fit_resumes_to_the_same_bits(shop_args: Callable[..., list[str]], tmp_path: Path) -> None:
     assert kill_and_resume(shop_args, tmp_path, (), [[7, "train", KILL]]) == [0, -KILL, 0]
 
@@ -215,6 +216,15 @@ labels:
   rich: {kind: column, column: rich}
   level: {kind: column, column: level}
 """
+TABM = """
+      class_path: models.tabular.TabM
+      init_args:
+        num_members: 4
+        hidden_size: 8
+        number_embeddings: {class_path: models.tabular.PiecewiseLinearEmbeddings, init_args: {num_bins: 4}}
+    scaling: quantile_normal
+    category_dropout: 0.1"""
+TRANSFORMER = "{class_path: models.tabular.FTTransformer, init_args: {num_layers: 2, hidden_size: 16}}"
 LINEAR, PERCEPTRON = "models.tabular.LinearNetwork", "{class_path: models.tabular.MLP, init_args: {residual: true}}"
 
 
@@ -239,19 +249,22 @@ def write_people() -> pl.DataFrame:
 @pytest.mark.parametrize(
     ("label", "task", "network", "classes"),
     [
-        ("rich", "models.tabular.BinaryClassification", PERCEPTRON, ["<=50K", ">50K"]),
-        (
+        ("rich", "models.tabular.classification.BinaryClassification", PERCEPTRON, ["<=50K", ">50K"]),  # former path
+        pytest.param(
             "level",
             "{class_path: models.tabular.MulticlassClassification, init_args: {loss: FocalLoss}}",
             LINEAR,
             ["1", "2", "3"],
+            marks=pytest.mark.slow,
         ),
+        ("rich", "models.tasks.BinaryClassification", TRANSFORMER, ["<=50K", ">50K"]),
+        ("level", "models.tasks.MulticlassClassification", TABM, ["1", "2", "3"]),
     ],
 )
 def test_rows_without_a_time_are_classified_from_raw_text(
     label: str, task: str, network: str, classes: list[str]
 ) -> None:
-    write_people()
+    people = write_people()
     Path("config.yaml").write_text(CLASSES.format(label=label, task=task, network=network))
     options = ["--data.classes", "[1, 2, 3]"] if label == "level" else []
     assert main(["fit", "-c", "config.yaml", "--run.root", "runs", *options]) == 0
@@ -268,7 +281,12 @@ def test_rows_without_a_time_are_classified_from_raw_text(
     np.testing.assert_allclose(
         scored["probabilities"].to_numpy(), predicted["probabilities"].to_numpy(), rtol=1e-5, atol=1e-6
     )
-    assert list(Package.load("package").manifest.labels or ()) == classes
+    package = Package.load("package")
+    assert list(package.manifest.labels or ()) == classes
+    asked = people.head(5).with_columns(job=pl.lit("pilot"))  # a job that training has not seen
+    alone = [package.predict(asked[row]) for row in range(5)]
+    together = package.predict(asked)["probabilities"].to_numpy()
+    np.testing.assert_allclose(pl.concat(alone)["probabilities"].to_numpy(), together, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +295,7 @@ def test_rows_without_a_time_are_classified_from_raw_text(
         ("rich", "models.tabular.Regression", [], "Regression predicts a number, but the label has 2 classes"),
         ("level", "models.tabular.BinaryClassification", [], "predicts 2 classes, but the label is a number"),
         ("rich", "models.tabular.MulticlassClassification", [], "take BinaryClassification"),
-        ("rich", "models.tabular.BinaryClassification", ["--data.classes", "['>50K', poor]"], "'<=50K' of"),
+        ("rich", "models.tabular.BinaryClassification", ["--data.classes", "['>50K', poor]"], "'<=50K' is not among"),
         ("ritch", "models.tabular.BinaryClassification", [], "did you mean 'rich'?"),
         ("rich", "models.tabular.BinaryClassification", ["--data.features", "[person.yaers]"], "'person.years'?"),
         ("rich", "models.tabular.BinaryClassification", ["--data.split.column", "persn"], "did you mean 'person'?"),
@@ -381,4 +399,6 @@ def test_packages_refuse_a_preparation_of_another_network(shops: TrainedFamily) 
         replace(spec, shape=("batch", 9), columns=None) if spec.name == "numbers" else spec for spec in manifest.inputs
     )
     with pytest.raises(PackageError, match="the fitted state of another version"):
-        load_raw_input(replace(manifest, inputs=specs), (shops.package / "features.json").read_bytes())
+        load_raw_input(
+            replace(manifest, inputs=specs), {"features.json": (shops.package / "features.json").read_bytes()}
+        )

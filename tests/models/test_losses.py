@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import FocalLoss, PinballLoss
+from models import FocalLoss, InfoNCE, PinballLoss
 
 
 def test_pinball_at_the_median_is_half_the_absolute_error() -> None:
@@ -75,3 +75,30 @@ def test_focal_loss_and_its_gradient_are_finite_in_bfloat16(task: str, scale: fl
     assert loss.isfinite()
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
+
+
+def test_info_nce_is_the_cross_entropy_of_the_pairs_own_similarity() -> None:
+    anchors, positives, negatives = (F.normalize(torch.randn(5, 8), dim=1) for _ in range(3))
+    expected = torch.zeros(())
+    for i in range(5):
+        own = (anchors[i] @ positives[i] / 0.1).exp()
+        others = sum((anchors[i] @ vector / 0.1).exp() for vector in [*positives, *negatives])
+        expected = expected - (own / others).log() / 5
+    torch.testing.assert_close(InfoNCE(temperature=0.1)(anchors, positives, negatives), expected)
+    there, back = InfoNCE()(anchors, positives), InfoNCE()(positives, anchors)
+    torch.testing.assert_close(InfoNCE(symmetric=True)(anchors, positives), (there + back) / 2)
+
+
+def test_info_nce_leaves_masked_pairs_out() -> None:
+    anchors, positives = torch.randn(4, 8), torch.randn(4, 8)
+    positives[1] = positives[0]  # the same text: no negative of the other
+    masked = torch.zeros(4, 4, dtype=torch.bool)
+    masked[0, 1] = masked[1, 0] = True
+    logits = anchors @ positives.T
+    logits[0, 1] = logits[1, 0] = -torch.inf
+    torch.testing.assert_close(
+        InfoNCE(temperature=1)(anchors, positives, masked=masked | torch.eye(4, dtype=torch.bool)),
+        F.cross_entropy(logits, torch.arange(4)),
+    )
+    with pytest.raises(ValueError, match="temperature: 0 given"):
+        InfoNCE(temperature=0)

@@ -7,13 +7,17 @@ import torch
 from torch import nn
 
 from models import (
+    NBEATS,
     CascadedMLP,
     Forecaster,
+    ITransformer,
+    NHiTS,
     PatchTransformer,
     PhaseTransformer,
     RepeatLast,
     ReversibleNorm,
     SeasonalNaive,
+    TiDE,
     WindowLinear,
 )
 from models.baselines.ridge import FixedLinear
@@ -32,9 +36,49 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "cascade": lambda: CascadedMLP(
         num_channels=C, look_back=L, horizon=H, hidden_size=16, norm=ReversibleNorm(mode="std")
     ),
+    "inverted": lambda: ITransformer(
+        look_back=L, horizon=H, hidden_size=16, num_layers=1, num_heads=2, norm=ReversibleNorm(mode="std")
+    ),
+    "n-hits": lambda: NHiTS(look_back=L, horizon=H, hidden_size=16, norm=ReversibleNorm(mode="std")),
+    "n-hits, sizes that do not divide": lambda: NHiTS(
+        look_back=L,
+        horizon=H,
+        pool_sizes=[7, 5],
+        knot_spacings=[5, 12],
+        num_blocks=2,
+        hidden_size=16,
+        norm=ReversibleNorm(mode="last"),
+    ),
+    "n-beats": lambda: NBEATS(look_back=L, horizon=H, hidden_size=16, norm=ReversibleNorm(mode="std")),
+    "n-beats, interpretable": lambda: n_beats(),
+    "n-beats, one generic stack of shared weights": lambda: n_beats(stacks=["generic"]),
+    "tide": lambda: TiDE(
+        look_back=L,
+        horizon=H,
+        hidden_size=16,
+        num_encoder_layers=2,
+        num_decoder_layers=2,
+        norm=ReversibleNorm(mode="std"),
+    ),
     "repeat-last": lambda: RepeatLast(horizon=H),
     "seasonal": lambda: SeasonalNaive(look_back=L, horizon=H, period=5),
 }
+
+
+def n_beats(**changes: object) -> NBEATS:
+    """The interpretable network."""
+    arguments = {
+        "look_back": L,
+        "horizon": H,
+        "stacks": ["trend", "seasonality"],
+        "num_blocks": 2,
+        "share_weights": True,
+        "hidden_size": 16,
+        "norm": ReversibleNorm(mode="std"),
+    }
+    return NBEATS(**{**arguments, **changes})
+
+
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
 
@@ -123,8 +167,27 @@ def patch_with_covariates(**changes: object) -> PatchTransformer:
     return PatchTransformer(**arguments).eval()
 
 
-def test_patch_transformer_uses_each_kind_of_covariate() -> None:
-    network = patch_with_covariates(num_past_covariates=2, num_future_covariates=1, num_static_covariates=3)
+WITH_COVARIATES: dict[str, Callable[[], nn.Module]] = {
+    "patch": lambda: patch_with_covariates(num_past_covariates=2, num_future_covariates=1, num_static_covariates=3),
+    "inverted": lambda: ITransformer(
+        look_back=L, horizon=H, num_future_covariates=1, num_static_covariates=3, norm=ReversibleNorm(mode="std")
+    ),
+    "tide": lambda: TiDE(
+        look_back=L,
+        horizon=H,
+        num_past_covariates=2,
+        num_future_covariates=1,
+        num_static_covariates=3,
+        hidden_size=16,
+        norm=ReversibleNorm(mode="std"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WITH_COVARIATES)
+def test_each_kind_of_covariate_changes_the_forecast(name: str) -> None:
+    torch.manual_seed(0)
+    network = WITH_COVARIATES[name]().eval()
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.1)
     inputs = {
@@ -134,12 +197,17 @@ def test_patch_transformer_uses_each_kind_of_covariate() -> None:
         "static_covariates": torch.randn(2, C, 3),
     }
     reference = network(**inputs)
-    for name in ("past_covariates", "future_covariates", "static_covariates"):
-        changed = network(**{**inputs, name: inputs[name] + torch.randn_like(inputs[name])})
-        assert not torch.allclose(changed, reference), name
+    for kind in ("past_covariates", "future_covariates", "static_covariates"):
+        changed = network(**{**inputs, kind: inputs[kind] + torch.randn_like(inputs[kind])})
+        assert not torch.allclose(changed, reference), kind
     beyond = inputs["future_covariates"].clone()
     beyond[:, L:] += 1
     assert not torch.allclose(network(**{**inputs, "future_covariates": beyond}), reference)
+    longer = {
+        kind: value if kind == "static_covariates" else torch.cat([torch.randn(2, 5, value.shape[2]), value], dim=1)
+        for kind, value in inputs.items()
+    }
+    torch.testing.assert_close(network(**longer), reference)  # rows before the look-back
 
 
 def test_quantiles_never_cross() -> None:
@@ -149,6 +217,48 @@ def test_quantiles_never_cross() -> None:
     forecast = network(torch.randn(5, L, C) * 100)
     assert forecast.shape == (5, H, C, 3)
     assert (forecast.diff(dim=-1) >= 0).all()
+
+
+def test_n_hits_interpolates_linearly_between_its_knots() -> None:
+    network = NHiTS(
+        look_back=L, horizon=H, pool_sizes=[1], knot_spacings=[6], hidden_size=8, norm=ReversibleNorm(mode="last")
+    )
+    forecast = network(torch.randn(2, L, C))
+    torch.testing.assert_close(forecast[:, 4:8].diff(n=2, dim=1), torch.zeros(2, 2, C), atol=1e-5, rtol=0)
+    assert (forecast[:, 4] != forecast[:, 7]).all()
+
+
+def test_an_interpretable_n_beats_is_a_level_a_polynomial_and_a_fourier_series() -> None:
+    torch.manual_seed(0)
+    network, past = n_beats(degree=2, num_harmonics=1).eval(), torch.randn(2, L, C)
+    parts = network.components(past)
+    assert parts.shape == (2, H, C, 3)
+    torch.testing.assert_close(parts.sum(dim=-1), network(past))
+    level, trend, season = parts.unbind(dim=-1)
+    torch.testing.assert_close(level, past.mean(dim=1, keepdim=True).expand(-1, H, -1))
+    assert trend.diff(n=2, dim=1).abs().min() > 1e-6  # curved, and no more than that
+    torch.testing.assert_close(trend.diff(n=3, dim=1), torch.zeros(2, H - 3, C), atol=1e-5, rtol=0)
+    angles = 2 * torch.pi * torch.arange(H) / H  # a constant and one cycle over the horizon
+    basis = torch.stack([torch.ones(H), angles.cos(), angles.sin()], dim=1)
+    flat = season.transpose(0, 1).flatten(1)
+    torch.testing.assert_close(basis @ torch.linalg.lstsq(basis, flat).solution, flat, atol=1e-5, rtol=1e-4)
+    assert flat.std(dim=0).min() > 1e-6
+
+
+def test_tide_connects_a_row_of_the_horizon_directly_with_its_covariates() -> None:
+    network = TiDE(look_back=L, horizon=H, num_future_covariates=1, hidden_size=8, norm=ReversibleNorm(mode="std"))
+    for part in (network.encoder, network.decoder):  # leaves the temporal decoder alone
+        for parameter in part.parameters():
+            nn.init.zeros_(parameter)
+    past, coming = torch.randn(2, L, C), torch.randn(2, L + H, 1)
+    changed = coming.clone()
+    changed[:, L + 4] += 3
+    difference = (network.eval()(past, None, changed) - network(past, None, coming)).abs().amax(dim=(0, 2))
+    assert difference.nonzero().flatten().tolist() == [4]
+
+
+def n_hits(**changes: object) -> NHiTS:
+    return NHiTS(**{"look_back": 5, "horizon": 4, "norm": ReversibleNorm(mode="std"), **changes})
 
 
 @pytest.mark.parametrize(
@@ -165,6 +275,22 @@ def test_quantiles_never_cross() -> None:
             "horizon: 4 given, it must be a multiple of num_blocks 3",
         ),
         (lambda: patch_with_covariates(quantiles=[0.1, 0.9]), "an odd number with 0.5 in the middle is needed"),
+        (
+            lambda: ITransformer(look_back=5, horizon=4, hidden_size=9, norm=ReversibleNorm(mode="std")),
+            "hidden_size: 9 given, a multiple of num_heads 8",
+        ),
+        (lambda: n_hits(pool_sizes=[2, 1]), r"\[2, 1\] and \[4, 2, 1\] given, one number per stack"),
+        (lambda: n_hits(pool_sizes=[6, 1, 1]), r"pool_sizes: \[6, 1, 1\] given, allowed are 1 to look_back 5"),
+        (lambda: n_hits(knot_spacings=[9, 1, 0]), "knot_spacings: .* given, allowed are 1 to horizon 4"),
+        (lambda: n_hits(num_blocks=0), "num_blocks: 0 given, at least 1"),
+        (lambda: n_beats(stacks=["trend", "seasons"]), "stacks: .* given, allowed are 'generic', 'trend' and"),
+        (lambda: n_beats(stacks=[]), "stacks: .* given, allowed are"),
+        (lambda: n_beats(num_blocks=0), "num_blocks: 0 given, at least 1"),
+        (lambda: n_beats(num_harmonics=7), "num_harmonics: 7 given, allowed are 1 to half the horizon, 6"),
+        (
+            lambda: TiDE(look_back=5, horizon=4, num_encoder_layers=0, norm=ReversibleNorm(mode="std")),
+            "num_encoder_layers: 0 given, at least 1",
+        ),
         (lambda: FixedLinear(look_back=5, horizon=4, norm=ReversibleNorm(mode="std")), "mode 'std' given"),
         (lambda: ReversibleNorm(mode="max"), "mode: 'max' given"),
     ],

@@ -35,6 +35,23 @@ def prepare_features(x: Tensor, *, normalize: bool, sparse: bool | None) -> Tens
     return _csr(x.crow_indices(), x.col_indices(), x.values() / sums[rows], x.shape)
 
 
+def joined_features(x: Tensor, more: Tensor) -> Tensor:
+    """Puts features side by side.
+
+    Args:
+        x: float32 (N, F), dense or `torch.sparse_csr`.
+        more: float32 (N, G), dense or `torch.sparse_csr`.
+
+    Returns:
+        float32 (N, F + G), `torch.sparse_csr` if one of them is.
+    """
+    if not x.shape[1]:
+        return more
+    if x.layout != torch.sparse_csr and more.layout != torch.sparse_csr:
+        return torch.cat([x, more], dim=1)
+    return torch.cat([x.to_sparse_coo(), more.to_sparse_coo()], dim=1).coalesce().to_sparse_csr()
+
+
 def feature_rows(x: Tensor, nodes: Tensor) -> Tensor:
     """Selects rows of dense or sparse features.
 

@@ -43,7 +43,7 @@ class GraphTable(GraphSource):
         edges: File of edges.
         label: Node column to predict, integers or texts; None if there is none, as for link prediction.
         features: Feature columns of the nodes; None takes every column without another role, and raises if one is not
-            numeric unless it is in `exclude`.
+            numeric unless it is in `exclude`. Without any, the data module's `features` are needed.
         id: Node column of ids.
         source: Edge column of source ids.
         target: Edge column of target ids.
@@ -106,7 +106,9 @@ class GraphTable(GraphSource):
         ends = [self.source, self.target]
         edges = read_table(self.edges, root=self.root, needed=[*ends, self.weight], ids=ends)
         taken = [self.id, self.label, self.time, self.split]
-        self.feature_names = feature_columns(nodes, self.features, taken=taken, exclude=self.exclude, file=self.nodes)
+        self.feature_names = feature_columns(
+            nodes, self.features, taken=taken, exclude=self.exclude, file=self.nodes, may_be_none=True
+        )
         ids = id_column(nodes[self.id], file=self.nodes)
         numbers = node_numbers(ids, file=self.nodes)
         y, class_names = node_classes(nodes, self.label, file=self.nodes)

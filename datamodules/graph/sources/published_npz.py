@@ -4,7 +4,6 @@ Their checksums are not known to this project, so they are not downloaded, see `
 them are pickles and are never loaded.
 """
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -17,6 +16,7 @@ from torch_geometric.data import Data
 from torch_geometric.utils import remove_self_loops
 from typing_extensions import override
 
+from datamodules.graph.sources.npz_arrays import PARTS, read_npz, sparse_table, sparse_tensor
 from datamodules.graph.sources.source import GraphSource, file_checksums
 from datamodules.sources import RawFile, fetch
 
@@ -28,21 +28,7 @@ def read_arrays(raw: RawFile, keys: Sequence[str], *, root: str | Path | None) -
         ValueError: The file is not an npz file, lacks an array, or an array holds Python objects.
         FileNotFoundError: The file does not exist.
     """
-    path = fetch(raw, root=root)
-    advice = f"Put the original there: {raw.url}"
-    arrays = {}
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            for key in keys:
-                arrays[key] = archive[key]
-    except KeyError as error:
-        raise ValueError(f"{path} has no array {error}. {advice}") from error
-    except (ValueError, TypeError, zipfile.BadZipFile, EOFError) as error:
-        # numpy refuses object arrays, and treats files other than npz as pickles, which it refuses too.
-        raise ValueError(
-            f"{path} is not read: {error}. Pickled Python objects can run any code, and are never opened. {advice}"
-        ) from error
-    return arrays
+    return read_npz(fetch(raw, root=root), keys, advice=f"Put the original there: {raw.url}")
 
 
 class _PublishedNpz(GraphSource):
@@ -85,19 +71,11 @@ class _BenchmarkNpz(_PublishedNpz):
 
     @override
     def load(self) -> Data:
-        parts = ("data", "indices", "indptr", "shape")
-        keys = [f"{table}_{part}" for table in ("adj", "attr") for part in parts]
+        starts = ("adj_", "attr_")
+        keys = [f"{start}{part}" for start in starts for part in PARTS]
         arrays = read_arrays(self.raw_file, [*keys, "labels"], root=self.root)
-        tables = {}
-        for table in ("adj", "attr"):
-            data, indices, indptr, shape = (arrays[f"{table}_{part}"] for part in parts)
-            try:
-                tables[table] = csr_matrix((data, indices, indptr), shape=tuple(shape))
-                tables[table].check_format(full_check=True)  # indices out of bounds would read arbitrary memory
-            except ValueError as error:
-                raise ValueError(f"{self.raw_file.path}: {table} is not a sparse table ({error})") from error
-            tables[table].sum_duplicates()
-        adjacency, features = tables["adj"].tocoo(), tables["attr"]
+        adjacency, features = (sparse_table(arrays, start=start, file=self.raw_file.path) for start in starts)
+        adjacency = adjacency.tocoo()
         features.eliminate_zeros()
         edge_index = torch.from_numpy(np.stack([adjacency.row, adjacency.col]).astype(np.int64))
         return Data(
@@ -109,14 +87,8 @@ class _BenchmarkNpz(_PublishedNpz):
 
 def _presence(counts: csr_matrix) -> Tensor:
     """Binarises word counts: CSR tensor (N, F), 1 where the count is positive."""
-    values = torch.from_numpy(counts.data).float()
-    return torch.sparse_csr_tensor(
-        torch.from_numpy(counts.indptr.astype(np.int64)),
-        torch.from_numpy(counts.indices.astype(np.int64)),
-        torch.where(values > 0, 1.0, values),
-        counts.shape,
-        check_invariants=True,  # torch warns if this is left unset
-    )
+    counts.data = np.where(counts.data > 0, 1.0, counts.data)
+    return sparse_tensor(counts)
 
 
 class Amazon(_BenchmarkNpz):

@@ -44,11 +44,12 @@ class RawGraphs:
 class GraphSource(ABC):
     """Source of one graph.
 
-    The result of `read` has `x` float32 (N, F) dense or `torch.sparse_csr`, `edge_index` int64 (2, E) from source to
-    target, `y` int64 (N,) with -1 for nodes without a label, and `source_name`; optionally `edge_weight` float32 (E,),
-    `train_mask`, `val_mask`, `test_mask` bool (N,) or (N, num_splits) with `split_name` (their protocol), `node_time`
-    int64 (N,), `edge_time` int64 (E,), `class_names` (list of C texts) and `node_names` (N ids, an array or
-    `TextNames`). A heterogeneous graph is a `HeteroData` whose `target_type` is the labelled node type.
+    The result of `read` has `x` float32 (N, F) dense or `torch.sparse_csr`, with F = 0 for nodes without features,
+    `edge_index` int64 (2, E) from source to target, `y` int64 (N,) with -1 for nodes without a label, and
+    `source_name`; optionally `edge_weight` float32 (E,), `train_mask`, `val_mask`, `test_mask` bool (N,) or (N,
+    num_splits) with `split_name` (their protocol), `node_time` int64 (N,), `edge_time` int64 (E,), `class_names` (list
+    of C texts) and `node_names` (N ids, an array or `TextNames`). A heterogeneous graph is a `HeteroData` whose
+    `target_type` is the labelled node type.
 
     Attributes:
         undirected: Whether edges are listed in one direction only; `read` then adds the reverse ones.

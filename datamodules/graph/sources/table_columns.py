@@ -64,6 +64,7 @@ def feature_columns(
     exclude: Sequence[str],
     file: str,
     key: str = "data.graph.exclude",
+    may_be_none: bool = False,
 ) -> list[str]:
     """Names of the feature columns; None takes every column without another role, apart from `exclude`.
 
@@ -74,7 +75,10 @@ def feature_columns(
         exclude: Columns to leave out if `features` is None.
         file: The file, for messages.
         key: Config key of `exclude`, for messages.
+        may_be_none: Whether a table without any is accepted.
     """
+    if features is None and may_be_none and not set(frame.columns) - {*taken, *exclude}:
+        return []
     if features is None:
         return number_columns(frame, file=file, taken=taken, exclude=exclude, key=key, booleans=True)
     if exclude:

@@ -66,11 +66,14 @@ def answer_form(outputs: Sequence[OutputLike], labels: Sequence[str] | None) -> 
         labels: Names of the classes; None if it is no classifier.
 
     Returns:
-        None if no outcome can be compared with the answer: sequences of any length, texts, solutions of puzzles.
+        None if no outcome can be compared with the answer: sequences of any length, texts, solutions of puzzles,
+        several labels that may hold at once, several heads (outputs `HEAD.NAME`).
     """
     if labels is not None:
         return AnswerForm(kind="classes", name=PROBABILITIES, labels=tuple(labels))
     output = outputs[0]
+    if output.name == PROBABILITIES or "." in output.name:
+        return None
     if not output.dtype.startswith("float") or any(isinstance(size, str) for size in output.shape[1:]):
         return None
     if output.unit == "probability" and len(output.shape) == 1:

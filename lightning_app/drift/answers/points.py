@@ -89,13 +89,25 @@ def _classes(table: pl.DataFrame, form: AnswerForm) -> Points:
     if PREDICTION + form.name in table.columns:
         whole = flat(_column(table, form.name), keep=1)
         probabilities, readable = lists_of(whole.values, len(form.labels))
-        classes = np.where(readable, np.nan_to_num(probabilities).argmax(axis=1), -1)
+        classes = np.where(readable, _answered(table, form, whole, probabilities), -1)
         return Points(
             rows=whole.rows, counts=whole.counts, readable=readable, probabilities=probabilities, classes=classes
         )
     named = flat(_column(table, LABEL))
     classes = class_indices(named.values, form.labels)
     return Points(rows=named.rows, counts=named.counts, readable=classes >= 0, classes=classes)
+
+
+def _answered(table: pl.DataFrame, form: AnswerForm, whole: Flat, probabilities: Array) -> Integers:
+    """Classes that were answered, at whatever threshold; the likeliest ones where rows do not say."""
+    likeliest = np.nan_to_num(probabilities).argmax(axis=1)
+    if PREDICTION + LABEL not in table.columns:
+        return likeliest
+    named = flat(table[PREDICTION + LABEL])
+    if not np.array_equal(named.counts, whole.counts):
+        return likeliest
+    said = class_indices(named.values, form.labels)
+    return np.where(said >= 0, said, likeliest)
 
 
 def _binary(table: pl.DataFrame, form: AnswerForm) -> Points:

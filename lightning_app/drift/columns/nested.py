@@ -3,6 +3,10 @@
 import polars as pl
 from polars.datatypes import DataType, DataTypeClass
 
+LABEL = "label"
+LABEL_PART = f"{LABEL}="
+"""Beginning of the part of a column that counts the elements of a label."""
+
 
 def flatten_structs(table: pl.DataFrame) -> pl.DataFrame:
     """A table whose struct columns are replaced by a column `NAME.FIELD` for each field.
@@ -44,6 +48,17 @@ def list_depth(dtype: DataType | DataTypeClass) -> int:
         dtype = dtype.inner
         depth += 1
     return depth
+
+
+def has_labels(dtype: DataType | DataTypeClass) -> bool:
+    """Whether a column has lists of structs with a text `label`, such as the entities of a text.
+
+    Args:
+        dtype: Type of a column.
+    """
+    inner = dtype.inner if isinstance(dtype, pl.List) else None
+    fields = inner.fields if isinstance(inner, pl.Struct) else []
+    return any(field.name == LABEL and field.dtype == pl.String for field in fields)
 
 
 def as_flat_lists(series: pl.Series) -> pl.Series:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from lightning_app.drift.columns.nested import as_flat_lists, inner_type
+from lightning_app.drift.columns.nested import LABEL, LABEL_PART, as_flat_lists, has_labels, inner_type
 from lightning_app.drift.columns.plan import ColumnPlan
 
 
@@ -104,6 +104,11 @@ def _part(series: pl.Series, part: str) -> pl.Series | None:
     if part == "length":
         return series.list.len().cast(pl.Float64)
     inner = inner_type(dtype)
+    if part.startswith(LABEL_PART):
+        if not has_labels(series.dtype):  # no row has an element, or they are something else
+            return series.list.len().cast(pl.Float64) if inner == pl.Null else None
+        found = series.list.eval(pl.element().struct.field(LABEL) == part.removeprefix(LABEL_PART))
+        return found.list.sum().cast(pl.Float64)
     if part.isdigit() and isinstance(series.dtype, pl.List) and series.dtype.inner in (pl.String, pl.Categorical):
         return series.list.get(int(part), null_on_oob=True).cast(pl.String)
     if not (inner.is_numeric() or inner in (pl.Boolean, pl.Null)):

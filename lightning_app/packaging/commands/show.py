@@ -82,6 +82,8 @@ def _tensors(manifest: Manifest) -> Table:
 def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
     if manifest.labels is not None:
         yield "labels", _some(manifest.labels)
+    for decision in manifest.decisions:
+        yield f"answers {decision.prefix.rstrip('.')}".rstrip(), decision.describe()
     if manifest.node_ids is not None:
         kind = "texts" if manifest.node_ids.dtype == "text" else "whole numbers"
         yield "node ids", f"{manifest.node_ids.num_nodes:,} {kind}, for {', '.join(manifest.node_ids.inputs)}"

@@ -64,6 +64,19 @@ class Sample:
         )
 
 
+def padded_answer(rows: np.ndarray | list[np.ndarray], width: int) -> np.ndarray:
+    """Answers to rows of different sizes as one array, zeros behind them.
+
+    Args:
+        rows: An array per row, its size first.
+        width: Size of a row of the result.
+    """
+    padded = np.zeros((len(rows), width, *rows[0].shape[1:]), dtype=rows[0].dtype)
+    for place, row in enumerate(rows):
+        padded[place, : len(row)] = row
+    return padded
+
+
 @dataclass(frozen=True)
 class RawParity:
     """Answers to raw rows of the test split, by package and checkpoint.

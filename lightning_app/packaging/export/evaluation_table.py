@@ -9,8 +9,11 @@ import polars as pl
 
 from lightning_app.evaluation.bootstrap import bootstrap_ratio
 from lightning_app.packaging.export.batches import Arrays, Evaluation, Sample
+from lightning_app.packaging.export.held_out import HeldOutRows
+from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.runtime.frames import write_frame
 from lightning_app.packaging.runtime.predictor import Predictor
+from lightning_app.packaging.runtime.text.padded_rows import PaddedLayout
 from lightning_app.packaging.runtime.values import Values
 
 _RESAMPLES = 2000
@@ -93,17 +96,29 @@ def slice_errors(table: pl.DataFrame) -> dict[str, dict[str, dict[str, float | i
     return errors
 
 
-def reference_table(sample: Sample, predictor: Predictor) -> pl.DataFrame:
+def reference_table(sample: Sample, predictor: Predictor, held_out: HeldOutRows) -> pl.DataFrame:
     """Rows of the test split as a table: ids, inputs, targets, and the answers of the package to this very table.
+
+    Texts take long to read and their answers do not depend on other rows: those of the walk are taken, where it kept
+    them.
 
     Args:
         sample: The rows.
         predictor: The package.
+        held_out: Rows with the package's answers.
     """
     inputs, targets = write_frame(_values(sample.request)), write_frame(_values(sample.targets))
-    answers: pl.DataFrame = predictor.predict(inputs)
+    known = held_out.answers_to(sample.rows) if _answers_texts_by_row(predictor.manifest) else None
+    answers: pl.DataFrame
+    answers = predictor.predict(inputs) if known is None else predictor.finish(known, {}, is_frame=True)
     ids = pl.DataFrame(dict(sample.ids))
     return pl.concat([ids, inputs, targets, answers.drop(inputs.columns, strict=False)], how="horizontal")
+
+
+def _answers_texts_by_row(manifest: Manifest) -> bool:
+    return PaddedLayout.fits(manifest) and not any(
+        isinstance(size, str) for one in manifest.outputs for size in one.shape[1:]
+    )
 
 
 def as_parquet(table: pl.DataFrame) -> bytes:

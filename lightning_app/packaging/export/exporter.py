@@ -25,12 +25,14 @@ from lightning_app.packaging.export.batches import (
 )
 from lightning_app.packaging.export.held_out import HeldOutRows
 from lightning_app.packaging.export.input_rows import rows_of_inputs
+from lightning_app.packaging.export.onnx_file import write_onnx
+from lightning_app.packaging.format.decision import Decision
 from lightning_app.packaging.format.manifest import Layout, StateSpec, TensorSpec
 from lightning_app.packaging.format.node_ids import NodeIds
 from lightning_app.packaging.format.raw_input import RawInputSpec
 from lightning_app.packaging.monitored.rows import MonitoredRows
 from lightning_app.packaging.runtime.predictor import Predictor
-from lightning_app.packaging.runtime.tokenizer import Tokenizer
+from lightning_app.packaging.runtime.text.tokenizer import Tokenizer
 from models import BaseModule
 
 
@@ -58,6 +60,8 @@ class Exporter(ABC):
     layout: Layout = "rows"
     labels: tuple[str, ...] | None = None
     """Names of the classes, along the last axis of an output `probabilities`."""
+    decisions: tuple[Decision, ...] = ()
+    """How names are answered where not the likeliest of `labels` is: at a threshold, several labels, or by head."""
     block: int = 1
     """Neighbouring rows whose errors are correlated, for intervals of their mean."""
     error_name: str = "error of the row"
@@ -66,6 +70,8 @@ class Exporter(ABC):
     """Name of the rows, plural."""
     scores_loss: bool = True
     """Whether the loss of the test can be computed from the package's answers."""
+    not_optimized: str | None = None
+    """Why `--optimize` makes no sense for the family, in words; None where it does."""
 
     module: BaseModule
     data: BaseDataModule
@@ -103,8 +109,8 @@ class Exporter(ABC):
         return None
 
     @property
-    def raw_input(self) -> tuple[RawInputSpec, bytes] | None:
-        """Raw rows that the package answers, and the content of `file`: their preparation; None for inputs alone."""
+    def raw_input(self) -> tuple[RawInputSpec, Mapping[str, bytes]] | None:
+        """Raw rows that the package answers, and the files of their preparation by name; None for inputs alone."""
         return None
 
     def raw_batches(self, predictor: Predictor) -> Iterator[RawParity]:  # noqa: ARG002
@@ -138,6 +144,12 @@ class Exporter(ABC):
         """Inputs and state that the network is traced with, two rows; random numbers will do."""
         example = self.module.example_inputs()
         return tuple(example[spec.name] for spec in self.inputs)
+
+    def onnx(self) -> bytes:
+        """Content of the ONNX file; the default traces `network`."""
+        return write_onnx(
+            self.network().eval(), self.example(), inputs=self.inputs, outputs=self.outputs, state=self.state
+        )
 
     @property
     def num_samples(self) -> int:

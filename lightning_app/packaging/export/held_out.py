@@ -43,6 +43,19 @@ class HeldOutRows:
             *(take(arrays, positions) for arrays in (self.request, self.answer, self.targets)),
         )
 
+    def answers_to(self, rows: np.ndarray) -> dict[str, np.ndarray | list[np.ndarray]] | None:
+        """Outputs of the package for some rows; None unless each of them is here once.
+
+        Args:
+            rows: Keys of the rows, int64 (K,).
+        """
+        order = np.argsort(self.rows, kind="stable")
+        keys = self.rows[order]
+        first, behind = (np.searchsorted(keys, rows, side=side) for side in ("left", "right"))
+        if not (behind - first == 1).all():
+            return None
+        return take(self.answer, order[first])
+
     @property
     def num_values(self) -> int:
         """Numbers in all rows."""

@@ -52,12 +52,12 @@ def named_answers(predictor: Predictor, answer: Arrays) -> pl.DataFrame:
 
 
 def outcome_of(targets: Arrays) -> pl.Series | None:
-    """The first column of targets; None if there is none.
+    """The column of targets; None if there is none, or if there are those of several labels.
 
     Args:
         targets: By name, rows first.
     """
-    if not targets:
+    if not targets or any(name.startswith("target.") for name in targets):
         return None
     name, values = next(iter(targets.items()))
     return as_journalled(write_frame({name: values})).to_series().alias("outcome")

@@ -17,12 +17,14 @@ from lightning_app.packaging.export.held_out import HeldOut, HeldOutRows
 from lightning_app.packaging.export.parity import (
     BATCH_SIZES,
     ROWS,
+    TEXT_ROWS,
     UNSEEN_SIZES,
     AnswerComparison,
     TestMetrics,
     compare_metrics,
     compare_sizes,
 )
+from lightning_app.packaging.runtime.text.padded_rows import PaddedLayout
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ def measure(exporter: Exporter, predictor: Predictor) -> Measurements:
         raise UsageError("data: the test split holds nothing to compare the package with its checkpoint on")
     compare_metrics(checkpoint.values(), package.values())
     sample = exporter.sample(ROWS)
-    compare_sizes(comparison, sample, predictor.predict)
+    num_rows = TEXT_ROWS if PaddedLayout.fits(predictor.manifest) else ROWS
+    compare_sizes(comparison, sample, predictor.predict, num_rows=num_rows)
     comparison.check_whole_numbers()
     raw_rows = _compare_raw_rows(exporter, predictor)
     table = evaluation_table(rows, evaluations)
@@ -87,7 +90,7 @@ def measure(exporter: Exporter, predictor: Predictor) -> Measurements:
         metrics={"rows": len(table), **_with_derived(exporter, package)},
         parity={
             "rows": num_compared,
-            "rows_of_each_size": len(sample.rows),
+            "rows_of_each_size": min(num_rows, len(sample.rows)),
             "batch_sizes": list(BATCH_SIZES),
             "unseen_sizes": list(UNSEEN_SIZES),
             "max_relative_error": comparison.largest,

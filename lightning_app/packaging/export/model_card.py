@@ -32,6 +32,7 @@ class CardFacts:
         limitations: Those that the exporter states.
         model_bytes: Size of the ONNX file.
         importance: Share of each column of the requests in the skill of the model, where it was measured.
+        importance_rows: Rows that it was measured on.
         compared_with: What the answers of the package were compared with.
     """
 
@@ -45,6 +46,7 @@ class CardFacts:
     limitations: Sequence[str]
     model_bytes: int
     importance: Mapping[str, float] = field(default_factory=dict)
+    importance_rows: int = 0
     compared_with: str = "its checkpoint"
 
 
@@ -121,6 +123,10 @@ def _details(manifest: Manifest, facts: CardFacts) -> str:
             "task": manifest.task.replace("_", " "),
             "takes": "; ".join(_signature(spec) for spec in manifest.inputs),
             "answers": "; ".join(_signature(spec) for spec in manifest.outputs),
+            **{
+                f"decides {decision.prefix.rstrip('.')}".rstrip(): decision.describe()
+                for decision in manifest.decisions
+            },
             **({"carries": f"{len(manifest.state)} state tensors from chunk to chunk"} if manifest.state else {}),
             "size": f"{facts.model_bytes / 1e6:.2f} MB",
             "latency": ", ".join(
@@ -203,7 +209,7 @@ def _evaluation(manifest: Manifest, facts: CardFacts) -> str:
         f"{parity['max_relative_error']:.1e} of the largest number.",
         *_raw_parity(parity),
     ]
-    lines += _importance(facts.importance)
+    lines += _importance(facts.importance, facts.importance_rows)
     for name, values in manifest.slices.items():
         lines += ["", f"By {name}:", "", f"| {name} | {facts.row_name} | mean error |", "|---|---|---|"]
         lines += [f"| {value} | {slice_['rows']:,} | {slice_['error']:.6g} |" for value, slice_ in values.items()]
@@ -220,7 +226,7 @@ def _raw_parity(parity: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _importance(importance: Mapping[str, float]) -> list[str]:
+def _importance(importance: Mapping[str, float], num_rows: int) -> list[str]:
     if not importance:
         return []
     ranked = sorted(importance.items(), key=lambda item: -item[1])
@@ -228,7 +234,7 @@ def _importance(importance: Mapping[str, float]) -> list[str]:
     return [
         "",
         f"Importance of the columns of a request{more}: how much of the growth of the error is due to each, if its "
-        "values are shuffled among test rows.",
+        f"values are shuffled among {num_rows:,} test rows.",
         "",
         "| column | importance |",
         "|---|---|",

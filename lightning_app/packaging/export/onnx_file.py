@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from lightning_app.packaging.format.manifest import StateSpec, TensorSpec
 from models.onnx_exporter import quiet_exporter
 
 OPSET = 20
+_OWN = "output/"
+"""Before the names of outputs while the file is written: a value inside the graph may have the same name."""
 
 
 def write_onnx(
@@ -68,7 +70,7 @@ def write_onnx(
                     path,
                     dynamo=True,
                     input_names=[name for name, _ in taken],
-                    output_names=[name for name, _ in returned],
+                    output_names=[_OWN + name for name, _ in returned],
                     dynamic_shapes=(shapes,),
                     opset_version=OPSET,
                     external_data=False,
@@ -119,6 +121,8 @@ def _tidy(path: Path, returned: Sequence[tuple[str, tuple[int | str, ...]]]) -> 
 
     model = inline_local_functions(onnx.load(path))
     _forget(model.graph)
+    names = {name: f"{name}/inside" for name, _ in returned} | {_OWN + name: name for name, _ in returned}
+    _rename(model.graph, {old: new for old, new in names.items() if old not in {one.name for one in model.graph.input}})
     model.graph.doc_string = ""
     del model.metadata_props[:]
     shapes = dict(returned)
@@ -132,6 +136,19 @@ def _tidy(path: Path, returned: Sequence[tuple[str, tuple[int | str, ...]]]) -> 
             else:
                 axis.dim_param = size
     return model
+
+
+def _rename(graph: Any, names: Mapping[str, str]) -> None:
+    """Renames values of a graph and of the graphs inside it."""
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        value.name = names.get(value.name, value.name)
+    for node in graph.node:
+        for values in (node.input, node.output):
+            for place, name in enumerate(values):
+                values[place] = names.get(name, name)
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _rename(attribute.g, names)
 
 
 def _forget(graph: Any) -> None:

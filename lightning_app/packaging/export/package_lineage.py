@@ -10,7 +10,9 @@ from lightning_app.runs.lineage import describe_lineage, framework_of
 from lightning_app.runs.repository import describe_repository
 from lightning_app.runs.run_folder import RunFolder
 
-_VERSIONS = ("lightning-r2p", "python", "torch", "lightning", "torchmetrics", "numpy", "polars")
+_VERSIONS = (
+    "lightning-r2p", "python", "torch", "lightning", "torchmetrics", "numpy", "polars", "tokenizers", "transformers",
+)  # fmt: skip
 
 
 def package_lineage(

@@ -21,11 +21,11 @@ from lightning_app.packaging.export.find_exporter import exporter_for
 from lightning_app.packaging.export.latency import latency_entry, measure_latency
 from lightning_app.packaging.export.measurements import measure
 from lightning_app.packaging.export.model_card import CardFacts, write_card
-from lightning_app.packaging.export.onnx_file import write_onnx
 from lightning_app.packaging.export.package_lineage import package_lineage
 from lightning_app.packaging.format.manifest import TOKENIZER, TensorSpec
 from lightning_app.packaging.format.node_ids import NODE_IDS
 from lightning_app.packaging.monitored.build import drift_files, drift_reference
+from lightning_app.packaging.monitored.importance import MOST_ROWS, importance_rows
 from lightning_app.packaging.runtime.golden import make_golden
 from lightning_app.packaging.runtime.raw_contract import CONTRACT, contract_file
 from lightning_app.packaging.runtime.raw_input import load_raw_input
@@ -63,13 +63,7 @@ def export_package(
     differences = trained.differences() if isinstance(trained, TrainedRun) else []
     exporter = exporter_for(module, data)
     print(f"export: {describe_model(module)} to ONNX", flush=True)  # noqa: T201
-    model = write_onnx(
-        exporter.network().eval(),
-        exporter.example(),
-        inputs=exporter.inputs,
-        outputs=exporter.outputs,
-        state=exporter.state,
-    )
+    model = exporter.onnx()
     config = yaml.safe_dump(trained.resolved, sort_keys=False).encode()
     checkpoint = trained.source.path if isinstance(trained, TrainedRun) else None
     manifest = _draft(
@@ -107,6 +101,10 @@ def export_package(
     )
     monitored = exporter.monitored_rows(predictor, measured.held_out)
     drift = drift_reference(monitored, manifest)
+    asked = importance_rows(monitored) or 0
+    if drift.importance and asked < min(len(monitored), MOST_ROWS):
+        few = f"{asked:,} of {len(monitored):,} rows"
+        print(f"export: importance of columns measured on {few}, more would take long", flush=True)  # noqa: T201
     reference = exporter.sample(_reference_rows(exporter, sample))
     facts = CardFacts(
         pipeline_tag=exporter.pipeline_tag,
@@ -119,12 +117,13 @@ def export_package(
         limitations=exporter.limitations,
         model_bytes=len(model),
         importance=drift.importance or {},
+        importance_rows=asked,
     )
     files: dict[str, bytes | Path] = {
         **drift_files(monitored, drift),
         "model.onnx": model,
         "config.yaml": config,
-        "reference.parquet": as_parquet(reference_table(reference, predictor)),
+        "reference.parquet": as_parquet(reference_table(reference, predictor, measured.held_out)),
         "evaluation.parquet": as_parquet(measured.table),
         "golden.json": make_golden(predictor, exporter.golden_request(measured.sample)),
         "MODEL_CARD.md": write_card(manifest, facts, trained.card),
@@ -134,8 +133,7 @@ def export_package(
     if exporter.node_ids is not None:
         files[NODE_IDS] = exporter.node_ids.to_parquet()
     if raw_input is not None:
-        spec, content = raw_input
-        files[spec.file] = content
+        files |= raw_input[1]
     if data.contract is not None:
         needed = None if raw_input is None else tuple(one.name for one in raw_input[0].columns if one.required)
         files[CONTRACT] = contract_file(data.contract, needed=needed)
@@ -164,6 +162,7 @@ def _draft(
         outputs=exporter.outputs,
         state=exporter.state,
         labels=exporter.labels,
+        decisions=exporter.decisions,
         tokenizer=None if exporter.tokenizer is None else TOKENIZER,
         node_ids=None if exporter.node_ids is None else exporter.node_ids.spec(_names(exporter.inputs)),
         raw_input=None if raw_input is None else raw_input[0],

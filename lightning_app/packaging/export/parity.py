@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torchmetrics import MetricCollection
 
-from lightning_app.packaging.export.batches import Arrays, Sample
+from lightning_app.packaging.export.batches import Arrays, Sample, padded_answer, spread
 from lightning_app.packaging.format.manifest import TensorSpec
 from lightning_app.packaging.runtime.relative_difference import largest_magnitude, relative_differences
 from models import StepOutput
@@ -19,12 +20,15 @@ MISMATCHES = 1e-3
 """Largest share of whole numbers, each the likeliest of some, that may be others."""
 ROWS = 256
 """Rows asked in batches of every size, where the test split has as many."""
+TEXT_ROWS = 64
+"""The same of texts, which take long, or one batch of a larger size. Each row was compared in the walk: this looks for
+answers that depend on the number of rows, and calls of the graph have few texts whatever the size of the batch."""
 BATCH_SIZES = (1, 7, 64)
 UNSEEN_SIZES = (3, 19, 256)
 _DIGITS = 1e-4
 _NOTHING = 1e-9
 
-Predict = Callable[[Arrays], Mapping[str, np.ndarray]]
+Predict = Callable[[Arrays], Arrays]
 
 
 class ParityError(RuntimeError):
@@ -85,7 +89,7 @@ class AnswerComparison:
         """Share of the whole numbers that differ."""
         return self._differ / max(1, self._whole)
 
-    def compare(self, answered: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], rows: np.ndarray) -> None:
+    def compare(self, answered: Arrays, expected: Mapping[str, np.ndarray], rows: np.ndarray) -> None:
         """Raises where floats differ; differences of whole numbers are counted.
 
         Args:
@@ -97,7 +101,11 @@ class AnswerComparison:
             ParityError: They differ; names the row, the output and the difference.
         """
         for spec in self.outputs:
-            wanted, answer = np.asarray(expected[spec.name]), np.asarray(answered[spec.name])
+            wanted, given = np.asarray(expected[spec.name]), answered[spec.name]
+            sizes = {len(row) for row in given} if any(isinstance(size, str) for size in spec.shape[1:2]) else set()
+            if sizes - {*wanted.shape[1:2]} and max(sizes) <= wanted.shape[1]:
+                given = padded_answer(given, wanted.shape[1])  # to rows without their padding
+            answer = np.asarray(given)
             if answer.shape != wanted.shape:
                 raise ParityError(
                     f"{spec.name}: the package answers {list(answer.shape)}, the checkpoint {list(wanted.shape)} for "
@@ -132,16 +140,19 @@ class AnswerComparison:
             )
 
 
-def compare_sizes(comparison: AnswerComparison, sample: Sample, predict: Predict) -> None:
+def compare_sizes(comparison: AnswerComparison, sample: Sample, predict: Predict, *, num_rows: int = ROWS) -> None:
     """Asks the same rows in batches of several sizes, of which the export saw none.
 
     Args:
         comparison: Counts the differences.
         sample: The rows.
         predict: Asks the package.
+        num_rows: Rows asked in batches of each size, or one batch if that is larger.
     """
     for size in (*BATCH_SIZES, *UNSEEN_SIZES):
-        for positions in _chunks(len(sample.rows), size):
+        asked = spread(len(sample.rows), max(num_rows, size))
+        for places in _chunks(len(asked), size):
+            positions = asked[places]
             part = sample.at(positions)
             comparison.compare(predict(part.request), part.answer, part.rows)
 
@@ -170,7 +181,12 @@ class TestMetrics:
         if self._loss is not None:
             self._loss.update(step.loss.detach(), step.weight)
         if step.weight:
-            self._metrics.update(step.predictions.detach(), step.targets)
+            predictions: Any = step.predictions
+            if isinstance(predictions, Mapping):  # of several heads
+                predictions = {name: value.detach() for name, value in predictions.items()}
+            else:
+                predictions = predictions.detach()
+            self._metrics.update(predictions, step.targets)
 
     def values(self) -> dict[str, float]:
         """Metrics by name, `test/loss` among them; those that are not finite are left out."""

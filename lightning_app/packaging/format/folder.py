@@ -23,7 +23,7 @@ def read_folder(path: Path, *, keep: Collection[str]) -> tuple[Manifest, str, di
 
     Args:
         path: Folder of the package.
-        keep: Names of the files whose content is returned; unless empty, that of `raw_input.file` too.
+        keep: Names of the files whose content is returned; unless empty, those of `raw_input` too.
 
     Returns:
         manifest: Checked manifest.
@@ -58,7 +58,7 @@ def _read_folder(path: Path, keep: Collection[str]) -> tuple[Manifest, str, dict
     if extra := sorted(names - expected - {MANIFEST, SIGNATURE}):
         raise PackageError(f"package: {path} has {', '.join(extra)}, which the manifest does not list")
     if keep and manifest.raw_input is not None:
-        keep = {*keep, manifest.raw_input.file}
+        keep = {*keep, *manifest.raw_input.all_files}
     contents = {name: _verify(path / name, entry, keep=name in keep) for name, entry in files.items()}
     return (
         manifest,
@@ -120,7 +120,7 @@ def expected_files(manifest: Manifest, names: Collection[str] = ()) -> set[str]:
     """
     extra = {*names, *(manifest.files or {})} - {TOKENIZER, NODE_IDS}
     tokenizer = [manifest.tokenizer] if manifest.tokenizer else []
-    raw = [manifest.raw_input.file] if manifest.raw_input else []
+    raw = manifest.raw_input.all_files if manifest.raw_input else ()
     return {*FILES, *tokenizer, *([NODE_IDS] if manifest.node_ids else []), *raw, *extra}
 
 

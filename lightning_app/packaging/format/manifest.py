@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from lightning_app.packaging.format.decision import PROBABILITIES, Decision, read_decision
 from lightning_app.packaging.format.errors import PackageError
 from lightning_app.packaging.format.fields import (
     exact_keys,
@@ -22,14 +23,12 @@ from lightning_app.packaging.format.raw_input import RawInputSpec, read_raw_inpu
 from lightning_app.packaging.format.signature import StateSpec, TensorSpec, read_state, read_tensor
 from lightning_app.packaging.format.strict_json import MAX_BYTES, read_json, write_json
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MANIFEST = "manifest.json"
 FILES = ("model.onnx", "config.yaml", "MODEL_CARD.md", "reference.parquet", "evaluation.parquet", "golden.json")
 """Files of every package besides the manifest."""
 TOKENIZER = "tokenizer.json"
 LAYOUTS = ("rows", "graphs", "stream")
-PROBABILITIES = "probabilities"
-"""Name of the output whose last axis has one class per label."""
 
 Layout: TypeAlias = Literal["rows", "graphs", "stream"]
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -60,7 +59,9 @@ class Manifest:
         inputs: Inputs of the ONNX graph, without state.
         outputs: Outputs of the ONNX graph, without state.
         state: State that a stream carries from chunk to chunk.
-        labels: Class names along the last axis of the output `probabilities`.
+        labels: Class names along the last axis of the output `probabilities`, if exactly one class holds.
+        decisions: How names are answered where not the likeliest of `labels` is: at a threshold, several labels, or
+            one class per head.
         tokenizer: `tokenizer.json` if the input is text.
         node_ids: Description of `node_ids.parquet` if requests name nodes by id; None if by node index.
         raw_input: Raw rows that the package answers; None if it takes nothing but the inputs of its graph.
@@ -89,6 +90,7 @@ class Manifest:
     card: Mapping[str, Any]
     state: tuple[StateSpec, ...] = ()
     labels: tuple[str, ...] | None = None
+    decisions: tuple[Decision, ...] = ()
     tokenizer: str | None = None
     node_ids: NodeIdSpec | None = None
     raw_input: RawInputSpec | None = None
@@ -106,6 +108,13 @@ class Manifest:
         if self.task in ("forecast", "trajectory") and len(shape) > 1 and isinstance(shape[1], int):
             return 2 * shape[1]
         return 1
+
+    @property
+    def all_decisions(self) -> tuple[Decision, ...]:
+        """How names are answered, the likeliest of `labels` included."""
+        if self.labels is None or any(one.output == PROBABILITIES for one in self.decisions):
+            return self.decisions
+        return (Decision(output=PROBABILITIES, labels=self.labels), *self.decisions)
 
     @property
     def evaluation_data(self) -> Any:
@@ -148,7 +157,8 @@ class Manifest:
                 f"schema_version: {version} given, this version of lightning-app reads up to {SCHEMA_VERSION}; "
                 "upgrade lightning-r2p to read the package"
             )
-        parsed = {"node_ids": None, "raw_input": None, **parsed}  # missing in schema 1, and in 1 and 2
+        # Missing in schema 1, in 1 and 2, and in 1 to 3.
+        parsed = {"node_ids": None, "raw_input": None, "decisions": [], **parsed}
         exact_keys(parsed, tuple(field.name for field in fields(cls)), "manifest.json")
         manifest = cls(
             **{
@@ -157,6 +167,7 @@ class Manifest:
                 "outputs": _each(parsed["outputs"], "outputs", read_tensor),
                 "state": _each(parsed["state"], "state", read_state),
                 "labels": texts_field(parsed["labels"], "labels"),
+                "decisions": _each(parsed["decisions"], "decisions", read_decision),
                 "node_ids": read_node_id_spec(parsed["node_ids"]),
                 "raw_input": read_raw_input(parsed["raw_input"]),
                 "files": _files(parsed["files"]),
@@ -185,14 +196,20 @@ class Manifest:
         need(bool(self.outputs), "outputs", "at least one", [])
         need(self.layout == "stream" or not self.state, "state", "none but for the layout stream", len(self.state))
         self._check_rows()
+        self._check_padding()
         self._check_node_ids()
         if self.raw_input is not None and self.files is not None:
-            need(self.raw_input.file in self.files, "raw_input.file", "a file of the package", self.raw_input.file)
+            for name in self.raw_input.all_files:
+                need(name in self.files, "raw_input.files", "files of the package", name)
         if self.labels is not None:
             need(len(set(self.labels)) == len(self.labels) >= 2, "labels", "two or more different", list(self.labels))
             shapes = [spec.shape[1:] for spec in self.outputs if spec.name == PROBABILITIES]
             needed = f"an output {PROBABILITIES!r} with a number per label"
             need(shapes == [(len(self.labels),)], "labels", needed, [spec.name for spec in self.outputs])
+        for decision in self.decisions:
+            decision.check({spec.name: spec.shape[1:] for spec in self.outputs})
+            own = self.labels if decision.output == PROBABILITIES and not decision.several else None
+            need(own in (None, decision.labels), f"decisions.{decision.output}.labels", "those of `labels`", own)
         _check_records(self)
 
     def _check_rows(self) -> None:
@@ -201,6 +218,13 @@ class Manifest:
         shapes = {spec.name: spec.shape for spec in (*self.inputs, *self.outputs)}
         for name, shape in {**shapes, **{state.input: state.shape for state in self.state}}.items():
             need(shape[:1] == ("batch",), f"shape of {name}", "'batch' first", list(shape))
+
+    def _check_padding(self) -> None:
+        padded = [spec for spec in self.inputs if spec.padding is not None]
+        if not padded:
+            return
+        fits = self.layout == "rows" and len({spec.shape[1] for spec in padded}) == 1
+        need(fits, "inputs", "padding of one axis, in the layout rows", [spec.name for spec in padded])
 
     def _check_node_ids(self) -> None:
         if self.node_ids is None:

@@ -46,9 +46,9 @@ def read_table(source: Path | bytes, *, name: str, nested: bool = False, most: i
             raise PackageError(f"{name}: column {lists[0]!r} is of {schema[lists[0]]}, numbers or text needed")
         for column, dtype in schema.items():
             leaf = _leaf(dtype)
-            if leaf == pl.Binary or leaf.is_nested() or (dtype.is_nested() and _is_text(leaf)):
+            if leaf == pl.Binary or leaf.is_nested():
                 raise PackageError(f"{name}: column {column!r} is of {dtype}, which no package holds")
-        texts = [column for column, dtype in schema.items() if _is_text(dtype)]
+        texts = [column for column, dtype in schema.items() if _is_text(_leaf(dtype))]
         num_rows = lazy.select(pl.len()).collect().item()  # from the footer; decodes nothing
         values = max(num_rows * max(1, len(schema)), _num_values(source) if lists else 0)
         if values > most:
@@ -56,8 +56,10 @@ def read_table(source: Path | bytes, *, name: str, nested: bool = False, most: i
         if texts and find_spec("pyarrow"):
             _check_text(name, "the text", _text_bytes(source, texts))
         table = lazy.collect()
-        for series in table.select(pl.col(texts).cast(pl.String)):  # repeated strings are stored once in the file
-            _check_text(name, repr(series.name), int(series.str.len_bytes().sum()))
+        for series in map(table.get_column, texts):  # repeated strings are stored once in the file
+            while series.dtype.is_nested():
+                series = series.explode()
+            _check_text(name, repr(series.name), int(series.cast(pl.String).str.len_bytes().sum()))
     except (OSError, pl.exceptions.PolarsError) as error:
         raise PackageError(f"{name}: cannot be read: {str(error)[:_LONGEST]}") from error
     return table
@@ -87,8 +89,11 @@ def _num_values(source: Path | bytes) -> int:
 
 
 def _text_bytes(source: Path | bytes, columns: Collection[str]) -> int:
-    """Uncompressed size of some columns in bytes."""
-    return sum(chunk.total_uncompressed_size for chunk in _chunks(source) if chunk.path_in_schema in columns)
+    """Uncompressed size of some columns, of lists too, in bytes."""
+    paths = tuple(f"{column}." for column in columns)
+    return sum(
+        chunk.total_uncompressed_size for chunk in _chunks(source) if f"{chunk.path_in_schema}.".startswith(paths)
+    )
 
 
 def _chunks(source: Path | bytes) -> Iterator[Any]:

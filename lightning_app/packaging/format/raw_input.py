@@ -45,6 +45,7 @@ class RawInputSpec:
     Attributes:
         kind: Kind of the preparation, a key of `packaging.runtime.raw_kinds.KINDS`.
         file: File of the package with the preparation, JSON.
+        files: Further files of the package that the preparation reads, e.g. `tokenizer.json`.
         columns: Columns of a table.
         min_rows: Smallest number of rows that can be answered.
         rows_of: What `min_rows` counts, e.g. `rows of each series up to the forecast`.
@@ -58,6 +59,12 @@ class RawInputSpec:
     min_rows: int
     rows_of: str
     stored_views: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+    @property
+    def all_files(self) -> tuple[str, ...]:
+        """Files of the package that the preparation is read from."""
+        return (self.file, *self.files)
 
 
 def needed_rows(spec: RawInputSpec) -> str:
@@ -77,7 +84,8 @@ def read_raw_input(field: Any) -> RawInputSpec | None:
     if field is None:
         return None
     if isinstance(field, dict):
-        field = {"stored_views": [], **field}  # missing in packages of the first version of schema 3
+        # Missing in packages of the first version of schema 3, and in all of it.
+        field = {"stored_views": [], "files": [], **field}
     exact_keys(field, tuple(spec.name for spec in fields(RawInputSpec)), "raw_input")
     columns = field["columns"]
     need(isinstance(columns, list) and bool(columns), "raw_input.columns", "a list of columns", columns)
@@ -90,6 +98,9 @@ def read_raw_input(field: Any) -> RawInputSpec | None:
         min_rows=field["min_rows"],
         rows_of=field["rows_of"],
         stored_views=texts_field(field["stored_views"], "raw_input.stored_views") or (),
+        files=tuple(
+            file_name_field(name, "raw_input.files") for name in texts_field(field["files"], "raw_input.files") or ()
+        ),
     )
     names = [(column.table or "", column.name) for column in spec.columns]
     if twins := sorted({name for name in names if names.count(name) > 1}):

@@ -24,6 +24,8 @@ class TensorSpec:
         columns: Names along the last axis, or along the one before it if the last axis has quantile levels.
         levels: Quantile levels along the last axis.
         num_values: Integer inputs are in [0, num_values); None allows any integer of the dtype.
+        padding: Integer that fills shorter rows, so that rows of different sizes share a call of the graph; None if
+            only rows of equal sizes do.
     """
 
     name: str
@@ -33,6 +35,7 @@ class TensorSpec:
     columns: tuple[str, ...] | None = None
     levels: tuple[float, ...] | None = None
     num_values: int | None = None
+    padding: int | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def read_tensor(spec: Any, key: str) -> TensorSpec:
         key: Key of the field, for messages.
     """
     if isinstance(spec, dict):
-        spec = {"num_values": None, **spec}  # missing in schema 1
+        spec = {"num_values": None, "padding": None, **spec}  # missing in schema 1, and in 1 to 3
     exact_keys(spec, tuple(field.name for field in fields(TensorSpec)), key)
     shape = _shape(spec["shape"], key)
     columns = texts_field(spec["columns"], f"{key}.columns")
@@ -73,6 +76,10 @@ def read_tensor(spec: Any, key: str) -> TensorSpec:
     if bound is not None:
         is_bound = is_whole(bound) and bound >= 1 and "int" in dtype
         need(is_bound, f"{key}.num_values", "a whole number from 1, of whole numbers", bound)
+    padding = spec["padding"]
+    if padding is not None:
+        is_padding = is_whole(padding) and "int" in dtype and len(shape) > 1 and isinstance(shape[1], str)
+        need(is_padding, f"{key}.padding", "a whole number, of whole numbers whose second axis has a name", padding)
     if columns is not None:
         need(len(set(columns)) == len(columns), f"{key}.columns", "different names", list(columns))
     if levels is not None:
@@ -91,6 +98,7 @@ def read_tensor(spec: Any, key: str) -> TensorSpec:
         columns=columns,
         levels=None if levels is None else tuple(float(level) for level in levels),
         num_values=bound,
+        padding=padding,
     )
 
 

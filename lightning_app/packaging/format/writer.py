@@ -1,6 +1,5 @@
 """Package writer: writes the folder of a package atomically."""
 
-import ctypes
 import fcntl
 import hashlib
 import os
@@ -12,16 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from lightning_app.atomic_write import sync_folder
+from lightning_app.atomic_write import replace_folder, sync_folder
 from lightning_app.errors import UsageError
 from lightning_app.errors.full_disk import names_full_disk
 from lightning_app.packaging.format.errors import PackageError
 from lightning_app.packaging.format.fields import file_name_field, need
 from lightning_app.packaging.format.folder import SIGNATURE, check_is_package, expected_files
 from lightning_app.packaging.format.manifest import MANIFEST, FileEntry, Manifest
-
-_EXCHANGE = 2  # RENAME_EXCHANGE of linux/fs.h
-_CURRENT = -100  # AT_FDCWD
 
 
 def write_package(
@@ -65,11 +61,7 @@ def write_package(
         _write(partial / MANIFEST, content)
         sync_folder(partial)
         check_output(target, overwrite)  # again: it may have appeared in the meantime
-        if target.exists():
-            _exchange(partial, target)
-        else:
-            partial.rename(target)
-        sync_folder(target.parent)
+        replace_folder(partial, target)
     return target
 
 
@@ -143,19 +135,6 @@ def _write(path: Path, source: bytes | Path) -> FileEntry:
         _sync(file)
     with path.open("rb") as file:
         return FileEntry(sha256=hashlib.file_digest(file, "sha256").hexdigest(), bytes=path.stat().st_size)
-
-
-def _exchange(new: Path, old: Path) -> None:
-    """Swaps two folders, atomically where the system supports it."""
-    library = ctypes.CDLL(None, use_errno=True)
-    if hasattr(library, "renameat2"):
-        code = library.renameat2(_CURRENT, os.fsencode(new), _CURRENT, os.fsencode(old), _EXCHANGE)
-        if code == 0:
-            return
-    aside = new.with_name(f"{new.name}.old")
-    old.rename(aside)
-    new.rename(old)
-    aside.rename(new)
 
 
 def _sync(file: BinaryIO) -> None:

@@ -9,10 +9,8 @@ from lightning_app.drift.answers.points import Points, read_points
 from lightning_app.packaging.format.errors import BadRowsError, RequestError
 from lightning_app.packaging.monitored.rows import OUTCOME, MonitoredRows, as_predictions, values_per_row
 
-_MOST_ROWS = 1000
+MOST_ROWS = 1000
 _FEWEST_ROWS = 32
-_MOST_ASKED = 40_000
-"""Rows that are asked for all columns together."""
 _MOST_NUMBERS = 2**24
 """Numbers of the requests that are asked for all columns together."""
 _MOST_REPEATED = 8
@@ -32,7 +30,7 @@ def column_importance(rows: MonitoredRows, form: AnswerForm) -> dict[str, float]
         whose error grows with no column.
     """
     ask = rows.ask_changed
-    count = _num_rows(rows)
+    count = importance_rows(rows)
     if ask is None or rows.outcome is None or len(rows.shuffled) < 2 or count is None:
         return None
     chosen = np.linspace(0, len(rows) - 1, count).round().astype(np.int64)
@@ -53,15 +51,20 @@ def column_importance(rows: MonitoredRows, form: AnswerForm) -> dict[str, float]
     return {name: max(0.0, growth) / total for name, growth in grown.items()}
 
 
-def _repeats(rows: MonitoredRows) -> int:
-    return 2 if len(rows.shuffled) <= _MOST_REPEATED else 1
+def importance_rows(rows: MonitoredRows) -> int | None:
+    """Rows that are asked again with each shuffled column; None if there are too few, or they are too large.
 
-
-def _num_rows(rows: MonitoredRows) -> int | None:
+    Args:
+        rows: Held-out rows.
+    """
     asked = max(1, len(rows.shuffled) * _repeats(rows))
     size = max(1.0, sum(map(values_per_row, rows.requests.head(_FEWEST_ROWS))))
-    count = int(min(len(rows), _MOST_ROWS, max(_MOST_ASKED / asked, _FEWEST_ROWS), _MOST_NUMBERS / (asked * size)))
+    count = int(min(len(rows), MOST_ROWS, max(rows.most_asked / asked, _FEWEST_ROWS), _MOST_NUMBERS / (asked * size)))
     return count if count >= _FEWEST_ROWS else None
+
+
+def _repeats(rows: MonitoredRows) -> int:
+    return 2 if len(rows.shuffled) <= _MOST_REPEATED else 1
 
 
 class _Error:

@@ -9,6 +9,7 @@ import polars as pl
 
 PREDICTION, OUTCOME = "prediction.", "outcome"
 ROW_NUMBER = f"{PREDICTION}row"
+MOST_ASKED = 40_000
 HISTORY = "history, which requests lack where an online store holds it"
 """Why columns of events are not watched."""
 
@@ -39,6 +40,7 @@ class MonitoredRows:
         times: Time of each row, `datetime64[us]` (N,); None if rows have none, or are in the order of time.
         shuffled: Columns whose importance `ask_changed` can measure.
         ask_changed: Asks rows with a shuffled column; None if that says nothing.
+        most_asked: Rows that are asked for the importance of all columns together.
         left_out: Further columns that requests or answers have and that are not watched, and why.
     """
 
@@ -48,6 +50,7 @@ class MonitoredRows:
     times: np.ndarray | None = None
     shuffled: Sequence[str] = ()
     ask_changed: AskChanged | None = None
+    most_asked: int = MOST_ASKED
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:

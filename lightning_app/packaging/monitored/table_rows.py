@@ -14,7 +14,7 @@ from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.raw_kinds.features_input import FeaturesInput
 from lightning_app.packaging.runtime.requests.raw_request import is_raw
 from lightning_app.packaging.runtime.row_ids import node_inputs
-from lightning_app.packaging.runtime.tokenizer import TEXT
+from lightning_app.packaging.runtime.text.tokenizer import TEXT
 
 JOURNAL = "journal."
 _BY_ROW = ("features", "node_ids")

@@ -20,6 +20,7 @@ _SECONDS = 2.0
 _MIN_CALLS, _MAX_CALLS = 31, 400
 _DRAWS = 2**25
 _RESAMPLES = (200, 2000)
+_MANY = 100.0
 
 
 class OptimizationError(RuntimeError):
@@ -31,7 +32,7 @@ class Accuracy:
     """The test error of a variant over its parent's, row by row.
 
     Attributes:
-        worse: (error / parent's error - 1); negative is better.
+        worse: (error / parent's error - 1); negative is better, infinite where the parent alone has no error.
         low: Lower end of its 95 % interval.
         high: Upper end.
         rows: Test rows.
@@ -46,15 +47,36 @@ class Accuracy:
         """Raises `OptimizationError` where the upper end is beyond a bound."""
         if self.high <= bound:
             return
+        without = "give the data a longer test split, or --max-worse inf to go without the gate"
+        if not math.isfinite(self.worse):
+            raise OptimizationError(f"accuracy: {self}, so that there is no ratio; {without}")
         if not math.isfinite(self.high):
             raise OptimizationError(
-                f"accuracy: {self.rows} test rows are too few for an interval of the difference ({self.worse:+.2%}); "
-                "give the data a longer test split, or --max-worse inf to go without the gate"
+                f"accuracy: {self.rows} test rows are too few for an interval of the difference "
+                f"({as_percent(self.worse)}); {without}"
             )
         raise OptimizationError(
-            f"accuracy: the test error is {self.worse:+.2%} of the parent's, 95 % interval {self.low:+.2%} to "
-            f"{self.high:+.2%} over {self.rows:,} rows; at most {bound:+.2%} is allowed at its upper end (--max-worse)"
+            f"accuracy: {self}; at most {as_percent(bound)} is allowed at its upper end (--max-worse)"
         )
+
+    def __str__(self) -> str:
+        if not math.isfinite(self.worse):
+            return f"the parent makes no error on its {self.rows:,} test rows, the variant does"
+        return (
+            f"the test error changed by {as_percent(self.worse)}, 95 % interval {as_percent(self.low)} to "
+            f"{as_percent(self.high)} over {self.rows:,} rows"
+        )
+
+
+def as_percent(change: float) -> str:
+    """A relative change, e.g. `+1.50%`.
+
+    Args:
+        change: 0 for none; may be infinite.
+    """
+    if not math.isfinite(change):
+        return "infinity"
+    return f"{change:+.2%}" if abs(change) < _MANY else f"{100 * change:+.3g}%"
 
 
 def compare_accuracy(parent: pl.DataFrame, variant: pl.DataFrame, *, block: int) -> Accuracy:

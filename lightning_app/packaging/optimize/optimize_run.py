@@ -53,13 +53,13 @@ def optimize_run(
         OptimizationError: The variant is less accurate, or slower, than is allowed; nothing is written.
         UsageError: The model cannot be optimised in this way.
     """
+    exporter = exporter_of(trained)
     with tempfile.TemporaryDirectory() as folder:
         if options.parent is None:
             parent = export_package(trained, Path(folder) / "parent", name=name, sample=sample)
         else:
             parent = _load_parent(options.parent)
             check_made_of(parent, trained)
-        exporter = exporter_of(trained)
         if options.kind == "pruned":
             draft = _pruned(parent, trained, options, Path(folder), name=name, sample=sample)
         else:

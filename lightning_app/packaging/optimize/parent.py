@@ -48,10 +48,16 @@ def exporter_of(trained: TrainedRun) -> Exporter:
 
     Args:
         trained: Model and data.
+
+    Raises:
+        UsageError: The family is not optimised.
     """
     trained.datamodule.prepare_data()
     trained.datamodule.setup("test")
-    return exporter_for(trained.model, trained.datamodule)
+    exporter = exporter_for(trained.model, trained.datamodule)
+    if exporter.not_optimized is not None:
+        raise UsageError(f"optimize: {type(trained.model).__name__} given; {exporter.not_optimized}")
+    return exporter
 
 
 def check_made_of(parent: Package, trained: TrainedRun) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning_app.packaging import Package
 from lightning_app.packaging.format.manifest import Manifest
-from lightning_app.packaging.optimize.gates import NOISE, Accuracy, Latency
+from lightning_app.packaging.optimize.gates import NOISE, Accuracy, Latency, as_percent
 
 _WHAT = {
     "int8": "8-bit weights, activations scaled call by call",
@@ -88,12 +88,12 @@ class Change:
             *((name, f"{value:.6g}", f"{after[name]:.6g}") for name, value in before.items() if name in after),
         ]
         table = "\n".join(f"| {name} | {one} | {other} |" for name, one, other in rows)
-        accuracy = self.accuracy
+        bounded = math.isfinite(self.max_worse)
+        allowed = f"at most {as_percent(self.max_worse)} was allowed" if bounded else "any change was allowed"
         return (
             f"## Optimisation\n\n- {self.kind}: {_WHAT[self.kind]}\n- made from: `{self.parent.manifest.name}`, sha256 "
             f"{self.parent.digest}\n{settings}\n| | before | after |\n|---|---|---|\n{table}\n\n"
-            f"The test error changed by {accuracy.worse:+.2%}, 95 % interval {accuracy.low:+.2%} to "
-            f"{accuracy.high:+.2%} over {accuracy.rows:,} rows; at most {self.max_worse:+.2%} was allowed. "
+            f"Accuracy: {self.accuracy}; {allowed}. "
             f"Times are of one thread, both packages asked in turns, from measurement {self.latency.attempts} (what "
             f"looks slower is measured again); up to {NOISE:.0%} more does not count as slower.\n"
         )
@@ -107,11 +107,14 @@ def print_change(optimization: Mapping[str, Any]) -> None:
     """
     sizes, times = optimization["model_bytes"], optimization["latency_p50_ms"]
     accuracy = optimization["accuracy"]
-    high = "unknown" if accuracy["high"] is None else f"{accuracy['high']:+.2%}"
     print(f"size: {sizes['before'] / 1e6:.2f} MB -> {sizes['after'] / 1e6:.2f} MB")  # noqa: T201
     for size, before in times["before"].items():
         print(f"median of a call, batch of {size}: {before:g} ms -> {times['after'][size]:g} ms")  # noqa: T201
-    print(f"test error: {accuracy['worse'] or 0.0:+.2%}, upper end of the interval {high}")  # noqa: T201
+    if accuracy["worse"] is None:
+        print("test error: the parent makes none, the variant does")  # noqa: T201
+    else:
+        high = "unknown" if accuracy["high"] is None else as_percent(accuracy["high"])
+        print(f"test error: {as_percent(accuracy['worse'])}, upper end of the interval {high}")  # noqa: T201
 
 
 def _finite(value: float) -> float | None:

@@ -11,7 +11,7 @@ from lightning_app.packaging.format.node_ids import NODE_IDS, NodeIds
 from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.raw_contract import CONTRACT, load_contract
 from lightning_app.packaging.runtime.raw_input import load_raw_input
-from lightning_app.packaging.runtime.tokenizer import Tokenizer
+from lightning_app.packaging.runtime.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from features.contracts import Contract
@@ -72,6 +72,6 @@ class PackageContents:
             model=self.files[_MODEL],
             tokenizer=tokenizer,
             node_ids=node_ids,
-            raw_input=None if raw is None else load_raw_input(self.manifest, self.files[raw.file]),
+            raw_input=None if raw is None else load_raw_input(self.manifest, self.files),
             num_threads=num_threads,
         )

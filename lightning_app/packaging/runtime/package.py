@@ -17,7 +17,7 @@ from lightning_app.packaging.runtime.raw_contract import CONTRACT, bad_rows, loa
 from lightning_app.packaging.runtime.raw_input import RawBatch, RawInput
 from lightning_app.packaging.runtime.requests.records import as_records
 from lightning_app.packaging.runtime.rows import StreamState
-from lightning_app.packaging.runtime.tokenizer import TEXT, Tokenizer
+from lightning_app.packaging.runtime.text.tokenizer import TEXT, Tokenizer
 
 if TYPE_CHECKING:
     import polars as pl
@@ -251,9 +251,11 @@ class Package:
         Args:
             request: As in `predict`.
         """
+        if self.tokenizer is None:
+            return None
         frame = as_frame(request)
         table = request if frame is None else frame
-        if self.tokenizer is None or TEXT not in (table if frame is None else frame.columns):
+        if TEXT not in (table if frame is None else frame.columns):
             return None
         texts = table[TEXT]
         return self.tokenizer.unknown_note([texts] if isinstance(texts, str) else texts)
@@ -263,7 +265,7 @@ class Package:
 
         Args:
             prompt: Text of at least one token; its last line is continued unless it ends with a line break.
-            num_tokens: Number of tokens to add.
+            num_tokens: Number of tokens to add; fewer where a causal language model ends the text before.
             temperature: Divides the logits; 0 takes the likeliest token.
             seed: Seed of the sampling; None is not reproducible.
 
@@ -274,6 +276,6 @@ class Package:
         Raises:
             RequestError: The package is no language model of text, or the prompt is empty.
         """
-        from lightning_app.packaging.runtime.generation import generate  # imports numpy.random
+        from lightning_app.packaging.runtime.continuation.generation import generate  # imports numpy.random
 
         return generate(self.predictor, prompt, num_tokens, temperature=temperature, seed=seed)

@@ -8,27 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightning_app.packaging.format.errors import BadRowsError, PackageError, RequestError, RunError, StoppedError
+from lightning_app.packaging.format.errors import BadRowsError, PackageError, RequestError, RunError
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.format.node_ids import NodeIds
 from lightning_app.packaging.format.signature import TensorSpec
-from lightning_app.packaging.runtime.frames import as_frame, read_frame, write_frame
+from lightning_app.packaging.runtime.frames import as_frame, write_frame
 from lightning_app.packaging.runtime.graphs import GraphLayout
-from lightning_app.packaging.runtime.labels import LABEL, named, named_column, with_likeliest
+from lightning_app.packaging.runtime.labels import decided
+from lightning_app.packaging.runtime.model_call import ModelCall
 from lightning_app.packaging.runtime.raw_input import RawAnswer, RawBatch, RawInput
 from lightning_app.packaging.runtime.requests.checked_request import CheckedRequest
 from lightning_app.packaging.runtime.requests.dense_request import DenseReader
-from lightning_app.packaging.runtime.requests.dict_request import read_request
 from lightning_app.packaging.runtime.requests.failing_rows import failing_rows
 from lightning_app.packaging.runtime.requests.raw_request import check_raw_columns, check_tables, is_raw
 from lightning_app.packaging.runtime.requests.records import as_columns, as_records
+from lightning_app.packaging.runtime.requests.request_reader import RequestReader
 from lightning_app.packaging.runtime.requests.request_tables import table_of, tables_of
-from lightning_app.packaging.runtime.row_ids import as_array, bounded, node_inputs, passed_arrays, passed_columns
+from lightning_app.packaging.runtime.row_ids import bounded
 from lightning_app.packaging.runtime.rows import RowLayout, StreamState
 from lightning_app.packaging.runtime.session import open_session
-from lightning_app.packaging.runtime.stopping import current_stop
-from lightning_app.packaging.runtime.tokenizer import TEXT, TOKENS, Tokenizer
-from lightning_app.packaging.runtime.values import Array, Values, check_values
+from lightning_app.packaging.runtime.text.padded_rows import PaddedLayout
+from lightning_app.packaging.runtime.text.tokenizer import Tokenizer
+from lightning_app.packaging.runtime.values import Values
 
 if TYPE_CHECKING:
     import polars as pl
@@ -79,17 +80,20 @@ class Predictor:
         self.node_ids = node_ids
         self.session = open_session(model, manifest, num_threads=num_threads)
         self._name_columns()
-        self._layout = GraphLayout(manifest) if manifest.layout == "graphs" else RowLayout(bounded(manifest))
+        self._layout = _layout_of(manifest)
         self._dense = DenseReader.find(manifest)
-        self._taken = [tensor.name for tensor in self.session.get_inputs()]
-        self._shapes = {spec.name: spec.shape for spec in manifest.outputs}
-        self._shapes.update((state.output, state.shape) for state in manifest.state)
-        self._returned = [tensor.name for tensor in self.session.get_outputs()]
+        self._decisions = manifest.all_decisions
+        self._call = ModelCall(self.session, manifest)
+        self._reader = RequestReader(manifest, layout=self._layout, tokenizer=tokenizer, node_ids=node_ids)
 
     def _name_columns(self) -> None:
         raw = self.manifest.raw_input
         self._input_names = {spec.name for spec in self.manifest.inputs}
         self._needed_columns = {column.name for column in raw.columns if column.required} if raw else set()
+        # Names of a request that can only hold inputs of the graph.
+        tables = set() if self.raw_input is None else set(self.raw_input.request_tables)
+        may_be_raw = is_raw(self._input_names, self.manifest) or bool(self._input_names & tables)
+        self._plain_names = set() if may_be_raw else self._input_names
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -120,15 +124,19 @@ class Predictor:
         Returns:
             A polars DataFrame for a table, a dict for a dict: arrays, or lists of arrays if rows differ in size. For a
             classifier: `label`, its `probability`, and the `probabilities` of all classes in the order of the
-                manifest's
-            `labels`. Row ids come first: `node_id`, or `source` and `target`, of a package that contains its graph;
-            otherwise the columns of `PASSED` that the request has. Raw rows are answered by a table with the names and
-            timestamps of the request; what was filled or dropped is said by a warning.
+            manifest's `labels`; of several labels that may hold at once, `labels`, a list per row. Row ids come first:
+            `node_id`, or `source` and `target`, of a package that contains its graph; otherwise the columns of
+            `PASSED` that the request has. Raw rows are answered by a table with the names and timestamps of the
+            request; what was filled or dropped is said by a warning.
 
         Raises:
             BadRowsError: Some rows cannot be answered, with a reason for each; no row was answered.
             RequestError: The request does not fit the package.
         """
+        if self._dense is not None and at is None and type(request) is dict and request.keys() == self._plain_names:
+            dense = self._dense.read(request)
+            if dense is not None:
+                return self.finish(self.run(dense, None)[0], {}, is_frame=False)
         if self.raw_input is not None:
             if isinstance(request, Mapping) and (records := as_records(request)) is not None:
                 batch = self.read_records(records, at=at)
@@ -137,6 +145,11 @@ class Predictor:
             frame = as_frame(request)
             if isinstance(request, Mapping) and set(request) & set(self.raw_input.request_tables):
                 return self._predict_raw_table(tables_of(request), at)
+            if frame is None and isinstance(request, list | tuple):
+                raise RequestError(
+                    "request: a list of rows given, a table or a dict of columns needed, for instance "
+                    "polars.DataFrame(rows)"
+                )
             names = request if frame is None else frame.columns
             if isinstance(names, Collection) and is_raw(names, self.manifest):
                 return self._predict_raw_dict(request, at) if frame is None else self._predict_raw_table(frame, at)
@@ -164,6 +177,7 @@ class Predictor:
                 table=self.answer_raw(batch),
                 rejected=batch.rejected,
                 notes=batch.notes,
+                counts=batch.counts,
                 num_asked=batch.num_asked,
                 num_rejected=batch.num_rejected,
             )
@@ -298,19 +312,7 @@ class Predictor:
             dense = self._dense.read(request)
             if dense is not None:
                 return CheckedRequest(values=dense, ids={}, is_frame=False)
-        frame = as_frame(request)
-        if frame is None and not isinstance(request, Mapping):
-            raise RequestError(f"request: {type(request).__name__} given, a table or a dict of arrays needed")
-        table: Any = request if frame is None else frame
-        names = request if frame is None else frame.columns
-        passed = passed_columns(names, self.manifest, self._layout.inputs)
-        values = self._read(table, passed, is_frame=frame is not None)
-        ids: dict[str, Any] = {name: self._ids(values[name], frame is not None) for name in node_inputs(self.manifest)}
-        if frame is None:
-            ids |= passed_arrays(table, passed, len(next(iter(values.values()))))
-        else:
-            ids |= {name: frame[name] for name in passed}
-        return CheckedRequest(values=values, ids=ids, is_frame=frame is not None)
+        return self._reader.read(request)
 
     def run(self, values: Mapping[str, Values], state: StreamState | None) -> tuple[dict[str, Values], StreamState]:
         """The second step of `advance`: asks the ONNX graph; rows of several requests may be joined.
@@ -328,11 +330,11 @@ class Predictor:
             RequestError: The state does not fit the package.
         """
         try:
-            return self._layout.answer(values, state, self._run)
+            return self._layout.answer(values, state, self._call)
         except RunError as error:
             if state:
                 raise
-            reasons = failing_rows(values, error, lambda rows: self._layout.answer(rows, None, self._run))
+            reasons = failing_rows(values, error, lambda rows: self._layout.answer(rows, None, self._call))
             raise BadRowsError(reasons, num_rows=len(next(iter(values.values())))) from error
 
     def initial_state(self, num_rows: int) -> StreamState:
@@ -351,65 +353,13 @@ class Predictor:
             ids: Ids of these rows, as `read` returned them.
             is_frame: Whether a table is answered, not a dict.
         """
-        labels = self.manifest.labels
         first = dict(ids)
-        if labels is not None:
-            answer = with_likeliest(dict(answer))
-            classes = answer.pop(LABEL)
-            first[LABEL] = named_column(classes, labels) if is_frame else named(classes, labels)
+        for decision in self._decisions:
+            first |= decided(answer, decision, is_frame=is_frame)
         return write_frame({**first, **answer}) if is_frame else {**first, **answer}
 
-    def _read(self, request: Any, passed: Collection[str], *, is_frame: bool) -> dict[str, Values]:
-        inputs = self._layout.inputs
-        names = request.columns if is_frame else request
-        read: dict[str, Values] = {}
-        reasons: dict[int, str] = {}
-        others = set(passed)
-        if self.tokenizer is not None and TEXT in names:
-            read[TOKENS] = self.tokenizer.read(request, reasons)
-            others.add(TEXT)
-        for name in () if self.manifest.node_ids is None else self.manifest.node_ids.inputs:
-            if name in names:  # a missing input is reported below
-                assert self.node_ids is not None
-                read[name] = self.node_ids.numbers(name, request[name], reasons)
-                others.add(name)
-        inputs = tuple(spec for spec in inputs if spec.name not in read)
-        if is_frame:
-            values, bad = read_frame(request.drop(others), inputs)
-            reasons = {**bad, **reasons}
-        else:
-            values = read_request({key: request[key] for key in request if key not in others}, inputs, reasons)
-        checked = check_values({**read, **values}, self._layout.inputs, reasons, least_size=self._layout.least_size)
-        self._layout.check(checked, reasons)
-        if reasons:
-            raise BadRowsError(reasons, num_rows=len(next(iter(checked.values()))))
-        return checked
 
-    def _ids(self, numbers: Values, is_frame: bool) -> Any:
-        """Ids of nodes; their indices if the package has no ids."""
-        assert isinstance(numbers, np.ndarray)
-        if self.node_ids is None:
-            return numbers
-        column = self.node_ids.names(numbers)
-        return column if is_frame else as_array(column)
-
-    def _run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
-        stop = current_stop()
-        try:
-            options = None if stop is None else stop.options
-            outputs = self.session.run(self._returned, {name: feed[name] for name in self._taken}, options)
-        except Exception as error:  # ONNX Runtime has no common exception class
-            if stop is not None and stop.is_set:
-                raise StoppedError("a call of the model was stopped because it ran for too long") from error
-            raise RunError(f"the model fails on it: {str(error).strip()[:500]}") from error
-        answer = dict(zip(self._returned, outputs, strict=True))
-        for name, shape in self._shapes.items():
-            sizes = answer[name].shape
-            fits = len(sizes) == len(shape) and all(
-                size == expected or isinstance(expected, str) for size, expected in zip(sizes, shape, strict=True)
-            )
-            if not fits:
-                raise PackageError(
-                    f"{name}: the graph answers with shape {list(sizes)}, the manifest has {list(shape)}"
-                )
-        return answer
+def _layout_of(manifest: Manifest) -> GraphLayout | PaddedLayout | RowLayout:
+    if manifest.layout == "graphs":
+        return GraphLayout(manifest)
+    return PaddedLayout(manifest) if PaddedLayout.fits(manifest) else RowLayout(bounded(manifest))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from lightning_app.packaging.format.errors import PackageError, RequestError
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.format.raw_input import RawInputSpec
-from lightning_app.packaging.runtime.values import Array
+from lightning_app.packaging.runtime.values import Values
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,14 +19,18 @@ if TYPE_CHECKING:
     from features.store import OnlineStore
 
 KINDS = {
+    "entities": "lightning_app.packaging.runtime.raw_kinds.entities_input:EntitiesInput",
     "features": "lightning_app.packaging.runtime.raw_kinds.features_input:FeaturesInput",
     "graphs": "lightning_app.packaging.runtime.raw_kinds.graphs_input:GraphsInput",
     "node_ids": "lightning_app.packaging.runtime.raw_kinds.node_ids_input:NodeIdsInput",
     "panel": "lightning_app.packaging.runtime.raw_kinds.panel_input:PanelInput",
     "series": "lightning_app.packaging.runtime.raw_kinds.series_input:SeriesInput",
+    "texts": "lightning_app.packaging.runtime.raw_kinds.texts_input:TextsInput",
 }
 """Kind of a preparation to its class; imported when the first package of the kind is loaded."""
-Advance: TypeAlias = Callable[[Mapping[str, Array], Any], tuple[Mapping[str, Any], Any]]
+Counts: TypeAlias = Mapping[tuple[str, str], int]
+"""Table or column, and what was done to rows of it, to their number; see `features.sources.Notes`."""
+Advance: TypeAlias = Callable[[Mapping[str, Values], Any], tuple[Mapping[str, Any], Any]]
 """Asks the ONNX graph: inputs and state of the call before (None at first), to answers and state."""
 
 
@@ -39,14 +43,16 @@ class RawBatch:
         keys: Whatever `RawInput.finish` needs to name the answers.
         rejected: Row of the table, from 0, to the reason why it is not answered.
         notes: What was filled, dropped or replaced, one line each.
+        counts: The same where it is a count of rows, so that those of several batches can be added up.
         num_asked: Answers that were asked for, rejected ones included.
         num_rejected: Answers that cannot be given; several may have the same row.
     """
 
-    values: Mapping[str, Array]
+    values: Mapping[str, Values]
     keys: Any
     rejected: Mapping[int, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    counts: Counts = field(default_factory=dict)
     num_asked: int = 0
     num_rejected: int = 0
 
@@ -59,6 +65,7 @@ class RawAnswer:
         table: Answers with the names that the table gives them.
         rejected: Row of the table to the reason why it is not answered.
         notes: What was filled, dropped or replaced.
+        counts: The same where it is a count of rows.
         num_asked: Answers that were asked for, rejected ones included.
         num_rejected: Answers that cannot be given.
     """
@@ -66,6 +73,7 @@ class RawAnswer:
     table: "pl.DataFrame"
     rejected: Mapping[int, str]
     notes: Sequence[str]
+    counts: Counts
     num_asked: int
     num_rejected: int
 
@@ -89,12 +97,14 @@ class RawInput(ABC):
     Attributes:
         by_row: Whether each row is answered by itself, so that a table can be read in parts.
         csv: How text files of raw rows are written; None for plain CSV files.
+        reads_texts: Whether rows hold texts, of which what was cut or is empty is counted.
         needs: What a client supplies, where that is not what the manifest says; None if it is.
         further: Tables that are read beside those of the request, by name.
     """
 
     by_row: bool
     csv: "CsvFormat | None" = None
+    reads_texts: bool = False
     needs: RawInputSpec | None = None
     further: Mapping[str, FurtherTable] = MappingProxyType({})
     request_tables: ClassVar[tuple[str, ...]] = ()
@@ -107,15 +117,15 @@ class RawInput(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, content: bytes, manifest: Manifest) -> "RawInput":
-        """Parses and checks the file of the preparation.
+    def load(cls, files: Mapping[str, bytes], manifest: Manifest) -> "RawInput":
+        """Parses and checks the files of the preparation.
 
         Args:
-            content: The file `manifest.raw_input.file`.
+            files: Content of the files `manifest.raw_input.all_files` by name; others may be among them.
             manifest: Manifest of the package.
 
         Raises:
-            PackageError: The file is invalid, or does not match the manifest.
+            PackageError: A file is invalid, or does not match the manifest.
         """
 
     @abstractmethod
@@ -153,6 +163,14 @@ class RawInput(ABC):
             Name to the values of all rows: keys as lists, then the answer.
         """
         return {**batch.keys, **answer}
+
+    def largest_row(self, row: Mapping[str, Values]) -> Mapping[str, Values] | None:  # noqa: ARG002
+        """The row as large as rows can be; None if all rows have one size, or any.
+
+        Args:
+            row: Input name to the values of one row.
+        """
+        return None
 
     def prepare_tables(self, tables: Mapping[str, "pl.DataFrame"], at: Any) -> Iterator[RawBatch]:  # noqa: ARG002
         """As `prepare`, of a request of several tables.
@@ -210,15 +228,15 @@ class RawInput(ABC):
         """
 
 
-def load_raw_input(manifest: Manifest, content: bytes) -> RawInput:
+def load_raw_input(manifest: Manifest, files: Mapping[str, bytes]) -> RawInput:
     """Loads the preparation of a package.
 
     Args:
         manifest: Manifest with `raw_input`.
-        content: Content of its file.
+        files: Content of the package's files by name, those of the preparation among them.
 
     Raises:
-        PackageError: The kind is unknown, or the file is invalid.
+        PackageError: The kind is unknown, or a file is invalid.
     """
     assert manifest.raw_input is not None
     kind = manifest.raw_input.kind
@@ -229,4 +247,4 @@ def load_raw_input(manifest: Manifest, content: bytes) -> RawInput:
         )
     module, _, name = KINDS[kind].partition(":")
     loaded: type[RawInput] = getattr(import_module(module), name)
-    return loaded.load(content, manifest)
+    return loaded.load(files, manifest)

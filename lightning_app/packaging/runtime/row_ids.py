@@ -9,7 +9,7 @@ import numpy as np
 from lightning_app.packaging.format.errors import RequestError
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.format.signature import MAX_VALUES, TensorSpec
-from lightning_app.packaging.runtime.labels import LABEL, PROBABILITY
+from lightning_app.packaging.runtime.labels import names_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,8 +67,8 @@ def answer_columns(manifest: Manifest) -> tuple[str, ...]:
         manifest: Manifest of the package.
     """
     outputs = tuple(spec.name for spec in manifest.outputs)
-    likeliest = (LABEL, PROBABILITY) if manifest.labels is not None else ()
-    return (*node_inputs(manifest), *likeliest, *outputs)
+    names = (name for decision in manifest.all_decisions for name in names_of(decision))
+    return (*node_inputs(manifest), *names, *outputs)
 
 
 def bounded(manifest: Manifest) -> Manifest:

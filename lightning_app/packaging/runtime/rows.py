@@ -65,15 +65,17 @@ class RowLayout:
         carried = self.initial(num_rows) if state is None else self._checked(state, num_rows)
         if not num_rows:
             return {spec.name: _empty(spec) for spec in self._outputs}, carried
+        if num_rows == 1 and not self._state and all(isinstance(value, np.ndarray) for value in values.values()):
+            alone = run(values)  # type: ignore[arg-type]
+            _check_count(alone, 1)
+            return {spec.name: alone[spec.name] for spec in self._outputs}, carried
         rows_of_calls = list(_calls(values, num_rows))
         outputs = []
         for rows in rows_of_calls:
             feed = {name: _take(value, rows) for name, value in values.items()}
             feed.update((name, array[rows]) for name, array in carried.items())
             answered = run(feed)
-            num_fed = len(next(iter(feed.values())))
-            if wrong := [name for name, array in answered.items() if len(array) != num_fed]:
-                raise PackageError(f"{wrong[0]}: the graph answers {len(answered[wrong[0]])} rows to {num_fed}")
+            _check_count(answered, len(next(iter(feed.values()))))
             outputs.append(answered)
 
         def joined(name: str) -> Values:
@@ -105,6 +107,11 @@ class RowLayout:
                     f"{list(fresh.shape)} needed"
                 )
         return dict(state)
+
+
+def _check_count(answered: Mapping[str, Array], num_fed: int) -> None:
+    if wrong := [name for name, array in answered.items() if len(array) != num_fed]:
+        raise PackageError(f"{wrong[0]}: the graph answers {len(answered[wrong[0]])} rows to {num_fed}")
 
 
 def _full(spec: StateSpec, num_rows: int) -> Array:

@@ -100,7 +100,7 @@ def signature(manifest: Manifest) -> "ModelSignature":
     if by_text or ragged or manifest.raw_input is not None:
         # With an input schema MLflow accepts either arrays or tables; for texts, ragged and raw rows we accept both.
         return ModelSignature(outputs=_schema(manifest.outputs))
-    outputs = None if manifest.labels is not None else _schema(manifest.outputs)
+    outputs = None if manifest.all_decisions else _schema(manifest.outputs)
     return ModelSignature(inputs=_schema(manifest.inputs), outputs=outputs)
 
 

@@ -95,7 +95,7 @@ def _errors(package: Package, answer: pl.DataFrame, truth: pl.Series) -> tuple[n
     points = read_points(table, form)
     outcomes = read_outcomes(table, points, form)
     if form.kind == "classes":
-        name = "share of rows of which another class is likeliest"
+        name = "share of rows of which another class is answered"
         # A label that the model does not know cannot be its answer.
         errors = (points.classes != outcomes.classes).astype(np.float64)  # type: ignore[union-attr]
     else:

@@ -37,12 +37,14 @@ class BatchPlan:
         window_ms: How long the first request waits for others, in milliseconds.
         in_thread: Whether calls run in a thread beside the event loop.
         curve: Rows of a call to its measured seconds.
+        largest: How many times as long a row may take, if rows differ in size, as the one that was measured.
     """
 
     max_rows: int
     window_ms: float = 0.0
     in_thread: bool = False
     curve: Mapping[int, float] | None = None
+    largest: float = 1.0
 
     def seconds_of(self, num_rows: int) -> float:
         """Seconds that a call takes, from those that were measured; 0 if none were.
@@ -61,6 +63,8 @@ def plan_batches(
     call: Callable[[Mapping[str, Values]], object],
     row: Mapping[str, Values],
     wanted: Literal["auto", "off"] | Batching,
+    *,
+    largest: Mapping[str, Values] | None = None,
 ) -> BatchPlan:
     """Measures calls of growing size, and plans batches.
 
@@ -68,6 +72,7 @@ def plan_batches(
         call: Asks the model with checked values.
         row: Values of a single row.
         wanted: What the user configured.
+        largest: Values of a row as large as rows may be; None if all have one size.
 
     Returns:
         The plan. A wait is planned only for slow models that gain from it, and never longer than a tenth of a call.
@@ -80,7 +85,8 @@ def plan_batches(
     else:
         plan = _planned(curve)
     longest = curve[max(size for size in curve if size <= plan.max_rows)]
-    return replace(plan, in_thread=longest > _ON_LOOP)
+    times = 1.0 if largest is None else max(1.0, _measure(call, largest, (1,))[1] / curve[1])
+    return replace(plan, in_thread=longest * times > _ON_LOOP, largest=times)
 
 
 def _planned(curve: Mapping[int, float]) -> BatchPlan:

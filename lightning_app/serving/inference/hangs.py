@@ -18,7 +18,7 @@ _LOOK_SECONDS = 0.02
 _QUIET_SECONDS = 0.5
 _STUCK_SECONDS = 1.0
 _TIMES = 20
-"""A call may take so many times what was measured for its rows."""
+"""A call may take so many times what was measured for its rows, or for the largest that there are."""
 _MOST_SECONDS = 1.0
 _DEADLINE_SHARE = 0.25
 
@@ -71,7 +71,8 @@ def hang_bounds(plan: BatchPlan, *, hang_ms: float | None, deadline_ms: float) -
     if not plan.curve:
         return least, 0.0
     size = max(plan.curve)
-    return max(least, _TIMES * max(plan.curve.values())), _TIMES * plan.curve[size] / size
+    times = _TIMES * plan.largest
+    return max(least, times * max(plan.curve.values())), times * plan.curve[size] / size
 
 
 class LoopWatch:

@@ -58,4 +58,6 @@ def _plan(package: Package, contents: PackageContents, config: ModelConfig) -> B
     golden = read_json(contents.files[GOLDEN], name=GOLDEN)
     predictor = package.predictor
     row = {name: value[:1] for name, value in predictor.read(golden["request"]).values.items()}
-    return plan_batches(lambda values: predictor.run(values, None), row, config.batching)
+    raw_input = predictor.raw_input
+    largest = None if raw_input is None else raw_input.largest_row(row)
+    return plan_batches(lambda values: predictor.run(values, None), row, config.batching, largest=largest)

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lightning_app.packaging import Package
-from lightning_app.packaging.runtime.labels import LABEL, PROBABILITY
+from lightning_app.packaging.format.decision import Decision
+from lightning_app.packaging.runtime.labels import names_of
 from lightning_app.packaging.runtime.row_ids import node_inputs
 from lightning_app.serving.inference.loaded_model import Predictions
 from lightning_app.serving.pages.request_schema import Schema
@@ -59,12 +60,8 @@ def _of_outputs(package: Package) -> dict[str, Schema]:
     for name in node_inputs(manifest):
         values[name] = {"type": ["string", "integer"], "description": "The node that was asked about."}
     in_graph = 1 if manifest.layout == "graphs" and manifest.outputs[0].shape[0] == "nodes" else 0
-    if manifest.labels is not None:
-        label: Schema = {"type": "string", "enum": list(manifest.labels), "description": "The likeliest class."}
-        probability: Schema = {"type": "number", "description": "Probability of the likeliest class."}
-        for _ in range(in_graph):
-            label, probability = ({"type": "array", "items": item} for item in (label, probability))
-        values |= {LABEL: label, PROBABILITY: probability}
+    for decision in manifest.all_decisions:
+        values |= _of_decision(decision, in_graph)
     for spec in manifest.outputs:
         value: Schema = {"type": "boolean" if spec.dtype == "bool" else "integer" if "int" in spec.dtype else "number"}
         words = [spec.unit] if spec.unit else []
@@ -77,6 +74,21 @@ def _of_outputs(package: Package) -> dict[str, Schema]:
             value = {"type": "array", **fixed, "items": value}
         values[spec.name] = {**value, **({"description": "; ".join(words)} if words else {})}
     return values
+
+
+def _of_decision(decision: Decision, in_graph: int) -> dict[str, Schema]:
+    thresholds = [] if decision.thresholds is None else [f"{threshold:.4g}" for threshold in decision.thresholds]
+    label: Schema = {"type": "string", "enum": list(decision.labels)}
+    if decision.several:
+        described = f"The labels whose probability is above {', '.join(thresholds)}."
+        return {names_of(decision)[0]: {"type": "array", "items": label, "description": described}}
+    label["description"] = "The likeliest class."
+    if thresholds:
+        label["description"] = f"{decision.labels[1]!r} where its probability is above {thresholds[0]}."
+    probability: Schema = {"type": "number", "description": "Probability of the class that is answered."}
+    for _ in range(in_graph):
+        label, probability = ({"type": "array", "items": item} for item in (label, probability))
+    return dict(zip(names_of(decision), (label, probability), strict=True))
 
 
 def _of_sample(sample: Predictions) -> dict[str, Schema]:

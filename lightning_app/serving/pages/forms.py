@@ -6,7 +6,7 @@ from lightning_app.packaging import Package
 from lightning_app.packaging.format.raw_input import RawColumn
 from lightning_app.packaging.format.signature import MAX_VALUES, TensorSpec
 from lightning_app.packaging.runtime.requests.raw_request import is_raw
-from lightning_app.packaging.runtime.tokenizer import TEXT
+from lightning_app.packaging.runtime.text.tokenizer import TEXT
 from lightning_app.serving.pages.known_values import known_values
 from lightning_app.serving.pages.sample_request import Sample
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from lightning_app.packaging import Package
 from lightning_app.packaging.format.raw_input import RawColumn
+from lightning_app.packaging.runtime.raw_kinds.text_tokens import TOKEN_IDS
 from lightning_app.packaging.runtime.sample import read_sample
 from lightning_app.serving.pages.known_values import known_values
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from features.series.panel_spec import PanelSpec
     from features.series.spec import SeriesSpec
 
+_MOST_CHARACTERS = 500
 _SOME_TIME = datetime(2024, 6, 28)
 """Time of samples whose reference has none."""
 
@@ -120,12 +122,29 @@ def _graph_tables(spec: "GraphSpec", reference: "pl.DataFrame") -> dict[str, Any
 def _row(package: Package, reference: "pl.DataFrame") -> dict[str, Any]:
     """One row of values that training has seen; without the time where an online store answers as of now."""
     assert package.manifest.raw_input is not None
-    known = known_values(package)
+    known = {name: of.example for name, of in known_values(package).items()}
+    known = {**_first_texts(package, reference), **known}
     return {
-        column.name: known[column.name].example if column.name in known else _any_value(column, reference)
+        column.name: known[column.name] if column.name in known else _any_value(column, reference)
         for column in package.manifest.raw_input.columns
         if column.required or column.role != "time"
     }
+
+
+def _first_texts(package: Package, reference: "pl.DataFrame") -> dict[str, str]:
+    """The longest text of the reference, under the first of the columns that it may have been joined from."""
+    raw_input, spec = package.predictor.raw_input, package.manifest.raw_input
+    tokenizer = getattr(raw_input, "tokenizer", None)
+    if spec is None or tokenizer is None or TOKEN_IDS not in reference.columns or not len(reference):
+        return {}
+    columns = [column.name for column in spec.columns if column.type == "text"]
+    pipeline: Any = getattr(raw_input, "pipeline", None)
+    if pipeline is not None:
+        (name,) = pipeline.layout.texts
+        full = next(full for full, column in pipeline.columns.items() if column == name)
+        columns = pipeline.definitions.feature(full).plain
+    text = tokenizer.decode(max(reference[TOKEN_IDS].to_list(), key=len))[:_MOST_CHARACTERS]
+    return {column: "" if place else text for place, column in enumerate(columns)}
 
 
 def _any_value(column: RawColumn, reference: "pl.DataFrame") -> Any:

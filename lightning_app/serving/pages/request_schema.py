@@ -9,7 +9,7 @@ from lightning_app.packaging import Package
 from lightning_app.packaging.format.raw_input import RawColumn
 from lightning_app.packaging.format.signature import TensorSpec
 from lightning_app.packaging.runtime.row_ids import PASSED, bounded
-from lightning_app.packaging.runtime.tokenizer import TEXT, TOKENS
+from lightning_app.packaging.runtime.text.tokenizer import TEXT, TOKENS
 from lightning_app.serving.pages.known_values import MOST_CHOICES, KnownValues, known_values
 
 Schema: TypeAlias = dict[str, Any]

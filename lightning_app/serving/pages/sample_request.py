@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from lightning_app.packaging import Package
-from lightning_app.packaging.runtime.tokenizer import TEXT, TOKENS
+from lightning_app.packaging.runtime.text.tokenizer import TEXT, TOKENS
 from lightning_app.serving.inference.loaded_model import LoadedModel, Predictions
 from lightning_app.serving.inference.model_request import ModelRequest
 from lightning_app.serving.pages.raw_sample import raw_sample

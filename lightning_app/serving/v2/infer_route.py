@@ -142,9 +142,7 @@ class InferRoute(PredictRoute):
         """Writes the tensors of an answer."""
         infer = cast(InferHead, head).infer
         assert infer is not None
-        assert isinstance(answer.predictions, Mapping)  # tables are answered with tables, tensors with tensors
         predictions = answer.predictions if digits is None else rounded(answer.predictions, digits)
-        assert isinstance(predictions, Mapping)
         manifest = arm.model.package.manifest
         content, length = write_infer_response(
             signature_of(arm.model).answered(predictions, answer.state),

@@ -1,20 +1,23 @@
 """Metadata of the protocol: the server and its extensions, a model and its tensors."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from lightning_app.packaging.format.manifest import PROBABILITIES, Manifest
+from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.format.signature import TensorSpec
 from lightning_app.packaging.runtime.graphs import GRAPH_AXES
-from lightning_app.packaging.runtime.labels import LABEL, PROBABILITY
+from lightning_app.packaging.runtime.labels import names_of
 from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.row_ids import node_inputs
-from lightning_app.packaging.runtime.tokenizer import TEXT, TOKENS
+from lightning_app.packaging.runtime.text.tokenizer import TEXT, TOKENS
 from lightning_app.serving.v2.datatypes import BYTES, datatype_of
 from lightning_app.version import __version__
 
 EXTENSIONS = ("binary_tensor_data", "classification", "sequence")
 PLATFORM = "onnxruntime_onnx"
+_RAW = {"number": "FP64", "whole number": "INT64", "boolean": "BOOL", "text": BYTES, "timestamp": BYTES}
+"""Type of a raw column to its datatype."""
 
 
 def server_metadata() -> dict[str, Any]:
@@ -40,12 +43,33 @@ def model_metadata(name: str, version: int | None, predictor: Predictor) -> dict
         "name": name,
         "versions": [] if version is None else [str(version)],
         "platform": PLATFORM,
-        "inputs": [_input(spec, manifest) for spec in predictor.inputs]
+        "inputs": (raw_tensors(predictor) or graph_tensors(predictor))
         + [_tensor(input_name, datatype, shape) for input_name, _, datatype, shape in state],
         "outputs": [_tensor(output, *of) for output, of in _outputs(manifest).items()]
         + [_tensor(output, datatype, shape) for _, output, datatype, shape in state],
-        "parameters": _parameters(manifest),
+        "parameters": _parameters(predictor),
     }
+
+
+def graph_tensors(predictor: Predictor) -> list[dict[str, Any]]:
+    """Tensors that the graph of a model takes, without state.
+
+    Args:
+        predictor: Predictor of the package.
+    """
+    return [_input(spec, predictor.manifest) for spec in predictor.inputs]
+
+
+def raw_tensors(predictor: Predictor) -> list[dict[str, Any]]:
+    """A tensor for each raw column of a model that reads texts: clients have no tokens. None of other models.
+
+    Args:
+        predictor: Predictor of the package.
+    """
+    raw_input, spec = predictor.raw_input, predictor.manifest.raw_input
+    if spec is None or raw_input is None or not (raw_input.reads_texts and raw_input.batches):
+        return []
+    return [_tensor(column.name, _RAW[column.type], [-1]) for column in spec.columns if column.required]
 
 
 def output_names(manifest: Manifest) -> list[str]:
@@ -61,10 +85,13 @@ def _outputs(manifest: Manifest) -> dict[str, tuple[str, list[int]]]:
     """Datatype and shape of every output but the state, in the order of the answer."""
     given = {spec.name: spec for spec in manifest.inputs}
     outputs = {name: (_id_datatype(given[name], manifest), [-1]) for name in node_inputs(manifest)}
-    if manifest.labels is not None:
-        scores = next(spec for spec in manifest.outputs if spec.name == PROBABILITIES)
-        outputs[LABEL] = (BYTES, _answered(scores, manifest)[:-1])
-        outputs[PROBABILITY] = (datatype_of(scores.dtype), _answered(scores, manifest)[:-1])
+    for decision in manifest.all_decisions:
+        if decision.several:  # lists of any length are no tensor
+            continue
+        scores = next(spec for spec in manifest.outputs if spec.name == decision.output)
+        label, probability = names_of(decision)
+        outputs[label] = (BYTES, _answered(scores, manifest)[:-1])
+        outputs[probability] = (datatype_of(scores.dtype), _answered(scores, manifest)[:-1])
     return outputs | {spec.name: (datatype_of(spec.dtype), _answered(spec, manifest)) for spec in manifest.outputs}
 
 
@@ -96,12 +123,18 @@ def _tensor(name: str, datatype: str, shape: list[int]) -> dict[str, Any]:
     return {"name": name, "datatype": datatype, "shape": shape}
 
 
-def _parameters(manifest: Manifest) -> Mapping[str, Any]:
+def _parameters(predictor: Predictor) -> Mapping[str, Any]:
     """What the protocol has no field for."""
+    manifest = predictor.manifest
     parameters: dict[str, Any] = {"task": manifest.task, "layout": manifest.layout}
     if manifest.labels is not None:
         parameters["labels"] = list(manifest.labels)
-    if manifest.raw_input is not None:
+    if manifest.decisions:
+        parameters["decisions"] = [asdict(decision) for decision in manifest.decisions]
+    if raw_tensors(predictor):
+        names = ", ".join(spec.name for spec in predictor.inputs)
+        parameters["raw_rows"] = f"the inputs are columns of raw rows; {names} are taken instead of them"
+    elif manifest.raw_input is not None:
         parameters["raw_rows"] = "this protocol takes tensors; raw rows go to the predict route"
     if manifest.state:
         parameters["state"] = "optional: what the answer before returned; without it, a stream starts anew"

@@ -1,8 +1,10 @@
 """Signature of a served model in the protocol: checks tensors of requests, and splits off the state of streams."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from lightning_app.packaging.runtime.predictor import Predictor
 from lightning_app.packaging.runtime.rows import StreamState
@@ -10,7 +12,10 @@ from lightning_app.packaging.runtime.values import Array, Values
 from lightning_app.serving.inference.loaded_model import LoadedModel
 from lightning_app.serving.v2.datatypes import BYTES, datatype_of, texts
 from lightning_app.serving.v2.errors import ProtocolError
-from lightning_app.serving.v2.metadata import model_metadata, output_names
+from lightning_app.serving.v2.metadata import graph_tensors, model_metadata, output_names, raw_tensors
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class Signature:
@@ -26,10 +31,8 @@ class Signature:
     def __init__(self, predictor: Predictor) -> None:
         manifest = predictor.manifest
         self.outputs = output_names(manifest)
-        inputs = model_metadata("", None, predictor)["inputs"]
-        self._inputs: dict[str, tuple[str, list[int]]] = {
-            tensor["name"]: (tensor["datatype"], tensor["shape"]) for tensor in inputs
-        }
+        self._inputs = _by_name(model_metadata("", None, predictor)["inputs"])
+        self._graph = _by_name(graph_tensors(predictor)) if raw_tensors(predictor) else {}
         self._state = {spec.input: spec.output for spec in manifest.state}
 
     def split(self, inputs: Mapping[str, Array], entity: str | None) -> tuple[dict[str, Any], StreamState | None, int]:
@@ -50,11 +53,13 @@ class Signature:
         request: dict[str, Any] = {}
         state: StreamState = {}
         num_rows: int | None = None
+        of_graph = bool(self._graph) and not self._graph.keys().isdisjoint(inputs)
+        taken = self._graph if of_graph else self._inputs
         for name, array in inputs.items():
-            if name == entity and name not in self._inputs:
+            if name == entity and name not in taken:
                 _check_keys(name, array)
             else:
-                self._check(name, array)
+                _check(name, array, taken)
             if num_rows is None:
                 num_rows = len(array)
             elif len(array) != num_rows:
@@ -63,32 +68,51 @@ class Signature:
                 state[name] = array
             else:
                 request[name] = texts(name, array) if array.dtype.kind == "O" else array
-        for name in self._inputs:
+                if self._graph and not of_graph:
+                    request[name] = _cells(request[name])
+        for name in taken:
             if name not in inputs and (name not in self._state or state):
                 raise ProtocolError(name, f"not given, the request has {', '.join(inputs)}")
         assert num_rows is not None
         return request, state or None, num_rows
 
-    def answered(self, predictions: Mapping[str, Values], state: StreamState) -> dict[str, Values]:
+    def answered(self, predictions: "Mapping[str, Values] | pl.DataFrame", state: StreamState) -> dict[str, Values]:
         """Outputs of an answer, with the state after it.
 
         Args:
-            predictions: Predictions by name.
+            predictions: Predictions by name, or a table of them.
             state: State by the name of its input.
         """
+        if not isinstance(predictions, Mapping):
+            predictions = {name: predictions[name].to_numpy() for name in self.outputs}
+        elif self._graph:  # answers of few raw rows have texts as lists
+            predictions = {name: np.asarray(values) for name, values in predictions.items()}
         return {**predictions, **{self._state[name]: array for name, array in state.items()}}
 
-    def _check(self, name: str, array: Array) -> None:
-        if name not in self._inputs:
-            raise ProtocolError(name, f"no such input, the model takes {', '.join(self._inputs)}")
-        datatype, shape = self._inputs[name]
-        given = BYTES if array.dtype.kind == "O" else datatype_of(array.dtype)
-        if given != datatype:
-            raise ProtocolError(name, f"datatype {given} given, {datatype} needed")
-        if not _fits(array.shape, shape):
-            raise ProtocolError(name, f"shape {list(array.shape)} given, {shape} needed, -1 is any size")
-        if not len(array):
-            raise ProtocolError(name, "no rows given, one or more needed")
+
+def _by_name(tensors: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, list[int]]]:
+    return {tensor["name"]: (tensor["datatype"], tensor["shape"]) for tensor in tensors}
+
+
+def _cells(values: Sequence[str] | Array) -> list[Any]:
+    """Cells of a raw column; NaN is a missing number."""
+    if not isinstance(values, np.ndarray):
+        return list(values)
+    cells: list[Any] = values.tolist()
+    return [None if cell != cell else cell for cell in cells]
+
+
+def _check(name: str, array: Array, taken: Mapping[str, tuple[str, list[int]]]) -> None:
+    if name not in taken:
+        raise ProtocolError(name, f"no such input, the model takes {', '.join(taken)}")
+    datatype, shape = taken[name]
+    given = BYTES if array.dtype.kind == "O" else datatype_of(array.dtype)
+    if given != datatype:
+        raise ProtocolError(name, f"datatype {given} given, {datatype} needed")
+    if not _fits(array.shape, shape):
+        raise ProtocolError(name, f"shape {list(array.shape)} given, {shape} needed, -1 is any size")
+    if not len(array):
+        raise ProtocolError(name, "no rows given, one or more needed")
 
 
 def _check_keys(name: str, array: Array) -> None:

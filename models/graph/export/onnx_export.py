@@ -52,13 +52,14 @@ def export_onnx(module: Exportable, path: str | Path, *, inputs: Mapping[str, An
 
     Raises:
         ModuleNotFoundError: onnxscript or onnxruntime is not installed.
-        ValueError: The module caches graphs, or its outputs are not deterministic.
+        ValueError: The module caches graphs, a decoder of it reads edges, or its outputs are not deterministic.
         RuntimeError: File and module disagree.
     """
     for package in ("onnxscript", "onnxruntime"):
         if find_spec(package) is None:
             raise ModuleNotFoundError(f"Export needs {package}: pip install 'lightning-r2p[graph,export]'")
     _refuse_cached_graphs(module)
+    _refuse_edge_readers(module)
     flat_inputs = flatten(module.example_inputs() if inputs is None else inputs)
     # Clones, because torch.export merges inputs that share memory.
     example = {name: tensor.clone() for name, tensor in flat_inputs.items()}
@@ -112,6 +113,15 @@ def _refuse_cached_graphs(module: Exportable) -> None:
             raise ValueError(
                 f"model.{name}: {type(layer).__name__} was made with cached=True and uses the edges of the first "
                 "graph for every other one; make it with cached=False, which has the same weights"
+            )
+
+
+def _refuse_edge_readers(module: Exportable) -> None:
+    for name, layer in module.named_modules():
+        if getattr(layer, "reads_edges", False):
+            raise ValueError(
+                f"model.{name}: {type(layer).__name__} computes features of pairs from all edges, which ONNX cannot "
+                "express; export a model with another decoder"
             )
 
 

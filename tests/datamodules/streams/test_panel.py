@@ -264,3 +264,51 @@ def test_days_with_a_zone_are_said_to_be_read_as_utc() -> None:
         "timestamps with a zone (Europe/Berlin): read as UTC, where a day may be another one"
     ]
     assert module().notes() == []
+
+
+def test_texts_of_times_with_a_zone_are_read_as_utc_and_said_to_be() -> None:
+    naive = module().tickers[0].times
+    for offset, hours in (("+00:00", 0), ("-05:00", 5)):
+        texts = pl.col("date").cast(pl.Datetime("us")).dt.to_string("%Y-%m-%d %H:%M:%S") + offset
+        panel_table().with_columns(texts).write_csv("zoned.csv")
+        read = PanelDataModule(panel=PanelFile(path="zoned.csv"), horizon=10, batch_size=2)
+        assert np.array_equal(read.tickers[0].times, naive + np.timedelta64(hours, "h"))
+        assert read.notes() == ["timestamps with a zone (UTC): read as UTC, where a day may be another one"]
+
+
+@pytest.mark.parametrize(
+    ("date", "message"),
+    [
+        (
+            pl.when(pl.col("close") > 50)
+            .then(pl.lit("1999-01-22 00:00:00+00:00"))
+            .otherwise(pl.col("date").cast(pl.Date).cast(pl.String)),
+            r"'date' does not read as ISO 8601 \('.*' in row \d+\); [\d,]+ of [\d,]+ times have a zone: give one",
+        ),
+        (pl.col("date").cast(pl.Datetime("us")).dt.time(), "the time column 'date' holds Time"),
+        (pl.col("date").cast(pl.Datetime("us")) - pl.datetime(1999, 1, 22), "the time column 'date' holds Duration"),
+    ],
+)
+def test_a_time_column_that_names_no_moments_is_refused_in_one_line(date: pl.Expr, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as refused:
+        module(panel_table().with_columns(date=date)).setup("fit")
+    assert "\n" not in str(refused.value)
+
+
+def test_columns_of_a_wide_file_that_begin_late_or_end_early_are_read_where_they_have_numbers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wide = panel_table().pivot("ticker", index="date", values="close").with_row_index("row")
+    row = pl.col("row")
+    late = pl.when(row >= 150, row != 200).then("t1")
+    wide.with_columns(late, ended=pl.when(row < 200).then("t0"), note=pl.lit("x")).drop("row").write_csv("wide.csv")
+    wide_file = ("--data.panel=PanelFile", "--data.panel.path=wide.csv", "--data.panel.value_columns=all")
+    args = ("--data.horizon=10", "--data.batch_size=2", "--trainer.max_epochs=1", "--model.warm_up=8")
+    config = ["fit", "-c", str(CONFIGS / "recurrent/market_lstm63.yaml"), *wide_file, *args]
+    assert main(config) == 2
+    assert "column 'note' holds 'x' in line 2" in (said := capsys.readouterr().err)
+    assert "leave the column out by name: data.panel.exclude: [note]" in said
+    assert main([*config, "--data.panel.exclude=[note]"]) == 0
+    said = capsys.readouterr().out
+    assert "data: rows before the first or after the last number of a series: ended 100, t1 150" in said
+    assert "data: rows without a number left out: t1 1" in said

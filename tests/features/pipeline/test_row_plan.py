@@ -29,10 +29,11 @@ from features.definitions import (
     Scale,
     Source,
     TargetEncoding,
+    Text,
     Vocabulary,
 )
 from features.definitions.cells import TableNeededError
-from features.pipeline import AskedRows, FeaturePipeline, RowPlan
+from features.pipeline import AskedRows, FeaturePipeline, PlainRows, RowPlan
 from features.sources import Notes
 
 REQUEST = {
@@ -46,7 +47,7 @@ REQUEST = {
 }
 PARTS = ("minute", "hour", "day_of_week", "day_of_month", "day_of_year", "week", "month", "quarter")
 START = datetime(2023, 12, 20)
-TEXTS = st.sampled_from(["a", "b", "é", "", "a|b", "7", "never seen"])
+TEXTS = st.sampled_from(["a", "b", "é", "", "a|b", "7", "never seen", " \u00a0\tb\x1f c\n", " "])
 FLOATS = st.one_of(
     st.floats(-1e3, 1e3),
     st.sampled_from([0.0, -0.0, 1.0, -1.0, 1e-300, 1e300, float("nan")]),
@@ -106,6 +107,12 @@ def features(draw: st.DrawFn) -> dict[str, Feature]:
             numbers.append(name)
             any_kind.append(name)
     taken = {name: feature for name, feature in drawn.items() if name not in categories}
+    if draw(st.booleans()):
+        drawn["words"] = Text(
+            columns=("s", "t"),
+            named=(draw(st.sampled_from([name for name in any_kind if name not in ("s", "t")])),),
+            separator=" - ",
+        )
     return drawn if taken else {**drawn, "last": Given(column="x")}
 
 
@@ -146,11 +153,13 @@ def fitted_pipelines(draw: st.DrawFn) -> FeaturePipeline:
         reject()
 
 
-def table_form(pipeline: FeaturePipeline, rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+def table_form(pipeline: FeaturePipeline, rows: list[dict[str, Any]]) -> PlainRows:
     table = pl.DataFrame({name: [row[name] for row in rows] for name in rows[0]})
     asked = pipeline.ask(table, notes=Notes())
     assert len(asked) == len(rows)
-    return pipeline.arrays(pipeline.features_of(asked, {}, notes=Notes()))
+    table = pipeline.features_of(asked, {}, notes=Notes())
+    has_text = pipeline.layout is not None and pipeline.layout.texts
+    return PlainRows(pipeline.arrays(table), pipeline.texts(table) if has_text else [])
 
 
 @given(pipeline=fitted_pipelines(), data=st.data())
@@ -165,10 +174,11 @@ def test_random_features_of_random_rows_have_the_bits_of_the_table_form(
     if not same_types:
         rows = rows[:1]
     try:
-        arrays = plan.arrays(rows, plan.times_asked(rows, None), [()] * len(rows))
+        arrays, texts = plan.features(rows, plan.times_asked(rows, None), [()] * len(rows))
     except TableNeededError:
         return
-    expected = table_form(pipeline, rows)
+    expected, expected_texts = table_form(pipeline, rows)
+    assert texts == expected_texts
     assert arrays.keys() == expected.keys()
     for name, values in expected.items():
         assert arrays[name].dtype == values.dtype
@@ -209,7 +219,7 @@ def test_times_are_those_of_the_table_form(text: str, moment: datetime) -> None:
     assert plan.times_asked([{"when": text}], None) == [moment]
     pipeline = pipeline_of(view, rows=AskedRows(time="when"))
     arrays = plan.arrays([{}], [moment], [()])
-    np.testing.assert_array_equal(arrays["numbers"], table_form(pipeline, [{"when": text}])["numbers"])
+    np.testing.assert_array_equal(arrays["numbers"], table_form(pipeline, [{"when": text}]).arrays["numbers"])
 
 
 @given(
@@ -225,7 +235,7 @@ def test_parts_of_times_in_a_zone_are_those_of_the_table_form(seconds: int, zone
     plan, row = RowPlan.of(pipeline), {"when": moment.isoformat()}
     assert plan is not None
     arrays = plan.arrays([row], plan.times_asked([row], None), [()])
-    np.testing.assert_array_equal(arrays["numbers"], table_form(pipeline, [row])["numbers"])
+    np.testing.assert_array_equal(arrays["numbers"], table_form(pipeline, [row]).arrays["numbers"])
     with pytest.raises(TableNeededError):
         plan.arrays([row], [START], [()])
 
@@ -251,7 +261,7 @@ def test_hours_are_added_to_dates_as_in_the_table_form(hour: float | None) -> No
             plan.times_asked(rows, None)
         return
     arrays = plan.arrays(rows, plan.times_asked(rows, None), [()])
-    for name, values in table_form(pipeline, [row]).items():
+    for name, values in table_form(pipeline, [row]).arrays.items():
         np.testing.assert_array_equal(arrays[name], values)
 
 

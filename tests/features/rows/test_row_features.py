@@ -21,6 +21,7 @@ from features.definitions import (
     Function,
     Given,
     Hash,
+    Text,
 )
 
 REQUEST = {
@@ -53,6 +54,12 @@ def _values(feature: Feature, *, at: Any = datetime(2024, 3, 3, 23, 30), **colum
         (Function(function="sign", column="n"), {"n": [-3, 0]}, [-1.0, 0.0]),
         (Function(function="is_missing", column="s"), {"s": ["a", None]}, [False, True]),
         (Cross(columns=("s", "n", "b")), {"s": ["a", None], "n": [1, 2], "b": [True, False]}, ["a|1|true", None]),
+        (Text(column="s"), {"s": [" good\n", "", None, " "]}, ["good", None, None, None]),
+        (
+            Text(columns=("s", "n"), named=("x", "b"), separator=" / "),
+            {"s": ["good", None, ""], "n": [3, None, None], "x": [1.5, 2.0, None], "b": [None, True, None]},
+            ["good / 3 / x: 1.5", "x: 2.0 / b: true", None],
+        ),
         (Bucket(column="x", edges=(0.0, 10.0)), {"x": [-1.0, 0.0, 9.9, 10.0, None]}, [0, 1, 1, 2, None]),
         (Elapsed(since="d", per="1h"), {"d": ["2024-03-03T21:00", None]}, [2.5, None]),
         (Calendar(part="day_of_week"), {"n": [0]}, [7]),

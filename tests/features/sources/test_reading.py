@@ -28,7 +28,9 @@ def _table(**columns: list[Any]) -> pl.DataFrame:
     return pl.DataFrame({"key": [1] * size, "when": [DAY] * size, "x": [0.5] * size, **columns}, strict=False)
 
 
-@pytest.mark.parametrize("kind", ["csv", "csv.gz", "semicolon", "whitespace", "headless", "parquet", "folder", "glob"])
+@pytest.mark.parametrize(
+    "kind", ["csv", "csv.gz", "semicolon", "whitespace", "headless", "headed", "parquet", "folder", "glob"]
+)
 def test_every_kind_of_file_reads_the_same(kind: str, tmp_path: Path) -> None:
     text = "key,when,x\n1,2024-05-01,0.5\n2,2024-05-02T10:00:00,\n"
     file, csv = tmp_path / "log.csv", None
@@ -44,8 +46,8 @@ def test_every_kind_of_file_reads_the_same(kind: str, tmp_path: Path) -> None:
     elif kind == "whitespace":
         file.write_text("key   when x\r\n 1  2024-05-01   0.5\r\n 2 2024-05-02T10:00:00 NA\r\n")
         csv = CsvFormat(separator="whitespace", null_values=("NA",))
-    elif kind == "headless":
-        file.write_text(text.partition("\n")[2])
+    elif kind in ("headless", "headed"):  # a header of the names given is no row
+        file.write_text(text if kind == "headed" else text.partition("\n")[2])
         csv = CsvFormat(columns=("key", "when", "x"))
     elif kind == "parquet":
         file = tmp_path / "log.parquet"

@@ -66,7 +66,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> OnlineStore:
     return open_store(tmp_path_factory.mktemp("store") / "store.db")
 
 
-LIGHT = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LIGHT = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 THOROUGH = settings(LIGHT, max_examples=500)
 
 

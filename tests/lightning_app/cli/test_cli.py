@@ -80,6 +80,22 @@ def test_a_checkpoint_alone_is_enough_to_test(fitted: Path, capsys: pytest.Captu
     assert "test/mse" in capsys.readouterr().out
 
 
+def test_a_run_folder_without_an_option_is_answered_with_the_command_that_takes_it(
+    fitted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = fitted / "checkpoints" / "best.ckpt"
+    assert main(["test", str(fitted)]) == 2
+    assert f"--ckpt_path {checkpoint} (a fit goes on from last.ckpt), which brings its" in capsys.readouterr().err
+    assert main(["test", str(checkpoint)]) == 2
+    assert f"--ckpt_path {checkpoint}, and -c CONFIG if it lies in no run folder" in capsys.readouterr().err
+    assert main(["test", str(fitted / "config.yaml")]) == 2
+    assert f"a config goes with an option, -c {fitted / 'config.yaml'}" in capsys.readouterr().err
+    assert main(["test", "nothing"]) == 2
+    assert "nothing: no such option; a config goes with -c, a run folder or checkpoint with --ckpt_path" in (
+        capsys.readouterr().err
+    )
+
+
 def test_the_command_line_overrides_the_config_of_a_checkpoint(fitted: Path) -> None:
     main(["test", "--ckpt_path", str(fitted / "checkpoints" / "best.ckpt")])
     metrics = json.loads((fitted / "metrics.json").read_text())

@@ -48,7 +48,7 @@ VARIANTS = {
     ),
 }
 INTERRUPTS: dict[str, list[list[Any]]] = {
-    "plain": [[3, "train", KILL], [5, "train", KILL], [4, "validation", KILL]],
+    "plain": [[3, "train", KILL], [4, "validation", KILL]],
     "no validation": [[3, "train", KILL], [5, "train", KILL], [4, "train", TERM]],
     # between the save after the validation and that of the epoch's end; in the validation
     "early stopping": [[4, "epoch end", KILL], [9, "validation", TERM]],
@@ -120,7 +120,9 @@ STREAM_VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("variant", slow_if(STREAM_VARIANTS, "one cycle", "workers, aligned"))
+@pytest.mark.parametrize(
+    "variant", slow_if(STREAM_VARIANTS, "one cycle", "workers, aligned", "accumulation cut by validation")
+)
 def test_a_killed_fit_on_streams_resumes_to_the_same_bits_and_the_same_carried_state(
     variant: str, stream_args: Callable[..., list[str]], tmp_path: Path
 ) -> None:
@@ -412,21 +414,42 @@ def test_the_history_has_the_step_of_a_sigterm_and_validations_within_an_accumul
         assert read_history(resumed / "metrics.csv") == read_history(whole / "metrics.csv")
 
 
-def test_metrics_of_the_best_checkpoint_stand_beside_the_last_ones(
+def test_metrics_of_validation_are_of_the_best_checkpoint_and_those_of_the_last_epoch_stand_beside_them(
     fit_args: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     from lightning_app.__main__ import main
 
-    assert main(fit_args("--model.scheduler", "null", "--model.optimizer.lr", "1.0", "--trainer.max_epochs", "3")) == 0
+    assert main(fit_args("--model.scheduler", "null", "--model.optimizer.maximize", "true")) == 0  # each epoch is worse
     (folder,) = run_folders(tmp_path / "runs")
     metrics = json.loads((folder / "metrics.json").read_text())
     rows = [row for row in read_history(folder / "metrics.csv") if row["val/loss"]]
     best = min(rows, key=lambda row: float(row["val/loss"]))
-    assert metrics["val/mse"] == float(rows[-1]["val/mse"])
+    assert best != rows[-1]
+    for name in ("val/loss", "val/mse", "val/mae"):
+        assert metrics[name] == float(best[name])
+        assert metrics[f"last/{name}"] == float(rows[-1][name])
     assert {name: metrics[f"best/{name}"] for name in ("val/loss", "val/mse", "epoch")} == {
         name: float(best[name]) for name in ("val/loss", "val/mse", "epoch")
     }
     checkpoint = str(folder / "checkpoints" / "last.ckpt")
-    assert main(["fit", "--ckpt_path", checkpoint, "--trainer.max_epochs", "4"]) == 0
+    assert main(["fit", "--ckpt_path", checkpoint, "--trainer.max_epochs", "3"]) == 0
     resumed = json.loads((run_folders(tmp_path / "runs")[-1] / "metrics.json").read_text())
-    assert resumed["best/val/loss"] <= metrics["best/val/loss"]
+    assert resumed["val/loss"] == resumed["best/val/loss"] <= metrics["val/loss"]
+    assert resumed["last/val/loss"] != metrics["last/val/loss"]
+    for kept in ("best", "last"):
+        assert main(["validate", "--ckpt_path", str(folder / "checkpoints" / f"{kept}.ckpt")]) == 0
+    validated = json.loads((folder / "metrics.json").read_text())
+    assert {name: validated[name] for name in metrics} == pytest.approx(metrics)
+
+
+def test_validation_of_a_run_folder_of_an_earlier_version_is_read_as_that_of_its_best_checkpoint(
+    tmp_path: Path,
+) -> None:
+    from lightning_app.runs.run_folder import RunFolder
+
+    written = {"best/epoch": 1.0, "best/val/mse": 0.5, "test/mse": 0.6, "val/mse": 0.9}
+    folder = RunFolder(tmp_path)
+    folder.update_metrics(written)
+    assert folder.read_metrics() == {**written, "val/mse": 0.5}
+    folder.update_metrics({"test/mse": 0.7})
+    assert json.loads(folder.metrics.read_text()) == {**written, "test/mse": 0.7}

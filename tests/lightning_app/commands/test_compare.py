@@ -29,7 +29,14 @@ def test_words_after_two_dashes_go_to_each_fit() -> None:
 
 @pytest.mark.parametrize(
     ("args", "message"),
-    [([], "compare: the following arguments are required"), (["no.yaml"], "'no.yaml' does not exist")],
+    [
+        ([], "compare: the following arguments are required"),
+        (["no.yaml"], "'no.yaml' does not exist"),
+        (
+            [NAIVE, "--splits", "2", "--", "--data.split", "[0.6, 0.8, 1.0]"],
+            "co2_naive.yaml is split by [0.6, 0.8, 1.0], which is always the same split; take --seeds",
+        ),
+    ],
 )
 def test_bad_usage_is_exit_code_2(args: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *args]) == 2

@@ -50,6 +50,7 @@ def test_a_run_and_its_package_name_the_snapshot_they_were_trained_on(
     assert f"`{short}`: snapshot {snapshot.id}" in (tmp_path / "package" / "MODEL_CARD.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_on_a_delta_table_reads_and_records_a_version(
     fit_args: Callable[..., list[str]], table_file: Path, tmp_path: Path
 ) -> None:

@@ -37,6 +37,7 @@ def check(outcome: dict[str, Any]) -> None:
     assert outcome["aliases"] == ({"champion": 2, "previous": 1} if end == "promoted" else {"champion": 1}), outcome
 
 
+@pytest.mark.slow
 def test_a_few_kills_and_ticks_at_once(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     killed, at_once = found(
         tmp_path,

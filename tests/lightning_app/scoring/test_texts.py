@@ -9,7 +9,7 @@ import pytest
 
 from lightning_app.__main__ import main
 from lightning_app.packaging import BadRowsError, Package
-from lightning_app.packaging.runtime import tokenizer
+from lightning_app.packaging.runtime.text import tokenizer
 from tests.families import TrainedFamily
 
 

@@ -30,6 +30,7 @@ def start(folder: Path, search: Search = SEARCH) -> StudyRun:
     return StudyRun(study="planted", folder=folder, search=search, options=options, mode="offline")
 
 
+@pytest.mark.slow
 def test_a_study_that_goes_on_adds_to_its_run_what_is_new(capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path("runs/sweeps/cora_gcn").resolve()  # as on the page
     folder.mkdir(parents=True)

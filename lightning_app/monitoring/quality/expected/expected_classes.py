@@ -48,7 +48,8 @@ class _Expected:
         self.answered, self.weights, self.facts = points.probabilities, weights, facts
         read = to_be_calibrated(points)
         self.truth = calibrated(read, facts.calibration)
-        self.classes: Integers = self.answered.argmax(axis=1)
+        assert points.classes is not None
+        self.classes: Integers = points.classes
         self.places = [
             np.searchsorted(np.asarray(curve.edges), read[:, place]) for place, curve in enumerate(facts.calibration)
         ]

@@ -24,7 +24,7 @@ def class_metrics(
 ) -> Iterator[tuple[str, Influence]]:
     """Metrics of classes, one after the other; without probabilities, those of the answered classes alone.
 
-    `brier` is halved for two classes, as usual; `ece` has 15 bins of equal width of the likeliest class's probability;
+    `brier` is halved for two classes, as usual; `ece` has 15 bins of equal width of the answered class's probability;
     `auroc` is of two classes.
 
     Args:
@@ -38,7 +38,7 @@ def class_metrics(
     right = points.classes == classes
     yield "accuracy", mean_influence(right.astype(float), weights, bounds=(0.0, 1.0))
     if points.probabilities is not None:
-        yield from _of_probabilities(points.probabilities, classes, right, weights)
+        yield from _of_probabilities(points.probabilities, points.classes, classes, weights)
     yield from _by_class(points.classes, classes, weights, form, only_macro=not by_class)
 
 
@@ -102,12 +102,13 @@ def calibration_error(confidence: Array, right: Array, weights: Array) -> Influe
 
 
 def _of_probabilities(
-    probabilities: Array, classes: Integers, right: Booleans, weights: Array
+    probabilities: Array, answered: Integers, classes: Integers, weights: Array
 ) -> Iterator[tuple[str, Influence]]:
     log_loss, brier = class_losses(probabilities, classes)
     yield "log_loss", mean_influence(log_loss, weights, bounds=(0.0, math.inf))
     yield "brier", mean_influence(brier, weights, bounds=(0.0, 2.0))
-    yield "ece", calibration_error(probabilities.max(axis=1), right.astype(float), weights)
+    confidence = probabilities[np.arange(len(answered)), answered]
+    yield "ece", calibration_error(confidence, (answered == classes).astype(float), weights)
     if probabilities.shape[1] == 2:
         yield "auroc", auroc(probabilities[:, 1], classes == 1, weights)
 

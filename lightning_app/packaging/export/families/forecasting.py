@@ -94,12 +94,13 @@ class ForecastExporter(Exporter):
 
     @property
     @override
-    def raw_input(self) -> tuple[RawInputSpec, bytes] | None:
+    def raw_input(self) -> tuple[RawInputSpec, Mapping[str, bytes]] | None:
         spec = self.data.series_spec
         if spec is None:
             return None
         table = self.data.source.raw_table(root=self.data.root)
-        return describe_series(spec, unit=None if table is None else table.unit), spec.to_json()
+        described = describe_series(spec, unit=None if table is None else table.unit)
+        return described, {described.file: spec.to_json()}
 
     @override
     def raw_batches(self, predictor: Predictor) -> Iterator[RawParity]:

@@ -94,9 +94,12 @@ class GraphExporter(Exporter):
 
     @property
     @override
-    def raw_input(self) -> tuple[RawInputSpec, bytes] | None:
+    def raw_input(self) -> tuple[RawInputSpec, Mapping[str, bytes]] | None:
         raw = self._raw_graphs
-        return None if raw is None else (describe_graphs(raw.spec), raw.spec.to_json())
+        if raw is None:
+            return None
+        described = describe_graphs(raw.spec)
+        return described, {described.file: raw.spec.to_json()}
 
     @override
     def raw_batches(self, predictor: Predictor) -> Iterator[RawParity]:

@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.graph import LinkDataModule
+from lightning_app.errors import UsageError
 from lightning_app.packaging.export.batches import Arrays, Evaluation, Sample, TestBatch, spread
 from lightning_app.packaging.export.families.transductive import NodeTable, TransductiveExporter, degrees
 from lightning_app.packaging.format.manifest import TensorSpec
@@ -27,6 +28,9 @@ class LinkExporter(TransductiveExporter):
     Args:
         module: The model with the weights of the checkpoint, in evaluation.
         data: The data module, after `setup("test")`.
+
+    Raises:
+        UsageError: The decoder reads edges.
     """
 
     task = "link_prediction"
@@ -35,6 +39,12 @@ class LinkExporter(TransductiveExporter):
     data: LinkDataModule
 
     def __init__(self, module: LinkPredictor, data: LinkDataModule) -> None:
+        if getattr(module.decoder, "reads_edges", False):
+            raise UsageError(
+                f"model.decoder: {type(module.decoder).__name__} reads the edges around each pair, while a package of "
+                "links has a vector per node alone; answer by `lightning-app predict` with data.pairs, or export a "
+                "model with another decoder"
+            )
         super().__init__(module, data)
         self.ranks = isinstance(module, LinkRanker)
         self.error_name = "1 minus the reciprocal rank" if self.ranks else "cross-entropy of the pair, in nats"

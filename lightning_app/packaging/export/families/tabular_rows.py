@@ -8,16 +8,22 @@ import polars as pl
 import torch
 
 from datamodules.tabular import FeatureTableDataModule
+from datamodules.text import TextTableDataModule
 from features.definitions.columns_read import TIME
 from features.sources import Notes
-from lightning_app.packaging.export.batches import as_arrays
+from lightning_app.packaging.export.batches import Arrays, as_arrays
 from lightning_app.packaging.export.held_out import HeldOutRows
 from lightning_app.packaging.export.input_rows import named_answers, outcome_of
 from lightning_app.packaging.format.raw_input import RawColumn
 from lightning_app.packaging.monitored.plain_types import as_journalled
-from lightning_app.packaging.monitored.rows import HISTORY, ROW_NUMBER, MonitoredRows
+from lightning_app.packaging.monitored.rows import HISTORY, MOST_ASKED, ROW_NUMBER, MonitoredRows
 from lightning_app.packaging.runtime.predictor import Predictor
+from lightning_app.packaging.runtime.raw_kinds.text_tokens import token_inputs
 from models.tabular.tabular_module import tensor_inputs
+
+_MOST_TEXTS = 4_000
+_MOST_TOKENS = 100_000
+"""Tokens that are read for the importance of all columns: about as many seconds as 1,500 long texts take."""
 
 
 def tabular_rows(
@@ -45,6 +51,7 @@ def tabular_rows(
         answers=pl.DataFrame([*as_journalled(asked.select(key_names)).get_columns(), *answers.get_columns()]),
         outcome=outcome_of(held_out.targets),
         times=asked[TIME].to_numpy().astype("datetime64[us]") if data.has_time else None,
+        most_asked=_most_asked(data),
         shuffled=[column.name for column in columns if column.name in names and column.role != "time"],
         ask_changed=_AskShuffled(predictor, held_out.rows, data, names, keys),
         left_out={
@@ -79,8 +86,18 @@ class _AskShuffled:
         asked = asked.with_columns(mixed.alias(name) for name in same)
         features = data.pipeline.features_of(asked, data.tables, notes=Notes())
         batch = {name: torch.from_numpy(array) for name, array in data.pipeline.arrays(features).items()}
-        answer = self.predictor.predict(as_arrays(tensor_inputs(batch)))
+        request: Arrays = as_arrays(tensor_inputs(batch))
+        if isinstance(data, TextTableDataModule):
+            texts = data.pipeline.texts(features)
+            request = {**request, **token_inputs(data.tokenizer, texts, name=data.text_name, notes=Notes())}
+        answer = self.predictor.predict(request)
         return named_answers(self.predictor, {spec.name: answer[spec.name] for spec in self.predictor.manifest.outputs})
+
+
+def _most_asked(data: FeatureTableDataModule) -> int:
+    if not isinstance(data, TextTableDataModule):
+        return MOST_ASKED
+    return min(_MOST_TEXTS, int(_MOST_TOKENS / max(1.0, data.dataset("test").num_tokens.mean())))
 
 
 def _read(values: pl.Series, name: str, types: Mapping[str, str]) -> pl.Series:

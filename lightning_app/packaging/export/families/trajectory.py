@@ -74,7 +74,7 @@ class TrajectoryExporter(StreamExporter):
 
     @property
     @override
-    def raw_input(self) -> tuple[RawInputSpec, bytes] | None:
+    def raw_input(self) -> tuple[RawInputSpec, Mapping[str, bytes]] | None:
         panel = self._raw_panel
         if panel is None:
             return None
@@ -90,7 +90,8 @@ class TrajectoryExporter(StreamExporter):
             time_zone=data.panel.time_zone,
             frequency=data.panel.frequency,
         )
-        return describe_panel(spec), spec.to_json()
+        described = describe_panel(spec)
+        return described, {described.file: spec.to_json()}
 
     @cached_property
     def _raw_panel(self) -> RawPanel | None:

@@ -1,7 +1,7 @@
 """Base of exporters of models on one fixed graph: the encoded nodes are stored in the file."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -65,7 +65,7 @@ class TransductiveExporter(Exporter):
 
     @property
     @override
-    def raw_input(self) -> tuple[RawInputSpec, bytes] | None:
+    def raw_input(self) -> tuple[RawInputSpec, Mapping[str, bytes]] | None:
         names = tuple(spec.name for spec in self.inputs)
         columns = self.id_columns
         if columns is None or columns == names or len(set(columns)) < len(columns):
@@ -74,7 +74,7 @@ class TransductiveExporter(Exporter):
         unit = f"{self._called} of the training table"
         roles = [RawColumn(column, kind, name, unit) for column, name in zip(columns, names, strict=True)]
         spec = RawInputSpec(kind="node_ids", file=NODE_COLUMNS, columns=tuple(roles), min_rows=1, rows_of="row")
-        return spec, write_json(dict(zip(names, columns, strict=True)))
+        return spec, {NODE_COLUMNS: write_json(dict(zip(names, columns, strict=True)))}
 
     @override
     def raw_batches(self, predictor: Predictor) -> Iterator[RawParity]:

@@ -20,12 +20,15 @@ from features.pipeline.stored_history import StoredHistory
 from features.pipeline.stored_rows import FewRows
 from features.sources import ROW, Notes
 from features.store import OnlineStore
+from features.text.token_rows import FastTokenizer
 from lightning_app.packaging.format.errors import PackageError, RequestError
 from lightning_app.packaging.format.manifest import Manifest
 from lightning_app.packaging.format.raw_input import RawInputSpec
 from lightning_app.packaging.runtime.raw_input import FurtherTable, RawBatch, RawInput
 from lightning_app.packaging.runtime.raw_kinds.features_spec import raw_input_spec, stored_input_spec
+from lightning_app.packaging.runtime.raw_kinds.text_tokens import longest_tokens, token_inputs, tokenizer_of
 from lightning_app.packaging.runtime.requests.records import MOST_RECORDS
+from lightning_app.packaging.runtime.values import Values
 
 _ROWS = 65536
 """Rows of a batch."""
@@ -39,6 +42,7 @@ class FeaturesInput(RawInput):
         pipeline: The fitted features.
         tables: Tables of sources by name, beside the one that is asked.
         stored: Where the history comes from, if not from tables.
+        tokenizer: Of the text, if one of the features is a text.
 
     Attributes:
         pipeline: The fitted features.
@@ -46,6 +50,8 @@ class FeaturesInput(RawInput):
         by_row: Whether each row is answered by itself, so that a table can be read in parts; its answers then have the
             order of the rows, and no names.
         csv: How text files of raw rows are written.
+        tokenizer: Of the text, if one of the features is a text.
+        reads_texts: Whether one of the features is a text.
     """
 
     def __init__(
@@ -54,8 +60,11 @@ class FeaturesInput(RawInput):
         *,
         tables: Mapping[str, pl.DataFrame] | None = None,
         stored: StoredHistory | None = None,
+        tokenizer: FastTokenizer | None = None,
     ) -> None:
         self.pipeline = pipeline
+        self.tokenizer = tokenizer
+        self.reads_texts = tokenizer is not None
         self.tables = dict(tables or {})
         self._stored = stored
         self._stored_rows = None if stored is None else stored.few_rows()
@@ -68,8 +77,7 @@ class FeaturesInput(RawInput):
             return
         self._spec = raw_input_spec(pipeline)
         self.csv = rows.csv_format(definitions)
-        source = rows.source(definitions)
-        if rows.entities is None and not self._events and not (source is not None and is_event_log(source)):
+        if self.rows_alone:
             self._plan = RowPlan.of(pipeline)
         self.by_row = rows.entities is None and not self._events and self.csv is None
         self.further = {
@@ -77,6 +85,13 @@ class FeaturesInput(RawInput):
             for name, columns in self._events.items()
             if name not in self._own
         }
+
+    @property
+    def rows_alone(self) -> bool:
+        """Whether the answer to a row depends on no other row of its table."""
+        rows = self.pipeline.rows
+        source = rows.source(self.pipeline.definitions)
+        return rows.entities is None and not self._events and not (source is not None and is_event_log(source))
 
     @property
     def _timed(self) -> bool:
@@ -95,10 +110,10 @@ class FeaturesInput(RawInput):
 
     @classmethod
     @override
-    def load(cls, content: bytes, manifest: Manifest) -> "FeaturesInput":
+    def load(cls, files: Mapping[str, bytes], manifest: Manifest) -> "FeaturesInput":
         assert manifest.raw_input is not None
         try:
-            pipeline = FeaturePipeline.from_json(content)
+            pipeline = FeaturePipeline.from_json(files[manifest.raw_input.file])
         except ValueError as error:
             raise PackageError(f"{manifest.raw_input.file}: {error}") from error
         assert pipeline.layout is not None
@@ -115,7 +130,7 @@ class FeaturesInput(RawInput):
                     f"{manifest.raw_input.file}: {size} {name}, the manifest has {sizes.get(name, 0)}: the fitted "
                     "state of another version"
                 )
-        return cls(pipeline)
+        return cls(pipeline, tokenizer=tokenizer_of(layout, files, manifest))
 
     @override
     def with_tables(self, tables: Mapping[str, pl.DataFrame]) -> "FeaturesInput":
@@ -126,14 +141,15 @@ class FeaturesInput(RawInput):
                 raise RequestError(f"tables: {name!r} given, but the request itself is the table of this source")
             if name not in self.further:
                 raise RequestError(f"tables: the features read no further source {name!r}{nearest(name, self.further)}")
-        return FeaturesInput(self.pipeline, tables={**self.tables, **tables})
+        return FeaturesInput(self.pipeline, tables={**self.tables, **tables}, tokenizer=self.tokenizer)
 
     @override
     def with_store(self, store: OnlineStore, *, namespace: str = "default") -> "FeaturesInput":
         if self.tables:
             raise RequestError(f"store: given beside tables of {', '.join(self.tables)}; give either")
         try:
-            return FeaturesInput(self.pipeline, stored=StoredHistory(self.pipeline, store, namespace=namespace))
+            stored = StoredHistory(self.pipeline, store, namespace=namespace)
+            return FeaturesInput(self.pipeline, stored=stored, tokenizer=self.tokenizer)
         except ValueError as error:
             raise RequestError(str(error)) from error
 
@@ -148,7 +164,8 @@ class FeaturesInput(RawInput):
         keys: dict[str, Sequence[Any]] = {} if self.by_row else {"row": list(range(len(records))), **few.keys}
         if not self.by_row and self._timed:
             keys[TIME] = few.times
-        return RawBatch(values=_with_missing(few.arrays), keys=keys, notes=notes.lines(), num_asked=len(records))
+        values = {**_with_missing(few.arrays), **self._tokens(few.texts, notes)}
+        return RawBatch(values=values, keys=keys, notes=notes.lines(), counts=notes.counts, num_asked=len(records))
 
     @override
     def prepare(self, table: pl.DataFrame, at: Any) -> Iterator[RawBatch]:
@@ -165,10 +182,12 @@ class FeaturesInput(RawInput):
             for position, reason in pipeline.layout.problems(features).items():
                 rejected.setdefault(int(numbers[position]), reason)
             kept = ~np.isin(numbers, list(rejected))
-            arrays = pipeline.arrays(features.filter(kept))
+            features = features.filter(kept)
+            arrays = pipeline.arrays(features)
+            texts = pipeline.texts(features) if pipeline.layout.texts else []
         except ValueError as error:
             raise RequestError(str(error)) from error
-        arrays = _with_missing(arrays)
+        values = {**_with_missing(arrays), **self._tokens(texts, notes)}
         if pipeline.rows.entities is None or self._stored is not None:
             for row in np.setdiff1d(np.arange(len(table)), numbers).tolist():
                 rejected.setdefault(row, "the row has no time")
@@ -176,10 +195,11 @@ class FeaturesInput(RawInput):
         for start in range(0, max(len(keys), 1), _ROWS):
             part = slice(start, start + _ROWS)
             yield RawBatch(
-                values={name: array[part] for name, array in arrays.items()},
+                values={name: value[part] for name, value in values.items()},
                 keys=keys[part],
                 rejected=rejected if start == 0 else {},
                 notes=notes.lines() if start == 0 else (),
+                counts=notes.counts if start == 0 else {},
                 num_asked=len(keys[part]) + (len(rejected) if start == 0 else 0),
                 num_rejected=len(rejected) if start == 0 else 0,
             )
@@ -188,6 +208,10 @@ class FeaturesInput(RawInput):
     def finish(self, batch: RawBatch, answer: Mapping[str, Any]) -> pl.DataFrame:
         columns = [pl.Series(name, values) for name, values in answer.items()]
         return pl.DataFrame(columns) if self.by_row else batch.keys.hstack(columns)
+
+    @override
+    def largest_row(self, row: Mapping[str, Values]) -> Mapping[str, Values] | None:
+        return None if self.tokenizer is None else longest_tokens(self.tokenizer, row)
 
     def _few_rows(self, records: Sequence[Mapping[str, Any]], at: Any, notes: Notes) -> FewRows | None:
         """Features of a few rows, in plain Python; None if the table form has to answer, or to refuse."""
@@ -199,11 +223,11 @@ class FeaturesInput(RawInput):
                 return None
             records = plan.with_keys(records)
             times = plan.times_asked(records, _moment(at))
-            arrays = plan.arrays(records, times, [()] * len(records))
+            features = plan.features(records, times, [()] * len(records))
         except (TableNeededError, ValueError):
             return None
         keys = {key: [record[key] for record in records] for key in plan.keys if key in records[0]}
-        return FewRows(arrays, times, keys)
+        return FewRows(features.arrays, times, keys, features.texts)
 
     def _few(self, table: pl.DataFrame, at: Any) -> RawBatch | None:
         """A batch of a small table, in plain Python; None if the table form has to answer."""
@@ -221,7 +245,15 @@ class FeaturesInput(RawInput):
             if self._timed:
                 zone = None if few.times[0].tzinfo is None else "UTC"
                 keys = keys.with_columns(pl.Series(TIME, few.times, dtype=pl.Datetime("us", zone)))
-        return RawBatch(values=_with_missing(few.arrays), keys=keys, notes=notes.lines(), num_asked=len(table))
+        values = {**_with_missing(few.arrays), **self._tokens(few.texts, notes)}
+        return RawBatch(values=values, keys=keys, notes=notes.lines(), counts=notes.counts, num_asked=len(table))
+
+    def _tokens(self, texts: Sequence[str], notes: Notes) -> Mapping[str, Values]:
+        """Inputs of the network for texts; nothing if no feature is one."""
+        if self.tokenizer is None:
+            return {}
+        assert self.pipeline.layout is not None
+        return token_inputs(self.tokenizer, texts, name=self.pipeline.layout.texts[0], notes=notes)
 
     def _features(
         self, table: pl.DataFrame, at: datetime | list[datetime] | None, notes: Notes

@@ -7,6 +7,7 @@ import polars as pl
 from features.pipeline import FeaturePipeline
 from features.pipeline.needed import event_columns, key_types, request_columns
 from features.pipeline.stored_history import history_views
+from lightning_app.packaging.format.manifest import TOKENIZER
 from lightning_app.packaging.format.raw_input import RawColumn, RawInputSpec
 
 FILE = "features.json"
@@ -57,6 +58,7 @@ def raw_input_spec(pipeline: FeaturePipeline) -> RawInputSpec:
         min_rows=0,
         rows_of=f"{what}{needs}",
         stored_views=views if all(definitions.views[view].online for view in views) else (),
+        files=(TOKENIZER,) if pipeline.layout is not None and pipeline.layout.texts else (),
     )
 
 

@@ -41,11 +41,11 @@ class GraphsInput(RawInput):
 
     @classmethod
     @override
-    def load(cls, content: bytes, manifest: Manifest) -> "GraphsInput":
+    def load(cls, files: Mapping[str, bytes], manifest: Manifest) -> "GraphsInput":
         assert manifest.raw_input is not None
         name = manifest.raw_input.file
         try:
-            spec = GraphSpec.from_json(content)
+            spec = GraphSpec.from_json(files[name])
         except ValueError as error:
             raise PackageError(f"{name}: {error}") from error
         shapes = {tensor.name: tensor.shape for tensor in manifest.inputs}

@@ -30,10 +30,10 @@ class NodeIdsInput(RawInput):
 
     @classmethod
     @override
-    def load(cls, content: bytes, manifest: Manifest) -> "NodeIdsInput":
+    def load(cls, files: Mapping[str, bytes], manifest: Manifest) -> "NodeIdsInput":
         assert manifest.raw_input is not None
         name = manifest.raw_input.file
-        columns = read_json(content, name=name)
+        columns = read_json(files[name], name=name)
         inputs = node_inputs(manifest)
         if not isinstance(columns, dict) or tuple(columns) != inputs:
             raise PackageError(f"{name}: a column for each of {', '.join(inputs)} needed")

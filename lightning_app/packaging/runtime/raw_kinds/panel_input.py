@@ -50,11 +50,11 @@ class PanelInput(RawInput):
 
     @classmethod
     @override
-    def load(cls, content: bytes, manifest: Manifest) -> "PanelInput":
+    def load(cls, files: Mapping[str, bytes], manifest: Manifest) -> "PanelInput":
         assert manifest.raw_input is not None
         name = manifest.raw_input.file
         try:
-            spec = PanelSpec.from_json(content)
+            spec = PanelSpec.from_json(files[name])
         except ValueError as error:
             raise PackageError(f"{name}: {error}") from error
         outputs = {output.name: output for output in manifest.outputs}
@@ -100,6 +100,7 @@ class PanelInput(RawInput):
     @override
     def answer(self, batch: RawBatch, advance: Advance) -> Mapping[str, Any]:
         values, state = batch.values[_VALUES], None
+        assert isinstance(values, np.ndarray)
         answer: Mapping[str, Any] = {}
         for start in range(0, values.shape[1], self.spec.chunk_size):
             answer, state = advance({_VALUES: values[:, start : start + self.spec.chunk_size]}, state)

@@ -61,11 +61,11 @@ class SeriesInput(RawInput):
 
     @classmethod
     @override
-    def load(cls, content: bytes, manifest: Manifest) -> "SeriesInput":
+    def load(cls, files: Mapping[str, bytes], manifest: Manifest) -> "SeriesInput":
         assert manifest.raw_input is not None
         name = manifest.raw_input.file
         try:
-            spec = SeriesSpec.from_json(content)
+            spec = SeriesSpec.from_json(files[name])
         except ValueError as error:
             raise PackageError(f"{name}: {error}") from error
         (forecast,) = manifest.outputs
@@ -265,6 +265,7 @@ def _repair_notes(repairs: list[Repairs], spec: SeriesSpec) -> list[str]:
         "rows dropped because a later row has their timestamp": sum(repair.repeated for repair in repairs),
         "rows inserted in gaps": sum(repair.inserted for repair in repairs),
         "values filled": filled,
+        "rows as they stand, whose time does not follow": sum(repair.as_they_stand for repair in repairs),
     }
     done = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
     return [f"{len(repairs):,} series repaired: {done}"]

@@ -37,8 +37,14 @@ def as_columns(answer: Mapping[str, Any]) -> dict[str, Any]:
 def _array(values: Any) -> Any:
     if isinstance(values, np.ndarray):
         return values.astype(object) if values.dtype.kind == "U" else values
+    if isinstance(values[0], list):
+        objects = np.empty(len(values), dtype=object)
+        objects[:] = values
+        return objects
     if isinstance(values[0], str):
         return np.array(values, dtype=object)
     if isinstance(values[0], datetime):
         return np.array([time.replace(tzinfo=None) for time in values], dtype="datetime64[us]")
+    if isinstance(values[0], np.ndarray):  # rows differ in size
+        return [row.astype(object) if row.dtype.kind == "U" else row for row in values]
     return np.array(values)

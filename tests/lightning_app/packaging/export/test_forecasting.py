@@ -203,6 +203,62 @@ def test_quantiles_and_covariates_are_in_the_signature(table_file: Path) -> None
     assert (package.predict(request)["forecast"] != forecast).any()  # the graph listens to them
 
 
+ITRANSFORMER = """
+class_path: ITransformer
+init_args: {hidden_size: 8, num_layers: 1, num_heads: 2, norm: {class_path: ReversibleNorm, init_args: {mode: std}}}
+"""
+NHITS = """
+class_path: NHiTS
+init_args: {hidden_size: 8, knot_spacings: [4, 2, 1], norm: {class_path: ReversibleNorm, init_args: {mode: std}}}
+"""
+NBEATS = """
+class_path: NBEATS
+init_args:
+  stacks: [trend, seasonality]
+  share_weights: true
+  hidden_size: 8
+  norm: {class_path: ReversibleNorm, init_args: {mode: std}}
+"""
+TIDE = """
+class_path: TiDE
+init_args: {hidden_size: 8, norm: {class_path: ReversibleNorm, init_args: {mode: std}}}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("network", "covariates"),
+    [
+        pytest.param(ITRANSFORMER, True, id="itransformer"),
+        pytest.param(NHITS, False, id="nhits"),
+        pytest.param(NBEATS, False, id="nbeats"),
+        pytest.param(TIDE, True, id="tide"),
+    ],
+)
+def test_a_named_network_becomes_a_package_that_answers_as_its_checkpoint(
+    network: str, covariates: bool, table_file: Path
+) -> None:
+    config = yaml.safe_load(COVARIATES)
+    model, data = config["model"]["init_args"], config["data"]["init_args"]
+    model.update(network=yaml.safe_load(network), loss="torch.nn.L1Loss")
+    if not covariates:
+        data["series"]["init_args"]["past_covariates"] = []
+        data["calendar"] = []
+    Path("named.yaml").write_text(yaml.safe_dump(config))
+    assert main(["fit", "-c", "named.yaml"]) == 0
+    run = only_run(Path("runs"))
+    assert main(["export", str(run), "--output", "package"]) == 0
+    module, datamodule = checkpoint_of(run)
+    batch = datamodule.dataset("test").__getitems__(np.arange(20))
+    package = Package.load("package")
+    inputs = {spec.name: batch[spec.name] for spec in package.manifest.inputs}
+    assert len(inputs) == (3 if covariates else 1)
+    with torch.no_grad():
+        expected = module(**inputs).numpy()
+    answer = package.predict({name: value.numpy() for name, value in inputs.items()})["forecast"]
+    np.testing.assert_allclose(answer, expected, rtol=1e-5)
+
+
 @pytest.mark.slow
 def test_closed_forms_cascades_and_ensembles_of_them_are_packages_too(
     fit_args: Callable[..., list[str]], tmp_path: Path

@@ -125,6 +125,18 @@ def test_links_are_scored_by_the_numbers_of_their_ends(model: str, split: str, m
     assert package.manifest.metrics["better"][metric] == "higher"
 
 
+def test_links_scored_by_the_edges_around_them_are_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    config = LINKS.format(model="LinkPredictor", split="RandomLinkSplit", more="")
+    Path("small.yaml").write_text(HEAD + config.replace("CosineDecoder", "StructuralDecoder"))
+    assert main(["fit", "-c", "small.yaml"]) == 0
+    run = only_run(Path("runs"))
+    for verb in ("test", "predict"):
+        assert main([verb, "--ckpt_path", str(run / "checkpoints/best.ckpt")]) == 0
+    assert main(["export", str(run), "--output", "package"]) == 2
+    assert "model.decoder: StructuralDecoder reads the edges around each pair" in capsys.readouterr().err
+    assert not Path("package").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("regression", [False, True])
 def test_graphs_of_any_size_are_predicted(tmp_path: Path, regression: bool) -> None:

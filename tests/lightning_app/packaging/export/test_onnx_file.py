@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnxruntime
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +22,7 @@ class Recurrent(nn.Module):
         return first + second, after[0]
 
 
+@pytest.mark.slow
 def test_every_export_of_a_process_takes_any_length() -> None:
     for hidden_size in (4, 5):
         network = Recurrent(hidden_size).eval()

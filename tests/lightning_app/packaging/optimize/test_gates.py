@@ -44,7 +44,29 @@ def test_a_mean_that_is_no_worse_does_not_pass_where_rows_are_too_few_or_too_noi
 def test_a_parent_without_errors_allows_none() -> None:
     nothing = np.zeros(50)
     assert compare_accuracy(errors(nothing), errors(nothing), block=1).high == 0
-    assert math.isinf(compare_accuracy(errors(nothing), errors(nothing + (np.arange(50) == 3)), block=1).high)
+    found = compare_accuracy(errors(nothing), errors(nothing + (np.arange(50) == 3)), block=1)
+    found.check(math.inf)
+    with pytest.raises(OptimizationError, match="the parent makes no error on its 50 test rows, the variant does"):
+        found.check(100.0)
+
+
+@pytest.mark.parametrize("block", [1, 3])
+def test_rare_errors_have_an_interval_although_many_resamples_have_none(block: int) -> None:
+    one, two, other = (np.isin(np.arange(40), rows).astype(float) for rows in ([7], [7, 30], [30]))
+    same = compare_accuracy(errors(one), errors(one), block=block)
+    assert (same.worse, same.low, same.high) == (0, 0, 0)
+    same.check(0.0)
+    for before, after, worse in ((one, other, 0.0), (one, two, 1.0), (two, one, -0.5)):
+        found = compare_accuracy(errors(before), errors(after), block=block)
+        assert found.worse == pytest.approx(worse)
+        assert -1 < found.low < found.worse < found.high < 1000
+    assert compare_accuracy(errors(two), errors(0 * two), block=block).high == -1
+
+
+def test_a_change_by_orders_of_magnitude_is_said_briefly() -> None:
+    found = compare_accuracy(errors(1e-16 * drawn()), errors(drawn()), block=1)
+    with pytest.raises(OptimizationError, match=r"changed by \+1e\+18%, 95 % interval .{,20} to .{,20} over"):
+        found.check(0.01)
 
 
 def test_errors_of_other_rows_are_not_compared() -> None:

@@ -126,7 +126,7 @@ def test_a_wide_panel_is_trained_on_and_answered_with_times(tmp_path: Path, caps
     write_panel(tmp_path)
     wide = pl.read_parquet("panel.parquet").pivot("ticker", index="date", values="close")
     wide.write_csv("wide.csv")
-    columns = "{path: wide.csv, value_columns: [A, B], frequency: weekdays}"
+    columns = "{path: wide.csv, value_columns: all, frequency: weekdays}"
     Path("wide.yaml").write_text((HEAD + TRAJECTORY).replace("{path: panel.parquet}", columns))
     assert main(["fit", "-c", "wide.yaml", "--trainer.max_epochs", "1"]) == 0
     assert main(["export", str(only_run(Path("runs"))), "--output", "package"]) == 0
@@ -149,6 +149,12 @@ def test_a_wide_panel_is_read_as_the_long_one(panel: pl.DataFrame) -> None:
     for one, other in zip(long, wide, strict=True):
         assert (one.times == other.times).all()
         assert (one.values == other.values).all()
+    every = PanelFile(path="wide.csv", value_columns="all", exclude=["B"]).read(root=None)
+    assert [(ticker.name, ticker.values.tolist()) for ticker in every] == [("A", long[0].values.tolist())]
+    with pytest.raises(
+        ValueError, match="no column 'ticker'; it has date, A, B; .* value_columns: all takes every one"
+    ):
+        PanelFile(path="wide.csv").read(root=None)
     with pytest.raises(ValueError, match="value_columns: given with value_column"):
         PanelFile(path="wide.csv", value_columns=["A"], value_column="B")
     with pytest.raises(ValueError, match="'3 days' is not a duration.*or weekdays"):

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from lightning_app.__main__ import main
 from lightning_app.registry.storage.address import RegistryAddress
@@ -46,6 +47,7 @@ def test_a_version_that_cannot_be_verified_is_refused_once_and_the_one_before_st
         assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_without_its_registry_a_server_goes_on_starts_from_the_cache_and_says_so(versions: Versions) -> None:
     registry, aside = Path("mlflow.db"), Path("aside.db")
     versions.move(2)

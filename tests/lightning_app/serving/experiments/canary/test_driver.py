@@ -168,6 +168,7 @@ def test_a_good_challenger_becomes_champion_through_the_gates_and_a_restart_goes
     assert [kind for kind in kinds if kind != "look"] == ["created", "gates", "step", "verdict", "door", "ended"]
 
 
+@pytest.mark.slow
 def test_a_bad_challenger_gets_no_requests_at_once_and_is_withdrawn_once_although_the_server_dies(world: World) -> None:
     server = world.server()
     canary = begun(world, server)

@@ -1,0 +1,6 @@
+"""Links: what models, their networks and parts of networks take from the data module."""
+
+from lightning_app.cli.links.data_links import Instantiator, keep_given_targets, link_data_to_model
+from lightning_app.cli.links.part_links import PartInstantiator
+
+__all__ = ["Instantiator", "PartInstantiator", "keep_given_targets", "link_data_to_model"]

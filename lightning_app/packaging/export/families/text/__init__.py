@@ -1,0 +1,1 @@
+"""Exporters of models that read texts alone: language models, embedders, entities."""

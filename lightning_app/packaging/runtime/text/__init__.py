@@ -1,0 +1,1 @@
+"""Texts in a package: the own tokenizer, token batches of several lengths."""
