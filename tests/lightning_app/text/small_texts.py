@@ -26,7 +26,7 @@ labels:
 """
 CONFIG = """
 seed_everything: 0
-trainer: {max_epochs: 2, log_every_n_steps: 1, accelerator: cpu}
+trainer: {max_epochs: 6, log_every_n_steps: 1, accelerator: cpu}
 model:
   class_path: models.text.TextClassifier
   init_args:
