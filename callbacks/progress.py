@@ -40,6 +40,11 @@ class Progress(ProgressBar):
     def enable(self) -> None:
         self._enabled = True
 
+    @property
+    def is_enabled(self) -> bool:
+        """Whether it shows anything; `LightningModule.print` asks."""
+        return self._enabled
+
     @override
     def print(self, *args: Any, **kwargs: Any) -> None:
         self._line.print(" ".join(str(arg) for arg in args))

@@ -1,7 +1,6 @@
 """EnsembleForecaster: equal-weight mean of trained forecasters."""
 
 from collections.abc import Sequence
-from itertools import combinations
 from pathlib import Path
 
 import torch
@@ -10,16 +9,15 @@ from typing_extensions import override
 
 from models.base import Batch, StepOutput
 from models.forecasting.forecaster import Forecaster
-
-_MOST_MEMBERS = 12  # all 2^M subsets are evaluated
+from models.forecasting.member_choice import MOST_MEMBERS, largest_subset
 
 
 class EnsembleForecaster(Forecaster):
-    """Mean of the subset of members with the lowest validation MSE.
+    """Mean of the members that validation chooses.
 
-    `fit` trains nothing: one validation pass accumulates the products of the members' errors, which determine the MSE
-    of every subset's mean. Weights within a subset are equal, as fitted weights rarely beat them out of sample
-    (Smith & Wallis, 2009).
+    `fit` trains nothing: one validation pass collects the products of the members' errors in each window, which
+    determine the MSE of every subset's mean and how far it can be trusted, see `largest_subset`. The weights within a
+    subset are equal, as fitted weights rarely beat them out of sample (Smith & Wallis, 2009).
 
     Args:
         members: Checkpoints of trained forecasters with the same horizon and channels, without covariates and
@@ -28,7 +26,7 @@ class EnsembleForecaster(Forecaster):
         num_channels: Target channels C.
         look_back: Input rows, L; at least the longest of the members.
         horizon: Forecast rows, H.
-        choose: Select the best subset; False keeps all members.
+        choose: Choose members; False keeps all.
     """
 
     def __init__(
@@ -41,8 +39,8 @@ class EnsembleForecaster(Forecaster):
         horizon: int,
         choose: bool = True,
     ) -> None:
-        if not 1 <= len(members) <= _MOST_MEMBERS:
-            raise ValueError(f"model.members: {len(members)} checkpoints given, 1 to {_MOST_MEMBERS} are allowed")
+        if not 1 <= len(members) <= MOST_MEMBERS:
+            raise ValueError(f"model.members: {len(members)} checkpoints given, 1 to {MOST_MEMBERS} are allowed")
         super().__init__(
             network=_Mean(
                 members=[
@@ -73,9 +71,7 @@ class EnsembleForecaster(Forecaster):
 
     @override
     def on_validation_epoch_start(self) -> None:
-        size = len(self.members)
-        self._error_products = torch.zeros(size, size, dtype=torch.float64)
-        self._num_errors = 0
+        self._windows: list[tuple[Tensor, Tensor, Tensor]] = []
 
     @override
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -84,25 +80,39 @@ class EnsembleForecaster(Forecaster):
             return
         assert isinstance(self.network, _Mean)
         future = self.target_scale(batch["future"])
-        errors = torch.stack([self.target_scale(raw) - future for raw in self.network.forecasts(batch["past"])])
-        if "future_mask" in batch:
-            errors = errors[:, batch["future_mask"]]
-        flat = errors.flatten(1)  # (M, N)
-        self._error_products += (flat @ flat.T).double().cpu()
-        self._num_errors += flat.shape[1]
+        errors = torch.stack([self.target_scale(raw) - future for raw in self.network.forecasts(batch["past"])], dim=1)
+        mask = batch.get("future_mask")
+        mask = torch.ones_like(future, dtype=torch.bool) if mask is None else mask
+        flat = errors.masked_fill(~mask[:, None], 0.0).flatten(2)  # (B, M, H * C)
+        products = (flat @ flat.transpose(1, 2)).double()
+        self._windows.append((batch["origin"].cpu(), products.cpu(), mask.flatten(1).sum(dim=1).cpu()))
 
     @override
     def on_validation_epoch_end(self) -> None:
         if self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
             return
         assert isinstance(self.network, _Mean)
-        products = self.trainer.strategy.reduce(self._error_products.to(self.device), reduce_op="sum").cpu()
-        count = self.trainer.strategy.reduce(torch.tensor(float(self._num_errors), device=self.device), reduce_op="sum")
-        products = products / float(count)
-        all_members = tuple(range(len(self.members)))
-        subset, error = best_subset(products) if self.choose else (all_members, float(products.mean()))
+        products, counts = self._windows_in_order()
+        if self.choose:
+            choice = largest_subset(products, counts=counts, block=self.horizon)
+            subset, error = choice.members, choice.error
+            self.print(f"ensemble: {choice.describe(member_names(self.members))}")
+        else:
+            subset = tuple(range(len(self.members)))
+            error = float(products.mean(dim=(1, 2)).sum() / counts.sum())
         self.network.chosen.copy_(torch.tensor([index in subset for index in range(len(self.members))]))
         self.log_dict({"val/loss": error, "val/mse": error, "val/num_members": float(len(subset))})
+
+    def _windows_in_order(self) -> tuple[Tensor, Tensor]:
+        """Error products (N, M, M) and counts (N,) of the windows of all processes, in order of time."""
+        everyone = [self._windows]
+        if self.trainer.world_size > 1:
+            everyone = [[] for _ in range(self.trainer.world_size)]
+            torch.distributed.all_gather_object(everyone, self._windows)
+        parts = [part for windows in everyone for part in windows]
+        origins, products, counts = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        order = origins.argsort()
+        return products[order], counts[order]
 
     @override
     def network_inputs(self, batch: Batch) -> Batch:
@@ -153,20 +163,16 @@ class _Mean(nn.Module):
         return torch.stack([member(past) for member in self.taken()]).mean(dim=0)
 
 
-def best_subset(products: Tensor) -> tuple[tuple[int, ...], float]:
-    """Finds the subset whose mean forecast has the lowest MSE.
-
-    Args:
-        products: Mean products of the members' errors, (M, M).
-
-    Returns:
-        Indices of the subset, and its MSE.
-    """
-    size = len(products)
-    subsets = [subset for count in range(1, size + 1) for subset in combinations(range(size), count)]
-    errors = {subset: float(products[subset, :][:, subset].mean()) for subset in subsets}
-    best = min(errors, key=lambda subset: errors[subset])
-    return best, errors[best]
+def member_names(paths: Sequence[str]) -> list[str]:
+    """Short names of checkpoints: their runs, with as many folders as make them differ."""
+    parts = [[part for part in Path(path).parts if part != "checkpoints"] for path in paths]
+    if all(part[-1] == "best.ckpt" and len(part) > 1 for part in parts):
+        parts = [part[:-1] for part in parts]
+    for depth in range(2, max(map(len, parts)) + 1):
+        names = [str(Path(*part[-depth:])) for part in parts]
+        if len(set(names)) == len(set(paths)):
+            return names
+    return list(paths)
 
 
 def _load(path: str | Path, *, look_back: int, horizon: int, num_channels: int) -> Forecaster:
