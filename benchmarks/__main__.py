@@ -32,6 +32,7 @@ from benchmarks import (
     tables,
     tabular,
     text,
+    transfer,
 )
 from benchmarks.durations import ESTIMATES
 from benchmarks.results_page import RESULTS, Measured, read_page, render_page, stamp
@@ -58,6 +59,7 @@ SECTIONS: dict[str, Callable[[], str]] = (
     | monitoring.SECTIONS
     | retraining.SECTIONS
     | text.SECTIONS
+    | transfer.SECTIONS
 )
 
 
