@@ -4,6 +4,7 @@ from callbacks.checkpoint_io import DurableCheckpointIO
 from callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from callbacks.compile import Compile
 from callbacks.exact_resume import ExactResume
+from callbacks.faster_precision import FasterPrecision
 from callbacks.finite_check import DivergedError, FiniteCheck
 from callbacks.forecast_picture import ForecastPicture
 from callbacks.gradient_flow import GradientFlow
@@ -18,6 +19,7 @@ __all__ = [
     "DivergedError",
     "DurableCheckpointIO",
     "ExactResume",
+    "FasterPrecision",
     "FiniteCheck",
     "ForecastPicture",
     "GradientFlow",

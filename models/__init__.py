@@ -26,7 +26,7 @@ from models.recurrent import (
     TinyRecursiveModel,
     TrajectoryForecaster,
 )
-from models.schedules import OneCycle, WarmupCosine
+from models.schedules import OneCycle, StagedDecay, WarmupCosine
 from models.transformer import ITransformer, PatchTransformer, PhaseTransformer
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "RidgeForecaster",
     "SeasonalNaive",
     "StackedEncoder",
+    "StagedDecay",
     "StepOutput",
     "StreamModule",
     "TiDE",

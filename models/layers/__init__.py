@@ -2,6 +2,7 @@
 
 from models.layers.delta_rule import Memory, chunkwise_delta_rule, recurrent_delta_rule
 from models.layers.gate import Gate
+from models.layers.locked_dropout import LockedDropout
 from models.layers.narrow_attention import NarrowAttention, NarrowEncoderLayer
 from models.layers.reversible_norm import ReversibleNorm
 from models.layers.router_attention import RouterAttention
@@ -11,6 +12,7 @@ from models.layers.swiglu import SwiGLU
 
 __all__ = [
     "Gate",
+    "LockedDropout",
     "Memory",
     "NarrowAttention",
     "NarrowEncoderLayer",

@@ -24,8 +24,12 @@ class RecurrentLanguageModel(EncoderModule):
         chunk_size: New tokens per batch, k1.
         input_dropout: Dropout of the embedded tokens.
         dropout: Dropout of the encoder's output.
+        locked_dropout: Draw both once per lane for all steps of a chunk, see `LockedDropout`.
         tie_embeddings: Share the embedding with the output layer (Press & Wolf, 2017), with a projection in between if
             the encoder's output size differs.
+        embedding_range: Draw the embedding from -range to range, and start the output layer without a bias; None for
+            the defaults of torch, or, tied, for a standard deviation of one over the root of the embedding size. Short
+            fits of tied embeddings need more than that: what is read is as small as the logits have to be.
         optimizer: Optimizer factory.
         scheduler: Scheduler factory, see `BaseModule`.
     """
@@ -40,7 +44,9 @@ class RecurrentLanguageModel(EncoderModule):
         chunk_size: int,
         input_dropout: float = 0.0,
         dropout: float = 0.0,
+        locked_dropout: bool = False,
         tie_embeddings: bool = False,
+        embedding_range: float | None = None,
         optimizer: OptimizerFactory | None = None,
         scheduler: SchedulerFactory | None = None,
     ) -> None:
@@ -50,6 +56,7 @@ class RecurrentLanguageModel(EncoderModule):
             chunk_size=chunk_size,
             input_dropout=input_dropout,
             dropout=dropout,
+            locked_dropout=locked_dropout,
             optimizer=optimizer,
             scheduler=scheduler,
         )
@@ -62,6 +69,11 @@ class RecurrentLanguageModel(EncoderModule):
             nn.init.normal_(self.embedding.weight, std=encoder.input_size**-0.5)
             self.output = nn.Linear(encoder.input_size, vocab_size)
             self.output.weight = self.embedding.weight
+        if embedding_range is not None:
+            if embedding_range <= 0:
+                raise ValueError(f"model.embedding_range: {embedding_range} given, more than 0 is needed, or null")
+            nn.init.uniform_(self.embedding.weight, -embedding_range, embedding_range)
+            nn.init.zeros_(self.output.bias)
 
     @override
     def configure_metrics(self) -> MetricCollection:

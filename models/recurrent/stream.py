@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from models.base import BaseModule, Batch, OptimizerFactory, SchedulerFactory, StepOutput
+from models.layers.locked_dropout import LockedDropout
 from models.output_shape import check_output
 from models.recurrent.encoder import Encoder
 from models.recurrent.state import RecurrentState, detach, fill, leaves, map_state
@@ -110,6 +111,7 @@ class EncoderModule(StreamModule):
         chunk_size: New steps per batch, k1.
         input_dropout: Dropout of the encoder's input.
         dropout: Dropout of the encoder's output.
+        locked_dropout: Draw both once per lane for all steps of a chunk, see `LockedDropout`.
         optimizer: Optimizer factory.
         scheduler: Scheduler factory, see `BaseModule`.
     """
@@ -123,6 +125,7 @@ class EncoderModule(StreamModule):
         chunk_size: int,
         input_dropout: float = 0.0,
         dropout: float = 0.0,
+        locked_dropout: bool = False,
         optimizer: OptimizerFactory | None = None,
         scheduler: SchedulerFactory | None = None,
     ) -> None:
@@ -131,8 +134,9 @@ class EncoderModule(StreamModule):
             raise ValueError(f"model.chunk_size: {chunk_size} given, at least 1 is needed")
         self.encoder = encoder
         self.chunk_size = chunk_size
-        self.input_dropout = nn.Dropout(input_dropout)
-        self.dropout = nn.Dropout(dropout)
+        kind = LockedDropout if locked_dropout else nn.Dropout
+        self.input_dropout = kind(input_dropout)
+        self.dropout = kind(dropout)
 
     @abstractmethod
     def embed(self, batch: Batch) -> Tensor:

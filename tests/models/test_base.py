@@ -5,7 +5,7 @@ import torch
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 
-from models import Forecaster, OneCycle, RepeatLast, ReversibleNorm, WarmupCosine, WindowLinear
+from models import Forecaster, OneCycle, RepeatLast, ReversibleNorm, StagedDecay, WarmupCosine, WindowLinear
 from models.base import make_scheduler
 
 
@@ -52,6 +52,33 @@ def test_one_cycle_follows_torch_with_the_peak_taken_from_the_optimizer() -> Non
 def test_warmup_cosine_without_warmup_follows_torch() -> None:
     ours = rates(WarmupCosine(optimizer(), total_steps=30, warmup=1 / 30), 30)[1:]
     assert ours == pytest.approx(rates(CosineAnnealingLR(optimizer(), T_max=29), 29), rel=1e-5, abs=1e-8)
+
+
+def test_thirteen_epochs_are_held_for_four_and_halved_before_each_other() -> None:
+    found = rates(StagedDecay(optimizer(1.0), total_steps=13 * 7), 13 * 7)
+    epochs = [found[7 * epoch : 7 * (epoch + 1)] for epoch in range(13)]
+    assert epochs == [[0.5 ** max(0, epoch - 3)] * 7 for epoch in range(13)]
+
+
+def test_a_short_fit_goes_through_all_stages() -> None:
+    found = rates(StagedDecay(optimizer(1.0), total_steps=26), 26)
+    assert found[:8] == [1.0] * 8
+    assert found[-1] == 0.5**9
+    assert rates(StagedDecay(optimizer(1.0), total_steps=1), 3) == [1.0, 0.5**9, 0.5**9]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"held": 14}, r"model.scheduler.held: 14 given, 1 to 13 \(model.scheduler.stages\)"),
+        ({"stages": 0}, r"model.scheduler.held: 4 given, 1 to 0"),
+        ({"factor": 2.0}, r"model.scheduler.factor: 2.0 given, more than 0 and at most 1"),
+        ({"total_steps": None}, "total_steps: None given"),
+    ],
+)
+def test_stages_that_cannot_be_are_refused(arguments: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        StagedDecay(optimizer(), **{"total_steps": 100, **arguments})
 
 
 def test_a_model_with_weights_and_no_optimizer_says_so() -> None:

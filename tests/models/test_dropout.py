@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from models.layers.dropout import Dropout, drop
+from models.layers.locked_dropout import LockedDropout
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.5, 0.6, 0.97])
@@ -39,7 +40,17 @@ def test_evaluation_and_probability_zero_change_nothing() -> None:
     assert drop(torch.empty(0, 3), 0.5).shape == (0, 3)
 
 
+def test_a_locked_mask_is_one_for_all_steps_and_another_for_each_lane() -> None:
+    torch.manual_seed(0)
+    dropped = LockedDropout(0.4)(torch.ones(30, 5, 40))
+    assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
+    assert len({tuple(lane.tolist()) for lane in dropped[:, 0]}) == 30
+    x = torch.rand(2, 3, 4)
+    assert LockedDropout(0.4).eval()(x) is x
+
+
+@pytest.mark.parametrize("kind", [Dropout, LockedDropout])
 @pytest.mark.parametrize("probability", [-0.1, 1.0])
-def test_probabilities_out_of_range_are_refused(probability: float) -> None:
+def test_probabilities_out_of_range_are_refused(probability: float, kind: type[Dropout] | type[LockedDropout]) -> None:
     with pytest.raises(ValueError, match="dropout"):
-        Dropout(probability)
+        kind(probability)

@@ -214,12 +214,22 @@ def test_a_chunk_whose_state_was_never_carried_is_refused() -> None:
         make_model().step(second)
 
 
+@pytest.mark.filterwarnings("ignore:this CPU has no LSTM in half precision")
 def test_state_stays_float32_under_autocast() -> None:
     model = make_model().float()
     for batch in chunks([40], 2, 4):
         with torch.autocast("cpu", torch.bfloat16):
             model.step(batch)
         assert {tensor.dtype for tensor in leaves(model.state_for(batch))} == {torch.float32}
+
+
+def test_a_cpu_without_an_lstm_in_bfloat16_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.recurrent.gated._is_missing_half_lstm", lambda _: torch.is_autocast_enabled("cpu"))
+    encoder = LSTMEncoder(input_size=6, hidden_size=6).eval()
+    chunk, state = torch.randn(2, 5, 6).bfloat16(), encoder.initial_state(2)
+    with torch.autocast("cpu", torch.bfloat16), pytest.warns(UserWarning, match="computes in float32"):
+        output, _ = encoder.encode(chunk, state)
+    assert torch.equal(output, encoder.encode(chunk.float(), state)[0])
 
 
 @dataclass
@@ -253,6 +263,49 @@ def test_weight_drop_changes_training_only() -> None:
     encoder.eval()
     expected, _ = encoder.rnn(chunk)
     assert torch.equal(encoder.encode(chunk, state)[0], expected)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_embeddings_start_in_the_range_that_is_given(tied: bool) -> None:
+    def make(embedding_range: float) -> RecurrentLanguageModel:
+        encoder = LSTMEncoder(input_size=6, hidden_size=6)
+        return RecurrentLanguageModel(
+            encoder=encoder, vocab_size=500, chunk_size=4, tie_embeddings=tied, embedding_range=embedding_range
+        )
+
+    model = make(0.5)
+    assert 0.49 < model.embedding.weight.abs().max() <= 0.5
+    assert (model.output.weight is model.embedding.weight) == tied
+    assert not model.output.bias.any()
+    with pytest.raises(ValueError, match=r"model.embedding_range: 0 given, more than 0 is needed, or null"):
+        make(0)
+
+
+@pytest.mark.parametrize("kind", [LSTMEncoder, GRUEncoder])
+def test_layers_that_run_one_after_the_other_are_those_of_the_whole_stack(
+    kind: type[LSTMEncoder] | type[GRUEncoder],
+) -> None:
+    torch.manual_seed(0)
+    encoder = kind(input_size=6, hidden_size=5, num_layers=3, dropout=1e-6, locked_dropout=True)  # drops nothing
+    chunk = torch.randn(2, 7, 6)
+    state = map_state(torch.randn_like, encoder.initial_state(2))
+    one_by_one, after = encoder.encode(chunk, state)
+    whole, expected = encoder.eval().encode(chunk, state)
+    torch.testing.assert_close(one_by_one, whole)
+    torch.testing.assert_close(after, expected)
+
+
+def test_locked_dropout_drops_features_of_a_layer_for_a_whole_chunk() -> None:
+    torch.manual_seed(0)
+    encoder = LSTMEncoder(input_size=3, hidden_size=4, num_layers=2, dropout=0.5, locked_dropout=True)
+    read: list[Tensor] = []
+    assert encoder.locked_dropout is not None
+    encoder.locked_dropout.register_forward_hook(lambda _, __, output: read.append(output))
+    chunk, state = torch.randn(2, 9, 3), encoder.initial_state(2)
+    outputs = [encoder.encode(chunk, state)[0] for _ in range(2)]
+    dropped = (read[0] == 0).float().mean(dim=1)  # share of the steps, per lane and feature
+    assert set(dropped.flatten().tolist()) == {0.0, 1.0}
+    assert not torch.equal(*outputs)
 
 
 def test_the_language_model_continues_a_text_as_it_read_it() -> None:

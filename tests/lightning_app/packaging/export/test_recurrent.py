@@ -20,7 +20,17 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     "encoder",
     [
-        {"class_path": "LSTMEncoder", "init_args": {"input_size": 6, "hidden_size": 8, "num_layers": 2}},
+        {
+            "class_path": "LSTMEncoder",
+            "init_args": {
+                "input_size": 6,
+                "hidden_size": 8,
+                "num_layers": 2,
+                "dropout": 0.2,
+                "locked_dropout": True,
+                "weight_drop": 0.1,
+            },
+        },
         {"class_path": "DeltaMemory", "init_args": {"input_size": 6, "num_layers": 1, "momentum": True}},
     ],
     ids=["lstm", "delta_memory"],
