@@ -153,6 +153,9 @@ class BaseDataModule(LightningDataModule):
     model_arguments: ClassVar[tuple[str, ...]] = ()
     """Attributes that fill the arguments of the same name of the model and of its networks, where they have them."""
 
+    found_arguments: ClassVar[tuple[str, ...]] = ()
+    """Attributes found in the data that fill arguments of networks which a config leaves out; None if there is none."""
+
     prediction_order: ClassVar[str | None] = None
     """Column of prediction tables that gives the order of their rows; None for the order of the batches."""
 
@@ -187,6 +190,18 @@ class BaseDataModule(LightningDataModule):
     def notes(self) -> list[str]:
         """What was dropped, inserted or filled while reading the data, one line each; called after `setup`."""
         return []
+
+    def how_found(self, name: str) -> str:
+        """How an attribute of `found_arguments` was found, in words.
+
+        Raises:
+            ValueError: There is none in these data; what to do instead.
+        """
+        raise NotImplementedError(name)
+
+    def doubts(self, name: str, given: Any) -> str | None:  # noqa: ARG002
+        """What the data say against a value that was given for one of `found_arguments`; None if nothing."""
+        return None
 
     @abstractmethod
     def dataset(self, split: Split) -> BatchedDataset:

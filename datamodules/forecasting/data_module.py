@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from datamodules.base import BaseDataModule, Split
+from datamodules.forecasting.found_season import FoundSeason
 from datamodules.forecasting.series import Boundary, Series, SeriesSource
 from datamodules.forecasting.statistics import check_deviations, naive_error, series_statistics
 from datamodules.forecasting.windows import Windows
@@ -19,6 +21,7 @@ from features.contracts import Contract
 from features.series.calendar import CalendarFeature, calendar_name, extend
 from features.series.forecast_table import forecast_table
 from features.series.regularize import MissingPolicy
+from features.series.season import calendar_periods
 from features.series.series import with_calendar
 from features.series.spec import SeriesSpec
 
@@ -49,6 +52,7 @@ class ForecastingDataModule(BaseDataModule):
     model_arguments = (
         "num_channels", "num_past_covariates", "num_future_covariates", "num_static_covariates", "look_back", "horizon",
     )  # fmt: skip
+    found_arguments = ("period",)
     sample_name = "windows"
 
     def __init__(
@@ -167,6 +171,26 @@ class ForecastingDataModule(BaseDataModule):
         if not 0 < train <= val <= test <= total:
             raise ValueError(f"data.split: {list(self.split)} does not ascend within the {total} rows of the series")
         return train, val, test
+
+    @cached_property
+    def season(self) -> FoundSeason:
+        """The season of the training rows; looked for on first access."""
+        table = np.where(self.series.observed, self.series.values, np.nan)[: self.boundaries[0]]
+        calendar = calendar_periods(self.source.frequency, self.series.times)
+        return FoundSeason((table,), calendar=calendar, look_back=self.look_back)
+
+    @property
+    def period(self) -> int | None:
+        """Rows of the season of the training rows, at most the look-back; None if there is none."""
+        return None if self.season.chosen is None else self.season.chosen.rows
+
+    @override
+    def how_found(self, name: str) -> str:
+        return self.season.describe()
+
+    @override
+    def doubts(self, name: str, given: Any) -> str | None:
+        return self.season.doubts(given)
 
     @property
     def test_period(self) -> tuple[np.datetime64, np.datetime64]:

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from datamodules.base import Split
 from datamodules.forecasting.data_module import ForecastingDataModule
+from datamodules.forecasting.found_season import FoundSeason
 from datamodules.forecasting.long_series import LongSeries, named, read_long_series
 from datamodules.forecasting.long_table import LongTableFile
 from datamodules.forecasting.long_windows import LongWindows, SeriesScales
@@ -22,6 +23,7 @@ from features.series.calendar import CalendarFeature, extend
 from features.series.forecast_table import forecast_table
 from features.series.regularize import MissingPolicy
 from features.series.scales import restored
+from features.series.season import calendar_periods
 from features.series.series import Series
 from features.series.spec import SeriesSpec
 
@@ -149,6 +151,20 @@ class LongForecastingDataModule(ForecastingDataModule):
         }
         scales = {name: mean_and_std(table) for name, table in tables.items() if table.shape[1]}
         return {"target": (torch.zeros(1), torch.ones(1)), **scales}
+
+    @cached_property
+    @override
+    def season(self) -> FoundSeason:
+        long, series = self.long, self.series
+        table = np.where(series.observed, series.values, np.nan)
+        ends = zip(long.starts, long.starts + long.ends[:, 0], strict=True)
+        longest = int(long.lengths.argmax())
+        times = series.times[long.starts[longest] :][: long.lengths[longest]]
+        return FoundSeason(
+            [table[start:end] for start, end in ends],
+            calendar=calendar_periods(self.source.frequency, times),
+            look_back=self.look_back,
+        )
 
     @property
     @override

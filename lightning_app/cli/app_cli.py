@@ -182,6 +182,7 @@ class AppCLI(LightningCLI):
         self.folder, self.is_new = choose_run_folder(config, self.source, verb=str(self.subcommand))
         assert isinstance(self.parser, AppParser)
         self.resolved = resolved_config(self.parser, self.config)
+        self.parts.warns = self.subcommand == "fit"
 
     @override
     def _set_seed(self) -> None:

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from models.period import needed_period
+
 
 class RepeatLast(nn.Module):
     """Repeats the last value, the optimal forecast of a random walk.
@@ -25,15 +27,13 @@ class SeasonalNaive(nn.Module):
     Args:
         look_back: Input rows, L; at least one period.
         horizon: Forecast rows, H.
-        period: Rows of one season.
+        period: Rows of one season; None, in a config, for that of the training data.
     """
 
-    def __init__(self, *, look_back: int, horizon: int, period: int) -> None:
+    def __init__(self, *, look_back: int, horizon: int, period: int | None = None) -> None:
         super().__init__()
-        if look_back < period:
-            raise ValueError(f"look_back: {look_back} given, at least one period of {period} rows is needed")
         self.horizon = horizon
-        self.period = period
+        self.period = needed_period(period, look_back=look_back)
 
     def forward(self, past: Tensor) -> Tensor:
         """Forecasts (B, L, C) -> (B, H, C)."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers import ReversibleNorm, RouterAttention
+from models.period import needed_period
 
 
 class PhaseBlock(nn.Module):
@@ -63,7 +64,7 @@ class PhaseTransformer(nn.Module):
     Args:
         look_back: Input rows, L; at least one period. Only the last whole periods are used.
         horizon: Forecast rows, H.
-        period: Rows of one season, P.
+        period: Rows of one season, P; None, in a config, for that of the training data.
         hidden_size: Width D.
         num_layers: Blocks.
         num_heads: Attention heads.
@@ -78,7 +79,7 @@ class PhaseTransformer(nn.Module):
         *,
         look_back: int,
         horizon: int,
-        period: int,
+        period: int | None = None,
         hidden_size: int = 16,
         num_layers: int = 1,
         num_heads: int = 2,
@@ -88,8 +89,7 @@ class PhaseTransformer(nn.Module):
         attention_size: int | None = None,
     ) -> None:
         super().__init__()
-        if look_back < period:
-            raise ValueError(f"look_back: {look_back} given, at least one period of {period} rows is needed")
+        period = needed_period(period, look_back=look_back)
         self.look_back = look_back
         self.horizon = horizon
         self.period = period
