@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -16,6 +17,7 @@ from torch import Tensor
 from typing_extensions import override
 
 SIGTERM_EXIT_CODE = 143  # 128 + 15, what a shell reports for a process ended by SIGTERM
+_STANDARD_ERRORS = 2.0
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -31,7 +33,7 @@ class BestCheckpoint(ModelCheckpoint):
         monitor: The metric.
         mode: Whether a low (`min`) or a high (`max`) value is better.
         untrained_margin: Share by which a trained model must be better than the untrained one to take its place;
-            None takes the model's.
+            None takes the model's. Where the model logs the gain's standard error, it must also be two of them.
         dirpath: Folder of the checkpoints; None takes `checkpoints` in the trainer's default_root_dir.
         inherit_from: Folder of the checkpoint that is resumed, if it is another one.
     """
@@ -79,7 +81,9 @@ class BestCheckpoint(ModelCheckpoint):
         if self._untrained is not None and current is not None and self.best_model_score is not None:
             untrained_leads = float(self.best_model_score) == self._untrained
             gain = self._untrained - float(current) if self.mode == "min" else float(current) - self._untrained
-            if untrained_leads and not gain > (self.untrained_margin or 0.0) * abs(self._untrained):
+            margin = (self.untrained_margin or 0.0) * abs(self._untrained)
+            error = trainer.callback_metrics.get(f"{self.monitor}_gain_error", torch.tensor(0.0))
+            if untrained_leads and not gain > max(margin, _STANDARD_ERRORS * float(error)):
                 return False
         return super().check_monitor_top_k(trainer, current)
 

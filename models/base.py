@@ -78,7 +78,8 @@ class BaseModule(LightningModule):
 
     untrained_margin: float = 0.0
     """Relative decrease of `monitor` by which a checkpoint has to beat the untrained model, if that was validated as
-    well (`trainer.num_sanity_val_steps: -1`)."""
+    well (`trainer.num_sanity_val_steps: -1`). A model that logs the standard error of this decrease, under the name of
+    `monitor` with `_gain_error`, has to beat it by two of them too."""
 
     injected_arguments: tuple[str, ...] = ("optimizer", "scheduler")
     """Constructor arguments that are objects, not plain data. Checkpoints saved from Python code omit them, since they

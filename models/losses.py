@@ -31,8 +31,12 @@ class PinballLoss(nn.Module):
             prediction: (..., Q), one forecast per level.
             target: (...).
         """
+        return self.each(prediction, target).mean()
+
+    def each(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Losses of every level and target (..., Q); arguments as in `forward`."""
         error = target.unsqueeze(-1) - prediction
-        return torch.maximum(self.quantiles * error, (self.quantiles - 1) * error).mean()
+        return torch.maximum(self.quantiles * error, (self.quantiles - 1) * error)
 
 
 class FocalLoss(nn.Module):

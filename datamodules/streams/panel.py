@@ -26,8 +26,8 @@ class PanelDataModule(StreamDataModule):
     validation and test begin `context` steps before their first origin, with values of the past. `predict` forecasts
     from each ticker's last row.
 
-    Batches: `values` (B, L), `future` (B, L, H), `row` int64 (B, L), `valid` bool (B, L), True at forecast origins, and
-    `reset` bool (B, L), see `StreamDataModule`.
+    Batches: `values` (B, L), `future` (B, L, H), `row` and `day` int64 (B, L), `valid` bool (B, L), True at forecast
+    origins, and `reset` bool (B, L), see `StreamDataModule`.
 
     Args:
         panel: Source of the series.
@@ -167,6 +167,7 @@ class PanelDataModule(StreamDataModule):
             values=np.concatenate([ticker.values for ticker in self.tickers]),
             documents=np.array(documents),
             origins=counted,
+            days=np.searchsorted(self.calendar, np.concatenate([ticker.times for ticker in self.tickers])),
             horizon=self.horizon,
         )
 

@@ -14,13 +14,17 @@ class PanelStream:
         values: Raw values of all tickers (T,).
         documents: First and end row of each ticker's streamed part, int64 (D, 2).
         origins: True at forecast origins, bool (T,).
+        days: Index of each row's day in the calendar of all tickers, int64 (T,).
         horizon: Number of following values, H; arbitrary beyond the end of a ticker.
     """
 
-    def __init__(self, *, values: np.ndarray, documents: np.ndarray, origins: np.ndarray, horizon: int) -> None:
+    def __init__(
+        self, *, values: np.ndarray, documents: np.ndarray, origins: np.ndarray, days: np.ndarray, horizon: int
+    ) -> None:
         self.values = torch.from_numpy(values).float()
         self.documents = documents
         self.origins = torch.from_numpy(origins)
+        self.days = torch.from_numpy(days)
         self.steps = torch.arange(1, horizon + 1)
 
     def __getitems__(self, chunk: Chunk) -> dict[str, Tensor]:
@@ -30,6 +34,7 @@ class PanelStream:
             "values": self.values[rows],
             "future": self.values[following],
             "row": rows,
+            "day": self.days[rows],
             "valid": torch.from_numpy(chunk.read & chunk.newest) & self.origins[rows],
             "reset": torch.from_numpy(chunk.reset),
         }

@@ -12,6 +12,7 @@ from models.heads import TrajectoryHead
 from models.losses import PinballLoss
 from models.metrics import WeightedQuantileLoss
 from models.recurrent.encoder import Encoder
+from models.recurrent.paired_gain import PairedGainError
 from models.recurrent.state import RecurrentState
 from models.recurrent.stream import EncoderModule, unroll
 from models.recurrent.volatility import StreamedPrices, Units, stream_features
@@ -26,7 +27,7 @@ class TrajectoryForecaster(EncoderModule):
     The model maps raw values to raw quantiles: features, their streaming state and the units are part of it. Untrained,
     it returns the classical forecast, the empirical quantiles of the training data scaled by the current volatility;
     with `trainer.num_sanity_val_steps: -1` that is a candidate for the best checkpoint, which training has to beat by
-    1 %.
+    1 % and by two standard errors of the gain, `val/loss_gain_error`.
 
     Args:
         encoder: Encodes the features of a step; any size.
@@ -42,6 +43,7 @@ class TrajectoryForecaster(EncoderModule):
     """
 
     has_base: Tensor
+    _gains: tuple[Tensor, Tensor] | None = None
     exporter = "lightning_app.packaging.export.families.trajectory:TrajectoryExporter"
     run_callbacks = ("lightning_app.evaluation.trajectories.trajectory_report:TrajectoryReport",)
     # The mean of price changes is unpredictable, so the best of many validations may be the best by chance.
@@ -72,6 +74,7 @@ class TrajectoryForecaster(EncoderModule):
             hidden_size=encoder.output_size, horizon=horizon, quantiles=quantiles, num_bumps=num_bumps
         )
         self.loss = PinballLoss(quantiles=self.quantiles)
+        self.gain_error = PairedGainError(block_size=horizon)
         self.register_buffer("has_base", torch.tensor(False))
 
     @override
@@ -143,8 +146,18 @@ class TrajectoryForecaster(EncoderModule):
         targets = self.prices.to_units(future, values, volatility)
         if self.training:
             return self._step_output(quantiles, targets, predictions=quantiles, predicted=targets), state
+        if "day" in batch:
+            losses = [self.loss.each(each, targets).mean(dim=(1, 2)) for each in (self.head.base, quantiles)]
+            self._gains = batch["day"][counted], losses[0] - losses[1]
         forecast = self.prices.to_levels(quantiles, values, volatility)
         return self._step_output(quantiles, targets, predictions=forecast, predicted=future), state
+
+    @override
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        super().validation_step(batch, batch_idx)
+        if self._gains is not None:
+            self.gain_error.update(*self._gains)
+            self.log(f"{self.monitor}_gain_error", self.gain_error, on_step=False, on_epoch=True)
 
     @override
     def evaluate(self, outputs: tuple[Tensor, Tensor], batch: Batch) -> StepOutput:
