@@ -17,8 +17,9 @@ from typing_extensions import override
 from datamodules.base import BatchedDataset, Split
 from datamodules.graph.node_features import NodeFeatures
 from datamodules.graph.sampling.keyed_sampler import KeyedSampler
-from datamodules.graph.sampling.link_batches import SampledLinks, SampledPairs, WholeGraphPairs
+from datamodules.graph.sampling.link_batches import SampledLinks, SampledPairs, WholeGraphLinks, WholeGraphPairs
 from datamodules.graph.sampling.neighbor_sampler import neighbor_sampler
+from datamodules.graph.sampling.neighborhoods import KeyedBatches
 from datamodules.graph.sampling.whole_graph import WholeGraph
 from datamodules.graph.single_graph import SingleGraphDataModule
 from datamodules.graph.sources.source import GraphSource
@@ -36,9 +37,10 @@ class LinkDataModule(SingleGraphDataModule):
     Without `fan_out` a training batch is the whole graph with all its training links, which are message edges as well,
     as in Kipf & Welling (2016): each is one edge of many, and an encoder that learns to detect it gains nothing on
     held-out links. With `fan_out` a batch is a part of the links, which are then removed from the message edges, see
-    `SampledLinks`. In both cases validation, test and prediction encode the whole graph over the training edges, on the
-    device: a layer then stores N x hidden_size numbers, and, if it gathers the sources of its edges, E x hidden_size:
-    5 GB for 20 million edges and 64 numbers. If that does not fit, `eval_fan_out` samples around a batch's pairs.
+    `SampledLinks`; `links_per_step` takes a part of them on the whole graph. In all cases validation, test and
+    prediction encode the whole graph over the training edges, on the device: a layer then stores N x hidden_size
+    numbers, and, if it gathers the sources of its edges, E x hidden_size: 5 GB for 20 million edges and 64 numbers. If
+    that does not fit, `eval_fan_out` samples around a batch's pairs.
 
     Batches are PyG `Data`, see `LinkPredictor`. Checkpoints record the training links: resuming or testing with another
     split raises.
@@ -51,7 +53,9 @@ class LinkDataModule(SingleGraphDataModule):
         own_features: Whether to take the features that the graph has; False leaves `features` alone.
         normalize_features: Divide each node's features by their sum if that exceeds 1; those of `features` are not.
         sparse_features: Store features as a sparse matrix; None for sparse if fewer than 5 % are non-zero.
-        steps_per_epoch: Optimizer steps per epoch on a whole graph.
+        steps_per_epoch: Optimizer steps per epoch on a whole graph with all its links.
+        links_per_step: Links of an optimizer step on the whole graph, for decoders that take the edge of a pair out by
+            themselves and need too much memory for all pairs, as `SubgraphDecoder`; None for all links at each step.
         fan_out: Neighbours sampled per node in each hop, -1 for all; None trains on the whole graph.
         eval_fan_out: The same in validation, test and prediction; None uses the whole graph. With -1 for as many hops
             as the encoder has layers the scores are the same; one more hop if it normalises by the degrees of both ends
@@ -80,6 +84,7 @@ class LinkDataModule(SingleGraphDataModule):
         normalize_features: bool = False,
         sparse_features: bool | None = None,
         steps_per_epoch: int = 1,
+        links_per_step: int | None = None,
         fan_out: Sequence[int] | None = None,
         eval_fan_out: Sequence[int] | None = None,
         batch_size: int = 1024,
@@ -104,10 +109,28 @@ class LinkDataModule(SingleGraphDataModule):
         )
         if eval_fan_out and not fan_out:
             raise ValueError(f"data.eval_fan_out: {eval_fan_out} given without fan_out; a whole graph is not sampled")
+        if links_per_step is not None:
+            self._take_part_of_the_links(links_per_step)
+        self.links_per_step = links_per_step
         self.split = split
         self.eval_fan_out = list(eval_fan_out) if eval_fan_out else None
         self.pairs = pairs
         self.root = root
+
+    def _take_part_of_the_links(self, links_per_step: int) -> None:
+        if links_per_step < 1:
+            raise ValueError(f"data.links_per_step: {links_per_step} given, at least 1 is needed")
+        if self.fan_out is not None:
+            raise ValueError(
+                f"data.links_per_step: {links_per_step} given beside fan_out {self.fan_out}; the links of a sampled "
+                "step are data.batch_size"
+            )
+        if self.steps_per_epoch != 1:
+            raise ValueError(
+                f"data.steps_per_epoch: {self.steps_per_epoch} given beside links_per_step {links_per_step}, by which "
+                "an epoch has a step for each part of the links; leave one of them out"
+            )
+        self.batch_size, self.train_batches = links_per_step, KeyedBatches
 
     @cached_property
     def graph(self) -> Data:
@@ -197,6 +220,8 @@ class LinkDataModule(SingleGraphDataModule):
             if self.eval_fan_out is None:
                 return WholeGraphPairs(self._batches[split])
             return SampledPairs(self._batches[split], sampler=self._sampler.with_fan_out(self.eval_fan_out))
+        if self.links_per_step is not None:
+            return WholeGraphLinks(self._training_graph, self.links.train, self._non_edges)
         if self.fan_out is None:
             return WholeGraph(self._batches[split], num_steps=self.steps_per_epoch)
         return SampledLinks(self._training_graph, self.links.train, self._non_edges, sampler=self._sampler)

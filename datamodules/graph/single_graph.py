@@ -145,8 +145,15 @@ class SingleGraphDataModule(BaseDataModule):
         """Copies a batch to the device like PyG; a whole graph is copied once and reused at each step."""
         if device.type == "cpu":
             return batch
-        if not batch.get("whole_graph"):
+        if "whole_graph" not in batch:
             return copy.copy(batch).to(device)
+        if not batch.whole_graph:  # its pairs are new, its graph is not
+            new = ("edge_label_index", "edge_label", "negative_index")
+            moved = copy.copy(batch)
+            for name, value in batch:
+                if isinstance(value, Tensor):
+                    moved[name] = value.to(device) if name in new else self._tensor(value, device)
+            return moved
         return self._moved(batch, device, lambda graph: copy.copy(graph).apply(lambda part: self._tensor(part, device)))
 
     def _tensor(self, tensor: Tensor, device: torch.device) -> Any:

@@ -17,6 +17,7 @@ from models.graph.graph_predictor import GraphPredictor, ReadoutHead
 from models.graph.link_predictor import LinkPredictor, LinkRanker
 from models.graph.node_classifier import NodeClassifier
 from models.graph.structure.structural_decoder import StructuralDecoder
+from models.graph.structure.subgraph_decoder import SubgraphDecoder
 
 __all__ = [
     "APPNP",
@@ -41,6 +42,7 @@ __all__ = [
     "NodeMLP",
     "ReadoutHead",
     "StructuralDecoder",
+    "SubgraphDecoder",
     "explain_node",
     "export_onnx",
 ]

@@ -73,6 +73,39 @@ class SampledPairs(WholeGraphPairs):
         return batch
 
 
+class WholeGraphLinks(WholeGraph):
+    """Links and as many negatives sampled per batch, each batch with the whole graph.
+
+    A batch's links stay among its message edges: for decoders that look around each pair and take its own edge out.
+
+    Args:
+        graph: The graph with the message edges.
+        links: int64 (2, P), the training links.
+        non_edges: Pairs that negatives are sampled from.
+    """
+
+    shareable = True
+
+    def __init__(self, graph: Data, links: Tensor, non_edges: NonEdges) -> None:
+        super().__init__(graph)
+        self.links = links
+        self.non_edges = non_edges
+
+    def __len__(self) -> int:
+        return self.links.shape[1]
+
+    @override
+    def __getitems__(self, keyed_indices: KeyedIndices) -> Data:  # type: ignore[override]
+        """The graph with the links at these indices, then the negatives that belong to the key."""
+        indices, key = keyed_indices
+        batch = copy.copy(self.graph)
+        negatives = _negatives(self.non_edges, len(indices), key)
+        batch.edge_label_index = torch.cat([self.links[:, torch.from_numpy(indices)], negatives], dim=1)
+        batch.edge_label = torch.cat([torch.ones(len(indices)), torch.zeros(len(indices))])
+        batch.whole_graph = False
+        return batch
+
+
 class SampledLinks:
     """Links, the same number of negatives sampled per batch, and the neighbourhoods of both.
 
@@ -104,8 +137,7 @@ class SampledLinks:
         """
         indices, key = keyed_indices
         links = self.links[:, torch.from_numpy(indices)]
-        numbers = np.random.default_rng([_NEGATIVES, *key]).integers(self.non_edges.count, size=len(indices))
-        pairs = torch.cat([links, self.non_edges.pairs(torch.from_numpy(numbers))], dim=1)
+        pairs = torch.cat([links, _negatives(self.non_edges, len(indices), key)], dim=1)
         seeds, edge_label_index = pairs.unique(return_inverse=True)
         self.sampler.reseed(key)
         batch = part(self.graph, self.sampler.sample_from_nodes(NodeSamplerInput(None, seeds)))
@@ -122,3 +154,9 @@ class SampledLinks:
         size = len(self.graph.x)
         low, high = edge_index.amin(0), edge_index.amax(0)
         return torch.isin(low * size + high, links.amin(0) * size + links.amax(0))
+
+
+def _negatives(non_edges: NonEdges, size: int, key: list[int]) -> Tensor:
+    """The negatives of a batch, int64 (2, size)."""
+    numbers = np.random.default_rng([_NEGATIVES, *key]).integers(non_edges.count, size=size)
+    return non_edges.pairs(torch.from_numpy(numbers))

@@ -1,13 +1,11 @@
 """StructuralDecoder: link decoder over structural features of pairs, alone or beside a decoder of node vectors."""
 
-from typing import Any
-from weakref import ref
-
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
 from models.graph.decoders import LinkDecoder
+from models.graph.structure.last_graph import LastGraph
 from models.graph.structure.pair_structure import BYTES_PER_PAIR, FEATURES, PairStructure
 
 
@@ -55,7 +53,7 @@ class StructuralDecoder(LinkDecoder):
             nn.Dropout(dropout),
             nn.Linear(hidden_size, 1),
         )
-        self._structures = _LastStructure()
+        self._structures: LastGraph[PairStructure] = LastGraph()
 
     @override
     def forward(self, nodes: Tensor, edge_label_index: Tensor, edge_index: Tensor | None = None) -> Tensor:
@@ -69,7 +67,10 @@ class StructuralDecoder(LinkDecoder):
         if edge_index is None:
             raise ValueError("model.decoder: StructuralDecoder needs the message edges, edge_index int64 (2, E)")
         logits: Tensor = self.layers(self.features(edge_label_index, edge_index, nodes.shape[0])).squeeze(-1)
-        return logits if self.embedding is None else logits + self.embedding(nodes, edge_label_index)
+        if self.embedding is None:
+            return logits
+        edges = (edge_index,) if self.embedding.reads_edges else ()
+        return logits + self.embedding(nodes, edge_label_index, *edges)
 
     @torch.no_grad()
     def features(self, edge_label_index: Tensor, edge_index: Tensor, num_nodes: int) -> Tensor:
@@ -93,29 +94,3 @@ class StructuralDecoder(LinkDecoder):
             structure = PairStructure(edge_index, num_nodes, damping=self.damping, teleport=self.teleport)
             self._structures.keep(edge_index, num_nodes, structure)
         return structure.features(edge_label_index)
-
-
-class _LastStructure:
-    """The tables of the last graph, for as long as its edges exist; copies and pickles of it start empty."""
-
-    def __init__(self) -> None:
-        self._last: tuple[ref[Tensor], int, PairStructure] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._last = None
-
-    def of(self, edge_index: Tensor, num_nodes: int) -> PairStructure | None:
-        """The tables for these edges, if they are the last ones."""
-        if self._last is None or self._last[0]() is not edge_index or self._last[1] != num_nodes:
-            return None
-        return self._last[2]
-
-    def keep(self, edge_index: Tensor, num_nodes: int, structure: PairStructure) -> None:
-        """Replaces the tables."""
-        self._last = (ref(edge_index, self._forget), num_nodes, structure)
-
-    def _forget(self, _: Any) -> None:
-        self._last = None
