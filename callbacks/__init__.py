@@ -3,6 +3,7 @@
 from callbacks.checkpoint_io import DurableCheckpointIO
 from callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from callbacks.compile import Compile
+from callbacks.cpu_budget import CpuBudget
 from callbacks.exact_resume import ExactResume
 from callbacks.faster_precision import FasterPrecision
 from callbacks.finite_check import DivergedError, FiniteCheck
@@ -16,6 +17,7 @@ from callbacks.weight_average import WeightAverage
 __all__ = [
     "BestCheckpoint",
     "Compile",
+    "CpuBudget",
     "DivergedError",
     "DurableCheckpointIO",
     "ExactResume",

@@ -202,6 +202,11 @@ class LastCheckpoint(Checkpoint):
         if isinstance(exception, SIGTERMException) and trainer.training:
             self._save(trainer)
 
+    def save(self, trainer: Trainer) -> None:
+        """Saves now, for a callback that has done work which a killed fit should not lose."""
+        if self.dirpath is not None and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            trainer.save_checkpoint(Path(self.dirpath) / "last.ckpt")
+
     def _sigterm_received(self, trainer: Trainer) -> bool:
         received = self._terminating or trainer.received_sigterm
         if trainer.world_size == 1:

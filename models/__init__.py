@@ -9,6 +9,7 @@ from models.baselines import (
     SeasonalNaive,
     WindowLinear,
 )
+from models.forecasting.auto import AutoForecaster, Candidate
 from models.forecasting.distilled_forecaster import DistilledForecaster
 from models.forecasting.ensemble import EnsembleForecaster
 from models.forecasting.forecaster import Forecaster
@@ -31,7 +32,9 @@ from models.transformer import ITransformer, PatchTransformer, PhaseTransformer
 
 __all__ = [
     "NBEATS",
+    "AutoForecaster",
     "BaseModule",
+    "Candidate",
     "CascadedForecaster",
     "CascadedMLP",
     "DeltaMemory",

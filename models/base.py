@@ -303,15 +303,19 @@ def make_scheduler(
         optimizer: The optimizer.
         num_steps: Returns the number of steps; called only if needed.
     """
-    scheduler_class, arguments = _class_and_arguments(factory)
+    scheduler_class, arguments = class_and_arguments(factory)
     takes_total_steps = scheduler_class is not None and "total_steps" in inspect.signature(scheduler_class).parameters
     if takes_total_steps and arguments.get("total_steps") is None and not arguments.get("epochs"):
         return factory(optimizer, total_steps=num_steps())  # type: ignore[call-arg]
     return factory(optimizer)
 
 
-def _class_and_arguments(factory: Any) -> tuple[type | None, dict[str, Any]]:
-    """The class that a factory builds, and its bound arguments; jsonargparse wraps the class in a partial."""
+def class_and_arguments(factory: Any) -> tuple[type | None, dict[str, Any]]:
+    """The class that a factory builds, and its bound arguments; jsonargparse wraps the class in a partial.
+
+    Args:
+        factory: A class, or a `functools.partial` of one (what the command line makes of a config).
+    """
     candidates = [factory, getattr(factory, "func", None), *getattr(factory, "args", ())]
     scheduler_class = next((candidate for candidate in candidates if isinstance(candidate, type)), None)
     return scheduler_class, getattr(factory, "keywords", {})

@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import numpy as np
@@ -226,6 +227,17 @@ class ForecastingDataModule(BaseDataModule):
     def check_values(self) -> None:
         """Raises on values so far from the training data that their squared error exceeds float32."""
         check_deviations(self.series, *self.statistics["target"], channels=self.channels)
+
+    def with_look_back(self, look_back: int, *, batch_size: int) -> Self:
+        """The same data in windows with another look-back; the series is not read again.
+
+        Args:
+            look_back: Input rows.
+            batch_size: Windows per training batch and process.
+        """
+        other = copy(self)
+        other.look_back, other.batch_size = look_back, batch_size
+        return other
 
     @override
     def dataset(self, split: Split) -> Windows:

@@ -17,7 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from torch import nn
 from typing_extensions import override
 
-import callbacks  # noqa: F401  # class names in configs need no path once their module is imported
+from callbacks import CpuBudget  # class names in configs need no path once their module is imported
 from lightning_app.card_options import CardOptions
 from lightning_app.cli.checkpoint_source import CheckpointSource
 from lightning_app.cli.config_errors import check_configs, check_yaml, with_place
@@ -233,7 +233,9 @@ class AppCLI(LightningCLI):
         allowed = self._get(self.config, "allow_changed_data")
         record = RunRecord(self.folder, self.resolved, self.history, self.source.path, allow_changed_data=allowed)
         changes = [ResumeOverrides(before, self.resolved), FinishedFit(before, self.resolved)]
-        return run_callbacks(self.model, trainer, record=[*changes, record])
+        budget = self.run_options.budget if self.subcommand == "fit" else None
+        limits = [] if budget is None else [CpuBudget(seconds=budget)]
+        return run_callbacks(self.model, trainer, record=[*limits, *changes, record])
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)

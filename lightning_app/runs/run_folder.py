@@ -24,6 +24,7 @@ class RunOptions:
         project: W&B project.
         entity: W&B user or team; null takes the default.
         tags: W&B tags.
+        budget: CPU seconds of a fit, with all threads of its process; null for no end. See `callbacks.CpuBudget`.
     """
 
     name: str | None = None
@@ -32,6 +33,7 @@ class RunOptions:
     project: str = "lightning-r2p"
     entity: str | None = None
     tags: list[str] = field(default_factory=list)
+    budget: float | None = None
 
 
 @dataclass(frozen=True)

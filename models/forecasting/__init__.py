@@ -1,7 +1,8 @@
 """Forecasting: the LightningModules that train forecasting networks."""
 
+from models.forecasting.auto import AutoForecaster
 from models.forecasting.distilled_forecaster import DistilledForecaster
 from models.forecasting.ensemble import EnsembleForecaster
 from models.forecasting.forecaster import Forecaster
 
-__all__ = ["DistilledForecaster", "EnsembleForecaster", "Forecaster"]
+__all__ = ["AutoForecaster", "DistilledForecaster", "EnsembleForecaster", "Forecaster"]

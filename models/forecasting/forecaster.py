@@ -97,6 +97,12 @@ class Forecaster(BaseModule):
                 "ITransformer, TiDE)"
             )
 
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the inputs that `forward` needs; columns that the data does not have are left out."""
+        counted = {"static_covariates"} if self.num_static_covariates else set()
+        return ("past", *(name for name in self._network_inputs if name in {*self.covariate_scales, *counted}))
+
     @override
     def configure_metrics(self) -> MetricCollection:
         return MetricCollection({"mse": MeanSquaredError(), "mae": MeanAbsoluteError()}, compute_groups=False)
