@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from benchmarks import (
+    automatic,
     cold_start,
     contracts,
     experiments,
@@ -39,6 +40,7 @@ from benchmarks.results_page import RESULTS, Measured, read_page, render_page, s
 
 SECTIONS: dict[str, Callable[[], str]] = (
     forecasting.SECTIONS
+    | automatic.SECTIONS
     | cold_start.SECTIONS
     | recurrent.SECTIONS
     | graph.SECTIONS

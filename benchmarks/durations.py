@@ -20,6 +20,7 @@ ESTIMATES: dict[str, float] = {
     "ridge": 10,
     "phase": 150,
     "ensemble": 1600,
+    "auto": 300,
     "throughput": 850,
     "overhead": 400,
     "delta_rule": 300,

@@ -4,6 +4,7 @@ import os
 import time
 import zlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
 from callbacks.best_weights import BestWeights
+from callbacks.candidate_report import describe, write_candidates
 from callbacks.checkpoints import LastCheckpoint
 from callbacks.cpu_budget import CpuBudget
 from callbacks.exact_resume import ExactResume
@@ -52,8 +54,8 @@ class FitPlan:
 class CandidateFits(Callback):
     """Fits candidates, cheapest first as they are listed, before the only epoch of the outer fit.
 
-    A candidate is an inner fit over the same data with its own look-back, seeded by the run's seed and its name. What is
-    left of the budget is divided evenly among the networks that are still to come. A few steps are timed first: a
+    A candidate is an inner fit over the same data with its own look-back, seeded by the run's seed and its name. What
+    is left of the budget is divided evenly among the networks that are still to come. A few steps are timed first: a
     network gets as many epochs as fit into its share, with a schedule of the learning rate that ends there. Naive
     forecasts and closed forms are always fitted. After each candidate the last checkpoint is saved: a killed fit goes
     on with the next one.
@@ -78,7 +80,9 @@ class CandidateFits(Callback):
         data = getattr(trainer, "datamodule", None)
         if not isinstance(data, ForecastingDataModule):
             raise ValueError(f"data: {type(data).__name__} given, AutoForecaster needs a ForecastingDataModule")
-        budget = next((part for part in trainer.callbacks if isinstance(part, CpuBudget)), None)  # type: ignore[attr-defined]
+        if pl_module.sizes.period is None:
+            pl_module.sizes = replace(pl_module.sizes, period=getattr(data, "period", None))
+        budget = _budget(trainer)
         for name, candidate in pl_module.candidates.items():
             known = pl_module.records.get(name)
             if known is not None and known.outcome != "skipped":
@@ -95,6 +99,16 @@ class CandidateFits(Callback):
         if not pl_module.member_names:
             reasons = "; ".join(f"{name}: {record.remark}" for name, record in pl_module.records.items())
             raise ValueError(f"model.candidates: none fits the data ({reasons})")
+
+    @override
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        fitted = isinstance(pl_module, AutoForecaster) and trainer.state.fn == "fit" and not trainer.sanity_checking
+        if not fitted or not pl_module.reason:
+            return
+        budget = _budget(trainer)
+        seconds, used = (None, None) if budget is None else (budget.seconds, budget.used)
+        print(f"auto: {pl_module.reason}", flush=True)  # noqa: T201
+        write_candidates(pl_module, Path(trainer.default_root_dir), budget=seconds, used=used)
 
     def _fit(
         self,
@@ -118,7 +132,7 @@ class CandidateFits(Callback):
             member = self._make(module, candidate, seed)
         except (CandidateDoesNotFitError, ValueError) as error:
             return CandidateRecord("left out", look_back=look_back, remark=str(error)), None
-        plan = self._plan(trainer, module, own, candidate, share, seed)
+        plan = self._plan(module, own, candidate, share, seed)
         if plan is None:
             spent = time.process_time() - started
             return CandidateRecord("skipped", spent, look_back, remark=f"{share:.0f} CPU seconds are too few"), None
@@ -153,7 +167,6 @@ class CandidateFits(Callback):
 
     def _plan(
         self,
-        trainer: Trainer,
         module: AutoForecaster,
         data: ForecastingDataModule,
         candidate: Candidate,
@@ -206,12 +219,8 @@ class CandidateFits(Callback):
         return factor * min(seconds[1:]) + fixed, factor * validation + 0.01
 
 
-def describe(record: CandidateRecord) -> str:
-    """A line about what became of a candidate."""
-    error = "" if record.val_mse is None else f"validation MSE {record.val_mse:.4g}, "
-    epochs = f", {record.epochs:.3g} epochs" if record.is_member else ""
-    remark = f": {record.remark}" if record.remark else ""
-    return f"{record.outcome:<9} {error}{record.cpu_seconds:.1f} CPU s{epochs}{remark}"
+def _budget(trainer: Trainer) -> CpuBudget | None:
+    return next((part for part in trainer.callbacks if isinstance(part, CpuBudget)), None)  # type: ignore[attr-defined]
 
 
 def _share(module: AutoForecaster, name: str, budget: CpuBudget | None) -> float:

@@ -75,7 +75,7 @@ class CpuBudget(Callback):
         if trainer.state.fn != "fit":
             return
         self._before = float(checkpoint.get(_KEY, 0.0))
-        if self._before >= self.seconds:
+        if self._before >= self.seconds and checkpoint["global_step"]:
             self.stopped = trainer.should_stop = True
 
 

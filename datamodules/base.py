@@ -203,6 +203,14 @@ class BaseDataModule(LightningDataModule):
         """What the data say against a value that was given for one of `found_arguments`; None if nothing."""
         return None
 
+    @property
+    def settled_arguments(self) -> dict[str, Any]:
+        """Arguments that were left to the data, with what was found, nested as in a config.
+
+        The run's config keeps what was found: a run on a longer table is asked for windows of the same sizes.
+        """
+        return {}
+
     @abstractmethod
     def dataset(self, split: Split) -> BatchedDataset:
         """Dataset of one split; called after `setup`."""

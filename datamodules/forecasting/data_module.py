@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from copy import copy
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import msgspec
 import numpy as np
@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from datamodules.base import BaseDataModule, Split
 from datamodules.forecasting.found_season import FoundSeason
+from datamodules.forecasting.automatic_sizes import AutomaticSizes, automatic_sizes
 from datamodules.forecasting.series import Boundary, Series, SeriesSource
 from datamodules.forecasting.statistics import check_deviations, naive_error, series_statistics
 from datamodules.forecasting.windows import Windows
@@ -22,7 +23,7 @@ from features.contracts import Contract
 from features.series.calendar import CalendarFeature, calendar_name, extend
 from features.series.forecast_table import forecast_table
 from features.series.regularize import MissingPolicy
-from features.series.season import calendar_periods
+from features.series.season import calendar_periods, find_seasons
 from features.series.series import with_calendar
 from features.series.spec import SeriesSpec
 
@@ -36,8 +37,8 @@ class ForecastingDataModule(BaseDataModule):
 
     Args:
         series: Source of the series.
-        look_back: Input rows.
-        horizon: Forecast rows.
+        look_back: Input rows; `auto` takes them from the length of the series, see `automatic_sizes`.
+        horizon: Forecast rows; `auto` takes them from the season and the length of the series.
         batch_size: Windows per training batch and process.
         eval_batch_size: Maximum windows per batch outside training; None for `batch_size`.
         missing: Policy for gaps, duplicated or unsorted timestamps, NaN and inf: `error`, `fill` or `mask`.
@@ -60,8 +61,8 @@ class ForecastingDataModule(BaseDataModule):
         self,
         *,
         series: SeriesSource,
-        look_back: int,
-        horizon: int,
+        look_back: int | Literal["auto"],
+        horizon: int | Literal["auto"],
         batch_size: int = 128,
         eval_batch_size: int | None = None,
         missing: MissingPolicy = "error",
@@ -76,19 +77,51 @@ class ForecastingDataModule(BaseDataModule):
             batch_size=batch_size, eval_batch_size=eval_batch_size, num_workers=num_workers, pin_memory=pin_memory
         )
         for name, value in (("look_back", look_back), ("horizon", horizon)):
-            if value < 1:
+            if value != "auto" and value < 1:
                 raise ValueError(f"data.{name}: {value} given, at least 1 is needed")
         if not 0 <= max_missing <= 1:
             raise ValueError(f"data.max_missing: {max_missing} given, a share from 0 to 1 is needed")
         self.source = series
-        self.look_back = look_back
-        self.horizon = horizon
+        self._look_back = look_back
+        self._horizon = horizon
         self.missing = missing
         self.max_missing = max_missing
         self.split = split or series.split
         self.calendar = tuple(calendar)
         self.root = root
         self._series: Series | None = None
+
+    @property
+    def look_back(self) -> int:
+        """Input rows."""
+        return self._sizes.look_back if self._look_back == "auto" else self._look_back
+
+    @property
+    def horizon(self) -> int:
+        """Forecast rows."""
+        return self._sizes.horizon if self._horizon == "auto" else self._horizon
+
+    @cached_property
+    def _sizes(self) -> AutomaticSizes:
+        """Sizes that were left to the data."""
+        horizon = None if self._horizon == "auto" else self._horizon
+        train, val, _ = self.boundaries
+        return automatic_sizes(train=train, val=val - train, season=self._season_rows(), horizon=horizon)
+
+    def _season_rows(self) -> int | None:
+        """Rows of the season to take first, however long; None if there is none."""
+        series = self._read_series
+        table = np.where(series.observed, series.values, np.nan)[: self.boundaries[0]]
+        found = find_seasons((table,), calendar=calendar_periods(self.source.frequency, series.times))
+        return found[0].rows if found else None
+
+    @property
+    @override
+    def settled_arguments(self) -> dict[str, Any]:
+        given = {"look_back": self._look_back, "horizon": self._horizon}
+        settled: dict[str, Any] = {name: getattr(self, name) for name, value in given.items() if value == "auto"}
+        of_source = self.source.settled_arguments
+        return {**settled, **({"series": {"init_args": of_source}} if of_source else {})}
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -127,15 +160,21 @@ class ForecastingDataModule(BaseDataModule):
     def series(self) -> Series:
         """The series; read on first access."""
         if self._series is None:
-            series = self.source.read(root=self.root, missing=self.missing)
-            if series.repairs is not None and series.repairs.fraction > self.max_missing:
-                raise ValueError(
-                    f"data.max_missing: {series.repairs.fraction:.1%} of the data would be dropped or made up, more "
-                    f"than {self.max_missing:.1%} ({series.repairs.describe()}); check the time column, its format and "
-                    "the frequency, or raise data.max_missing; of several series in one long table make a column each"
-                )
+            series = self._read_series
             self._series = with_calendar(series, self.calendar, frequency=self.source.frequency, horizon=self.horizon)
         return self._series
+
+    @cached_property
+    def _read_series(self) -> Series:
+        """The series without calendar features, whose rows the horizon adds to."""
+        series = self.source.read(root=self.root, missing=self.missing)
+        if series.repairs is not None and series.repairs.fraction > self.max_missing:
+            raise ValueError(
+                f"data.max_missing: {series.repairs.fraction:.1%} of the data would be dropped or made up, more "
+                f"than {self.max_missing:.1%} ({series.repairs.describe()}); check the time column, its format and "
+                "the frequency, or raise data.max_missing; of several series in one long table make a column each"
+            )
+        return series
 
     @property
     def series_spec(self) -> SeriesSpec | None:
@@ -167,7 +206,7 @@ class ForecastingDataModule(BaseDataModule):
     @property
     def boundaries(self) -> tuple[int, int, int]:
         """End rows of train, validation and test."""
-        total = len(self.series)
+        total = len(self._read_series)
         train, val, test = (int(end * total) if isinstance(end, float) else end for end in self.split)
         if not 0 < train <= val <= test <= total:
             raise ValueError(f"data.split: {list(self.split)} does not ascend within the {total} rows of the series")
@@ -236,7 +275,7 @@ class ForecastingDataModule(BaseDataModule):
             batch_size: Windows per training batch and process.
         """
         other = copy(self)
-        other.look_back, other.batch_size = look_back, batch_size
+        other._look_back, other._horizon, other.batch_size = look_back, self.horizon, batch_size
         return other
 
     @override
@@ -276,7 +315,12 @@ class ForecastingDataModule(BaseDataModule):
         utc = [f"timestamps with a zone ({zone}): read as UTC{features}"] if zone is not None else []
         contract = self.source.contract
         kept = [] if contract is None else contract.notes()
-        return [*kept, *utc, *([series.repairs.describe()] if series.repairs else [])]
+        found = [
+            f"{name}: {value} rows, from the series"
+            for name, value in self.settled_arguments.items()
+            if name != "series"
+        ]
+        return [*self.source.notes(), *found, *kept, *utc, *([series.repairs.describe()] if series.repairs else [])]
 
     def fingerprint(self) -> dict[str, Any]:
         """Source, size, period and the checksum of the values after missing ones were handled."""

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -80,6 +80,12 @@ class LongForecastingDataModule(ForecastingDataModule):
             num_workers=num_workers,
             pin_memory=pin_memory,
         )
+
+    @override
+    def with_look_back(self, look_back: int, *, batch_size: int) -> Self:
+        other = super().with_look_back(look_back, batch_size=batch_size)
+        other.__dict__.pop("long", None)  # its windows are those of a look-back
+        return other
 
     @cached_property
     def long(self) -> LongSeries:

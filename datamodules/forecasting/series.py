@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -69,6 +70,15 @@ class SeriesSource(ABC):
     def describe(self) -> str:
         """Name of the source in the report."""
         return type(self).__name__
+
+    @property
+    def settled_arguments(self) -> dict[str, Any]:
+        """Arguments that were left to the data, by name, with what was found; known once the series was read."""
+        return {}
+
+    def notes(self) -> list[str]:
+        """What was found in the data, one line each; called once the series was read."""
+        return []
 
     @property
     def contract(self) -> TableContract | None:

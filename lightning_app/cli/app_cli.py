@@ -18,6 +18,7 @@ from torch import nn
 from typing_extensions import override
 
 from callbacks import CpuBudget  # class names in configs need no path once their module is imported
+from datamodules import BaseDataModule
 from lightning_app.card_options import CardOptions
 from lightning_app.cli.checkpoint_source import CheckpointSource
 from lightning_app.cli.config_errors import check_configs, check_yaml, with_place
@@ -25,7 +26,7 @@ from lightning_app.cli.finished_fit import FinishedFit
 from lightning_app.cli.installed_classes import import_named_classes
 from lightning_app.cli.links import Instantiator, PartInstantiator, link_data_to_model
 from lightning_app.cli.parser import AppParser, FreshArguments
-from lightning_app.cli.resolved_config import experiment_name, resolved_config
+from lightning_app.cli.resolved_config import experiment_name, resolved_config, write_settled
 from lightning_app.cli.resume_overrides import ResumeOverrides
 from lightning_app.cli.run_arguments import add_run_arguments, settle_run_arguments
 from lightning_app.cli.run_folder_choice import choose_run_folder
@@ -177,6 +178,8 @@ class AppCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.config.subcommand]
         config.run.name = config.run.name or experiment_name(config)
+        if self.subcommand != "fit" and any(word.partition("=")[0] == "--run.budget" for word in self.source.args):
+            raise UsageError(f"run.budget: given to {self.subcommand}; it ends a fit")
         self.run_options = RunOptions(**config.run.as_dict())
         self.card = CardOptions(**config.card.as_dict())
         self.folder, self.is_new = choose_run_folder(config, self.source, verb=str(self.subcommand))
@@ -208,6 +211,8 @@ class AppCLI(LightningCLI):
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        if isinstance(self.datamodule, BaseDataModule):
+            write_settled(self.resolved, self.datamodule)
         trainer = self._get(self.config_init, "trainer")
         if trainer.barebones:
             print("barebones: nothing is recorded, and no checkpoint is kept")  # noqa: T201

@@ -8,6 +8,8 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from typing_extensions import override
 
+from callbacks import CpuBudget
+
 _STOPPED = "stopped_early"
 _ENDS = ("callbacks", "max_epochs", "min_epochs", "max_steps", "min_steps", "max_time")
 
@@ -39,7 +41,10 @@ class FinishedFit(Callback):
 
     def say(self, trainer: Trainer, checkpoint: Path) -> None:
         """Prints why nothing was trained."""
-        if self.stopped_early:
+        spent = next((part for part in trainer.callbacks if isinstance(part, CpuBudget) and part.stopped), None)  # type: ignore[attr-defined]
+        if spent is not None:
+            why = f"the {spent.seconds:g} CPU seconds of its run.budget are used; raise it to train on"
+        elif self.stopped_early:
             why = "early stopping ended it; to train on, change trainer.callbacks or trainer.max_epochs"
         elif 0 < trainer.max_steps <= trainer.global_step:
             why = f"it has all {trainer.max_steps} steps of trainer.max_steps; raise it to train on"

@@ -6,6 +6,7 @@ from typing import Any
 import jsonargparse
 import yaml
 
+from datamodules import BaseDataModule
 from lightning_app.cli.links import keep_given_targets
 from lightning_app.cli.parser import AppParser
 from lightning_app.config.config_paths import with_absolute_paths
@@ -28,6 +29,25 @@ def resolved_config(parser: AppParser, config: jsonargparse.Namespace) -> dict[s
     for key in _ONE_COMMAND:
         resolved.pop(key, None)
     return with_absolute_paths(resolved)
+
+
+def write_settled(resolved: dict[str, Any], data: BaseDataModule) -> None:
+    """Writes what was left to the data as what was found in them.
+
+    Args:
+        resolved: The resolved config, changed in place.
+        data: Its data module.
+    """
+    if data.settled_arguments:
+        _merge(resolved["data"].setdefault("init_args", {}), data.settled_arguments)
+
+
+def _merge(config: dict[str, Any], settled: dict[str, Any]) -> None:
+    for name, value in settled.items():
+        if isinstance(value, dict):
+            _merge(config[name], value)
+        else:
+            config[name] = value
 
 
 def experiment_name(config: jsonargparse.Namespace) -> str:

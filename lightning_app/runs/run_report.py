@@ -53,7 +53,7 @@ def write_report(
     ]
     if (folder.path / "forecast.png").exists():
         lines += ["![Forecasts from the first, middle and last test window](forecast.png)", ""]
-    for page in ("channels.md", "confusion.md", "gain.md", "trajectories.md"):
+    for page in ("candidates.md", "channels.md", "confusion.md", "gain.md", "trajectories.md"):
         path = folder.path / page
         if path.exists():
             lines += [re.sub(r"^#", "##", line) for line in path.read_text().splitlines()] + [""]

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from models.base import Batch, StepOutput
 from models.forecasting.forecaster import Forecaster
+from models.forecasting.mean_forecaster import MeanForecaster, MemberMean
 from models.forecasting.member_choice import MOST_MEMBERS, largest_subset
 
 
-class EnsembleForecaster(Forecaster):
+class EnsembleForecaster(MeanForecaster):
     """Mean of the members that validation chooses.
 
     `fit` trains nothing: one validation pass collects the products of the members' errors in each window, which
@@ -42,7 +42,7 @@ class EnsembleForecaster(Forecaster):
         if not 1 <= len(members) <= MOST_MEMBERS:
             raise ValueError(f"model.members: {len(members)} checkpoints given, 1 to {MOST_MEMBERS} are allowed")
         super().__init__(
-            network=_Mean(
+            network=MemberMean(
                 members=[
                     _load(path, look_back=look_back, horizon=horizon, num_channels=num_channels) for path in members
                 ]
@@ -55,44 +55,13 @@ class EnsembleForecaster(Forecaster):
         self.members = tuple(map(str, members))
         self.choose = choose
 
-    @property
-    def chosen(self) -> list[Forecaster]:
-        """The selected members, whose mean is the forecast."""
-        assert isinstance(self.network, _Mean)
-        return self.network.taken()
-
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Nothing to train."""
-
     def setup(self, stage: str) -> None:
         """Members have their own statistics; those of the data set the scale of the metrics."""
         super().setup(stage)
         self.requires_grad_(False)
 
     @override
-    def on_validation_epoch_start(self) -> None:
-        self._windows: list[tuple[Tensor, Tensor, Tensor]] = []
-
-    @override
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        if self.trainer.state.fn != "fit":
-            super().validation_step(batch, batch_idx)
-            return
-        assert isinstance(self.network, _Mean)
-        future = self.target_scale(batch["future"])
-        errors = torch.stack([self.target_scale(raw) - future for raw in self.network.forecasts(batch["past"])], dim=1)
-        mask = batch.get("future_mask")
-        mask = torch.ones_like(future, dtype=torch.bool) if mask is None else mask
-        flat = errors.masked_fill(~mask[:, None], 0.0).flatten(2)  # (B, M, H * C)
-        products = (flat @ flat.transpose(1, 2)).double()
-        self._windows.append((batch["origin"].cpu(), products.cpu(), mask.flatten(1).sum(dim=1).cpu()))
-
-    @override
-    def on_validation_epoch_end(self) -> None:
-        if self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
-            return
-        assert isinstance(self.network, _Mean)
-        products, counts = self._windows_in_order()
+    def choose_members(self, products: Tensor, counts: Tensor) -> dict[str, float]:
         if self.choose:
             choice = largest_subset(products, counts=counts, block=self.horizon)
             subset, error = choice.members, choice.error
@@ -101,66 +70,7 @@ class EnsembleForecaster(Forecaster):
             subset = tuple(range(len(self.members)))
             error = float(products.mean(dim=(1, 2)).sum() / counts.sum())
         self.network.chosen.copy_(torch.tensor([index in subset for index in range(len(self.members))]))
-        self.log_dict({"val/loss": error, "val/mse": error, "val/num_members": float(len(subset))})
-
-    def _windows_in_order(self) -> tuple[Tensor, Tensor]:
-        """Error products (N, M, M) and counts (N,) of the windows of all processes, in order of time."""
-        everyone = [self._windows]
-        if self.trainer.world_size > 1:
-            everyone = [[] for _ in range(self.trainer.world_size)]
-            torch.distributed.all_gather_object(everyone, self._windows)
-        parts = [part for windows in everyone for part in windows]
-        origins, products, counts = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        order = origins.argsort()
-        return products[order], counts[order]
-
-    @override
-    def network_inputs(self, batch: Batch) -> Batch:
-        return {"past": batch["past"]}
-
-    @override
-    def step(self, batch: Batch) -> StepOutput:
-        future = self.target_scale(batch["future"])
-        forecast = self.target_scale(self.network(batch["past"]))
-        mask = batch.get("future_mask")
-        mask = torch.ones_like(future, dtype=torch.bool) if mask is None else mask
-        return StepOutput(
-            loss=self.masked_loss(forecast, future, mask),
-            predictions=forecast[mask],
-            targets=future[mask],
-            weight=int(mask.sum()),
-            network_output=forecast,
-        )
-
-    def forward(
-        self,
-        past: Tensor,
-        past_covariates: Tensor | None = None,  # noqa: ARG002
-        future_covariates: Tensor | None = None,  # noqa: ARG002
-        static_covariates: Tensor | None = None,  # noqa: ARG002
-    ) -> Tensor:
-        """Forecasts in raw units: (B, L, C) -> (B, H, C)."""
-        return self.network(past)
-
-
-class _Mean(nn.Module):
-    chosen: Tensor
-
-    def __init__(self, *, members: Sequence[Forecaster]) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(members)
-        self.register_buffer("chosen", torch.ones(len(members), dtype=torch.bool))
-
-    def forecasts(self, past: Tensor) -> list[Tensor]:
-        """Each member's forecast in raw units."""
-        return [member(past) for member in self.members]
-
-    def taken(self) -> list[Forecaster]:
-        """The selected members."""
-        return [member for member, taken in zip(self.members, self.chosen.tolist(), strict=True) if taken]  # type: ignore[misc]
-
-    def forward(self, past: Tensor) -> Tensor:
-        return torch.stack([member(past) for member in self.taken()]).mean(dim=0)
+        return {"val/mse": error, "val/num_members": float(len(subset))}
 
 
 def member_names(paths: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """MeanForecaster, the base of forecasters whose forecast is the equal-weight mean of some of their members."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ class MemberMean(nn.Module):
 
     def forecasts(self, inputs: Batch) -> list[Tensor]:
         """Each member's forecast in raw units, chosen or not."""
-        return [_forecast(member, inputs) for member in self.members]  # type: ignore[arg-type]
+        return [member_forecast(member, inputs) for member in self.members]  # type: ignore[arg-type]
 
     def forward(
         self,
@@ -52,10 +52,24 @@ class MemberMean(nn.Module):
         """Forecasts in raw units: (B, L, C) -> (B, H, C)."""
         given = (past, past_covariates, future_covariates, static_covariates)
         inputs = {name: value for name, value in zip(("past", *COVARIATES), given, strict=True) if value is not None}
-        return torch.stack([_forecast(member, inputs) for member in self.taken()]).mean(dim=0)
+        members = self.taken()
+        if not members:
+            raise ValueError("model: none of its members is fitted; give the checkpoint of a fit, --ckpt_path")
+        return mean_forecast(members, inputs)
 
 
-def _forecast(member: Forecaster, inputs: Batch) -> Tensor:
+def mean_forecast(members: Sequence[Forecaster], inputs: Batch) -> Tensor:
+    """The mean of forecasts in raw units, (B, H, C).
+
+    Args:
+        members: Forecasters in raw units.
+        inputs: Of which each takes what it knows, and the last rows that it sees.
+    """
+    return torch.stack([member_forecast(member, inputs) for member in members]).mean(dim=0)
+
+
+def member_forecast(member: Forecaster, inputs: Batch) -> Tensor:
+    """A member's forecast in raw units, (B, H, C), see `mean_forecast`."""
     shorter = {name: inputs[name] for name in member.input_names if name in inputs}
     rows = shorter["past"].shape[1] - member.look_back
     if rows > 0:  # the last rows of a longer window
@@ -68,7 +82,8 @@ class MeanForecaster(Forecaster):
     """Collects the products of the members' errors on the validation windows, from which members are chosen.
 
     The products of a window's errors determine the squared error of every subset's mean. Subclasses choose in
-    `choose`. Members work in raw units and have statistics of their own; those of this module set the scale of metrics.
+    `choose_members`. Members work in raw units and have statistics of their own; those of this module set the scale of
+    the metrics.
     """
 
     network: MemberMean
@@ -78,7 +93,7 @@ class MeanForecaster(Forecaster):
         """The chosen members, whose mean is the forecast."""
         return self.network.taken()
 
-    def choose(self, products: Tensor, counts: Tensor) -> dict[str, float]:
+    def choose_members(self, products: Tensor, counts: Tensor) -> dict[str, float]:
         """Sets `network.chosen`.
 
         Args:
@@ -114,7 +129,7 @@ class MeanForecaster(Forecaster):
     def on_validation_epoch_end(self) -> None:
         if self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
             return
-        metrics = self.choose(*self._windows_in_order())
+        metrics = self.choose_members(*self._windows_in_order())
         self.log_dict({"val/loss": metrics["val/mse"], **metrics})
 
     def _windows_in_order(self) -> tuple[Tensor, Tensor]:

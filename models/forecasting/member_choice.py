@@ -95,9 +95,9 @@ def largest_subset(products: Tensor, *, counts: Tensor, block: int, margin: floa
         weights[row, list(subset)] = 1 / len(subset)
     errors = ((weights @ mean_products) * weights).sum(dim=1)
     best = int(errors.argmin())
-    standard_errors = _standard_errors(products, counts, weights, best=best, block=block)
+    deviations = standard_errors(products, counts, weights, best=best, block=block)
     excess = errors - errors[best]
-    within = (excess <= standard_errors.nan_to_num(nan=math.inf)) | (excess <= _ROUNDING * errors[best])
+    within = (excess <= deviations.nan_to_num(nan=math.inf)) | (excess <= _ROUNDING * errors[best])
     most = max(len(subset) for subset, good in zip(subsets, within.tolist(), strict=True) if good)
     equal = [row for row, subset in enumerate(subsets) if len(subset) == most and within[row]]
     taken = min(equal, key=lambda row: float(errors[row]))
@@ -106,14 +106,25 @@ def largest_subset(products: Tensor, *, counts: Tensor, block: int, margin: floa
         error=float(errors[taken]),
         best=subsets[best],
         best_error=float(errors[best]),
-        standard_error=float(standard_errors[taken]),
+        standard_error=float(deviations[taken]),
         dropped=tuple(index for index in range(size) if index not in allowed),
         member_errors=tuple(member_errors),
     )
 
 
-def _standard_errors(products: Tensor, counts: Tensor, weights: Tensor, *, best: int, block: int) -> Tensor:
-    """Of the differences of the MSEs of means with these weights (S, M) to that of row `best`; NaN without estimate."""
+def standard_errors(products: Tensor, counts: Tensor, weights: Tensor, *, best: int, block: int) -> Tensor:
+    """Standard errors of the differences between MSEs of means and that of one of them, see `largest_subset`.
+
+    Args:
+        products: See `largest_subset`, float64.
+        counts: See `largest_subset`, float64.
+        weights: Weights of the members in each mean, (S, M).
+        best: Row of the mean that the others are compared with.
+        block: Windows per block.
+
+    Returns:
+        (S,), NaN where there are too few windows for an estimate.
+    """
     windows, size = len(products), len(weights[0])
     if windows < 2 * block:
         return torch.full((len(weights),), math.nan, dtype=torch.float64)

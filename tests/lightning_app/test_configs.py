@@ -8,7 +8,7 @@ import yaml
 
 from lightning_app.__main__ import main
 from lightning_app.cli import run
-from tests.conftest import CONFIGS, DATA, run_folders
+from tests.conftest import CONFIGS, DATA, run_folders, waves
 from tests.tiny_encoder import tiny_encoder
 
 # They differ from another config in data, sizes or parts that other tests fit.
@@ -22,7 +22,7 @@ ALIKE = (
     "adult_tabm",
     "adult_xgboost", "adult_linear", "adult_majority", "housing_lightgbm", "diabetes_lightgbm", "sst2_minilm",
     "sst2_distilled", "sst2_tfidf", "clothing_all_text", "clothing_embedder", "clothing_fusion", "clothing_table",
-    "clothing_text", "wnut17_minilm",
+    "clothing_text", "wnut17_minilm", "auto",
 )  # fmt: skip
 TEACHERS = {"etth1_distilled": "forecasting/etth1_phase", "sst2_distilled": "text/sst2_minilm"}
 FAMILIES = ("forecasting", "recurrent", "graph", "tabular", "text")
@@ -75,6 +75,9 @@ def test_every_experiment_fits_tests_and_predicts(config: Path) -> None:
             assert main(["fit", "-c", str(config.with_name(f"etth1_{member}.yaml")), *FEWER]) == 0
         members = [str(folder / "checkpoints/best.ckpt") for folder in run_folders(Path("runs"))]
         options = ["--model.members", str(members)]
+    if config.stem == "auto":  # fitted by tests/lightning_app/test_auto.py
+        waves(rows=500).write_csv("waves.csv")
+        options = ["--data.series.path", "waves.csv"]
     if config.stem in TEACHERS:
         assert main(["fit", "-c", TEACHERS[config.stem], *FEWER, *options]) == 0
         options += ["--model.teacher", str(run_folders(Path("runs"))[0])]

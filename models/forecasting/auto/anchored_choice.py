@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.forecasting.ensemble import best_subset
+from models.forecasting.member_choice import largest_subset, standard_errors
 
 _QUARTERS = 4
 
@@ -34,8 +34,9 @@ def anchored_choice(
 ) -> AnchoredChoice:
     """Chooses members, or the best anchor alone where their mean is not clearly better.
 
-    A mean is clearly better where its error is lower than the anchor's by more than the standard error of the
-    difference, and lower in every quarter of the validation windows.
+    Members are those of `largest_subset`. Their mean is clearly better where its error is lower than the anchor's by
+    more than the standard error of the difference, and lower in every quarter of the validation windows: on markets
+    most models beat a random walk in some part of the past.
 
     Args:
         products: Sums of the products of the members' errors in each window, in order of time, (N, M, M).
@@ -45,42 +46,27 @@ def anchored_choice(
         block: Windows that have errors in common: the horizon.
     """
     products, counts = products.double(), counts.double()
-    if not counts.sum():
-        raise ValueError("data: no validation window has an observed value to choose members on")
-    whole = products.sum(dim=0) / counts.sum()
-    errors = tuple(whole.diagonal().tolist())
-    members, error = best_subset(whole)
+    choice = largest_subset(products, counts=counts, block=block)
+    errors = choice.member_errors
     anchor = min(anchors, key=lambda index: errors[index], default=None)
-    if anchor is None or members == (anchor,):
-        return AnchoredChoice(members, error, errors, "lowest error on validation")
-    own = products[:, list(members)][:, :, list(members)].mean(dim=(1, 2))
-    difference = products[:, anchor, anchor] - own  # (N,), above 0 where the members are better
-    gain = float(difference.sum() / counts.sum())
-    deviation = standard_error(difference, counts, block=block)
-    quarters = [float(part.sum()) for part in difference.tensor_split(_QUARTERS) if len(part)]
-    against = f"{names[anchor]} by {gain / errors[anchor]:.1%} of its error, standard error {deviation / errors[anchor]:.1%}"
-    if gain > deviation and min(quarters) > 0:
-        return AnchoredChoice(members, error, errors, f"better than {against}, in every quarter of validation")
+    if anchor is None or choice.members == (anchor,):
+        return AnchoredChoice(choice.members, choice.error, errors, choice.describe(list(names)))
+    weights = torch.zeros(2, len(errors), dtype=torch.float64)
+    weights[0, list(choice.members)] = 1 / len(choice.members)
+    weights[1, anchor] = 1.0
+    deviation = float(standard_errors(products, counts, weights, best=1, block=block)[0])
+    gain = errors[anchor] - choice.error
+    own = torch.einsum("nij,i,j->n", products, weights[0], weights[0])
+    quarters = [float(part.sum()) for part in (products[:, anchor, anchor] - own).tensor_split(_QUARTERS) if len(part)]
     lost = sum(quarter <= 0 for quarter in quarters)
-    why = f"the best mean of others is better than {against}"
-    if lost:
-        why += f", and not better in {lost} of {len(quarters)} quarters of validation"
-    return AnchoredChoice((anchor,), errors[anchor], errors, f"{why}: not clear enough")
-
-
-def standard_error(difference: Tensor, counts: Tensor, *, block: int) -> float:
-    """Standard error of a mean difference under a moving-block bootstrap (Künsch, 1989); infinite below two blocks.
-
-    Args:
-        difference: Sums of differences in each window, in order of time, (N,).
-        counts: Values in each window, (N,).
-        block: Windows per block.
-    """
-    size = len(difference)
-    if size < 2 * block:
-        return math.inf
-    centred = difference - counts / counts.sum() * difference.sum()
-    running = torch.cat([centred.new_zeros(1), centred.cumsum(dim=0)])
-    of_blocks = running[block:] - running[:-block]
-    variance = float(of_blocks.square().mean()) * size**2 / (block * (size - block))
-    return math.sqrt(variance) / float(counts.sum())
+    unclear = [f"not better in {lost} of {len(quarters)} quarters of validation"] if lost else []
+    if not math.isnan(deviation) and gain <= deviation:
+        unclear.append("by no more than a standard error")
+    found = f"{names[anchor]} (MSE {errors[anchor]:.4g}) by {gain / errors[anchor]:.1%}"
+    found += "" if math.isnan(deviation) else f", standard error {deviation / errors[anchor]:.1%}"
+    if unclear:
+        best = " + ".join(names[index] for index in choice.members)
+        why = f"{names[anchor]} alone: {best} beats {found}: {' and '.join(unclear)}"
+        return AnchoredChoice((anchor,), errors[anchor], errors, why)
+    why = f"{choice.describe(list(names))}; beats {found}, in every quarter of validation"
+    return AnchoredChoice(choice.members, choice.error, errors, why)

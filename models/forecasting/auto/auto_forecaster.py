@@ -14,9 +14,9 @@ from models.forecasting.auto.candidate import Candidate, WindowSizes
 from models.forecasting.auto.candidate_record import CandidateRecord
 from models.forecasting.forecaster import Forecaster
 from models.forecasting.mean_forecaster import MeanForecaster, MemberMean
+from models.forecasting.member_choice import MOST_MEMBERS
 
 _RECORDS, _PERIOD = "candidates", "period"
-_MOST_MEMBERS = 12  # all subsets are compared
 
 
 class AutoForecaster(MeanForecaster):
@@ -61,8 +61,8 @@ class AutoForecaster(MeanForecaster):
             if name not in candidates:
                 raise ValueError(f"model.leave_out: {name!r} given, allowed are {', '.join(candidates)}")
         tried = {name: candidate for name, candidate in candidates.items() if name not in leave_out}
-        if not 1 <= len(tried) <= _MOST_MEMBERS:
-            raise ValueError(f"model.candidates: {len(tried)} to try, 1 to {_MOST_MEMBERS} are allowed")
+        if not 1 <= len(tried) <= MOST_MEMBERS:
+            raise ValueError(f"model.candidates: {len(tried)} to try, 1 to {MOST_MEMBERS} are allowed")
         super().__init__(
             network=MemberMean(members=()),
             loss=loss,
@@ -118,7 +118,7 @@ class AutoForecaster(MeanForecaster):
             self.network.add(member.to(self.device).eval().requires_grad_(False))
 
     @override
-    def choose(self, products: Tensor, counts: Tensor) -> dict[str, float]:
+    def choose_members(self, products: Tensor, counts: Tensor) -> dict[str, float]:
         names = self.member_names
         anchors = [index for index, name in enumerate(names) if name in self.anchors]
         choice = anchored_choice(products, counts=counts, anchors=anchors, names=names, block=self.horizon)
@@ -144,8 +144,8 @@ class AutoForecaster(MeanForecaster):
         unknown = [name for name in self.member_names if name not in self.candidates]
         if unknown:
             raise ValueError(
-                f"model.candidates: the checkpoint has a member {unknown[0]!r}, the config has {list(self.candidates)}; "
-                "take the config of its run"
+                f"model.candidates: the checkpoint has a member {unknown[0]!r}, the config has "
+                f"{list(self.candidates)}; take the config of its run"
             )
         made = [self.candidates[name].make(self.sizes) for name in self.member_names]
         self.network = MemberMean(members=made).to(self.device).requires_grad_(False)

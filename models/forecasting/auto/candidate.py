@@ -14,7 +14,10 @@ from models.forecasting.forecaster import COVARIATES, Forecaster
 
 
 class NetworkFactory(Protocol):
-    """Makes a network; a class without the arguments of this call, of which it gets those that it takes."""
+    """Makes a network; a class without the arguments of this call, of which it gets those that it takes.
+
+    An argument `period` that is None is that of the data.
+    """
 
     def __call__(
         self,
@@ -22,7 +25,6 @@ class NetworkFactory(Protocol):
         num_channels: int,
         look_back: int,
         horizon: int,
-        period: int,
         num_past_covariates: int,
         num_future_covariates: int,
         num_static_covariates: int,
@@ -92,6 +94,7 @@ class Candidate:
         least_steps: Optimizer steps that its fit has at least, by more epochs where an epoch has few.
         batch_size: Windows per step.
         gradient_clip: Norm that gradients are clipped at; None clips none.
+        least_columns: Channels and covariates together below which it is left out, as it would mix nothing.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class Candidate:
         least_steps: int = 0,
         batch_size: int = 128,
         gradient_clip: float | None = None,
+        least_columns: int = 1,
     ) -> None:
         for name, value in (("look_back", look_back or 1), ("epochs", epochs), ("batch_size", batch_size)):
             if value < 1:
@@ -123,6 +127,7 @@ class Candidate:
         self.least_steps = least_steps
         self.batch_size = batch_size
         self.gradient_clip = gradient_clip
+        self.least_columns = least_columns
 
     @property
     def is_closed_form(self) -> bool:
@@ -145,6 +150,9 @@ class Candidate:
         look_back = self.look_back_of(sizes)
         offered: dict[str, Any] = {**vars(sizes), "look_back": look_back}
         accepted = _parameters(self.network)
+        columns = sizes.num_channels + sizes.num_past_covariates + sizes.num_future_covariates
+        if columns < self.least_columns:
+            raise CandidateDoesNotFitError(f"it mixes columns, and there are fewer than {self.least_columns}")
         if "period" in accepted and sizes.period is None:
             raise CandidateDoesNotFitError("it needs a season, and none was found")
         try:
@@ -152,14 +160,14 @@ class Candidate:
         except ValueError as error:
             raise CandidateDoesNotFitError(str(error)) from error
         inputs = inspect.signature(network.forward).parameters
-        columns = {f"num_{name}": getattr(sizes, f"num_{name}") if name in inputs else 0 for name in COVARIATES}
+        counts = {f"num_{name}": getattr(sizes, f"num_{name}") if name in inputs else 0 for name in COVARIATES}
         given: dict[str, Any] = {
             "network": deepcopy(network),  # factories share the parts that their section gives them
             "loss": deepcopy(self.loss),
             "num_channels": sizes.num_channels,
             "look_back": look_back,
             "horizon": sizes.horizon,
-            **columns,
+            **counts,
             "optimizer": self.optimizer,
             "scheduler": self.scheduler,
         }
@@ -172,6 +180,7 @@ class Candidate:
 
 
 def _parameters(factory: Any) -> frozenset[str]:
-    """Names that the class behind a factory takes, less those that the factory holds already."""
+    """Names that the class behind a factory takes, less those that the factory holds a value of already."""
     kind, held = class_and_arguments(factory)
-    return frozenset(inspect.signature(kind or factory).parameters) - frozenset(held)
+    given = {name for name, value in held.items() if value is not None}
+    return frozenset(inspect.signature(kind or factory).parameters) - given

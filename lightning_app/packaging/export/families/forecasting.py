@@ -20,9 +20,10 @@ from lightning_app.packaging.format.manifest import TensorSpec
 from lightning_app.packaging.format.raw_input import RawColumn, RawInputSpec
 from lightning_app.packaging.monitored.rows import MonitoredRows
 from lightning_app.packaging.runtime.predictor import Predictor
-from models import EnsembleForecaster, Forecaster
+from models import Forecaster
 from models.base import Batch
 from models.forecasting.forecaster import COVARIATES
+from models.forecasting.mean_forecaster import MeanForecaster, mean_forecast
 
 SERIES = "series.json"
 _RAW_ORIGINS = 64
@@ -132,8 +133,8 @@ class ForecastExporter(Exporter):
 
     @override
     def network(self) -> nn.Module:
-        if isinstance(self.module, EnsembleForecaster):
-            return _MeanOf(self.module.chosen)
+        if isinstance(self.module, MeanForecaster):
+            return _MeanOf(self.module.chosen, self._inputs)
         return _Named(self.module, self._inputs)
 
     @override
@@ -246,10 +247,11 @@ class _Named(nn.Module):
 class _MeanOf(nn.Module):
     """The members that an ensemble chose; the others are left out of the file."""
 
-    def __init__(self, members: Sequence[Forecaster]) -> None:
+    def __init__(self, members: Sequence[Forecaster], names: list[str]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self.names = names
 
-    def forward(self, past: Tensor) -> tuple[Tensor]:
+    def forward(self, *tensors: Tensor) -> tuple[Tensor]:
         """The forecast in raw units."""
-        return (torch.stack([member(past) for member in self.members]).mean(dim=0),)
+        return (mean_forecast(list(self.members), dict(zip(self.names, tensors, strict=True))),)  # type: ignore[arg-type]
