@@ -14,8 +14,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from datamodules.base import BaseDataModule, Split
-from datamodules.forecasting.found_season import FoundSeason
 from datamodules.forecasting.automatic_sizes import AutomaticSizes, automatic_sizes
+from datamodules.forecasting.found_season import FoundSeason
 from datamodules.forecasting.series import Boundary, Series, SeriesSource
 from datamodules.forecasting.statistics import check_deviations, naive_error, series_statistics
 from datamodules.forecasting.windows import Windows
