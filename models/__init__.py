@@ -28,7 +28,7 @@ from models.recurrent import (
     TrajectoryForecaster,
 )
 from models.schedules import OneCycle, StagedDecay, WarmupCosine
-from models.transformer import ITransformer, PatchTransformer, PhaseTransformer
+from models.transformer import ITransformer, PatchTransformer, PhaseTransformer, TemporalFusionTransformer
 
 __all__ = [
     "NBEATS",
@@ -61,6 +61,7 @@ __all__ = [
     "StagedDecay",
     "StepOutput",
     "StreamModule",
+    "TemporalFusionTransformer",
     "TiDE",
     "TinyRecursiveModel",
     "TrajectoryForecaster",

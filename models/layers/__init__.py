@@ -1,5 +1,6 @@
 """Layers shared by the model families."""
 
+from models.layers.ascending import ascending
 from models.layers.delta_rule import Memory, chunkwise_delta_rule, recurrent_delta_rule
 from models.layers.gate import Gate
 from models.layers.locked_dropout import LockedDropout
@@ -21,6 +22,7 @@ __all__ = [
     "ShortConvolution",
     "Standardize",
     "SwiGLU",
+    "ascending",
     "chunkwise_delta_rule",
     "recurrent_delta_rule",
 ]

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import NarrowEncoderLayer, ReversibleNorm
+from models.layers import NarrowEncoderLayer, ReversibleNorm, ascending
 
 
 class PatchTransformer(nn.Module):
@@ -131,22 +131,13 @@ class PatchTransformer(nn.Module):
             forecast = forecast + self.future_head(coming).unsqueeze(1)
         if self.quantiles is None:
             return self.norm.invert(forecast, level, scale).transpose(1, 2)
-        levels = _ascending(forecast.unflatten(-1, (self.horizon, -1)))  # (B, C, H, Q)
+        levels = ascending(forecast.unflatten(-1, (self.horizon, -1)))  # (B, C, H, Q)
         return self.norm.invert(levels, level.unsqueeze(-1), scale.unsqueeze(-1)).transpose(1, 2)
 
     def _patches(self, rows: Tensor) -> Tensor:
         """Rows (N, 1 + P + K, L) -> overlapping patches (N, T, (1 + P + K) * patch_size)."""
         padded = F.pad(rows, (0, self.stride), mode="replicate")
         return padded.unfold(-1, self.patch_size, self.stride).transpose(1, 2).flatten(2)
-
-
-def _ascending(raw: Tensor) -> Tensor:
-    """Non-crossing quantiles (..., Q): the middle level plus and minus positive increments."""
-    middle = raw.shape[-1] // 2
-    center = raw[..., middle : middle + 1]
-    below = F.softplus(raw[..., :middle]).flip(-1).cumsum(dim=-1).flip(-1)
-    above = F.softplus(raw[..., middle + 1 :]).cumsum(dim=-1)
-    return torch.cat([center - below, center, center + above], dim=-1)
 
 
 def _linear_if(in_features: int, out_features: int) -> nn.Linear | None:

@@ -17,6 +17,7 @@ from models import (
     RepeatLast,
     ReversibleNorm,
     SeasonalNaive,
+    TemporalFusionTransformer,
     TiDE,
     WindowLinear,
 )
@@ -60,6 +61,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
         num_decoder_layers=2,
         norm=ReversibleNorm(mode="std"),
     ),
+    "fusion": lambda: fusion(),
+    "fusion, two layers": lambda: fusion(num_layers=2, num_heads=1),
     "repeat-last": lambda: RepeatLast(horizon=H),
     "seasonal": lambda: SeasonalNaive(look_back=L, horizon=H, period=5),
 }
@@ -77,6 +80,11 @@ def n_beats(**changes: object) -> NBEATS:
         "norm": ReversibleNorm(mode="std"),
     }
     return NBEATS(**{**arguments, **changes})
+
+
+def fusion(**changes: object) -> TemporalFusionTransformer:
+    arguments = {"look_back": L, "horizon": H, "hidden_size": 8, "num_heads": 2, "norm": ReversibleNorm(mode="std")}
+    return TemporalFusionTransformer(**{**arguments, **changes})
 
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
@@ -181,6 +189,7 @@ WITH_COVARIATES: dict[str, Callable[[], nn.Module]] = {
         hidden_size=16,
         norm=ReversibleNorm(mode="std"),
     ),
+    "fusion": lambda: fusion(num_past_covariates=2, num_future_covariates=1, num_static_covariates=3),
 }
 
 
@@ -210,8 +219,9 @@ def test_each_kind_of_covariate_changes_the_forecast(name: str) -> None:
     torch.testing.assert_close(network(**longer), reference)  # rows before the look-back
 
 
-def test_quantiles_never_cross() -> None:
-    network = patch_with_covariates(quantiles=[0.1, 0.5, 0.9])
+@pytest.mark.parametrize("make", [patch_with_covariates, fusion])
+def test_quantiles_never_cross(make: Callable[..., nn.Module]) -> None:
+    network = make(quantiles=[0.1, 0.5, 0.9]).eval()
     for parameter in network.parameters():
         nn.init.normal_(parameter)
     forecast = network(torch.randn(5, L, C) * 100)
@@ -257,6 +267,33 @@ def test_tide_connects_a_row_of_the_horizon_directly_with_its_covariates() -> No
     assert difference.nonzero().flatten().tolist() == [4]
 
 
+def test_a_row_of_a_fusion_transformer_knows_the_covariates_up_to_it_and_no_later_ones() -> None:
+    torch.manual_seed(0)
+    network = fusion(num_past_covariates=1, num_future_covariates=1).eval()
+    past, observed, known = torch.randn(2, L, C), torch.randn(2, L, 1), torch.randn(2, L + H, 1)
+    changed = known.clone()
+    changed[:, L + 4 :] += 3
+    difference = (network(past, observed, changed) - network(past, observed, known)).abs().amax(dim=(0, 2))
+    assert difference[:4].max() == 0
+    assert difference[4:].min() > 0
+
+
+def test_weights_of_a_fusion_transformer_say_which_variable_and_row_counted() -> None:
+    torch.manual_seed(0)
+    network = fusion(num_past_covariates=2, num_future_covariates=1, num_static_covariates=3).eval()
+    inputs = (torch.randn(2, L, C), torch.randn(2, L, 2), torch.randn(2, L + H, 1), torch.randn(2, C, 3))
+    weights = network.variable_weights(*inputs)
+    shapes = [(2, C, L, 5), (2, C, H, 2), (2, C, 3), (2, C, H, L + H)]
+    assert [tuple(part.shape) for part in weights] == shapes
+    for part in weights:
+        torch.testing.assert_close(part.sum(dim=-1), torch.ones(part.shape[:-1]))
+    later = torch.arange(L + H) > torch.arange(L, L + H).unsqueeze(1)
+    assert not weights.rows[..., later].any()
+    with torch.no_grad():
+        network.past_selection.weighting.gate.norm.bias[2] = -1e4  # never chosen
+    assert network.variable_weights(*inputs).past[..., 2].max() == 0
+
+
 def n_hits(**changes: object) -> NHiTS:
     return NHiTS(**{"look_back": 5, "horizon": 4, "norm": ReversibleNorm(mode="std"), **changes})
 
@@ -279,6 +316,8 @@ def n_hits(**changes: object) -> NHiTS:
             lambda: ITransformer(look_back=5, horizon=4, hidden_size=9, norm=ReversibleNorm(mode="std")),
             "hidden_size: 9 given, a multiple of num_heads 8",
         ),
+        (lambda: fusion(hidden_size=9), "hidden_size: 9 given, a multiple of num_heads 2"),
+        (lambda: fusion(quantiles=[0.1, 0.9]), "an odd number with 0.5 in the middle is needed"),
         (lambda: n_hits(pool_sizes=[2, 1]), r"\[2, 1\] and \[4, 2, 1\] given, one number per stack"),
         (lambda: n_hits(pool_sizes=[6, 1, 1]), r"pool_sizes: \[6, 1, 1\] given, allowed are 1 to look_back 5"),
         (lambda: n_hits(knot_spacings=[9, 1, 0]), "knot_spacings: .* given, allowed are 1 to horizon 4"),

@@ -223,6 +223,10 @@ TIDE = """
 class_path: TiDE
 init_args: {hidden_size: 8, norm: {class_path: ReversibleNorm, init_args: {mode: std}}}
 """
+FUSION = """
+class_path: TemporalFusionTransformer
+init_args: {hidden_size: 8, num_heads: 2, norm: {class_path: ReversibleNorm, init_args: {mode: std}}}
+"""
 
 
 @pytest.mark.slow
@@ -233,6 +237,7 @@ init_args: {hidden_size: 8, norm: {class_path: ReversibleNorm, init_args: {mode:
         pytest.param(NHITS, False, id="nhits"),
         pytest.param(NBEATS, False, id="nbeats"),
         pytest.param(TIDE, True, id="tide"),
+        pytest.param(FUSION, True, id="fusion"),
     ],
 )
 def test_a_named_network_becomes_a_package_that_answers_as_its_checkpoint(
