@@ -23,6 +23,7 @@ ESTIMATES: dict[str, float] = {
     "auto": 300,
     "throughput": 850,
     "overhead": 400,
+    "named_networks": 1200,
     "delta_rule": 300,
     "shakespeare": 300,
     "words": 500,

@@ -10,6 +10,7 @@ from models.baselines import (
     WindowLinear,
 )
 from models.forecasting.auto import AutoForecaster, Candidate
+from models.forecasting.autoregressive_forecaster import AutoregressiveForecaster
 from models.forecasting.distilled_forecaster import DistilledForecaster
 from models.forecasting.ensemble import EnsembleForecaster
 from models.forecasting.forecaster import Forecaster
@@ -17,6 +18,7 @@ from models.layers import ReversibleNorm
 from models.losses import FocalLoss, InfoNCE, PinballLoss
 from models.mlp import NBEATS, NHiTS, TiDE
 from models.recurrent import (
+    DeepAR,
     DeltaMemory,
     GRUEncoder,
     LSTMEncoder,
@@ -33,10 +35,12 @@ from models.transformer import ITransformer, PatchTransformer, PhaseTransformer,
 __all__ = [
     "NBEATS",
     "AutoForecaster",
+    "AutoregressiveForecaster",
     "BaseModule",
     "Candidate",
     "CascadedForecaster",
     "CascadedMLP",
+    "DeepAR",
     "DeltaMemory",
     "DistilledForecaster",
     "EnsembleForecaster",

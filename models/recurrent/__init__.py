@@ -1,5 +1,6 @@
 """Recurrent models: streams with a carried state."""
 
+from models.recurrent.deepar import DeepAR
 from models.recurrent.delta_memory import DeltaMemory
 from models.recurrent.encoder import Encoder
 from models.recurrent.gated import GRUEncoder, LSTMEncoder
@@ -14,6 +15,7 @@ from models.recurrent.trm import TinyRecursiveModel
 
 __all__ = [
     "AttentionMixing",
+    "DeepAR",
     "DeltaMemory",
     "Encoder",
     "EncoderModule",

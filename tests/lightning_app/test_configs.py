@@ -14,7 +14,8 @@ from tests.tiny_encoder import tiny_encoder
 # They differ from another config in data, sizes or parts that other tests fit.
 ALIKE = (
     "citeseer_appnp", "citeseer_link", "sudoku6_trm", "sudoku6_direct", "exchange_naive", "sp500_naive", "sp500_ridge",
-    "etth1_ridge", "etth1_phase", "etth1_patch", "etth1_itransformer", "etth1_nhits", "etth1_tft", "etth1_ensemble",
+    "etth1_ridge", "etth1_phase", "etth1_patch", "etth1_itransformer", "etth1_nhits", "etth1_nbeats", "etth1_tide",
+    "etth1_tft", "etth1_ensemble",
     "etth1_distilled", "etth1_mlp", "etth1_linear", "sp500_patch", "co2_seasonal", "cdnow", "mqar_delta", "topics_gru",
     "market_lstm63", "cora_gat", "cora_appnp", "cora_gcnii", "cora_link", "cora_links_seal", "digits_sage",
     "proteins_structure_free",

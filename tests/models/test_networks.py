@@ -8,12 +8,17 @@ from torch import nn
 
 from models import (
     NBEATS,
+    AutoregressiveForecaster,
     CascadedMLP,
+    DeepAR,
     Forecaster,
+    GRUEncoder,
     ITransformer,
+    LSTMEncoder,
     NHiTS,
     PatchTransformer,
     PhaseTransformer,
+    PinballLoss,
     RepeatLast,
     ReversibleNorm,
     SeasonalNaive,
@@ -63,6 +68,10 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     ),
     "fusion": lambda: fusion(),
     "fusion, two layers": lambda: fusion(num_layers=2, num_heads=1),
+    "deepar": lambda: deepar(),
+    "deepar, heavy tails and lags": lambda: deepar(
+        encoder=GRUEncoder(input_size=5, hidden_size=6, num_layers=2), lags=[1, 8], degrees_of_freedom=4.0
+    ),
     "repeat-last": lambda: RepeatLast(horizon=H),
     "seasonal": lambda: SeasonalNaive(look_back=L, horizon=H, period=5),
 }
@@ -85,6 +94,12 @@ def n_beats(**changes: object) -> NBEATS:
 def fusion(**changes: object) -> TemporalFusionTransformer:
     arguments = {"look_back": L, "horizon": H, "hidden_size": 8, "num_heads": 2, "norm": ReversibleNorm(mode="std")}
     return TemporalFusionTransformer(**{**arguments, **changes})
+
+
+def deepar(**changes: object) -> DeepAR:
+    encoder = LSTMEncoder(input_size=6, hidden_size=7)
+    arguments = {"encoder": encoder, "look_back": L, "horizon": H, "num_paths": 5, "norm": ReversibleNorm(mode="std")}
+    return DeepAR(**{**arguments, **changes})
 
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
@@ -219,7 +234,7 @@ def test_each_kind_of_covariate_changes_the_forecast(name: str) -> None:
     torch.testing.assert_close(network(**longer), reference)  # rows before the look-back
 
 
-@pytest.mark.parametrize("make", [patch_with_covariates, fusion])
+@pytest.mark.parametrize("make", [patch_with_covariates, fusion, deepar])
 def test_quantiles_never_cross(make: Callable[..., nn.Module]) -> None:
     network = make(quantiles=[0.1, 0.5, 0.9]).eval()
     for parameter in network.parameters():
@@ -267,13 +282,15 @@ def test_tide_connects_a_row_of_the_horizon_directly_with_its_covariates() -> No
     assert difference.nonzero().flatten().tolist() == [4]
 
 
-def test_a_row_of_a_fusion_transformer_knows_the_covariates_up_to_it_and_no_later_ones() -> None:
+@pytest.mark.parametrize("make", [fusion, deepar])
+def test_a_row_knows_the_covariates_up_to_it_and_no_later_ones(make: Callable[..., nn.Module]) -> None:
     torch.manual_seed(0)
-    network = fusion(num_past_covariates=1, num_future_covariates=1).eval()
-    past, observed, known = torch.randn(2, L, C), torch.randn(2, L, 1), torch.randn(2, L + H, 1)
+    network = make(num_future_covariates=1).eval()
+    past, known = torch.randn(2, L, C), torch.randn(2, L + H, 1)
     changed = known.clone()
     changed[:, L + 4 :] += 3
-    difference = (network(past, observed, changed) - network(past, observed, known)).abs().amax(dim=(0, 2))
+    forecast, other = (network(past, future_covariates=covariates) for covariates in (known, changed))
+    difference = (other - forecast).abs().amax(dim=(0, 2))
     assert difference[:4].max() == 0
     assert difference[4:].min() > 0
 
@@ -292,6 +309,79 @@ def test_weights_of_a_fusion_transformer_say_which_variable_and_row_counted() ->
     with torch.no_grad():
         network.past_selection.weighting.gate.norm.bias[2] = -1e4  # never chosen
     assert network.variable_weights(*inputs).past[..., 2].max() == 0
+
+
+def test_static_and_known_covariates_change_the_forecast_of_deepar() -> None:
+    torch.manual_seed(0)
+    network = deepar(num_future_covariates=2, num_static_covariates=3).eval()
+    past, known, static = torch.randn(2, L, C), torch.randn(2, L + H, 2), torch.randn(2, C, 3)
+    forecast = network(past, known, static)
+    assert (network(past, known + 1, static) != forecast).any()
+    assert (network(past, known, static + 1) != forecast).any()
+    longer = torch.cat([torch.randn(2, 5, 2), known], dim=1)
+    torch.testing.assert_close(network(torch.cat([torch.randn(2, 5, C), past], dim=1), longer, static), forecast)
+
+
+def test_deepar_forecasts_the_same_whenever_it_is_built_and_otherwise_with_another_seed() -> None:
+    network, same, other = deepar().eval(), deepar().eval(), deepar(seed=1).eval()
+    torch.testing.assert_close(network.draws, same.draws, rtol=0, atol=0)
+    assert not torch.equal(network.draws, other.draws)
+    for copy in (same, other):
+        copy.load_state_dict({**network.state_dict(), "draws": copy.draws})
+    past = torch.randn(2, L, C)
+    torch.testing.assert_close(same(past), network(past), rtol=0, atol=0)
+    assert not torch.equal(other(past), network(past))
+
+
+@pytest.mark.parametrize("degrees_of_freedom", [None, 3.0])
+def test_draws_of_deepar_are_quantiles_of_its_distribution(degrees_of_freedom: float | None) -> None:
+    draws = deepar(num_paths=1999, degrees_of_freedom=degrees_of_freedom).draws
+    quartile = 0.6745 if degrees_of_freedom is None else 0.7649  # upper quartiles, from a table
+    torch.testing.assert_close(
+        draws.quantile(torch.tensor([0.25, 0.5, 0.75]), dim=1),
+        torch.tensor([[-quartile], [0.0], [quartile]]).expand(-1, H),
+        atol=2e-3,
+        rtol=0,
+    )
+    assert not torch.equal(draws[0], draws[1])  # a path is not at one level
+
+
+def test_deepar_learns_the_spread_of_a_random_walk_and_how_it_widens() -> None:
+    torch.manual_seed(0)
+    network = deepar(
+        encoder=GRUEncoder(input_size=4, hidden_size=8),
+        quantiles=[0.1, 0.5, 0.9],
+        num_paths=100,
+        norm=ReversibleNorm(mode="last"),
+    )
+    module = AutoregressiveForecaster(
+        network=network, loss=PinballLoss(quantiles=[0.1, 0.5, 0.9]), num_channels=1, look_back=L, horizon=H
+    ).train()
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.02)
+    for _ in range(150):
+        walk = torch.randn(32, L + H, 1).cumsum(dim=1)
+        loss = module.step({"past": walk[:, :L], "future": walk[:, L:]}).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        forecast = module.eval()(torch.randn(64, L, 1).cumsum(dim=1))
+    width = (forecast[..., 2] - forecast[..., 0]).mean(dim=(0, 2))
+    expected = 2 * 1.2816 * torch.arange(1, H + 1).sqrt()
+    torch.testing.assert_close(width, expected, rtol=0.3, atol=0)
+
+
+def test_masked_rows_of_the_horizon_do_not_reach_the_likelihood() -> None:
+    torch.manual_seed(0)
+    module = AutoregressiveForecaster(
+        network=deepar(), loss=nn.MSELoss(), num_channels=C, look_back=L, horizon=H
+    ).train()
+    mask = torch.ones(2, H, C, dtype=torch.bool)
+    mask[:, -1] = False  # the last row is read by no other
+    batch = {"past": torch.randn(2, L, C), "future": torch.randn(2, H, C), "future_mask": mask}
+    changed = {**batch, "future": torch.where(mask, batch["future"], 1e3)}
+    torch.testing.assert_close(module.step(changed).loss, module.step(batch).loss)
+    assert module.step({**changed, "future_mask": mask | True}).loss > module.step(batch).loss + 1
 
 
 def n_hits(**changes: object) -> NHiTS:
@@ -318,6 +408,16 @@ def n_hits(**changes: object) -> NHiTS:
         ),
         (lambda: fusion(hidden_size=9), "hidden_size: 9 given, a multiple of num_heads 2"),
         (lambda: fusion(quantiles=[0.1, 0.9]), "an odd number with 0.5 in the middle is needed"),
+        (lambda: deepar(lags=[0]), r"lags: \[0\] given, allowed are 1 to less than look_back 48"),
+        (lambda: deepar(lags=[48]), r"lags: \[48\] given"),
+        (lambda: deepar(num_paths=1), "num_paths: 1 given, at least 2"),
+        (lambda: deepar(degrees_of_freedom=2.0), "degrees_of_freedom: 2.0 given, more than 2"),
+        (
+            lambda: AutoregressiveForecaster(
+                network=fusion(), loss=nn.MSELoss(), num_channels=C, look_back=L, horizon=H
+            ),
+            "model.network: TemporalFusionTransformer given, AutoregressiveForecaster trains a DeepAR",
+        ),
         (lambda: n_hits(pool_sizes=[2, 1]), r"\[2, 1\] and \[4, 2, 1\] given, one number per stack"),
         (lambda: n_hits(pool_sizes=[6, 1, 1]), r"pool_sizes: \[6, 1, 1\] given, allowed are 1 to look_back 5"),
         (lambda: n_hits(knot_spacings=[9, 1, 0]), "knot_spacings: .* given, allowed are 1 to horizon 4"),
