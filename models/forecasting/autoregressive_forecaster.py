@@ -9,7 +9,7 @@ from models.recurrent.deepar import DeepAR
 
 
 class AutoregressiveForecaster(Forecaster):
-    """A `Forecaster` that is trained on the likelihood of every value given the true ones before it.
+    """A `Forecaster` that is trained on the likelihood of each value of the horizon given the true ones before it.
 
     Training reads window and horizon at once and draws no path. Validation and test forecast by paths, as a package
     does, and measure `loss` and the metrics on them.
@@ -67,6 +67,4 @@ class AutoregressiveForecaster(Forecaster):
         loss, location = self.network.negative_log_likelihood(future=future, **inputs)
         if mask is None:
             return loss.mean(), location
-        rows = loss.shape[1] - self.horizon
-        observed = loss[:, rows:][mask]
-        return (loss[:, :rows].sum() + observed.sum()) / (loss[:, :rows].numel() + observed.numel()), location
+        return (loss[mask].mean() if mask.any() else loss.sum() * 0.0), location

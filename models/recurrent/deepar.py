@@ -109,7 +109,9 @@ class DeepAR(nn.Module):
         future_covariates: Tensor | None = None,
         static_covariates: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """What training minimises: every value given the true ones before it, in units of its window.
+        """What training minimises: every value of the horizon given the true ones before it, in units of its window.
+
+        The rows of the window do not count: their level and scale would be those of their own future.
 
         Args:
             past: (B, L, C).
@@ -118,19 +120,18 @@ class DeepAR(nn.Module):
             static_covariates: As in `forward`.
 
         Returns:
-            loss: (B, rows, C), of all rows that have every lag; the last H are the horizon.
+            loss: (B, H, C).
             location: (B, H, C), the expectation of each row of the horizon given the true values before it.
         """
         window, level, scale = self.norm(past.transpose(1, 2)[..., -self.look_back :])
         known = self._known(window, future_covariates, static_covariates)
         values = torch.cat([window, (future.transpose(1, 2) - level) / scale], dim=-1).flatten(0, 1)  # (N, T)
         start = self.encoder.initial_state(values.shape[0])
-        (location, spread), _ = self._read(self._inputs(values, known, values.shape[1]), start)  # (N, rows)
-        distribution = self._distribution(location, spread)
-        loss = -distribution.log_prob(values[:, max(self.lags) :])
-        expected = location[:, -self.horizon :].unflatten(0, window.shape[:2])
-        restored = self.norm.invert(expected, level, scale).transpose(1, 2)
-        return loss.unflatten(0, window.shape[:2]).transpose(1, 2), restored
+        parameters, _ = self._read(self._inputs(values, known, values.shape[1]), start)
+        location, spread = (part[:, -self.horizon :] for part in parameters)  # (N, H)
+        loss = -self._distribution(location, spread).log_prob(values[:, self.look_back :])
+        expected = self.norm.invert(location.unflatten(0, window.shape[:2]), level, scale)
+        return loss.unflatten(0, window.shape[:2]).transpose(1, 2), expected.transpose(1, 2)
 
     def _known(self, window: Tensor, coming: Tensor | None, static: Tensor | None) -> Tensor:
         """Known-future and static covariates of all rows, (N, T, K + S)."""

@@ -156,7 +156,9 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
     assert not without
 
 
-@every_network
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name.startswith("deepar") else ()) for name in NETWORKS]
+)
 def test_forward_is_exportable_with_a_dynamic_batch(name: str) -> None:
     module = Forecaster(network=build(name), loss=nn.MSELoss(), num_channels=C, look_back=L, horizon=H).eval()
     example = module.example_inputs()
@@ -350,25 +352,27 @@ def test_deepar_learns_the_spread_of_a_random_walk_and_how_it_widens() -> None:
     torch.manual_seed(0)
     network = deepar(
         encoder=GRUEncoder(input_size=4, hidden_size=8),
+        look_back=10,
+        horizon=4,
         quantiles=[0.1, 0.5, 0.9],
-        num_paths=100,
+        num_paths=300,
         norm=ReversibleNorm(mode="last"),
     )
     module = AutoregressiveForecaster(
-        network=network, loss=PinballLoss(quantiles=[0.1, 0.5, 0.9]), num_channels=1, look_back=L, horizon=H
+        network=network, loss=PinballLoss(quantiles=[0.1, 0.5, 0.9]), num_channels=1, look_back=10, horizon=4
     ).train()
     optimizer = torch.optim.Adam(module.parameters(), lr=0.02)
-    for _ in range(150):
-        walk = torch.randn(32, L + H, 1).cumsum(dim=1)
-        loss = module.step({"past": walk[:, :L], "future": walk[:, L:]}).loss
+    for _ in range(200):
+        walk = torch.randn(64, 14, 1).cumsum(dim=1)
+        loss = module.step({"past": walk[:, :10], "future": walk[:, 10:]}).loss
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        forecast = module.eval()(torch.randn(64, L, 1).cumsum(dim=1))
+        forecast = module.eval()(torch.randn(64, 10, 1).cumsum(dim=1))
     width = (forecast[..., 2] - forecast[..., 0]).mean(dim=(0, 2))
-    expected = 2 * 1.2816 * torch.arange(1, H + 1).sqrt()
-    torch.testing.assert_close(width, expected, rtol=0.3, atol=0)
+    expected = 2 * 1.2816 * torch.arange(1, 5).sqrt()
+    torch.testing.assert_close(width, expected, rtol=0.25, atol=0)
 
 
 def test_masked_rows_of_the_horizon_do_not_reach_the_likelihood() -> None:

@@ -227,6 +227,13 @@ FUSION = """
 class_path: TemporalFusionTransformer
 init_args: {hidden_size: 8, num_heads: 2, norm: {class_path: ReversibleNorm, init_args: {mode: std}}}
 """
+DEEPAR = """
+class_path: DeepAR
+init_args:
+  encoder: {class_path: GRUEncoder, init_args: {input_size: 4, hidden_size: 6}}
+  num_paths: 4
+  norm: {class_path: ReversibleNorm, init_args: {mode: std}}
+"""
 
 
 @pytest.mark.slow
@@ -238,6 +245,7 @@ init_args: {hidden_size: 8, num_heads: 2, norm: {class_path: ReversibleNorm, ini
         pytest.param(NBEATS, False, id="nbeats"),
         pytest.param(TIDE, True, id="tide"),
         pytest.param(FUSION, True, id="fusion"),
+        pytest.param(DEEPAR, False, id="deepar"),
     ],
 )
 def test_a_named_network_becomes_a_package_that_answers_as_its_checkpoint(
@@ -249,6 +257,8 @@ def test_a_named_network_becomes_a_package_that_answers_as_its_checkpoint(
     if not covariates:
         data["series"]["init_args"]["past_covariates"] = []
         data["calendar"] = []
+    if network is DEEPAR:
+        config["model"]["class_path"] = "AutoregressiveForecaster"
     Path("named.yaml").write_text(yaml.safe_dump(config))
     assert main(["fit", "-c", "named.yaml"]) == 0
     run = only_run(Path("runs"))
