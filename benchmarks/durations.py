@@ -27,6 +27,8 @@ ESTIMATES: dict[str, float] = {
     "delta_rule": 300,
     "shakespeare": 300,
     "words": 500,
+    "words_one_epoch": 300,
+    "words_full": 400,
     "recall": 660,
     "sudoku": 1080,
     "trajectories": 270,

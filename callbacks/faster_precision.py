@@ -1,6 +1,7 @@
 """FasterPrecision: bfloat16 on a CPU only where it is faster than float32."""
 
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -51,7 +52,8 @@ class FasterPrecision(Callback):
         if not isinstance(pl_module, BaseModule):
             raise ValueError(f"callbacks.FasterPrecision: {type(pl_module).__name__} is no BaseModule: leave it out")
         half = trainer.strategy.precision_plugin
-        with _unchanged(pl_module):
+        with _unchanged(pl_module), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of parts that this CPU has in float32 alone
             gain = _cpu_seconds(pl_module, batch, Precision()) / _cpu_seconds(pl_module, batch, half)
         gain = trainer.strategy.broadcast(gain)
         self._chosen = _HALF if gain >= self.least_gain else _SINGLE

@@ -121,6 +121,24 @@ def test_words_end_lines_and_rare_ones_are_unknown(tmp_path: Path) -> None:
     assert data.protocol()["split"] == "a file per split; test is the validation file again"
 
 
+def test_files_of_the_penn_treebank_are_taken_as_they_are() -> None:
+    texts = {
+        "train": " no it was n't <unk> \n  mr. <unk> was N \n",
+        "valid": " it was <unk> \n",
+        "test": " mr. <unk> \n",
+    }
+    for split, text in texts.items():
+        Path(f"ptb.{split}.txt").write_text(text)
+    source = TextFiles(train="ptb.train.txt", val="ptb.valid.txt", test="ptb.test.txt")
+    data = TextStreamDataModule(text=source, level="word", batch_size=1, chunk_size=20)
+    assert data.vocabulary == ("<unk>", "<eos>", "N", "it", "mr.", "n't", "no", "was")
+    assert [data.fingerprint()["tokens"][split] for split in ("train", "val", "test")] == [11, 4, 3]
+    assert data.notes() == []  # <unk> of the file is a word like any other
+    (batch,) = data.test_dataloader()
+    assert batch["tokens"][0, :2].tolist() == [4, 0]
+    assert batch["targets"][batch["valid"]].tolist() == [0, 1]
+
+
 def test_what_the_vocabulary_lacks_and_a_separator_that_stands_nowhere_are_said(
     stream_args: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
