@@ -33,7 +33,7 @@ from datamodules.graph.splits.node_split import (
     RandomNodeSplit,
     ShareSplit,
 )
-from datamodules.graph.splits.published_split import ErricaFolds, GeomGCNSplit, LuoSplit
+from datamodules.graph.splits.published_split import ErricaFolds, GeomGCNSplit, LuoSplit, ShchurSplit
 
 __all__ = [
     "Amazon",
@@ -78,6 +78,7 @@ __all__ = [
     "RandomLinkSplit",
     "RandomNodeSplit",
     "ShareSplit",
+    "ShchurSplit",
     "SplitLinks",
     "StratifiedFolds",
     "TUDataset",

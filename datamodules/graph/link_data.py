@@ -21,7 +21,7 @@ from datamodules.graph.sampling.link_batches import SampledLinks, SampledPairs, 
 from datamodules.graph.sampling.neighbor_sampler import neighbor_sampler
 from datamodules.graph.sampling.neighborhoods import KeyedBatches
 from datamodules.graph.sampling.whole_graph import WholeGraph
-from datamodules.graph.single_graph import SingleGraphDataModule
+from datamodules.graph.single_graph import NormalizeFeatures, SingleGraphDataModule
 from datamodules.graph.sources.source import GraphSource
 from datamodules.graph.sources.table_columns import node_numbers, numbers_of, read_table
 from datamodules.graph.splits.link_split import Links, LinkSplit, SplitLinks
@@ -51,7 +51,9 @@ class LinkDataModule(SingleGraphDataModule):
         features: Features from the place in the graph of training edges, beside those that the graph has; needed where
             it has none.
         own_features: Whether to take the features that the graph has; False leaves `features` alone.
-        normalize_features: Divide each node's features by their sum if that exceeds 1; those of `features` are not.
+        normalize_features: True divides each node's own features by their sum if that exceeds 1, "columns" standardises
+            each over all nodes, "centred" subtracts their means and divides all by one scale, False leaves them; None
+            chooses from the values, see `choose_normalization`. Those of `features` are never normalised.
         sparse_features: Store features as a sparse matrix; None for sparse if fewer than 5 % are non-zero.
         steps_per_epoch: Optimizer steps per epoch on a whole graph with all its links.
         links_per_step: Links of an optimizer step on the whole graph, for decoders that take the edge of a pair out by
@@ -81,7 +83,7 @@ class LinkDataModule(SingleGraphDataModule):
         split: LinkSplit,
         features: NodeFeatures | None = None,
         own_features: bool = True,
-        normalize_features: bool = False,
+        normalize_features: NormalizeFeatures = None,
         sparse_features: bool | None = None,
         steps_per_epoch: int = 1,
         links_per_step: int | None = None,

@@ -19,7 +19,7 @@ from datamodules.graph.sampling.keyed_sampler import KeyedSampler
 from datamodules.graph.sampling.neighbor_sampler import neighbor_sampler
 from datamodules.graph.sampling.neighborhoods import Neighborhoods
 from datamodules.graph.sampling.whole_graph import WholeGraph
-from datamodules.graph.single_graph import SingleGraphDataModule
+from datamodules.graph.single_graph import NormalizeFeatures, SingleGraphDataModule
 from datamodules.graph.sources.source import GraphSource
 from datamodules.graph.splits.node_split import NodeIndices, NodeSplit
 
@@ -40,7 +40,9 @@ class NodeDataModule(SingleGraphDataModule):
         split: The split protocol.
         features: Features from the place in the graph, beside those that the graph has; needed where it has none.
         own_features: Whether to take the features that the graph has; False leaves `features` alone.
-        normalize_features: Divide each node's features by their sum if that exceeds 1; those of `features` are not.
+        normalize_features: True divides each node's own features by their sum if that exceeds 1, "columns" standardises
+            each over all nodes, "centred" subtracts their means and divides all by one scale, False leaves them; None
+            chooses from the values, see `choose_normalization`. Those of `features` are never normalised.
         sparse_features: Store features as a sparse matrix; None for sparse if fewer than 5 % are non-zero.
         steps_per_epoch: Optimizer steps per epoch on a whole graph.
         fan_out: Neighbours sampled per node in each hop, -1 for all; None uses the whole graph.
@@ -64,7 +66,7 @@ class NodeDataModule(SingleGraphDataModule):
         split: NodeSplit,
         features: NodeFeatures | None = None,
         own_features: bool = True,
-        normalize_features: bool = False,
+        normalize_features: NormalizeFeatures = None,
         sparse_features: bool | None = None,
         steps_per_epoch: int = 1,
         fan_out: Sequence[int] | None = None,

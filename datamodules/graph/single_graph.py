@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,8 +16,19 @@ from datamodules.base import BaseDataModule, BatchedDataset, LazyLoader
 from datamodules.graph.node_features import NodeFeatures
 from datamodules.graph.sampling.neighborhoods import KeyedBatches
 from datamodules.graph.sampling.whole_graph import WholeGraph
-from datamodules.graph.sources.features import joined_features, prepare_features
+from datamodules.graph.sources.features import Normalization, choose_normalization, joined_features, prepare_features
 from datamodules.graph.sources.source import GraphSource
+
+NormalizeFeatures = bool | Literal["columns", "centred"] | None
+"""See `SingleGraphDataModule`."""
+
+
+_NORMALIZED = {
+    "rows": "each row divided by its sum",
+    "columns": "each column standardised",
+    "centred": "columns centred, with one scale for all",
+    "none": "not normalised",
+}
 
 
 class SingleGraphDataModule(BaseDataModule):
@@ -27,7 +38,9 @@ class SingleGraphDataModule(BaseDataModule):
         graph: Source of the graph.
         features: Features from the place in the graph, beside those that the graph has; None for the latter alone.
         own_features: Whether to take the features that the graph has; False leaves `features` alone.
-        normalize_features: Divide each node's features by their sum if that exceeds 1; those of `features` are not.
+        normalize_features: True divides each node's own features by their sum if that exceeds 1, "columns" standardises
+            each over all nodes, "centred" subtracts their means and divides all by one scale, False leaves them; None
+            chooses from the values, see `choose_normalization`. Those of `features` are never normalised.
         sparse_features: Store features as a sparse matrix; None for sparse if fewer than 5 % are non-zero.
         steps_per_epoch: Optimizer steps per epoch on a whole graph.
         fan_out: Neighbours sampled per node in each hop, -1 for all; None uses the whole graph.
@@ -43,7 +56,7 @@ class SingleGraphDataModule(BaseDataModule):
         graph: GraphSource,
         features: NodeFeatures | None,
         own_features: bool,
-        normalize_features: bool,
+        normalize_features: NormalizeFeatures,
         sparse_features: bool | None,
         steps_per_epoch: int,
         fan_out: Sequence[int] | None,
@@ -65,7 +78,13 @@ class SingleGraphDataModule(BaseDataModule):
         self.source = graph
         self.features = features
         self.own_features = own_features
+        if isinstance(normalize_features, str) and sparse_features:
+            raise ValueError(
+                f'data.sparse_features: true given with normalize_features: "{normalize_features}", which leaves few '
+                "zeros; give one of them"
+            )
         self.normalize_features = normalize_features
+        self._notes_on_features: list[str] = []
         self.sparse_features = sparse_features
         self.steps_per_epoch = steps_per_epoch
         if fan_out is not None and not fan_out:
@@ -90,8 +109,22 @@ class SingleGraphDataModule(BaseDataModule):
                     "ConstantFeature, DegreeFeatures or IdentityFeatures of datamodules.graph"
                 )
             own = store.x if self.own_features else store.x.new_zeros(len(store.x), 0)
-            store.x = prepare_features(own, normalize=self.normalize_features, sparse=self.sparse_features)
+            chosen = self._normalization(own, "" if isinstance(graph, Data) else f" of {store._key}")
+            store.x = prepare_features(own, normalize=chosen, sparse=self.sparse_features)
         return graph
+
+    def _normalization(self, x: Tensor, of: str) -> Normalization:
+        """What to normalise; if that is chosen from the values, a line for the user says so."""
+        given = self.normalize_features
+        if isinstance(given, str):
+            return given
+        if given is not None or not x.shape[1]:
+            return "rows" if given else "none"
+        chosen, reason = choose_normalization(x)
+        if self.sparse_features and chosen in ("columns", "centred"):
+            chosen, reason = "none", "data.sparse_features is true, and they are dense"
+        self._notes_on_features.append(f"features{of}: {_NORMALIZED[chosen]}, because {reason}")
+        return chosen
 
     def with_features(self, x: Tensor, edge_index: Tensor) -> Tensor:
         """Adds `features` to the graph's own.
@@ -103,7 +136,7 @@ class SingleGraphDataModule(BaseDataModule):
         if self.features is None:
             return x
         x = joined_features(x, self.features.compute(edge_index, num_nodes=len(x)))
-        return prepare_features(x, normalize=False, sparse=self.sparse_features)
+        return prepare_features(x, normalize="none", sparse=self.sparse_features)
 
     def described_features(self) -> dict[str, str]:
         """Entry of the protocol on `features`; empty without."""
@@ -168,7 +201,8 @@ class SingleGraphDataModule(BaseDataModule):
 
     @override
     def notes(self) -> list[str]:
-        return self.source.notes()
+        _ = self.graph  # chooses the normalisation
+        return [*self.source.notes(), *self._notes_on_features]
 
     @override
     def fingerprint(self) -> dict[str, Any]:

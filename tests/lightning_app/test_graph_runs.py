@@ -66,6 +66,20 @@ def test_a_killed_fit_on_a_graph_resumes_to_the_same_bits(
             assert same_checkpoint(expected, resumed / "checkpoints" / f"{name}.ckpt"), (interrupts[index], name)
 
 
+def test_compare_repeats_a_node_classifier_over_splits_of_its_own(graph_args: Callable[..., list[str]]) -> None:
+    _, _, config, *_ = graph_args()
+    options = ["--trainer.max_epochs", "1", "--data.split", "datamodules.graph.ShchurSplit"]
+    assert main(["compare", config, "--splits", "2", "--", *options]) == 0
+    (table,) = Path("runs/compare").glob("*/table.md")
+    assert "Protocol shchur_20_30, mean ± standard deviation of 2 fits." in table.read_text()
+    (row,) = json.loads(table.with_suffix(".json").read_text())
+    for seed, folder in enumerate(row["folders"]):
+        report = Path(folder, "report.md").read_text()
+        assert f"30 to validate, all others test; seed {seed}" in report
+        assert "features: " in report
+    assert row["spread"]["test/accuracy"] > 0
+
+
 def test_digits_are_learned_and_predicted_node_by_node(graph_args: Callable[..., list[str]], tmp_path: Path) -> None:
     finished = run(graph_args(*SAMPLED, "--trainer.max_epochs", "12", "--model.encoder.hidden_size", "64"))
     assert finished.trainer.callback_metrics["val/accuracy"] > 0.9

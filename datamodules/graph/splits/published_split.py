@@ -1,4 +1,4 @@
-"""Published splits of papers: GeomGCNSplit, LuoSplit and ErricaFolds."""
+"""Published splits of papers: GeomGCNSplit, LuoSplit, ShchurSplit and ErricaFolds."""
 
 import json
 from pathlib import Path
@@ -113,6 +113,52 @@ class LuoSplit(NodeSplit):
             )
         others = others[torch.randperm(len(others), generator=generator)]
         return as_mask(torch.cat(train), y), as_mask(others[:500], y), as_mask(others[500:1500], y)
+
+
+class ShchurSplit(NodeSplit):
+    """The random splits of Shchur et al. (Pitfalls of graph neural network evaluation, 2018): 20 / 30 / rest per class.
+
+    A single split says little: classes swap places from one to the next. Results are means over many, in the paper 100,
+    by `lightning-app compare CONFIG --splits N`. Nodes are drawn with this project's generator, so they are not the
+    authors' own. A class that is too small is refused; the authors left such classes out.
+
+    Args:
+        train: Training nodes of each class.
+        val: Validation nodes of each class; all others are test nodes.
+        seed: Random seed.
+    """
+
+    name = "shchur_20_30"
+
+    def __init__(self, *, train: int = 20, val: int = 30, seed: int = 0) -> None:
+        if train < 1 or val < 1:
+            raise ValueError(f"data.split: train {train} and val {val} given, at least 1 node of each class is needed")
+        self.train = train
+        self.val = val
+        self.seed = seed
+        self.name = f"shchur_{train}_{val}"
+
+    @override
+    def describe(self) -> str:
+        return f"{self.train} nodes per class to train, {self.val} to validate, all others test; seed {self.seed}"
+
+    @override
+    def draw(self, store: Any) -> tuple[Tensor, Tensor, Tensor]:
+        y = store.y
+        generator = np.random.default_rng(self.seed)
+        parts: list[list[np.ndarray]] = [[], [], []]
+        needed = self.train + self.val + 1
+        for label in y[y >= 0].unique():
+            members = generator.permutation((y == label).nonzero()[:, 0].numpy())
+            if len(members) < needed:
+                raise ValueError(
+                    f"data.split: {class_text(store, int(label))} has {len(members)} nodes, ShchurSplit needs {needed} "
+                    "of each class; set its labels to -1 (none), give smaller train and val, or take RandomNodeSplit"
+                )
+            for part, nodes in zip(parts, np.split(members, [self.train, needed - 1]), strict=True):
+                part.append(nodes)
+        train, val, test = (as_mask(torch.from_numpy(np.concatenate(part)), y) for part in parts)
+        return train, val, test
 
 
 class ErricaFolds(GraphSplit):

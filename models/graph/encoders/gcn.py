@@ -41,7 +41,7 @@ class GCN(ConvolutionalEncoder):
     """
 
     def __init__(
-        self, *, num_features: int, output_size: int, hidden_size: int = 16, num_layers: int = 2, dropout: float = 0.5
+        self, *, num_features: int, output_size: int, hidden_size: int = 64, num_layers: int = 2, dropout: float = 0.5
     ) -> None:
         super().__init__()
         check_num_layers(num_layers)

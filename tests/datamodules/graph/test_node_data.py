@@ -164,15 +164,15 @@ def test_typed_graph_in_whole_and_in_parts(library: HeteroGraphTable) -> None:
 def test_features_are_sparse_where_few_are_not_zero() -> None:
     x = torch.zeros(50, 40)
     x[torch.arange(50), torch.arange(50) % 40] = 3.0
-    assert prepare_features(x, normalize=False, sparse=None).layout == torch.sparse_csr
-    assert prepare_features(x, normalize=False, sparse=False).layout == torch.strided
-    assert prepare_features(torch.ones(5, 4), normalize=False, sparse=None).layout == torch.strided
+    assert prepare_features(x, normalize="none", sparse=None).layout == torch.sparse_csr
+    assert prepare_features(x, normalize="none", sparse=False).layout == torch.strided
+    assert prepare_features(torch.ones(5, 4), normalize="none", sparse=None).layout == torch.strided
 
 
 @pytest.mark.parametrize("sparse", [True, False])
 def test_normalised_features_add_up_to_one_and_zero_rows_stay(sparse: bool) -> None:
     x = torch.tensor([[1.0, 3.0, 0.0], [0.0, 0.0, 0.0], [0.25, 0.25, 0.0]])
-    found = prepare_features(x, normalize=True, sparse=sparse).to_dense()
+    found = prepare_features(x, normalize="rows", sparse=sparse).to_dense()
     torch.testing.assert_close(found, torch.tensor([[0.25, 0.75, 0.0], [0.0, 0.0, 0.0], [0.25, 0.25, 0.0]]))
 
 

@@ -77,7 +77,7 @@ def test_a_benchmark_graph_is_read_as_pyg_reads_it_but_sparse(benchmark_file: Pa
 def test_sparse_features_are_made_without_a_warning() -> None:
     code = (
         "import torch, datamodules.graph; from datamodules.graph.sources.features import prepare_features; "
-        "prepare_features(torch.eye(30), normalize=False, sparse=True)"
+        "prepare_features(torch.eye(30), normalize='none', sparse=True)"
     )
     # In a process of its own, as torch warns once.
     subprocess.run([sys.executable, "-W", "error:Sparse CSR", "-c", code], check=True, cwd=CONFIGS.parent)

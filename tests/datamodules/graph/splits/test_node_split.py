@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch_geometric.data import Data
 
-from datamodules.graph import GivenSplit, LuoSplit, PublicSplit, RandomNodeSplit
+from datamodules.graph import GivenSplit, LuoSplit, PublicSplit, RandomNodeSplit, ShchurSplit
 from datamodules.graph.splits.node_split import NodeSplit
 
 
@@ -89,6 +89,7 @@ def test_nodes_without_label_are_in_no_part_whatever_the_masks_say() -> None:
         (graph([0, 1]), RandomNodeSplit(), "leaves no labelled node for"),
         (graph([-1, -1]), RandomNodeSplit(), "the graph has no labels, .*; give label"),
         (graph([0] * 1600 + [1] * 19), LuoSplit(), "class 1 has 19 nodes, LuoSplit needs 20 of each"),
+        (graph([0] * 60 + [1] * 50), ShchurSplit(), "class 1 has 50 nodes, ShchurSplit needs 51 of each class"),
         (graph(torch.arange(1500) % 2), LuoSplit(), "needs 1,500 labelled nodes besides .* there are 1460"),
     ],
 )
@@ -108,3 +109,21 @@ def test_the_split_of_luo_draws_20_per_class_then_500_and_1000() -> None:
     torch.manual_seed(5)
     assert torch.equal(indices.test, LuoSplit().split(data).test)
     assert not torch.equal(indices.test, LuoSplit(seed=124).split(data).test)
+
+
+def test_the_split_of_shchur_draws_20_and_30_per_class_and_tests_on_all_others() -> None:
+    y = torch.arange(1000) % 3
+    y[::10] = -1
+    data = graph(y)
+    split = ShchurSplit(seed=3)
+    indices = split.split(data)
+    assert torch.bincount(y[indices.train]).tolist() == [20, 20, 20]
+    assert torch.bincount(y[indices.val]).tolist() == [30, 30, 30]
+    together = torch.cat([indices.train, indices.val, indices.test])
+    assert torch.equal(together.sort().values, (y >= 0).nonzero()[:, 0])
+    torch.manual_seed(5)
+    assert torch.equal(indices.train, ShchurSplit(seed=3).split(data).train)
+    assert not torch.equal(indices.train, ShchurSplit(seed=4).split(data).train)
+    assert (split.name, ShchurSplit(train=5, val=5).name) == ("shchur_20_30", "shchur_5_5")
+    with pytest.raises(ValueError, match="train 0 and val 30 given"):
+        ShchurSplit(train=0)
