@@ -39,6 +39,7 @@ ESTIMATES: dict[str, float] = {
     "node_classification": 1250,
     "full_batch_loop": 80,
     "link_prediction": 170,
+    "node_defaults": 250,
     "graph_classification": 165,
     "neighbor_sampling": 100,
     "sweep_overhead": 150,

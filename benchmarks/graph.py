@@ -1,19 +1,24 @@
 """The graph family: nodes, links, graphs, the sampler, and what the loop costs."""
 
+import statistics
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import alternate, median, run
 from benchmarks.page import compare, config, table, verdict
 from datamodules.sources import data_root
+from lightning_app.runs.run_folder import RunFolder
 
 SEEDS = tuple(str(seed) for seed in range(10))
+SIZE = ("--trainer.max_epochs=200", "--model.encoder.hidden_size=16")
+"""Those of PyG's example."""
 CORA = str(data_root(None) / "planetoid" / "Cora" / "raw")
 
 
 def gcn_speed() -> str:
     """Whole fits of graph convolutions beside PyG's example."""
-    peer, ours = alternate(3, ("pyg_gcn", "2", CORA), ("epoch_cost", config("graph/cora_gcn")))
+    peer, ours = alternate(3, ("pyg_gcn", "2", CORA), ("epoch_cost", config("graph/cora_gcn"), *SIZE))
     seconds = [median(costs, "cpu_s_per_epoch") for costs in (peer, ours)]
     ratio = seconds[0] / seconds[1]
     return (
@@ -45,8 +50,8 @@ def node_classification() -> str:
         )
     return (
         "Protocol planetoid_public: 20 nodes per class to train, 500 to validate, 1,000 to test. GCN is tested at the "
-        "epoch with the best validation accuracy, as PyG's example is; the others at the lowest validation loss with "
-        "patience 100, with the hyper-parameters of their papers. Seeds from 0.\n\n"
+        "epoch with the best validation accuracy, as PyG's example is; the others at the lowest validation loss, all with "
+        "patience 100 on it; GCN is 64 wide, the others have the sizes of their papers. Seeds from 0.\n\n"
     ) + table("|seeds|test accuracy|fit, CPU s|aim|", *rows)
 
 
@@ -79,18 +84,48 @@ def link_prediction() -> str:
     ) + table("|test AUC|test AP|fit, CPU s|aim (AUC)|", *rows)
 
 
+def node_defaults() -> str:
+    """Old and new defaults for nodes, and their regret, on sets that none of them was tuned on."""
+    answer: dict[str, Any] = run("node_defaults", "2").answer
+    names: list[str] = answer["defaults"]
+    rows, regrets = [], {name: [] for name in names}
+    for graph, found in answer["accuracy"].items():
+        best = max(found.values())
+        for name in names:
+            regrets[name].append(100 * (best - found[name]))
+        rows.append("|".join([graph, *(f"{100 * found[name]:.1f}" for name in names)]))
+    mean = [f"{statistics.fmean(regrets[name]):.1f}" for name in names]
+    worst = [f"{max(regrets[name]):.1f}" for name in names]
+    return (
+        "Accuracy in per cent of a GCN, mean over two seeds, each with 20 nodes per class to train and 30 to validate; the "
+        "test nodes of the public splits and 40 % of the digits are in no part. Old: rows divided by their sum, 16 wide, "
+        "200 epochs. The others are 64 wide with patience 100 on the validation loss, at most 400 epochs; new chooses the "
+        "normalisation from the values. Regret is what a default loses against the best of the four on a set, in "
+        "points.\n\n"
+    ) + table(
+        "|".join(["", *names]),
+        *rows,
+        "|".join(["mean regret", *mean]),
+        "|".join(["largest regret", *worst]),
+    )
+
+
 def graph_classification() -> str:
     """GIN on proteins, beside a network that sees no edges."""
-    rows = []
+    rows, folds = [], []
     for row in compare(config("graph/proteins_gin"), config("graph/proteins_structure_free"), "--splits", "10"):
         accuracy, spread = row["metrics"]["test/accuracy"], row["spread"]["test/accuracy"]
         aim = "0.739" if row["name"] == "proteins_gin" else ""
         reached = verdict(accuracy >= 0.739) if aim else ""
         rows.append(f"{row['name']}|{accuracy:.4f} ± {spread:.4f}|{row['cpu_seconds']:.1f}|{aim}|{reached}")
+        folds.append([RunFolder(Path(folder)).read_metrics()["test/accuracy"] for folder in row["folders"]])
+    gains = [gin - free for gin, free in zip(*folds, strict=True)]
+    gain, error = statistics.fmean(gains), statistics.stdev(gains) / len(gains) ** 0.5
     return (
         "Protocol stratified_10_folds: ten test folds, the epoch chosen on a tenth of the other graphs; mean and standard "
-        "deviation over folds. Hyper-parameters were compared on validation graphs of five of these folds, which are test "
-        "graphs of others; GIN is not shown to beat the network without edges.\n\n"
+        "deviation over folds. Hyper-parameters were compared on validation graphs of some of these folds, which are test "
+        f"graphs of others. GIN is better by {100 * gain:.2f} points with a standard error of {100 * error:.2f} (paired "
+        f"over folds); the aim is more than the standard error: {verdict(gain > error)}.\n\n"
     ) + table("|test accuracy|fit of a fold, CPU s|aim|", *rows)
 
 
@@ -140,6 +175,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "node_classification": node_classification,
     "full_batch_loop": full_batch_loop,
     "link_prediction": link_prediction,
+    "node_defaults": node_defaults,
     "graph_classification": graph_classification,
     "neighbor_sampling": neighbor_sampling,
     "explanation": explanation,

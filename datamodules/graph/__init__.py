@@ -34,6 +34,7 @@ from datamodules.graph.splits.node_split import (
     ShareSplit,
 )
 from datamodules.graph.splits.published_split import ErricaFolds, GeomGCNSplit, LuoSplit, ShchurSplit
+from datamodules.graph.walk_encodings import RandomWalkFeatures
 
 __all__ = [
     "Amazon",
@@ -77,6 +78,7 @@ __all__ = [
     "RandomGraphSplit",
     "RandomLinkSplit",
     "RandomNodeSplit",
+    "RandomWalkFeatures",
     "ShareSplit",
     "ShchurSplit",
     "SplitLinks",

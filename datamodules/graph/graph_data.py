@@ -1,16 +1,19 @@
 """GraphDataModule: sets of graphs, each with a class or regression targets."""
 
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from torch import Tensor
 from torch_geometric.data import Data
 from typing_extensions import override
 
 from datamodules.base import BaseDataModule, LazyLoader, Split
 from datamodules.class_columns import class_columns
+from datamodules.graph.node_features import NodeFeatures
 from datamodules.graph.sources.flat_graphs import FlatGraphs
 from datamodules.graph.sources.source import GraphSetSource
 from datamodules.graph.splits.graph_split import GraphIndices, GraphSplit
@@ -46,6 +49,8 @@ class GraphDataModule(BaseDataModule):
     Args:
         graphs: Source of the graphs.
         split: The split protocol.
+        features: Features from the place of a node in its graph, beside those that the graphs have.
+        own_features: Whether to take the features that the graphs have; False leaves `features` alone.
         batch_size: Graphs per training batch and process.
         eval_batch_size: Maximum graphs per batch outside training; None for `batch_size`. Does not affect metrics.
         num_workers: Worker processes that gather batches; 0 gathers in the training process.
@@ -60,6 +65,8 @@ class GraphDataModule(BaseDataModule):
         *,
         graphs: GraphSetSource,
         split: GraphSplit,
+        features: NodeFeatures | None = None,
+        own_features: bool = True,
         batch_size: int = 32,
         eval_batch_size: int | None = None,
         num_workers: int = 0,
@@ -68,13 +75,31 @@ class GraphDataModule(BaseDataModule):
         super().__init__(
             batch_size=batch_size, eval_batch_size=eval_batch_size, num_workers=num_workers, pin_memory=pin_memory
         )
+        if features is not None and features.of_one_graph:
+            raise ValueError(
+                f"data.features: {type(features).__name__} has no meaning across the graphs of a set; take "
+                "RandomWalkFeatures, DegreeFeatures or ConstantFeature"
+            )
+        if not own_features and features is None:
+            raise ValueError(
+                "data.own_features: false given without data.features, so nodes have none; take RandomWalkFeatures, "
+                "DegreeFeatures or ConstantFeature"
+            )
         self.source = graphs
         self.split = split
+        self.features = features
+        self.own_features = own_features
 
     @cached_property
     def graphs(self) -> FlatGraphs:
-        """The whole set."""
-        return self.source.read()
+        """The whole set, with all features."""
+        graphs = self.source.read()
+        if self.features is None:
+            return graphs
+        first_node = torch.repeat_interleave(graphs.node_ptr[:-1], graphs.edge_ptr.diff())
+        computed = self.features.compute(graphs.edge_index + first_node, num_nodes=len(graphs.x))
+        own = graphs.x if self.own_features else graphs.x[:, :0]
+        return replace(graphs, x=torch.cat([own, computed.to_dense()], dim=1))
 
     @cached_property
     def indices(self) -> GraphIndices:
@@ -95,6 +120,22 @@ class GraphDataModule(BaseDataModule):
     def num_targets(self) -> int:
         """Regression targets per graph; 1 for classification."""
         return 1 if self.num_classes else self.graphs.y.shape[1]
+
+    def feature_statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of each feature over the nodes of training graphs, float32 (F,).
+
+        They are 0 and 1 for a feature that is a truth value in all graphs.
+        """
+        x = self.graphs.x.double()
+        truth = ((x == 0) | (x == 1)).all(dim=0)
+        chosen = torch.zeros(len(self.graphs), dtype=torch.bool)
+        chosen[self.indices.train] = True
+        seen = x[torch.repeat_interleave(chosen, self.graphs.node_ptr.diff())]
+        if not len(seen):
+            return torch.zeros(x.shape[1]), torch.ones(x.shape[1])
+        mean, deviation = seen.mean(dim=0), seen.std(dim=0, correction=0)
+        deviation[deviation <= 1e-9 * seen.abs().amax(dim=0)] = 1.0
+        return mean.masked_fill(truth, 0.0).float(), deviation.masked_fill(truth, 1.0).float()
 
     def target_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the training targets, float32 (T,); 1 for a constant."""
@@ -156,13 +197,19 @@ class GraphDataModule(BaseDataModule):
         source = self.source.fingerprint()
         return source | {"sha256": source["sha256"] | self.split.checksums(self.graphs)}
 
+    def _described_features(self) -> str:
+        own = self.source.read().num_features
+        if self.features is None:
+            return f"{own} of a node"
+        return f"{own} of a node and {self.features.describe()}" if self.own_features else self.features.describe()
+
     @override
     def protocol(self) -> dict[str, Any]:
         indices, target = self.indices, f"{self.num_classes} classes" if self.num_classes else "raw units"
         return {
             "name": self.split.name_for(self.graphs),
             "data": f"{self.source.name}, {len(self.graphs):,} graphs",
-            "features": f"{self.num_features} of a node",
+            "features": self._described_features(),
             "split": f"{self.split.describe()}; {len(indices.train):,} train, {len(indices.val):,} validation, "
             f"{len(indices.test):,} test, none dropped",
             "targets": target,

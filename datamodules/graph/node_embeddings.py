@@ -24,6 +24,8 @@ class DeepWalkFeatures(NodeFeatures):
         max_nodes: Larger graphs are refused: a dense matrix takes 8 bytes per pair of nodes, several times.
     """
 
+    of_one_graph = True
+
     def __init__(self, *, size: int = 64, window: int = 10, negatives: float = 1.0, max_nodes: int = 10_000) -> None:
         for name, value in (("size", size), ("window", window)):
             if value < 1:

@@ -13,9 +13,11 @@ class NodeFeatures(ABC):
     Attributes:
         reads_edges: Whether they depend on the edges. A data module that holds links out, or hides later ones, gives
             only those that a model may see.
+        of_one_graph: Whether they mean something in one graph alone, and cannot be compared between graphs of a set.
     """
 
     reads_edges: bool = True
+    of_one_graph: bool = False
 
     @abstractmethod
     def compute(self, edge_index: Tensor, *, num_nodes: int) -> Tensor:
@@ -77,6 +79,7 @@ class IdentityFeatures(NodeFeatures):
     """A column per node, 1 for the node itself: the first linear layer of an encoder is then a vector per node."""
 
     reads_edges = False
+    of_one_graph = True
 
     @override
     def compute(self, edge_index: Tensor, *, num_nodes: int) -> Tensor:

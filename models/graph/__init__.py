@@ -8,6 +8,7 @@ from models.graph.encoders.gat import GAT
 from models.graph.encoders.gcn import GCN, GCNLayer
 from models.graph.encoders.gcnii import GCNII
 from models.graph.encoders.gin import GIN
+from models.graph.encoders.gps import GPS
 from models.graph.encoders.hetero import HeteroSAGE
 from models.graph.encoders.node_mlp import NodeMLP
 from models.graph.encoders.sage import GraphSAGE
@@ -25,6 +26,7 @@ __all__ = [
     "GCN",
     "GCNII",
     "GIN",
+    "GPS",
     "ClassicGNN",
     "CosineDecoder",
     "Explanation",

@@ -1,5 +1,6 @@
 """GraphPredictor, the LightningModule for classification and regression of whole graphs."""
 
+import copy
 from typing import Any
 
 import torch
@@ -41,8 +42,10 @@ class ReadoutHead(nn.Sequential):
 class GraphPredictor(BaseModule):
     """Encodes the nodes, pools them per graph, and predicts the graph's class or values.
 
-    The readout of a graph without nodes is zeros. Edge features are ignored. Regression targets are standardised with
-    mean and standard deviation of the training graphs, which the checkpoint contains; losses are on that scale,
+    The readout of a graph without nodes is zeros. Edge features are ignored. Node features that are more than truth
+    values are standardised with mean and standard deviation over the nodes of the training graphs, because attributes
+    in units of their own would drown the rest. Regression targets are standardised with mean and standard deviation of
+    the training graphs. The checkpoint contains all of them. Losses are on that scale,
     `forward` and the metrics in raw units.
 
     Args:
@@ -64,6 +67,8 @@ class GraphPredictor(BaseModule):
     run_callbacks = ("lightning_app.evaluation.confusion:ConfusionMatrix",)
     injected_arguments = (*BaseModule.injected_arguments, "encoder", "pooling", "head", "loss")
 
+    feature_mean: Tensor
+    feature_std: Tensor
     target_mean: Tensor
     target_std: Tensor
 
@@ -98,8 +103,17 @@ class GraphPredictor(BaseModule):
         )
         self.loss = loss or (nn.CrossEntropyLoss() if num_classes else nn.MSELoss())
         self._has_batch_norm = any(isinstance(module, nn.BatchNorm1d) for module in self.modules())
+        self.register_buffer("feature_mean", torch.zeros(num_features))
+        self.register_buffer("feature_std", torch.ones(num_features))
         self.register_buffer("target_mean", torch.zeros(0 if num_classes else num_targets))
         self.register_buffer("target_std", torch.ones(0 if num_classes else num_targets))
+
+    @override
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Features of checkpoints from before they were standardised stay as they are."""
+        state_dict.setdefault(f"{prefix}feature_mean", torch.zeros(self.num_features))
+        state_dict.setdefault(f"{prefix}feature_std", torch.ones(self.num_features))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     @override
     def configure_metrics(self) -> MetricCollection:
@@ -114,8 +128,14 @@ class GraphPredictor(BaseModule):
 
     @override
     def setup(self, stage: str) -> None:
-        """Sets mean and std of the training targets from the data module; a checkpoint loaded later overrides them."""
-        statistics = getattr(getattr(self.trainer, "datamodule", None), "target_statistics", None)
+        """Sets statistics of training graphs from the data module; a checkpoint loaded later overrides them."""
+        data = getattr(self.trainer, "datamodule", None)
+        of_features = getattr(data, "feature_statistics", None)
+        if stage == "fit" and of_features is not None:
+            mean, std = of_features()
+            self.feature_mean.copy_(mean)
+            self.feature_std.copy_(std)
+        statistics = getattr(data, "target_statistics", None)
         if stage == "fit" and not self.num_classes and statistics is not None:
             mean, std = statistics()
             self.target_mean.copy_(mean)
@@ -137,8 +157,19 @@ class GraphPredictor(BaseModule):
         Returns:
             (G, C) or (G, T).
         """
-        nodes = self.encoder(x, edge_index) if edge_weight is None else self.encoder(x, edge_index, edge_weight)
+        weight = () if edge_weight is None else (edge_weight,)
+        graphs = {"batch": batch, "graphs": graph_id} if getattr(self.encoder, "takes_graphs", False) else {}
+        nodes = self.encoder(self._standardize_features(x), edge_index, *weight, **graphs)
         return self._raw(self._read_out(nodes, batch, graph_id))
+
+    def _standardize_features(self, x: Tensor) -> Tensor:
+        return (x - self.feature_mean) / self.feature_std
+
+    def _outputs(self, batch: Data) -> Tensor:
+        """Logits (G, C), or standardised values (G, T)."""
+        scaled = copy.copy(batch)
+        scaled.x = self._standardize_features(batch.x)
+        return self._read_out(encode(self.encoder, scaled), batch.batch, batch.graph_id)
 
     def _read_out(self, nodes: Tensor, batch: Tensor, graph_id: Tensor) -> Tensor:
         """Pools nodes (N, D) and applies the head: logits (G, C), or standardised values (G, T)."""
@@ -155,7 +186,7 @@ class GraphPredictor(BaseModule):
     def step(self, batch: Data) -> StepOutput:
         if self.training and len(batch.graph_id) == 1 and self._has_batch_norm:
             raise ValueError("data.batch_size: 1 graph has no statistics for a batch norm; give at least 2")
-        outputs = self._read_out(encode(self.encoder, batch), batch.batch, batch.graph_id)
+        outputs = self._outputs(batch)
         return self._step_output(outputs, self._raw(outputs), batch)
 
     @override
@@ -182,7 +213,7 @@ class GraphPredictor(BaseModule):
 
     @override
     def predict_step(self, batch: Data, batch_idx: int) -> dict[str, Tensor]:
-        outputs = self._raw(self._read_out(encode(self.encoder, batch), batch.batch, batch.graph_id))
+        outputs = self._raw(self._outputs(batch))
         name, values = ("probabilities", outputs.softmax(-1)) if self.num_classes else ("value", outputs)
         return {"graph_id": batch.graph_id, name: values}
 

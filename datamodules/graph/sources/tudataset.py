@@ -30,18 +30,20 @@ class TUDataset(GraphSetSource):
     Args:
         name: The set's name in the collection.
         root: The data root, see `data_root`; the file is `tudataset/<name>.zip` below it.
-        use_attributes: Prepend the nodes' attributes to their one-hot labels, and those of edges likewise.
+        use_attributes: Prepend the nodes' attributes to their one-hot labels, and those of edges likewise; None where
+            the set has attributes.
         max_degree: Largest one-hot degree; higher degrees share its feature.
     """
 
     def __init__(
-        self, *, name: str, root: str | Path | None = None, use_attributes: bool = False, max_degree: int = 500
+        self, *, name: str, root: str | Path | None = None, use_attributes: bool | None = None, max_degree: int = 500
     ) -> None:
         if max_degree < 1:
             raise ValueError(f"data.graphs.max_degree: {max_degree} given, at least 1 is needed")
         self._name = name
         self.root = root
         self.use_attributes = use_attributes
+        self._said: list[str] = []
         self.max_degree = max_degree
         self.raw_file = RawFile(
             path=f"tudataset/{name}.zip",
@@ -57,6 +59,10 @@ class TUDataset(GraphSetSource):
     @override
     def checksums(self) -> dict[str, str]:
         return file_checksums([self.raw_file], root=self.root)
+
+    @override
+    def notes(self) -> list[str]:
+        return [*super().notes(), *self._said]
 
     @override
     def load(self) -> FlatGraphs:
@@ -76,8 +82,8 @@ class TUDataset(GraphSetSource):
         if x is None:
             if "node_attributes" in tables:
                 raise ValueError(
-                    f"data.graphs.use_attributes: the nodes of {self._name} have attributes but no labels; "
-                    "set it to true, nothing else is there to learn from"
+                    f"data.graphs.use_attributes: false given, and the nodes of {self._name} have attributes but no "
+                    "labels; leave it out, nothing else is there to learn from"
                 )
             repeated = (edges[:, 1:] == edges[:, :-1]).all(0)
             degree = np.bincount(edges[0], minlength=num_nodes) - np.bincount(
@@ -129,8 +135,13 @@ class TUDataset(GraphSetSource):
         """Attributes if enabled, then one-hot labels, float32 (size, F); None if there are none."""
         parts = []
         attributes, labels = tables.get(f"{of}_attributes"), tables.get(f"{of}_labels")
-        if self.use_attributes and attributes is not None:
+        if attributes is not None and self.use_attributes is not False:
             parts.append(torch.from_numpy(attributes.astype(np.float32)))
+        if attributes is not None and of == "node":
+            count = attributes.shape[1]
+            taken = f"{count} attributes of nodes are features" if count > 1 else "1 attribute of nodes is a feature"
+            left = f"attributes of nodes are left out, {count} in all (use_attributes: false)"
+            self._said = [left if self.use_attributes is False else taken]
         if labels is not None:
             columns = torch.from_numpy(labels.astype(np.int64))
             parts += [one_hot(column - column.min()) for column in columns.unbind(1)]

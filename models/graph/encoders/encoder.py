@@ -18,10 +18,12 @@ class GraphEncoder(nn.Module, ABC):
     Attributes:
         output_size: Output features per node, D.
         takes_sparse: Whether sparse features are supported; otherwise they are converted to dense.
+        takes_graphs: Whether `forward` also takes `batch` and `graphs`, for the nodes of each graph of a batch.
     """
 
     output_size: int
     takes_sparse: bool = False
+    takes_graphs: bool = False
 
     def prepare(self, edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int) -> "Tensor | SparseMatrix":  # noqa: ARG002
         """Precomputes a replacement for the edges in `forward`, for graphs that are used repeatedly.

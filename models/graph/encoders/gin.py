@@ -1,6 +1,7 @@
 """GIN: graph isomorphism network."""
 
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,8 @@ class GIN(GraphEncoder):
         num_layers: Message-passing layers.
         dropout: Dropout after each layer.
         jumping_knowledge: Concatenate the features and the output of every layer, as Xu et al. do, so that
-            D = F + num_layers * hidden_size; else use the last layer only.
+            D = F + num_layers * hidden_size; "max" takes the element-wise maximum of all layers (Xu et al., Jumping
+            knowledge networks, ICML 2018); False the last layer only.
     """
 
     def __init__(
@@ -32,16 +34,16 @@ class GIN(GraphEncoder):
         hidden_size: int = 32,
         num_layers: int = 4,
         dropout: float = 0.0,
-        jumping_knowledge: bool = True,
+        jumping_knowledge: bool | Literal["max"] = True,
     ) -> None:
         super().__init__()
         check_num_layers(num_layers)
         sizes = [num_features, *[hidden_size] * num_layers]
         self.jumping_knowledge = jumping_knowledge
-        self.layers = nn.ModuleList(GINConv(_two_layers(*pair), train_eps=False) for pair in pairwise(sizes))
+        self.layers = nn.ModuleList(GINConv(two_layers(*pair), train_eps=False) for pair in pairwise(sizes))
         self.norms = nn.ModuleList(nn.BatchNorm1d(hidden_size) for _ in self.layers)
         self.dropout = nn.Dropout(dropout)
-        width = sum(sizes) if jumping_knowledge else hidden_size
+        width = sum(sizes) if jumping_knowledge is True else hidden_size
         self.output_size = output_size or width
         self.output = nn.Linear(width, output_size) if output_size else nn.Identity()
 
@@ -53,10 +55,16 @@ class GIN(GraphEncoder):
         outputs = [as_dense(x)]
         for layer, norm in zip(self.layers, self.norms, strict=True):
             outputs.append(self.dropout(norm(layer(outputs[-1], edge_index)).relu()))
-        return self.output(torch.cat(outputs, dim=-1) if self.jumping_knowledge else outputs[-1])
+        return self.output(self._jump(outputs))
+
+    def _jump(self, outputs: list[Tensor]) -> Tensor:
+        if self.jumping_knowledge == "max":
+            return torch.stack(outputs[1:]).amax(0)
+        return torch.cat(outputs, dim=-1) if self.jumping_knowledge else outputs[-1]
 
 
-def _two_layers(in_features: int, out_features: int) -> nn.Sequential:
+def two_layers(in_features: int, out_features: int) -> nn.Sequential:
+    """The MLP of a GIN convolution."""
     return nn.Sequential(
         nn.Linear(in_features, out_features),
         nn.BatchNorm1d(out_features),

@@ -81,6 +81,9 @@ def _encoded(encoder: nn.Module, batch: Data | HeteroData, prepared: PreparedGra
         return encoder(_as_trained(encoder, as_dense(batch.x)), batch.edge_index, *weight)
     if prepared is not None and batch.get("whole_graph"):
         return encoder(*prepared.of(encoder, batch))
+    if encoder.takes_graphs and "graph_id" in batch:
+        features: Any = _features(encoder, batch.x)
+        return encoder(features, batch.edge_index, edge_weight, batch=batch.batch, graphs=batch.graph_id)
     return encoder(_features(encoder, batch.x), batch.edge_index, edge_weight)
 
 

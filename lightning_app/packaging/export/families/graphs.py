@@ -13,6 +13,7 @@ from typing_extensions import override
 from datamodules.graph import GraphDataModule
 from datamodules.graph.sources.source import RawGraphs
 from features.graphs.spec import GraphSpec
+from lightning_app.errors import UsageError
 from lightning_app.packaging.export.batches import Arrays, RawParity, TestBatch, spread
 from lightning_app.packaging.export.exporter import Exporter
 from lightning_app.packaging.export.families.graph_rows import graph_rows
@@ -46,6 +47,11 @@ class GraphExporter(Exporter):
     row_name = "graphs"
 
     def __init__(self, module: GraphPredictor, data: GraphDataModule) -> None:
+        if data.features is not None:
+            raise UsageError(
+                f"data.features: a package answers to the features and edges of a graph, and does not compute "
+                f"{data.features.describe()}; put them into the tables, or train without data.features"
+            )
         super().__init__(module, data)
         self.task = "graph_classification" if module.num_classes else "graph_regression"
         self.error_name = "share of graphs of which another class is likeliest"

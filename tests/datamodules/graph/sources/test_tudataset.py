@@ -51,11 +51,12 @@ def test_attributes_labels_loops_and_repeated_edges_are_read_as_pyg_reads_them(
 
 @needs("tudataset/PROTEINS.zip")
 def test_proteins_has_1113_graphs_with_three_labels_and_one_attribute() -> None:
-    source = TUDataset(name="PROTEINS", use_attributes=True)
+    source = TUDataset(name="PROTEINS")
     fingerprint = source.fingerprint()
     assert (fingerprint["num_graphs"], fingerprint["num_nodes"], fingerprint["num_edges"]) == (1113, 43471, 162088)
     assert fingerprint["num_features"] == 4
     assert torch.bincount(source.read().y).tolist() == [663, 450]
+    assert source.notes() == ["1 attribute of nodes is a feature"]
 
 
 @needs("tudataset/MUTAG.zip")
@@ -113,12 +114,25 @@ def test_targets_of_regression_are_floats(tmp_path: Path) -> None:
         ({"graph_labels": ""}, "neither graph labels nor graph attributes"),
         ({"graph_indicator": "1\n2\n1\n2\n2"}, "must number its graphs 1 to 3, ascending"),
         ({"node_labels": "1\n2"}, "has 5 nodes, but features of 2"),
-        ({"node_attributes": "1\n2\n3\n4\n5"}, "data.graphs.use_attributes: the nodes of TOY have attributes but no"),
     ],
 )
 def test_a_tu_set_that_cannot_be_right_is_refused(tmp_path: Path, files: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         tu_set(tmp_path, **files).read()
+
+
+def test_attributes_are_features_where_there_are_any_and_a_line_says_so(tmp_path: Path) -> None:
+    source = tu_set(tmp_path, node_attributes="1, 0\n2, 0\n3, 0\n4, 0\n5, 0")
+    assert source.read().x[:, 0].tolist() == [1, 2, 3, 4, 5]
+    assert "2 attributes of nodes are features" in source.notes()
+    both = tu_set(tmp_path, node_attributes="1\n2\n3\n4\n5", node_labels="0\n0\n1\n0\n1")
+    assert both.read().x[1].tolist() == [2, 1, 0]
+    without = TUDataset(name="TOY", root=str(tmp_path), use_attributes=False)
+    assert without.read().x[1].tolist() == [1, 0]
+    assert "attributes of nodes are left out, 1 in all (use_attributes: false)" in without.notes()
+    tu_set(tmp_path, node_attributes="1\n2\n3\n4\n5")
+    with pytest.raises(ValueError, match="data.graphs.use_attributes: false given, and the nodes of TOY"):
+        TUDataset(name="TOY", root=str(tmp_path), use_attributes=False).read()
 
 
 def test_a_file_that_is_no_zip_file_is_refused(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from models.graph import (
     GCN,
     GCNII,
     GIN,
+    GPS,
     ClassicGNN,
     CosineDecoder,
     GraphPredictor,
@@ -37,6 +38,8 @@ ENCODERS = {
     "GraphSAGE, mean": lambda: GraphSAGE(**SIZES),
     "GraphSAGE, max": lambda: GraphSAGE(**SIZES, aggregation="max"),
     "GIN": lambda: GIN(**SIZES, num_layers=2),
+    "GIN, maximum of layers": lambda: GIN(**SIZES, num_layers=2, jumping_knowledge="max"),
+    "GPS": lambda: GPS(**SIZES, num_layers=2, num_heads=2),
     "APPNP": lambda: APPNP(**SIZES, num_steps=3),
     "GCNII": lambda: GCNII(**SIZES, num_layers=3),
     "ClassicGNN": lambda: ClassicGNN(**SIZES, num_layers=2, residual=True, jumping="max"),
@@ -83,10 +86,21 @@ def test_a_file_answers_as_the_module_for_graphs_of_any_size(
         torch.testing.assert_close(answer(path, inputs), module(**inputs), rtol=1e-4, atol=1e-5, msg=label)
 
 
-def test_a_graph_predictor_takes_any_number_of_graphs_with_empty_ones_at_the_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        GIN(num_features=6, hidden_size=4, num_layers=2),
+        pytest.param(GPS(num_features=6, hidden_size=4, num_layers=2, num_heads=2), marks=pytest.mark.slow),
+    ],
+    ids=["GIN", "GPS"],
+)
+def test_a_graph_predictor_takes_any_number_of_graphs_with_empty_ones_at_the_end(
+    encoder: nn.Module, tmp_path: Path
+) -> None:
     torch.manual_seed(0)
-    encoder = GIN(num_features=6, hidden_size=4, num_layers=2)
     module = GraphPredictor(encoder=encoder, num_features=6, num_classes=2).eval()
+    module.feature_mean.fill_(0.5)
+    module.feature_std.fill_(2.0)
     path = tmp_path / "model.onnx"
     assert export_onnx(module, path) < 1e-5
     for num_graphs in (1, 3, 20):
