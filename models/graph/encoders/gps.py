@@ -42,14 +42,14 @@ class LinearAttention(nn.Module):
         Returns:
             (N, D).
         """
-        heads = (x.shape[0], self.num_heads, -1)
+        heads = (x.shape[0], self.num_heads, x.shape[1] // self.num_heads)
         query, key, value = (part.reshape(heads) for part in self.inputs(x).chunk(3, dim=-1))
         query, key = nn.functional.elu(query) + 1, nn.functional.elu(key) + 1
         pairs = key.unsqueeze(-1) * value.unsqueeze(-2)  # (N, H, d, d)
         sums = _sum_per_graph(pairs, batch, graphs)[batch]
         weights = _sum_per_graph(key, batch, graphs)[batch]
         mixed = (query.unsqueeze(-2) @ sums).squeeze(-2) / (query * weights).sum(-1, keepdim=True)
-        return self.output(mixed.reshape(x.shape[0], -1))
+        return self.output(mixed.reshape(x.shape))
 
 
 class GPSLayer(nn.Module):

@@ -137,11 +137,25 @@ def test_links_scored_by_the_edges_around_them_are_refused_by_name(capsys: pytes
     assert not Path("package").exists()
 
 
+def test_features_that_a_package_would_have_to_compute_are_refused_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    walks = "    features: {class_path: datamodules.graph.RandomWalkFeatures, init_args: {steps: 4}}\n"
+    config = GRAPHS.format(tables=write_tables(tmp_path, draw_graphs(0, num_graphs=100)))
+    Path("small.yaml").write_text(HEAD + config + walks)
+    assert main(["fit", "-c", "small.yaml"]) == 0
+    run = only_run(Path("runs"))
+    assert main(["test", "--ckpt_path", str(run / "checkpoints/best.ckpt")]) == 0
+    assert "3 of a node and returns of random walks within 4 steps" in (run / "report.md").read_text()
+    assert main(["export", str(run), "--output", "package"]) == 2
+    assert "does not compute returns of random walks within 4 steps" in capsys.readouterr().err
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("regression", [False, True])
-def test_graphs_of_any_size_are_predicted(tmp_path: Path, regression: bool) -> None:
+@pytest.mark.parametrize(("regression", "encoder"), [(False, "GIN"), (True, "GPS")])
+def test_graphs_of_any_size_are_predicted(tmp_path: Path, regression: bool, encoder: str) -> None:
     tables = write_tables(tmp_path, draw_graphs(0, num_graphs=100, empty=(5,), regression=regression))
-    run, package = exported(GRAPHS.format(tables=tables))
+    run, package = exported(GRAPHS.format(tables=tables).replace("GIN", encoder))
     model, data = checkpoint_of(run)
     batch = data.graphs.batch(np.arange(100))
     with torch.no_grad():
