@@ -216,7 +216,7 @@ class CandidateFits(Callback):
             member.eval().step(batch)
         validation = (time.process_time() - started) * len(val) / size
         factor, fixed = _OVERHEAD
-        return factor * min(seconds[1:]) + fixed, factor * validation + 0.01
+        return factor * sum(seconds[1:]) / 2 + fixed, factor * validation + 0.01
 
 
 def _budget(trainer: Trainer) -> CpuBudget | None:

@@ -1,6 +1,6 @@
-"""Draws `auto.png`: what became of the candidates of an automatic fit, and its forecast. Run it from the project's folder:
+"""Draws `auto.png`: what became of the candidates of an automatic fit, and its forecast.
 
-    python docs/images/draw_auto.py RUN    (the folder of a run of `forecasting/auto`)
+usage, from the project's folder: python docs/images/draw_auto.py RUN    (the folder of a run of `forecasting/auto`)
 """
 
 import sys

@@ -133,7 +133,9 @@ def test_an_ensemble_is_the_mean_of_its_members_and_says_which(fit_args, tmp_pat
     assert f"ensemble: {int(module.network.chosen.sum())} of 2 members, MSE" in capsys.readouterr().out
     past = torch.randn(3, 48, 2)
     chosen = module.network.chosen.tolist()
-    forecasts = [forecast for forecast, taken in zip(module.network.forecasts({"past": past}), chosen, strict=True) if taken]
+    forecasts = [
+        forecast for forecast, taken in zip(module.network.forecasts({"past": past}), chosen, strict=True) if taken
+    ]
     torch.testing.assert_close(module(past), torch.stack(forecasts).mean(0))
     logged = float(cli.trainer.callback_metrics["val/mse"])
     checkpoint = Path(cli.folder.checkpoints) / "best.ckpt"
