@@ -28,6 +28,8 @@ _FEWEST_STEPS = 20
 _MOST_VALIDATIONS = 20
 _ALLOWANCE = 0.15
 """Share by which a fit may exceed what was planned for it before it is stopped."""
+_RESERVE = 0.1
+"""Share of the budget that is kept for the choice, a validation of all members, and for plans that were too short."""
 _CLOSED_FORM_SECONDS = 10.0
 """Least CPU seconds of a fit in closed form, whatever is left of the budget."""
 _OVERHEAD = 1.25, 0.002
@@ -139,7 +141,11 @@ class CandidateFits(Callback):
         best, stop = BestWeights(monitor=module.monitor), CpuBudget(seconds=share, allowance=_ALLOWANCE, says=False)
         inner = _inner_trainer(trainer, candidate, plan, [best, ExactResume(), *candidate.callbacks, stop])
         own.trainer = inner
-        inner.fit(member, train_dataloaders=own.train_dataloader(), val_dataloaders=own.val_dataloader())
+        try:
+            inner.fit(member, train_dataloaders=own.train_dataloader(), val_dataloaders=own.val_dataloader())
+        except ValueError as error:  # e.g. a closed form without a window whose horizon is wholly observed
+            spent = time.process_time() - started
+            return CandidateRecord("left out", spent, look_back, remark=str(error)), None
         record = CandidateRecord(
             "cut short" if stop.stopped else "finished" if plan.epochs * plan.batches >= plan.wanted else "shortened",
             cpu_seconds=time.process_time() - started,
@@ -231,7 +237,7 @@ def _share(module: AutoForecaster, name: str, budget: CpuBudget | None) -> float
         return max(_CLOSED_FORM_SECONDS, budget.left / 2)
     coming = list(module.candidates)[list(module.candidates).index(name) :]
     networks = [other for other in coming if not module.candidates[other].is_closed_form]
-    return budget.left / len(networks)
+    return max(0.0, budget.left - _RESERVE * budget.seconds) / len(networks)
 
 
 def _inner_trainer(outer: Trainer, candidate: Candidate, plan: FitPlan, callbacks: list[Any]) -> Trainer:
