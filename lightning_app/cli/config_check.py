@@ -6,6 +6,8 @@ from lightning.pytorch import Trainer
 from typing_extensions import override
 
 from lightning_app.cli import AppCLI
+from lightning_app.cli.parser import AppParser
+from lightning_app.cli.resolved_config import resolved_config
 from lightning_app.errors import UsageError
 
 
@@ -14,7 +16,9 @@ class _Check(AppCLI):
 
     @override
     def before_instantiate_classes(self) -> None:
-        """Nothing: no run folder is made."""
+        """Resolves the config, and makes no run folder."""
+        assert isinstance(self.parser, AppParser)
+        self.resolved = resolved_config(self.parser, self.config)
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
