@@ -13,6 +13,8 @@ from typing_extensions import override
 from datamodules import BaseDataModule
 from lightning_app.card_options import CardOptions
 from lightning_app.cli import AppCLI, quiet
+from lightning_app.cli.parser import AppParser
+from lightning_app.cli.resolved_config import resolved_config
 from lightning_app.cli.trained_run import TrainedObject, TrainedRun
 from lightning_app.errors import UsageError
 from lightning_app.packaging import Package
@@ -172,7 +174,9 @@ class _BuiltFromConfig(AppCLI):
 
     @override
     def before_instantiate_classes(self) -> None:
-        """Creates no run folder."""
+        """Resolves the config, and creates no run folder."""
+        assert isinstance(self.parser, AppParser)
+        self.resolved = resolved_config(self.parser, self.config)
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
