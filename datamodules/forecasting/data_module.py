@@ -21,6 +21,7 @@ from datamodules.forecasting.statistics import check_deviations, naive_error, se
 from datamodules.forecasting.windows import Windows
 from features.contracts import Contract
 from features.series.calendar import CalendarFeature, calendar_name, extend
+from features.series.calendar_choice import CalendarEffect, calendar_effects, describe_effects
 from features.series.forecast_table import forecast_table
 from features.series.regularize import MissingPolicy
 from features.series.season import calendar_periods, find_seasons
@@ -45,7 +46,8 @@ class ForecastingDataModule(BaseDataModule):
         max_missing: With `fill` and `mask`, the largest fraction of rows that may be dropped for their timestamp, or of
             a column's values that may be filled.
         split: Ends of train, validation and test, as row counts or fractions; None for the series' default.
-        calendar: Calendar features to add to the known-future covariates.
+        calendar: Calendar features to add to the known-future covariates; `auto` for those whose effect is seen in the
+            training rows.
         root: Folder of raw files; None for `$LIGHTNING_APP_DATA`, else `./data`.
         num_workers: Worker processes that gather batches.
         pin_memory: Copy batches to page-locked memory.
@@ -68,7 +70,7 @@ class ForecastingDataModule(BaseDataModule):
         missing: MissingPolicy = "error",
         max_missing: float = 0.1,
         split: tuple[Boundary, Boundary, Boundary] | None = None,
-        calendar: Sequence[CalendarFeature] = (),
+        calendar: Sequence[CalendarFeature] | Literal["auto"] = (),
         root: str | Path | None = None,
         num_workers: int = 0,
         pin_memory: bool = False,
@@ -87,7 +89,7 @@ class ForecastingDataModule(BaseDataModule):
         self.missing = missing
         self.max_missing = max_missing
         self.split = split or series.split
-        self.calendar = tuple(calendar)
+        self.given_calendar = calendar if isinstance(calendar, str) else tuple(calendar)
         self.root = root
         self._series: Series | None = None
 
@@ -120,6 +122,8 @@ class ForecastingDataModule(BaseDataModule):
     def settled_arguments(self) -> dict[str, Any]:
         given = {"look_back": self._look_back, "horizon": self._horizon}
         settled: dict[str, Any] = {name: getattr(self, name) for name, value in given.items() if value == "auto"}
+        if isinstance(self.given_calendar, str):
+            settled["calendar"] = list(self.calendar)
         of_source = self.source.settled_arguments
         return {**settled, **({"series": {"init_args": of_source}} if of_source else {})}
 
@@ -150,6 +154,19 @@ class ForecastingDataModule(BaseDataModule):
         if self.calendar and len(columns.get("future_covariates", ())) == self.source.num_future_covariates:
             columns["future_covariates"] = (*columns.get("future_covariates", ()), *map(calendar_name, self.calendar))
         return {name: names for name, names in columns.items() if names and len(set(names)) == len(names)}
+
+    @cached_property
+    def calendar_effects(self) -> tuple[CalendarEffect, ...]:
+        """What features of the calendar explain in the training rows."""
+        series, end = self._read_series, self.boundaries[0]
+        return calendar_effects(series.times[:end], np.where(series.observed, series.values, np.nan)[:end])
+
+    @property
+    def calendar(self) -> tuple[CalendarFeature, ...]:
+        """Calendar features among the known-future covariates; chosen on first access where that is asked for."""
+        if isinstance(self.given_calendar, str):
+            return tuple(effect.feature for effect in self.calendar_effects if effect.taken)
+        return self.given_calendar
 
     @property
     def num_static_covariates(self) -> int:
@@ -318,8 +335,9 @@ class ForecastingDataModule(BaseDataModule):
         found = [
             f"{name}: {value} rows, from the series"
             for name, value in self.settled_arguments.items()
-            if name != "series"
+            if name not in ("series", "calendar")
         ]
+        found += [describe_effects(self.calendar_effects)] if isinstance(self.given_calendar, str) else []
         return [*self.source.notes(), *found, *kept, *utc, *([series.repairs.describe()] if series.repairs else [])]
 
     def fingerprint(self) -> dict[str, Any]:

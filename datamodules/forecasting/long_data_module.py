@@ -67,6 +67,8 @@ class LongForecastingDataModule(ForecastingDataModule):
         num_workers: int = 0,
         pin_memory: bool = False,
     ) -> None:
+        if isinstance(calendar, str):
+            raise ValueError(f"data.calendar: {calendar!r} given, of a long table a list of features is needed")
         super().__init__(
             series=series,
             look_back=look_back,

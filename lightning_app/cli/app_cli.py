@@ -24,7 +24,7 @@ from lightning_app.cli.checkpoint_source import CheckpointSource
 from lightning_app.cli.config_errors import check_configs, check_yaml, with_place
 from lightning_app.cli.finished_fit import FinishedFit
 from lightning_app.cli.installed_classes import import_named_classes
-from lightning_app.cli.links import Instantiator, PartInstantiator, link_data_to_model
+from lightning_app.cli.links import Instantiator, PartInstantiator, leave_calendar_out, link_data_to_model
 from lightning_app.cli.parser import AppParser, FreshArguments
 from lightning_app.cli.resolved_config import experiment_name, resolved_config, write_settled
 from lightning_app.cli.resume_overrides import ResumeOverrides
@@ -184,6 +184,7 @@ class AppCLI(LightningCLI):
         self.card = CardOptions(**config.card.as_dict())
         self.folder, self.is_new = choose_run_folder(config, self.source, verb=str(self.subcommand))
         assert isinstance(self.parser, AppParser)
+        leave_calendar_out(config)
         self.resolved = resolved_config(self.parser, self.config)
         self.parts.warns = self.subcommand == "fit"
 
