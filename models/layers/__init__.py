@@ -1,6 +1,7 @@
 """Layers shared by the model families."""
 
 from models.layers.ascending import ascending
+from models.layers.channel_linear import ChannelLinear
 from models.layers.delta_rule import Memory, chunkwise_delta_rule, recurrent_delta_rule
 from models.layers.gate import Gate
 from models.layers.locked_dropout import LockedDropout
@@ -12,6 +13,7 @@ from models.layers.standardize import Standardize
 from models.layers.swiglu import SwiGLU
 
 __all__ = [
+    "ChannelLinear",
     "Gate",
     "LockedDropout",
     "Memory",

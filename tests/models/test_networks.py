@@ -38,6 +38,9 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
         look_back=L, horizon=H, patch_size=8, stride=4, norm=ReversibleNorm(mode="std"), num_layers=1
     ),
     "linear": lambda: WindowLinear(look_back=L, horizon=H, norm=ReversibleNorm(mode="std")),
+    "linear, a map for each channel": lambda: WindowLinear(
+        look_back=L, horizon=H, norm=ReversibleNorm(mode="std"), channels="separate", num_channels=C
+    ),
     "ridge": lambda: FixedLinear(look_back=L, horizon=H, norm=ReversibleNorm(mode="mean")),
     "cascade": lambda: CascadedMLP(
         num_channels=C, look_back=L, horizon=H, hidden_size=16, norm=ReversibleNorm(mode="std")
@@ -138,11 +141,25 @@ def test_a_level_shift_of_the_window_shifts_the_forecast(name: str) -> None:
     torch.testing.assert_close(network(past + 100), network(past) + 100, atol=1e-2, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "cascade"])
+@pytest.mark.parametrize(
+    "name", [name for name in NETWORKS if name not in ("cascade", "linear, a map for each channel")]
+)
 def test_channels_are_forecast_one_by_one_with_shared_weights(name: str) -> None:
     network, past = build(name), torch.randn(2, L, C)
     order = torch.tensor([2, 0, 1])
     torch.testing.assert_close(network(past[..., order]), network(past)[..., order], atol=1e-5, rtol=1e-4)
+
+
+def test_separate_maps_keep_channels_apart_and_learn_each_its_own() -> None:
+    network, past = build("linear, a map for each channel"), torch.randn(2, L, C)
+    changed = past.clone()
+    changed[..., 0] = torch.randn(2, L)
+    torch.testing.assert_close(network(changed)[..., 1:], network(past)[..., 1:])
+    network(past)[..., 0].sum().backward()
+    assert network.map.weight.grad[0].any()
+    assert not network.map.weight.grad[1:].any()
+    with pytest.raises(ValueError, match="num_channels: none given"):
+        WindowLinear(look_back=L, horizon=H, norm=ReversibleNorm(mode="std"), channels="separate")
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if list(NETWORKS[name]().parameters())])
