@@ -214,6 +214,7 @@ class AppCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         if isinstance(self.datamodule, BaseDataModule):
             write_settled(self.resolved, self.datamodule)
+            self.parts.write_found(self.resolved["model"])
         trainer = self._get(self.config_init, "trainer")
         if trainer.barebones:
             print("barebones: nothing is recorded, and no checkpoint is kept")  # noqa: T201

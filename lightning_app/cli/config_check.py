@@ -6,8 +6,7 @@ from lightning.pytorch import Trainer
 from typing_extensions import override
 
 from lightning_app.cli import AppCLI
-from lightning_app.cli.parser import AppParser
-from lightning_app.cli.resolved_config import resolved_config
+from lightning_app.cli.links import leave_calendar_out
 from lightning_app.errors import UsageError
 
 
@@ -16,9 +15,8 @@ class _Check(AppCLI):
 
     @override
     def before_instantiate_classes(self) -> None:
-        """Resolves the config, and makes no run folder."""
-        assert isinstance(self.parser, AppParser)
-        self.resolved = resolved_config(self.parser, self.config)
+        """Makes no run folder."""
+        leave_calendar_out(self.config[self.config.subcommand])
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

@@ -201,8 +201,6 @@ class Instantiator(_InstantiatorFn):
         if self.key == "data":
             _check_model_arguments(made)
             self.parts.take(made, model_arguments(type(made)))
-        elif self.key == "model":
-            self.parts.write_found(self.cli.resolved["model"])  # type: ignore[attr-defined]
         return made
 
 
