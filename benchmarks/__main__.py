@@ -21,6 +21,7 @@ from benchmarks import (
     forecasting,
     graph,
     monitoring,
+    named_networks,
     online_store,
     optimize,
     production,
@@ -40,6 +41,7 @@ from benchmarks.results_page import RESULTS, Measured, read_page, render_page, s
 
 SECTIONS: dict[str, Callable[[], str]] = (
     forecasting.SECTIONS
+    | named_networks.SECTIONS
     | automatic.SECTIONS
     | cold_start.SECTIONS
     | recurrent.SECTIONS

@@ -148,42 +148,6 @@ def throughput() -> str:
     )
 
 
-NAMED = {
-    # Their name and steps, windows of one channel in a step, rows between two test windows; our config.
-    "N-BEATS": ("nbeats", 200, 896, 1, "etth1_nbeats"),
-    "N-HiTS": ("nhits", 200, 896, 1, "etth1_nhits"),
-    "TiDE": ("tide", 200, 896, 1, "etth1_tide"),
-    "iTransformer": ("itransformer", 200, 224, 1, "etth1_itransformer"),
-    "TFT": ("tft", 100, 112, 24, "etth1_tft"),
-    "DeepAR": ("deepar", 200, 224, 24, "etth1_deepar"),
-}
-
-
-def named_networks() -> str:
-    """Networks by name beside neuralforecast's on ETTh1-96: error and CPU seconds of the fit."""
-    python = peer_python().removeprefix("python=")
-    rows = []
-    for name, (peer, steps, windows, stride, ours) in NAMED.items():
-        found = run("named_network", config(f"forecasting/{ours}"), str(stride)).answer
-        theirs = run("named_networks_peer", peer, str(steps), str(windows), str(stride), python=python).answer
-        error, cost = found["test_mse"] / theirs["test_mse"], found["cpu_s"] / theirs["cpu_s"]
-        rows.append(
-            f"{name}|{theirs['look_back']}|{found['test_mse']:.4f}|{theirs['test_mse']:.4f}|{error:.3f}x|"
-            f"{found['cpu_s']:.0f}|{theirs['cpu_s']:.0f}|{cost:.2f}x|{found['steps']} / {theirs['steps']}|"
-            f"{found['windows'] / 1e3:.0f} / {theirs['windows'] / 1e3:.0f}|"
-            f"{found['parameters']:,} / {theirs['parameters']:,}|{verdict(error <= 1.02 and cost <= 1.0)}"
-        )
-    return (
-        "Test MSE on ETTh1-96 in standard units and CPU seconds of the whole fit on one thread; one seed, 2021. Ours are the "
-        "shipped configs, validation included. Theirs have the defaults of neuralforecast 3.3.0 but for look-back (that of "
-        "our config), number of steps and windows in a step, and are not validated; they stop after far fewer steps than "
-        "their default 1,000, so the columns of steps and windows of one channel belong to the comparison. TFT and DeepAR "
-        "are tested on every 24th window on both sides, the others on all; aim: error 1.02x at CPU 1.0x.\n\n"
-    ) + table(
-        "network|look-back|our MSE|their MSE|error|our CPU s|their CPU s|CPU|steps|thousand windows|parameters|", *rows
-    )
-
-
 def overhead() -> str:
     """Trainer and all callbacks against a plain loop with the same work per step, and memory of both."""
     few = ("--trainer.limit_val_batches", "0", "--trainer.max_epochs", "2")
@@ -214,5 +178,4 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "ensemble": ensemble,
     "throughput": throughput,
     "overhead": overhead,
-    "named_networks": named_networks,
 }

@@ -33,7 +33,7 @@ def main(config: str, stride: int, options: list[str]) -> None:
     with torch.no_grad():
         for part in np.array_split(rows, max(1, len(rows) // 64)):
             batch = windows.__getitems__(part)
-            forecast = model.point_forecast(model.to_standard_units(model(past=batch["past"])))
+            forecast = model.point_forecast(model.to_standard_units(model.predict_step(batch, 0)["forecast"]))
             error = forecast - model.target_scale(batch["future"])
             squared += float(error.square().sum())
             absolute += float(error.abs().sum())
