@@ -45,6 +45,8 @@ ESTIMATES: dict[str, float] = {
     "full_batch_loop": 80,
     "link_prediction": 170,
     "node_defaults": 250,
+    "link_structure": 60,
+    "link_subgraphs": 240,
     "graph_classification": 165,
     "neighbor_sampling": 100,
     "sweep_overhead": 150,

@@ -47,11 +47,14 @@ class PuzzleSolver(StreamModule):
         seq_len: Cells of a puzzle, L.
         num_supervision_steps: Maximum supervision steps per puzzle in training.
         evaluation_steps: Supervision steps in evaluation; None for `num_supervision_steps`.
+        renamings: Evaluation solves each puzzle under this many cyclic renamings of the tokens from 1 and averages the
+            log-probabilities, as many times the work; for puzzles whose tokens are mere names, like sudoku.
         exploration: Probability that a lane must run a random number of steps, at least 2, before it may halt.
         optimizer: Optimizer factory.
         scheduler: Scheduler factory, see `BaseModule`.
     """
 
+    names: Tensor
     exporter = "lightning_app.packaging.export.families.puzzle:PuzzleExporter"
     injected_arguments = (*StreamModule.injected_arguments, "network")
 
@@ -63,6 +66,7 @@ class PuzzleSolver(StreamModule):
         seq_len: int,
         num_supervision_steps: int = 16,
         evaluation_steps: int | None = None,
+        renamings: int = 1,
         exploration: float = 0.1,
         optimizer: OptimizerFactory | None = None,
         scheduler: SchedulerFactory | None = None,
@@ -75,6 +79,11 @@ class PuzzleSolver(StreamModule):
         ):
             if value is not None and value < least:
                 raise ValueError(f"model.{name}: {value} given, at least {least} is needed")
+        if not 1 <= renamings < vocab_size:
+            raise ValueError(
+                f"model.renamings: {renamings} given, 1 to {vocab_size - 1} are possible with {vocab_size} tokens, of "
+                "which 0 is an empty cell"
+            )
         if not 0 <= exploration <= 1:
             raise ValueError(f"model.exploration: {exploration} given, a probability from 0 to 1 is needed")
         self.evaluation_steps = evaluation_steps or num_supervision_steps  # read by configure_metrics
@@ -83,6 +92,9 @@ class PuzzleSolver(StreamModule):
         self.vocab_size = vocab_size
         self.num_supervision_steps = num_supervision_steps
         self.exploration = exploration
+        shifts, tokens = torch.arange(renamings).unsqueeze(1), torch.arange(vocab_size - 1)
+        renamed = F.pad((tokens + shifts) % (vocab_size - 1) + 1, (1, 0))
+        self.register_buffer("names", renamed, persistent=False)  # (R, V), the new name of each token
         self.network = network
         self.embedding = nn.Embedding(vocab_size, network.input_size)
         std = network.input_size**-0.5
@@ -152,6 +164,18 @@ class PuzzleSolver(StreamModule):
         """Token logits (B, L, V), and the logit that all tokens are correct (B,)."""
         return self.output_head(answer), self.q_head(answer.mean(dim=1)).squeeze(1)
 
+    def _renamed(self, puzzle: Tensor) -> Tensor:
+        """Puzzles (B, L) under every renaming, (R B, L)."""
+        return torch.cat([names[puzzle] for names in self.names])
+
+    def _averaged(self, logits: Tensor, q_logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the renamed puzzles, (R B, L, V) and (R B,), to those of the puzzles, (B, L, V) and (B,)."""
+        if len(self.names) == 1:
+            return logits, q_logits
+        parts = logits.float().log_softmax(dim=-1).view(len(self.names), -1, *logits.shape[1:])
+        old_names = [part.index_select(-1, names) for part, names in zip(parts, self.names, strict=True)]
+        return torch.stack(old_names).mean(dim=0), q_logits.view(len(self.names), -1).mean(dim=0)
+
     def _loss(self, logits: Tensor, q_logits: Tensor, solution: Tensor) -> tuple[Tensor, Tensor]:
         right = logits.detach().argmax(dim=-1) == solution  # (B, L)
         cells = F.cross_entropy(logits.flatten(0, 1).float(), solution.flatten())
@@ -160,12 +184,13 @@ class PuzzleSolver(StreamModule):
 
     def _solve(self, puzzle: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Runs the evaluation steps; returns both logits of the last one, and the tokens after each, (B, N, L)."""
+        puzzle = self._renamed(puzzle)
         embedded = self._embed(puzzle)
         answer, latent = spread(self.network.initial_state(len(puzzle)), puzzle.shape[1])
         tokens = []
         for _ in range(self.evaluation_steps):
             answer, latent = self.network.refine(embedded, answer, latent)
-            logits, q_logits = self._read(answer)
+            logits, q_logits = self._averaged(*self._read(answer))
             tokens.append(logits.argmax(dim=-1))
         return logits, q_logits, torch.stack(tokens, dim=1)
 
@@ -204,10 +229,11 @@ class PuzzleSolver(StreamModule):
             solution: int64 (B, L).
             confidence: Probability that every cell is correct, (B,).
         """
+        puzzle = self._renamed(puzzle)
         # shape, not len(): len() would fix the batch size in an export.
         answer, latent = spread(self.network.initial_state(puzzle.shape[0]), puzzle.shape[1])
         answer, _ = self.network.refine(self._embed(puzzle), answer, latent, num_steps=self.evaluation_steps)
-        logits, q_logits = self._read(answer)
+        logits, q_logits = self._averaged(*self._read(answer))
         return logits.argmax(dim=-1), q_logits.float().sigmoid()
 
     @override

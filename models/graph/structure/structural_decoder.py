@@ -87,7 +87,8 @@ class StructuralDecoder(LinkDecoder):
         if num_nodes > self.max_nodes:
             raise ValueError(
                 f"model.decoder: StructuralDecoder needs {BYTES_PER_PAIR * num_nodes**2 / 1e9:,.1f} GB for the pairs "
-                f"of {num_nodes:,} nodes, max_nodes is {self.max_nodes:,}; raise it, or take another decoder"
+                f"of {num_nodes:,} nodes, max_nodes is {self.max_nodes:,}; raise it, or take "
+                "SubgraphDecoder, which has no tables"
             )
         structure = self._structures.of(edge_index, num_nodes)
         if structure is None:

@@ -218,3 +218,18 @@ def test_unseen_puzzles_of_4_x_4_are_solved() -> None:
     first, *_ = [row for row in read_history(run / "metrics.csv") if row.get("val/exact_accuracy")]
     by_step = [float(first[f"val/exact_accuracy_step_{step}"]) for step in (1, 2, 4)]
     assert by_step[0] < by_step[1] <= by_step[2]
+
+
+def test_under_all_renamings_an_answer_does_not_depend_on_the_names_of_the_digits() -> None:
+    model, plain = solver(renamings=4).eval(), solver().eval()
+    puzzle = batch(0)["puzzle"]
+    for names in model.names:
+        solution, confidence = model.solve(names[puzzle])
+        assert torch.equal(solution, names[model(puzzle)])
+        torch.testing.assert_close(confidence, model.solve(puzzle)[1])
+    assert any(not torch.equal(plain(names[puzzle]), names[plain(puzzle)]) for names in model.names)
+    predicted = model.predict_step(batch(0), 0)
+    assert torch.equal(predicted["solution"], model(puzzle))
+    for renamings in (0, 5):
+        with pytest.raises(ValueError, match=f"model.renamings: {renamings} given, 1 to 4 are possible with 5 tokens"):
+            solver(renamings=renamings)

@@ -76,6 +76,7 @@ model:
       init_args:
         {hidden_size: 16, input_size: 16, mixing: length, num_layers: 1, num_latent_updates: 2, num_recursions: 2}
     num_supervision_steps: 2
+    renamings: 3
     optimizer: {class_path: AdamW, init_args: {lr: 0.001}}
 data:
   class_path: SudokuDataModule

@@ -158,3 +158,17 @@ def test_what_it_cannot_do_is_refused_by_name(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=words):
             data(**options)
+
+
+def test_a_graph_whose_pairs_fit_into_no_table_is_scored() -> None:
+    num_nodes = 20_000
+    ring = torch.arange(num_nodes)
+    edges = torch.cat([torch.stack([ring, (ring + 1) % num_nodes]), torch.stack([ring, (ring + 2) % num_nodes])], dim=1)
+    pairs = torch.tensor([[0, 0, 5], [1, 9_000, 7]])
+    found = SubgraphExtractor(edges, num_nodes, num_hops=1, max_per_hop=10).extract(pairs)
+    assert found.node[found.pair == 0].tolist() == [0, 1, 2, 3, num_nodes - 2, num_nodes - 1]
+    assert torch.bincount(found.pair).tolist() == [6, 10, 7]
+    assert (found.label[found.pair == 1] > 1).sum() == 0  # no way between the two
+    assert decoder()(torch.zeros(num_nodes, 1), pairs, edges).isfinite().all()
+    with pytest.raises(ValueError, match="or take SubgraphDecoder, which has no tables"):
+        StructuralDecoder()(torch.zeros(num_nodes, 1), pairs, edges)
