@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
+from callbacks.back_tests import back_tests
 from callbacks.best_weights import BestWeights
 from callbacks.candidate_report import describe, write_candidates
 from callbacks.checkpoints import LastCheckpoint
@@ -74,6 +75,9 @@ class CandidateFits(Callback):
         # What is limited are the batches of the candidates; the outer fit itself trains nothing.
         self._limit = 1.0 if trainer.limit_train_batches is None else trainer.limit_train_batches
         trainer.limit_train_batches = 1
+        data = getattr(trainer, "datamodule", None)
+        if isinstance(data, ForecastingDataModule):  # a table may have fewer windows than its only batch
+            data.batch_size = min(data.batch_size, len(data.dataset("train")))
 
     @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -85,7 +89,11 @@ class CandidateFits(Callback):
         if pl_module.sizes.period is None:
             pl_module.sizes = replace(pl_module.sizes, period=getattr(data, "period", None))
         budget = _budget(trainer)
+        tested = False
         for name, candidate in pl_module.candidates.items():
+            if not candidate.is_closed_form and not tested:
+                self._back_test(trainer, pl_module, data)
+                tested = True
             known = pl_module.records.get(name)
             if known is not None and known.outcome != "skipped":
                 print(f"auto: {name:<16} kept from the run that this one continues", flush=True)  # noqa: T201
@@ -98,9 +106,41 @@ class CandidateFits(Callback):
                 for part in trainer.callbacks:  # type: ignore[attr-defined]
                     if isinstance(part, LastCheckpoint):
                         part.save(trainer)
+        if not tested:
+            self._back_test(trainer, pl_module, data)
         if not pl_module.member_names:
             reasons = "; ".join(f"{name}: {record.remark}" for name, record in pl_module.records.items())
             raise ValueError(f"model.candidates: none fits the data ({reasons})")
+
+    def _back_test(self, trainer: Trainer, module: AutoForecaster, data: ForecastingDataModule) -> None:
+        """Tells the module in which parts of the training rows a choice on validation did not pay."""
+
+        def fit(name: str, candidate: Candidate, own: ForecastingDataModule) -> tuple[Forecaster, float] | None:
+            try:
+                own.batch_size = min(own.batch_size, len(own.dataset("train")))
+                learns = name not in module.anchors
+                if learns and len(own.dataset("train")) < own.look_back:
+                    return None  # fewer windows than rows in each: it would say little of a fit to all rows
+                batches = len(own.train_dataloader())
+                best, member = BestWeights(monitor=module.monitor), self._make(module, candidate, _seed(name))
+                plan = FitPlan(epochs=1, batches=batches, every=1, wanted=batches)
+                inner = _inner_trainer(trainer, candidate, plan, [best, ExactResume()])
+                own.trainer = inner
+                inner.fit(member, train_dataloaders=own.train_dataloader(), val_dataloaders=own.val_dataloader())
+            except ValueError:  # too few rows for a window of its look-back
+                return None
+            if best.score is None:
+                return None
+            member.load_state_dict(best.state)
+            return member.to(module.device), best.score
+
+        started = time.process_time()
+        found = back_tests(module, data, fit)
+        module.doubts = tuple(test.describe() for test in found if test.lost)
+        lost = (
+            f"{sum(test.lost for test in found)} of {len(found)} lost to a naive forecast" if found else "too few rows"
+        )
+        print(f"auto: {'back-tests':<16} {lost}, {time.process_time() - started:.1f} CPU s", flush=True)  # noqa: T201
 
     @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -124,7 +164,7 @@ class CandidateFits(Callback):
         started = time.process_time()
         if not candidate.is_closed_form and share <= 0:
             return CandidateRecord("skipped", remark="no budget is left"), None
-        seed = zlib.crc32(f"{os.environ.get('PL_GLOBAL_SEED', 0)} {name}".encode())
+        seed = _seed(name)
         look_back = candidate.look_back_of(module.sizes)
         windows = max(1, min(candidate.batch_size, max(8, _MOST_VALUES // module.num_channels)))
         own = data.with_look_back(look_back, batch_size=windows)
@@ -223,6 +263,11 @@ class CandidateFits(Callback):
         validation = (time.process_time() - started) * len(val) / size
         factor, fixed = _OVERHEAD
         return factor * sum(seconds[1:]) / 2 + fixed, factor * validation + 0.01
+
+
+def _seed(name: str) -> int:
+    """Seed of a candidate's weights, from the run's seed and its name."""
+    return zlib.crc32(f"{os.environ.get('PL_GLOBAL_SEED', 0)} {name}".encode())
 
 
 def _budget(trainer: Trainer) -> CpuBudget | None:

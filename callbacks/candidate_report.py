@@ -85,6 +85,9 @@ def draw_errors(axis: object, records: dict[str, CandidateRecord]) -> None:
         records: By name.
     """
     members = {name: record for name, record in records.items() if record.val_mse is not None}
+    # Names beside each other alternate above and below their points.
+    ordered = sorted(members, key=lambda name: members[name].cpu_seconds)
+    below = {name for index, name in enumerate(ordered) if index % 2}
     for name, record in members.items():
         color = _CHOSEN if record.chosen else _OTHER
         seconds = max(record.cpu_seconds, 0.02)
@@ -93,13 +96,17 @@ def draw_errors(axis: object, records: dict[str, CandidateRecord]) -> None:
             label="in the forecast" if record.chosen else "tried",
         )  # fmt: skip
         axis.annotate(  # type: ignore[attr-defined]
-            name, (seconds, record.val_mse), xytext=(7, 4), textcoords="offset points", fontsize=8,
+            name, (seconds, record.val_mse), xytext=(6, -12 if name in below else 5), fontsize=8,
+            textcoords="offset points",
             color="black" if record.chosen else "0.35", fontweight="bold" if record.chosen else "normal",
         )  # fmt: skip
     errors = [float(record.val_mse or 0.0) for record in members.values()]
     axis.set_xscale("log")  # type: ignore[attr-defined]
+    axis.xaxis.set_major_formatter("{x:g}")  # type: ignore[attr-defined]
     if errors and min(errors) > 0 and max(errors) > 3 * min(errors):
         axis.set_yscale("log")  # type: ignore[attr-defined]
+        axis.yaxis.set_major_formatter("{x:g}")  # type: ignore[attr-defined]
+        axis.yaxis.set_minor_formatter("{x:g}" if max(errors) < 10 * min(errors) else "")  # type: ignore[attr-defined]
     axis.margins(x=0.18, y=0.12)  # type: ignore[attr-defined]
     axis.set_xlabel("CPU seconds of its fit")  # type: ignore[attr-defined]
     axis.set_ylabel("validation MSE")  # type: ignore[attr-defined]

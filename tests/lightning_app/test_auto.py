@@ -163,6 +163,8 @@ def test_a_short_table_leaves_out_what_does_not_fit_and_says_why() -> None:
     run = only_run(Path("runs"))
     found = candidates(run)
     assert found["repeat_last"]["outcome"] == "finished"
+    assert found["seasonal_naive"]["outcome"] == "left out"
+    assert found["seasonal_naive"]["remark"] == "it needs a season, and none was found"
     assert main(["predict", "--ckpt_path", str(run)]) == 0
 
 

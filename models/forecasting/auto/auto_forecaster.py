@@ -86,6 +86,8 @@ class AutoForecaster(MeanForecaster):
         )
         self.records: dict[str, CandidateRecord] = {}
         """What became of the candidates that were looked at so far, by name."""
+        self.doubts: tuple[str, ...] = ()
+        """Parts of the training rows in which a choice on validation did not beat the best naive forecast, in words."""
         self.reason = ""
         """Why the chosen members were chosen, in words."""
 
@@ -121,7 +123,9 @@ class AutoForecaster(MeanForecaster):
     def choose_members(self, products: Tensor, counts: Tensor) -> dict[str, float]:
         names = self.member_names
         anchors = [index for index, name in enumerate(names) if name in self.anchors]
-        choice = anchored_choice(products, counts=counts, anchors=anchors, names=names, block=self.horizon)
+        choice = anchored_choice(
+            products, counts=counts, anchors=anchors, names=names, block=self.horizon, doubts=self.doubts
+        )
         self.reason = choice.reason
         for index, name in enumerate(names):
             taken = index in choice.members
