@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from models.forecasting.auto import AutoForecaster, CandidateRecord
 
@@ -77,43 +78,63 @@ def draw_candidates(records: dict[str, CandidateRecord], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def draw_errors(axis: object, records: dict[str, CandidateRecord]) -> None:
+def draw_errors(axis: Any, records: dict[str, CandidateRecord]) -> None:
     """Draws `draw_candidates` on axes of matplotlib.
 
     Args:
         axis: What to draw on.
         records: By name.
     """
-    members = {name: record for name, record in records.items() if record.val_mse is not None}
-    # Names beside each other alternate above and below their points.
-    ordered = sorted(members, key=lambda name: members[name].cpu_seconds)
-    below = {name for index, name in enumerate(ordered) if index % 2}
-    for name, record in members.items():
-        color = _CHOSEN if record.chosen else _OTHER
-        seconds = max(record.cpu_seconds, 0.02)
-        axis.plot(  # type: ignore[attr-defined]
-            seconds, record.val_mse, "o", markersize=9 if record.chosen else 6, color=color, markeredgecolor="white",
-            label="in the forecast" if record.chosen else "tried",
+    from matplotlib.ticker import LogLocator
+
+    points = {
+        name: (max(record.cpu_seconds, 0.02), record.val_mse, record.chosen)
+        for name, record in records.items()
+        if record.val_mse is not None
+    }
+    for seconds, error, chosen in points.values():
+        axis.plot(
+            seconds, error, "o", markersize=9 if chosen else 6, color=_CHOSEN if chosen else _OTHER,
+            markeredgecolor="white", label="in the forecast" if chosen else "tried",
         )  # fmt: skip
-        axis.annotate(  # type: ignore[attr-defined]
-            name, (seconds, record.val_mse), xytext=(6, -12 if name in below else 5), fontsize=8,
-            textcoords="offset points",
-            color="black" if record.chosen else "0.35", fontweight="bold" if record.chosen else "normal",
-        )  # fmt: skip
-    errors = [float(record.val_mse or 0.0) for record in members.values()]
-    axis.set_xscale("log")  # type: ignore[attr-defined]
-    axis.xaxis.set_major_formatter("{x:g}")  # type: ignore[attr-defined]
+    axis.set_xscale("log")
+    axis.xaxis.set_major_formatter("{x:g}")
+    errors = [error for _, error, _ in points.values()]
     if errors and min(errors) > 0 and max(errors) > 3 * min(errors):
-        axis.set_yscale("log")  # type: ignore[attr-defined]
-        axis.yaxis.set_major_formatter("{x:g}")  # type: ignore[attr-defined]
-        axis.yaxis.set_minor_formatter("{x:g}" if max(errors) < 10 * min(errors) else "")  # type: ignore[attr-defined]
-    axis.margins(x=0.18, y=0.12)  # type: ignore[attr-defined]
-    axis.set_xlabel("CPU seconds of its fit")  # type: ignore[attr-defined]
-    axis.set_ylabel("validation MSE")  # type: ignore[attr-defined]
-    axis.grid(visible=True, which="major", color="0.92", linewidth=0.8)  # type: ignore[attr-defined]
-    axis.set_axisbelow(True)  # type: ignore[attr-defined]
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)  # type: ignore[attr-defined]
-    handles, labels = axis.get_legend_handles_labels()  # type: ignore[attr-defined]
+        axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_locator(LogLocator(subs=()))
+    axis.margins(x=0.2, y=0.14)
+    axis.set_xlabel("CPU seconds of its fit")
+    axis.set_ylabel("validation MSE")
+    axis.grid(visible=True, which="major", color="0.92", linewidth=0.8)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+    handles, labels = axis.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
-    axis.legend(unique.values(), unique.keys(), frameon=False, fontsize=8)  # type: ignore[attr-defined]
+    axis.legend(unique.values(), unique.keys(), frameon=False, fontsize=8)
+    _name_points(axis, points)
+
+
+def _name_points(axis: Any, points: dict[str, tuple[float, float, bool]]) -> None:
+    """Writes each name where it covers no point and no other name, if there is such a place beside its point."""
+    scale = 72 / axis.figure.dpi
+    axis.autoscale_view()
+    places = {name: axis.transData.transform(point[:2]) * scale for name, point in points.items()}
+    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in places.values()]
+    for name, (seconds, error, chosen) in points.items():
+        x, y = places[name]
+        width = (5.0 if chosen else 4.4) * len(name)
+        spots = [(7, 3), (7, -11), (-7 - width, 3), (-7 - width, -11), (-width / 2, 8), (-width / 2, -17), (7, 12)]
+        boxes = {spot: (x + spot[0], y + spot[1], x + spot[0] + width, y + spot[1] + 8) for spot in spots}
+        spot = next((spot for spot, box in boxes.items() if not any(_overlap(box, other) for other in taken)), spots[0])
+        taken.append(boxes[spot])
+        axis.annotate(
+            name, (seconds, error), xytext=spot, textcoords="offset points", fontsize=8,
+            color="black" if chosen else "0.35", fontweight="bold" if chosen else "normal",
+        )  # fmt: skip
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

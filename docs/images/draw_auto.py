@@ -35,6 +35,7 @@ def main(run: str) -> None:
         forecast = model(**inputs)[0, :, -1].numpy()
     members = {name: value[0, :, -1].numpy() for name, value in model.member_forecasts(batch).items()}
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.2), layout="constrained", width_ratios=(1, 1.25))
+    figure.canvas.draw()  # the layout decides where names have room
     draw_errors(left, model.records)
     left.set_title("what the budget bought", loc="left", fontsize=11)
     past = slice(origin - SHOWN * data.horizon, origin)
