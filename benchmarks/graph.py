@@ -88,7 +88,8 @@ def node_defaults() -> str:
     """Old and new defaults for nodes, and their regret, on sets that none of them was tuned on."""
     answer: dict[str, Any] = run("node_defaults", "2").answer
     names: list[str] = answer["defaults"]
-    rows, regrets = [], {name: [] for name in names}
+    rows: list[str] = []
+    regrets: dict[str, list[float]] = {name: [] for name in names}
     for graph, found in answer["accuracy"].items():
         best = max(found.values())
         for name in names:

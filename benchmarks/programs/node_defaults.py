@@ -10,6 +10,7 @@ import json
 import sys
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -116,7 +117,10 @@ def accuracy(graph: Data, default: Default, seed: int) -> float:
     torch.manual_seed(seed)
     encoder = GCN(num_features=graph.x.shape[1], output_size=int(graph.y.max()) + 1, hidden_size=default.width)
     decayed = list(encoder.layers[0].parameters())
-    groups = [{"params": decayed, "weight_decay": 5e-4}, {"params": list(encoder.layers[1:].parameters())}]
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": 5e-4},
+        {"params": list(encoder.layers[1:].parameters())},
+    ]
     optimizer = torch.optim.Adam(groups, lr=0.01)
     chosen = default.normalize or choose_normalization(graph.x)[0]
     batch = Data(x=prepare_features(graph.x, normalize=chosen, sparse=None), edge_index=graph.edge_index)
