@@ -14,6 +14,7 @@ from benchmarks import (
     automatic,
     cold_start,
     contracts,
+    ensembles,
     experiments,
     feature_replay,
     feature_store,
@@ -43,6 +44,7 @@ SECTIONS: dict[str, Callable[[], str]] = (
     forecasting.SECTIONS
     | named_networks.SECTIONS
     | automatic.SECTIONS
+    | ensembles.SECTIONS
     | cold_start.SECTIONS
     | recurrent.SECTIONS
     | graph.SECTIONS

@@ -2,9 +2,7 @@
 
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 from benchmarks.measure import ROOT, alternate, median, median_peak, run
 from benchmarks.page import compare, config, table, verdict
@@ -61,54 +59,6 @@ def phase() -> str:
         f"MAE|.389|{mae:.4f} ± {spread['test/mae']:.4f}|{verdict(mae <= 0.389)}",
         f"fit, CPU seconds|60|{cpu:.1f}|{verdict(cpu <= 60)}",
     )
-
-
-def ensemble() -> str:
-    """Ridge, phase transformer and cascaded MLP together, on ETTh1."""
-    aims = {96: (0.352, 0.384), 192: (0.389, 0.404), 336: (0.407, 0.424), 720: (0.421, 0.442)}
-    rows = []
-    for horizon, (aim_mse, aim_mae) in aims.items():
-        with tempfile.TemporaryDirectory() as root:
-            members = [member for job in members_of(horizon) for member in fit_member(root, job, horizon)]
-            found = {
-                choose: compare(
-                    config("forecasting/etth1_ensemble"), "--root", root, "--", "--model.members", str(members),
-                    "--model.choose", choose, "--data.horizon", str(horizon), "--data.look_back", "512",
-                )[0]["metrics"]
-                for choose in ("true", "false")
-            }  # fmt: skip
-        chosen, everyone = found["true"], found["false"]
-        reached = chosen["test/mse"] <= aim_mse and chosen["test/mae"] <= aim_mae
-        rows.append(
-            f"{horizon}|{aim_mse:.3f} / {aim_mae:.3f}|{chosen['test/mse']:.4f} / {chosen['test/mae']:.4f}|"
-            f"{int(chosen['val/num_members'])} of {len(members)}|{verdict(reached)}|"
-            f"{everyone['test/mse']:.4f} / {everyone['test/mae']:.4f}"
-        )
-    return (
-        "Members: ridge with look-back 336 and 504, phase transformer with 504 (3 seeds) and 336 (2 seeds), cascaded "
-        "MLP with 512 (2 seeds); MSE / MAE on ETTh1. The subset is chosen on validation, which on this set favours "
-        "ridge; the mean of all nine is shown beside it.\n\n"
-    ) + table("horizon|aim|chosen on validation|members|aim|all nine", *rows)
-
-
-def members_of(horizon: int) -> list[tuple[str, list[str]]]:
-    """Config and options of each kind of member; rate and epochs of the longer horizons were set on validation."""
-    longer = horizon > 96
-    phase = ["--trainer.max_epochs", "6", "--model.optimizer.lr", "0.003"] if longer else []
-    mlp = ["--trainer.max_epochs", "8", "--model.optimizer.lr", "0.0003"] if longer else []
-    return [
-        ("etth1_ridge", ["--", "--data.look_back", "336"]),
-        ("etth1_ridge", ["--", "--data.look_back", "504"]),
-        ("etth1_phase", ["--seeds", *SEEDS, "--", *phase]),
-        ("etth1_phase", ["--seeds", *SEEDS[:2], "--", "--data.look_back", "336", *phase]),
-        ("etth1_mlp", ["--seeds", *SEEDS[:2], "--", *mlp]),
-    ]
-
-
-def fit_member(root: str, job: tuple[str, list[str]], horizon: int) -> list[str]:
-    name, options = job
-    (row,) = compare(config(f"forecasting/{name}"), "--root", root, *options, "--data.horizon", str(horizon))
-    return [str(Path(folder) / "checkpoints" / "best.ckpt") for folder in row["folders"]]
 
 
 def throughput() -> str:
@@ -175,7 +125,6 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "protocol": protocol,
     "ridge": ridge,
     "phase": phase,
-    "ensemble": ensemble,
     "throughput": throughput,
     "overhead": overhead,
 }
