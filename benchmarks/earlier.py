@@ -9,6 +9,10 @@ EARLIER: dict[str, tuple[str, ...]] = {
         "four members, chosen on validation, **missed** all four aims (0.3547 / 0.3812, 0.3981 / 0.4104, 0.4287 / 0.4293 "
         "and 0.4237 / 0.4505). Five more members (further seeds, a second look-back) were added after these test results "
         "had been seen.",
+        "nine members, of which the subset of the lowest validation MSE was taken, **missed** all four aims (0.3543, 0.3981, "
+        "0.4287 and 0.4237, with 3, 2, 1 and 2 members; the mean of all nine 0.3532, 0.3918, 0.4175 and 0.4205). The rule was "
+        "changed after these test results had been seen, by halves of validation (see Ensemble rules); the pool was "
+        "cut to four for its cost, and the aim at 336 was .407 before.",
     ),
     "words": (
         "60 steps a process, in which the two checkpoints of an epoch weigh five times as much; it was replaced by a whole "

@@ -6,10 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.__main__ import SECTIONS, show_list
 from benchmarks.durations import ESTIMATES
 from benchmarks.earlier import EARLIER
+from benchmarks.ensembles.rules import RULES
 from benchmarks.measure import ROOT
 from benchmarks.production import KILLED
 from benchmarks.results_page import RESULTS, read_page, render_page
@@ -70,3 +72,14 @@ def test_a_section_of_serving_measures(name: str) -> None:
         place = header.index("errors")
         assert {line[place] for line in lines if len(line) == len(header)} == {"errors", "---", "0"}
     assert "| **missed** |" in body or "| reached |" in body
+
+
+def test_every_rule_for_ensembles_gives_weights_and_leaves_a_member_that_is_far_off() -> None:
+    errors = torch.randn(80, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    errors[:, 3] *= 10
+    products = errors @ errors.transpose(1, 2)
+    for name, rule in RULES.items():
+        weights = rule(products, 6, 5)
+        assert float(weights.sum()) == pytest.approx(1.0), name
+        assert float(weights.min()) >= 0, name
+        assert float(weights[3]) < (0.3 if name == "all" else 0.05), name

@@ -11,6 +11,9 @@ from torch import Tensor
 from benchmarks.ensembles.pools import pools
 from benchmarks.measure import run
 
+FITS = "BENCHMARK_FITS"
+"""Variable of the environment that names a folder in which fits are kept."""
+
 
 @dataclass(frozen=True)
 class FittedPool:
@@ -44,7 +47,7 @@ def fitted(names: Sequence[str]) -> list[FittedPool]:
         names: Of the pools.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        root = os.environ.get("BENCHMARK_FITS", temporary)
+        root = os.environ.get(FITS, temporary)
         answer, known = run("ensemble_pools", root, *names).answer, pools(temporary)
         return [
             FittedPool(
@@ -57,3 +60,9 @@ def fitted(names: Sequence[str]) -> list[FittedPool]:
             )
             for name, found in answer.items()
         ]
+
+
+def cost(found: Sequence[FittedPool]) -> str:
+    """What the fits cost, in words."""
+    kept = "; they were made before and kept, the time below is without them" if FITS in os.environ else ""
+    return f"\n\nThe fits took {sum(pool.cpu_seconds for pool in found):,.0f} CPU s{kept}."

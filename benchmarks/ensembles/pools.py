@@ -49,8 +49,6 @@ def _etth1(horizon: int) -> Pool:
         ("ridge_504", "etth1_ridge", ("--data.look_back=504",)),
         ("linear_720", "etth1_linear", ()),
         ("phase_504", "etth1_phase", phase),
-        ("phase_336", "etth1_phase", ("--data.look_back=336", *phase)),
-        ("nhits_336", "etth1_nhits", ("--trainer.max_epochs=5",)),
     ]
     return Pool(f"ETTh1 {horizon}", horizon, (), tuple(members))
 

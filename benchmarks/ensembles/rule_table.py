@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from benchmarks.ensembles.fits import fitted
+from benchmarks.ensembles.fits import cost, fitted
 from benchmarks.ensembles.pools import POOLS
 from benchmarks.ensembles.rules import RULES, mse
 from benchmarks.page import table
@@ -26,7 +26,8 @@ def ensemble_rules() -> str:
     val_ratios: dict[str, list[float]] = {rule: [] for rule in RULES}
     test_ratios: dict[str, list[float]] = {rule: [] for rule in RULES}
     val_rows, test_rows = [], []
-    for pool in fitted(POOLS):
+    pools = fitted(POOLS)
+    for pool in pools:
         first, second = halves(pool.products["val"], pool.horizon)
         for (chosen_on, judged_on), ratios, rows in (
             ((first, second), val_ratios, val_rows),
@@ -48,6 +49,7 @@ def ensemble_rules() -> str:
         + table(header, *val_rows, _summary(val_ratios))
         + "\n\nThen chosen on validation and judged on test:\n\n"
         + table(header, *test_rows, _summary(test_ratios))
+        + cost(pools)
     )
 
 

@@ -43,9 +43,13 @@ def lowest_subset(products: Tensor, values: int, horizon: int) -> Tensor:
 
 
 def one_standard_error(products: Tensor, values: int, horizon: int) -> Tensor:
-    """The shipped rule."""
-    counts = torch.full((len(products),), values)
-    return _equal(largest_subset(products, counts=counts, block=horizon).members, products.shape[1])
+    """The shipped rule: the largest subset within one standard error, from blocks of two horizons."""
+    return _largest(products, values, 2 * horizon)
+
+
+def short_blocks(products: Tensor, values: int, horizon: int) -> Tensor:
+    """The same with blocks of one horizon."""
+    return _largest(products, values, horizon)
 
 
 def shrunken_stacking(products: Tensor, values: int, horizon: int) -> Tensor:
@@ -64,9 +68,15 @@ RULES: dict[str, Rule] = {
     "all": all_members,
     "lowest subset": lowest_subset,
     "within 1.10x": within_margin,
-    "one standard error": one_standard_error,
+    "one standard error, blocks of H": short_blocks,
+    "one standard error, blocks of 2 H": one_standard_error,
     "shrunken stacking": shrunken_stacking,
 }
+
+
+def _largest(products: Tensor, values: int, block: int) -> Tensor:
+    counts = torch.full((len(products),), values)
+    return _equal(largest_subset(products, counts=counts, block=block).members, products.shape[1])
 
 
 def _equal(members: Sequence[int], size: int) -> Tensor:

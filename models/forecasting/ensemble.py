@@ -63,7 +63,7 @@ class EnsembleForecaster(MeanForecaster):
     @override
     def choose_members(self, products: Tensor, counts: Tensor) -> dict[str, float]:
         if self.choose:
-            choice = largest_subset(products, counts=counts, block=self.horizon)
+            choice = largest_subset(products, counts=counts, block=2 * self.horizon)
             subset, error = choice.members, choice.error
             self.print(f"ensemble: {choice.describe(member_names(self.members))}")
         else:
