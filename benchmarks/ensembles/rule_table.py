@@ -45,7 +45,7 @@ def ensemble_rules() -> str:
     header = "|".join(["pool", "members", *(rule if rule != "all" else "mean of all, MSE" for rule in RULES)])
     return (
         "MSE relative to the mean of all members, and how many members are taken. First chosen on the first half of "
-        "validation and judged on the second, by which the shipped rule was chosen:\n\n"
+        "validation and judged on the second:\n\n"
         + table(header, *val_rows, _summary(val_ratios))
         + "\n\nThen chosen on validation and judged on test:\n\n"
         + table(header, *test_rows, _summary(test_ratios))
