@@ -39,6 +39,7 @@ def electricity(folder: Path) -> list[str]:
     """Price of half-hours, in rows without a date: the steps are those of the set's description."""
     table = pl.read_csv(data_root(None) / "electricity/electricity.csv")
     times = np.datetime64("1996-05-07T00:00") + np.arange(len(table)) * np.timedelta64(30, "m")
+    times = times.astype("datetime64[us]")
     pl.DataFrame({"time": times, "price": table["nswprice"]}).write_csv(folder / "electricity.csv")
     return ["--data.series.path", str(folder / "electricity.csv")]
 
