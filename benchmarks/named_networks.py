@@ -52,8 +52,8 @@ def beside_neuralforecast(pair: Pair) -> str:
     return (
         f"{pair.name} on ETTh1, H = 96, L = {theirs['look_back']}, one seed, 2021; errors of {tested} in standard units. Ours is "
         f"`{pair.ours}` as shipped, its validation included in the CPU seconds of the fit. Theirs has the defaults of "
-        f"neuralforecast 3.3.0 but for the look-back and the steps: {pair.steps} of {pair.windows} windows where its default "
-        f"is 1,000 of 1,024, and no validation. With more steps it costs more and may err less.{pair.note}\n\n"
+        f"neuralforecast 3.3.0 but for the look-back and the steps, {pair.steps} of {pair.windows} windows of one channel where "
+        f"its default is 1,000 steps, and is not validated. With more steps it costs more and may err less.{pair.note}\n\n"
     ) + table(
         "|ours|neuralforecast|ratio|aim|",
         f"MSE|{ours['test_mse']:.4f}|{theirs['test_mse']:.4f}|{error:.3f}x|1.02x|{verdict(error <= 1.02)}",
