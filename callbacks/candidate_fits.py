@@ -144,8 +144,7 @@ class CandidateFits(Callback):
 
     @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        fitted = isinstance(pl_module, AutoForecaster) and trainer.state.fn == "fit" and not trainer.sanity_checking
-        if not fitted or not pl_module.reason:
+        if not isinstance(pl_module, AutoForecaster) or trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         budget = _budget(trainer)
         seconds, used = (None, None) if budget is None else (budget.seconds, budget.used)

@@ -1,6 +1,7 @@
 """Forecaster, the LightningModule of all forecasting networks."""
 
 import inspect
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ class Forecaster(BaseModule):
 
     has_statistics: Tensor
     exporter = "lightning_app.packaging.export.families.forecasting:ForecastExporter"
-    run_callbacks = (
+    run_callbacks: ClassVar[tuple[str, ...]] = (
         "callbacks.forecast_picture:ForecastPicture",
         "lightning_app.evaluation.forecast_errors:ForecastErrors",
     )
