@@ -225,6 +225,10 @@ write_experiments("journal.db")
 MONITOR_CHECK = "--monitor monitor.yaml --check"
 EVERY_PAGE = {
     "README.md": Page(),
+    "docs/auto.md": Page(
+        words={"--run.budget 120": "--run.budget 4"},
+        code="from tests.conftest import waves\nwaves().write_csv('my.csv')",
+    ),
     "docs/command-line.md": Page(
         words={"runs/own/...": "runs/own/<run>", "my_networks": "drift", "--splits 10": "--splits 2"}
         | {"lr 0.002": "lr 0.002 --trainer.accelerator cpu --trainer.devices 2"},
