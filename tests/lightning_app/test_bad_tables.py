@@ -192,7 +192,7 @@ def test_the_command_and_the_config_that_a_path_on_a_named_series_is_answered_wi
         assert main([*shipped, *options, "--print_config"]) == 0
         series = yaml.safe_load(capsys.readouterr().out)["data"]["init_args"]["series"]
         assert series["class_path"].endswith("TableFile")
-        assert (series["init_args"]["path"], series["init_args"]["time_column"]) == (str(table_file), "time")
+        assert series["init_args"]["path"] == str(table_file)
 
 
 def test_a_repeated_timestamp_is_refused_with_the_policy_of_the_literature_which_takes_all_rows_in_order(

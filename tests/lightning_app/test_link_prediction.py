@@ -202,7 +202,7 @@ def test_whole_neighbourhoods_score_as_the_whole_graph(encoder: type[GCN], fan_o
         (HardNegatives(val=0.01, test=0.01, per_positive=4), LinkRanker),
     ):
         whole, around = (
-            LinkDataModule(graph=DigitsGraph(), split=split, fan_out=[2], batch_size=64, eval_fan_out=eval_fan_out)
+            LinkDataModule(graph=DigitsGraph(), split=split, fan_out=[2], batch_size=16, eval_fan_out=eval_fan_out)
             for eval_fan_out in (None, fan_out)
         )
         model = of(encoder=nodes, decoder=InnerProductDecoder(), num_features=64).eval()

@@ -295,7 +295,8 @@ def test_what_is_wrong_is_said_in_one_line_with_exit_code_2(
     options: list[str], message: str, fit_args: FitArgs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(fit_args(*options)) == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
+    *warnings, line = capsys.readouterr().err.strip().splitlines()
+    assert all(warning.startswith("warning: ") for warning in warnings)
     assert line.startswith("error: ")
     assert message in line
     assert "Union subtypes" not in line

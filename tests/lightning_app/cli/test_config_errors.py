@@ -22,7 +22,7 @@ def changed(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
 
 
 OPTIMIZER = "model.init_args.optimizer"
-PHASE = {"class_path": "PhaseTransformer", "init_args": {"period": 4, "hidden_size": -3}}
+PHASE = {"class_path": "PhaseTransformer", "init_args": {"period": 24, "hidden_size": -3}}
 STOP = {"class_path": "EarlyStopping", "init_args": {"monitr": "x"}}
 
 
