@@ -112,7 +112,7 @@ def test_a_run_of_an_earlier_version_is_compared_by_the_fingerprint_of_its_data(
 def test_own_code_its_repository_and_the_working_folder_are_recorded_and_changes_are_noticed(
     fit_args: FitArgs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / ".gitignore").write_text("runs\n")
+    (tmp_path / ".gitignore").write_text("runs\n__pycache__\n")
     (tmp_path / "own_network.py").write_text(OWN)
     identity = ("-c", "user.name=a", "-c", "user.email=a@b.example")
     for words in (("init", "-q"), ("add", "own_network.py"), (*identity, "commit", "-q", "-m", "first")):

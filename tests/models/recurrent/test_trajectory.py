@@ -74,6 +74,7 @@ def test_features_do_not_depend_on_how_the_series_is_cut() -> None:
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:this CPU has no LSTM in half precision")
 def test_volatility_is_as_precise_under_autocast() -> None:
     streamed = make_model().prices
     chunk, reset = prices(400).view(1, -1, 1), torch.zeros(1, 400, dtype=torch.bool)
