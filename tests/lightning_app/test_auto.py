@@ -92,6 +92,7 @@ def test_the_config_needs_a_table_alone_and_a_tiny_budget_leaves_the_closed_form
     assert len(pl.read_parquet(run / "predictions.parquet")) == 2 * 12
 
 
+@pytest.mark.slow
 def test_all_candidates_are_fitted_without_a_budget_and_the_package_answers_as_the_run(
     small: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,6 +112,7 @@ def test_all_candidates_are_fitted_without_a_budget_and_the_package_answers_as_t
     np.testing.assert_allclose(answer.sort("channel", "time")["forecast"], expected["forecast"], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_killed_fit_goes_on_with_the_next_candidate(
     small: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ from tests.tiny_encoder import tiny_encoder
 ALIKE = (
     "citeseer_appnp", "citeseer_link", "sudoku6_trm", "sudoku6_direct", "exchange_naive", "sp500_naive", "sp500_ridge",
     "etth1_ridge", "etth1_phase", "etth1_patch", "etth1_itransformer", "etth1_nhits", "etth1_nbeats", "etth1_tide",
-    "etth1_tft", "etth1_ensemble",
+    "etth1_tft", "etth1_deepar", "etth1_ensemble",
     "etth1_distilled", "etth1_mlp", "etth1_linear", "etth1_linear_separate",
     "sp500_patch", "co2_seasonal", "cdnow", "mqar_delta", "topics_gru",
     "market_lstm63", "cora_gat", "cora_appnp", "cora_gcnii", "cora_link", "cora_links_seal", "digits_sage",
