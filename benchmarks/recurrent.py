@@ -128,7 +128,7 @@ def words_one_epoch() -> str:
         ratio = ours["test/perplexity"] / loop["test"]
         rows.append(
             f"{name}, {size:,} tokens|{loop['valid'][-1]:.1f}|{loop['test']:.1f}|{ours['val/perplexity']:.1f}|"
-            f"{ours['test/perplexity']:.1f}|{ratio:.2f}x|1.0x: {verdict(ratio <= 1)}"
+            f"{ours['test/perplexity']:.1f}|{ratio:.2f}x|1.0x|{verdict(ratio <= 1)}"
         )
     return (
         "Two layers of 200, 20 lanes, the shipped `words_lstm` with `--trainer.max_epochs 1`, seed 0, beside one epoch of "
