@@ -1,6 +1,10 @@
 """neuralforecast's networks by name on ETTh1; runs in an environment of its own.
 
-usage: named_networks_peer.py MODEL STEPS WINDOWS STRIDE   (windows of one channel in a step, rows between test windows)
+usage: named_networks_peer.py MODEL SECONDS WINDOWS STRIDE
+
+SECONDS of CPU are the budget of the fit: a first fit of a few steps tells what a step costs, a second takes as many as the
+budget buys, at most the 1,000 of the library's default. WINDOWS of one channel are in a step; STRIDE rows are between test
+windows.
 """
 
 import json
@@ -16,6 +20,7 @@ from neuralforecast.models import NBEATS, NHITS, TFT, DeepAR, TiDE, iTransformer
 
 torch.set_num_threads(1)
 HORIZON, CHANNELS = 96, 7
+TRIED_STEPS, DEFAULT_STEPS = 8, 1000
 TRAIN, VAL, TEST = 8640, 11520, 14400
 MODELS = {
     "nbeats": (NBEATS, 336),
@@ -27,12 +32,33 @@ MODELS = {
 }
 
 
-def main(name: str, steps: int, windows: int, stride: int) -> None:
+def main(name: str, seconds: float, windows: int, stride: int) -> None:
     root = os.environ.get("LIGHTNING_APP_DATA", "data")
     wide = pd.read_csv(f"{root}/ett/ETTh1.csv", parse_dates=["date"]).iloc[:TEST]
     values = wide.drop(columns="date")
     values = (values - values.iloc[:TRAIN].mean()) / values.iloc[:TRAIN].std(ddof=0)
     long = values.assign(ds=wide["date"]).melt(id_vars="ds", var_name="unique_id", value_name="y")
+    train = long[long["ds"] < wide["date"].iloc[TRAIN]]
+    network, look_back = MODELS[name]
+    together = network is iTransformer
+    # The first fit is warm-up; two more tell the cost of a step from that of the rest.
+    _, (_, few), (_, more) = (fit(name, steps, windows, train) for steps in (1, 1, 1 + TRIED_STEPS))
+    of_step = (more - few) / TRIED_STEPS
+    steps = min(DEFAULT_STEPS, max(1, 1 + round((seconds - few) / of_step)))
+    fitted, cost = fit(name, steps, windows, train)
+    answer = {
+        "cpu_s": cost,
+        "steps": steps,
+        "default_steps": DEFAULT_STEPS,
+        "windows": steps * windows,
+        "look_back": look_back,
+        "parameters": sum(parameter.numel() for parameter in fitted.parameters()),
+    }
+    print(json.dumps(answer | evaluate(fitted, values.to_numpy(np.float32), look_back, stride, together)))
+
+
+def fit(name: str, steps: int, windows: int, train: pd.DataFrame) -> tuple[torch.nn.Module, float]:
+    """A network of the peer after some steps, and the CPU seconds of its fit."""
     network, look_back = MODELS[name]
     together = {"n_series": CHANNELS} if network is iTransformer else {}
     model = network(
@@ -50,17 +76,8 @@ def main(name: str, steps: int, windows: int, stride: int) -> None:
     )
     forecaster = NeuralForecast(models=[model], freq="h")
     started = time.process_time()
-    forecaster.fit(long[long["ds"] < wide["date"].iloc[TRAIN]])
-    seconds = time.process_time() - started
-    fitted = forecaster.models[0].eval()
-    answer = {
-        "cpu_s": seconds,
-        "steps": steps,
-        "windows": steps * windows,
-        "look_back": look_back,
-        "parameters": sum(parameter.numel() for parameter in fitted.parameters()),
-    }
-    print(json.dumps(answer | evaluate(fitted, values.to_numpy(np.float32), look_back, stride, bool(together))))
+    forecaster.fit(train)
+    return forecaster.models[0].eval(), time.process_time() - started
 
 
 @torch.no_grad()
@@ -96,4 +113,4 @@ def evaluate(
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *(int(word) for word in sys.argv[2:5]))
+    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

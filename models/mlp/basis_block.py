@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.layers.dropout import Dropout
+
 
 class FixedBasis(nn.Module):
     """Output layer that forecasts the coefficients of given functions of time.
@@ -59,7 +61,7 @@ class BasisBlock(nn.Module):
         widths = [-(-look_back // pool_size), *[hidden_size] * num_layers]
         self.layers = nn.Sequential(
             *(
-                nn.Sequential(nn.Linear(width, hidden_size), nn.ReLU(), nn.Dropout(dropout))
+                nn.Sequential(nn.Linear(width, hidden_size), nn.ReLU(), Dropout(dropout))
                 for width in widths[:num_layers]
             )
         )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers import ReversibleNorm
+from models.layers.dropout import Dropout
 
 
 class ResidualBlock(nn.Module):
@@ -26,7 +27,7 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(input_size, hidden_size), nn.ReLU(), nn.Linear(hidden_size, output_size), nn.Dropout(dropout)
+            nn.Linear(input_size, hidden_size), nn.ReLU(), nn.Linear(hidden_size, output_size), Dropout(dropout)
         )
         self.skip = nn.Linear(input_size, output_size)
         self.norm = nn.LayerNorm(output_size) if layer_norm else nn.Identity()

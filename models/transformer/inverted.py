@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers import ReversibleNorm
+from models.layers.dropout import Dropout
 
 
 class ITransformer(nn.Module):
@@ -53,10 +54,11 @@ class ITransformer(nn.Module):
         self.embedding = nn.Linear(look_back, hidden_size)
         self.future_embedding = nn.Linear(look_back + horizon, hidden_size) if num_future_covariates else None
         self.static_embedding = nn.Linear(num_static_covariates, hidden_size) if num_static_covariates else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         layer = nn.TransformerEncoderLayer(
             hidden_size, num_heads, feed_forward_size, dropout, "gelu", batch_first=True, norm_first=False
         )
+        layer.dropout, layer.dropout1, layer.dropout2 = (Dropout(dropout) for _ in range(3))  # type: ignore[assignment]
         self.encoder = nn.TransformerEncoder(
             layer, num_layers, norm=nn.LayerNorm(hidden_size), enable_nested_tensor=False
         )

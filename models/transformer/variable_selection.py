@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.layers.dropout import Dropout
+
 
 class GatedSkip(nn.Module):
     """LayerNorm(skip + GLU(features)): a gate per feature may close the way around which the skip leads.
@@ -21,7 +23,7 @@ class GatedSkip(nn.Module):
 
     def __init__(self, *, input_size: int, output_size: int, dropout: float) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.linear = nn.Linear(input_size, 2 * output_size)
         self.norm = nn.LayerNorm(output_size)
 
