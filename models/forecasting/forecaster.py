@@ -95,7 +95,7 @@ class Forecaster(BaseModule):
             raise ValueError(
                 f"model.network: {type(network).__name__} takes no {unused[0]}, which the data module provides; "
                 "take them out of the data section, or choose a network that takes them (PatchTransformer, "
-                "ITransformer, TiDE, TemporalFusionTransformer)"
+                "ITransformer, NHiTS, NBEATS, TiDE, TemporalFusionTransformer)"
             )
 
     @property

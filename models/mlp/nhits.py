@@ -1,6 +1,6 @@
 """NHiTS: pooled windows, interpolated forecasts, one resolution per stack.
 
-Shapes: B windows, C channels, L look-back, H horizon, N = B * C, M knots.
+Shapes: B windows, C channels, L look-back, H horizon, P past and K known-future covariates, S static ones, M knots.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from models.layers import ReversibleNorm
 from models.mlp.basis_block import BasisBlock, FixedBasis, doubly_residual
+from models.mlp.covariate_input import CovariateInput, Covariates
 
 
 class NHiTS(nn.Module):
@@ -18,11 +19,15 @@ class NHiTS(nn.Module):
 
     A block of stack s sees the window max-pooled over `pool_sizes[s]` rows and forecasts one knot per
     `knot_spacings[s]` rows of the horizon, interpolated linearly. What its backcast explains is subtracted from the
-    window of the next block; the forecasts are added. Channels are forecast independently with shared weights.
+    window of the next block; the forecasts are added. Covariates are inputs of every block, those of the rows at full
+    resolution. Channels are forecast independently with shared weights.
 
     Args:
         look_back: Input rows, L.
         horizon: Forecast rows, H.
+        num_past_covariates: P.
+        num_future_covariates: K.
+        num_static_covariates: S.
         pool_sizes: Rows that max pooling takes together, per stack.
         knot_spacings: Rows per forecast knot, per stack.
         num_blocks: Blocks of each stack.
@@ -37,6 +42,9 @@ class NHiTS(nn.Module):
         *,
         look_back: int,
         horizon: int,
+        num_past_covariates: int = 0,
+        num_future_covariates: int = 0,
+        num_static_covariates: int = 0,
         pool_sizes: Sequence[int] = (2, 2, 1),
         knot_spacings: Sequence[int] = (4, 2, 1),
         num_blocks: int = 1,
@@ -59,6 +67,7 @@ class NHiTS(nn.Module):
             raise ValueError(f"num_blocks: {num_blocks} given, at least 1 is needed")
         self.look_back = look_back
         self.norm = norm
+        num_values = look_back * num_past_covariates + (look_back + horizon) * num_future_covariates
         resolutions = [pair for pair in zip(pool_sizes, knot_spacings, strict=True) for _ in range(num_blocks)]
         self.blocks = nn.ModuleList(
             BasisBlock(
@@ -67,17 +76,36 @@ class NHiTS(nn.Module):
                 hidden_size=hidden_size,
                 num_layers=num_layers,
                 dropout=dropout,
+                covariates=CovariateInput(
+                    num_values=num_values, num_static_covariates=num_static_covariates, hidden_size=hidden_size
+                ),
                 backcast=None if index == len(resolutions) - 1 else nn.Linear(hidden_size, look_back),
                 forecast=FixedBasis(hidden_size=hidden_size, basis=_interpolation(horizon // knot_spacing, horizon)),
             )
             for index, (pool_size, knot_spacing) in enumerate(resolutions)
         )
 
-    def forward(self, past: Tensor) -> Tensor:
-        """Forecasts (B, L, C) -> (B, H, C)."""
+    def forward(
+        self,
+        past: Tensor,
+        past_covariates: Tensor | None = None,
+        future_covariates: Tensor | None = None,
+        static_covariates: Tensor | None = None,
+    ) -> Tensor:
+        """Forecasts the horizon after each window.
+
+        Args:
+            past: (B, L, C).
+            past_covariates: (B, L, P), required if P > 0.
+            future_covariates: (B, L + H, K), required if K > 0.
+            static_covariates: (B, C, S), required if S > 0.
+
+        Returns:
+            (B, H, C).
+        """
         window, level, scale = self.norm(past.transpose(1, 2)[..., -self.look_back :])  # (B, C, L)
-        forecasts = doubly_residual(self.blocks, window.flatten(0, 1))
-        forecast = torch.stack(forecasts).sum(dim=0).unflatten(0, (past.shape[0], past.shape[2]))  # (B, C, H)
+        covariates = Covariates(past_covariates, future_covariates, static_covariates).of_last(self.look_back, past)
+        forecast = torch.stack(doubly_residual(self.blocks, window, covariates)).sum(dim=0)  # (B, C, H)
         return self.norm.invert(forecast, level, scale).transpose(1, 2)
 
 

@@ -224,6 +224,13 @@ WITH_COVARIATES: dict[str, Callable[[], nn.Module]] = {
         norm=ReversibleNorm(mode="std"),
     ),
     "fusion": lambda: fusion(num_past_covariates=2, num_future_covariates=1, num_static_covariates=3),
+    "n-hits": lambda: n_hits(
+        look_back=L, horizon=H, num_past_covariates=2, num_future_covariates=1, num_static_covariates=3
+    ),
+    "n-beats": lambda: n_beats(num_past_covariates=2, num_future_covariates=1, num_static_covariates=3),
+    "n-beats, exogenous": lambda: n_beats(
+        stacks=["trend", "exogenous"], num_past_covariates=2, num_future_covariates=1, num_static_covariates=3
+    ),
 }
 
 
@@ -287,6 +294,25 @@ def test_an_interpretable_n_beats_is_a_level_a_polynomial_and_a_fourier_series()
     flat = season.transpose(0, 1).flatten(1)
     torch.testing.assert_close(basis @ torch.linalg.lstsq(basis, flat).solution, flat, atol=1e-5, rtol=1e-4)
     assert flat.std(dim=0).min() > 1e-6
+
+
+def test_an_exogenous_stack_of_n_beats_is_a_sum_of_the_known_covariates() -> None:
+    torch.manual_seed(0)
+    network = n_beats(stacks=["trend", "exogenous"], num_past_covariates=1, num_future_covariates=2).eval()
+    past, observed, known = torch.randn(2, L + 3, C), torch.randn(2, L + 3, 1), torch.randn(2, L + 3 + H, 2)
+    parts = network.components(past, observed, known)
+    torch.testing.assert_close(parts.sum(dim=-1), network(past, observed, known))
+    part, coming = parts[..., 2], known[:, -H:]  # (2, H, C), (2, H, 2)
+    torch.testing.assert_close(coming @ torch.linalg.lstsq(coming, part).solution, part, atol=1e-5, rtol=1e-4)
+    assert part.std(dim=1).min() > 1e-6
+    backcast = network.blocks[1].backcast(torch.ones(2, C, 16), known[:, 3:])
+    basis = known[:, 3 : L + 3]
+    torch.testing.assert_close(
+        basis @ torch.linalg.lstsq(basis, backcast.transpose(1, 2)).solution,
+        backcast.transpose(1, 2),
+        atol=1e-5,
+        rtol=1e-4,
+    )
 
 
 def test_tide_connects_a_row_of_the_horizon_directly_with_its_covariates() -> None:
@@ -412,6 +438,7 @@ def n_hits(**changes: object) -> NHiTS:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: n_beats(stacks=["exogenous"]), "'exogenous' needs covariates"),
         (lambda: PhaseTransformer(look_back=5, horizon=3, period=7), "look_back: 5 given, at least one period of 7"),
         (lambda: SeasonalNaive(look_back=5, horizon=3, period=7), "look_back: 5 given, at least one period of 7"),
         (
@@ -443,7 +470,7 @@ def n_hits(**changes: object) -> NHiTS:
         (lambda: n_hits(pool_sizes=[6, 1, 1]), r"pool_sizes: \[6, 1, 1\] given, allowed are 1 to look_back 5"),
         (lambda: n_hits(knot_spacings=[9, 1, 0]), "knot_spacings: .* given, allowed are 1 to horizon 4"),
         (lambda: n_hits(num_blocks=0), "num_blocks: 0 given, at least 1"),
-        (lambda: n_beats(stacks=["trend", "seasons"]), "stacks: .* given, allowed are 'generic', 'trend' and"),
+        (lambda: n_beats(stacks=["trend", "seasons"]), "stacks: .* given, allowed are 'generic', 'trend',"),
         (lambda: n_beats(stacks=[]), "stacks: .* given, allowed are"),
         (lambda: n_beats(num_blocks=0), "num_blocks: 0 given, at least 1"),
         (lambda: n_beats(num_harmonics=7), "num_harmonics: 7 given, allowed are 1 to half the horizon, 6"),

@@ -214,7 +214,7 @@ init_args: {hidden_size: 8, knot_spacings: [4, 2, 1], norm: {class_path: Reversi
 NBEATS = """
 class_path: NBEATS
 init_args:
-  stacks: [trend, seasonality]
+  stacks: [trend, seasonality, exogenous]
   share_weights: true
   hidden_size: 8
   norm: {class_path: ReversibleNorm, init_args: {mode: std}}
@@ -241,8 +241,8 @@ init_args:
     ("network", "covariates"),
     [
         pytest.param(ITRANSFORMER, True, id="itransformer"),
-        pytest.param(NHITS, False, id="nhits"),
-        pytest.param(NBEATS, False, id="nbeats"),
+        pytest.param(NHITS, True, id="nhits"),
+        pytest.param(NBEATS, True, id="nbeats"),
         pytest.param(TIDE, True, id="tide"),
         pytest.param(FUSION, True, id="fusion"),
         pytest.param(DEEPAR, False, id="deepar"),
