@@ -130,6 +130,10 @@ BAD_TABLES = {
     ),
     "no rows": (lambda table: table.head(0), "panel.parquet has no rows"),
     "no such column": (lambda table: table.rename({"close": "last"}), "no column 'close'; it has ticker, date, last"),
+    "no such time column": (
+        lambda table: table.rename({"date": "day"}),
+        "no column 'date'; it has .*: name that of times, data.panel.time_column",
+    ),
     "constant": (
         lambda table: table.with_columns(close=pl.when(pl.col("ticker") == "t1").then(pl.col("close")).otherwise(7.0)),
         "t0 is constant at 7; leave it out",
