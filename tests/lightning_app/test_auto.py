@@ -138,6 +138,7 @@ def test_a_killed_fit_goes_on_with_the_next_candidate(
     )
 
 
+@pytest.mark.slow
 def test_a_random_walk_is_left_to_repeat_last() -> None:
     rng = np.random.default_rng(1)
     days = [datetime(2000, 1, 1) + timedelta(days=step) for step in range(1500)]
@@ -159,6 +160,7 @@ def test_covariates_reach_the_candidates_that_take_them_and_the_others_say_that_
     assert "it ignores known-future covariates" in said
 
 
+@pytest.mark.slow
 def test_a_short_table_leaves_out_what_does_not_fit_and_says_why() -> None:
     waves(rows=60, channels=1).write_csv("my.csv")
     assert main(["fit", "-c", AUTO, "--data.series.path", "my.csv", "--run.budget", "0.01"]) == 0
@@ -185,7 +187,9 @@ def test_options_without_a_meaning_are_refused(
     assert message in capsys.readouterr().err
 
 
-def test_a_table_with_two_columns_of_times_is_refused_by_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_with_two_columns_of_times_is_refused_by_their_names(
+    small: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     waves(rows=100).with_columns(sent=pl.col("time")).write_csv("my.csv")
-    assert main(["fit", "-c", AUTO, "--data.series.path", "my.csv"]) == 2
+    assert main(["fit", "-c", small, "--data.series.path", "my.csv"]) == 2
     assert "'time', 'sent' hold times" in capsys.readouterr().err
