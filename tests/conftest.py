@@ -1,4 +1,5 @@
 import os
+from base64 import b64decode
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+
+import lightning_app  # noqa: F401  # before Lightning: defers imports that take longer than most tests
 
 if TYPE_CHECKING:
     from tests.families import TrainedFamily
@@ -23,6 +26,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 CONFIGS = Path(__file__).parent.parent / "configs"
+EMPTY_PICTURE = b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg=="
+)
+"""A PNG of one pixel."""
 DATA = Path(os.environ.get("LIGHTNING_APP_DATA", Path(__file__).parent.parent / "data")).resolve()
 
 
@@ -34,6 +41,23 @@ def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIGHTNING_APP_DATA", str(DATA))
     monkeypatch.setattr("sys.argv", ["lightning-app"])
     monkeypatch.delenv("COLUMNS", raising=False)  # the test runner gives its own to parallel workers
+
+
+@pytest.fixture
+def rendered() -> None:
+    """For a test about a picture: it is rendered as the user gets it."""
+
+
+@pytest.fixture(autouse=True)
+def _pictures_are_drawn_but_not_rendered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saves an empty picture in the place of each that is drawn: rendering takes longer than most tests."""
+    if "rendered" in request.fixturenames or request.node.get_closest_marker("slow"):
+        return
+
+    def savefig(self: object, path: Path, **options: object) -> None:
+        Path(path).write_bytes(EMPTY_PICTURE)
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", savefig)
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from lightning_app.cli.finished_fit import FinishedFit
 from lightning_app.cli.installed_classes import import_named_classes
 from lightning_app.cli.links import Instantiator, PartInstantiator, leave_calendar_out, link_data_to_model
 from lightning_app.cli.parser import AppParser, FreshArguments
-from lightning_app.cli.resolved_config import experiment_name, resolved_config, write_settled
+from lightning_app.cli.resolved_config import experiment_name, plain_config, resolved_config, write_settled
 from lightning_app.cli.resume_overrides import ResumeOverrides
 from lightning_app.cli.run_arguments import add_run_arguments, settle_run_arguments
 from lightning_app.cli.run_folder_choice import choose_run_folder
@@ -209,6 +209,12 @@ class AppCLI(LightningCLI):
             except ValueError as error:  # raised by a constructor; jsonargparse wraps it into its tree of reasons
                 message = str(error) if isinstance(error, UsageError) else simplify(str(error), ())
                 raise UsageError(with_failed_part(message, error, self.config[self.subcommand].as_dict())) from error
+
+    @override
+    def _dump_config(self) -> None:
+        if not hasattr(self, "config_dump"):
+            assert isinstance(self.parser, AppParser)
+            self.config_dump = plain_config(self.parser, self.config, skip_link_targets=False)[str(self.subcommand)]
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

@@ -18,10 +18,17 @@ _ONE_COMMAND = (
 """Keys that belong to one command, and not to the run."""
 
 
+def plain_config(parser: AppParser, config: jsonargparse.Namespace, *, skip_link_targets: bool) -> dict[str, Any]:
+    """A parsed config as plain data; not validated again, which takes longer than the rest: parsing did it."""
+    dumped: dict[str, Any] = yaml.safe_load(
+        parser.dump(config, skip_validation=True, skip_link_targets=skip_link_targets, skip_none=False, format="yaml")
+    )
+    return dumped
+
+
 def resolved_config(parser: AppParser, config: jsonargparse.Namespace) -> dict[str, Any]:
     """The whole config as plain data, without what belongs to one invocation only."""
-    dumped = yaml.safe_load(parser.dump(config, skip_link_targets=True, skip_none=False, format="yaml"))
-    resolved: dict[str, Any] = dumped[config.subcommand]
+    resolved: dict[str, Any] = plain_config(parser, config, skip_link_targets=True)[config.subcommand]
     given = config[config.subcommand].model.get("init_args")
     if given is not None:
         links = parser.parser_of(config.subcommand).links

@@ -32,6 +32,7 @@ class Broken(Encoder):
         return chunk * self.detached.detach() + written + 0.0 * self.unheard, state
 
 
+@pytest.mark.usefixtures("rendered")
 @pytest.mark.filterwarnings("always")
 def test_dead_gradients_and_gates_are_named(
     stream_args: Callable[..., list[str]], tmp_path: Path, recwarn: pytest.WarningsRecorder

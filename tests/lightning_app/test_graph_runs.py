@@ -80,6 +80,7 @@ def test_compare_repeats_a_node_classifier_over_splits_of_its_own(graph_args: Ca
     assert row["spread"]["test/accuracy"] > 0
 
 
+@pytest.mark.usefixtures("rendered")
 def test_digits_are_learned_and_predicted_node_by_node(graph_args: Callable[..., list[str]], tmp_path: Path) -> None:
     finished = run(graph_args(*SAMPLED, "--trainer.max_epochs", "12", "--model.encoder.hidden_size", "64"))
     assert finished.trainer.callback_metrics["val/accuracy"] > 0.9

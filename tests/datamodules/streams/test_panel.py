@@ -82,6 +82,7 @@ def test_tickers_may_begin_late_and_have_holidays() -> None:
     assert len(days) == 300 - 232 - 1
 
 
+@pytest.mark.usefixtures("rendered")
 def test_the_last_row_of_each_ticker_is_forecast_from(tmp_path: Path) -> None:
     panel_table().write_parquet("panel.parquet")
     panel = ("--data.panel=PanelFile", "--data.panel.path=panel.parquet", "--data.horizon=10", "--data.batch_size=2")

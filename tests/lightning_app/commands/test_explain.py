@@ -30,6 +30,7 @@ def checkpoint() -> Path:
     return only_run(Path("runs")) / "checkpoints" / "best.ckpt"
 
 
+@pytest.mark.usefixtures("rendered")
 def test_a_node_is_explained_by_a_table_and_a_picture_in_the_run_folder(
     checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 import torch
 from matplotlib.figure import Figure
 
@@ -18,6 +19,7 @@ FitArgs = Callable[..., list[str]]
 QUANTILES = "[.1,.5,.9]"
 
 
+@pytest.mark.usefixtures("rendered")
 def test_a_report_has_errors_in_raw_units_coverage_the_curve_and_how_to_do_it_again(
     fit_args: FitArgs, table_file: Path, tmp_path: Path
 ) -> None:

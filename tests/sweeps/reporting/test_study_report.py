@@ -48,6 +48,7 @@ def test_a_report_says_what_was_found_how_and_what_failed(tmp_path: Path) -> Non
     assert "model.encoder = GAT" in text
 
 
+@pytest.mark.usefixtures("rendered")
 def test_every_picture_is_drawn_and_in_the_report(tmp_path: Path) -> None:
     written = report(finished_study(60), ONE, tmp_path)
     assert set(written.pictures) == {"History", "Importances", "Parallel coordinates", "Slices", "Curves"}
@@ -210,6 +211,7 @@ def test_a_checkpoint_by_another_metric_that_is_of_the_best_validation_is_to_be_
         assert ("`best.ckpt` is not of that one" in text) != is_tested
 
 
+@pytest.mark.usefixtures("rendered")
 def test_of_a_pruned_trial_that_ties_with_the_best_the_curve_is_not_the_best_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +229,7 @@ def test_of_a_pruned_trial_that_ties_with_the_best_the_curve_is_not_the_best_one
     assert colors == {"pruned": "tab:orange", "best": "tab:green"}
 
 
+@pytest.mark.usefixtures("rendered")
 def test_of_many_parameters_the_most_important_have_an_axis_and_long_names_are_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

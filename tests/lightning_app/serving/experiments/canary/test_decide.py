@@ -203,6 +203,7 @@ def test_simulated_canaries_end_as_they_should(challenger: Challenger, status: s
         assert len(kinds) < 400
 
 
+@pytest.mark.usefixtures("rendered")
 def test_a_canary_is_drawn_from_its_events(tmp_path: Path) -> None:
     outcome = simulate(
         CanaryConfig(reward=RewardConfig(kind="continuous", high=20)), World(), Challenger(reward=0.8), seed=0,

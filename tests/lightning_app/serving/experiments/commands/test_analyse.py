@@ -333,6 +333,7 @@ def test_requests_of_a_session_belong_together(journal_url: str, capsys: pytest.
     assert found["effects"][0]["standard_error"] == pytest.approx(error, rel=0.01)
 
 
+@pytest.mark.usefixtures("rendered")
 def test_a_canary_is_drawn_with_its_evidence(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = CanaryConfig()
     state = CanaryState(model="churn", registered="churn", version=7, digest="b", champion=6, champion_digest="a",
