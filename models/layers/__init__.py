@@ -1,6 +1,6 @@
 """Layers shared by the model families."""
 
-from models.layers.ascending import ascending
+from models.layers.ascending import ascending, ascending_levels
 from models.layers.channel_linear import ChannelLinear
 from models.layers.delta_rule import Memory, chunkwise_delta_rule, recurrent_delta_rule
 from models.layers.gate import Gate
@@ -25,6 +25,7 @@ __all__ = [
     "Standardize",
     "SwiGLU",
     "ascending",
+    "ascending_levels",
     "chunkwise_delta_rule",
     "recurrent_delta_rule",
 ]

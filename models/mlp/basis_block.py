@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.layers.dropout import Dropout
-from models.mlp.covariate_input import CovariateInput, Covariates
+from models.mlp.covariate_input import CovariateInput
+from models.window_network import Covariates
 
 
 class FixedBasis(nn.Module):

@@ -4,33 +4,10 @@ Shapes: B windows, C channels, L look-back, H horizon, P past and K known-future
 D hidden size.
 """
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
-
-class Covariates(NamedTuple):
-    """Covariates of windows, each None where there is none.
-
-    Attributes:
-        past: (B, L, P).
-        future: (B, L + H, K).
-        static: (B, C, S).
-    """
-
-    past: Tensor | None = None
-    future: Tensor | None = None
-    static: Tensor | None = None
-
-    def of_last(self, look_back: int, past: Tensor) -> "Covariates":
-        """Those of the last `look_back` rows of windows (B, rows, C), and of the horizon."""
-        first = past.shape[1] - look_back
-        return Covariates(
-            past=None if self.past is None else self.past[:, first:],
-            future=None if self.future is None else self.future[:, first:],
-            static=self.static,
-        )
+from models.window_network import Covariates
 
 
 class CovariateInput(nn.Module):

@@ -10,15 +10,17 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.layers import ReversibleNorm
 from models.mlp.basis_block import BasisBlock, CovariateBasis, FixedBasis, doubly_residual
-from models.mlp.covariate_input import CovariateInput, Covariates
+from models.mlp.covariate_input import CovariateInput
+from models.window_network import Covariates, WindowNetwork
 
 Kind = Literal["generic", "trend", "seasonality", "exogenous"]
 
 
-class NBEATS(nn.Module):
+class NBEATS(WindowNetwork):
     """N-BEATS (Oreshkin et al., ICLR 2020): doubly residual MLPs whose outputs are functions of time.
 
     The stacks `[trend, seasonality]` with `share_weights` are the interpretable network of the paper: the forecast is a
@@ -64,7 +66,7 @@ class NBEATS(nn.Module):
         dropout: float = 0.0,
         norm: ReversibleNorm,
     ) -> None:
-        super().__init__()
+        super().__init__(look_back=look_back, horizon=horizon, norm=norm)
         unknown = [kind for kind in stacks if kind not in get_args(Kind)]
         if unknown or not stacks:
             raise ValueError(
@@ -79,8 +81,6 @@ class NBEATS(nn.Module):
             raise ValueError(f"num_blocks: {num_blocks} given, at least 1 is needed")
         if num_harmonics is not None and not 1 <= num_harmonics <= horizon // 2:
             raise ValueError(f"num_harmonics: {num_harmonics} given, allowed are 1 to half the horizon, {horizon // 2}")
-        self.look_back = look_back
-        self.norm = norm
         self.stacks = tuple(stacks)
         self.repetitions = num_blocks if share_weights else 1
         frequencies = torch.arange(1 + (horizon // 2 if num_harmonics is None else num_harmonics))
@@ -115,28 +115,9 @@ class NBEATS(nn.Module):
             for index, kind in enumerate(kinds)
         )
 
-    def forward(
-        self,
-        past: Tensor,
-        past_covariates: Tensor | None = None,
-        future_covariates: Tensor | None = None,
-        static_covariates: Tensor | None = None,
-    ) -> Tensor:
-        """Forecasts the horizon after each window.
-
-        Args:
-            past: (B, L, C).
-            past_covariates: (B, L, P), required if P > 0.
-            future_covariates: (B, L + H, K), required if K > 0.
-            static_covariates: (B, C, S), required if S > 0.
-
-        Returns:
-            (B, H, C).
-        """
-        window, level, scale = self.norm(past.transpose(1, 2)[..., -self.look_back :])  # (B, C, L)
-        covariates = Covariates(past_covariates, future_covariates, static_covariates).of_last(self.look_back, past)
-        forecast = self._stack_forecasts(window, covariates).sum(dim=-1)
-        return self.norm.invert(forecast, level, scale).transpose(1, 2)
+    @override
+    def normalised_forecast(self, window: Tensor, covariates: Covariates) -> Tensor:
+        return self._stack_forecasts(window, covariates).sum(dim=-1)
 
     def components(
         self,
@@ -152,7 +133,7 @@ class NBEATS(nn.Module):
             forecast.
         """
         window, level, scale = self.norm(past.transpose(1, 2)[..., -self.look_back :])
-        covariates = Covariates(past_covariates, future_covariates, static_covariates).of_last(self.look_back, past)
+        covariates = self.covariates_of(past, past_covariates, future_covariates, static_covariates)
         parts = self._stack_forecasts(window, covariates) * scale.unsqueeze(-1)  # (B, C, H, stacks)
         levels = level.unsqueeze(-1).expand(-1, -1, parts.shape[2], -1)
         return torch.cat([levels, parts], dim=-1).transpose(1, 2)

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.layers import ReversibleNorm
 from models.mlp.basis_block import BasisBlock, FixedBasis, doubly_residual
-from models.mlp.covariate_input import CovariateInput, Covariates
+from models.mlp.covariate_input import CovariateInput
+from models.window_network import Covariates, WindowNetwork
 
 
-class NHiTS(nn.Module):
+class NHiTS(WindowNetwork):
     """N-HiTS (Challu et al., AAAI 2023): doubly residual MLPs at several resolutions, the coarsest first.
 
     A block of stack s sees the window max-pooled over `pool_sizes[s]` rows and forecasts one knot per
@@ -53,7 +55,7 @@ class NHiTS(nn.Module):
         dropout: float = 0.0,
         norm: ReversibleNorm,
     ) -> None:
-        super().__init__()
+        super().__init__(look_back=look_back, horizon=horizon, norm=norm)
         if len(pool_sizes) != len(knot_spacings) or not pool_sizes:
             raise ValueError(
                 f"pool_sizes, knot_spacings: {list(pool_sizes)} and {list(knot_spacings)} given, one number per stack "
@@ -65,8 +67,6 @@ class NHiTS(nn.Module):
             raise ValueError(f"knot_spacings: {list(knot_spacings)} given, allowed are 1 to horizon {horizon}")
         if num_blocks < 1:
             raise ValueError(f"num_blocks: {num_blocks} given, at least 1 is needed")
-        self.look_back = look_back
-        self.norm = norm
         num_values = look_back * num_past_covariates + (look_back + horizon) * num_future_covariates
         resolutions = [pair for pair in zip(pool_sizes, knot_spacings, strict=True) for _ in range(num_blocks)]
         self.blocks = nn.ModuleList(
@@ -85,28 +85,9 @@ class NHiTS(nn.Module):
             for index, (pool_size, knot_spacing) in enumerate(resolutions)
         )
 
-    def forward(
-        self,
-        past: Tensor,
-        past_covariates: Tensor | None = None,
-        future_covariates: Tensor | None = None,
-        static_covariates: Tensor | None = None,
-    ) -> Tensor:
-        """Forecasts the horizon after each window.
-
-        Args:
-            past: (B, L, C).
-            past_covariates: (B, L, P), required if P > 0.
-            future_covariates: (B, L + H, K), required if K > 0.
-            static_covariates: (B, C, S), required if S > 0.
-
-        Returns:
-            (B, H, C).
-        """
-        window, level, scale = self.norm(past.transpose(1, 2)[..., -self.look_back :])  # (B, C, L)
-        covariates = Covariates(past_covariates, future_covariates, static_covariates).of_last(self.look_back, past)
-        forecast = torch.stack(doubly_residual(self.blocks, window, covariates)).sum(dim=0)  # (B, C, H)
-        return self.norm.invert(forecast, level, scale).transpose(1, 2)
+    @override
+    def normalised_forecast(self, window: Tensor, covariates: Covariates) -> Tensor:
+        return torch.stack(doubly_residual(self.blocks, window, covariates)).sum(dim=0)
 
 
 def _interpolation(num_knots: int, horizon: int) -> Tensor:

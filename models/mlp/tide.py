@@ -6,9 +6,11 @@ F projected covariates of a row, D hidden size.
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.layers import ReversibleNorm
 from models.layers.dropout import Dropout
+from models.window_network import Covariates, WindowNetwork
 
 
 class ResidualBlock(nn.Module):
@@ -38,7 +40,7 @@ class ResidualBlock(nn.Module):
         return output
 
 
-class TiDE(nn.Module):
+class TiDE(WindowNetwork):
     """TiDE (Das et al., TMLR 2023): dense encoder, dense decoder, and a decoder of each row with its covariates.
 
     The covariates of a row are projected to a few features. Encoder and decoder see the window of one channel, the
@@ -79,13 +81,10 @@ class TiDE(nn.Module):
         dropout: float = 0.3,
         norm: ReversibleNorm,
     ) -> None:
-        super().__init__()
+        super().__init__(look_back=look_back, horizon=horizon, norm=norm)
         for name, number in (("num_encoder_layers", num_encoder_layers), ("num_decoder_layers", num_decoder_layers)):
             if number < 1:
                 raise ValueError(f"{name}: {number} given, at least 1 is needed")
-        self.look_back = look_back
-        self.horizon = horizon
-        self.norm = norm
 
         def block(
             input_size: int, output_size: int, width: int = hidden_size, *, layer_norm: bool = True
@@ -116,43 +115,26 @@ class TiDE(nn.Module):
         self.temporal_decoder = block(row_size, 1, temporal_hidden_size, layer_norm=False)
         self.skip = nn.Linear(look_back, horizon)
 
-    def forward(
-        self,
-        past: Tensor,
-        past_covariates: Tensor | None = None,
-        future_covariates: Tensor | None = None,
-        static_covariates: Tensor | None = None,
-    ) -> Tensor:
-        """Forecasts the horizon after each window.
-
-        Args:
-            past: (B, L, C).
-            past_covariates: (B, L, P), required if P > 0.
-            future_covariates: (B, L + H, K), required if K > 0.
-            static_covariates: (B, C, S), required if S > 0.
-
-        Returns:
-            (B, H, C).
-        """
-        num_channels, first = past.shape[2], past.shape[1] - self.look_back
-        window, level, scale = self.norm(past.transpose(1, 2)[..., first:])  # (B, C, L)
+    @override
+    def normalised_forecast(self, window: Tensor, covariates: Covariates) -> Tensor:
+        num_channels = window.shape[1]
         features = [window]
-        if static_covariates is not None:
-            features.append(static_covariates)
-        if past_covariates is not None and self.past_projection is not None:
-            projected = self.past_projection(past_covariates[:, first:])  # (B, L, F)
+        if covariates.static is not None:
+            features.append(covariates.static)
+        if covariates.past is not None and self.past_projection is not None:
+            projected = self.past_projection(covariates.past)  # (B, L, F)
             features.append(_of_each_channel(projected.flatten(1), num_channels))
         coming: Tensor | None = None
-        if future_covariates is not None and self.future_projection is not None:
-            projected = self.future_projection(future_covariates[:, first:])  # (B, L + H, F)
+        if covariates.future is not None and self.future_projection is not None:
+            projected = self.future_projection(covariates.future)  # (B, L + H, F)
             features.append(_of_each_channel(projected.flatten(1), num_channels))
             coming = _of_each_channel(projected[:, self.look_back :], num_channels)  # (B, C, H, F)
         decoded = self.decoder(self.encoder(torch.cat(features, dim=-1)))
         rows = decoded.unflatten(-1, (self.horizon, -1))  # (B, C, H, decoder_output_size)
         if coming is not None:
             rows = torch.cat([rows, coming], dim=-1)
-        forecast = self.temporal_decoder(rows).squeeze(-1) + self.skip(window)  # (B, C, H)
-        return self.norm.invert(forecast, level, scale).transpose(1, 2)
+        forecast: Tensor = self.temporal_decoder(rows).squeeze(-1) + self.skip(window)  # (B, C, H)
+        return forecast
 
 
 def _of_each_channel(features: Tensor, num_channels: int) -> Tensor:

@@ -6,12 +6,14 @@ V = C + P + K tokens, D hidden size.
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.layers import ReversibleNorm
 from models.layers.dropout import Dropout
+from models.window_network import Covariates, WindowNetwork
 
 
-class ITransformer(nn.Module):
+class ITransformer(WindowNetwork):
     """iTransformer (Liu et al., ICLR 2024): the whole window of a channel is one token.
 
     A linear layer embeds each window, post-norm encoder layers mix the channels, and a linear layer maps each channel's
@@ -46,11 +48,9 @@ class ITransformer(nn.Module):
         dropout: float = 0.1,
         norm: ReversibleNorm,
     ) -> None:
-        super().__init__()
+        super().__init__(look_back=look_back, horizon=horizon, norm=norm)
         if hidden_size % num_heads:
             raise ValueError(f"hidden_size: {hidden_size} given, a multiple of num_heads {num_heads} is needed")
-        self.look_back = look_back
-        self.norm = norm
         self.embedding = nn.Linear(look_back, hidden_size)
         self.future_embedding = nn.Linear(look_back + horizon, hidden_size) if num_future_covariates else None
         self.static_embedding = nn.Linear(num_static_covariates, hidden_size) if num_static_covariates else None
@@ -64,34 +64,16 @@ class ITransformer(nn.Module):
         )
         self.head = nn.Linear(hidden_size, horizon)
 
-    def forward(
-        self,
-        past: Tensor,
-        past_covariates: Tensor | None = None,
-        future_covariates: Tensor | None = None,
-        static_covariates: Tensor | None = None,
-    ) -> Tensor:
-        """Forecasts the horizon after each window.
-
-        Args:
-            past: (B, L, C).
-            past_covariates: (B, L, P).
-            future_covariates: (B, L + H, K), required if K > 0.
-            static_covariates: (B, C, S), required if S > 0.
-
-        Returns:
-            (B, H, C).
-        """
-        num_channels, first = past.shape[2], past.shape[1] - self.look_back
-        window, level, scale = self.norm(past.transpose(1, 2)[..., first:])  # (B, C, L)
+    @override
+    def normalised_forecast(self, window: Tensor, covariates: Covariates) -> Tensor:
         channels = self.embedding(window)  # (B, C, D)
-        if static_covariates is not None and self.static_embedding is not None:
-            channels = channels + self.static_embedding(static_covariates)
+        if covariates.static is not None and self.static_embedding is not None:
+            channels = channels + self.static_embedding(covariates.static)
         tokens = [channels]
-        if past_covariates is not None:
-            tokens.append(self.embedding(past_covariates.transpose(1, 2)[..., first:]))
-        if future_covariates is not None and self.future_embedding is not None:
-            tokens.append(self.future_embedding(future_covariates.transpose(1, 2)[..., first:]))
+        if covariates.past is not None:
+            tokens.append(self.embedding(covariates.past.transpose(1, 2)))
+        if covariates.future is not None and self.future_embedding is not None:
+            tokens.append(self.future_embedding(covariates.future.transpose(1, 2)))
         mixed = self.encoder(self.dropout(torch.cat(tokens, dim=1)))  # (B, V, D)
-        forecast = self.head(mixed[:, :num_channels])  # (B, C, H)
-        return self.norm.invert(forecast, level, scale).transpose(1, 2)
+        forecast: Tensor = self.head(mixed[:, : window.shape[1]])  # (B, C, H)
+        return forecast

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
-from models.layers import NarrowEncoderLayer, ReversibleNorm, ascending
+from models.layers import NarrowEncoderLayer, ReversibleNorm, ascending, ascending_levels
+from models.window_network import Covariates, WindowNetwork
 
 
-class PatchTransformer(nn.Module):
+class PatchTransformer(WindowNetwork):
     """PatchTST (Nie et al., ICLR 2023) in pre-norm form, with past, known-future and static covariates.
 
     The window of each channel is split into overlapping patches. A patch is embedded together with the covariates of
@@ -57,21 +59,16 @@ class PatchTransformer(nn.Module):
         dropout: float = 0.3,
         norm: ReversibleNorm,
     ) -> None:
-        super().__init__()
+        super().__init__(look_back=look_back, horizon=horizon, norm=norm)
         if look_back < patch_size:
             raise ValueError(f"look_back: {look_back} given, at least one patch of {patch_size} rows is needed")
-        if quantiles is not None and (len(quantiles) % 2 == 0 or quantiles[len(quantiles) // 2] != 0.5):
-            raise ValueError(f"quantiles: {list(quantiles)} given, an odd number with 0.5 in the middle is needed")
-        self.look_back = look_back
-        self.horizon = horizon
         self.patch_size = patch_size
         self.stride = stride
-        self.quantiles = tuple(quantiles) if quantiles is not None else None
+        self.quantiles = None if quantiles is None else ascending_levels(quantiles)
         num_outputs = len(self.quantiles) if self.quantiles else 1
         num_patches = (look_back - patch_size) // stride + 2  # the end is padded by one stride
         width = 1 + num_past_covariates + num_future_covariates
 
-        self.norm = norm
         self.embedding = nn.Linear(width * patch_size, hidden_size)
         self.static_embedding = _linear_if(num_static_covariates, hidden_size)
         self.position = nn.Parameter(torch.randn(num_patches, hidden_size) * 0.02)
@@ -96,43 +93,23 @@ class PatchTransformer(nn.Module):
             for parameter in () if head is None else head.parameters():
                 nn.init.zeros_(parameter)  # the initial forecast is the window's level
 
-    def forward(
-        self,
-        past: Tensor,
-        past_covariates: Tensor | None = None,
-        future_covariates: Tensor | None = None,
-        static_covariates: Tensor | None = None,
-    ) -> Tensor:
-        """Forecasts the horizon after each window.
-
-        Args:
-            past: (B, L, C).
-            past_covariates: (B, L, P), required if P > 0.
-            future_covariates: (B, L + H, K), required if K > 0.
-            static_covariates: (B, C, S), required if S > 0.
-
-        Returns:
-            (B, H, C), or (B, H, C, Q) with quantiles.
-        """
-        batch_size, _, num_channels = past.shape
-        window, level, scale = self.norm(past.transpose(1, 2)[..., -self.look_back :])  # (B, C, L)
+    @override
+    def normalised_forecast(self, window: Tensor, covariates: Covariates) -> Tensor:
+        batch_size, num_channels, _ = window.shape
         rows = [window.unsqueeze(2)]  # (B, C, 1, L)
-        for covariates in (past_covariates, future_covariates):
-            if covariates is not None:
-                known = covariates[:, past.shape[1] - self.look_back : past.shape[1]]
+        for columns in (covariates.past, covariates.future):
+            if columns is not None:
+                known = columns[:, : self.look_back]
                 rows.append(known.transpose(1, 2).unsqueeze(1).expand(-1, num_channels, -1, -1))
         tokens = self.embedding(self._patches(torch.cat(rows, dim=2).flatten(0, 1)))  # (N, T, D)
-        if static_covariates is not None and self.static_embedding is not None:
-            tokens = tokens + self.static_embedding(static_covariates).flatten(0, 1).unsqueeze(1)
+        if covariates.static is not None and self.static_embedding is not None:
+            tokens = tokens + self.static_embedding(covariates.static).flatten(0, 1).unsqueeze(1)
         tokens = self.encoder(self.dropout(tokens + self.position))
-        forecast = self.head(self.dropout(tokens.flatten(1))).unflatten(0, (batch_size, num_channels))
-        if future_covariates is not None and self.future_head is not None:
-            coming = future_covariates[:, past.shape[1] :].flatten(1)  # (B, H * K)
+        forecast: Tensor = self.head(self.dropout(tokens.flatten(1))).unflatten(0, (batch_size, num_channels))
+        if covariates.future is not None and self.future_head is not None:
+            coming = covariates.future[:, self.look_back :].flatten(1)  # (B, H * K)
             forecast = forecast + self.future_head(coming).unsqueeze(1)
-        if self.quantiles is None:
-            return self.norm.invert(forecast, level, scale).transpose(1, 2)
-        levels = ascending(forecast.unflatten(-1, (self.horizon, -1)))  # (B, C, H, Q)
-        return self.norm.invert(levels, level.unsqueeze(-1), scale.unsqueeze(-1)).transpose(1, 2)
+        return forecast if self.quantiles is None else ascending(forecast.unflatten(-1, (self.horizon, -1)))
 
     def _patches(self, rows: Tensor) -> Tensor:
         """Rows (N, 1 + P + K, L) -> overlapping patches (N, T, (1 + P + K) * patch_size)."""

@@ -9,11 +9,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
-from models.layers import ReversibleNorm, ascending
+from models.layers import ReversibleNorm, ascending, ascending_levels
 from models.recurrent.gated import LSTMEncoder
 from models.transformer.interpretable_attention import InterpretableAttention
 from models.transformer.variable_selection import GatedResidualNetwork, GatedSkip, VariableSelection
+from models.window_network import Covariates, WindowNetwork
 
 
 class VariableWeights(NamedTuple):
@@ -43,7 +45,7 @@ class _Selected(NamedTuple):
     static_weights: Tensor | None
 
 
-class TemporalFusionTransformer(nn.Module):
+class TemporalFusionTransformer(WindowNetwork):
     """Temporal fusion transformer, TFT (Lim et al., International Journal of Forecasting, 2021).
 
     Every row of the window selects among the target and the covariates, every row of the horizon among the
@@ -83,13 +85,8 @@ class TemporalFusionTransformer(nn.Module):
         dropout: float = 0.1,
         norm: ReversibleNorm,
     ) -> None:
-        super().__init__()
-        if quantiles is not None and (len(quantiles) % 2 == 0 or quantiles[len(quantiles) // 2] != 0.5):
-            raise ValueError(f"quantiles: {list(quantiles)} given, an odd number with 0.5 in the middle is needed")
-        self.look_back = look_back
-        self.horizon = horizon
-        self.quantiles = tuple(quantiles) if quantiles is not None else None
-        self.norm = norm
+        super().__init__(look_back=look_back, horizon=horizon, norm=norm)
+        self.quantiles = None if quantiles is None else ascending_levels(quantiles)
         self.num_layers = num_layers
         context_size = hidden_size if num_static_covariates else 0
 
@@ -129,35 +126,13 @@ class TemporalFusionTransformer(nn.Module):
         self.output_gate = gate()
         self.head = nn.Linear(hidden_size, len(self.quantiles) if self.quantiles else 1)
 
-    def forward(
-        self,
-        past: Tensor,
-        past_covariates: Tensor | None = None,
-        future_covariates: Tensor | None = None,
-        static_covariates: Tensor | None = None,
-    ) -> Tensor:
-        """Forecasts the horizon after each window.
-
-        Args:
-            past: (B, L, C).
-            past_covariates: (B, L, P), required if P > 0.
-            future_covariates: (B, L + H, K), required if K > 0.
-            static_covariates: (B, C, S), required if S > 0.
-
-        Returns:
-            (B, H, C), or (B, H, C, Q) with quantiles.
-        """
-        sizes = past.shape[0], past.shape[2]
-        window, level, scale = self.norm(past.transpose(1, 2)[..., -self.look_back :])  # (B, C, L)
-        selected = self._select(window, past_covariates, future_covariates, static_covariates)
-        enriched, temporal = self._encode(selected)
+    @override
+    def normalised_forecast(self, window: Tensor, covariates: Covariates) -> Tensor:
+        enriched, temporal = self._encode(self._select(window, covariates))
         attended = self.attention_gate(self.attention(enriched), enriched[:, -self.horizon :])
         features = self.output_gate(self.feed_forward(attended), temporal[:, -self.horizon :])
-        forecast = self.head(features).unflatten(0, sizes)  # (B, C, H, Q)
-        if self.quantiles is None:
-            return self.norm.invert(forecast.squeeze(-1), level, scale).transpose(1, 2)
-        levels = self.norm.invert(ascending(forecast), level.unsqueeze(-1), scale.unsqueeze(-1))
-        return levels.transpose(1, 2)
+        forecast: Tensor = self.head(features).unflatten(0, window.shape[:2])  # (B, C, H, Q)
+        return forecast.squeeze(-1) if self.quantiles is None else ascending(forecast)
 
     @torch.no_grad()
     def variable_weights(
@@ -169,7 +144,8 @@ class TemporalFusionTransformer(nn.Module):
     ) -> VariableWeights:
         """Weights of variables and rows; the arguments are those of `forward`."""
         window, _, _ = self.norm(past.transpose(1, 2)[..., -self.look_back :])
-        selected = self._select(window, past_covariates, future_covariates, static_covariates)
+        covariates = self.covariates_of(past, past_covariates, future_covariates, static_covariates)
+        selected = self._select(window, covariates)
         enriched, _ = self._encode(selected)
         attention = self.attention.weights(enriched)
         return VariableWeights(
@@ -179,22 +155,16 @@ class TemporalFusionTransformer(nn.Module):
             rows=attention.unflatten(0, window.shape[:2]),
         )
 
-    def _select(
-        self,
-        window: Tensor,
-        past_covariates: Tensor | None,
-        future_covariates: Tensor | None,
-        static_covariates: Tensor | None,
-    ) -> _Selected:
+    def _select(self, window: Tensor, covariates: Covariates) -> _Selected:
         """Selects among the variables of each row; the window is (B, C, L)."""
-        known = [self.position.expand(1, 1, -1), *self._variables(future_covariates, self.look_back + self.horizon)]
+        known = [self.position.expand(1, 1, -1), *_columns(covariates.future)]
         contexts, static_weights = None, None
-        if self.static_selection is not None and static_covariates is not None:
-            static, static_weights = self.static_selection(static_covariates.unbind(dim=-1))
+        if self.static_selection is not None and covariates.static is not None:
+            static, static_weights = self.static_selection(covariates.static.unbind(dim=-1))
             contexts = [context(static) for context in self.contexts]
         context = None if contexts is None else contexts[0].unsqueeze(2)  # (B, C, 1, D)
-        position, *covariates = (value[..., : self.look_back] for value in known)
-        observed = [window, position, *self._variables(past_covariates, self.look_back), *covariates]
+        position, *before = (value[..., : self.look_back] for value in known)
+        observed = [window, position, *_columns(covariates.past), *before]
         past, past_weights = self.past_selection(observed, context)
         coming, future_weights = self.future_selection([value[..., self.look_back :] for value in known], context)
         coming = coming.expand(*window.shape[:2], -1, -1)
@@ -212,9 +182,7 @@ class TemporalFusionTransformer(nn.Module):
         temporal = self.recurrent_gate(torch.cat([encoded, decoded], dim=1), torch.cat([past, coming], dim=1))
         return self.enrichment(temporal, context), temporal
 
-    @staticmethod
-    def _variables(covariates: Tensor | None, num_rows: int) -> list[Tensor]:
-        """Columns of covariates (B, rows, P), each (B, 1, num_rows), the last rows."""
-        if covariates is None:
-            return []
-        return [column.unsqueeze(1) for column in covariates[:, covariates.shape[1] - num_rows :].unbind(dim=-1)]
+
+def _columns(covariates: Tensor | None) -> list[Tensor]:
+    """Columns of covariates (B, rows, P), each (B, 1, rows)."""
+    return [] if covariates is None else [column.unsqueeze(1) for column in covariates.unbind(dim=-1)]
