@@ -101,7 +101,12 @@ class _Placeholder(ModuleType):
 
 @contextmanager
 def _placeholders(names: Sequence[str]) -> Iterator[None]:
-    placed = {name: _Placeholder(name) for name in names if name not in sys.modules}
+    placed: dict[str, _Placeholder] = {}
+    for name in names:
+        parent = name.rpartition(".")[0]
+        # `a.b` is an attribute of `a`: where `a` itself has been imported, a placeholder of `a.b` would not be found.
+        if name not in sys.modules and (parent not in names or parent in placed):
+            placed[name] = _Placeholder(name)
     sys.modules.update(placed)
     for name, placeholder in placed.items():
         parent, _, child = name.rpartition(".")

@@ -147,6 +147,15 @@ def test_a_submodule_that_its_package_imports_is_run_once(importer: Callable[[st
     assert sys.modules["heavy.part"].__spec__.origin.endswith("part.py")
 
 
+def test_a_submodule_of_a_package_that_is_there_already_is_imported(
+    importer: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(deferred_imports.IMPORTERS, "needs_heavy", ("heavy", "heavy.apart"))
+    monkeypatch.setitem(deferred_imports.PLACEHOLDERS, "heavy.apart", {})
+    import_module("heavy")
+    assert importer("import heavy\nimport heavy.apart\ngot = heavy.apart.letter") == "a"
+
+
 def test_metrics_plot_on_axes_of_the_user(tmp_path: Path) -> None:
     code = """
 import lightning_app, torch
