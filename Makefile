@@ -10,7 +10,7 @@ CO2 = $(shell $(RUN)/python -c 'from importlib.resources import files; print(fil
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-production test test-fast test-slow test-slow-share lint format bench bench-list soak sbom lock clean
+.PHONY: help demo demo-production test test-fast test-slow test-slow-share test-today lint format bench bench-list soak sbom lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ test-slow: $(STAMP) ## run all slow tests, those of Ray included
 
 test-slow-share: $(STAMP) ## run the slow tests that are due today: one in sixty, another one each day
 	$(RUN)/python -m pytest -n 2 --dist worksteal -m slow --slow-share $(or $(SHARE),$$(date -u +%j)/60)
+
+test-today: $(STAMP) ## run what CI runs: the tests but the slow ones, and of these those that are due today
+	$(RUN)/python -m pytest -n 3 --dist worksteal -m '' --slow-share $(or $(SHARE),$$(date -u +%j)/60)
 
 lint: $(STAMP) ## check style, types and import directions
 	$(RUN)/ruff check .

@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leaves out files without a slow test where only slow ones are wanted: importing takes most of the time."""
-    if not config.getoption("slow_share") or collection_path.suffix != ".py":
+    if config.option.markexpr != "slow" or not config.getoption("slow_share") or collection_path.suffix != ".py":
         return None
     return True if "slow" not in collection_path.read_text(encoding="utf-8").lower() else None
 
@@ -41,6 +41,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         chosen, of = _parse_share(share)
         slow = sorted((item for item in items if item.get_closest_marker("slow")), key=lambda item: item.nodeid)
         unwanted += [item for index, item in enumerate(slow) if index % of != chosen % of]
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)  # at the end other processes would wait
     if config.getoption("fast"):
         seconds = config.cache.get(_CACHE, {}) if config.cache else {}
         for item in items:

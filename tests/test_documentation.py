@@ -79,7 +79,7 @@ def test_what_make_demo_runs_runs(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["demo", "test", "test-fast", "test-slow", "test-slow-share", "lint", "bench", "help"]
+    "target", ["demo", "test", "test-fast", "test-slow", "test-slow-share", "test-today", "lint", "bench", "help"]
 )
 def test_make_has_the_targets_that_users_are_told_of(target: str) -> None:
     assert make(target)
