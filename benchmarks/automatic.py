@@ -30,7 +30,7 @@ def text_of(found: list[dict[str, Any]]) -> str:
         "and VIX (21). MSE of the test split in standard units; the best member is the candidate with the lowest test error "
         "of all that were fitted, which nothing knows beforehand; CPU seconds are those of the whole fit, reading and "
         "choice included. On exchange rates the row to keep up with is repeat-last.\n\n"
-    ) + table("set|budget, CPU s|used|chosen|MSE|best member|its MSE|ratio|aim|", *rows)
+    ) + table("set|budget, CPU s|used|weights|MSE|best member|its MSE|ratio|aim|", *rows)
 
 
 def _row(found: dict[str, Any]) -> str:
@@ -39,7 +39,8 @@ def _row(found: dict[str, Any]) -> str:
         against, aim = "repeat_last", 1.01
     best = found["members"][against]
     ratio, used = found["mse"] / best, found["cpu_seconds"]
-    chosen = " + ".join(name for name, record in found["candidates"].items() if record["chosen"])
+    weights = {name: record["weight"] for name, record in found["candidates"].items() if record["chosen"]}
+    chosen = " + ".join(f"{weights[name]:.2f} {name}" for name in sorted(weights, key=weights.get, reverse=True))
     return (
         f"{found['name']}|{found['budget']:g}|{used:.0f}|{chosen}|{found['mse']:.4f}|{against}|{best:.4f}|{ratio:.3f}|"
         f"{aim} within budget|{verdict(ratio <= aim and used <= found['budget'])}"

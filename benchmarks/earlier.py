@@ -9,6 +9,10 @@ EARLIER: dict[str, tuple[str, ...]] = {
         "the row of bike sharing was measured before back-tests were a part of the choice; no result of any set had been "
         "seen when they were added but that row. They were added for a pseudo-test inside the training rows of exchange "
         "rates, in which a choice on validation alone was 11 % worse than repeat-last.",
+        "the largest subset within a standard error, or the best naive forecast alone, **missed** CO2 (1.340, TiDE alone) and VIX "
+        "(1.049, repeat-last alone), and reached the others (1.000, 0.918 and 0.993). After this the members are weighed, in "
+        "steps from the simplest kind up; which rule was taken on halves of validation of seven pools and on splits inside the "
+        "first 80 % of five sets, by no row of the test.",
     ),
     "ensemble": (
         "four members, chosen on validation, **missed** all four aims (0.3547 / 0.3812, 0.3981 / 0.4104, 0.4287 / 0.4293 "

@@ -136,6 +136,7 @@ class CandidateFits(Callback):
 
         started = time.process_time()
         found = back_tests(module, data, fit)
+        module.back_tests = len(found)
         module.doubts = tuple(test.describe() for test in found if test.lost)
         lost = (
             f"{sum(test.lost for test in found)} of {len(found)} lost to a naive forecast" if found else "too few rows"

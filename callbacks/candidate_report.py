@@ -43,6 +43,7 @@ def describe(record: CandidateRecord) -> str:
 def _page(module: AutoForecaster, *, budget: float | None, used: float | None) -> list[str]:
     rows = [
         f"| {'**' + name + '**' if record.chosen else name} | {record.outcome} | "
+        f"{f'{record.weight:.2f}' if record.chosen else ''} | "
         f"{'' if record.val_mse is None else f'{record.val_mse:.4g}'} | {record.cpu_seconds:.1f} | "
         f"{record.epochs:.3g} | {record.look_back} | {record.num_fitted:,} | {record.remark} |"
         for name, record in module.records.items()
@@ -54,8 +55,8 @@ def _page(module: AutoForecaster, *, budget: float | None, used: float | None) -
         "",
         f"Chosen (bold): {module.reason}. {given[0].upper()}{given[1:]}; {season}.",
         "",
-        "| candidate | outcome | validation MSE | CPU s | epochs | look-back | fitted values | remark |",
-        "|---|---|---:|---:|---:|---:|---:|---|",
+        "| candidate | outcome | weight | validation MSE | CPU s | epochs | look-back | fitted values | remark |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---|",
         *rows,
         "",
         "![Validation error of each candidate against the CPU time of its fit](candidates.png)",

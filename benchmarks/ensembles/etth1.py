@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks.ensembles.fits import cost, fitted
-from benchmarks.ensembles.rules import all_members, mse, one_standard_error
+from benchmarks.ensembles.rules import all_members, mse, one_more_horizon
 from benchmarks.page import table, verdict
 
 _AIMS = {96: 0.352, 192: 0.389, 336: 0.411, 720: 0.421}
@@ -15,7 +15,7 @@ def ensemble() -> str:
     rows, kept = [], []
     pools = fitted([f"etth1_{horizon}" for horizon in _AIMS])
     for pool, aim in zip(pools, _AIMS.values(), strict=True):
-        weights = one_standard_error(pool.products["val"], pool.values, pool.horizon)
+        weights = one_more_horizon(pool.products["val"], pool.values, pool.horizon)
         found = mse(pool.products["test"], weights, pool.values)
         mean = mse(pool.products["test"], all_members(pool.products["test"], pool.values, pool.horizon), pool.values)
         val, test = pool.errors("val"), pool.errors("test")

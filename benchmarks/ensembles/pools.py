@@ -42,13 +42,21 @@ class Pool:
 
 
 def _etth1(horizon: int) -> Pool:
-    """Rate and epochs of the longer horizons were set on validation."""
+    """Rate and epochs of the phase transformer at longer horizons were set on validation."""
     phase = _LONGER_PHASE if horizon > 96 else ()
     members: list[Member] = [
         ("ridge_336", "etth1_ridge", ("--data.look_back=336",)),
         ("ridge_504", "etth1_ridge", ("--data.look_back=504",)),
+        ("ridge_separate", "etth1_ridge", ("--data.look_back=504", "--model.per_channel=true")),
         ("linear_720", "etth1_linear", ()),
+        ("linear_separate", "etth1_linear_separate", ()),
         ("phase_504", "etth1_phase", phase),
+        ("phase_seed_1", "etth1_phase", (*phase, "--seed_everything=1")),
+        ("nbeats", "etth1_nbeats", ()),
+        ("nbeats_seed_1", "etth1_nbeats", ("--seed_everything=1",)),
+        ("nhits", "etth1_nhits", ()),
+        ("tide", "etth1_tide", ()),
+        ("itransformer", "etth1_itransformer", ()),
     ]
     return Pool(f"ETTh1 {horizon}", horizon, (), tuple(members))
 

@@ -9,6 +9,7 @@ from scipy.optimize import nnls
 from torch import Tensor
 
 from models.forecasting.member_choice import largest_subset
+from models.forecasting.member_weights import shrunken_weights
 
 Rule = Callable[[Tensor, int, int], Tensor]
 """(products (N, M, M), values in a window, horizon) -> weights (M,), non-negative, of sum one."""
@@ -43,16 +44,25 @@ def lowest_subset(products: Tensor, values: int, horizon: int) -> Tensor:
 
 
 def one_standard_error(products: Tensor, values: int, horizon: int) -> Tensor:
-    """The shipped rule: the largest subset within one standard error, from blocks of two horizons."""
-    return _largest(products, values, 2 * horizon)
+    """The largest subset within one standard error of the best one, from blocks of two horizons."""
+    counts = torch.full((len(products),), values)
+    return _equal(largest_subset(products, counts=counts, block=2 * horizon).members, products.shape[1])
 
 
-def short_blocks(products: Tensor, values: int, horizon: int) -> Tensor:
-    """The same with blocks of one horizon."""
-    return _largest(products, values, horizon)
+def subset_and_weights(products: Tensor, values: int, horizon: int) -> Tensor:
+    """That subset, with weights from stacking inside of it."""
+    members = one_standard_error(products, values, horizon).nonzero().flatten()
+    weights = torch.zeros(products.shape[1], dtype=torch.float64)
+    weights[members] = fitted_shrinkage(products[:, members][:, :, members], values, horizon)
+    return weights
 
 
-def shrunken_stacking(products: Tensor, values: int, horizon: int) -> Tensor:
+def one_more_horizon(products: Tensor, values: int, horizon: int) -> Tensor:
+    """The shipped rule: the shrinkage is that of one more horizon of windows in which all members err alike."""
+    return shrunken_weights(products, counts=torch.full((len(products),), values), horizon=horizon)
+
+
+def fitted_shrinkage(products: Tensor, values: int, horizon: int) -> Tensor:
     """Weights of the lowest error plus a penalty on their distance from equal ones, chosen over parts of validation."""
     parts = [part.sum(dim=0) for part in products.tensor_split(_PARTS)]
     whole = torch.stack(parts).sum(dim=0)
@@ -68,15 +78,11 @@ RULES: dict[str, Rule] = {
     "all": all_members,
     "lowest subset": lowest_subset,
     "within 1.10x": within_margin,
-    "one standard error, blocks of H": short_blocks,
-    "one standard error, blocks of 2 H": one_standard_error,
-    "shrunken stacking": shrunken_stacking,
+    "subset within one standard error": one_standard_error,
+    "that, then stacking": subset_and_weights,
+    "stacking, shrinkage fitted": fitted_shrinkage,
+    "stacking, shrinkage of one horizon": one_more_horizon,
 }
-
-
-def _largest(products: Tensor, values: int, block: int) -> Tensor:
-    counts = torch.full((len(products),), values)
-    return _equal(largest_subset(products, counts=counts, block=block).members, products.shape[1])
 
 
 def _equal(members: Sequence[int], size: int) -> Tensor:

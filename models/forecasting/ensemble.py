@@ -1,7 +1,8 @@
-"""EnsembleForecaster: equal-weight mean of trained forecasters."""
+"""EnsembleForecaster: weighted mean of trained forecasters."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,14 +11,15 @@ from typing_extensions import override
 from models.forecasting.forecaster import Forecaster
 from models.forecasting.mean_forecaster import MeanForecaster, MemberMean
 from models.forecasting.member_choice import MOST_MEMBERS, largest_subset
+from models.forecasting.member_weights import describe_weights, mean_error, shrunken_weights
 
 
 class EnsembleForecaster(MeanForecaster):
-    """Mean of the members that validation chooses.
+    """Mean of the members, weighed on validation.
 
     `fit` trains nothing: one validation pass collects the products of the members' errors in each window, which
-    determine the MSE of every subset's mean and how far it can be trusted, see `largest_subset`. The weights within a
-    subset are equal, as fitted weights rarely beat them out of sample (Smith & Wallis, 2009).
+    determine the MSE of every weighted mean, see `shrunken_weights`, and how far it can be trusted, see
+    `largest_subset`.
 
     Args:
         members: Checkpoints of trained forecasters with the same horizon and channels, without covariates and
@@ -26,7 +28,8 @@ class EnsembleForecaster(MeanForecaster):
         num_channels: Target channels C.
         look_back: Input rows, L; at least the longest of the members.
         horizon: Forecast rows, H.
-        choose: Choose members; False keeps all.
+        choose: `weights` weighs the members, `subset` takes the largest subset that is within a standard error of the
+            best one, with equal weights; False takes the plain mean of all. True is `weights`.
     """
 
     def __init__(
@@ -37,7 +40,7 @@ class EnsembleForecaster(MeanForecaster):
         num_channels: int,
         look_back: int,
         horizon: int,
-        choose: bool = True,
+        choose: Literal["weights", "subset"] | bool = "weights",
     ) -> None:
         if not 1 <= len(members) <= MOST_MEMBERS:
             raise ValueError(f"model.members: {len(members)} checkpoints given, 1 to {MOST_MEMBERS} are allowed")
@@ -62,15 +65,20 @@ class EnsembleForecaster(MeanForecaster):
 
     @override
     def choose_members(self, products: Tensor, counts: Tensor) -> dict[str, float]:
-        if self.choose:
+        names, size = member_names(self.members), len(self.members)
+        if self.choose == "subset":
             choice = largest_subset(products, counts=counts, block=2 * self.horizon)
-            subset, error = choice.members, choice.error
-            self.print(f"ensemble: {choice.describe(member_names(self.members))}")
+            weights = torch.tensor([index in choice.members for index in range(size)]).double() / len(choice.members)
+            said = choice.describe(names)
         else:
-            subset = tuple(range(len(self.members)))
-            error = float(products.mean(dim=(1, 2)).sum() / counts.sum())
-        self.network.chosen.copy_(torch.tensor([index in subset for index in range(len(self.members))]))
-        return {"val/mse": error, "val/num_members": float(len(subset))}
+            weights = torch.full((size,), 1 / size, dtype=torch.float64)
+            if self.choose:
+                weights = shrunken_weights(products, counts=counts, horizon=self.horizon)
+            said = f"{int((weights > 0).sum())} of {size} members, MSE {mean_error(products, counts, weights):.4g}: "
+            said += describe_weights(weights.tolist(), names)
+        self.print(f"ensemble: {said}")
+        self.network.weigh(weights.tolist())
+        return {"val/mse": mean_error(products, counts, weights), "val/num_members": float((weights > 0).sum())}
 
 
 def member_names(paths: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
-"""MeanForecaster, the base of forecasters whose forecast is the equal-weight mean of some of their members."""
+"""MeanForecaster, the base of forecasters whose forecast is a weighted mean of some of their members."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,31 +12,55 @@ from models.forecasting.forecaster import COVARIATES, Forecaster
 
 
 class MemberMean(nn.Module):
-    """The mean of the chosen members' forecasts, each of which takes what it knows of the inputs.
+    """The weighted mean of the members' forecasts, each of which takes what it knows of the inputs.
 
     Args:
-        members: Forecasters in raw units.
+        members: Forecasters in raw units; their weights are equal until a choice says otherwise.
+
+    Attributes:
+        weights: Of the members, of sum one, (M,); those of weight 0 do not forecast.
     """
 
-    chosen: Tensor
+    weights: Tensor
 
     def __init__(self, *, members: Iterable[Forecaster]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.register_buffer("chosen", torch.ones(len(self.members), dtype=torch.bool))
+        self.register_buffer("weights", _equal(len(self.members)))
 
     def add(self, member: Forecaster) -> None:
-        """Adds a member, chosen until a choice says otherwise."""
+        """Adds a member; the weights are equal again."""
         self.members.append(member)
-        self.chosen = torch.ones(len(self.members), dtype=torch.bool, device=self.chosen.device)
+        self.weights = _equal(len(self.members)).to(self.weights.device)
 
-    def taken(self) -> list[Forecaster]:
-        """The chosen members."""
-        return [member for member, taken in zip(self.members, self.chosen.tolist(), strict=True) if taken]  # type: ignore[misc]
+    def weigh(self, weights: Sequence[float]) -> None:
+        """Sets the weights.
+
+        Args:
+            weights: Of all members.
+        """
+        self.weights.copy_(torch.tensor(weights, dtype=torch.float64))
+
+    @property
+    def chosen(self) -> Tensor:
+        """Which members have a weight, (M,)."""
+        return self.weights > 0
+
+    def taken(self) -> list[tuple[float, Forecaster]]:
+        """Weights and members, of those that have a weight."""
+        return [pair for pair in zip(self.weights.tolist(), self.members, strict=True) if pair[0]]  # type: ignore[misc]
+
+    @override
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:  # type: ignore[override]
+        marks = state_dict.get(f"{prefix}chosen")
+        if isinstance(marks, Tensor):  # of a version whose members had equal weights
+            state_dict = {name: value for name, value in state_dict.items() if name != f"{prefix}chosen"}
+            state_dict[f"{prefix}weights"] = marks.float() / marks.sum().clamp_min(1)
+        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[arg-type]
 
     def inputs(self) -> tuple[str, ...]:
         """Names of the inputs that a chosen member takes."""
-        taken = {name for member in self.taken() for name in member.input_names}
+        taken = {name for _, member in self.taken() for name in member.input_names}
         return tuple(name for name in ("past", *COVARIATES) if name in taken)
 
     def forecasts(self, inputs: Batch) -> list[Tensor]:
@@ -58,14 +83,17 @@ class MemberMean(nn.Module):
         return mean_forecast(members, inputs)
 
 
-def mean_forecast(members: Sequence[Forecaster], inputs: Batch) -> Tensor:
-    """The mean of forecasts in raw units, (B, H, C).
+def mean_forecast(members: Sequence[tuple[float, Forecaster]], inputs: Batch) -> Tensor:
+    """The weighted mean of forecasts in raw units, (B, H, C).
 
     Args:
-        members: Forecasters in raw units.
+        members: Weights, of sum one, and forecasters in raw units.
         inputs: Of which each takes what it knows, and the last rows that it sees.
     """
-    return torch.stack([member_forecast(member, inputs) for member in members]).mean(dim=0)
+    if len(members) == 1:
+        return member_forecast(members[0][1], inputs)
+    forecasts = torch.stack([weight * member_forecast(member, inputs) for weight, member in members])
+    return forecasts.sum(dim=0)
 
 
 def member_forecast(member: Forecaster, inputs: Batch) -> Tensor:
@@ -78,10 +106,14 @@ def member_forecast(member: Forecaster, inputs: Batch) -> Tensor:
     return member(**shorter)  # type: ignore[no-any-return]
 
 
-class MeanForecaster(Forecaster):
-    """Collects the products of the members' errors on the validation windows, from which members are chosen.
+def _equal(size: int) -> Tensor:
+    return torch.full((size,), 1 / max(1, size))
 
-    The products of a window's errors determine the squared error of every subset's mean. Subclasses choose in
+
+class MeanForecaster(Forecaster):
+    """Collects the products of the members' errors on the validation windows, from which members are weighed.
+
+    The products of a window's errors determine the squared error of every weighted mean. Subclasses choose in
     `choose_members`. Members work in raw units and have statistics of their own; those of this module set the scale of
     the metrics.
     """
@@ -89,12 +121,12 @@ class MeanForecaster(Forecaster):
     network: MemberMean
 
     @property
-    def chosen(self) -> list[Forecaster]:
-        """The chosen members, whose mean is the forecast."""
+    def chosen(self) -> list[tuple[float, Forecaster]]:
+        """Weights and members, of those whose weighted mean is the forecast."""
         return self.network.taken()
 
     def choose_members(self, products: Tensor, counts: Tensor) -> dict[str, float]:
-        """Sets `network.chosen`.
+        """Sets `network.weights`.
 
         Args:
             products: Sums of the products of the members' errors in each window, in order of time, float64 (N, M, M).

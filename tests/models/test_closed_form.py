@@ -120,7 +120,7 @@ def test_ridge_fits_in_one_pass_and_its_checkpoint_tests_alone(fit_args, tmp_pat
     assert main(["test", "--ckpt_path", str(checkpoint)]) == 0
 
 
-def test_an_ensemble_is_the_mean_of_its_members_and_says_which(fit_args, tmp_path: Path, capsys) -> None:
+def test_an_ensemble_is_the_weighted_mean_of_its_members_and_says_which(fit_args, tmp_path: Path, capsys) -> None:
     for seed in ("1", "2"):
         assert main(fit_args("--seed_everything", seed, "--trainer.max_epochs", "1")) == 0
     members = [str(folder / "checkpoints/best.ckpt") for folder in run_folders(tmp_path / "runs")]
@@ -132,16 +132,14 @@ def test_an_ensemble_is_the_mean_of_its_members_and_says_which(fit_args, tmp_pat
     module = cli.model.eval()
     assert f"ensemble: {int(module.network.chosen.sum())} of 2 members, MSE" in capsys.readouterr().out
     past = torch.randn(3, 48, 2)
-    chosen = module.network.chosen.tolist()
-    forecasts = [
-        forecast for forecast, taken in zip(module.network.forecasts({"past": past}), chosen, strict=True) if taken
-    ]
-    torch.testing.assert_close(module(past), torch.stack(forecasts).mean(0))
+    weights = module.network.weights
+    forecasts = torch.stack(module.network.forecasts({"past": past}))
+    torch.testing.assert_close(module(past), torch.einsum("m,mbhc->bhc", weights, forecasts))
     logged = float(cli.trainer.callback_metrics["val/mse"])
     checkpoint = Path(cli.folder.checkpoints) / "best.ckpt"
     again = run(["validate", "--ckpt_path", str(checkpoint)])
     assert float(again.trainer.callback_metrics["val/mse"]) == pytest.approx(logged, rel=1e-5)
-    assert again.model.network.chosen.tolist() == chosen
+    assert again.model.network.weights.tolist() == weights.tolist()
 
 
 def test_an_ensemble_refuses_members_with_covariates(fit_args, tmp_path: Path, capsys) -> None:

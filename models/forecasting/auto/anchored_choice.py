@@ -1,4 +1,4 @@
-"""Anchored choice: members that validation chooses, unless their mean does not clearly beat a naive forecast."""
+"""Anchored choice: weights of members, where richer members have to beat simpler ones clearly on validation."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.forecasting.member_choice import largest_subset, standard_errors
+from models.forecasting.member_choice import standard_errors
+from models.forecasting.member_weights import describe_weights, mean_error, shrunken_weights, without_small
 
 _QUARTERS = 4
 _LEAST_WINDOWS = 8
@@ -16,16 +17,16 @@ _LEAST_WINDOWS = 8
 
 @dataclass(frozen=True)
 class AnchoredChoice:
-    """Members whose mean forecast is taken, and why.
+    """Weights of the members, and why.
 
     Attributes:
-        members: Indices of those taken, ascending.
-        error: MSE of their mean.
+        weights: Of all members, of sum one.
+        error: MSE of their weighted mean.
         member_errors: MSE of each member.
-        reason: Why they were taken, in words.
+        reason: Why these weights, in words.
     """
 
-    members: tuple[int, ...]
+    weights: tuple[float, ...]
     error: float
     member_errors: tuple[float, ...]
     reason: str
@@ -35,51 +36,110 @@ def anchored_choice(
     products: Tensor,
     *,
     counts: Tensor,
-    anchors: Sequence[int],
     names: Sequence[str],
-    block: int,
+    anchors: Sequence[int],
+    closed_forms: Sequence[int],
+    horizon: int,
+    back_tests: int = 0,
     doubts: Sequence[str] = (),
 ) -> AnchoredChoice:
-    """Chooses members, or the best anchor alone where their mean is not clearly better.
+    """Weighs members on validation, in steps from the simplest kind up: each is taken in whole, by half or not.
 
-    Members are those of `largest_subset`. Their mean is clearly better where its error is lower than the anchor's by
-    more than the standard error of the difference, lower in every quarter of the validation windows, and no back-test
-    speaks against it: on markets most models beat a random walk in some part of the past.
+    The best naive forecast is where it starts. The first step goes to naive forecasts and closed forms weighed
+    together, the second to all members weighed together, see `shrunken_weights`. A step is taken in whole where it is
+    clearly better: in every quarter of the validation windows, and by more than the standard error of the difference,
+    in blocks of two horizons. Else it is taken by half, which bounds what a wrong step costs: the mean of two forecasts
+    errs at most as much as they do on average. Where validation has less than the four horizons that a standard error
+    takes, the second step is taken by half, and so is the first unless a back-test was won. A back-test that was lost
+    forbids both: on markets most models beat a random walk in some part of the past.
 
     Args:
         products: Sums of the products of the members' errors in each window, in order of time, (N, M, M).
         counts: Errors in each window, (N,).
-        anchors: Indices of the members that are naive forecasts; none switches the rule off.
         names: Of the members.
-        block: Windows that have errors in common: the horizon.
-        doubts: What speaks against any choice but an anchor, in words, such as back-tests that were lost.
+        anchors: Indices of the naive forecasts; with none, all members are weighed together.
+        closed_forms: Indices of the members in closed form.
+        horizon: Rows of a forecast.
+        back_tests: Parts of the training rows on which closed forms were compared with naive forecasts.
+        doubts: Those of them that a naive forecast won, in words.
     """
     products, counts = products.double(), counts.double()
-    choice = largest_subset(products, counts=counts, block=block)
-    errors = choice.member_errors
-    anchor = min(anchors, key=lambda index: errors[index], default=None)
-    if anchor is None or choice.members == (anchor,):
-        return AnchoredChoice(choice.members, choice.error, errors, choice.describe(list(names)))
-    weights = torch.zeros(2, len(errors), dtype=torch.float64)
-    weights[0, list(choice.members)] = 1 / len(choice.members)
-    weights[1, anchor] = 1.0
-    deviation = float(standard_errors(products, counts, weights, best=1, block=block)[0])
-    gain = errors[anchor] - choice.error
-    parts = max(1, min(_QUARTERS, len(products) // _LEAST_WINDOWS))
-    own = torch.einsum("nij,i,j->n", products, weights[0], weights[0])
-    quarters = [float(part.sum()) for part in (products[:, anchor, anchor] - own).tensor_split(parts)]
-    lost = sum(quarter <= 0 for quarter in quarters)
-    unclear = list(doubts)
-    if lost:
-        unclear.append(f"not better in {lost} of {len(quarters)} parts of validation")
-    if not math.isnan(deviation) and gain <= deviation:
-        unclear.append("not better by more than a standard error")
-    naive, ratio = names[anchor], choice.error / errors[anchor]
-    against = f"{ratio:.3f} times the error of {naive} (MSE {errors[anchor]:.4g}"
-    against += ")" if math.isnan(deviation) else f", standard error of the ratio {deviation / errors[anchor]:.3f})"
-    if unclear:
-        best = " + ".join(names[index] for index in choice.members)
-        why = f"{naive} alone: {best} had {against}, and {'; '.join(unclear)}"
-        return AnchoredChoice((anchor,), errors[anchor], errors, why)
-    why = f"{choice.describe(list(names))}; {against}, less in every part of validation"
-    return AnchoredChoice(choice.members, choice.error, errors, why)
+    size = len(names)
+    errors = tuple((products.sum(dim=0).diagonal() / counts.sum()).tolist())
+    if not anchors:
+        weights = _weigh(products, counts, range(size), horizon)
+        return AnchoredChoice(_floats(weights), mean_error(products, counts, weights), errors, _said(weights, names))
+    anchor = min(anchors, key=lambda index: errors[index])
+    weights = torch.eye(size, dtype=torch.float64)[anchor]
+    before, notes = f"{names[anchor]} (MSE {errors[anchor]:.4g})", []
+    simple = sorted({*anchors, *closed_forms})
+    steps = [("closed forms", simple)] if len(simple) > len(anchors) else []
+    if len(simple) < size:
+        steps.append(("all candidates", list(range(size))))
+    for kind, members in steps:
+        richer = _weigh(products, counts, members, horizon)
+        if torch.equal(richer, weights):
+            continue
+        found = _Comparison.of(products, counts, richer, weights, horizon)
+        line = f"{kind} ({_said(richer, names)}) had {found.ratio:.3f} times the error of {before}"
+        line += "" if math.isnan(found.deviation) else f", standard error {found.deviation:.3f}"
+        needs_more = math.isnan(found.deviation) and not (kind == "closed forms" and back_tests)
+        unclear = found.doubts + (["validation has fewer than four horizons"] if needs_more else [])
+        if doubts:
+            notes.append(f"{line}, and are not taken: {'; '.join(doubts)}")
+            continue
+        if unclear:
+            richer = (richer + weights) / 2
+            notes.append(f"{line}, and are taken by half: {'; '.join(unclear)}")
+        else:
+            notes.append(f"{line}, less in every part of validation")
+        weights, before = richer, "that"
+    weights = without_small(weights)
+    reason = ": ".join([_said(weights, names), *(["; ".join(notes)] if notes else [])])
+    return AnchoredChoice(_floats(weights), mean_error(products, counts, weights), errors, reason)
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """Richer weights against those taken so far.
+
+    Attributes:
+        ratio: Of their MSEs.
+        deviation: Standard error of the ratio; NaN with too few windows.
+        doubts: Why they are not clearly better, in words.
+    """
+
+    ratio: float
+    deviation: float
+    doubts: list[str]
+
+    @classmethod
+    def of(cls, products: Tensor, counts: Tensor, richer: Tensor, taken: Tensor, horizon: int) -> "_Comparison":
+        both = torch.stack([richer, taken])
+        error = mean_error(products, counts, taken)
+        deviation = float(standard_errors(products, counts, both, best=1, block=2 * horizon)[0])
+        parts = max(1, min(_QUARTERS, len(products) // _LEAST_WINDOWS))
+        of_windows = torch.einsum("nij,si,sj->sn", products, both, both)
+        gains = (of_windows[1] - of_windows[0]).tensor_split(parts)
+        gain = error - mean_error(products, counts, richer)
+        lost = sum(float(part.sum()) <= 0 for part in gains)
+        doubts = [f"not better in {lost} of {parts} parts of validation"] if lost else []
+        if not math.isnan(deviation) and gain <= deviation:
+            doubts.append("not better by more than a standard error")
+        scale = max(error, 1e-300)
+        return cls(1 - gain / scale, deviation / scale, doubts)
+
+
+def _weigh(products: Tensor, counts: Tensor, members: Sequence[int], horizon: int) -> Tensor:
+    index = torch.tensor(list(members))
+    weights = torch.zeros(products.shape[1], dtype=torch.float64)
+    weights[index] = shrunken_weights(products[:, index][:, :, index], counts=counts, horizon=horizon)
+    return weights
+
+
+def _said(weights: Tensor, names: Sequence[str]) -> str:
+    return describe_weights(weights.tolist(), names)
+
+
+def _floats(weights: Tensor) -> tuple[float, ...]:
+    return tuple(weights.tolist())

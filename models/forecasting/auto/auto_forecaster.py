@@ -1,4 +1,4 @@
-"""AutoForecaster: tries a portfolio of candidates in turn, and forecasts the mean of those that validation chooses."""
+"""AutoForecaster: tries a portfolio of candidates in turn, and forecasts their mean as validation weighs them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -22,8 +22,8 @@ _RECORDS, _PERIOD = "candidates", "period"
 class AutoForecaster(MeanForecaster):
     """Fits candidates one after the other, cheapest first, within the CPU budget of the run (`run.budget`).
 
-    `CandidateFits` fits them; one validation pass over all of them then chooses, see `anchored_choice`. Members live in
-    the checkpoint, so that it needs no other file. Point forecasts only.
+    `CandidateFits` fits them; one validation pass over all of them then weighs them, see `anchored_choice`. Members
+    live in the checkpoint, so that it needs no other file. Point forecasts only.
 
     Args:
         candidates: What to try, by name, cheapest first; naive forecasts and closed forms first.
@@ -86,8 +86,10 @@ class AutoForecaster(MeanForecaster):
         )
         self.records: dict[str, CandidateRecord] = {}
         """What became of the candidates that were looked at so far, by name."""
+        self.back_tests = 0
+        """Parts of the training rows on which closed forms were compared with the best naive forecast."""
         self.doubts: tuple[str, ...] = ()
-        """Parts of the training rows in which a choice on validation did not beat the best naive forecast, in words."""
+        """Those of them that the naive forecast won, in words."""
         self.reason = ""
         """Why the chosen members were chosen, in words."""
 
@@ -122,17 +124,26 @@ class AutoForecaster(MeanForecaster):
     @override
     def choose_members(self, products: Tensor, counts: Tensor) -> dict[str, float]:
         names = self.member_names
-        anchors = [index for index, name in enumerate(names) if name in self.anchors]
         choice = anchored_choice(
-            products, counts=counts, anchors=anchors, names=names, block=self.horizon, doubts=self.doubts
+            products,
+            counts=counts,
+            names=names,
+            anchors=[index for index, name in enumerate(names) if name in self.anchors],
+            closed_forms=[index for index, name in enumerate(names) if self.candidates[name].is_closed_form],
+            horizon=self.horizon,
+            back_tests=self.back_tests,
+            doubts=self.doubts,
         )
         self.reason = choice.reason
-        for index, name in enumerate(names):
-            taken = index in choice.members
-            self.network.chosen[index] = taken
-            self.records[name] = replace(self.records[name], val_mse=choice.member_errors[index], chosen=taken)
+        self.network.weigh(choice.weights)
+        for name, weight, error in zip(names, choice.weights, choice.member_errors, strict=True):
+            self.records[name] = replace(self.records[name], val_mse=error, chosen=weight > 0, weight=weight)
         errors = {f"val/{name}/mse": error for name, error in zip(names, choice.member_errors, strict=True)}
-        return {"val/mse": choice.error, "val/num_members": float(len(choice.members)), **errors}
+        return {
+            "val/mse": choice.error,
+            "val/num_members": float(sum(weight > 0 for weight in choice.weights)),
+            **errors,
+        }
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

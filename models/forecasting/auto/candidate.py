@@ -95,6 +95,7 @@ class Candidate:
         batch_size: Windows per step.
         gradient_clip: Norm that gradients are clipped at; None clips none.
         least_columns: Channels and covariates together below which it is left out, as it would mix nothing.
+        least_channels: Channels below which it is left out, such as 2 where each has weights of its own.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class Candidate:
         batch_size: int = 128,
         gradient_clip: float | None = None,
         least_columns: int = 1,
+        least_channels: int = 1,
     ) -> None:
         for name, value in (("look_back", look_back or 1), ("epochs", epochs), ("batch_size", batch_size)):
             if value < 1:
@@ -128,6 +130,7 @@ class Candidate:
         self.batch_size = batch_size
         self.gradient_clip = gradient_clip
         self.least_columns = least_columns
+        self.least_channels = least_channels
 
     @property
     def is_closed_form(self) -> bool:
@@ -153,6 +156,8 @@ class Candidate:
         columns = sizes.num_channels + sizes.num_past_covariates + sizes.num_future_covariates
         if columns < self.least_columns:
             raise CandidateDoesNotFitError(f"it mixes columns, and there are fewer than {self.least_columns}")
+        if sizes.num_channels < self.least_channels:
+            raise CandidateDoesNotFitError(f"it is for {self.least_channels} or more channels")
         if "period" in accepted and sizes.period is None:
             raise CandidateDoesNotFitError("it needs a season, and none was found")
         try:

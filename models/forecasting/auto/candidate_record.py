@@ -22,6 +22,7 @@ class CandidateRecord:
         remark: Why it was left out or stopped, and what it ignores.
         val_mse: MSE of its best epoch on validation; None if it is not a member.
         chosen: Whether the forecast is, or contains, its forecast.
+        weight: Of its forecast in the mean.
     """
 
     outcome: Outcome
@@ -32,6 +33,7 @@ class CandidateRecord:
     remark: str = ""
     val_mse: float | None = None
     chosen: bool = False
+    weight: float = 0.0
 
     @property
     def is_member(self) -> bool:

@@ -247,11 +247,13 @@ class _Named(nn.Module):
 class _MeanOf(nn.Module):
     """The members that an ensemble chose; the others are left out of the file."""
 
-    def __init__(self, members: Sequence[Forecaster], names: list[str]) -> None:
+    def __init__(self, chosen: Sequence[tuple[float, Forecaster]], names: list[str]) -> None:
         super().__init__()
-        self.members = nn.ModuleList(members)
+        self.members = nn.ModuleList(member for _, member in chosen)
+        self.weights = [weight for weight, _ in chosen]
         self.names = names
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor]:
         """The forecast in raw units."""
-        return (mean_forecast(list(self.members), dict(zip(self.names, tensors, strict=True))),)  # type: ignore[arg-type]
+        members = list(zip(self.weights, self.members, strict=True))
+        return (mean_forecast(members, dict(zip(self.names, tensors, strict=True))),)  # type: ignore[arg-type]
