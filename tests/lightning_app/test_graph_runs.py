@@ -66,6 +66,7 @@ def test_a_killed_fit_on_a_graph_resumes_to_the_same_bits(
             assert same_checkpoint(expected, resumed / "checkpoints" / f"{name}.ckpt"), (interrupts[index], name)
 
 
+@pytest.mark.slow
 def test_compare_repeats_a_node_classifier_over_splits_of_its_own(graph_args: Callable[..., list[str]]) -> None:
     _, _, config, *_ = graph_args()
     options = ["--trainer.max_epochs", "1", "--data.split", "datamodules.graph.ShchurSplit"]

@@ -132,6 +132,7 @@ def test_compare_takes_the_mean_over_splits_and_names_the_protocol(config: Calla
     assert row["spread"]["test/accuracy"] == pytest.approx(abs(tests[0] - tests[1]) / 2**0.5)
 
 
+@pytest.mark.slow
 def test_compare_repeats_a_random_split_with_seeds_from_its_own_on(config: Callable[..., str]) -> None:
     split = "RandomGraphSplit, init_args: {seed: 7}"
     assert main(["compare", config(split=split), "--splits", "2", "--", "--trainer.max_epochs", "1"]) == 0
@@ -165,6 +166,7 @@ def test_one_fold_of_xu_is_not_tested_on_the_graphs_that_chose_its_epoch(
     assert not any("test/" in name for name in json.loads((only_run(Path("runs")) / "metrics.json").read_text()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "caption"),
     [

@@ -249,7 +249,13 @@ def write_people() -> pl.DataFrame:
 @pytest.mark.parametrize(
     ("label", "task", "network", "classes"),
     [
-        ("rich", "models.tabular.classification.BinaryClassification", PERCEPTRON, ["<=50K", ">50K"]),  # former path
+        pytest.param(  # former path
+            "rich",
+            "models.tabular.classification.BinaryClassification",
+            PERCEPTRON,
+            ["<=50K", ">50K"],
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "level",
             "{class_path: models.tabular.MulticlassClassification, init_args: {loss: FocalLoss}}",
@@ -258,7 +264,7 @@ def write_people() -> pl.DataFrame:
             marks=pytest.mark.slow,
         ),
         ("rich", "models.tasks.BinaryClassification", TRANSFORMER, ["<=50K", ">50K"]),
-        ("level", "models.tasks.MulticlassClassification", TABM, ["1", "2", "3"]),
+        pytest.param("level", "models.tasks.MulticlassClassification", TABM, ["1", "2", "3"], marks=pytest.mark.slow),
     ],
 )
 def test_rows_without_a_time_are_classified_from_raw_text(

@@ -18,6 +18,7 @@ STUDENT = """    encoder: {class_path: models.text.ReducedEncoder, init_args: {n
 """
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_a_run_and_needs_no_teacher_afterwards(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

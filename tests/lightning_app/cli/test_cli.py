@@ -104,7 +104,7 @@ def test_the_command_line_overrides_the_config_of_a_checkpoint(fitted: Path) -> 
     assert "49 in test" in (fitted / "report.md").read_text()
 
 
-@pytest.mark.parametrize("batch_size", [1, 13, 1000])
+@pytest.mark.parametrize("batch_size", [13, *(pytest.param(size, marks=pytest.mark.slow) for size in (1, 1000))])
 def test_metrics_do_not_depend_on_the_batch_size(fitted: Path, batch_size: int) -> None:
     checkpoint = str(fitted / "checkpoints" / "best.ckpt")
     main(["test", "--ckpt_path", checkpoint])
@@ -462,6 +462,7 @@ def test_any_error_becomes_one_line(text: str, kind: type[Exception]) -> None:
     assert exit_code(kind(text)) == (2 if kind in (ValueError, FileNotFoundError) else 1)
 
 
+@pytest.mark.slow
 @needs_etth1
 def test_ridge_on_etth1_reaches_the_known_error() -> None:
     assert main(["fit", "-c", str(CONFIGS / "forecasting/etth1_ridge.yaml")]) == 0

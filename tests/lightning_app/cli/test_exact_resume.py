@@ -140,6 +140,7 @@ def test_a_killed_fit_on_streams_resumes_to_the_same_bits_and_the_same_carried_s
             assert same_checkpoint(ours, theirs), (interrupts[index], name)
 
 
+@pytest.mark.slow
 def test_without_its_carried_state_a_resumed_stream_would_differ(
     stream_args: Callable[..., list[str]], tmp_path: Path
 ) -> None:
@@ -201,6 +202,7 @@ def test_the_command_line_wins_over_the_checkpoint_when_resuming(
     assert resumed["global_step"] == 10
 
 
+@pytest.mark.slow
 def test_a_schedule_scales_with_an_overridden_learning_rate(fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
     from lightning_app.__main__ import main
 
@@ -229,6 +231,7 @@ def test_resuming_with_another_optimizer_class_is_refused(
     assert "trained with torch.optim.AdamW, whose state torch.optim.SGD cannot take over" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_scheduler_argument_of_the_command_line_wins_over_the_restored_one(
     fit_args: Callable[..., list[str]], tmp_path: Path
 ) -> None:
@@ -243,6 +246,7 @@ def test_a_scheduler_argument_of_the_command_line_wins_over_the_restored_one(
     assert resumed["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(0.004 * 0.1**5)
 
 
+@pytest.mark.slow
 def test_a_learning_rate_of_zero_can_be_overridden_too(fit_args: Callable[..., list[str]], tmp_path: Path) -> None:
     from lightning_app.__main__ import main
 
@@ -267,6 +271,7 @@ def test_resuming_without_averaging_goes_on_from_the_trained_weights(
     assert all(torch.equal(resumed[name], weight) for name, weight in trained.items())
 
 
+@pytest.mark.slow
 def test_a_checkpoint_from_before_the_first_validation_resumes_beside_a_newer_best_one(
     fit_args: Callable[..., list[str]], tmp_path: Path
 ) -> None:

@@ -89,6 +89,7 @@ def test_other_data_on_the_command_line_are_named_and_kept_apart_from_the_traini
     assert "trained on" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_version_is_compared_by_the_fingerprint_of_its_data(
     fitted: Path, table_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -229,6 +229,7 @@ def test_data_of_other_labels_are_refused(folder: Path, capsys: pytest.CaptureFi
     assert "data.labels: place, person, the model was trained on others or in another order" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_penalty_of_outside_is_that_of_the_checkpoint_in_test_and_package(
     folder: Path, package: Package, tmp_path: Path
 ) -> None:
@@ -245,6 +246,7 @@ def test_a_penalty_of_outside_is_that_of_the_checkpoint_in_test_and_package(
     assert "subtracting 20 from the log-probability of O" in (greedy.path / "MODEL_CARD.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_package_in_eight_bits_is_measured_by_its_entities(folder: Path, tmp_path: Path) -> None:
     checkpoint = str(only_run(folder / "runs") / "checkpoints" / "best.ckpt")
     ungated = ["--max-worse", "inf", "--allow-slower"]  # which rows change in eight bits depends on the processor

@@ -60,6 +60,7 @@ def test_a_checkpoint_alone_loads_in_python(run: Path, tmp_path: Path) -> None:
     assert model(**model.example_inputs()).shape == (2, 2)
 
 
+@pytest.mark.slow
 def test_text_and_table_meet_in_a_fusion(tmp_path: Path) -> None:
     config = write_texts(tmp_path)
     assert main(["fit", "-c", str(config), "-c", str(tmp_path / "fusion.yaml")]) == 0
