@@ -25,7 +25,7 @@ ALIKE = (
     "adult_xgboost", "adult_linear", "adult_majority", "housing_lightgbm", "diabetes_lightgbm", "sst2_minilm",
     "sst2_distilled", "sst2_tfidf", "clothing_all_text", "clothing_embedder", "clothing_fusion", "clothing_table",
     "clothing_text", "wnut17_minilm", "auto", "sudoku4_trm", "adult_lightgbm", "bike_sharing", "cora_links_structure",
-    "cora_gcn",
+    "cora_gcn", "shakespeare_lstm", "breast_cancer",
 )  # fmt: skip
 TEACHERS = {"etth1_distilled": "forecasting/etth1_phase", "sst2_distilled": "text/sst2_minilm"}
 FAMILIES = ("forecasting", "recurrent", "graph", "tabular", "text")

@@ -156,6 +156,7 @@ def test_a_submodule_of_a_package_that_is_there_already_is_imported(
     assert importer("import heavy\nimport heavy.apart\ngot = heavy.apart.letter") == "a"
 
 
+@pytest.mark.slow
 def test_metrics_plot_on_axes_of_the_user(tmp_path: Path) -> None:
     code = """
 import lightning_app, torch

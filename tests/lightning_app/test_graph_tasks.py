@@ -88,6 +88,7 @@ def test_values_of_a_table_are_predicted_in_raw_units(config: Callable[..., str]
     assert metrics["test/rmse"] >= metrics["test/mae"] > metrics["test/loss"]  # the loss is on the scale of training
 
 
+@pytest.mark.slow
 def test_metrics_do_not_depend_on_the_batches_of_evaluation(config: Callable[..., str]) -> None:
     path = config()
     assert main(["fit", "-c", path]) == 0

@@ -73,8 +73,10 @@ def test_links_are_fitted_tested_and_predicted(
 @pytest.mark.parametrize(
     ("features", "words"),
     [
-        (("ConstantFeature",), "a constant"),
-        (("DegreeFeatures", "--data.features.max_degree=5"), "degrees up to 5, one-hot"),
+        pytest.param(("ConstantFeature",), "a constant", marks=pytest.mark.slow),
+        pytest.param(
+            ("DegreeFeatures", "--data.features.max_degree=5"), "degrees up to 5, one-hot", marks=pytest.mark.slow
+        ),
         (("IdentityFeatures", *SAMPLED), "a column per node"),
     ],
 )
@@ -148,7 +150,9 @@ class Cut(Callback):
             raise RuntimeError("cut")
 
 
-@pytest.mark.parametrize("options", [(), SAMPLED], ids=["whole graph", "sampled"])
+@pytest.mark.parametrize(
+    "options", [pytest.param((), id="whole graph", marks=pytest.mark.slow), pytest.param(SAMPLED, id="sampled")]
+)
 def test_a_fit_on_links_that_is_cut_resumes_to_the_same_bits(
     options: tuple[str, ...], link_args: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +190,7 @@ def test_sampled_batches_hold_real_edges_without_their_own_links() -> None:
     assert batch.edge_label.tolist() == [1.0] * 64 + [0.0] * 64
 
 
+@pytest.mark.slow
 def test_sampled_batches_are_the_same_with_workers() -> None:
     for here, there in zip(sampled().train_dataloader(), sampled(num_workers=2).train_dataloader(), strict=True):
         assert torch.equal(here.node_id, there.node_id)

@@ -254,7 +254,6 @@ def write_people() -> pl.DataFrame:
             "models.tabular.classification.BinaryClassification",
             PERCEPTRON,
             ["<=50K", ">50K"],
-            marks=pytest.mark.slow,
         ),
         pytest.param(
             "level",
@@ -263,7 +262,9 @@ def write_people() -> pl.DataFrame:
             ["1", "2", "3"],
             marks=pytest.mark.slow,
         ),
-        ("rich", "models.tasks.BinaryClassification", TRANSFORMER, ["<=50K", ">50K"]),
+        pytest.param(
+            "rich", "models.tasks.BinaryClassification", TRANSFORMER, ["<=50K", ">50K"], marks=pytest.mark.slow
+        ),
         pytest.param("level", "models.tasks.MulticlassClassification", TABM, ["1", "2", "3"], marks=pytest.mark.slow),
     ],
 )

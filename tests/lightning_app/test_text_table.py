@@ -79,6 +79,7 @@ def args(tmp_path: Path) -> Callable[..., list[str]]:
     return arguments
 
 
+@pytest.mark.slow
 def test_a_text_model_predicts_in_the_order_of_the_rows_and_answers_as_a_package(
     args: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ FEW = ("--trainer.max_epochs=1", "--model.warm_up=8", "--trainer.enable_progress
 LEVELS = "[0.025, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.975]"
 
 
+@pytest.mark.slow
 def test_a_panel_is_walked_with_a_fit_per_fold_beside_the_classics(capsys: pytest.CaptureFixture[str]) -> None:
     panel_table(rows=400).write_parquet("panel.parquet")
     options = ("--stride", "10", "--refit_every", "30", "--period", "5", "--root", "runs")

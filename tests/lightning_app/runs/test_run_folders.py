@@ -24,6 +24,7 @@ def test_a_name_that_leads_out_of_the_root_or_cannot_be_printed_is_refused(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_last_is_the_run_that_was_started_last_whatever_clock_named_it(
     fit_args: FitArgs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

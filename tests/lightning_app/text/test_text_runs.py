@@ -31,6 +31,7 @@ def _beside(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(run.parents[2])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_beside")
 def test_a_run_is_tested_exported_and_scored_without_the_folder_of_its_encoder(run: Path, tmp_path: Path) -> None:
     assert main(["test", "--ckpt_path", str(run), "--run.root", str(tmp_path / "other")]) == 0

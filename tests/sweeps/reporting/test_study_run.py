@@ -115,6 +115,7 @@ def test_two_writers_never_write_one_run(tmp_path: Path, capsys: pytest.CaptureF
     assert read_offline_run(tmp_path).column("trial") == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_of_two_commands_on_a_folder_the_last_one_completes_the_run(tmp_path: Path) -> None:
     study, first = finished_study(3), start(tmp_path)
     first.log(study)
