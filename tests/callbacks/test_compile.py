@@ -28,6 +28,7 @@ def graphs() -> Iterator[list[fx.GraphModule]]:
     torch.compiler.reset()
 
 
+@pytest.mark.slow
 def test_the_network_goes_through_the_compiler(
     fit_args: Callable[..., list[str]], tmp_path: Path, graphs: list[fx.GraphModule]
 ) -> None:

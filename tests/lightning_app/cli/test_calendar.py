@@ -23,6 +23,7 @@ def calendar_of(run: Path) -> list[str]:
     return chosen
 
 
+@pytest.mark.slow
 def test_features_that_matter_are_chosen_said_kept_and_packaged(
     fit_args: FitArgs, table_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

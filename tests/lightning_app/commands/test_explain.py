@@ -60,6 +60,7 @@ def test_a_node_is_explained_by_a_table_and_a_picture_in_the_run_folder(
     assert "node: '34' given, the graph has 34 nodes: 0, 1 to 33" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_model_is_refused(
     fit_args: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
