@@ -22,6 +22,9 @@ EARLIER: dict[str, tuple[str, ...]] = {
         "0.4287 and 0.4237, with 3, 2, 1 and 2 members; the mean of all nine 0.3532, 0.3918, 0.4175 and 0.4205). The rule was "
         "changed after these test results had been seen, by halves of validation (see Ensemble rules); the pool was "
         "cut to four for its cost, and the aim at 336 was .407 before.",
+        "four members, of which the largest subset within a standard error was taken, **missed** 96 to 336 and reached 720 (0.3547, "
+        "0.3981, 0.4210 and 0.4201), and **missed** the plain mean at 192. Five more members and weights were taken after these "
+        "test results had been seen, the rule by halves of validation of all pools.",
     ),
     "named_nbeats": (
         "theirs took 100 steps of 896 windows (62 CPU s, MSE 0.3995) beside the 30 CPU s of ours (0.3683). It takes as many "

@@ -51,12 +51,9 @@ def _etth1(horizon: int) -> Pool:
         ("linear_720", "etth1_linear", ()),
         ("linear_separate", "etth1_linear_separate", ()),
         ("phase_504", "etth1_phase", phase),
-        ("phase_seed_1", "etth1_phase", (*phase, "--seed_everything=1")),
         ("nbeats", "etth1_nbeats", ()),
         ("nbeats_seed_1", "etth1_nbeats", ("--seed_everything=1",)),
-        ("nhits", "etth1_nhits", ()),
         ("tide", "etth1_tide", ()),
-        ("itransformer", "etth1_itransformer", ()),
     ]
     return Pool(f"ETTh1 {horizon}", horizon, (), tuple(members))
 

@@ -9,6 +9,7 @@ import polars as pl
 from typing_extensions import override
 
 from datamodules.forecasting.found_times import find_frequency, find_time_column
+from datamodules.forecasting.odd_channels import odd_channels
 from datamodules.forecasting.series import Boundary, RawTable, Series, SeriesSource, build_series
 from datamodules.table_contract import TableContract
 from datamodules.table_reader import NULL_WORDS, number_columns, read_table, table_path
@@ -70,6 +71,7 @@ class TableFile(SeriesSource):
         self._frequency = frequency
         self.time_format = time_format
         self._found: dict[str, Any] = {}
+        self._odd: list[str] = []
         self.split = split
         self._channels = tuple(channels) if channels is not None else None
         self.past_covariates = tuple(past_covariates)
@@ -97,10 +99,10 @@ class TableFile(SeriesSource):
     @override
     def notes(self) -> list[str]:
         if not self._found:
-            return []
+            return list(self._odd)
         values = {"frequency": "uneven steps", "time_format": "ISO 8601"}
         found = [f"{name} {values.get(name, '') if value is None else value}" for name, value in self._found.items()]
-        return [f"found in {self.path}: {', '.join(found)}"]
+        return [f"found in {self.path}: {', '.join(found)}", *self._odd]
 
     @property
     @override
@@ -120,6 +122,7 @@ class TableFile(SeriesSource):
                     key="series.exclude",
                 )
             )
+            self._odd = odd_channels(table.select(self._channels), path=self.path)
         return self._channels
 
     @override

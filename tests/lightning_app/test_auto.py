@@ -84,12 +84,12 @@ def test_the_config_needs_a_table_alone_and_a_tiny_budget_leaves_the_closed_form
     assert {outcomes[name] for name in ("linear", "phase", "nhits")} == {"skipped"}
     assert "no budget is left" in said
     data = yaml.safe_load((run / "config.yaml").read_text())["data"]["init_args"]
-    assert data["horizon"] == 12  # a quarter of the 50 rows of validation
+    assert data["horizon"] == 10  # the 41 windows of the 50 rows of validation span four of them
     assert data["series"]["init_args"]["frequency"] == "1h"
     assert main(["test", "--ckpt_path", str(run)]) == 0
     assert "ridge" in (run / "report.md").read_text()
     assert main(["predict", "--ckpt_path", str(run)]) == 0
-    assert len(pl.read_parquet(run / "predictions.parquet")) == 2 * 12
+    assert len(pl.read_parquet(run / "predictions.parquet")) == 2 * 10
 
 
 @pytest.mark.slow
@@ -172,6 +172,16 @@ def test_a_short_table_leaves_out_what_does_not_fit_and_says_why() -> None:
     assert found["seasonal_naive"]["outcome"] == "left out"
     assert found["seasonal_naive"]["remark"] == "it needs a season, and none was found"
     assert main(["predict", "--ckpt_path", str(run)]) == 0
+
+
+def test_columns_that_count_rows_or_hold_one_value_are_named_before_they_are_forecast(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    waves(rows=60).with_row_index("id").with_columns(flag=pl.lit(1.0)).write_csv("my.csv")
+    assert main(["fit", "-c", AUTO, "--data.series.path", "my.csv", "--run.budget", "0.01"]) == 0
+    said = capsys.readouterr().out
+    assert "flag (one value); id (the same step in each row, as ids have)" in said
+    assert "--data.series.exclude '[flag, id]'" in said
 
 
 @pytest.mark.parametrize(
