@@ -188,7 +188,7 @@ def test_columns_that_count_rows_or_hold_one_value_are_named_before_they_are_for
     ("option", "message"),
     [
         (("--trainer.max_epochs", "2"), "trainer.max_epochs"),
-        (("--trainer.gradient_clip_val", "1"), "gradient_clip"),
+        pytest.param(("--trainer.gradient_clip_val", "1"), "gradient_clip", marks=pytest.mark.slow),
         (("--model.leave_out", "[nothing]"), "repeat_last"),
     ],
 )
