@@ -27,6 +27,9 @@ class BestCheckpoint(ModelCheckpoint):
     best is that of the whole training, not only of the part after the interruption. With
     `trainer.num_sanity_val_steps: -1` the model is validated before training too, and may turn out to be the best.
 
+    A fit of fewer epochs than `trainer.check_val_every_n_epoch` is validated after its last one, and says so: without
+    any validation there is no best.
+
     `best_metrics` holds all metrics of the validation that chose it, with its `epoch` and `step`.
 
     Args:
@@ -66,6 +69,12 @@ class BestCheckpoint(ModelCheckpoint):
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.dirpath = self.dirpath or str(_checkpoint_folder(trainer))
+        every, epochs = trainer.check_val_every_n_epoch, trainer.max_epochs
+        if stage == "fit" and every is not None and epochs is not None and 0 < epochs < every:
+            trainer.check_val_every_n_epoch = epochs
+            pl_module.print(
+                f"trainer.check_val_every_n_epoch: {every} is beyond the last of {epochs} epochs, which is validated"
+            )
         super().setup(trainer, pl_module, stage)
 
     @override

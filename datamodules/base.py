@@ -55,7 +55,8 @@ class TrainBatches(Sampler[np.ndarray]):
     ) -> None:
         if size < batch_size * world_size:
             raise ValueError(
-                f"data.batch_size: {batch_size} x {world_size} processes is more than the {size} training samples"
+                f"data.batch_size: {batch_size} x {world_size} processes is more than the {size} training samples; "
+                f"at most {size // world_size} fit"
             )
         self.size = size
         self.batch_size = batch_size

@@ -80,6 +80,26 @@ def find_frequency(times: pl.Series) -> str | None:
     return None
 
 
+def unseen_gaps(times: pl.Series, *, path: object) -> list[str]:
+    """A line for a table whose rows are taken one by one although all but a few are a step apart.
+
+    Args:
+        times: Timestamps, ascending.
+        path: Of the table, for the line.
+    """
+    step = find_frequency(times)
+    if step is None:
+        return []
+    absent = len(even_times(times, first=times[0], last=times[-1], frequency=step)) - len(times)
+    if absent <= 0:
+        return []
+    rows = "a row is" if absent == 1 else f"{absent:,} rows are"
+    return [
+        f"{path}: {rows} missing between times that are else {step} apart, which counts as no gap while "
+        f"series.frequency is null; series.frequency: {step} refuses or fills gaps, as data.missing says"
+    ]
+
+
 def _format_of(column: pl.Series, file: str, formats: Sequence[str]) -> str | None:
     """The first format that a column of times has; None for any other column."""
     some = column.drop_nulls().head(_LOOKED_AT)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from typing_extensions import override
 
-from datamodules.forecasting.found_times import find_frequency, find_time_column
+from datamodules.forecasting.found_times import find_frequency, find_time_column, unseen_gaps
 from datamodules.forecasting.odd_channels import odd_channels
 from datamodules.forecasting.series import Boundary, RawTable, Series, SeriesSource, build_series
 from datamodules.table_contract import TableContract
@@ -30,8 +30,9 @@ class TableFile(SeriesSource):
         channels: Names of the target columns; None takes every column without another role, and raises if one is not
             numeric unless it is in `exclude`.
         frequency: Time between rows as a polars duration (`15m`, `1h`, `1d`, `1w`); None accepts uneven steps
-            (e.g. trading days), where gaps cannot be detected; `auto` takes the step of nine in ten rows, if the others
-            are gaps of whole steps, and uneven steps otherwise.
+            (e.g. trading days), where gaps are neither refused nor filled, and says so if all but a few steps are
+            alike; `auto` takes the step of nine in ten rows, if the others are gaps of whole steps, and uneven steps
+            otherwise.
         time_format: Format of the time column in chrono's notation, e.g. `%Y-%m-%d %H:%M`; None parses ISO 8601.
         split: Ends of train, validation and test, as row counts or fractions of all rows.
         past_covariates: Columns known up to the forecast origin.
@@ -72,6 +73,7 @@ class TableFile(SeriesSource):
         self.time_format = time_format
         self._found: dict[str, Any] = {}
         self._odd: list[str] = []
+        self._gaps: list[str] = []
         self.split = split
         self._channels = tuple(channels) if channels is not None else None
         self.past_covariates = tuple(past_covariates)
@@ -99,10 +101,10 @@ class TableFile(SeriesSource):
     @override
     def notes(self) -> list[str]:
         if not self._found:
-            return list(self._odd)
+            return [*self._odd, *self._gaps]
         values = {"frequency": "uneven steps", "time_format": "ISO 8601"}
         found = [f"{name} {values.get(name, '') if value is None else value}" for name, value in self._found.items()]
-        return [f"found in {self.path}: {', '.join(found)}", *self._odd]
+        return [f"found in {self.path}: {', '.join(found)}", *self._odd, *self._gaps]
 
     @property
     @override
@@ -152,7 +154,7 @@ class TableFile(SeriesSource):
     @override
     def read(self, *, root: str | Path | None, missing: MissingPolicy) -> Series:
         table, channels = self._table(root), self.channels(root=root)
-        return build_series(
+        series = build_series(
             with_joined_time(table, column=self.time_column, parts=self.time_parts),
             name=str(self._file(root)),
             time_column=self.time_column,
@@ -164,6 +166,9 @@ class TableFile(SeriesSource):
             num_past_covariates=len(self.past_covariates),
             static_covariates=self._static_table(channels),
         )
+        if self._frequency is None and missing != "rows":
+            self._gaps = unseen_gaps(pl.Series(series.times), path=self.path)
+        return series
 
     @override
     def raw_table(self, *, root: str | Path | None) -> RawTable:

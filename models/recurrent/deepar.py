@@ -61,7 +61,10 @@ class DeepAR(nn.Module):
     ) -> None:
         super().__init__()
         if not lags or min(lags) < 1 or max(lags) >= look_back:
-            raise ValueError(f"lags: {list(lags)} given, allowed are 1 to less than look_back {look_back}")
+            raise ValueError(
+                f"lags: {list(lags)} given, allowed are 1 to less than look_back {look_back}; they are "
+                "rows, such as 1 and a season: model.network.lags"
+            )
         if num_paths < 2:
             raise ValueError(f"num_paths: {num_paths} given, at least 2 are needed")
         if degrees_of_freedom is not None and degrees_of_freedom <= 2:

@@ -211,3 +211,13 @@ def test_a_bad_option_exits_with_2_and_one_line(
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
     assert len(errors) == 1
     assert message in errors[0]
+
+
+def test_a_fit_of_fewer_epochs_than_lie_between_validations_is_validated_after_its_last(
+    graph_args: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    main(graph_args("--trainer.check_val_every_n_epoch", "5"))
+    assert "trainer.check_val_every_n_epoch: 5 is beyond the last of 2 epochs" in capsys.readouterr().out
+    run_folder = only_run(tmp_path / "runs")
+    assert (run_folder / "checkpoints" / "best.ckpt").is_file()
+    assert "val/loss" in json.loads((run_folder / "metrics.json").read_text())

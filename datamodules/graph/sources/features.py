@@ -84,7 +84,7 @@ def _centred(x: Tensor, *, one_scale: bool) -> Tensor:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    return f"{100 * share:.0f} %" if share > 0.1 else f"{100 * share:.2g} %"
 
 
 def joined_features(x: Tensor, more: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ class NpzGraph(GraphSource):
         data = Data(
             x=torch.zeros(count, 0),
             edge_index=torch.from_numpy(np.stack([adjacency.row, adjacency.col]).astype(np.int64)),
-            y=self._labels(arrays, count),
+            y=(labels := self._labels(arrays, count))[0],
         )
         if features is not None:
             table = sparse_table(arrays, start=features, file=str(file))
@@ -85,7 +85,9 @@ class NpzGraph(GraphSource):
         if self.weighted:
             data.edge_weight = torch.from_numpy(self._numbers(f"{edges}data", adjacency.data).astype(np.float32))
         self._said = []
-        if (classes := self._class_names(names, int(data.y.max()) + 1)) is not None:
+        if labels[1]:
+            data.class_names = labels[1]
+        elif (classes := self._class_names(names, int(data.y.max()) + 1)) is not None:
             data.class_names = classes
             keys.append("class_names")
         if unread := [name for name in names if name not in keys]:
@@ -94,13 +96,18 @@ class NpzGraph(GraphSource):
             self._said.append("weights of edges are not read; weighted: true takes them")
         return data
 
-    def _labels(self, arrays: dict[str, np.ndarray], count: int) -> Tensor:
+    def _labels(self, arrays: dict[str, np.ndarray], count: int) -> tuple[Tensor, list[str]]:
+        """Class of each node, -1 for none, and the names of classes that are texts, in alphabetical order."""
         labels = arrays.get("labels")
         if labels is None:
-            return torch.full((count,), -1)
+            return torch.full((count,), -1), []
+        if labels.dtype.kind in "US" and labels.shape == (count,):
+            names, classes = np.unique(labels.astype(str), return_inverse=True)
+            empty = int(not names[0])  # sorted first: a node without a label
+            return torch.from_numpy(classes.astype(np.int64)) - empty, names[empty:].tolist()
         if labels.shape != (count,) or (self._numbers("labels", labels) % 1 != 0).any():
             raise ValueError(f"{self.path}: labels of shape {labels.shape}, expected a whole number per node, {count}")
-        return torch.from_numpy(labels.astype(np.int64))
+        return torch.from_numpy(labels.astype(np.int64)), []
 
     def _numbers(self, name: str, array: np.ndarray) -> np.ndarray:
         if array.dtype.kind not in "biuf":

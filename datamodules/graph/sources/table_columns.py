@@ -53,7 +53,13 @@ def read_table(
         key: Config key of the path, for messages.
     """
     texts = [name for name in ids if name is not None]
-    return table_reader.read_table(table_path(path, root=root, key=key), texts=texts, needed=needed)
+    file = table_path(path, root=root, key=key)
+    try:
+        return table_reader.read_table(file, texts=texts, needed=needed)
+    except ValueError as error:
+        if "no column" not in str(error) or key != "data.graph":
+            raise
+        raise ValueError(f"{error}; its source (`id`, `source`, `target`, `label`, ...) names the columns") from error
 
 
 def feature_columns(

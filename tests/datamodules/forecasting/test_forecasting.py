@@ -188,3 +188,17 @@ def test_impossible_windows_name_the_setting(table_file: Path, changes: dict, me
 def test_a_batch_larger_than_the_training_split_is_refused(table_file: Path) -> None:
     with pytest.raises(ValueError, match="1000 x 1 processes is more than the 221 training samples"):
         module(table_file, batch_size=1000).train_dataloader()
+
+
+def test_missing_rows_are_said_where_no_frequency_refuses_or_fills_them(tmp_path: Path) -> None:
+    hours = pl.datetime_range(pl.datetime(2024, 1, 1), pl.datetime(2024, 1, 9), "1h", eager=True)
+    table = pl.DataFrame({"time": hours, "load": range(len(hours))}).filter(pl.int_range(pl.len()) != 100)
+    table.write_csv(tmp_path / "hours.csv")
+
+    def notes(**arguments: str) -> str:
+        source = TableFile(path=tmp_path / "hours.csv", time_column="time", **arguments)
+        source.read(root=None, missing="fill")
+        return " ".join(source.notes())
+
+    assert "a row is missing between times that are else 1h apart" in notes()
+    assert "missing between" not in notes(frequency="1h")

@@ -81,7 +81,7 @@ def test_dense_columns_in_units_of_their_own_are_standardised_and_a_constant_is_
     data = read(x)
     torch.testing.assert_close(data.graph.x.mean(0), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(data.graph.x.std(0, correction=0), torch.tensor([1.0, 1.0, 0.0]), atol=1e-5, rtol=0)
-    assert data.notes()[0].startswith("features: each column standardised, because they are dense (1e+02 % not 0)")
+    assert data.notes()[0].startswith("features: each column standardised, because they are dense (100 % not 0)")
 
 
 def test_sparse_numbers_that_are_no_counts_stay_as_they_are() -> None:

@@ -63,6 +63,14 @@ def test_edges_alone_are_a_graph_without_features_and_labels(tmp_path: Path) -> 
     assert NpzGraph(path=tmp_path / "g.npz").read().y.tolist() == [-1] * 8
 
 
+def test_labels_that_are_texts_are_the_names_of_their_classes_and_an_empty_one_is_none(tmp_path: Path) -> None:
+    parts = {f"adj_{part}": getattr(EDGES, part) for part in ("data", "indices", "indptr", "shape")}
+    np.savez(tmp_path / "g.npz", **parts, labels=np.array(["red", "blue", "", "red", "red", "blue", "green", "red"]))
+    graph = NpzGraph(path=tmp_path / "g.npz").read()
+    assert graph.class_names == ["blue", "green", "red"]
+    assert graph.y.tolist() == [2, 0, -1, 2, 2, 0, 1, 2]
+
+
 def test_what_needs_a_pickle_is_refused_with_a_command_that_converts_the_file(tmp_path: Path) -> None:
     path = tmp_path / "g.npz"
     write_benchmark(path, EDGES, WORDS, labels=(np.arange(8) % 2).astype(object))
