@@ -11,6 +11,8 @@ from models.graph.encoders.encoder import GraphEncoder, check_num_layers, refuse
 from models.graph.encoders.gin import two_layers
 from models.graph.encoders.sparse_matrix import SparseLinear, SparseMatrix, as_features
 
+_SMALLEST = 1e-6
+
 
 class LinearAttention(nn.Module):
     """Attention between all nodes of a graph, at a cost that is linear in their number.
@@ -48,7 +50,9 @@ class LinearAttention(nn.Module):
         pairs = key.unsqueeze(-1) * value.unsqueeze(-2)  # (N, H, d, d)
         sums = _sum_per_graph(pairs, batch, graphs)[batch]
         weights = _sum_per_graph(key, batch, graphs)[batch]
-        mixed = (query.unsqueeze(-2) @ sums).squeeze(-2) / (query * weights).sum(-1, keepdim=True)
+        # elu(x) + 1 is 0 in float32 below -17: a node that attends to none would be 0 / 0.
+        total = (query * weights).sum(-1, keepdim=True).clamp(min=_SMALLEST)
+        mixed = (query.unsqueeze(-2) @ sums).squeeze(-2) / total
         return self.output(mixed.reshape(x.shape))
 
 

@@ -212,3 +212,16 @@ def test_layers_are_chosen_by_their_maximum() -> None:
         assert encoder.output_size == encoder(x, edge_index).shape[1] == 8
         assert (encoder(x, edge_index) >= last(x, edge_index)).all()
         assert (encoder(x, edge_index) > last(x, edge_index)).any()
+
+
+def test_attention_of_a_node_that_attends_to_none_is_finite() -> None:
+    torch.manual_seed(0)
+    encoder = GPS(num_features=3, hidden_size=8, num_layers=1, num_heads=2).eval()
+    inputs = encoder.layers[0].attention.inputs
+    with torch.no_grad():
+        inputs.weight.zero_()
+        inputs.bias.fill_(-30.0)
+    output = encoder(torch.randn(4, 3), torch.tensor([[0, 1], [1, 0]]))
+    assert output.isfinite().all()
+    output.sum().backward()
+    assert inputs.weight.grad.isfinite().all()
