@@ -19,7 +19,7 @@ ALIKE = (
     "etth1_distilled", "etth1_mlp", "etth1_linear", "etth1_linear_separate",
     "sp500_patch", "co2_seasonal", "cdnow", "mqar_delta", "topics_gru",
     "market_lstm63", "cora_gat", "cora_appnp", "cora_gcnii", "cora_link", "cora_links_seal", "digits_sage",
-    "proteins_structure_free",
+    "proteins_structure_free", "proteins_gps",
     "words_lstm", "words_zaremba", "market_trm63", "adult", "adult_ft", "california_housing", "housing_tabm",
     "adult_perceptron", "adult_tabm",
     "adult_xgboost", "adult_linear", "adult_majority", "housing_lightgbm", "diabetes_lightgbm", "sst2_minilm",
