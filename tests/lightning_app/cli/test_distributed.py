@@ -90,10 +90,11 @@ def test_two_ranks_with_half_the_lanes_each_equal_one(stream_args: Callable[...,
     folders = [only_run(root) for root in (one, two)]
     single, double = (torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True) for folder in folders)
     # Lanes end at different steps: the ranks' losses are means over different numbers of tokens.
-    for key in ("state_dict", "carried_state"):
+    # The state is of the last of many steps with weights that differ by that much.
+    for key, tolerance in (("state_dict", 1e-6), ("carried_state", 1e-5)):
         ours, theirs = single[key], double[key]
         pairs = [(ours[name], theirs[name]) for name in (ours if isinstance(ours, dict) else range(len(ours)))]
-        assert max(float((a.double() - b.double()).abs().max()) for a, b in pairs) <= 1e-6, key
+        assert max(float((a.double() - b.double()).abs().max()) for a, b in pairs) <= tolerance, key
     assert single["global_step"] == double["global_step"]
 
     # Two ranks are killed in the middle of an epoch, and one goes on: lanes find their states.
