@@ -133,7 +133,7 @@ BAD_TABLES = {
     "no such column": (lambda table: table.rename({"close": "last"}), "no column 'close'; it has ticker, date, last"),
     "no such time column": (
         lambda table: table.rename({"date": "day"}),
-        "no column 'date'; it has .*: name that of times, data.panel.time_column",
+        "no column 'date'; it has .*; data.panel.time_column names that of times",
     ),
     "constant": (
         lambda table: table.with_columns(close=pl.when(pl.col("ticker") == "t1").then(pl.col("close")).otherwise(7.0)),
