@@ -205,6 +205,11 @@ class GraphSetTable(GraphSetSource):
         graphs = read_table(self.graphs, root=self.root, needed=[self.graph, self.label], ids=[self.graph])
         nodes = read_table(self.nodes, root=self.root, needed=[self.graph, self.id], ids=[self.graph, self.id])
         edges = read_table(self.edges, root=self.root, needed=[self.graph, *ends, self.weight], ids=[self.graph, *ends])
+        if self.features is None and self.label in nodes.columns and self.label not in self.exclude:
+            raise ValueError(
+                f"{self.nodes}: column {self.label!r} has the name of the label of the graphs, and would be a feature; "
+                f"leave it out, data.graphs.exclude: [{self.label}], or list the columns to use as data.graphs.features"
+            )
         taken = [self.graph, self.id]
         self.feature_names = feature_columns(nodes, self.features, taken=taken, exclude=self.exclude, file=self.nodes)
         graph_ids = id_column(graphs[self.graph], file=self.graphs)

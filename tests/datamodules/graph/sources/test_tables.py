@@ -208,6 +208,7 @@ def test_a_label_with_decimals_is_regression(write) -> None:
         ({"id": ["a", "b", "b", "b", "c"]}, {}, "'id' has 'b of graph 0' more than once"),
         ({}, {"target": ["c", "a", "c"]}, "'target' has 'c of graph 2' in (line 2|row 1),"),
         ({"f": [1.0, float("inf"), 3.0, 4.0, 5.0]}, {}, "column 'f' holds inf in (line 3|row 2)"),
+        ({"y": [0, 0, 1, 1, 1]}, {}, "'y' has the name of the label of the graphs, .*data.graphs.exclude: .y."),
     ],
 )
 def test_a_set_that_cannot_be_right_is_refused(write, nodes: dict, edges: dict, message: str) -> None:
