@@ -156,7 +156,7 @@ def words_full() -> str:
         "200, 20 lanes of 20 tokens, seed 0. The plain loop is the small model of Zaremba, Sutskever & Vinyals (2014), "
         "which has 114.5 on the test text of the Penn Treebank; this text is another and a twentieth as long, and its "
         "figures cannot be compared with that one.\n\n"
-    ) + table("|validation|test|ours / plain, test|aim|", *found)
+    ) + table("|validation|test|ours / plain, test|aim", *found)
 
 
 def recall() -> str:
