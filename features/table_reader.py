@@ -27,6 +27,7 @@ def read_table(
     texts: Sequence[str] = (),
     needed: Sequence[str | None] = (),
     columns: Sequence[str] | None = None,
+    advice: str = "",
 ) -> pl.DataFrame:
     """Reads a whole CSV, TSV, JSON lines or parquet file.
 
@@ -36,6 +37,7 @@ def read_table(
         texts: Columns of a CSV file to read as text, so that `007` keeps its zeros.
         needed: Required columns; None entries are ignored.
         columns: Columns to read, which the file has; None reads all.
+        advice: What to do about a column that is needed and absent, the end of the message.
 
     Raises:
         ValueError: The file is empty or not a table, or lacks a column.
@@ -70,7 +72,9 @@ def read_table(
         raise ValueError(f"{file}: its header is not UTF-8 ({', '.join(frame.columns)}); save the file as UTF-8")
     absent = [name for name in needed if name is not None and name not in frame.columns]
     if absent:
-        raise ValueError(f"{file}: no column {absent[0]!r}; it has {', '.join(frame.columns)}{_separator(frame)}")
+        raise ValueError(
+            f"{file}: no column {absent[0]!r}; it has {', '.join(frame.columns)}{_separator(frame)}{advice}"
+        )
     return frame
 
 

@@ -158,12 +158,8 @@ class PanelFile(PanelSource):
         is_wide = self.value_columns is not None
         texts = [] if is_wide or self.ticker_column is None else [self.ticker_column]
         texts += [] if self.contract is None else self.contract.texts(root=root)
-        try:
-            frame = read_table(file, texts=texts, needed=[self.time_column])
-        except ValueError as error:
-            if "no column" not in str(error):
-                raise
-            raise ValueError(f"{error}; data.panel.time_column names that of times") from error
+        advice = "; data.panel.time_column names that of times"
+        frame = read_table(file, texts=texts, needed=[self.time_column], advice=advice)
         frame = frame if self.contract is None else self.contract.keep(frame, file=file, root=root)
         if self.value_columns == "all":
             key = "data.panel.exclude"

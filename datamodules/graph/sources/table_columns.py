@@ -54,12 +54,9 @@ def read_table(
     """
     texts = [name for name in ids if name is not None]
     file = table_path(path, root=root, key=key)
-    try:
-        return table_reader.read_table(file, texts=texts, needed=needed)
-    except ValueError as error:
-        if "no column" not in str(error) or key != "data.graph":
-            raise
-        raise ValueError(f"{error}; its source (`id`, `source`, `target`, `label`, ...) names the columns") from error
+    # The columns of other tables, such as pairs, have names that are not chosen.
+    advice = "; arguments of the source (`id`, `source`, `target`, `label`, ...) name the columns"
+    return table_reader.read_table(file, texts=texts, needed=needed, advice=advice if key == "data.graph" else "")
 
 
 def feature_columns(
